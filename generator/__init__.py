@@ -1,0 +1,1 @@
+"""SLO specs in; Prometheus rules, their tests, dashboards, Alertmanager config and policy out."""

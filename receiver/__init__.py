@@ -1,0 +1,1 @@
+"""Alertmanager webhooks in; freeze flags, rollbacks and notices out, by policy."""

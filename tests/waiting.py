@@ -1,0 +1,57 @@
+"""Waiting for a condition with a deadline: the only way in which a test may wait."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+POLL_S = 0.02
+
+
+class DeadlinePassedError(AssertionError):
+    """The awaited condition never came true; the message names it and its last value."""
+
+
+def wait_until(cond: Callable[[], T], deadline_s: float, what: str) -> T:
+    """Poll `cond` until it is true and return its value.
+
+    Raises DeadlinePassedError naming `what` after `deadline_s` seconds. What `cond` raises goes through.
+    """
+    end = time.monotonic() + deadline_s
+    while True:
+        value = cond()
+        if value:
+            return value
+        if time.monotonic() >= end:
+            raise DeadlinePassedError(_message(deadline_s, what, value))
+        time.sleep(POLL_S)
+
+
+async def until(cond: Callable[[], T | Awaitable[T]], deadline_s: float, what: str) -> T:
+    """As `wait_until`, for the event loop; `cond` may be a plain function or a coroutine function.
+
+    A coroutine that hangs is cancelled at the deadline.
+    """
+    end = time.monotonic() + deadline_s
+    value: T | None = None
+    while True:
+        answer = cond()
+        if inspect.isawaitable(answer):
+            try:
+                value = await asyncio.wait_for(answer, max(end - time.monotonic(), POLL_S))
+            except TimeoutError:
+                raise DeadlinePassedError(_message(deadline_s, what, "no answer yet")) from None
+        else:
+            value = answer
+        if value:
+            return value
+        if time.monotonic() >= end:
+            raise DeadlinePassedError(_message(deadline_s, what, value))
+        await asyncio.sleep(POLL_S)
+
+
+def _message(deadline_s: float, what: str, last: object) -> str:
+    return f"not within {deadline_s:g} s: {what} (last seen: {last!r})"
