@@ -1,0 +1,96 @@
+"""Problems found in what a person wrote: where, what is wrong, and how to mend it.
+
+Every reader of user input collects all of its problems into one `Problems` and goes on, so that one run shows them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a text file; `line` and `column` count from 1, as editors do."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake. `code` is `area/name`, and is the heading of its entry in docs/problems.md."""
+
+    code: str
+    position: Position
+    message: str
+    hint: str = ""
+    warning: bool = False
+
+    def as_json(self) -> dict[str, object]:
+        """The problem for `--json`: the same facts as the text form, one field each."""
+        return {
+            "code": self.code,
+            "file": self.position.file,
+            "line": self.position.line,
+            "column": self.position.column,
+            "severity": "warning" if self.warning else "error",
+            "message": self.message,
+            "hint": self.hint,
+        }
+
+
+@dataclass(slots=True)
+class Problems:
+    """Collects problems; two equal ones are kept once."""
+
+    found: dict[Problem, None] = field(default_factory=dict)
+
+    def add(self, code: str, position: Position, message: str, hint: str = "", *, warning: bool = False) -> None:
+        """Record one mistake."""
+        problem = Problem(code=code, position=position, message=message, hint=hint, warning=warning)
+        self.found[problem] = None
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Record what another collector found."""
+        self.found.update(dict.fromkeys(problems))
+
+    @property
+    def errors(self) -> list[Problem]:
+        """What stops the command, in the order of file and line."""
+        return [problem for problem in self if not problem.warning]
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(sorted(self.found, key=lambda problem: (problem.position, problem.code, problem.message)))
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+
+def printable(text: str) -> str:
+    """`text` with every control character shown as an escape, so that input cannot steer the reader's terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def render(problem: Problem, source_line: str | None = None) -> str:
+    """The problem as a person reads it: one line that editors can jump to, the source with a caret, the hint."""
+    kind = "warning" if problem.warning else "error"
+    lines = [f"{problem.position}: {kind}: {printable(problem.message)} [{problem.code}]"]
+    if source_line is not None:
+        shown = printable(source_line.replace("\t", " "))[:160]
+        lines += [f"    {shown}", "    " + " " * (problem.position.column - 1) + "^"]
+    if problem.hint:
+        lines.append(f"    hint: {printable(problem.hint)}")
+    return "\n".join(lines)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that `word` was most likely meant to be; `None` where nothing is close."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None

@@ -1,0 +1,79 @@
+"""Every metric and label name that Freezeline writes or reads. Nothing else spells one."""
+
+from __future__ import annotations
+
+from generator.units import duration_text
+
+# Labels of base series and of alerts (contracts: alerts).
+SERVICE = "service"
+SLO = "slo"
+SCOPE = "scope"
+PERIOD = "period"
+WINDOW = "window"
+PART = "part"
+TIER = "tier"
+TEAM = "team"
+SEVERITY = "severity"
+BUDGET_CONSUMED_LABEL = "budget_consumed"
+ALERT = "alert"
+SPEC = "spec"
+
+IDENTITY = (SERVICE, SLO, SCOPE)
+RESERVED_LABELS = frozenset(
+    {
+        "alertname",
+        SEVERITY,
+        SERVICE,
+        TEAM,
+        SLO,
+        TIER,
+        BUDGET_CONSUMED_LABEL,
+        SCOPE,
+        PERIOD,
+        WINDOW,
+        PART,
+        "le",
+        "quantile",
+        "__name__",
+        "freezeline_policy",
+    }
+)
+
+# Alert names that the generator makes.
+BUDGET_BURN = "SLOBudgetBurn"
+BUDGET_CONSUMED = "SLOBudgetConsumed"
+NO_DATA = "SLONoData"
+WATCHDOG = "FreezelineWatchdog"
+SELF_PREFIX = "Freezeline"
+GENERATED_ALERTS = (BUDGET_BURN, BUDGET_CONSUMED, NO_DATA)
+
+# Series of the shared sets.
+ERROR_RATIO = "slo:error_ratio"
+ERROR_BUDGET = "slo:error_budget"
+ERROR_BUDGET_REMAINING = "slo:error_budget_remaining"
+INFO = "slo:info"
+BUDGET_WINDOW = "budget"  # the value of WINDOW on the ratio over the whole SLO window
+BREACH = "freezeline:breach"  # 0 or 1, for alerts that ask for N breaches in a row
+GAP = "gap"  # the value of PART on repaired tiles
+
+KINDS = ("total", "errors")
+
+
+def base(kind: str, base_window_ms: int) -> str:
+    """Events (`total`) or bad events (`errors`) per second over the base window: `slo:total:rate5m`."""
+    return f"slo:{kind}:rate{duration_text(base_window_ms)}"
+
+
+def tile(kind: str, tile_ms: int, base_window_ms: int) -> str:
+    """The base series summed up to one sample per tile: `t5m:total:rate5m`."""
+    return f"t{duration_text(tile_ms)}:{kind}:rate{duration_text(base_window_ms)}"
+
+
+def increase(kind: str, span_ms: int) -> str:
+    """Events counted from the raw counters over a long span, for repairing gaps: `slo:total:increase1d`."""
+    return f"slo:{kind}:increase{duration_text(span_ms)}"
+
+
+def missing(kind: str, span_ms: int) -> str:
+    """Events that the tiles of a long span lack: `slo:total:missing1d`."""
+    return f"slo:{kind}:missing{duration_text(span_ms)}"

@@ -1,0 +1,168 @@
+"""PromQL as text: checked by its own parser, put together without ever printing the parser's tree.
+
+The library's printer loses escapes inside matchers, so expressions are only ever composed from text that was parsed.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import promql_parser as parser
+
+WINDOW = "$window"
+
+
+class Want(enum.Enum):
+    """What an expression must be where it stands."""
+
+    SELECTOR = "a plain series selector such as `http_requests_total{code=\"500\"}`"
+    VECTOR = "an instant vector"
+    NUMBER = "an instant vector or a number"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why a text is not the wanted PromQL."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """A plain series selector: metric name and matchers `(label, op, value)`."""
+
+    text: str
+    metric: str
+    matchers: tuple[tuple[str, str, str], ...]
+
+
+def faults(text: str, want: Want) -> list[Fault]:
+    """Every reason why `text` is not PromQL of the wanted type; `$window` counts as a range of 5m."""
+    try:
+        tree = parser.parse(text.replace(WINDOW, "5m"))
+    except ValueError as error:
+        hint = "check it in Prometheus' expression browser"
+        return [Fault(code="promql/parse", message=f"PromQL does not parse: {error}", hint=hint)]
+    if want is Want.SELECTOR:
+        return _selector_faults(tree)
+    kind = value_type(tree)
+    if kind == "matrix":
+        hint = "wrap the range in a function, such as rate(…)"
+        return [Fault(code="promql/type", message=f"a range vector, where {want.value} is needed", hint=hint)]
+    if kind == "string" or (kind == "scalar" and want is Want.VECTOR):
+        return [Fault(code="promql/type", message=f"a {kind}, where {want.value} is needed", hint="use vector(…)")]
+    return []
+
+
+def _selector_faults(tree: parser.Expr) -> list[Fault]:
+    if not isinstance(tree, parser.VectorSelector):
+        hint = "leave rate(), sum() and ranges to the generator; or write the whole query with $window"
+        return [Fault(code="promql/selector", message=f"must be {Want.SELECTOR.value}", hint=hint)]
+    if tree.offset is not None or tree.at is not None:
+        return [Fault(code="promql/selector", message="a selector here takes no offset and no @", hint="remove it")]
+    if tree.matchers.or_matchers or not _metric(tree):
+        hint = "name one metric: `metric{label=\"value\"}`"
+        return [Fault(code="promql/selector", message="the selector must name one metric", hint=hint)]
+    return []
+
+
+def value_type(tree: parser.Expr) -> str:
+    """`scalar`, `vector`, `matrix` or `string`, as Prometheus types the expression."""
+    match tree:
+        case parser.NumberLiteral():
+            return "scalar"
+        case parser.StringLiteral():
+            return "string"
+        case parser.MatrixSelector() | parser.SubqueryExpr():
+            return "matrix"
+        case parser.ParenExpr() | parser.UnaryExpr():
+            return value_type(tree.expr)
+        case parser.Call():
+            return "scalar" if tree.func.return_type == parser.ValueType.Scalar else "vector"
+        case parser.BinaryExpr():
+            both = {value_type(tree.lhs), value_type(tree.rhs)}
+            return "scalar" if both == {"scalar"} else "vector"
+        case _:
+            return "vector"
+
+
+def _metric(tree: parser.VectorSelector) -> str:
+    if tree.name:
+        return str(tree.name)
+    for matcher in tree.matchers.matchers:
+        if matcher.name == "__name__" and str(matcher.op) == "=":
+            return str(matcher.value)
+    return ""
+
+
+_OPS = {
+    parser.MatchOp.Equal: "=",
+    parser.MatchOp.NotEqual: "!=",
+    parser.MatchOp.Re: "=~",
+    parser.MatchOp.NotRe: "!~",
+}
+
+
+def selector(text: str) -> Selector:
+    """The parts of a selector that `faults` accepts. Raises ValueError for any other text."""
+    tree = parser.parse(text)
+    if not isinstance(tree, parser.VectorSelector):
+        raise ValueError(f"{text!r} is not a selector")
+    matchers = tuple(
+        (str(matcher.name), _op(matcher.op), str(matcher.value))
+        for matcher in tree.matchers.matchers
+        if matcher.name != "__name__"
+    )
+    return Selector(text=text, metric=_metric(tree), matchers=matchers)
+
+
+def _op(op: object) -> str:
+    for known, text in _OPS.items():
+        if op == known:
+            return text
+    raise ValueError(f"unknown match operator {op!r}")
+
+
+def quote(text: str) -> str:
+    """`text` as a PromQL string literal."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def matchers_text(labels: dict[str, str]) -> str:
+    """`{a="x",b="y"}` for equality with each label."""
+    return "{" + ",".join(f"{name}={quote(value)}" for name, value in labels.items()) + "}"
+
+
+def with_metric(found: Selector, metric: str, *extra: str) -> str:
+    """The selector's matchers on another metric, with extra matchers such as `le="0.3"`."""
+    parts = [f"{name}{op}{quote(value)}" for name, op, value in found.matchers]
+    parts += extra
+    return metric + ("{" + ",".join(parts) + "}" if parts else "")
+
+
+def is_comparison(text: str) -> bool:
+    """Whether the outermost operation filters by comparing (`a > 1`), brackets aside."""
+    return split_comparison(text) is not None
+
+
+def split_comparison(text: str) -> tuple[str, str] | None:
+    """The outermost comparison's operator and whether it already says `bool`; None where there is none."""
+    tree = parser.parse(text.replace(WINDOW, "5m"))
+    while isinstance(tree, parser.ParenExpr):
+        tree = tree.expr
+    if not isinstance(tree, parser.BinaryExpr) or value_type(tree) != "vector":
+        return None
+    op = str(tree.op).split()[0]
+    if op not in ("==", "!=", ">", "<", ">=", "<="):
+        return None
+    returns_bool = tree.modifier is not None and tree.modifier.return_bool
+    return op, "bool" if returns_bool else "filter"
+
+
+def over(text: str, window_text: str) -> str:
+    """The query with `$window` replaced."""
+    return text.replace(WINDOW, window_text)

@@ -1,0 +1,250 @@
+"""YAML text with positions: the only place that knows the YAML library.
+
+YAML 1.2's core scalars only: `on`, `yes` and `10:00` are text, only `true` and `false` are booleans, numbers are exact.
+Duplicate keys, merge keys, tags and more than one document are problems, not surprises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import yaml
+from yaml import _yaml  # libyaml's composer: ten times faster than the one in Python
+
+from freezeline.problems import Position, Problems
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 64
+MAX_ALIAS_NODES = 10_000
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+
+Scalar = str | int | Decimal | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One YAML node: its place, and what it holds. `content` is a scalar, a tuple of values, or a mapping of entries."""
+
+    position: Position
+    content: Scalar | tuple[Value, ...] | Mapping[str, Entry]
+    text: str = ""  # a scalar as it was written
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a mapping: where its key stands, and its value."""
+
+    key_position: Position
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A spec's text and its YAML tree. `lines` are for showing problems in place."""
+
+    name: str
+    text: str
+    root: Value | None
+
+    @property
+    def lines(self) -> list[str]:
+        """The text by line; split where YAML splits."""
+        return self.text.split("\n")
+
+
+class _Composer(_yaml.CParser):  # type: ignore[misc]
+    """libyaml's composer without tag resolution: scalars are resolved in `_resolve_scalar`."""
+
+    def resolve(self, _kind: object, _value: object, implicit: object) -> str:
+        return "plain" if isinstance(implicit, tuple) and implicit[0] else "text"
+
+    def descend_resolver(self, _parent: object, _index: object) -> None:
+        """The library calls this around each node; there is nothing to resolve."""
+
+    def ascend_resolver(self) -> None:
+        """The library calls this around each node; there is nothing to resolve."""
+
+
+def read_source(name: str, data: bytes, problems: Problems) -> Source:
+    """The YAML tree of one file. Where it cannot be read the problem says why and `root` is None."""
+    start = Position(name)
+    if len(data) > MAX_BYTES:
+        problems.add("source/too-large", start, f"the file has {len(data)} bytes", f"at most {MAX_BYTES}; split it")
+        return Source(name=name, text="", root=None)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        problems.add("source/encoding", Position(name, line, column), "the file is not UTF-8", "save it as UTF-8")
+        return Source(name=name, text="", root=None)
+    return Source(name=name, text=text, root=_compose(name, text, problems))
+
+
+def _compose(name: str, text: str, problems: Problems) -> Value | None:
+    depth_position = _too_deep(name, text)
+    if depth_position is not None:
+        hint = f"at most {MAX_DEPTH} levels"
+        problems.add("source/too-deep", depth_position, "the document is nested too deeply", hint)
+        return None
+    try:
+        parser = _Composer(text)
+        node = parser.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        position = Position(name, mark.line + 1, mark.column + 1) if mark else Position(name)
+        message = " ".join(part for part in (error.context, error.problem) if part)
+        code = "source/documents" if "single document" in message else "source/yaml"
+        problems.add(code, position, f"not valid YAML: {message}", "check indentation, quotes and brackets here")
+        return None
+    except yaml.reader.ReaderError as error:
+        position = _position_at(name, text, error.position)
+        problems.add("source/yaml", position, "a character that YAML does not allow", "remove it")
+        return None
+    except ValueError as error:  # libyaml gives this for text that cannot be encoded
+        problems.add("source/yaml", Position(name), f"not valid YAML: {error}", "remove the characters that are not text")
+        return None
+    if node is None:
+        problems.add("source/empty", Position(name), "the file is empty", "start with apiVersion: freezeline/v1")
+        return None
+    return _Builder(name, problems).build(node)
+
+
+def _position_at(name: str, text: str, offset: int) -> Position:
+    before = text[:offset]
+    return Position(name, before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
+
+
+def _too_deep(name: str, text: str) -> Position | None:
+    """Where nesting passes the limit, found without recursion: libyaml composes recursively, in C."""
+    if not _may_be_deep(text):
+        return None
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.CLoader):
+            if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    return Position(name, event.start_mark.line + 1, event.start_mark.column + 1)
+            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+                depth -= 1
+    except (yaml.YAMLError, ValueError):
+        return None  # composing reports it, with its place
+    return None
+
+
+def _may_be_deep(text: str) -> bool:
+    """Whether the text could nest beyond the limit at all; cheap, and true only for unusual files.
+
+    Each level needs an opening bracket, more indentation than the one before, or a `- ` or `? ` on the same line.
+    """
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        brackets = deepest = 0
+        for char in re.findall(r"[\[\]{}]", text):
+            brackets = brackets + 1 if char in "[{" else max(brackets - 1, 0)
+            deepest = max(deepest, brackets)
+        if deepest > MAX_DEPTH // 2:
+            return True
+    if " " * (MAX_DEPTH // 2) in text and re.search(rf"(?m)^ {{{MAX_DEPTH // 2},}}", text):
+        return True
+    return re.search(r"(?m)^\s*([-?:]\s+){16}", text) is not None
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Turns the library's nodes into `Value`s, each node once however often it is aliased."""
+
+    name: str
+    problems: Problems
+    built: dict[int, Value] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    alias_nodes: int = 0
+    overflow: bool = False
+
+    def build(self, node: yaml.Node) -> Value | None:
+        value = self._value(node)
+        return None if self.overflow else value
+
+    def _position(self, mark: yaml.Mark) -> Position:
+        return Position(self.name, mark.line + 1, mark.column + 1)
+
+    def _value(self, node: yaml.Node) -> Value:
+        key = id(node)
+        known = self.built.get(key)
+        if known is not None:
+            self._count_alias(node, key)
+            return known
+        position = self._position(node.start_mark)
+        # An alias inside its own anchor meets this placeholder, so that it ends instead of recursing.
+        self.built[key] = Value(position, None)
+        self.sizes[key] = MAX_ALIAS_NODES
+        value = self._fresh(node, position)
+        self.built[key] = value
+        return value
+
+    def _count_alias(self, node: yaml.Node, key: int) -> None:
+        self.alias_nodes += self.sizes[key]
+        if self.alias_nodes >= MAX_ALIAS_NODES and not self.overflow:
+            self.overflow = True
+            hint = f"aliases may add at most {MAX_ALIAS_NODES} nodes, and may not contain themselves"
+            self.problems.add("source/aliases", self._position(node.start_mark), "aliases grow out of bounds", hint)
+
+    def _fresh(self, node: yaml.Node, position: Position) -> Value:
+        key = id(node)
+        if isinstance(node, yaml.ScalarNode):
+            self.sizes[key] = 1
+            if node.tag not in ("plain", "text"):
+                self._unknown_tag(node, position)
+            return Value(position, _resolve_scalar(node.value, plain=node.tag == "plain"), node.value)
+        if node.tag not in ("plain", "text"):
+            self._unknown_tag(node, position)
+        if isinstance(node, yaml.SequenceNode):
+            items = tuple(self._value(item) for item in node.value)
+            self.sizes[key] = 1 + sum(self.sizes[id(item)] for item in node.value)
+            return Value(position, items)
+        entries = self._entries(node)
+        self.sizes[key] = 1 + sum(1 + self.sizes[id(item)] for _, item in node.value)
+        return Value(position, entries)
+
+    def _unknown_tag(self, node: yaml.Node, position: Position) -> None:
+        self.problems.add("source/tag", position, f"the tag {node.tag!r} is not used here", "remove it")
+
+    def _entries(self, node: yaml.MappingNode) -> Mapping[str, Entry]:
+        entries: dict[str, Entry] = {}
+        for key_node, value_node in node.value:
+            position = self._position(key_node.start_mark)
+            value = self._value(value_node)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problems.add("source/key", position, "a key must be plain text", "write `name: value`")
+            elif key_node.value == "<<" and key_node.tag == "plain":
+                hint = "repeat the keys; `defaults:` holds what all SLOs share"
+                self.problems.add("source/merge-key", position, "merge keys are not read", hint)
+            elif key_node.value in entries:
+                first = entries[key_node.value].key_position
+                message = f"the key {key_node.value!r} stands here a second time"
+                self.problems.add("source/duplicate-key", position, message, f"the first is on line {first.line}")
+            else:
+                entries[key_node.value] = Entry(position, value)
+        return entries
+
+
+def _resolve_scalar(text: str, *, plain: bool) -> Scalar:
+    if not plain:
+        return text
+    if text in _NULL:
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if text[0] in "+-.0123456789" and len(text) <= 40:
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if _NUMBER.fullmatch(text):
+            return Decimal(text)
+    return text
