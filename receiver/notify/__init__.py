@@ -1,0 +1,118 @@
+"""Notifiers: one file per member, and the registry.
+
+`parse_channels` reads `channels:` of receiver.yaml; `build` makes a channel's notifier, whose `send` either
+returns a Receipt or raises TemporaryFailure or PermanentFailure. When to try again is `receiver.retry`'s
+matter.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from receiver.notice import (
+    CLOSING_MOMENTS,
+    Moment,
+    Notice,
+    Notifier,
+    NotifyFailure,
+    PermanentFailure,
+    RateLimited,
+    Receipt,
+    TemporaryFailure,
+)
+from receiver.notify.channel import Channel, ChannelProblem, Fields, Tools
+from receiver.notify.email import EmailChannel
+from receiver.notify.log import LogChannel
+from receiver.notify.pagerduty import PagerDutyChannel
+from receiver.notify.slack import SlackChannel
+from receiver.notify.toast import ToastChannel
+from receiver.templates import Templates
+
+__all__ = [
+    "CLOSING_MOMENTS",
+    "NOTIFIERS",
+    "Channel",
+    "ChannelProblem",
+    "Moment",
+    "Notice",
+    "Notifier",
+    "NotifyFailure",
+    "ParsedChannels",
+    "PermanentFailure",
+    "RateLimited",
+    "Receipt",
+    "TemporaryFailure",
+    "build",
+    "parse_channels",
+]
+
+NOTIFIERS: dict[str, type[Channel]] = {
+    "email": EmailChannel,
+    "log": LogChannel,
+    "pagerduty": PagerDutyChannel,
+    "slack": SlackChannel,
+    "toast": ToastChannel,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParsedChannels:
+    """The channels that are sound, by name, and everything that is wrong with the others."""
+
+    channels: Mapping[str, Channel]
+    problems: tuple[ChannelProblem, ...]
+
+
+def parse_channels(raw: Any) -> ParsedChannels:
+    """Read the value of `channels:` as YAML gave it."""
+    if not isinstance(raw, Mapping):
+        problem = ChannelProblem(
+            path=(),
+            message="channels must map names to settings",
+            hint="for example `channels: {log: {type: log}}`",
+        )
+        return ParsedChannels(channels={}, problems=(problem,))
+    channels: dict[str, Channel] = {}
+    problems: list[ChannelProblem] = []
+    for name, settings in raw.items():
+        channel, found = _parse_channel(str(name), settings)
+        problems.extend(found)
+        if channel is not None and not found:
+            channels[channel.name] = channel
+    return ParsedChannels(channels=channels, problems=tuple(problems))
+
+
+def build(
+    channel: Channel,
+    *,
+    http: aiohttp.ClientSession,
+    templates: Templates,
+    publish: Callable[[Notice], Awaitable[None]],
+    emit: Callable[[Mapping[str, str | bool]], None],
+    now: Callable[[], datetime],
+) -> Notifier:
+    """Make the notifier of a channel. Opens nothing; `http` stays the caller's to close.
+
+    `publish` puts a notice on the event stream (which toasts follow) and returns once it is durable; `emit`
+    writes one record to the log; `now` gives the aware current time (a Retry-After may be a date).
+    """
+    return channel.notifier(Tools(http=http, templates=templates, publish=publish, emit=emit, now=now))
+
+
+def _parse_channel(name: str, settings: Any) -> tuple[Channel | None, list[ChannelProblem]]:
+    kinds = ", ".join(sorted(NOTIFIERS))
+    if not isinstance(settings, Mapping):
+        hint = f"for example `{name}: {{type: log}}`"
+        return None, [ChannelProblem(path=(name,), message="a channel is a mapping with a type", hint=hint)]
+    kind = settings.get("type")
+    member = NOTIFIERS.get(kind) if isinstance(kind, str) else None
+    if member is None:
+        message = "type is missing" if kind is None else f"unknown type {kind}"
+        return None, [ChannelProblem(path=(name, "type"), message=message, hint=f"known types: {kinds}")]
+    fields = Fields(name=name, raw=settings)
+    channel = member.parse(fields)
+    fields.finish()
+    return channel, fields.problems

@@ -1,0 +1,51 @@
+"""The log channel: a record in the receiver's own log. It cannot fail: the fallback of last resort."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from receiver.notice import TEXT_MAX, TITLE_MAX, Notice, Notifier, Receipt
+from receiver.notify.channel import TIMEOUT_S, Channel, Fields, Tools
+from receiver.plaintext import plain
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogChannel(Channel):
+    """Settings: none."""
+
+    @classmethod
+    def parse(cls, fields: Fields) -> Self:
+        """Take the name alone."""
+        return cls(name=fields.name, timeout_s=TIMEOUT_S)
+
+    def notifier(self, tools: Tools) -> Notifier:
+        """Give the notifier."""
+        return LogNotifier(self, tools)
+
+
+@dataclass(frozen=True, slots=True)
+class LogNotifier:
+    """Writes `event=notice` records."""
+
+    channel: LogChannel
+    tools: Tools
+
+    async def send(self, notice: Notice) -> Receipt:
+        """Write one record."""
+        self.tools.emit(
+            {
+                "event": "notice",
+                "channel": self.channel.name,
+                "key": plain(notice.key, 200),
+                "service": plain(notice.service, TEXT_MAX),
+                "severity": plain(notice.severity, TITLE_MAX),
+                "moment": notice.moment.value,
+                "title": plain(notice.title, TITLE_MAX),
+                "text": plain(notice.text, TEXT_MAX),
+                "url": plain(notice.url, 2000),
+                "at": notice.at.isoformat(),
+                "trace_id": plain(notice.trace_id, TITLE_MAX),
+                "request_id": plain(notice.request_id, TITLE_MAX),
+                "repeat": notice.repeat,
+            }
+        )
+        return Receipt(channel=self.channel.name, answer="logged")

@@ -1,0 +1,73 @@
+"""One POST of JSON, with every way to fail told apart."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+
+from receiver.notice import PermanentFailure, RateLimited, TemporaryFailure
+from receiver.notify.channel import unsafe_url
+from receiver.notify.secret import redact
+from receiver.retry import Kind, classify_http
+
+ANSWER_MAX_BYTES = 2048
+
+
+async def post_json(
+    http: aiohttp.ClientSession,
+    url: str,
+    payload: Mapping[str, Any],
+    *,
+    timeout_s: float,
+    secrets: tuple[str, ...],
+    now: Callable[[], datetime],
+) -> str:
+    """POST `payload` and give the answer as `STATUS text`, with `secrets` hidden.
+
+    Redirects are not followed. Raises RateLimited, TemporaryFailure or PermanentFailure.
+    """
+    unsafe = unsafe_url(url)
+    if unsafe is not None:
+        raise PermanentFailure(f"the channel's URL {unsafe}")
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    try:
+        async with http.post(url, json=payload, timeout=timeout, allow_redirects=False) as response:
+            body = await response.content.read(ANSWER_MAX_BYTES)
+            answer = redact(f"{response.status} {body.decode('utf-8', 'replace')}", *secrets)
+            _check(response, answer, now)
+            return answer
+    except aiohttp.InvalidURL:
+        # The error's text is the URL, which is the secret.
+        raise PermanentFailure("the channel's URL is no URL") from None
+    except TimeoutError:
+        raise TemporaryFailure(f"no answer within {timeout_s:g} s") from None
+    except (aiohttp.ClientError, OSError) as error:
+        reason = redact(f"{type(error).__name__}: {error}", *secrets)
+        raise TemporaryFailure(reason) from None
+
+
+def retry_after_s(header: str | None, now: datetime) -> float | None:
+    """Seconds that a Retry-After header (number or HTTP date) asks for; None where it says nothing usable."""
+    if header is None:
+        return None
+    if header.strip().isascii() and header.strip().isdigit():
+        return float(header)
+    try:
+        until = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    aware = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
+
+
+def _check(response: aiohttp.ClientResponse, answer: str, now: Callable[[], datetime]) -> None:
+    kind = classify_http(response.status)
+    asked_s = retry_after_s(response.headers.get("Retry-After"), now())
+    if kind is Kind.RATE_LIMITED:
+        raise RateLimited(answer, asked_s)
+    if kind is Kind.TEMPORARY:
+        raise TemporaryFailure(answer, asked_s)
+    if kind is Kind.PERMANENT:
+        raise PermanentFailure(answer)

@@ -1,0 +1,80 @@
+"""The Slack channel: an incoming webhook. Slack has no dedup key, so a repeat is marked as one."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from receiver.notice import TITLE_MAX, Notice, Notifier, Receipt
+from receiver.notify.channel import Channel, Fields, Tools
+from receiver.notify.post import post_json
+from receiver.notify.secret import SecretFile
+from receiver.plaintext import plain
+from receiver.templates.escape import slack_link, slack_text
+
+SECTION_MAX = 3000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlackChannel(Channel):
+    """`url_file` holds the webhook's URL, which is the secret."""
+
+    url: SecretFile
+
+    @classmethod
+    def parse(cls, fields: Fields) -> Self:
+        """Read `url_file` and `timeout_s`."""
+        return cls(
+            name=fields.name,
+            timeout_s=fields.timeout(),
+            url=fields.secret("url_file", example="/etc/freezeline/slack-url"),
+        )
+
+    def notifier(self, tools: Tools) -> Notifier:
+        """Give the notifier."""
+        return SlackNotifier(self, tools)
+
+
+@dataclass(frozen=True, slots=True)
+class SlackNotifier:
+    """Posts one message a notice."""
+
+    channel: SlackChannel
+    tools: Tools
+
+    async def send(self, notice: Notice) -> Receipt:
+        """Post the message."""
+        url = self.channel.url.read()
+        answer = await post_json(
+            self.tools.http,
+            url,
+            message(notice, self.tools.templates.render("slack", notice)),
+            timeout_s=self.channel.timeout_s,
+            secrets=(url,),
+            now=self.tools.now,
+        )
+        return Receipt(channel=self.channel.name, answer=answer)
+
+
+def message(notice: Notice, text: str) -> dict[str, Any]:
+    """Slack's payload. `text` is mrkdwn whose variables are escaped; nothing else in it may mention or link.
+
+    `text` at the top is what Slack shows in push messages, so it is the plain title.
+    """
+    title = plain(notice.title, TITLE_MAX)
+    head = f"(repeat) {title}" if notice.repeat else title
+    link = f"\n{slack_link(notice.url, 'Open')}" if notice.url else ""
+    blocks: list[dict[str, Any]] = [
+        {"type": "header", "text": {"type": "plain_text", "text": head, "emoji": False}},
+        {
+            "type": "section",
+            "text": {"type": "mrkdwn", "text": text[: SECTION_MAX - len(link)] + link, "verbatim": True},
+        },
+    ]
+    return {
+        "text": slack_text(head),
+        "mrkdwn": False,
+        "parse": "none",
+        "link_names": False,
+        "unfurl_links": False,
+        "unfurl_media": False,
+        "blocks": blocks,
+    }

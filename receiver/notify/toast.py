@@ -1,0 +1,41 @@
+"""The toast channel: the event stream, which `freezeline toast` on each desktop follows.
+
+Delivered means on the stream and durable; a desktop that is off shows it when it comes back.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from receiver.notice import TEXT_MAX, TITLE_MAX, Notice, Notifier, Receipt
+from receiver.notify.channel import TIMEOUT_S, Channel, Fields, Tools
+from receiver.plaintext import plain
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToastChannel(Channel):
+    """Settings: none; who may follow the stream is a matter of the `read` token."""
+
+    @classmethod
+    def parse(cls, fields: Fields) -> Self:
+        """Take the name alone."""
+        return cls(name=fields.name, timeout_s=TIMEOUT_S)
+
+    def notifier(self, tools: Tools) -> Notifier:
+        """Give the notifier."""
+        return ToastNotifier(self, tools)
+
+
+@dataclass(frozen=True, slots=True)
+class ToastNotifier:
+    """Publishes notices, made inert and short, on the event stream."""
+
+    channel: ToastChannel
+    tools: Tools
+
+    async def send(self, notice: Notice) -> Receipt:
+        """Publish; what `publish` raises (the journal's failures) is the caller's own and passes through."""
+        title = f"(repeat) {notice.title}" if notice.repeat else notice.title
+        await self.tools.publish(
+            replace(notice, title=plain(title, TITLE_MAX), text=plain(notice.text, TEXT_MAX))
+        )
+        return Receipt(channel=self.channel.name, answer="on the event stream")

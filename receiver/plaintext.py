@@ -1,0 +1,19 @@
+"""Make text from outside inert: one line, printable, of bounded length."""
+
+import unicodedata
+
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Joiners that Persian, Hindi and emoji need; any other format character (a bidirectional override) can
+# make a text read otherwise than it is.
+_JOINERS = frozenset("\u200c\u200d")
+
+
+def plain(text: str, limit: int) -> str:
+    """One line of at most `limit` characters: control, format and line characters become single blanks."""
+    kept = (" " if _unprintable(char) else char for char in text[: 16 * limit])
+    line = " ".join("".join(kept).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def _unprintable(char: str) -> bool:
+    return unicodedata.category(char) in _UNPRINTABLE and char not in _JOINERS

@@ -1,0 +1,29 @@
+"""Escaping by channel: what a variable's text becomes before it stands in a message."""
+
+import re
+
+from receiver.plaintext import plain
+
+VALUE_MAX = 2000
+# Slack turns these into mentions where a workspace asks for it; an invisible blank prevents that.
+_MENTION = re.compile(r"@(?=here|channel|everyone)", re.IGNORECASE)
+_LINK = re.compile(r"(?<=[A-Za-z])://")
+_ZERO_WIDTH_SPACE = "\u200b"
+
+
+def line(text: str) -> str:
+    """One inert line of plain text."""
+    return plain(text, VALUE_MAX)
+
+
+def slack_text(text: str) -> str:
+    """Inert mrkdwn: no mention, no link. See https://docs.slack.dev/messaging/formatting-message-text."""
+    escaped = line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    unlinked = _LINK.sub(f":{_ZERO_WIDTH_SPACE}//", escaped)
+    return _MENTION.sub(f"@{_ZERO_WIDTH_SPACE}", unlinked)
+
+
+def slack_link(url: str, label: str) -> str:
+    """A mrkdwn link. `url` is the receiver's own; what could end the link is encoded all the same."""
+    encoded = line(url).replace("|", "%7C").replace("<", "%3C").replace(">", "%3E").replace(" ", "%20")
+    return f"<{encoded.replace('&', '&amp;')}|{slack_text(label)}>"
