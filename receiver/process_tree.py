@@ -135,7 +135,7 @@ def send(process: Process, number: signal.Signals) -> bool:
         if current is None or current.start_ticks != process.start_ticks:
             return False
         signal.pidfd_send_signal(fd, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # PermissionError: it runs as another user by now
         return False
     finally:
         os.close(fd)
@@ -151,6 +151,29 @@ def send_group(group: int, number: signal.Signals) -> bool:
     except PermissionError:  # what is left of it belongs to another user (macOS also says so of zombies)
         return False
     return True
+
+
+def group_exists(group: int) -> bool:
+    """Whether a process group has members, ended ones that nobody collected included."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def kill_group(group: int, *, limit_s: float, reap: Callable[[], object]) -> Ended:
+    """SIGKILL a process group and wait for it to go: all that can be done where there is no subreaper."""
+    end = time.monotonic() + limit_s
+    sent = send_group(group, signal.SIGKILL)
+    while group_exists(group):
+        reap()
+        if time.monotonic() >= end:
+            return Ended(killed=int(sent), left=1)
+        time.sleep(_PASS_PAUSE_S)
+    return Ended(killed=int(sent), left=0)
 
 
 def kill_all(find: Callable[[], list[Process]], *, limit_s: float, reap: Callable[[], object]) -> Ended:

@@ -218,9 +218,18 @@ def publish_result(dir_fd: int, draft: str) -> None:
     os.fsync(dir_fd)
 
 
+def read_cancel(dir_fd: int) -> str:
+    """Why the run was cancelled; empty where the file says nothing that can be read."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(CANCEL, flags, dir_fd=dir_fd), "rb") as file:
+            return file.read(CANCEL_MAX_BYTES).decode(errors="replace")
+    except OSError:  # a link or a directory of that name is a wish to cancel all the same
+        return ""
+
+
 def take_lock(dir_fd: int) -> int | None:
-    """Take the run's lock and return its descriptor (closing it frees the lock); None where another process
-    has it.
+    """Take the run's lock: its descriptor (closing it frees the lock), or None where another process has it.
 
     Raises RunDirectoryError where the lock is missing or not a regular file.
     """
