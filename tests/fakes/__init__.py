@@ -1,0 +1,1 @@
+"""Stand-ins for services outside: they speak the real protocols over real sockets, and fail on demand."""
