@@ -98,12 +98,12 @@ def _metric(tree: parser.VectorSelector) -> str:
     return ""
 
 
-_OPS = {
-    parser.MatchOp.Equal: "=",
-    parser.MatchOp.NotEqual: "!=",
-    parser.MatchOp.Re: "=~",
-    parser.MatchOp.NotRe: "!~",
-}
+_OPS = (
+    (parser.MatchOp.Equal, "="),
+    (parser.MatchOp.NotEqual, "!="),
+    (parser.MatchOp.Re, "=~"),
+    (parser.MatchOp.NotRe, "!~"),
+)
 
 
 def selector(text: str) -> Selector:
@@ -120,7 +120,7 @@ def selector(text: str) -> Selector:
 
 
 def _op(op: object) -> str:
-    for known, text in _OPS.items():
+    for known, text in _OPS:
         if op == known:
             return text
     raise ValueError(f"unknown match operator {op!r}")
@@ -166,3 +166,52 @@ def split_comparison(text: str) -> tuple[str, str] | None:
 def over(text: str, window_text: str) -> str:
     """The query with `$window` replaced."""
     return text.replace(WINDOW, window_text)
+
+
+_COMPARISONS = ("==", "!=", ">=", "<=", ">", "<")
+
+
+def as_bool(text: str) -> str | None:
+    """The outermost comparison with `bool`, so that it gives 0 or 1; None where the query does not compare.
+
+    The operator's place in the text is found by trying: at the right one, both sides parse to the tree's own sides.
+    """
+    found = split_comparison(text)
+    if found is None:
+        return None
+    op, kind = found
+    if kind == "bool":
+        return text
+    stripped = _without_brackets(text.strip())
+    place = _comparison_place(stripped, op)
+    if place is None:
+        return None
+    return f"{stripped[:place]}{op} bool{stripped[place + len(op) :]}"
+
+
+def _without_brackets(text: str) -> str:
+    while text.startswith("(") and text.endswith(")"):
+        inner = text[1:-1].strip()
+        try:
+            tree = parser.parse(inner.replace(WINDOW, "5m"))
+        except ValueError:
+            return text
+        if not isinstance(tree, (parser.BinaryExpr, parser.ParenExpr)):
+            return text
+        text = inner
+    return text
+
+
+def _comparison_place(text: str, op: str) -> int | None:
+    """Where the outermost comparison's operator stands; the last place at which it still is the outermost one."""
+    start = len(text)
+    while (start := text.rfind(op, 0, start)) >= 0:
+        marked = f"{text[:start]}{op} bool {text[start + len(op) :]}"
+        try:
+            tree = parser.parse(marked.replace(WINDOW, "5m"))
+        except ValueError:
+            continue
+        outer = isinstance(tree, parser.BinaryExpr) and tree.modifier is not None and tree.modifier.return_bool
+        if outer and str(tree.op).split()[0] == op:
+            return start
+    return None

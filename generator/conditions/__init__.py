@@ -1,0 +1,33 @@
+"""Kinds of plain alerts. The key that an alert is recognised by → how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from generator.conditions import increase_of, quantile_of, ratio, when
+from generator.conditions.base import Condition, Threshold
+from generator.reader import Reader
+
+__all__ = ["CONDITIONS", "Condition", "Threshold", "parse"]
+
+CONDITIONS: Mapping[str, Callable[[Reader], Condition]] = MappingProxyType(
+    {
+        "when": when.parse,
+        "ratio": ratio.parse,
+        "increase_of": increase_of.parse_increase,
+        "changes_of": increase_of.parse_changes,
+        **{key: quantile_of.parser(key) for key in quantile_of.QUANTILES},
+    }
+)
+
+
+def parse(reader: Reader) -> Condition | None:
+    """Read the condition of an alert; None after reporting that it has none, or several."""
+    kinds = [key for key in CONDITIONS if reader.has(key)]
+    if len(kinds) != 1:
+        wanted = ", ".join(f"`{key}`" for key in CONDITIONS)
+        message = "has more than one condition" if kinds else "has no condition"
+        reader.fail("spec/condition", f"{reader.what} {message}", f"exactly one of {wanted}")
+        return None
+    return CONDITIONS[kinds[0]](reader)

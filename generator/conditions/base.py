@@ -1,0 +1,75 @@
+"""What every kind of plain alert offers: when it breaches, as PromQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar, Protocol
+
+from generator.reader import Reader
+from generator.units import decimal_text
+
+
+class Condition(Protocol):
+    """When a plain alert breaches."""
+
+    KIND: ClassVar[str]
+
+    def breaches(self) -> str:
+        """The series that breach now; nothing where all is well."""
+        ...
+
+    def breach(self) -> str:
+        """1 where it breaches, 0 where it does not, nothing where nothing was measured."""
+        ...
+
+    def describe(self) -> str:
+        """The condition for people, without a full stop: what is compared with what."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A limit as a number in the query's unit, and as it was written."""
+
+    op: str  # `>`, `>=`, `<` or `<=`
+    value: Decimal
+    written: str
+
+    @property
+    def filtered(self) -> str:
+        """`> 0.005`: keeps what breaches."""
+        return f"{self.op} {decimal_text(self.value)}"
+
+    @property
+    def boolean(self) -> str:
+        """`> bool 0.005`: 1 or 0."""
+        return f"{self.op} bool {decimal_text(self.value)}"
+
+    @property
+    def words(self) -> str:
+        """`> 0.5%`."""
+        return f"{self.op} {self.written}"
+
+
+_OPS = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}
+
+
+def read_threshold(reader: Reader) -> Threshold:
+    """Read exactly one of `above`, `at_least`, `below`, `at_most`."""
+    found: list[Threshold] = []
+    for key, op in _OPS.items():
+        if reader.has(key):
+            value, written = reader.bound(key)
+            found.append(Threshold(op=op, value=value, written=written))
+    if len(found) != 1:
+        message = f"{reader.what} needs one threshold" if not found else f"{reader.what} has more than one threshold"
+        reader.fail("spec/threshold", message, "one of `above`, `at_least`, `below`, `at_most`")
+        return found[0] if found else Threshold(op=">", value=Decimal(0), written="0")
+    return found[0]
+
+
+def aggregate(function: str, labels: tuple[str, ...], expression: str) -> str:
+    """`function by (labels) (expression)`."""
+    by = f" by ({', '.join(labels)}) " if labels else ""
+    return f"{function}{by}({expression})"

@@ -1,0 +1,80 @@
+"""`increase_of`: how much a counter grows over a range. `changes_of`: how often a value changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from generator.conditions.base import Threshold, aggregate, read_threshold
+from generator.conditions.ratio import read_selector
+from generator.promql import Selector
+from generator.reader import Reader
+from generator.units import duration_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncreaseOf:
+    """`sum(increase(counter))`: events over the range, of all series together or by label."""
+
+    KIND: ClassVar[str] = "increase_of"
+
+    counter: Selector
+    over_ms: int
+    by: tuple[str, ...]
+    threshold: Threshold
+
+    def _value(self) -> str:
+        return aggregate("sum", self.by, f"increase({self.counter.text}[{duration_text(self.over_ms)}])")
+
+    def breaches(self) -> str:
+        """The increases beyond the threshold."""
+        return f"{self._value()} {self.threshold.filtered}"
+
+    def breach(self) -> str:
+        """1 or 0."""
+        return f"{self._value()} {self.threshold.boolean}"
+
+    def describe(self) -> str:
+        """The comparison for people."""
+        return f"increase of {self.counter.text} over {duration_text(self.over_ms)} {self.threshold.words}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangesOf:
+    """`max(changes(series))`: how often the most restless series changed over the range."""
+
+    KIND: ClassVar[str] = "changes_of"
+
+    series: Selector
+    over_ms: int
+    by: tuple[str, ...]
+    threshold: Threshold
+
+    def _value(self) -> str:
+        return aggregate("max", self.by, f"changes({self.series.text}[{duration_text(self.over_ms)}])")
+
+    def breaches(self) -> str:
+        """The counts of changes beyond the threshold."""
+        return f"{self._value()} {self.threshold.filtered}"
+
+    def breach(self) -> str:
+        """1 or 0."""
+        return f"{self._value()} {self.threshold.boolean}"
+
+    def describe(self) -> str:
+        """The comparison for people."""
+        return f"changes of {self.series.text} over {duration_text(self.over_ms)} {self.threshold.words}"
+
+
+def parse_increase(reader: Reader) -> IncreaseOf:
+    """Read `increase_of: COUNTER` with `over`, a threshold and `by`."""
+    counter = read_selector(reader, "increase_of")
+    over_ms, by = reader.duration_ms("over"), reader.labels("by")
+    return IncreaseOf(counter=counter, over_ms=over_ms, by=by, threshold=read_threshold(reader))
+
+
+def parse_changes(reader: Reader) -> ChangesOf:
+    """Read `changes_of: SERIES` with `over`, a threshold and `by`."""
+    series = read_selector(reader, "changes_of")
+    over_ms, by = reader.duration_ms("over"), reader.labels("by")
+    return ChangesOf(series=series, over_ms=over_ms, by=by, threshold=read_threshold(reader))

@@ -1,0 +1,85 @@
+"""`p50_of`, `p90_of`, `p95_of`, `p99_of`: a quantile of a histogram over a range, against a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import ClassVar
+
+from generator import promql
+from generator.conditions.base import Threshold, aggregate, read_threshold
+from generator.conditions.ratio import read_selector
+from generator.promql import Selector
+from generator.reader import Reader
+from generator.sli.histogram import check_histogram_name, in_metric_unit
+from generator.units import decimal_text, duration_text
+
+QUANTILES = {
+    "p50_of": Decimal("0.5"),
+    "p90_of": Decimal("0.9"),
+    "p95_of": Decimal("0.95"),
+    "p99_of": Decimal("0.99"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantileOf:
+    """`histogram_quantile(q, sum by (le) (rate(…)))`: for showing and alerting; an objective counts events instead."""
+
+    KIND: ClassVar[str] = "quantile_of"
+
+    histogram: Selector
+    quantile: Decimal
+    native: bool
+    over_ms: int
+    by: tuple[str, ...]
+    threshold: Threshold
+
+    def _value(self) -> str:
+        window = duration_text(self.over_ms)
+        return quantile_query(self.histogram, self.quantile, window, self.by, native=self.native)
+
+    def breaches(self) -> str:
+        """The quantiles beyond the threshold."""
+        return f"{self._value()} {self.threshold.filtered}"
+
+    def breach(self) -> str:
+        """1 or 0; a quantile of nothing is NaN and does not breach."""
+        return f"{self._value()} {self.threshold.boolean}"
+
+    def describe(self) -> str:
+        """The comparison for people."""
+        name = f"p{decimal_text(self.quantile * 100)}"
+        return f"{name} of {self.histogram.text} over {duration_text(self.over_ms)} {self.threshold.words}"
+
+
+def quantile_query(histogram: Selector, quantile: Decimal, window: str, by: tuple[str, ...], *, native: bool) -> str:
+    """The quantile as PromQL; also what a dashboard panel shows."""
+    if native:
+        rates = aggregate("sum", by, f"rate({histogram.text}[{window}])")
+    else:
+        buckets = promql.with_metric(histogram, f"{histogram.metric}_bucket")
+        rates = aggregate("sum", ("le", *by), f"rate({buckets}[{window}])")
+    return f"histogram_quantile({decimal_text(quantile)}, {rates})"
+
+
+def parser(key: str) -> Callable[[Reader], QuantileOf]:
+    """The reader for one of the keys `p50_of` …"""
+
+    def parse(reader: Reader) -> QuantileOf:
+        histogram = read_selector(reader, key)
+        check_histogram_name(reader, key, histogram)
+        over_ms, by = reader.duration_ms("over"), reader.labels("by")
+        threshold = read_threshold(reader)
+        value = in_metric_unit(threshold.value, threshold.written, histogram.metric)
+        return QuantileOf(
+            histogram=histogram,
+            quantile=QUANTILES[key],
+            native=reader.boolean("native", False),
+            over_ms=over_ms,
+            by=by,
+            threshold=replace(threshold, value=value),
+        )
+
+    return parse

@@ -1,0 +1,71 @@
+"""`ratio`: bad events over all events, over a range, against a threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from generator import promql
+from generator.conditions.base import Threshold, aggregate, read_threshold
+from generator.promql import Selector, Want
+from generator.reader import Reader
+from generator.units import duration_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """`sum(rate(bad)) / sum(rate(total))`; where nothing happens it is 0/0 and does not breach."""
+
+    KIND: ClassVar[str] = "ratio"
+
+    bad: Selector
+    total: Selector
+    over_ms: int
+    by: tuple[str, ...]
+    threshold: Threshold
+
+    def value(self) -> str:
+        """The ratio as PromQL."""
+        window = duration_text(self.over_ms)
+        bad = aggregate("sum", self.by, f"rate({self.bad.text}[{window}])")
+        total = aggregate("sum", self.by, f"rate({self.total.text}[{window}])")
+        return f"{bad} / {total}"
+
+    def breaches(self) -> str:
+        """The ratios beyond the threshold."""
+        return f"{self.value()} {self.threshold.filtered}"
+
+    def breach(self) -> str:
+        """1 or 0; without any bad series, 0 as long as there are events."""
+        window = duration_text(self.over_ms)
+        total = aggregate("sum", self.by, f"rate({self.total.text}[{window}])")
+        return f"({self.value()} or 0 * {total}) {self.threshold.boolean}"
+
+    def describe(self) -> str:
+        """The comparison for people."""
+        return f"{self.bad.text} / {self.total.text} over {duration_text(self.over_ms)} {self.threshold.words}"
+
+
+def parse(reader: Reader) -> Ratio:
+    """Read `ratio: {bad: …, total: …}` with `over`, a threshold and `by`."""
+    inner = reader.mapping("ratio", required=True)
+    bad, total = _EMPTY, _EMPTY
+    if inner is not None:
+        bad, total = read_selector(inner, "bad"), read_selector(inner, "total")
+        inner.finish()
+    return Ratio(
+        bad=bad,
+        total=total,
+        over_ms=reader.duration_ms("over"),
+        by=reader.labels("by"),
+        threshold=read_threshold(reader),
+    )
+
+
+_EMPTY = Selector(text="", metric="", matchers=())
+
+
+def read_selector(reader: Reader, key: str) -> Selector:
+    """A series selector; an empty one after a report."""
+    text = reader.promql(key, Want.SELECTOR)
+    return promql.selector(text) if text and not promql.faults(text, Want.SELECTOR) else _EMPTY

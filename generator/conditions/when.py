@@ -1,0 +1,37 @@
+"""`when`: any PromQL that gives the series which breach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from generator import promql
+from generator.promql import Want
+from generator.reader import Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class When:
+    """A query as in a Prometheus alert."""
+
+    KIND: ClassVar[str] = "when"
+
+    query: str
+
+    def breaches(self) -> str:
+        """The query."""
+        return self.query
+
+    def breach(self) -> str:
+        """The comparison as 0 or 1; for a query that does not compare, whether it gives anything."""
+        made = promql.as_bool(self.query)
+        return made or f"clamp_max(count({self.query}), 1) or vector(0)"
+
+    def describe(self) -> str:
+        """The query itself."""
+        return self.query
+
+
+def parse(reader: Reader) -> When:
+    """Read `when: QUERY`."""
+    return When(query=reader.promql("when", Want.VECTOR))

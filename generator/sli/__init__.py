@@ -1,0 +1,36 @@
+"""SLI types. The key that a spec's `sli:` is recognised by → how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from generator.reader import Reader
+from generator.sli import bad_total, error_ratio, good_total, histogram, time_slices
+from generator.sli.base import BaseContext, BaseQueries, Sli
+
+__all__ = ["SLI_TYPES", "BaseContext", "BaseQueries", "Sli", "parse"]
+
+SLI_TYPES: Mapping[str, Callable[[Reader], Sli]] = MappingProxyType(
+    {
+        "bad": bad_total.parse,
+        "good": good_total.parse,
+        "histogram": histogram.parse,
+        "error_ratio": error_ratio.parse,
+        "good_when": time_slices.parse_good_when,
+        "value": time_slices.parse_value,
+    }
+)
+
+
+def parse(reader: Reader) -> Sli | None:
+    """Read an `sli:` mapping; None after reporting that it is of no known type."""
+    kinds = [key for key in SLI_TYPES if reader.has(key)]
+    if len(kinds) != 1:
+        wanted = ", ".join(f"`{key}`" for key in SLI_TYPES)
+        message = "is of more than one type" if kinds else "is of no known type"
+        reader.fail("spec/sli-type", f"{reader.what} {message}", f"exactly one of {wanted}")
+        return None
+    parsed = SLI_TYPES[kinds[0]](reader)
+    reader.finish()
+    return parsed

@@ -1,0 +1,76 @@
+"""`bad` / `total`: counters of bad events and of all events, or queries of their rates with `$window`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from generator import promql
+from generator.promql import WINDOW, Selector, Want
+from generator.reader import Reader
+from generator.sli.base import GAP_SPAN_TEXT, BaseContext, BaseQueries, newborn_increase, seconds_text
+from generator.units import DAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadTotal:
+    """Bad events among all events. A selector names counters; a query with `$window` gives events per second."""
+
+    KIND: ClassVar[str] = "bad/total"
+
+    bad: Selector | str
+    total: Selector | str
+
+    def base(self, context: BaseContext) -> BaseQueries:
+        """Rates of both; no error series means no errors, as long as there are events."""
+        total = rate_of(self.total, context)
+        if isinstance(self.bad, Selector) and isinstance(self.total, Selector):
+            increase = newborn_increase(self.bad, self.total, context)
+            errors = f"{context.aggregate('sum', increase)} / {context.seconds}"
+        else:
+            errors = rate_of(self.bad, context)
+        errors_increase = increase_of(self.bad, context)
+        return BaseQueries(
+            total=total,
+            errors=f"{errors} or {context.zero(context.total_series)}",
+            total_increase=increase_of(self.total, context),
+            errors_increase=f"{errors_increase} or {context.zero(context.total_increase_series)}",
+        )
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"bad: {source_text(self.bad)} of total: {source_text(self.total)}"
+
+
+def rate_of(source: Selector | str, context: BaseContext) -> str:
+    """Events per second over the base window, by the SLO's groups."""
+    if isinstance(source, Selector):
+        return context.aggregate("sum", f"rate({source.text}[{context.window}])")
+    return context.aggregate("sum", promql.over(source, context.window))
+
+
+def increase_of(source: Selector | str, context: BaseContext) -> str:
+    """Events over the gap span, by the SLO's groups; a query gives events per second and is multiplied."""
+    if isinstance(source, Selector):
+        return context.aggregate("sum", f"increase({source.text}[{GAP_SPAN_TEXT}])")
+    return f"{seconds_text(DAY)} * {context.aggregate('sum', promql.over(source, GAP_SPAN_TEXT))}"
+
+
+def source_text(source: Selector | str) -> str:
+    """The source as it was written."""
+    return source.text if isinstance(source, Selector) else source
+
+
+def read_source(reader: Reader, key: str) -> Selector | str:
+    """A counter's selector, or a query with `$window`."""
+    if WINDOW in reader.text(key):
+        return reader.promql(key, Want.VECTOR)
+    text = reader.promql(key, Want.SELECTOR)
+    if not text or promql.faults(text, Want.SELECTOR):
+        return ""
+    return promql.selector(text)
+
+
+def parse(reader: Reader) -> BadTotal:
+    """Read `{bad: …, total: …}`."""
+    return BadTotal(bad=read_source(reader, "bad"), total=read_source(reader, "total"))

@@ -1,0 +1,85 @@
+"""What every SLI type offers: events and bad events per second, as PromQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from generator.promql import Selector
+from generator.units import DAY, duration_text
+
+GAP_SPAN_TEXT = duration_text(DAY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseContext:
+    """Where base rules are written: the labels to keep, the base window, and the recorded total to fall back on."""
+
+    group_by: tuple[str, ...]
+    base_ms: int
+    total_series: str  # the recorded `slo:total:…` of this SLO, as a selector
+    total_increase_series: str  # the recorded increase over the gap span, as a selector
+    scrape_ms: int
+
+    @property
+    def window(self) -> str:
+        """The base window as PromQL."""
+        return duration_text(self.base_ms)
+
+    @property
+    def seconds(self) -> str:
+        """The base window in seconds, as PromQL."""
+        return seconds_text(self.base_ms)
+
+    def aggregate(self, function: str, expression: str, *extra: str) -> str:
+        """`function by (labels) (expression)`, the labels being those of the SLO's groups."""
+        labels = (*self.group_by, *extra)
+        by = f" by ({', '.join(labels)}) " if labels else ""
+        return f"{function}{by}({expression})"
+
+    def zero(self, series: str) -> str:
+        """Zero wherever there are events at all: what errors are when no error series exists."""
+        return f"0 * {self.aggregate('sum', series)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseQueries:
+    """Per second: all events and bad ones. The increases count events over a day; None where no raw counter exists."""
+
+    total: str
+    errors: str
+    total_increase: str | None = None
+    errors_increase: str | None = None
+
+
+class Sli(Protocol):
+    """One SLI as written in a spec."""
+
+    KIND: ClassVar[str]
+
+    def base(self, context: BaseContext) -> BaseQueries:
+        """The base pair of this SLI."""
+        ...
+
+    def describe(self) -> str:
+        """One line for people: which events count, and which of them are bad."""
+        ...
+
+
+def seconds_text(duration_ms: int) -> str:
+    """A duration in seconds as PromQL: 300000 → `300`, 1500 → `1.5`."""
+    whole, rest = divmod(duration_ms, 1000)
+    return f"{whole}.{rest:03d}".rstrip("0") if rest else str(whole)
+
+
+def newborn_increase(part: Selector, whole: Selector, context: BaseContext) -> str:
+    """The increase of `part`, counting from zero a series that appeared on a target that was already being scraped.
+
+    `increase` loses a new series' first value: with errors that are born with their first event, all of a short
+    incident. The guard on job and instance keeps a restarted or newly found target from counting its whole past
+    (rules: newborn series).
+    """
+    window = context.window
+    born = f"({part.text} unless {part.text} offset {window})"
+    scraped = f"count by (job, instance) ({whole.text} and {whole.text} offset {window})"
+    return f"({born} and on (job, instance) {scraped}) or increase({part.text}[{window}])"

@@ -1,0 +1,46 @@
+"""`error_ratio`: a ratio that exists already, weighted by events where `weight` says how many there were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from generator import promql
+from generator.promql import Want
+from generator.reader import Reader
+from generator.sli.base import BaseContext, BaseQueries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRatio:
+    """A query for the error ratio over `$window`. Without a weight each moment counts the same, busy or idle."""
+
+    KIND: ClassVar[str] = "error_ratio"
+
+    error_ratio: str
+    weight: str | None
+
+    def base(self, context: BaseContext) -> BaseQueries:
+        """Events are the weight, bad events ratio × weight. An idle moment's 0/0 is left out by `>= 0`."""
+        ratio = context.aggregate("avg", promql.over(self.error_ratio, context.window))
+        if self.weight is None:
+            return BaseQueries(total=f"0 * ({ratio} >= 0) + 1", errors=f"{ratio} >= 0")
+        return BaseQueries(
+            total=context.aggregate("sum", promql.over(self.weight, context.window)),
+            errors=(
+                f"({ratio} >= 0) * {context.aggregate('sum', context.total_series)}"
+                f" or {context.zero(context.total_series)}"
+            ),
+        )
+
+    def describe(self) -> str:
+        """One line for people."""
+        weight = f", weighted by {self.weight}" if self.weight else ", each moment alike"
+        return f"error ratio {self.error_ratio}{weight}"
+
+
+def parse(reader: Reader) -> ErrorRatio:
+    """Read `{error_ratio: …, weight: …}`."""
+    ratio = reader.promql("error_ratio", Want.VECTOR)
+    weight = reader.promql("weight", Want.VECTOR) if reader.has("weight") else None
+    return ErrorRatio(error_ratio=ratio, weight=weight)

@@ -1,0 +1,58 @@
+"""`good` / `total`: counters of good events and of all events, or queries of their rates with `$window`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from generator.promql import Selector
+from generator.reader import Reader
+from generator.sli.bad_total import increase_of, rate_of, read_source, source_text
+from generator.sli.base import BaseContext, BaseQueries, newborn_increase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoodTotal:
+    """Good events among all events; what is not good is bad."""
+
+    KIND: ClassVar[str] = "good/total"
+
+    good: Selector | str
+    total: Selector | str
+
+    def base(self, context: BaseContext) -> BaseQueries:
+        """Bad = total − good, never below zero.
+
+        Where good and total are the same metric, both lose a new series' first value alike, and plain rates agree;
+        with different metrics the good one is counted from its birth.
+        """
+        good = rate_of(self.good, context)
+        if isinstance(self.good, Selector) and isinstance(self.total, Selector) and self._differ():
+            increase = newborn_increase(self.good, self.total, context)
+            good = f"{context.aggregate('sum', increase)} / {context.seconds}"
+        return BaseQueries(
+            total=rate_of(self.total, context),
+            errors=rest(context, context.total_series, good),
+            total_increase=increase_of(self.total, context),
+            errors_increase=rest(context, context.total_increase_series, increase_of(self.good, context)),
+        )
+
+    def _differ(self) -> bool:
+        assert isinstance(self.good, Selector)
+        assert isinstance(self.total, Selector)
+        return self.good.metric != self.total.metric
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"good: {source_text(self.good)} of total: {source_text(self.total)}"
+
+
+def rest(context: BaseContext, total_series: str, good: str) -> str:
+    """What of the recorded total is not good; all of it where no good series exists."""
+    total = context.aggregate("sum", total_series)
+    return f"clamp_min({total} - ({good} or {context.zero(total_series)}), 0)"
+
+
+def parse(reader: Reader) -> GoodTotal:
+    """Read `{good: …, total: …}`."""
+    return GoodTotal(good=read_source(reader, "good"), total=read_source(reader, "total"))

@@ -1,0 +1,135 @@
+"""`histogram` / `below`: observations above a bound are bad. Classic histograms need the bound to be a bucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from generator import promql
+from generator.promql import Selector, Want
+from generator.reader import Reader
+from generator.sli.base import GAP_SPAN_TEXT, BaseContext, BaseQueries
+from generator.units import decimal_text
+
+_MILLISECOND_SUFFIXES = ("_ms", "_milliseconds", "_millis")
+_CLASSIC_SUFFIXES = ("_bucket", "_count", "_sum")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistogramBelow:
+    """Observations of a histogram that exceed `bound` (in the metric's own unit) are bad."""
+
+    KIND: ClassVar[str] = "histogram"
+
+    histogram: Selector
+    bound: Decimal
+    bound_text: str  # as written: `300ms`
+    native: bool
+
+    def base(self, context: BaseContext) -> BaseQueries:
+        """Counts on both sides of the bound.
+
+        A classic bound between buckets would be off by half and more, so only an existing bucket is read; without it
+        there are no errors and no zeros either, and the no-data alert says so.
+        """
+        if self.native:
+            return self._native(context)
+        count = promql.with_metric(self.histogram, f"{self.histogram.metric}_count")
+        bucket = promql.with_metric(self.histogram, f"{self.histogram.metric}_bucket", self.bucket_matcher)
+
+        def errors(total_series: str, function: str, window: str) -> str:
+            total = context.aggregate("sum", total_series)
+            return f"clamp_min({total} - {context.aggregate('sum', f'{function}({bucket}[{window}])')}, 0)"
+
+        return BaseQueries(
+            total=context.aggregate("sum", f"rate({count}[{context.window}])"),
+            errors=errors(context.total_series, "rate", context.window),
+            total_increase=context.aggregate("sum", f"increase({count}[{GAP_SPAN_TEXT}])"),
+            errors_increase=errors(context.total_increase_series, "increase", GAP_SPAN_TEXT),
+        )
+
+    def _native(self, context: BaseContext) -> BaseQueries:
+        def merged(function: str, window: str) -> str:
+            return context.aggregate("sum", f"{function}({self.histogram.text}[{window}])")
+
+        def errors(histogram: str) -> str:
+            # 0 × an empty interval is 0 × NaN: `>= 0` leaves it out, and the total of zero says that nothing happened.
+            above = f"1 - histogram_fraction(-Inf, {decimal_text(self.bound)}, {histogram})"
+            return f"histogram_count({histogram}) * (({above}) >= 0)"
+
+        rates, increases = merged("rate", context.window), merged("increase", GAP_SPAN_TEXT)
+        return BaseQueries(
+            total=f"histogram_count({rates})",
+            errors=f"{errors(rates)} or {context.zero(context.total_series)}",
+            total_increase=f"histogram_count({increases})",
+            errors_increase=f"{errors(increases)} or {context.zero(context.total_increase_series)}",
+        )
+
+    @property
+    def bucket_matcher(self) -> str:
+        """The `le` matcher, in every spelling that clients and Prometheus 2 and 3 give the bound."""
+        return le_matcher(self.bound)
+
+    def describe(self) -> str:
+        """One line for people."""
+        kind = "native histogram" if self.native else "histogram"
+        return f"{kind} {self.histogram.text}: bad above {self.bound_text}"
+
+
+def le_matcher(bound: Decimal) -> str:
+    """`le="0.3"`, or a pattern: Prometheus 3 writes 1 as `1.0`, Go clients write 1000000 as `1e+06`."""
+    spellings = le_spellings(bound)
+    if len(spellings) == 1:
+        return f'le="{spellings[0]}"'
+    pattern = "|".join(text.replace(".", "\\\\.").replace("+", "\\\\+") for text in spellings)
+    return f'le=~"{pattern}"'
+
+
+def le_spellings(bound: Decimal) -> list[str]:
+    """The spellings of a bucket bound as text."""
+    plain = decimal_text(bound)
+    spellings = [plain]
+    if "." not in plain:
+        spellings.append(f"{plain}.0")
+    normal = bound.normalize()
+    exponent = normal.adjusted()
+    if not normal.is_zero() and (exponent >= 6 or exponent < -4):  # noqa: PLR2004 - Go's limits for %g
+        digits = decimal_text(normal.scaleb(-exponent))
+        sign = "-" if exponent < 0 else "+"
+        spellings.append(f"{digits}e{sign}{abs(exponent):02d}")
+    return spellings
+
+
+def parse(reader: Reader) -> HistogramBelow:
+    """Read `{histogram: …, below: 300ms, native: false}`."""
+    text = reader.promql("histogram", Want.SELECTOR)
+    found = Selector(text=text, metric="", matchers=())
+    if text and not promql.faults(text, Want.SELECTOR):
+        found = promql.selector(text)
+        check_histogram_name(reader, "histogram", found)
+    bound, written = bound_in_unit(reader, "below", found.metric)
+    if bound <= 0 and not reader.failed:
+        reader.fail("spec/range", f"{reader.what}.below must be above 0", "write 300ms, or 0.3", key="below")
+    return HistogramBelow(histogram=found, bound=bound, bound_text=written, native=reader.boolean("native", False))
+
+
+def check_histogram_name(reader: Reader, key: str, found: Selector) -> None:
+    """Report a histogram that is named by one of its classic series."""
+    for suffix in _CLASSIC_SUFFIXES:
+        if found.metric.endswith(suffix):
+            name = found.metric.removesuffix(suffix)
+            reader.fail("spec/histogram-name", f"{found.metric!r} is a series of a histogram", f"name `{name}`", key=key)
+
+
+def bound_in_unit(reader: Reader, key: str, metric: str) -> tuple[Decimal, str]:
+    """A bound in the metric's own unit, and as written."""
+    bound, written = reader.bound(key)
+    return in_metric_unit(bound, written, metric), written
+
+
+def in_metric_unit(bound: Decimal, written: str, metric: str) -> Decimal:
+    """A bound written as a duration counts seconds, or milliseconds where the metric's name says so."""
+    if written[-1:].isalpha() and metric.endswith(_MILLISECOND_SUFFIXES):
+        return bound * 1000
+    return bound

@@ -1,0 +1,67 @@
+"""`good_when`, and `value` with `max` or `min`: slices of time are good or bad, whatever the traffic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from generator import promql
+from generator.promql import Want
+from generator.reader import Reader
+from generator.sli.base import BaseContext, BaseQueries, seconds_text
+from generator.units import MINUTE, decimal_text, duration_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSlices:
+    """A slice is bad where `good` (0 or 1 at each scrape) was 0 at any time in it, for any series of the group."""
+
+    KIND: ClassVar[str] = "time slices"
+
+    good: str  # a query that is 1 where all is well, 0 where not
+    slice_ms: int
+    written: str
+
+    def base(self, context: BaseContext) -> BaseQueries:
+        """One event a slice. Nothing measured is no event: the no-data alert speaks up, the budget stays."""
+        worst = context.aggregate("min", self.good)
+        step_ms = min(context.scrape_ms, self.slice_ms)
+        good = f"min_over_time(({worst})[{duration_text(self.slice_ms)}:{duration_text(step_ms)}])"
+        seconds = seconds_text(self.slice_ms)
+        return BaseQueries(total=f"(0 * {good} + 1) / {seconds}", errors=f"(1 - {good}) / {seconds}")
+
+    def describe(self) -> str:
+        """One line for people."""
+        return f"slices of {duration_text(self.slice_ms)} are good when {self.written}"
+
+
+def parse_good_when(reader: Reader) -> TimeSlices:
+    """Read `{good_when: 'probe_success == 1', slice: 1m}`."""
+    text = reader.promql("good_when", Want.VECTOR)
+    slice_ms = reader.duration_ms("slice", MINUTE)
+    good = text
+    if text and not promql.faults(text, Want.VECTOR):
+        made = promql.as_bool(text)
+        if made is None:
+            hint = "write `query == 1`, `query < 0.5`, …"
+            reader.fail("spec/good-when", f"{reader.what}.good_when must compare", hint, key="good_when")
+        good = made or text
+    return TimeSlices(good=good, slice_ms=slice_ms, written=text)
+
+
+def parse_value(reader: Reader) -> TimeSlices:
+    """Read `{value: QUERY, max: 15m}` or `{value: QUERY, min: 3}`, with `slice`."""
+    text = reader.promql("value", Want.VECTOR)
+    slice_ms = reader.duration_ms("slice", MINUTE)
+    limits: list[tuple[str, str, Decimal, str]] = []
+    for key, op in (("max", "<="), ("min", ">=")):
+        if reader.has(key):
+            bound, written = reader.bound(key)
+            limits.append((key, op, bound, written))
+    if len(limits) != 1:
+        reader.fail("spec/sli-type", f"{reader.what} needs `max` or `min`, one of them", "write `max: 15m`")
+        return TimeSlices(good=text, slice_ms=slice_ms, written=text)
+    _, op, bound, written = limits[0]
+    good = f"({text}) {op} bool {decimal_text(bound)}"
+    return TimeSlices(good=good, slice_ms=slice_ms, written=f"{text} {op} {written}")
