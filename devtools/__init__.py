@@ -1,0 +1,1 @@
+"""What ./dev needs beside a shell: the environment and the Prometheus tools. Standard library only."""

@@ -1,0 +1,133 @@
+"""Make `.venv` with the pinned dependencies. Run by the machine's own Python: `python3 -m devtools.environment`.
+
+Debian's Python lacks ensurepip unless python3-venv is installed, so pip is found in four ways (`_pip_for`).
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from devtools.debian import download, unpack
+from devtools.steps import SetupError, locked, run, say
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "freezeline.stamp"
+INPUTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
+
+CREATE_DEADLINE_S = 120
+INSTALL_DEADLINE_S = 900
+
+NO_PIP = (
+    "this Python can make no virtual environment with pip in it. "
+    "Install one of: python3-venv (Debian, Ubuntu: apt-get install python3-venv), pip, virtualenv"
+)
+
+
+def wanted_stamp() -> str:
+    """What the environment is made from: the inputs' bytes, the Python, and where the checkout lies."""
+    digest = hashlib.sha256()
+    for part in (*(path.read_bytes() for path in INPUTS), sys.version.encode(), str(ROOT).encode()):
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()
+
+
+def make() -> None:
+    """Bring `.venv` up to date; does nothing when the stamp says that it is. Raises SetupError."""
+    with locked(ROOT / ".cache" / "environment.lock", deadline_s=INSTALL_DEADLINE_S):
+        if STAMP.is_file() and STAMP.read_text() == wanted_stamp():
+            STAMP.touch()  # a newer time than the inputs' is what ./dev looks at
+            return
+        STAMP.unlink(missing_ok=True)
+        if not _usable():
+            say(f"making {VENV} with Python {sys.version.split()[0]}")
+            shutil.rmtree(VENV, ignore_errors=True)
+            run([sys.executable, "-m", "venv", "--without-pip", VENV], deadline_s=CREATE_DEADLINE_S)
+        say("installing the pinned dependencies")
+        with _pip_for(VENV / "bin" / "python") as pip:
+            _install(pip)
+        STAMP.write_text(wanted_stamp())
+
+
+def _usable() -> bool:
+    """Whether `.venv` is there, lies where it was made, and has this Python's version."""
+    probe = "import sys; print(sys.prefix, *sys.version_info[:2])"
+    try:
+        answer = run([VENV / "bin" / "python", "-c", probe], deadline_s=30)
+    except SetupError:
+        return False
+    return answer.split() == [str(VENV), *map(str, sys.version_info[:2])]
+
+
+def _install(pip: list[str]) -> None:
+    env = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore", "PIP_NO_INPUT": "1"}
+    pinned = [*pip, "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
+    # The build backend first and pinned too: an isolated build would take whatever is newest.
+    run([*pinned, "hatchling", "editables"], deadline_s=INSTALL_DEADLINE_S, env=env)
+    run(
+        [*pinned, "--no-build-isolation", "--editable", f"{ROOT}[toast,dev]"],
+        deadline_s=INSTALL_DEADLINE_S,
+        env=env,
+    )
+
+
+@contextlib.contextmanager
+def _pip_for(python: Path) -> Iterator[list[str]]:
+    """The start of a command line that runs pip for `python`. Raises SetupError(NO_PIP)."""
+    if importlib.util.find_spec("ensurepip") is not None:
+        # --default-pip would bring setuptools and its start-up hook; only pip's own wheel is wanted.
+        wheel = _bundled_wheel()
+        if wheel is not None:
+            yield [str(python), str(wheel / "pip")]
+            return
+    if importlib.util.find_spec("pip") is not None:
+        yield [sys.executable, "-m", "pip", "--python", str(python)]
+        return
+    if shutil.which("virtualenv") is not None:
+        run(["virtualenv", "--quiet", "--python", sys.executable, VENV], deadline_s=CREATE_DEADLINE_S)
+        yield [str(python), "-m", "pip"]
+        return
+    if shutil.which("apt-get") is None:
+        raise SetupError(NO_PIP)
+    with tempfile.TemporaryDirectory(prefix="freezeline-pip-") as folder:
+        try:
+            packages = download(["python3-pip-whl"], Path(folder))
+            unpack(packages, Path(folder))
+        except SetupError as error:
+            raise SetupError(f"{NO_PIP}\n{error}") from error
+        wheels = sorted(Path(folder).glob("usr/share/python-wheels/pip-*.whl"))
+        if not wheels:
+            raise SetupError(NO_PIP)
+        yield [str(python), str(wheels[-1] / "pip")]
+
+
+def _bundled_wheel() -> Path | None:
+    """Python's bundled pip wheel: a zip file that runs as it lies there."""
+    import ensurepip
+
+    places = [Path(ensurepip.__file__).parent / "_bundled", Path("/usr/share/python-wheels")]
+    wheels = [wheel for place in places for wheel in sorted(place.glob("pip-*.whl"))]
+    return wheels[0] if wheels else None
+
+
+def main() -> int:
+    """Make the environment; exit 3 with what to install when that cannot be done."""
+    try:
+        make()
+    except SetupError as error:
+        say(str(error))
+        return 3
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    sys.exit(main())
