@@ -216,10 +216,12 @@ def _settle(dir_fd: int, order: Order) -> RunState:
     return Interrupted(reason="the runner ended without a result", ended=ended.killed, left=ended.left)
 
 
-async def wait(run: RunDir, *, poll_s: float = 0.1, start_limit_s: float = START_LIMIT_S) -> RunState:
+async def wait(
+    run: RunDir, *, poll_s: float = 0.1, start_limit_s: float = START_LIMIT_S, overdue_s: float = OVERDUE_S
+) -> RunState:
     """Wait until a spawned (or re-attached) run is settled.
 
-    Never longer than the order's timeout and grace and OVERDUE_S: a runner that is stuck by then is killed,
+    Never longer than the order's timeout, grace and `overdue_s`: a runner that is stuck by then is killed,
     and the run is Interrupted. Alive is returned only where that did not end it. Raises OSError as `recover`
     does.
     """
@@ -230,7 +232,7 @@ async def wait(run: RunDir, *, poll_s: float = 0.1, start_limit_s: float = START
             order = rundir.read_order(dir_fd)
     except RunDirectoryError as error:
         return Interrupted(reason=str(error))
-    limit_s = order.timeout_s + order.grace_s + OVERDUE_S
+    limit_s = order.timeout_s + order.grace_s + overdue_s
     while True:
         waited_s = time.monotonic() - begun
         if (result := _result(run, order.nonce)) is not None:
@@ -284,9 +286,7 @@ def request_cancel(run: RunDir, reason: str) -> None:
     """Ask the runner to end the command; seen within a second. The first of several reasons stays."""
     with rundir.opened(run.path) as dir_fd:
         try:
-            rundir.write_new(
-                dir_fd, rundir.CANCEL, reason.encode(errors="replace")[: rundir.CANCEL_MAX_BYTES]
-            )
+            rundir.write_new(dir_fd, rundir.CANCEL, reason.encode(errors="replace")[: rundir.CANCEL_MAX_BYTES])
         except FileExistsError:
             return
         os.fsync(dir_fd)
