@@ -1,0 +1,175 @@
+"""What every panel has: queries, unit, thresholds, links; plain data, as Grafana 9.0 stores it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+Json = dict[str, Any]
+
+DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
+
+GREEN, YELLOW, RED, BLUE, ORANGE, GREY = "green", "yellow", "red", "blue", "orange", "#8e8e8e"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One query of a panel. `instant` asks for the newest value only; `table` for rows with a column per label."""
+
+    expr: str
+    legend: str = "__auto"
+    instant: bool = False
+    table: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """From `value` on the colour is `color`; the first step's value is None: from minus infinity."""
+
+    color: str
+    value: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A panel before it has a place: all that the types share. Sizes are in cells of Grafana's grid of 24 columns."""
+
+    title: str
+    description: str
+    unit: str
+    targets: tuple[Target, ...]
+    width: int
+    height: int
+    steps: tuple[Step, ...] = (Step(color=GREEN),)
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    decimals: int | None = None
+    no_value: str = "no data"
+    mappings: tuple[Json, ...] = ()
+    overrides: tuple[Json, ...] = ()
+    links: tuple[Json, ...] = ()  # in the panel's head
+    data_links: tuple[Json, ...] = ()  # on a value
+    transformations: tuple[Json, ...] = ()
+    time_from: str = ""  # the panel's own range, whatever the dashboard shows
+
+
+def assemble(kind: str, view: View, *, color: str, custom: Mapping[str, Any], options: Mapping[str, Any]) -> Json:
+    """The panel as Grafana stores it, without `id` and `gridPos`: those come with its place."""
+    defaults: Json = {
+        "color": {"mode": color},
+        "custom": dict(custom),
+        "mappings": list(view.mappings),
+        "noValue": view.no_value,
+        "thresholds": {"mode": "absolute", "steps": [_step(step) for step in view.steps]},
+        "unit": view.unit,
+    }
+    for key, value in (("min", view.minimum), ("max", view.maximum)):
+        if value is not None:
+            defaults[key] = number(value)
+    if view.decimals is not None:
+        defaults["decimals"] = view.decimals
+    if view.data_links:
+        defaults["links"] = list(view.data_links)
+    panel: Json = {
+        "type": kind,
+        "title": view.title,
+        "description": view.description,
+        "datasource": DATASOURCE,
+        "targets": [_target(index, target) for index, target in enumerate(view.targets)],
+        "fieldConfig": {"defaults": defaults, "overrides": list(view.overrides)},
+        "options": dict(options),
+        "links": list(view.links),
+        "transparent": False,
+    }
+    if view.transformations:
+        panel["transformations"] = list(view.transformations)
+    if view.time_from:
+        panel["timeFrom"] = view.time_from
+    return panel
+
+
+def reference(index: int) -> str:
+    """Grafana's name of a query: A … Z, AA, AB and so on."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+def _target(index: int, target: Target) -> Json:
+    return {
+        "refId": reference(index),
+        "datasource": DATASOURCE,
+        "editorMode": "code",
+        "expr": target.expr,
+        "format": "table" if target.table else "time_series",
+        "instant": target.instant,
+        "range": not target.instant,
+        "legendFormat": target.legend,
+    }
+
+
+def _step(step: Step) -> Json:
+    return {"color": step.color, "value": None if step.value is None else number(step.value)}
+
+
+def number(value: Decimal) -> int | float:
+    """A JSON number: whole where it is whole."""
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def value_mapping(texts: Mapping[int, tuple[str, str]]) -> Json:
+    """Text and colour instead of a number, for numbers that stand for states."""
+    options = {
+        str(value): {"text": text, "color": color, "index": index}
+        for index, (value, (text, color)) in enumerate(texts.items())
+    }
+    return {"type": "value", "options": options}
+
+
+def range_mapping(start: Decimal | None, end: Decimal | None, text: str, color: str) -> Json:
+    """Text and colour for a range of numbers, both ends included; None = open."""
+    limits = {
+        "from": None if start is None else number(start),
+        "to": None if end is None else number(end),
+    }
+    return {"type": "range", "options": {**limits, "result": {"text": text, "color": color, "index": 0}}}
+
+
+def nan_mapping(text: str) -> Json:
+    """Text for a ratio of nothing to nothing."""
+    return {"type": "special", "options": {"match": "nan", "result": {"text": text, "color": GREY, "index": 0}}}
+
+
+def override(field: str, properties: Mapping[str, Any]) -> Json:
+    """What differs for the field of that name."""
+    found = [{"id": key, "value": value} for key, value in properties.items()]
+    return {"matcher": {"id": "byName", "options": field}, "properties": found}
+
+
+def rising(yellow: Decimal, red: Decimal) -> tuple[Step, ...]:
+    """Green, yellow from one value on, red from another."""
+    return (Step(color=GREEN), Step(color=YELLOW, value=yellow), Step(color=RED, value=red))
+
+
+def falling(yellow: Decimal, red: Decimal) -> tuple[Step, ...]:
+    """Red at `red` and below, yellow at `yellow` and below, green above.
+
+    Grafana's steps include their own value and hold upwards, so each begins a thousandth of the gap higher: with
+    `falling: [1, 0]` nothing at all is red, one is yellow, two are green.
+    """
+    just_above = (yellow - red) / 1000
+    return (
+        Step(color=RED),
+        Step(color=YELLOW, value=red + just_above),
+        Step(color=GREEN, value=yellow + just_above),
+    )
+
+
+def reduce_last(values: Sequence[str] = ("lastNotNull",)) -> Json:
+    """How a single value is taken from each series."""
+    return {"calcs": list(values), "fields": "", "values": False}

@@ -1,0 +1,34 @@
+"""`table`: a row per set of labels, a column per label and query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from generator.panels.base import Json, View, assemble
+
+TYPE = "table"
+
+
+def build(view: View, *, sort_by: str = "", descending: bool = False) -> Json:
+    """The panel, sorted by the column of that shown name."""
+    custom: Json = {"align": "auto", "displayMode": "auto", "filterable": False, "inspect": False}
+    options: Json = {
+        "footer": {"fields": "", "reducer": ["sum"], "show": False},
+        "frameIndex": 0,
+        "showHeader": True,
+        "sortBy": [{"desc": descending, "displayName": sort_by}] if sort_by else [],
+    }
+    return assemble(TYPE, view, color="thresholds", custom=custom, options=options)
+
+
+def joined(columns: Sequence[str], rename: Mapping[str, str], hidden: Sequence[str] = ()) -> tuple[Json, ...]:
+    """One table from several queries: rows with equal labels merged, columns in this order and under these names.
+
+    The queries must keep the same labels (`max by (…)`), else their rows do not meet.
+    """
+    organize = {
+        "excludeByName": dict.fromkeys(("Time", "__name__", *hidden), True),
+        "indexByName": {name: index for index, name in enumerate(columns)},
+        "renameByName": dict(rename),
+    }
+    return ({"id": "merge", "options": {}}, {"id": "organize", "options": organize})

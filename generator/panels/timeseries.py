@@ -1,0 +1,39 @@
+"""`timeseries`: lines over time; thresholds are lines and areas behind them."""
+
+from __future__ import annotations
+
+from generator.panels.base import Json, View, assemble
+
+TYPE = "timeseries"
+
+
+def build(view: View) -> Json:
+    """The panel.
+
+    Lines take the classic palette and thresholds their own style: in colour mode *thresholds* a line would vanish
+    wherever the threshold's colour is transparent.
+    """
+    custom: Json = {
+        "axisLabel": "",
+        "axisPlacement": "auto",
+        "barAlignment": 0,
+        "drawStyle": "line",
+        "fillOpacity": 10 if len(view.targets) == 1 else 0,
+        "gradientMode": "none",
+        "hideFrom": {"legend": False, "tooltip": False, "viz": False},
+        "lineInterpolation": "linear",
+        "lineWidth": 2,
+        "pointSize": 5,
+        "scaleDistribution": {"type": "linear"},
+        "showPoints": "never",
+        "spanNulls": False,
+        "stacking": {"group": "A", "mode": "none"},
+        "thresholdsStyle": {"mode": "line+area" if len(view.steps) > 1 else "off"},
+    }
+    if view.minimum is None:
+        custom["axisSoftMin"] = 0
+    options: Json = {
+        "legend": {"calcs": ["lastNotNull", "max"], "displayMode": "table", "placement": "bottom"},
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    }
+    return assemble(TYPE, view, color="palette-classic", custom=custom, options=options)
