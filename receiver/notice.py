@@ -16,6 +16,8 @@ TEXT_MAX = 200
 class Moment(StrEnum):
     """What happened. A policy's `moments` lists those which its `tell` action announces."""
 
+    OPENED = "opened"
+    OPENED = "opened"
     FROZEN = "frozen"
     FREEZE_FAILED = "freeze_failed"
     RENEWED = "renewed"

@@ -145,13 +145,9 @@ async def _deliver(channel: EmailChannel, message: EmailMessage, password: str |
     return answer + missed
 
 
-def _refused(
-    error: aiosmtplib.SMTPRecipientsRefused, secrets: tuple[str, ...]
-) -> PermanentFailure | TemporaryFailure:
+def _refused(error: aiosmtplib.SMTPRecipientsRefused, secrets: tuple[str, ...]) -> PermanentFailure | TemporaryFailure:
     """Temporary where any of the mailboxes may yet be reached."""
-    reason = redact(
-        "; ".join(f"{one.recipient}: {one.code} {one.message}" for one in error.recipients), *secrets
-    )
+    reason = redact("; ".join(f"{one.recipient}: {one.code} {one.message}" for one in error.recipients), *secrets)
     if any(classify_smtp(one.code) is Kind.TEMPORARY for one in error.recipients):
         return TemporaryFailure(reason)
     return PermanentFailure(reason)
@@ -179,9 +175,7 @@ def _tls(fields: Fields, parts: SplitResult) -> Tls:
     if wish not in {"required", "none"}:
         fields.note("tls", f"unknown tls {wish}", "known: required, none")
     if wish == "none" and "password_file" in fields.raw and not loopback:
-        fields.note(
-            "tls", "a password may not cross the network unencrypted", "leave tls out, or the password"
-        )
+        fields.note("tls", "a password may not cross the network unencrypted", "leave tls out, or the password")
     if parts.scheme == "smtps":
         return "implicit"
     return "none" if wish == "none" else "starttls"

@@ -26,9 +26,7 @@ class SecretFile:
             with self.path.open("rb") as file:
                 raw = file.read(SECRET_MAX_BYTES + 1)
         except OSError as error:
-            raise PermanentFailure(
-                f"secret file {self.path}: {error.strerror or 'cannot be read'}"
-            ) from error
+            raise PermanentFailure(f"secret file {self.path}: {error.strerror or 'cannot be read'}") from error
         if len(raw) > SECRET_MAX_BYTES:
             raise PermanentFailure(f"secret file {self.path}: more than {SECRET_MAX_BYTES} bytes")
         try:

@@ -34,8 +34,7 @@ class ToastNotifier:
 
     async def send(self, notice: Notice) -> Receipt:
         """Publish; what `publish` raises (the journal's failures) is the caller's own and passes through."""
-        title = f"(repeat) {notice.title}" if notice.repeat else notice.title
-        await self.tools.publish(
-            replace(notice, title=plain(title, TITLE_MAX), text=plain(notice.text, TEXT_MAX))
-        )
+        title, _, text = self.tools.templates.render("toast", notice).partition("\n")
+        head = f"(repeat) {title}" if notice.repeat else title
+        await self.tools.publish(replace(notice, title=plain(head, TITLE_MAX), text=plain(text, TEXT_MAX)))
         return Receipt(channel=self.channel.name, answer="on the event stream")

@@ -1,8 +1,7 @@
-"""The words of notices: Jinja2 templates, ours or the user's, that can neither run long nor leak.
+"""How channels lay notices out: Jinja2 templates, ours or the user's, that can neither run long nor leak.
 
-`moments/<moment>.j2` gives title (first line) and text (the rest) of a notice; `channels/<channel>.j2` lays a
-notice out for one channel. A user's directory may hold any of these files; each replaces ours of the same
-name.
+`<channel type>.j2` lays a notice out for channels of that type. A user's directory may hold any of these files; each
+replaces ours of the same name.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,25 +13,22 @@ from typing import Self
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from receiver.notice import TEXT_MAX, TITLE_MAX, Moment, Notice
-from receiver.plaintext import plain
+from receiver.notice import Notice
 from receiver.templates.escape import line, slack_text
 from receiver.templates.language import SOURCE_MAX, TemplateProblem, check
 
-__all__ = ["TemplateProblem", "Templates", "Words"]
+__all__ = ["TemplateProblem", "Templates"]
 
 OWN = Path(__file__).parent
 OUTPUT_MAX = 8000
 FACTS_MAX = 64
-ESCAPES: dict[str, Callable[[str], str]] = {"email": line, "pagerduty": line, "slack": slack_text}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Words:
-    """Title and text of a notice: plain, one line each, within TITLE_MAX and TEXT_MAX characters."""
-
-    title: str
-    text: str
+ESCAPES: dict[str, Callable[[str], str]] = {
+    "email": line,
+    "pagerduty": line,
+    "slack": slack_text,
+    "toast": line,
+}
+"""What each variable passes through, by channel type."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,33 +41,21 @@ class Templates:
     @classmethod
     def load(cls, user: Path | None = None) -> Self:
         """Read ours and those in `user`. Raises FileNotFoundError where that directory is missing."""
-        compiled: dict[str, Template] = {}
+        compiled = {channel: _own(channel) for channel in ESCAPES}
         problems: list[TemplateProblem] = []
-        for name in _names():
-            compiled[name] = _environment(name).from_string((OWN / name).read_text(encoding="utf-8"))
-        if user is not None:
-            for name, source in _user_sources(user, problems):
-                environment = _environment(name)
-                found = check(environment, source, str(user / name))
-                problems.extend(found)
-                if not found:
-                    compiled[name] = environment.from_string(source)
+        if user is not None and not user.is_dir():
+            raise FileNotFoundError(f"template directory {user} does not exist")
+        for path in sorted(user.glob("*.j2")) if user is not None else []:
+            template = _user_template(path, problems)
+            if template is not None:
+                compiled[path.stem] = template
         return cls(compiled=compiled, problems=tuple(problems))
 
-    def words(
-        self, moment: Moment, *, service: str, severity: str, at: datetime, facts: Mapping[str, str]
-    ) -> Words:
-        """Say what happened. `facts` as docs/notifiers.md lists them; a missing one is the empty text."""
-        text = self._render(
-            f"moments/{moment}.j2",
-            {"service": service, "severity": severity, "moment": moment.value, "at": _time(at)},
-            facts,
-        )
-        title, _, rest = text.strip().partition("\n")
-        return Words(title=plain(title, TITLE_MAX), text=plain(rest, TEXT_MAX))
-
     def render(self, channel: str, notice: Notice) -> str:
-        """Lay a notice out for one of ESCAPES, values escaped for it, in at most OUTPUT_MAX characters."""
+        """Lay a notice out for one of ESCAPES, values escaped for it, in at most OUTPUT_MAX characters.
+
+        A problem of a user's template with these values is met by our own template.
+        """
         fields = {
             "service": notice.service,
             "severity": notice.severity,
@@ -84,16 +68,12 @@ class Templates:
             "request_id": notice.request_id,
             "repeat": notice.repeat,
         }
-        return self._render(f"channels/{channel}.j2", fields, notice.facts)
-
-    def _render(self, name: str, fields: Mapping[str, str | bool], facts: Mapping[str, str]) -> str:
-        """Render; where the user's template fails on these values, ours speaks, so that no notice is lost."""
-        values = dict(fields) | {"facts": _Facts(facts)}
+        values = {**fields, "facts": _Facts(notice.facts)}
         try:
-            return _bounded(self.compiled[name], values)
+            return _bounded(self.compiled[channel], values)
         except (TemplateError, TypeError, ValueError):
-            own = (OWN / name).read_text(encoding="utf-8")
-            return _bounded(_environment(name).from_string(own), values)
+            # The user's template fails on these values: ours speaks, so that no notice is lost.
+            return _bounded(_own(channel), values)
 
 
 class _Facts:
@@ -111,16 +91,8 @@ class _Facts:
         return iter(self._facts)
 
 
-def _names() -> list[str]:
-    return [
-        *(f"moments/{moment}.j2" for moment in Moment),
-        *(f"channels/{channel}.j2" for channel in ESCAPES),
-    ]
-
-
-def _environment(name: str) -> ImmutableSandboxedEnvironment:
-    folder, _, file = name.partition("/")
-    escape = ESCAPES[file.removesuffix(".j2")] if folder == "channels" else line
+def _environment(channel: str) -> ImmutableSandboxedEnvironment:
+    escape = ESCAPES[channel]
     return ImmutableSandboxedEnvironment(
         # Not HTML: every value passes through the channel's own escape instead.
         autoescape=False,
@@ -130,28 +102,29 @@ def _environment(name: str) -> ImmutableSandboxedEnvironment:
     )
 
 
-def _user_sources(user: Path, problems: list[TemplateProblem]) -> Iterator[tuple[str, str]]:
-    known = set(_names())
-    if not user.is_dir():
-        raise FileNotFoundError(f"template directory {user} does not exist")
-    for path in sorted(user.rglob("*.j2")):
-        name = path.relative_to(user).as_posix()
-        if name not in known:
-            message = f"no template is called {name}"
-            problems.append(
-                TemplateProblem(
-                    file=str(path), line=1, message=message, hint="see the list in docs/notifiers.md"
-                )
-            )
-            continue
-        with path.open("rb") as file:
-            raw = file.read(4 * SOURCE_MAX + 1)
-        try:
-            yield name, raw.decode("utf-8")
-        except UnicodeDecodeError:
-            problems.append(
-                TemplateProblem(file=str(path), line=1, message="not UTF-8", hint="save it as UTF-8")
-            )
+def _own(channel: str) -> Template:
+    source = (OWN / f"{channel}.j2").read_text(encoding="utf-8")
+    return _environment(channel).from_string(source)
+
+
+def _user_template(path: Path, problems: list[TemplateProblem]) -> Template | None:
+    """Compile one of the user's files; None where `problems` now says why not."""
+    channel = path.stem
+    if channel not in ESCAPES:
+        known = ", ".join(f"{name}.j2" for name in sorted(ESCAPES))
+        problems.append(TemplateProblem(file=str(path), line=1, message="no such template", hint=f"known: {known}"))
+        return None
+    with path.open("rb") as file:
+        raw = file.read(4 * SOURCE_MAX + 1)
+    try:
+        source = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        problems.append(TemplateProblem(file=str(path), line=1, message="not UTF-8", hint="save it as UTF-8"))
+        return None
+    environment = _environment(channel)
+    found = check(environment, source, str(path))
+    problems.extend(found)
+    return None if found else environment.from_string(source)
 
 
 def _bounded(template: Template, values: Mapping[str, object]) -> str:

@@ -84,11 +84,7 @@ def check(environment: Environment, source: str, file: str) -> tuple[TemplatePro
     except RecursionError:
         return (_problem(file, 1, "nested too deep", "simplify the expression"),)
     bound = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
-    found = [
-        problem
-        for node in tree.find_all(nodes.Node)
-        if (problem := _node_problem(node, file, bound)) is not None
-    ]
+    found = [problem for node in tree.find_all(nodes.Node) if (problem := _node_problem(node, file, bound)) is not None]
     return tuple(sorted(found, key=lambda one: one.line))
 
 
@@ -100,17 +96,13 @@ def _node_problem(node: nodes.Node, file: str, bound: set[str]) -> TemplateProbl
     if isinstance(node, nodes.Name):
         return _unknown(node, file, "name", node.name, NAMES | bound)
     if isinstance(node, nodes.For) and not _plain_loop(node):
-        return _problem(
-            file, node.lineno, "this loop is not allowed", "write `{% for name in facts %}`, not nested"
-        )
+        return _problem(file, node.lineno, "this loop is not allowed", "write `{% for name in facts %}`, not nested")
     if isinstance(node, _ALLOWED):
         return None
     if isinstance(node, nodes.Keyword | nodes.Pair):
         return None
     kind = type(node).__name__.lower()
-    return _problem(
-        file, node.lineno, f"{kind} is not allowed", "print values, branch with if, loop over facts"
-    )
+    return _problem(file, node.lineno, f"{kind} is not allowed", "print values, branch with if, loop over facts")
 
 
 def _plain_loop(node: nodes.For) -> bool:

@@ -76,9 +76,7 @@ class PagerDutyFake(HttpFake):
         states = {"trigger": "triggered", "acknowledge": "acknowledged", "resolve": "resolved"}
         self.incidents[body["dedup_key"]] = states[body["event_action"]]
         self.received.append(body)
-        return web.Response(
-            status=202, text=json.dumps({"status": "success", "dedup_key": body["dedup_key"]})
-        )
+        return web.Response(status=202, text=json.dumps({"status": "success", "dedup_key": body["dedup_key"]}))
 
 
 @asynccontextmanager

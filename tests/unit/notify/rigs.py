@@ -80,9 +80,7 @@ async def _slack(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: P
         notifier=open_channel(settings, http),
         heads=lambda: [one["blocks"][0]["text"]["text"] for one in fake.received],
         texts=lambda: [
-            text
-            for one in fake.received
-            for text in (one["text"], *(b["text"]["text"] for b in one["blocks"]))
+            text for one in fake.received for text in (one["text"], *(b["text"]["text"] for b in one["blocks"]))
         ],
         fail=fake.faults.append,
         attempts=lambda: fake.attempts,
@@ -135,9 +133,7 @@ async def _email(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: P
         notifier=open_channel(settings, http),
         heads=lambda: [one["Subject"] for one in fake.received],
         texts=lambda: [
-            text
-            for one in fake.received
-            for text in (one["Subject"], one.get_content().replace("\r\n", "\n"))
+            text for one in fake.received for text in (one["Subject"], one.get_content().replace("\r\n", "\n"))
         ],
         fail=fake.faults.append,
         attempts=lambda: fake.attempts,
@@ -148,9 +144,7 @@ async def _email(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: P
 
 async def _log(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:
     emitted: list[Mapping[str, str | bool]] = []
-    return _local(
-        "log", open_channel({"type": "log"}, http, emitted=emitted), tmp_path, emitted=emitted, published=[]
-    )
+    return _local("log", open_channel({"type": "log"}, http, emitted=emitted), tmp_path, emitted=emitted, published=[])
 
 
 async def _toast(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:

@@ -69,9 +69,7 @@ async def test_429_is_rate_limited(remote: Rig) -> None:
     with pytest.raises(TemporaryFailure) as caught:
         await remote.notifier.send(notice())
     limited = isinstance(caught.value, RateLimited)
-    assert (limited, caught.value.retry_after_s) == (
-        (False, None) if remote.kind == "email" else (True, 37.0)
-    )
+    assert (limited, caught.value.retry_after_s) == ((False, None) if remote.kind == "email" else (True, 37.0))
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -147,9 +145,7 @@ async def test_missing_secret_is_permanent_and_names_the_file(remote: Rig) -> No
 async def test_rotated_secret_is_used_without_restart(remote: Rig) -> None:
     """The file is read at each send."""
     good = remote.secret_file.read_text()
-    remote.secret_file.write_text(
-        "http://127.0.0.1:9/services/none" if remote.kind == "slack" else "wrong-secret"
-    )
+    remote.secret_file.write_text("http://127.0.0.1:9/services/none" if remote.kind == "slack" else "wrong-secret")
     with pytest.raises(NotifyFailure):
         await remote.notifier.send(notice())
     remote.secret_file.write_text(good)

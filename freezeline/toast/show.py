@@ -1,0 +1,88 @@
+"""Where toasts go: the desktop through desktop-notifier, or a terminal."""
+
+import asyncio
+import json
+import platform
+import webbrowser
+from collections.abc import Callable
+from datetime import UTC
+from typing import Protocol, TextIO
+
+from freezeline.toast.toasts import Toast
+
+SHOW_TIMEOUT_S = 10.0
+
+
+class ShowFailedError(Exception):
+    """A toast could not be shown; it is tried again."""
+
+
+class NoDesktopError(Exception):
+    """Toasts can never be shown here."""
+
+
+class Show(Protocol):
+    """Shows one toast. Raises ShowFailedError."""
+
+    async def __call__(self, toast: Toast) -> None:
+        """Return once it is shown."""
+        ...
+
+
+def printer(out: TextIO, *, as_json: bool) -> Show:
+    """Show toasts as lines on `out`, flushed one by one."""
+
+    async def show(toast: Toast) -> None:
+        at = toast.at.astimezone(UTC).isoformat(timespec="milliseconds")
+        if as_json:
+            fields = {"seq": toast.seq, "at": at, "severity": toast.severity, "title": toast.title}
+            print(json.dumps({**fields, "text": toast.text, "url": toast.url}), file=out, flush=True)
+        else:
+            link = f" <{toast.url}>" if toast.url else ""
+            print(f"{at} [{toast.severity}] {toast.title}: {toast.text}{link}", file=out, flush=True)
+
+    return show
+
+
+async def desktop() -> Show:
+    """Show native toasts; a click opens the toast's URL. Raises NoDesktopError."""
+    try:
+        from desktop_notifier import DesktopNotifier, Urgency
+    except ImportError as error:
+        raise NoDesktopError("desktop-notifier is missing: install freezeline[toast], or use --print") from error
+    notifier = DesktopNotifier(app_name="Freezeline", app_icon=None)
+    if platform.system() != "Linux" and not await notifier.get_capabilities():
+        raise NoDesktopError("this Python may not show notifications here (see docs/toast.md); use --print")
+    urgencies = {"critical": Urgency.Critical, "info": Urgency.Low}
+
+    async def show(toast: Toast) -> None:
+        # desktop-notifier logs a failure instead of raising it; only this callback says that the toast is shown.
+        dispatched = asyncio.Event()
+        await asyncio.wait_for(
+            notifier.send(
+                title=body(toast.title),
+                message=body(toast.text),
+                urgency=urgencies.get(toast.severity, Urgency.Normal),
+                on_dispatched=dispatched.set,
+                on_clicked=opener(toast.url, webbrowser.open) if toast.url else None,
+            ),
+            SHOW_TIMEOUT_S,
+        )
+        if not dispatched.is_set():
+            raise ShowFailedError("the desktop's notification service did not take the toast")
+
+    return show
+
+
+def opener(url: str, open_url: Callable[[str], bool]) -> Callable[[], None]:
+    """What a click does. `url` has passed `may_open`; the browser is started beside the event loop."""
+
+    def click() -> None:
+        asyncio.get_running_loop().run_in_executor(None, open_url, url)
+
+    return click
+
+
+def body(text: str) -> str:
+    """Text that a notification service which understands markup shows as it stands (freedesktop's "body-markup")."""
+    return text.replace("<", "‹") if platform.system() == "Linux" else text

@@ -1,0 +1,162 @@
+"""From notices on the stream to toasts on the desktop: what is shown, what is collapsed, what may be opened. Pure."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from receiver.notice import TEXT_MAX, TITLE_MAX
+from receiver.plaintext import plain
+
+COLLAPSE_AFTER = timedelta(minutes=10)
+URL_MAX = 2000
+NAMED_MAX = 3
+_NEEDED = ("seq", "at", "service", "severity", "title", "text")
+
+
+class BadNoticeError(ValueError):
+    """A `notice` event that does not keep the event stream's contract."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamNotice:
+    """One notice as the stream gives it, its texts made inert and short once more."""
+
+    seq: int
+    at: datetime
+    service: str
+    severity: str
+    title: str
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Toast:
+    """What is shown once. `seq` is the last notice that it covers; `url` is "" where nothing may be opened."""
+
+    seq: int
+    at: datetime
+    severity: str
+    title: str
+    text: str
+    url: str
+
+
+def parse(data: str) -> StreamNotice:
+    """Read the data of a `notice` event. Raises BadNoticeError."""
+    try:
+        raw: Any = json.loads(data)
+    except json.JSONDecodeError as error:
+        raise BadNoticeError(f"not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise BadNoticeError("not an object")
+    missing = [key for key in _NEEDED if key not in raw]
+    if missing:
+        raise BadNoticeError(f"without {', '.join(missing)}")
+    try:
+        at = datetime.fromisoformat(str(raw["at"]))
+    except ValueError as error:
+        raise BadNoticeError(f"at is no time: {raw['at']!r:.40}") from error
+    if at.tzinfo is None or not isinstance(raw["seq"], int):
+        raise BadNoticeError("at needs a time zone, seq a whole number")
+    return StreamNotice(
+        seq=raw["seq"],
+        at=at,
+        service=plain(str(raw["service"]), TITLE_MAX),
+        severity=plain(str(raw["severity"]), TITLE_MAX),
+        title=plain(str(raw["title"]), TITLE_MAX),
+        text=plain(str(raw["text"]), TEXT_MAX),
+        url=plain(str(raw.get("url") or ""), URL_MAX),
+    )
+
+
+@dataclass(kw_only=True, slots=True)
+class Collapser:
+    """Decides which notices get a toast of their own, and which share one because they are old news."""
+
+    public_url: str
+    _old: list[StreamNotice] = field(default_factory=list)
+
+    def add(self, notice: StreamNotice, now: datetime) -> list[Toast]:
+        """Take the next notice, give what is to be shown now. Old ones wait for `flush` or a fresh one."""
+        if now - notice.at > COLLAPSE_AFTER:
+            self._old.append(notice)
+            return []
+        return [*self.flush(), _single(notice, self.public_url)]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `flush` would show something."""
+        return bool(self._old)
+
+    def flush(self) -> list[Toast]:
+        """Show what has waited, as one toast."""
+        old, self._old = self._old, []
+        if not old:
+            return []
+        return [_collapsed(old, self.public_url)] if len(old) > 1 else [_single(old[0], self.public_url)]
+
+
+def may_open(url: str, public_url: str) -> bool:
+    """Whether `url` lies under the receiver's own `public_url`: same scheme, host and port, path below it."""
+    if not url or not url.isprintable() or "\\" in url or " " in url:
+        return False
+    try:
+        ours, theirs = urlsplit(public_url), urlsplit(url)
+        same = (ours.scheme, ours.hostname, _port(ours.scheme, ours.port)) == (
+            theirs.scheme,
+            theirs.hostname,
+            _port(theirs.scheme, theirs.port),
+        )
+    except ValueError:
+        return False
+    base = ours.path.rstrip("/")
+    below = theirs.path.rstrip("/") == base or theirs.path.startswith(f"{base}/")
+    climbs = any(part in {".", ".."} for part in theirs.path.replace("%2e", ".").replace("%2E", ".").split("/"))
+    plain_host = theirs.username is None and theirs.scheme in {"http", "https"}
+    return same and below and plain_host and not climbs
+
+
+def missed(seq: int, at: datetime, public_url: str) -> Toast:
+    """What is shown when the stream says that notices were missed for good."""
+    return Toast(
+        seq=seq,
+        at=at,
+        severity="warning",
+        title="Freezeline: notices were missed",
+        text="This desktop was away for longer than notices are kept. Open the receiver's page for the state now.",
+        url=public_url,
+    )
+
+
+def _single(notice: StreamNotice, public_url: str) -> Toast:
+    return Toast(
+        seq=notice.seq,
+        at=notice.at,
+        severity=notice.severity,
+        title=notice.title,
+        text=notice.text,
+        url=notice.url if may_open(notice.url, public_url) else "",
+    )
+
+
+def _collapsed(old: Sequence[StreamNotice], public_url: str) -> Toast:
+    last = old[-1]
+    titles = list(dict.fromkeys(notice.title for notice in reversed(old)))
+    more = f"; and {len(titles) - NAMED_MAX} more" if len(titles) > NAMED_MAX else ""
+    worst = "critical" if any(notice.severity == "critical" for notice in old) else last.severity
+    return Toast(
+        seq=last.seq,
+        at=last.at,
+        severity=worst,
+        title=plain(f"{len(old)} notices while you were away", TITLE_MAX),
+        text=plain("; ".join(titles[:NAMED_MAX]) + more, TEXT_MAX),
+        url=public_url,
+    )
+
+
+def _port(scheme: str, port: int | None) -> int | None:
+    return port if port is not None else {"http": 80, "https": 443}.get(scheme)
