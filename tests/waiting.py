@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ class DeadlinePassedError(AssertionError):
     """The awaited condition never came true; the message names it and its last value."""
 
 
-def wait_until(cond: Callable[[], T], deadline_s: float, what: str) -> T:
+def wait_until(cond: Callable[[], T | None], deadline_s: float, what: str) -> T:
     """Poll `cond` until it is true and return its value.
 
     Raises DeadlinePassedError naming `what` after `deadline_s` seconds. What `cond` raises goes through.
@@ -30,13 +30,17 @@ def wait_until(cond: Callable[[], T], deadline_s: float, what: str) -> T:
         time.sleep(POLL_S)
 
 
-async def until(cond: Callable[[], T | Awaitable[T]], deadline_s: float, what: str) -> T:
+@overload
+async def until(cond: Callable[[], Awaitable[T | None]], deadline_s: float, what: str) -> T: ...
+@overload
+async def until(cond: Callable[[], T | None], deadline_s: float, what: str) -> T: ...
+async def until(cond: Callable[[], Any], deadline_s: float, what: str) -> Any:
     """As `wait_until`, for the event loop; `cond` may be a plain function or a coroutine function.
 
     A coroutine that hangs is cancelled at the deadline.
     """
     end = time.monotonic() + deadline_s
-    value: T | None = None
+    value: object = None
     while True:
         answer = cond()
         if inspect.isawaitable(answer):
