@@ -17,7 +17,6 @@ class Moment(StrEnum):
     """What happened. A policy's `moments` lists those which its `tell` action announces."""
 
     OPENED = "opened"
-    OPENED = "opened"
     FROZEN = "frozen"
     FREEZE_FAILED = "freeze_failed"
     RENEWED = "renewed"
