@@ -69,7 +69,7 @@ def _install(pip: list[str]) -> None:
     env = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore", "PIP_NO_INPUT": "1"}
     pinned = [*pip, "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
     # The build backend first and pinned too: an isolated build would take whatever is newest.
-    run([*pinned, "hatchling", "editables"], deadline_s=INSTALL_DEADLINE_S, env=env)
+    run([*pinned, "pip", "hatchling", "editables"], deadline_s=INSTALL_DEADLINE_S, env=env)
     run(
         [*pinned, "--no-build-isolation", "--editable", f"{ROOT}[toast,dev]"],
         deadline_s=INSTALL_DEADLINE_S,

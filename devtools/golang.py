@@ -58,7 +58,7 @@ PRODUCTS = {
 def build(product: Product, target: Path) -> None:
     """Build the product's commands into `target`, all or none. Raises SetupError."""
     if shutil.which("go") is None:
-        raise SetupError(f"no go on PATH to build {product.name} with; install Go (https://go.dev/dl/)")
+        raise SetupError(f"no go on PATH to build {product.name} with; install Go ≥ 1.26")
     say(f"building {product.name} {product.version} with Go (once; some minutes on two cores)")
     linker = f"-s -w -X github.com/prometheus/common/version.Version={product.version}"
     with made_at_once(target) as folder:
