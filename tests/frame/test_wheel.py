@@ -10,7 +10,6 @@ import pytest
 from tests.frame.sources import PACKAGES, tracked_files
 from tests.tools import ROOT
 
-
 # One worker, so that the fixture does its work once.
 pytestmark = pytest.mark.xdist_group("wheel")
 
