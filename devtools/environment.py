@@ -80,13 +80,11 @@ def _install(pip: list[str]) -> None:
 @contextlib.contextmanager
 def _pip_for(python: Path) -> Iterator[list[str]]:
     """The start of a command line that runs pip for `python`. Raises SetupError(NO_PIP)."""
-    if importlib.util.find_spec("ensurepip") is not None:
-        # --default-pip would bring setuptools and its start-up hook; only pip's own wheel is wanted.
-        wheel = _bundled_wheel()
-        if wheel is not None:
-            yield [str(python), str(wheel / "pip")]
-            return
-    if importlib.util.find_spec("pip") is not None:
+    wheels = [*_wheels(Path("/usr")), *_bundled_wheels()]
+    if wheels:
+        yield [str(python), str(wheels[-1] / "pip")]
+        return
+    if _has("pip"):
         yield [sys.executable, "-m", "pip", "--python", str(python)]
         return
     if shutil.which("virtualenv") is not None:
@@ -101,19 +99,30 @@ def _pip_for(python: Path) -> Iterator[list[str]]:
             unpack(packages, Path(folder))
         except SetupError as error:
             raise SetupError(f"{NO_PIP}\n{error}") from error
-        wheels = sorted(Path(folder).glob("usr/share/python-wheels/pip-*.whl"))
+        wheels = _wheels(Path(folder) / "usr")
         if not wheels:
             raise SetupError(NO_PIP)
         yield [str(python), str(wheels[-1] / "pip")]
 
 
-def _bundled_wheel() -> Path | None:
-    """Python's bundled pip wheel: a zip file that runs as it lies there."""
+def _has(module: str) -> bool:
+    """Whether a module is really there; Debian leaves empty folders behind, which would import too."""
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.origin is not None
+
+
+def _wheels(usr: Path) -> list[Path]:
+    """Debian's pip wheels (package python3-pip-whl). A wheel is a zip file, and pip's runs as it lies there."""
+    return sorted(usr.glob("share/python-wheels/pip-*.whl"))
+
+
+def _bundled_wheels() -> list[Path]:
+    """The pip wheel that comes with Python itself; Debian takes it out."""
+    if not _has("ensurepip"):
+        return []
     import ensurepip
 
-    places = [Path(ensurepip.__file__).parent / "_bundled", Path("/usr/share/python-wheels")]
-    wheels = [wheel for place in places for wheel in sorted(place.glob("pip-*.whl"))]
-    return wheels[0] if wheels else None
+    return sorted((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
 
 
 def main() -> int:
