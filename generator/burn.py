@@ -1,7 +1,7 @@
 """Burn-rate tiers and the profiles that shared rules are made for: pure arithmetic on exact numbers.
 
-A tier fires when the budget is burnt so fast that `share` of it goes within the long window, and is still being burnt in
-the short one: error ratio > factor × budget, factor = share × SLO window / long window. (Google, The Site Reliability
+A tier fires when the budget is burnt so fast that `share` of it goes within the long window, and still is in the
+short one: error ratio > factor × budget, factor = share × SLO window / long window. (Google, The Site Reliability
 Workbook, chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".)
 """
 
@@ -126,9 +126,10 @@ DEFAULT_TIERS = (
 )
 
 
-def plain_duration_ms(duration_ms: Fraction) -> int:
-    """The plain duration (1, 2, 5, … of one unit) that is nearest in proportion."""
-    return min(_PLAIN_MS, key=lambda plain: max(Fraction(plain) / duration_ms, duration_ms / plain))
+def plain_duration_ms(duration_ms: Fraction, at_most_ms: Fraction) -> int:
+    """The plain duration (1, 2, 5, … of one unit) that is nearest in proportion, among those up to a limit."""
+    allowed = [plain for plain in _PLAIN_MS if plain <= at_most_ms] or [_PLAIN_MS[0]]
+    return min(allowed, key=lambda plain: max(Fraction(plain) / duration_ms, duration_ms / plain))
 
 
 def factor(share: Decimal, window_ms: int, long_ms: int) -> Fraction:
@@ -155,7 +156,9 @@ def default_tiers(
     dropped: list[DroppedTier] = []
     for name, share, reference_ms, severity in DEFAULT_TIERS:
         scaled = Fraction(reference_ms * window_ms, REFERENCE_WINDOW_MS)
-        plain_ms = reference_ms if window_ms == REFERENCE_WINDOW_MS else plain_duration_ms(scaled)
+        # Rounded up past share × window, the factor would fall below 1.
+        limit_ms = Fraction(share) * window_ms
+        plain_ms = reference_ms if window_ms == REFERENCE_WINDOW_MS else plain_duration_ms(scaled, limit_ms)
         long_ms = max(plain_ms, floor_ms)
         short_ms = max(plain_ms // SHORT_PER_LONG, floor_ms)
         burn = factor(share, window_ms, long_ms)

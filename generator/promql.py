@@ -16,7 +16,7 @@ WINDOW = "$window"
 class Want(enum.Enum):
     """What an expression must be where it stands."""
 
-    SELECTOR = "a plain series selector such as `http_requests_total{code=\"500\"}`"
+    SELECTOR = 'a plain series selector such as `http_requests_total{code="500"}`'
     VECTOR = "an instant vector"
     NUMBER = "an instant vector or a number"
 
@@ -64,7 +64,7 @@ def _selector_faults(tree: parser.Expr) -> list[Fault]:
     if tree.offset is not None or tree.at is not None:
         return [Fault(code="promql/selector", message="a selector here takes no offset and no @", hint="remove it")]
     if tree.matchers.or_matchers or not _metric(tree):
-        hint = "name one metric: `metric{label=\"value\"}`"
+        hint = 'name one metric: `metric{label="value"}`'
         return [Fault(code="promql/selector", message="the selector must name one metric", hint=hint)]
     return []
 
@@ -211,7 +211,8 @@ def _comparison_place(text: str, op: str) -> int | None:
             tree = parser.parse(marked.replace(WINDOW, "5m"))
         except ValueError:
             continue
-        outer = isinstance(tree, parser.BinaryExpr) and tree.modifier is not None and tree.modifier.return_bool
-        if outer and str(tree.op).split()[0] == op:
+        if not isinstance(tree, parser.BinaryExpr) or tree.modifier is None or not tree.modifier.return_bool:
+            continue
+        if str(tree.op).split()[0] == op:
             return start
     return None

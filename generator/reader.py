@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import Final, TypeVar
 
 from freezeline.problems import Position, Problems, nearest
-from generator import promql, units
+from generator import units
+from generator.promql import Want, faults
 from generator.source import Entry, Value
 
 T = TypeVar("T")
@@ -239,16 +240,16 @@ class Reader:
                 self.fail("spec/label", f"{name!r} is not a label name", "letters, digits and `_`", key=key)
         return names
 
-    def promql(self, key: str, want: promql.Want, default: str | Required = REQUIRED) -> str:
+    def promql(self, key: str, want: Want, default: str | Required = REQUIRED) -> str:
         """PromQL of the wanted type (`$window` stands for a range). What does not parse is reported with its place."""
         text = self.text(key, default)
         if text and key in self._entries:
             self.check_promql(text, want, self._entries[key].value)
         return text
 
-    def check_promql(self, text: str, want: promql.Want, value: Value) -> None:
+    def check_promql(self, text: str, want: Want, value: Value) -> None:
         """Report why `text` is not PromQL of the wanted type, at the place of `value`."""
-        for fault in promql.faults(text, want):
+        for fault in faults(text, want):
             self.problems.add(fault.code, value.position, f"{self.what}: {fault.message}", fault.hint)
 
 

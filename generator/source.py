@@ -30,7 +30,7 @@ Scalar = str | int | Decimal | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One YAML node: its place, and what it holds. `content` is a scalar, a tuple of values, or a mapping of entries."""
+    """One YAML node: its place, and what it holds: a scalar, a tuple of values, or a mapping of entries."""
 
     position: Position
     content: Scalar | tuple[Value, ...] | Mapping[str, Entry]
@@ -59,7 +59,7 @@ class Source:
         return self.text.split("\n")
 
 
-class _Composer(_yaml.CParser):  # type: ignore[misc]
+class _Composer(_yaml.CParser):
     """libyaml's composer without tag resolution: scalars are resolved in `_resolve_scalar`."""
 
     def resolve(self, _kind: object, _value: object, implicit: object) -> str:
@@ -98,8 +98,10 @@ def _compose(name: str, text: str, problems: Problems) -> Value | None:
         parser = _Composer(text)
         node = parser.get_single_node()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        position = Position(name, mark.line + 1, mark.column + 1) if mark else Position(name)
+        position = Position(name)
+        for mark in (error.context_mark, error.problem_mark):
+            if mark is not None:
+                position = Position(name, mark.line + 1, mark.column + 1)
         message = " ".join(part for part in (error.context, error.problem) if part)
         code = "source/documents" if "single document" in message else "source/yaml"
         problems.add(code, position, f"not valid YAML: {message}", "check indentation, quotes and brackets here")
@@ -109,7 +111,9 @@ def _compose(name: str, text: str, problems: Problems) -> Value | None:
         problems.add("source/yaml", position, "a character that YAML does not allow", "remove it")
         return None
     except ValueError as error:  # libyaml gives this for text that cannot be encoded
-        problems.add("source/yaml", Position(name), f"not valid YAML: {error}", "remove the characters that are not text")
+        problems.add(
+            "source/yaml", Position(name), f"not valid YAML: {error}", "remove the characters that are not text"
+        )
         return None
     if node is None:
         problems.add("source/empty", Position(name), "the file is empty", "start with apiVersion: freezeline/v1")
@@ -209,6 +213,8 @@ class _Builder:
             items = tuple(self._value(item) for item in node.value)
             self.sizes[key] = 1 + sum(self.sizes[id(item)] for item in node.value)
             return Value(position, items)
+        if not isinstance(node, yaml.MappingNode):
+            raise TypeError(f"the YAML library gave a node of unknown kind: {type(node).__name__}")
         entries = self._entries(node)
         self.sizes[key] = 1 + sum(1 + self.sizes[id(item)] for _, item in node.value)
         return Value(position, entries)

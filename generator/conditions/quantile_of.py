@@ -65,7 +65,7 @@ def quantile_query(histogram: Selector, quantile: Decimal, window: str, by: tupl
 
 
 def parser(key: str) -> Callable[[Reader], QuantileOf]:
-    """The reader for one of the keys `p50_of` …"""
+    """The reader for one of the keys in `QUANTILES`."""
 
     def parse(reader: Reader) -> QuantileOf:
         histogram = read_selector(reader, key)

@@ -27,20 +27,16 @@ class GoodTotal:
         with different metrics the good one is counted from its birth.
         """
         good = rate_of(self.good, context)
-        if isinstance(self.good, Selector) and isinstance(self.total, Selector) and self._differ():
-            increase = newborn_increase(self.good, self.total, context)
-            good = f"{context.aggregate('sum', increase)} / {context.seconds}"
+        match self.good, self.total:
+            case Selector() as part, Selector() as whole if part.metric != whole.metric:
+                increase = newborn_increase(part, whole, context)
+                good = f"{context.aggregate('sum', increase)} / {context.seconds}"
         return BaseQueries(
             total=rate_of(self.total, context),
             errors=rest(context, context.total_series, good),
             total_increase=increase_of(self.total, context),
             errors_increase=rest(context, context.total_increase_series, increase_of(self.good, context)),
         )
-
-    def _differ(self) -> bool:
-        assert isinstance(self.good, Selector)
-        assert isinstance(self.total, Selector)
-        return self.good.metric != self.total.metric
 
     def describe(self) -> str:
         """One line for people."""

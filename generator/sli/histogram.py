@@ -94,7 +94,7 @@ def le_spellings(bound: Decimal) -> list[str]:
         spellings.append(f"{plain}.0")
     normal = bound.normalize()
     exponent = normal.adjusted()
-    if not normal.is_zero() and (exponent >= 6 or exponent < -4):  # noqa: PLR2004 - Go's limits for %g
+    if not normal.is_zero() and (exponent >= 6 or exponent < -4):
         digits = decimal_text(normal.scaleb(-exponent))
         sign = "-" if exponent < 0 else "+"
         spellings.append(f"{digits}e{sign}{abs(exponent):02d}")
@@ -119,7 +119,9 @@ def check_histogram_name(reader: Reader, key: str, found: Selector) -> None:
     for suffix in _CLASSIC_SUFFIXES:
         if found.metric.endswith(suffix):
             name = found.metric.removesuffix(suffix)
-            reader.fail("spec/histogram-name", f"{found.metric!r} is a series of a histogram", f"name `{name}`", key=key)
+            reader.fail(
+                "spec/histogram-name", f"{found.metric!r} is a series of a histogram", f"name `{name}`", key=key
+            )
 
 
 def bound_in_unit(reader: Reader, key: str, metric: str) -> tuple[Decimal, str]:

@@ -1,0 +1,99 @@
+"""`freezeline generate`: all artefacts of all specs, or none."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
+
+if TYPE_CHECKING:
+    from generator.pipeline import Rendered
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
+    parser.add_argument("-o", "--output", default=".", metavar="DIR", help="where rules/ and dashboards/ go")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with a diff where files differ")
+    parser.add_argument("--only", action="append", metavar="KIND", help="only this kind of artefact; may be repeated")
+    parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
+    parser.add_argument("--adopt", action="store_true", help="overwrite files of the same names that we did not make")
+    parser.add_argument("--json", action="store_true", help="problems and results as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generate, or check that nothing would change."""
+    from freezeline.commands import specs
+    from generator import pipeline
+
+    unknown = [kind for kind in args.only or () if kind not in pipeline.ARTEFACTS]
+    if unknown:
+        known = ", ".join(pipeline.ARTEFACTS)
+        sys.stderr.write(f"freezeline generate: no kind {', '.join(unknown)}; there are {known}\n")
+        return USAGE
+    loaded = specs.load(args.specs, args.scope)
+    if loaded is None:
+        return USAGE
+    if specs.report(loaded, as_json=args.json):
+        return PROBLEMS
+    rendered = pipeline.render_set(loaded.output_set, args.only)
+    return _check(args, rendered) if args.check else _write(args, rendered)
+
+
+def _covers(args: argparse.Namespace) -> Callable[[str], bool]:
+    """With --only, files of other kinds are none of this run's business."""
+    from generator import pipeline
+
+    if not args.only:
+        return lambda _path: True
+    return lambda path: pipeline.kind_of(path) in args.only
+
+
+def _write(args: argparse.Namespace, rendered: Rendered) -> int:
+    from generator import write
+
+    try:
+        report = write.write_all(Path(args.output), rendered.outputs, covers=_covers(args), adopt=args.adopt)
+    except write.WriteError as error:
+        sys.stderr.write(f"freezeline generate: {error}\n")
+        return ENVIRONMENT
+    if args.json:
+        import json
+
+        sys.stdout.write(
+            json.dumps({"written": report.written, "unchanged": report.unchanged, "removed": report.removed})
+        )
+        sys.stdout.write("\n")
+        return OK
+    for path in report.written:
+        sys.stdout.write(f"wrote {path}\n")
+    for path in report.removed:
+        sys.stdout.write(f"removed {path}\n")
+    for path in report.kept:
+        sys.stderr.write(f"kept {path}: no longer generated, but edited since; remove it by hand\n")
+    sys.stderr.write(
+        f"{len(report.written)} written, {len(report.unchanged)} unchanged, {len(report.removed)} removed\n"
+    )
+    return OK
+
+
+def _check(args: argparse.Namespace, rendered: Rendered) -> int:
+    from generator import write
+
+    try:
+        differences = write.check_all(Path(args.output), rendered.outputs, covers=_covers(args))
+    except write.WriteError as error:
+        sys.stderr.write(f"freezeline generate: {error}\n")
+        return ENVIRONMENT
+    if not differences:
+        return OK
+    words = " ".join(args.specs)
+    output = "" if args.output == "." else f" -o {args.output}"
+    scope = f" --scope {args.scope}" if args.scope else ""
+    sys.stdout.write(write.differences_text(differences, f"freezeline generate {words}{output}{scope}"))
+    sys.stderr.write(f"{len(differences)} artefacts differ from their specs\n")
+    return PROBLEMS

@@ -1,0 +1,45 @@
+"""What every command that reads specs does: find them, load them, show the problems."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from freezeline.problems import Problem, render
+from generator import files, pipeline
+from generator.pipeline import Loaded
+
+
+def load(paths: list[str], scope: str | None) -> Loaded | None:
+    """The specs, read and checked; None after saying on stderr that they cannot be found."""
+    try:
+        found = files.find(paths)
+        contents = files.read(found)
+    except files.SpecFilesError as error:
+        sys.stderr.write(f"freezeline: {error}\n")
+        return None
+    return pipeline.load_set(contents, scope or files.default_scope(found[0]))
+
+
+def report(loaded: Loaded, *, as_json: bool) -> bool:
+    """Show every problem on stderr (or as JSON on stdout); whether any of them is an error."""
+    problems = list(loaded.problems)
+    errors = [problem for problem in problems if not problem.warning]
+    if as_json and errors:
+        sys.stdout.write(json.dumps({"problems": [problem.as_json() for problem in problems]}, indent=2) + "\n")
+        return True
+    for problem in problems:
+        sys.stderr.write(show(problem, loaded) + "\n")
+    if problems:
+        warnings = len(problems) - len(errors)
+        sys.stderr.write(f"{_count(len(errors), 'error')}, {_count(warnings, 'warning')}\n")
+    return bool(errors)
+
+
+def show(problem: Problem, loaded: Loaded) -> str:
+    """A problem with its source line."""
+    return render(problem, loaded.line(problem.position))
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,26 @@
+"""Checks beyond single values: what a spec says against the rest of it, and specs against each other.
+
+Each is a module of this package with `CODES` (problem codes that it can give) and `check(output_set, problems)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from freezeline.problems import Problems
+from generator.checks import references, unique
+from generator.model import OutputSet
+
+CHECKS: Mapping[str, Callable[[OutputSet, Problems], None]] = MappingProxyType(
+    {
+        "references": references.check,
+        "unique": unique.check,
+    }
+)
+
+
+def run(output_set: OutputSet, problems: Problems) -> None:
+    """Run every check."""
+    for check in CHECKS.values():
+        check(output_set, problems)

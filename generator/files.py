@@ -1,0 +1,43 @@
+"""Spec files on disk: found in a fixed order, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class SpecFilesError(Exception):
+    """The named specs cannot be read."""
+
+
+def find(paths: Iterable[str]) -> list[Path]:
+    """Each named file, and every *.yaml and *.yml directly in a named folder, sorted. Raises SpecFilesError."""
+    found: list[Path] = []
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            inside = sorted(item for item in path.iterdir() if item.suffix in (".yaml", ".yml") and item.is_file())
+            if not inside:
+                raise SpecFilesError(f"{text}: no *.yaml file in this folder")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise SpecFilesError(f"{text}: no such file or folder")
+    return list(dict.fromkeys(found))
+
+
+def read(paths: Iterable[Path]) -> list[tuple[str, bytes]]:
+    """(name as shown, content) of each file. Raises SpecFilesError."""
+    files = []
+    for path in paths:
+        try:
+            files.append((path.as_posix(), path.read_bytes()))
+        except OSError as error:
+            raise SpecFilesError(f"{path}: {error.strerror}") from error
+    return files
+
+
+def default_scope(path: Path) -> str:
+    """The name of the output set: of the folder that holds the specs."""
+    return path.resolve().parent.name or "slos"

@@ -1,0 +1,117 @@
+"""From spec files to the bytes of every artefact. Pure: files come in as bytes and leave as bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from freezeline.problems import Position, Problems
+from generator import checks
+from generator.load import load
+from generator.model import OutputSet, Spec
+from generator.render import rules, self_rules, shared
+from generator.render.rule_file import RuleFile
+from generator.source import Source
+
+Origins = Mapping[str, list[tuple[int, Position]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Specs as read. The set holds what could be read even where there are problems."""
+
+    sources: tuple[Source, ...]
+    output_set: OutputSet
+    problems: Problems
+
+    def line(self, position: Position) -> str | None:
+        """The source line that a problem points at."""
+        for source in self.sources:
+            if source.name == position.file and 0 < position.line <= len(source.lines) and source.text:
+                return source.lines[position.line - 1]
+        return None
+
+
+@dataclass(slots=True)
+class Rendered:
+    """All artefacts: relative path → bytes; and for rule files, which line comes from where in a spec."""
+
+    outputs: dict[str, bytes] = field(default_factory=dict)
+    origins: dict[str, list[tuple[int, Position]]] = field(default_factory=dict)
+
+    def add_rules(self, file: RuleFile) -> None:
+        """Add a rule file."""
+        text, origins = file.text()
+        self.outputs[file.path] = text.encode()
+        self.origins[file.path] = origins
+
+    def add_json(self, path: str, data: object) -> None:
+        """Add a JSON file."""
+        self.outputs[path] = (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def load_set(files: Iterable[tuple[str, bytes]], scope: str) -> Loaded:
+    """Read and check specs that are generated together; files are (name, content)."""
+    problems = Problems()
+    sources: list[Source] = []
+    specs: list[Spec] = []
+    for name, data in files:
+        source, spec = load(name, data, problems)
+        sources.append(source)
+        if spec is not None:
+            specs.append(spec)
+    output_set = OutputSet(scope=scope, specs=tuple(specs))
+    checks.run(output_set, problems)
+    return Loaded(sources=tuple(sources), output_set=output_set, problems=problems)
+
+
+def rule_files(output_set: OutputSet) -> Iterable[RuleFile]:
+    """The rule files of a set: one per spec, one per profile, one about Freezeline itself."""
+    for spec in output_set.specs:
+        yield rules.render(spec, output_set.scope)
+    for profile in output_set.profiles().values():
+        yield shared.render(profile, output_set.scope)
+    yield self_rules.render(output_set.scope)
+
+
+def _render_rules(output_set: OutputSet, rendered: Rendered) -> None:
+    for file in rule_files(output_set):
+        rendered.add_rules(file)
+
+
+def _render_policy(output_set: OutputSet, rendered: Rendered) -> None:
+    from generator.render import policy
+
+    for spec in output_set.specs:
+        rendered.add_json(f"rules/policy/{spec.name}.policy.json", policy.render(spec))
+
+
+_PLACES = (
+    ("rules/policy/", "policy"),
+    ("rules/alertmanager/", "alertmanager"),
+    ("rules/tests/", "proofs"),
+    ("rules/", "rules"),
+    ("dashboards/", "dashboards"),
+)
+
+
+def kind_of(path: str) -> str:
+    """The kind of artefact that a generated path belongs to; a key of `ARTEFACTS`."""
+    return next(kind for prefix, kind in _PLACES if path.startswith(prefix))
+
+
+ARTEFACTS: Mapping[str, Callable[[OutputSet, Rendered], None]] = {
+    "rules": _render_rules,
+    "policy": _render_policy,
+}
+
+
+def render_set(output_set: OutputSet, only: Iterable[str] | None = None) -> Rendered:
+    """All artefacts of a set, or those kinds of `ARTEFACTS` that are named."""
+    rendered = Rendered()
+    wanted = set(ARTEFACTS if only is None else only)
+    for kind, renderer in ARTEFACTS.items():
+        if kind in wanted:
+            renderer(output_set, rendered)
+    return rendered

@@ -1,0 +1,77 @@
+"""What an alert tells people: summary, description, value, links. Text for templates that Prometheus expands.
+
+Shared alerts read what differs between SLOs from the info series, when they fire.
+"""
+
+from __future__ import annotations
+
+from generator import names
+from generator.dashboard import dashboard_url
+from generator.model import PlainAlert, Slo, Spec
+from generator.units import decimal_text
+
+
+def link(template: str, **facts: str) -> str:
+    """A URL with `{service}`, `{alert}`, `{slo}` filled in; other braces stay."""
+    for name, value in facts.items():
+        template = template.replace(f"{{{name}}}", value)
+    return template
+
+
+def inert(text: str) -> str:
+    """Text of a spec inside an annotation, where `{{` would begin a template action."""
+    return text.replace("{{", "{{`{{`}}")
+
+
+def info_labels(spec: Spec, slo: Slo) -> dict[str, str]:
+    """Labels of the info series beyond the SLO's identity; `{alert}` in the runbook is filled in by the alert."""
+    runbook = link(slo.runbook or spec.defaults.runbook, service=spec.service, slo=slo.name)
+    found = {
+        names.TEAM: spec.owner.team,
+        "objective": decimal_text(slo.objective),
+        names.WINDOW: str(slo.profile.window),
+        names.SPEC: spec.reference,
+        "runbook": runbook,
+        "dashboard": dashboard_url(spec.defaults.grafana, spec.name) if spec.defaults.grafana else "",
+        "description": slo.description,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def plain(spec: Spec, alert: PlainAlert) -> dict[str, str]:
+    """Annotations of a plain alert."""
+    condition = inert(alert.condition.describe())
+    summary = inert(alert.summary) or f"{alert.name} on {spec.service}: {condition}"
+    runbook = link(alert.runbook or spec.defaults.runbook, service=spec.service, alert=alert.name, slo="")
+    found = {
+        "summary": summary,
+        "description": inert(alert.description) or f"{condition}; now {{{{ $value | humanize }}}}.",
+        "value": "{{ $value }}",
+        "runbook_url": inert(runbook),
+        "dashboard_url": dashboard_url(spec.defaults.grafana, spec.name) if spec.defaults.grafana else "",
+        "spec": spec.reference,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _info(label: str) -> str:
+    """A template that gives one label of the alert's info series, or nothing."""
+    selector = f"{names.INFO}{{{names.SERVICE}=%q,{names.SLO}=%q,{names.SCOPE}=%q}}"
+    arguments = f"$labels.{names.SERVICE} $labels.{names.SLO} $labels.{names.SCOPE}"
+    query = f'printf "{selector.replace(chr(34), chr(92) + chr(34))}" {arguments} | query'
+    return f'{{{{ with {query} }}}}{{{{ . | first | label "{label}" }}}}{{{{ end }}}}'
+
+
+def shared(alert: str, summary: str, description: str, *, value: str = "{{ $value }}") -> dict[str, str]:
+    """Annotations of an alert of a shared set."""
+    runbook = _info("runbook").replace(
+        'label "runbook" }}', f'label "runbook" | reReplaceAll "[{{]alert[}}]" "{alert}" }}}}'
+    )
+    return {
+        "summary": summary,
+        "description": description,
+        "value": value,
+        "runbook_url": runbook,
+        "dashboard_url": _info("dashboard"),
+        "spec": _info("spec"),
+    }

