@@ -73,3 +73,21 @@ def default_seen_file(url: str, environment: Mapping[str, str], home: Path) -> P
     base = environment.get("XDG_STATE_HOME") or environment.get("LOCALAPPDATA") or str(home / ".local" / "state")
     digest = hashlib.sha256(url.encode()).hexdigest()[:12]
     return Path(base) / "freezeline" / f"toast-{digest}.json"
+
+
+def settings_from(
+    *, url: str, public_url: str | None, token_file: str, seen_file: str | None, after: int | None
+) -> Settings:
+    """Settings from the command line's texts. Raises SettingsError."""
+    if after is not None and after < 0:
+        raise SettingsError("--after counts from 0")
+    checked = check_url(url, "--url")
+    public = check_url(public_url, "--public-url") if public_url is not None else checked
+    default = default_seen_file(checked, os.environ, Path.home())
+    return Settings(
+        url=checked,
+        public_url=public,
+        token_file=Path(token_file),
+        seen_file=default if seen_file is None else Path(seen_file),
+        after=after,
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import platform
 import webbrowser
 from collections.abc import Callable
@@ -9,8 +10,10 @@ from datetime import UTC
 from typing import Protocol, TextIO
 
 from freezeline.toast.toasts import Toast
+from receiver.plaintext import plain
 
 SHOW_TIMEOUT_S = 10.0
+REASON_MAX = 200
 
 
 class ShowFailedError(Exception):
@@ -19,6 +22,19 @@ class ShowFailedError(Exception):
 
 class NoDesktopError(Exception):
     """Toasts can never be shown here."""
+
+
+class LastFailure(logging.Handler):
+    """Keeps why desktop-notifier failed: it logs the reason instead of raising it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.reason = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Remember the failure."""
+        error = record.exc_info[1] if record.exc_info else None
+        self.reason = plain(str(error) if error is not None else record.getMessage(), REASON_MAX)
 
 
 class Show(Protocol):
@@ -50,26 +66,31 @@ async def desktop() -> Show:
         from desktop_notifier import DesktopNotifier, Urgency
     except ImportError as error:
         raise NoDesktopError("desktop-notifier is missing: install freezeline[toast], or use --print") from error
+    failure = LastFailure()
+    library = logging.getLogger("desktop_notifier")
+    library.addHandler(failure)
+    library.propagate = False
     notifier = DesktopNotifier(app_name="Freezeline", app_icon=None)
     if platform.system() != "Linux" and not await notifier.get_capabilities():
         raise NoDesktopError("this Python may not show notifications here (see docs/toast.md); use --print")
     urgencies = {"critical": Urgency.Critical, "info": Urgency.Low}
 
     async def show(toast: Toast) -> None:
-        # desktop-notifier logs a failure instead of raising it; only this callback says that the toast is shown.
+        # Only this callback says that the toast is shown.
         dispatched = asyncio.Event()
-        await asyncio.wait_for(
-            notifier.send(
-                title=body(toast.title),
-                message=body(toast.text),
-                urgency=urgencies.get(toast.severity, Urgency.Normal),
-                on_dispatched=dispatched.set,
-                on_clicked=opener(toast.url, webbrowser.open) if toast.url else None,
-            ),
-            SHOW_TIMEOUT_S,
+        sending = notifier.send(
+            title=body(toast.title),
+            message=body(toast.text),
+            urgency=urgencies.get(toast.severity, Urgency.Normal),
+            on_dispatched=dispatched.set,
+            on_clicked=opener(toast.url, webbrowser.open) if toast.url else None,
         )
+        try:
+            await asyncio.wait_for(sending, SHOW_TIMEOUT_S)
+        except TimeoutError:
+            raise ShowFailedError(f"the desktop's notification service said nothing for {SHOW_TIMEOUT_S:g} s") from None
         if not dispatched.is_set():
-            raise ShowFailedError("the desktop's notification service did not take the toast")
+            raise ShowFailedError(f"the desktop's notification service did not take the toast: {failure.reason}")
 
     return show
 

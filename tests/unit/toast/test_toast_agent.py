@@ -166,7 +166,7 @@ async def test_state_events_move_the_position(stream: StreamFake, settings: Sett
     desk = Desk()
     stream.add(7, "state", {"frozen": []})
     async with agent(settings, desk):
-        await until(lambda: settings.seen_file.exists(), 10, "the position on disk")
+        await until(settings.seen_file.exists, 10, "the position on disk")
     assert (seen.load(settings.seen_file), desk.toasts) == (7, [])
 
 

@@ -1,0 +1,76 @@
+"""`freezeline toast`: show desktop notices from the receiver's event stream."""
+
+import argparse
+import sys
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.description = (
+        "Follow the receiver's event stream and show each notice once, as a desktop toast. Notices older than ten "
+        "minutes share one toast. Runs until it is stopped."
+    )
+    parser.add_argument(
+        "--url",
+        default="http://127.0.0.1:9099",
+        help="where the receiver is: https://, or http:// on loopback (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--public-url", help="how the receiver calls itself in links; only links below it open (default: --url)"
+    )
+    parser.add_argument(
+        "--token-file",
+        required=True,
+        help="file that holds the `read` token, mode 0600 (the receiver makes it: STATE/tokens/read)",
+    )
+    parser.add_argument(
+        "--seen-file",
+        help="where the last notice shown is remembered (default: one a receiver in your state directory)",
+    )
+    parser.add_argument(
+        "--after",
+        type=int,
+        metavar="SEQ",
+        help="at the very first start, show what came after this number of the journal (default: only what is new)",
+    )
+    parser.add_argument("--print", action="store_true", help="print one line a notice instead of showing toasts")
+    parser.add_argument("--json", action="store_true", help="with --print: one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Follow until stopped; 0 after SIGINT or SIGTERM."""
+    import asyncio
+
+    from freezeline.cli import ENVIRONMENT, OK, USAGE
+    from freezeline.toast.program import follow_until_stopped
+    from freezeline.toast.seen import SeenFileError
+    from freezeline.toast.settings import SettingsError, TokenError, read_token, settings_from
+    from freezeline.toast.show import NoDesktopError
+
+    if args.json and not args.print:
+        return _fail("--json goes with --print", USAGE)
+    try:
+        settings = settings_from(
+            url=args.url,
+            public_url=args.public_url,
+            token_file=args.token_file,
+            seen_file=args.seen_file,
+            after=args.after,
+        )
+        # Later a token may go and come back; at the start its absence is a mistake worth an exit code.
+        read_token(settings.token_file)
+        asyncio.run(follow_until_stopped(settings, printed=args.print, as_json=args.json))
+    except SettingsError as error:
+        return _fail(str(error), USAGE)
+    except (TokenError, SeenFileError, NoDesktopError) as error:
+        return _fail(str(error), ENVIRONMENT)
+    except BrokenPipeError:
+        return _fail("nobody reads the output any more", ENVIRONMENT)
+    except KeyboardInterrupt:
+        return OK
+    return OK
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"freezeline toast: {message}\n")
+    return code
