@@ -31,11 +31,11 @@ NO_PIP = (
 
 
 def wanted_stamp() -> str:
-    """What the environment is made from: the inputs' bytes, the Python, and where the checkout lies."""
-    digest = hashlib.sha256()
-    for part in (*(path.read_bytes() for path in INPUTS), sys.version.encode(), str(ROOT).encode()):
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()
+    """Where the checkout lies, and on the next line what the environment is made from: inputs and Python."""
+    digest = hashlib.sha256(sys.version.encode())
+    for path in INPUTS:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return f"{ROOT}\n{digest.hexdigest()}\n"
 
 
 def make() -> None:
