@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
+from generator import names
 from generator.units import DAY, HOUR, MINUTE, SECOND, decimal_text, duration_text
 
 BASE_WINDOW_MS = 5 * MINUTE
@@ -75,11 +76,33 @@ class Cadence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """A calendar unit in UTC. `cycle` is PromQL that numbers the units so that neighbours differ."""
+
+    nominal_ms: int
+    longest_ms: int
+    cycle: str
+
+
+# Weeks begin on Monday: 1970-01-05 was the first one of the epoch, four days in.
+CALENDARS = {
+    "week": Calendar(nominal_ms=7 * DAY, longest_ms=7 * DAY, cycle="vector(floor((time() - 345600) / 604800) % 4)"),
+    "month": Calendar(nominal_ms=30 * DAY, longest_ms=31 * DAY, cycle="month()"),
+    "quarter": Calendar(nominal_ms=91 * DAY, longest_ms=92 * DAY, cycle="floor((month() + 2) / 3)"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SloWindow:
     """The window over which an objective holds; `length_ms` is nominal where it is a calendar unit."""
 
     length_ms: int
-    calendar: str = ""  # "", "week", "month", "quarter"
+    calendar: str = ""  # "" for a rolling window, or a key of CALENDARS
+
+    @property
+    def range_ms(self) -> int:
+        """The longest that the window can be: what a query must reach back."""
+        return CALENDARS[self.calendar].longest_ms if self.calendar else self.length_ms
 
     def __str__(self) -> str:
         return f"calendar-{self.calendar}" if self.calendar else duration_text(self.length_ms)
@@ -98,9 +121,14 @@ class Profile:
     min_events: int = MIN_EVENTS
 
     @property
+    def apart(self) -> tuple[str, ...]:
+        """Labels in which tiles of one SLO differ; sums go over them."""
+        return (names.PART, names.CYCLE) if self.window.calendar else (names.PART,)
+
+    @property
     def tiled(self) -> bool:
         """Whether any window is long enough to be computed from tiles."""
-        spans = [self.window.length_ms] + [span for tier in self.tiers for span in (tier.long_ms, tier.short_ms)]
+        spans = [self.window.range_ms] + [span for tier in self.tiers for span in (tier.long_ms, tier.short_ms)]
         return max(spans) >= TILED_FROM_MS
 
     @property

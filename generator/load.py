@@ -173,6 +173,16 @@ def _slo(
 def _window(reader: Reader, defaults: Defaults) -> SloWindow:
     if not reader.has("window"):
         return SloWindow(length_ms=defaults.window_ms)
+    value = reader.value("window")
+    kind, _, unit = value.text.partition(" ") if value is not None else ("", "", "")
+    if kind == "calendar":
+        if unit in burn.CALENDARS:
+            return SloWindow(length_ms=burn.CALENDARS[unit].nominal_ms, calendar=unit)
+        known = ", ".join(f"`calendar {name}`" for name in burn.CALENDARS)
+        reader.fail(
+            "spec/calendar", f"{reader.what}.window: {unit!r} is no calendar unit", f"one of {known}", key="window"
+        )
+        return SloWindow(length_ms=defaults.window_ms)
     return SloWindow(length_ms=reader.duration_ms("window", at_least=SECOND))
 
 

@@ -11,6 +11,7 @@ SCOPE = "scope"
 PERIOD = "period"
 WINDOW = "window"
 PART = "part"
+CYCLE = "cycle"  # the calendar unit that a tile belongs to, for SLO windows by the calendar
 TIER = "tier"
 TEAM = "team"
 SEVERITY = "severity"
@@ -32,6 +33,7 @@ RESERVED_LABELS = frozenset(
         PERIOD,
         WINDOW,
         PART,
+        CYCLE,
         "le",
         "quantile",
         "__name__",
@@ -67,6 +69,11 @@ def base(kind: str, base_window_ms: int) -> str:
 def tile(kind: str, tile_ms: int, base_window_ms: int) -> str:
     """The base series summed up to one sample per tile: `t5m:total:rate5m`."""
     return f"t{duration_text(tile_ms)}:{kind}:rate{duration_text(base_window_ms)}"
+
+
+def events(kind: str) -> str:
+    """Events over the SLO's whole window: `slo:errors:events`."""
+    return f"slo:{kind}:events"
 
 
 def increase(kind: str, span_ms: int) -> str:

@@ -135,8 +135,9 @@ def _too_deep(name: str, text: str) -> Position | None:
         for event in yaml.parse(text, Loader=yaml.CLoader):
             if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
                 depth += 1
-                if depth > MAX_DEPTH:
-                    return Position(name, event.start_mark.line + 1, event.start_mark.column + 1)
+                mark = event.start_mark
+                if depth > MAX_DEPTH and mark is not None:
+                    return Position(name, mark.line + 1, mark.column + 1)
             elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
                 depth -= 1
     except (yaml.YAMLError, ValueError):

@@ -109,9 +109,12 @@ def gap_rules(profile: Profile, cadence: Cadence, labels: dict[str, str]) -> Ite
     for kind in names.KINDS:
         tiles = names.tile(kind, cadence.tile_ms, profile.base_ms)
         base = names.base(kind, profile.base_ms)
-        since_tile = f'(time() - timestamp({tiles}{{{inner},{names.PART}=""}}) + {seconds_text(cadence.tile_ms // 2)})'
+        latest = f'timestamp({tiles}{{{inner},{names.PART}=""}})'
+        if profile.window.calendar:
+            latest = f"max without ({names.CYCLE}) ({latest})"
+        since_tile = f"(time() - {latest} + {seconds_text(cadence.tile_ms // 2)})"
         drift = f"({base}{selector} - {base}{selector} offset {span})"
-        counted = f"{tile_s} * sum without ({names.PART}) (sum_over_time({tiles}{selector}[{span}]))"
+        counted = f"{tile_s} * sum without ({', '.join(profile.apart)}) (sum_over_time({tiles}{selector}[{span}]))"
         yield Rule(
             record=names.missing(kind, burn.GAP_SPAN_MS),
             expr=f"{names.increase(kind, burn.GAP_SPAN_MS)}{selector}\n- {counted}\n- {since_tile} * {drift}",
@@ -123,17 +126,26 @@ def gap_rules(profile: Profile, cadence: Cadence, labels: dict[str, str]) -> Ite
     missing_total = names.missing("total", burn.GAP_SPAN_MS)
     counted_total = names.increase("total", burn.GAP_SPAN_MS)
     for kind in reversed(names.KINDS):
+        expr = (
+            f"clamp_min({names.missing(kind, burn.GAP_SPAN_MS)}{selector}, 0) / {tile_s}\n"
+            f"and (\n"
+            f"  count_over_time({total}{selector}[3h]) < {promql_number(Fraction(int(full)))}\n"
+            f"  or {missing_total}{selector} > 0.005 * {counted_total}{selector}\n"
+            f")"
+        )
         yield Rule(
             record=names.tile(kind, cadence.tile_ms, profile.base_ms),
-            expr=(
-                f"clamp_min({names.missing(kind, burn.GAP_SPAN_MS)}{selector}, 0) / {tile_s}\n"
-                f"and (\n"
-                f"  count_over_time({total}{selector}[3h]) < {promql_number(Fraction(int(full)))}\n"
-                f"  or {missing_total}{selector} > 0.005 * {counted_total}{selector}\n"
-                f")"
-            ),
+            expr=in_cycle(expr, profile),
             labels={**labels, names.PART: names.GAP},
         )
+
+
+def in_cycle(tile: str, profile: Profile) -> str:
+    """The tile, labelled with the calendar unit of the moment where the SLO window follows the calendar."""
+    if not profile.window.calendar:
+        return tile
+    cycle = burn.CALENDARS[profile.window.calendar].cycle
+    return f'({tile}) * on () group_left ({names.CYCLE}) (0 * count_values("{names.CYCLE}", {cycle}) + 1)'
 
 
 def _alert_groups(spec: Spec) -> Iterable[Group]:

@@ -7,10 +7,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 from generator import names
-from generator.burn import TILED_FROM_MS, Cadence, Profile, Tier
+from generator.burn import CALENDARS, TILED_FROM_MS, Cadence, Profile, Tier
 from generator.promql import matchers_text
 from generator.render import alert_texts
 from generator.render.rule_file import Group, Rule, RuleFile
+from generator.render.rules import in_cycle
 from generator.sli.base import seconds_text
 from generator.units import decimal_text, duration_text, percent_text, promql_number
 
@@ -61,8 +62,7 @@ class SharedRules:
             return f"{self.base('errors')} / {self.base('total')}"
         if window_ms >= TILED_FROM_MS:
             return " / ".join(
-                f"sum without ({names.PART}) (sum_over_time({self.tiles(kind)}[{window}]))"
-                for kind in ("errors", "total")
+                self.summed(f"sum_over_time({self.tiles(kind)}[{window}])") for kind in ("errors", "total")
             )
         average = " / ".join(f"avg_over_time({self.base(kind)}[{window}])" for kind in ("errors", "total"))
         count, rest = divmod(window_ms, self.profile.base_ms)
@@ -82,12 +82,32 @@ class SharedRules:
         return Rule(record=names.ERROR_RATIO, expr=self.window_query(window_ms, paged=paged), labels=labels)
 
     def budget_rules(self) -> Iterable[Rule]:
-        """The ratio over the SLO's whole window, and what it leaves of the budget."""
+        """Events over the SLO's whole window, their ratio, and what it leaves of the budget."""
+        for kind in names.KINDS:
+            yield Rule(record=names.events(kind), expr=self._window_events(kind), labels=self.labels)
+        errors, total = (names.events(kind) + self.selector for kind in ("errors", "total"))
         labels = {names.WINDOW: names.BUDGET_WINDOW, **self.labels}
-        query = self.window_query(self.profile.window.length_ms, paged=False)
-        yield Rule(record=names.ERROR_RATIO, expr=query, labels=labels)
+        yield Rule(record=names.ERROR_RATIO, expr=f"{errors} / {total}", labels=labels)
         spent = f"{self.ratio(names.BUDGET_WINDOW)} / {_ON_IDENTITY} group_left () {self.budget()}"
         yield Rule(record=names.ERROR_BUDGET_REMAINING, expr=f"1 - {spent}", labels=self.labels)
+
+    def _window_events(self, kind: str) -> str:
+        """Events over the SLO window: the only rules that read it all, each once."""
+        window, cadence = self.profile.window, self.cadence
+        if window.calendar:
+            return f"{seconds_text(cadence.tile_ms)} * {self._this_cycle(kind)}"
+        return self._events(kind, window.length_ms)
+
+    def summed(self, series: str) -> str:
+        """Tiles of one SLO added up, whatever part or calendar unit they are of."""
+        return f"sum without ({', '.join(self.profile.apart)}) ({series})"
+
+    def _this_cycle(self, kind: str) -> str:
+        """Tiles of the calendar unit of the moment; those of the last one like it are out of reach of the range."""
+        window = self.profile.window
+        tiles = f"sum_over_time({self.tiles(kind)}[{duration_text(window.range_ms)}])"
+        now = f'count_values("{names.CYCLE}", {CALENDARS[window.calendar].cycle})'
+        return self.summed(f"{tiles} and on ({names.CYCLE}) {now}")
 
     # -- alerts
 
@@ -107,7 +127,7 @@ class SharedRules:
         limit = f"{_ON_IDENTITY} group_left () {promql_number(tier.factor)} * {self.budget()}"
         parts = [f"{self.ratio(duration_text(window))} > {limit}" for window in (tier.long_ms, tier.short_ms)]
         if self.profile.min_events:
-            parts.append(f"{self._events(tier.long_ms)} > {decimal_text(self.profile.min_events - Decimal('0.5'))}")
+            parts.append(self._enough(self._events("errors", tier.long_ms)))
         long_text, short_text = duration_text(tier.long_ms), duration_text(tier.short_ms)
         factor = promql_number(tier.factor)
         where = f"{{{{ $labels.{names.SERVICE} }}}} {{{{ $labels.{names.SLO} }}}}"
@@ -123,24 +143,30 @@ class SharedRules:
             ),
         )
 
-    def _events(self, window_ms: int) -> str:
-        """Bad events in a window."""
+    def _enough(self, events: str) -> str:
+        """So many bad events that they mean something; half an event below, for what extrapolation adds or takes."""
+        return f"{events} > {decimal_text(self.profile.min_events - Decimal('0.5'))}"
+
+    def _events(self, kind: str, window_ms: int) -> str:
+        """Events in a window, added up from tiles or from the base series."""
         cadence = self.cadence
         if window_ms >= TILED_FROM_MS:
-            window = duration_text(window_ms)
-            summed = f"sum_over_time({self.tiles('errors')}[{window}])"
-            return f"{seconds_text(cadence.tile_ms)} * sum without ({names.PART}) ({summed})"
+            tiles = self.summed(f"sum_over_time({self.tiles(kind)}[{duration_text(window_ms)}])")
+            return f"{seconds_text(cadence.tile_ms)} * {tiles}"
         window = cadence.summed_range(window_ms, cadence.fast_ms)
-        return f"{seconds_text(cadence.fast_ms)} * sum_over_time({self.base('errors')}[{window}])"
+        return f"{seconds_text(cadence.fast_ms)} * sum_over_time({self.base(kind)}[{window}])"
 
     def consumed_alert(self, share: Decimal) -> Rule:
         """So much of the error budget of the whole window is gone."""
         percent = decimal_text(share.scaleb(2))
         left = decimal_text(1 - share)
         where = f"{{{{ $labels.{names.SERVICE} }}}} {{{{ $labels.{names.SLO} }}}}"
+        expr = f"{names.ERROR_BUDGET_REMAINING}{self.selector} <= {left}"
+        if self.profile.min_events:
+            expr += f"\nand {self._enough(names.events('errors') + self.selector)}"
         return Rule(
             alert=names.BUDGET_CONSUMED,
-            expr=self._finish(f"{names.ERROR_BUDGET_REMAINING}{self.selector} <= {left}"),
+            expr=self._finish(expr),
             labels={
                 names.SEVERITY: "critical" if share >= 1 else "warning",
                 names.BUDGET_CONSUMED_LABEL: percent,
@@ -204,7 +230,7 @@ class SharedRules:
         for kind in names.KINDS:
             yield Rule(
                 record=names.tile(kind, cadence.tile_ms, self.profile.base_ms),
-                expr=f"sum_over_time({self.base(kind)}[{span}]) / {promql_number(count)}",
+                expr=in_cycle(f"sum_over_time({self.base(kind)}[{span}]) / {promql_number(count)}", self.profile),
             )
 
 
