@@ -283,6 +283,7 @@ def check(spec: Spec, problems: Problems) -> None:
             _check_route(spec, routing, route, problems)
         _check_inhibitions(spec, routing, problems)
         _check_escalation(spec, routing, problems)
+        _check_owner(spec, routing, problems)
     _check_told(spec, problems)
 
 
@@ -374,6 +375,18 @@ def _check_escalation(spec: Spec, routing: Routing, problems: Problems) -> None:
         problems.add(
             "routing/escalation", position, "nothing ever escalates: the spec has no policy", hint, warning=True
         )
+
+
+def _check_owner(spec: Spec, routing: Routing, problems: Problems) -> None:
+    team = routing.teams.get(spec.owner.team)
+    if team is None:
+        return
+    owner = owner_team(spec.owner, team.position)
+    for medium in owner.media:
+        if team.address(medium) and team.address(medium) != owner.address(medium):
+            hint = "write it in one place only"
+            message = f"{team.name}'s {medium} is {team.address(medium)} here and {owner.address(medium)} under `owner`"
+            problems.add("routing/two-addresses", team.position, message, hint)
 
 
 def _check_told(spec: Spec, problems: Problems) -> None:
