@@ -134,9 +134,14 @@ async def _deliver(channel: EmailChannel, message: EmailMessage, password: str |
         port=channel.port,
         timeout=channel.timeout_s,
         use_tls=channel.tls == "implicit",
-        start_tls=channel.tls == "starttls",
+        start_tls=False,
     )
     async with client:
+        if channel.tls == "starttls":
+            await client.ehlo()
+            if not client.supports_extension("starttls"):
+                raise aiosmtplib.SMTPNotSupported("the relay does not offer STARTTLS")
+            await client.starttls()
         if password is not None:
             await client.login(channel.user, password)
         refused, answer = await client.send_message(message)

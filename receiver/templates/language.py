@@ -49,8 +49,6 @@ _ALLOWED: tuple[type[nodes.Node], ...] = (
     nodes.CondExpr,
     nodes.Const,
     nodes.For,
-    nodes.Getattr,
-    nodes.Getitem,
     nodes.If,
     nodes.Name,
     nodes.Not,
@@ -97,6 +95,8 @@ def _node_problem(node: nodes.Node, file: str, bound: set[str]) -> TemplateProbl
         return _unknown(node, file, "name", node.name, NAMES | bound)
     if isinstance(node, nodes.For) and not _plain_loop(node):
         return _problem(file, node.lineno, "this loop is not allowed", "write `{% for name in facts %}`, not nested")
+    if isinstance(node, nodes.Getattr | nodes.Getitem):
+        return _member_problem(node, file)
     if isinstance(node, _ALLOWED):
         return None
     if isinstance(node, nodes.Keyword | nodes.Pair):
@@ -105,10 +105,19 @@ def _node_problem(node: nodes.Node, file: str, bound: set[str]) -> TemplateProbl
     return _problem(file, node.lineno, f"{kind} is not allowed", "print values, branch with if, loop over facts")
 
 
+def _member_problem(node: nodes.Getattr | nodes.Getitem, file: str) -> TemplateProblem | None:
+    if not isinstance(node.node, nodes.Name) or node.node.name != "facts":
+        return _problem(file, node.lineno, "only facts have members", "write `facts.NAME`")
+    if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
+        return _problem(file, node.lineno, f"{node.attr} is not allowed", "write `facts.NAME`")
+    return None
+
+
 def _plain_loop(node: nodes.For) -> bool:
     over_facts = isinstance(node.iter, nodes.Name) and node.iter.name == "facts"
-    nested = any(True for child in node.body for _ in _fors(child))
-    return over_facts and not nested and not node.recursive
+    nested = any(_fors(child) for child in (*node.body, *node.else_))
+    own_name = isinstance(node.target, nodes.Name) and node.target.name not in NAMES
+    return over_facts and own_name and not nested and not node.recursive
 
 
 def _fors(node: nodes.Node) -> list[nodes.For]:
