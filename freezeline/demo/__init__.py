@@ -1,0 +1,1 @@
+"""`freezeline demo`: a small service is broken on this machine, and the whole loop closes before one's eyes."""

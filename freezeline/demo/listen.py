@@ -1,0 +1,27 @@
+"""Serve an aiohttp application on a free loopback port, and say which."""
+
+import asyncio
+import signal
+import sys
+
+from aiohttp import web
+
+
+async def _serve(app: web.Application) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        print(f"listening on http://{host}:{port}", file=sys.stderr, flush=True)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def serve(app: web.Application) -> None:
+    """Serve until INT or TERM; `listening on URL` goes to stderr once it answers."""
+    asyncio.run(_serve(app))

@@ -1,0 +1,62 @@
+"""A client that keeps ordering, and what it sees: which release answers, and how often it fails."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from freezeline.demo.switch import RELEASE_HEADER
+
+WINDOW = 100
+"""The failure ratio is told over this many of the last requests."""
+
+REQUEST_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """One answered request. A request without an answer has no release, and failed."""
+
+    release: str
+    failed: bool
+
+
+@dataclass(kw_only=True)
+class Load:
+    """Sends `per_second` requests evenly and hands each answer to `seen`."""
+
+    http: aiohttp.ClientSession
+    url: str
+    per_second: float
+    seen: Callable[[Answer], None]
+    sent: int = 0
+    last: deque[Answer] = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+    @property
+    def failure_ratio(self) -> float:
+        """Share of the last requests that failed; 0 before the first."""
+        return sum(answer.failed for answer in self.last) / max(len(self.last), 1)
+
+    async def run(self) -> None:
+        """Send until cancelled. A slow answer holds up no other request; at the end none is left unanswered."""
+        clock = asyncio.get_running_loop().time
+        due_at = clock()
+        async with asyncio.TaskGroup() as under_way:
+            while True:
+                due_at += 1 / self.per_second
+                await asyncio.sleep(max(due_at - clock(), 0))
+                under_way.create_task(self._one())
+
+    async def _one(self) -> None:
+        self.sent += 1
+        try:
+            timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+            async with self.http.get(f"{self.url}/order", timeout=timeout) as answer:
+                await answer.read()
+                seen = Answer(release=answer.headers.get(RELEASE_HEADER, ""), failed=answer.status >= 500)
+        except (aiohttp.ClientError, TimeoutError):
+            seen = Answer(release="", failed=True)
+        self.last.append(seen)
+        self.seen(seen)

@@ -1,0 +1,174 @@
+"""Watch every part of the loop from outside, and note each step when it is seen."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from freezeline.demo.load import Answer
+from freezeline.demo.timeline import Step, Timeline
+from receiver.notice import Moment
+from receiver.words import words
+
+ALERT = "FailureRateHigh"
+SERVICE = "shop"
+GOOD, BAD = "v1", "v2"
+
+LOOK_S = 0.1
+LOOK_AT_FILES_S = 0.01
+
+_NOTICES: Mapping[Moment, tuple[Step, Step]] = {
+    Moment.FROZEN: (Step.SLACK_FROZEN, Step.TOAST_FROZEN),
+    Moment.ROLLBACK_DONE: (Step.SLACK_ROLLED_BACK, Step.TOAST_ROLLED_BACK),
+    Moment.RELEASED: (Step.SLACK_RELEASED, Step.TOAST_RELEASED),
+}
+_BY_TITLE = {words(moment, SERVICE, {})[0]: steps for moment, steps in _NOTICES.items()}
+
+
+@dataclass(kw_only=True, slots=True)
+class Traffic:
+    """Notes the breach and the return of the good release from what the load client is answered.
+
+    Requests overlap, so that a late answer of the bad release may follow an early one of the good release: a release
+    is live when three answers in a row are its own.
+    """
+
+    timeline: Timeline
+    live: str = ""
+    broken: bool = False
+    row: list[tuple[str, float]] = field(default_factory=list)
+
+    def saw(self, answer: Answer) -> None:
+        """Take one answer."""
+        now = time.time()
+        if answer.failed and not self.broken:
+            self.broken = True
+            self.timeline.saw(Step.BREACH, now, f"release {answer.release} is live; its first request has failed")
+        if self.row and self.row[-1][0] != answer.release:
+            self.row.clear()
+        self.row.append((answer.release, now))
+        if len(self.row) == 3 and answer.release != self.live:
+            if self.live == BAD and answer.release == GOOD:
+                self.timeline.saw(Step.ROLLBACK, self.row[0][1], f"requests are answered by {GOOD} again")
+            self.live = answer.release
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prometheus:
+    """A running Prometheus, asked over HTTP."""
+
+    http: aiohttp.ClientSession
+    url: str
+
+    async def query(self, expression: str) -> list[dict[str, Any]]:
+        """Result of an instant query."""
+        found: list[dict[str, Any]] = (await self._get("query", {"query": expression}))["result"]
+        return found
+
+    async def rule(self, alert: str) -> Mapping[str, Any] | None:
+        """The alerting rule of this name, as it was loaded; None where there is none."""
+        groups = (await self._get("rules", {"type": "alert"}))["groups"]
+        return next((rule for group in groups for rule in group["rules"] if rule["name"] == alert), None)
+
+    async def _get(self, what: str, parameters: Mapping[str, str]) -> Any:
+        async with self.http.get(f"{self.url}/api/v1/{what}", params=parameters, raise_for_status=True) as answer:
+            return (await answer.json())["data"]
+
+
+async def watch_prometheus(prometheus: Prometheus, timeline: Timeline) -> None:
+    """Note when the alert's expression becomes true and false, and the alert pending and firing."""
+    above, state = False, "inactive"
+    while True:
+        rule = await prometheus.rule(ALERT)
+        if rule is not None:
+            result = await prometheus.query(str(rule["query"]))
+            if bool(result) != above:
+                above = bool(result)
+                step, detail = (Step.FAILURE_RATE, _share(result)) if above else (Step.RECOVERY, "back under the bound")
+                timeline.saw(step, time.time(), detail)
+            if rule["state"] != state:
+                state = str(rule["state"])
+                _saw_state(timeline, state)
+        await asyncio.sleep(LOOK_S)
+
+
+def _share(result: list[dict[str, Any]]) -> str:
+    return f"{float(result[0]['value'][1]):.1%} of all requests fail"
+
+
+def _saw_state(timeline: Timeline, state: str) -> None:
+    if state == "pending":
+        timeline.saw(Step.PENDING, time.time(), ALERT)
+    elif state == "firing":
+        timeline.saw(Step.FIRING, time.time(), ALERT)
+
+
+async def watch_receiver(http: aiohttp.ClientSession, url: str, token: str, timeline: Timeline) -> None:
+    """Note each episode that the receiver opens for the alert, at the time at which its webhook was taken."""
+    known: set[str] = set()
+    headers = {"Authorization": f"Bearer {token}"}
+    while True:
+        async with http.get(f"{url}/api/v1/state", headers=headers, raise_for_status=True) as answer:
+            state = await answer.json()
+        for episode in state["episodes"]:
+            if episode["alert"] == ALERT and episode["id"] not in known:
+                known.add(episode["id"])
+                at = datetime.fromisoformat(episode["opened_at"]).timestamp()
+                timeline.saw(Step.WEBHOOK, at, f"the receiver opens episode {episode['id']}")
+        await asyncio.sleep(LOOK_S)
+
+
+async def watch_flag(flag: Path, timeline: Timeline) -> None:
+    """Note when the flag appears (by its own time) and when it is gone."""
+    there = False
+    while True:
+        written_at = _written_at(flag)
+        if written_at is not None and not there:
+            timeline.saw(Step.FLAG, written_at, str(flag))
+        elif written_at is None and there:
+            timeline.saw(Step.RELEASE, time.time(), "the flag is gone")
+        there = written_at is not None
+        await asyncio.sleep(LOOK_AT_FILES_S)
+
+
+def _written_at(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def saw_slack(timeline: Timeline, title: str) -> None:
+    """Note a message to Slack by its headline."""
+    _saw_notice(timeline, "Slack", 0, title)
+
+
+async def watch_toasts(log: Path, timeline: Timeline) -> None:
+    """Note what `freezeline toast --print --json` has printed."""
+    taken = 0
+    while True:
+        lines = _lines(log)
+        for line in lines[taken:]:
+            if line.startswith("{"):
+                _saw_notice(timeline, "toast", 1, str(json.loads(line)["title"]))
+        taken = len(lines)
+        await asyncio.sleep(LOOK_S / 2)
+
+
+def _lines(log: Path) -> list[str]:
+    """The whole lines of a log; the last one may still be in the writing."""
+    return log.read_text(errors="replace").split("\n")[:-1]
+
+
+def _saw_notice(timeline: Timeline, channel: str, index: int, title: str) -> None:
+    steps = _BY_TITLE.get(title)
+    if steps is None:
+        timeline.unexpected.append(f"{channel}: {title}")
+        return
+    timeline.saw(steps[index], time.time(), title)

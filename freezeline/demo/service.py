@@ -1,0 +1,54 @@
+"""One release of the demo's shop, a program of its own: `python -m freezeline.demo.service --release v2 …`.
+
+It serves `/order`, fails the given share of requests evenly, and tells both in Prometheus' text format.
+"""
+
+import argparse
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from freezeline.demo.listen import serve
+
+
+@dataclass(kw_only=True, slots=True)
+class Shop:
+    """What one release has done so far. A failed series starts at 0, so that its first failure counts."""
+
+    release: str
+    failure_ratio: float
+    owed_failures: float = 0.0
+    served: dict[str, int] = field(default_factory=lambda: {"200": 0, "500": 0})
+
+    async def order(self, _request: web.Request) -> web.Response:
+        """Take an order, or fail to."""
+        self.owed_failures += self.failure_ratio
+        failed = self.owed_failures >= 1
+        if failed:
+            self.owed_failures -= 1
+        code = "500" if failed else "200"
+        self.served[code] += 1
+        text = f"release {self.release} lost your order\n" if failed else f"thank you, says release {self.release}\n"
+        return web.Response(status=int(code), text=text)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Tell the counters."""
+        lines = ["# HELP http_requests_total Requests by status code.", "# TYPE http_requests_total counter"]
+        lines += [f'http_requests_total{{code="{code}"}} {count}' for code, count in self.served.items()]
+        return web.Response(text="\n".join(lines) + "\n", headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+def main() -> None:
+    """Serve until TERM."""
+    parser = argparse.ArgumentParser(description="one release of the demo's shop")
+    parser.add_argument("--release", required=True)
+    parser.add_argument("--failure-ratio", type=float, default=0.0)
+    args = parser.parse_args()
+    shop = Shop(release=args.release, failure_ratio=args.failure_ratio)
+    app = web.Application()
+    app.add_routes([web.get("/order", shop.order), web.get("/metrics", shop.metrics)])
+    serve(app)
+
+
+if __name__ == "__main__":
+    main()

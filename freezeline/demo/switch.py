@@ -1,0 +1,63 @@
+"""The switch in front of the shop: `python -m freezeline.demo.switch --follow FILE v1=URL v2=URL`.
+
+A reverse proxy that reads, with each request, which release is live. Whoever changes the file switches the traffic.
+"""
+
+import argparse
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from freezeline.demo.listen import serve
+
+RELEASE_HEADER = "X-Release"
+UPSTREAM_TIMEOUT_S = 5.0
+_HTTP = web.AppKey("http", aiohttp.ClientSession)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Switch:
+    """`follow` names the live release; `upstreams` says where each answers."""
+
+    follow: Path
+    upstreams: Mapping[str, str]
+
+    async def forward(self, request: web.Request) -> web.Response:
+        """Hand a request to the live release and its answer back."""
+        release = self.follow.read_text().strip()
+        upstream = self.upstreams.get(release)
+        if upstream is None:
+            return web.Response(status=503, text="no such release\n")
+        try:
+            async with request.app[_HTTP].request(request.method, f"{upstream}{request.path_qs}") as answer:
+                body = await answer.read()
+                return web.Response(status=answer.status, body=body, headers={RELEASE_HEADER: release})
+        except (aiohttp.ClientError, TimeoutError):
+            return web.Response(status=502, text="the release does not answer\n", headers={RELEASE_HEADER: release})
+
+
+async def _session(app: web.Application) -> AsyncIterator[None]:
+    timeout = aiohttp.ClientTimeout(total=UPSTREAM_TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as http:
+        app[_HTTP] = http
+        yield
+
+
+def main() -> None:
+    """Serve until TERM."""
+    parser = argparse.ArgumentParser(description="the demo's switch between two releases")
+    parser.add_argument("--follow", type=Path, required=True, help="file that names the live release")
+    parser.add_argument("upstream", nargs="+", metavar="RELEASE=URL")
+    args = parser.parse_args()
+    upstreams = dict(pair.split("=", 1) for pair in args.upstream)
+    app = web.Application()
+    app.cleanup_ctx.append(_session)
+    app.router.add_get("/{path:.*}", Switch(follow=args.follow, upstreams=upstreams).forward)
+    serve(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""What was seen when, and whether that is the whole story. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """What has to be seen, each exactly once."""
+
+    BREACH = "breach"
+    FAILURE_RATE = "failure rate"
+    PENDING = "alert pending"
+    FIRING = "alert firing"
+    WEBHOOK = "webhook"
+    FLAG = "flag on disk"
+    ROLLBACK = "rollback done"
+    SLACK_FROZEN = "Slack: frozen"
+    TOAST_FROZEN = "toast: frozen"
+    SLACK_ROLLED_BACK = "Slack: rolled back"
+    TOAST_ROLLED_BACK = "toast: rolled back"
+    RECOVERY = "recovery"
+    RELEASE = "release"
+    SLACK_RELEASED = "Slack: released"
+    TOAST_RELEASED = "toast: released"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """From one step to another no more than this may pass."""
+
+    start: Step
+    end: Step
+    at_most_s: float
+
+
+LIMITS = (
+    Limit(start=Step.WEBHOOK, end=Step.FLAG, at_most_s=1.0),
+    Limit(start=Step.WEBHOOK, end=Step.SLACK_FROZEN, at_most_s=5.0),
+    Limit(start=Step.WEBHOOK, end=Step.TOAST_FROZEN, at_most_s=5.0),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sighting:
+    """A step that was seen: `at` in seconds since 1970."""
+
+    step: Step
+    at: float
+    detail: str
+
+
+@dataclass(kw_only=True, slots=True)
+class Timeline:
+    """Sightings in the order in which they were noticed. `told` gets each one as it comes."""
+
+    told: Callable[[Timeline, Sighting], None]
+    sightings: list[Sighting] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+
+    def saw(self, step: Step, at: float, detail: str) -> None:
+        """Note a step, as often as it is seen."""
+        sighting = Sighting(step=step, at=at, detail=detail)
+        self.sightings.append(sighting)
+        self.told(self, sighting)
+
+    def first(self, step: Step) -> Sighting | None:
+        """The step's first sighting."""
+        return next((sighting for sighting in self.sightings if sighting.step is step), None)
+
+    def since_breach_s(self, at: float) -> float:
+        """Seconds from the breach to `at`; 0 before the breach was seen."""
+        breach = self.first(Step.BREACH)
+        return at - breach.at if breach else 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every step has been seen."""
+        return {sighting.step for sighting in self.sightings} == set(Step)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A limit and the time that passed; None where one of its steps was not seen."""
+
+    limit: Limit
+    took_s: float | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the limit was kept."""
+        return self.took_s is not None and self.took_s <= self.limit.at_most_s
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What is wrong with the story; nothing where it went as it should."""
+
+    missing: tuple[Step, ...]
+    repeated: tuple[Step, ...]
+    unexpected: tuple[str, ...]
+    limits: tuple[Held, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Every step seen once, nothing else, and in time."""
+        return not (self.missing or self.repeated or self.unexpected) and all(held.ok for held in self.limits)
+
+
+def judge(timeline: Timeline) -> Verdict:
+    """Hold a timeline against the story."""
+    counts = Counter(sighting.step for sighting in timeline.sightings)
+    return Verdict(
+        missing=tuple(step for step in Step if counts[step] == 0),
+        repeated=tuple(step for step in Step if counts[step] > 1),
+        unexpected=tuple(timeline.unexpected),
+        limits=tuple(Held(limit=limit, took_s=_took_s(timeline, limit)) for limit in LIMITS),
+    )
+
+
+def _took_s(timeline: Timeline, limit: Limit) -> float | None:
+    start, end = timeline.first(limit.start), timeline.first(limit.end)
+    return end.at - start.at if start and end else None
