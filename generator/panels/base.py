@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 
-GREEN, YELLOW, RED, BLUE, ORANGE, GREY = "green", "yellow", "red", "blue", "orange", "#8e8e8e"
+GREEN, YELLOW, RED, BLUE, ORANGE, PURPLE, GREY = "green", "yellow", "red", "blue", "orange", "purple", "#8e8e8e"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +56,13 @@ class View:
 
 
 def assemble(kind: str, view: View, *, color: str, custom: Mapping[str, Any], options: Mapping[str, Any]) -> Json:
-    """The panel as Grafana stores it, without `id` and `gridPos`: those come with its place."""
+    """The panel as Grafana stores it; `id` and the place in `gridPos` are given by the layout."""
     defaults: Json = {
         "color": {"mode": color},
         "custom": dict(custom),
         "mappings": list(view.mappings),
         "noValue": view.no_value,
-        "thresholds": {"mode": "absolute", "steps": [_step(step) for step in view.steps]},
+        "thresholds": thresholds(view.steps),
         "unit": view.unit,
     }
     for key, value in (("min", view.minimum), ("max", view.maximum)):
@@ -82,6 +82,7 @@ def assemble(kind: str, view: View, *, color: str, custom: Mapping[str, Any], op
         "options": dict(options),
         "links": list(view.links),
         "transparent": False,
+        "gridPos": {"h": view.height, "w": view.width},
     }
     if view.transformations:
         panel["transformations"] = list(view.transformations)
@@ -113,8 +114,10 @@ def _target(index: int, target: Target) -> Json:
     }
 
 
-def _step(step: Step) -> Json:
-    return {"color": step.color, "value": None if step.value is None else number(step.value)}
+def thresholds(steps: Sequence[Step]) -> Json:
+    """Steps as Grafana stores them, also for the override of one field."""
+    found = [{"color": step.color, "value": None if step.value is None else number(step.value)} for step in steps]
+    return {"mode": "absolute", "steps": found}
 
 
 def number(value: Decimal) -> int | float:

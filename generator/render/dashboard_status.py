@@ -1,0 +1,319 @@
+"""What is going on now: freeze, alerts, budgets, rollback; and how it came to that, as timelines and annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from generator import names
+from generator.model import Spec
+from generator.panels import stat, state_timeline, table
+from generator.panels.base import (
+    BLUE,
+    DATASOURCE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    YELLOW,
+    Json,
+    Step,
+    Target,
+    View,
+    nan_mapping,
+    override,
+    range_mapping,
+    thresholds,
+    value_mapping,
+)
+from generator.promql import quote
+from generator.render.alert_texts import link
+from generator.render.dashboard_layout import Line, spread
+from generator.render.dashboard_queries import (
+    CANARY_STATE,
+    CANARY_WEIGHT,
+    EPISODES_OPEN,
+    FIRING,
+    PENDING,
+    SpecQueries,
+    window_s,
+)
+from generator.render.dashboard_slo import BUDGET_STEPS, runs_out_mappings, runs_out_steps
+
+NO_RECEIVER = "no receiver"
+FROZEN_TEXTS = value_mapping({0: ("open", GREEN), 1: ("FROZEN", RED)})
+ROLLBACK_TEXTS = value_mapping(
+    {1: ("done", GREEN), 2: ("FAILED", RED), 3: ("waiting", YELLOW), 4: ("running", ORANGE), 5: ("verifying", BLUE)}
+)
+ALERT_TEXTS = value_mapping({PENDING: ("pending", YELLOW), FIRING: ("FIRING", RED)})
+ONE_IS_RED = (Step(color=GREEN), Step(color=RED, value=Decimal(1)))
+ONE_IS_YELLOW = (Step(color=GREEN), Step(color=YELLOW, value=Decimal(1)))
+_PLAIN = (Step(color=GREY),)
+
+
+def now(queries: SpecQueries) -> Line:
+    """One line of large numbers: the first thing to look at."""
+    views = [_frozen(queries), _firing(queries)]
+    if queries.spec.slos:
+        views += [_worst_budget(queries), _first_to_run_out(queries)]
+    views += [_rollback(queries), _incidents(queries)]
+    if queries.spec.canary is not None:
+        views.append(_canary_weight(queries))
+    widths = spread(len(views))
+    return [[panel | {"gridPos": {"h": 4, "w": width}}] for panel, width in zip(views, widths, strict=True)]
+
+
+def _stat(title: str, description: str, unit: str, *targets: Target, **more: object) -> Json:
+    view = View(
+        title=title,
+        description=description,
+        unit=unit,
+        targets=targets,
+        width=4,
+        height=4,
+        **more,  # type: ignore[arg-type]  # keyword by keyword to View, which types them
+    )
+    return stat.build(view)
+
+
+def _frozen(queries: SpecQueries) -> Json:
+    return _stat(
+        "Releases",
+        "Whether shipping is frozen, by the receiver's own word. No data: the receiver is not scraped.",
+        "none",
+        Target(expr=queries.frozen, legend="releases", instant=True),
+        mappings=(FROZEN_TEXTS,),
+        steps=ONE_IS_RED,
+        no_value=NO_RECEIVER,
+    )
+
+
+def _firing(queries: SpecQueries) -> Json:
+    return _stat(
+        "Alerts firing",
+        "Alerts of this service that fire now, by severity.",
+        "none",
+        Target(expr=queries.firing_count("critical"), legend="critical", instant=True),
+        Target(expr=queries.firing_count("warning"), legend="warning", instant=True),
+        steps=ONE_IS_RED,
+        overrides=(override("warning", {"thresholds": thresholds(ONE_IS_YELLOW)}),),
+    )
+
+
+def _worst_budget(queries: SpecQueries) -> Json:
+    return _stat(
+        "Least budget left",
+        "The part of the error budget that is left to the worst SLO and group shown.",
+        "percentunit",
+        Target(expr=f"min({queries.remaining})", legend="budget left", instant=True),
+        steps=BUDGET_STEPS,
+        mappings=(nan_mapping("no traffic"),),
+        decimals=1,
+    )
+
+
+def _first_to_run_out(queries: SpecQueries) -> Json:
+    windows = {window_s(slo.profile) for slo in queries.spec.slos}
+    return _stat(
+        "First budget runs out in",
+        "Time until the first SLO's budget is gone if errors go on at the present pace.",
+        "s",
+        Target(expr=f"min({queries.runs_out_s})", legend="runs out in", instant=True),
+        steps=runs_out_steps(max(windows)),
+        mappings=runs_out_mappings(windows),
+        decimals=1,
+    )
+
+
+def _rollback(queries: SpecQueries) -> Json:
+    return _stat(
+        "Rollback",
+        "What the rollback of this service is doing, or how the last one ended.",
+        "none",
+        Target(expr=queries.rollback, legend="rollback", instant=True),
+        mappings=(ROLLBACK_TEXTS,),
+        steps=_PLAIN,
+        no_value="none",
+    )
+
+
+def _incidents(queries: SpecQueries) -> Json:
+    return _stat(
+        "Open incidents",
+        "Episodes that the receiver holds open, by severity.",
+        "none",
+        Target(expr=f"sum by (severity) ({queries.receiver(EPISODES_OPEN)})", legend="{{severity}}", instant=True),
+        steps=ONE_IS_RED,
+        overrides=(override("warning", {"thresholds": thresholds(ONE_IS_YELLOW)}),),
+        no_value=NO_RECEIVER,
+    )
+
+
+def _canary_weight(queries: SpecQueries) -> Json:
+    return _stat(
+        "Canary",
+        "Share of traffic that goes to the version under test.",
+        "percentunit",
+        Target(expr=f"max({queries.receiver(CANARY_WEIGHT)})", legend="canary", instant=True),
+        steps=(Step(color=GREY), Step(color=BLUE, value=Decimal("0.000001"))),
+        no_value="none",
+    )
+
+
+def alerts_table(queries: SpecQueries, width: int, height: int) -> Json:
+    """Alerts that are pending or firing, each with a link to its runbook."""
+    hidden = {"custom.hidden": True}
+    view = View(
+        title="Alerts",
+        description="Alerts that are pending or firing; a click on the name opens the runbook.",
+        unit="none",
+        targets=(
+            Target(expr=_with_runbook(queries, queries.alert_states), instant=True, table=True),
+            Target(expr=_with_runbook(queries, queries.alert_since_ms), instant=True, table=True),
+        ),
+        no_value="nothing pending, nothing firing",
+        overrides=(
+            override("State", {"mappings": [ALERT_TEXTS], "custom.displayMode": "color-text", "custom.width": 90}),
+            override("Since", {"unit": "dateTimeFromNow"}),
+            override(names.SEVERITY, {"mappings": [_severity_texts()], "custom.displayMode": "color-text"}),
+            override("alertname", {"displayName": "Alert", **_runbook_link(queries)}),
+            override(names.SLO, {"displayName": "SLO"}),
+            override("runbook", hidden),
+        ),
+        transformations=table.joined(
+            ("Value #A", *queries.alert_labels, "Value #B", "runbook"), {"Value #A": "State", "Value #B": "Since"}
+        ),
+        width=width,
+        height=height,
+    )
+    return table.build(view, sort_by="State", descending=True)
+
+
+def _severity_texts() -> Json:
+    texts = {"critical": RED, "warning": YELLOW, "info": BLUE}
+    options = {text: {"text": text, "color": color, "index": i} for i, (text, color) in enumerate(texts.items())}
+    return {"type": "value", "options": options}
+
+
+def _runbook_link(queries: SpecQueries) -> dict[str, object]:
+    if not any(_runbooks(queries.spec)):
+        return {}
+    return {"links": [{"title": "Runbook", "url": "${__data.fields.runbook}", "targetBlank": True}]}
+
+
+def _runbooks(spec: Spec) -> Iterable[str]:
+    yield spec.defaults.runbook
+    yield from (alert.runbook for alert in spec.alerts)
+    yield from (slo.runbook for slo in spec.slos)
+
+
+def _with_runbook(queries: SpecQueries, expr: str) -> str:
+    """The rows with the runbook of each alert as a label: the spec's pattern, then whatever has its own."""
+    spec = queries.spec
+    if spec.defaults.runbook:
+        pattern = link(spec.defaults.runbook.replace("$", "$$"), service=spec.service, alert="${1}", slo="${2}")
+        expr = _relabel(
+            f'label_join({expr}, "runbook", ";", "alertname", "{names.SLO}")', pattern, "runbook", "(.*);(.*)"
+        )
+    for slo in (slo for slo in spec.slos if slo.runbook):
+        pattern = link(slo.runbook.replace("$", "$$"), service=spec.service, slo=slo.name, alert="${1}")
+        joined = f'label_join({expr}, "alert_of", ";", "alertname", "{names.SLO}")'
+        expr = _relabel(joined, pattern, "alert_of", f"(.*);{_literal(slo.name)}")
+    for alert in (alert for alert in spec.alerts if alert.runbook):
+        url = link(alert.runbook.replace("$", "$$"), service=spec.service, alert=alert.name, slo="")
+        expr = _relabel(expr, url, "alertname", _literal(alert.name))
+    return expr
+
+
+def _relabel(expr: str, replacement: str, source: str, pattern: str) -> str:
+    return f'label_replace({expr}, "runbook", {quote(replacement)}, "{source}", {quote(pattern)})'
+
+
+def _literal(text: str) -> str:
+    return text.replace(".", "\\.")
+
+
+def timelines(queries: SpecQueries) -> tuple[Line, ...]:
+    """Alerts by name, and what the receiver did about them."""
+    return ([[_alert_timeline(queries)], [_receiver_timeline(queries)]],)
+
+
+def _alert_timeline(queries: SpecQueries) -> Json:
+    view = View(
+        title="Alerts over time",
+        description="When each alert was pending and when it fired.",
+        unit="none",
+        targets=(Target(expr=queries.alert_states, legend=_alert_legend(queries)),),
+        mappings=(ALERT_TEXTS,),
+        steps=_PLAIN,
+        no_value="nothing pending, nothing firing",
+        width=12,
+        height=8,
+    )
+    return state_timeline.build(view)
+
+
+def _alert_legend(queries: SpecQueries) -> str:
+    shown = ("alertname", names.SLO, names.TIER, *queries.groups)
+    return " ".join(f"{{{{{label}}}}}" for label in shown)
+
+
+def _receiver_timeline(queries: SpecQueries) -> Json:
+    targets = [
+        Target(expr=queries.frozen, legend="Releases"),
+        Target(expr=queries.rollback, legend="Rollback"),
+        Target(expr=f"sum by (severity) ({queries.receiver(EPISODES_OPEN)})", legend="Incidents {{severity}}"),
+    ]
+    if queries.spec.canary is not None:
+        series = f"max by (state) ({queries.receiver(CANARY_STATE)})"
+        targets.append(Target(expr=series, legend="Canary {{state}}"))
+    none = range_mapping(None, Decimal("0.5"), "none", GREEN)
+    view = View(
+        title="Freeze, rollback and incidents over time",
+        description="What the receiver did: releases frozen or open, rollbacks, and the incidents it holds open.",
+        unit="none",
+        targets=tuple(targets),
+        mappings=(none, range_mapping(Decimal("0.5"), None, "open", YELLOW)),
+        steps=_PLAIN,
+        overrides=(
+            override("Releases", {"mappings": [FROZEN_TEXTS]}),
+            override("Rollback", {"mappings": [ROLLBACK_TEXTS]}),
+            override("Incidents critical", {"mappings": [none, range_mapping(Decimal("0.5"), None, "open", RED)]}),
+        ),
+        no_value=NO_RECEIVER,
+        width=12,
+        height=8,
+    )
+    return state_timeline.build(view)
+
+
+def marks(queries: SpecQueries) -> list[Json]:
+    """Marks on every graph: alerts while they fire, freezes while they last, rollbacks as they move."""
+    labels = ", ".join(queries.alert_labels)
+    firing = 'alertstate="firing"'
+    critical = queries.alerts(firing, 'severity="critical"')
+    others = queries.alerts(firing, 'severity!="critical"')
+    where = " ".join(f"{{{{{label}}}}}" for label in (names.SLO, names.TIER, *queries.groups))
+    return [
+        _annotation("Critical alerts", f"max by ({labels}) ({critical})", RED, "{{alertname}}", where),
+        _annotation("Other alerts", f"max by ({labels}) ({others})", YELLOW, "{{alertname}}", where),
+        _annotation("Freeze", f"{queries.frozen} == 1", BLUE, "Releases frozen", queries.spec.service),
+        _annotation("Rollback", queries.rollback_moves, PURPLE, "Rollback {{state}}", queries.spec.service),
+    ]
+
+
+def _annotation(name: str, expr: str, color: str, title: str, text: str) -> Json:
+    return {
+        "name": name,
+        "datasource": DATASOURCE,
+        "enable": True,
+        "hide": False,
+        "iconColor": color,
+        "expr": expr,
+        "step": "30s",
+        "titleFormat": title,
+        "textFormat": text,
+        "tagKeys": names.SEVERITY,
+        "useValueForTime": False,
+    }
