@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from functools import lru_cache
 
 import promql_parser as parser
 
@@ -28,6 +29,7 @@ class Fault:
     code: str
     message: str
     hint: str = ""
+    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +41,16 @@ class Selector:
     matchers: tuple[tuple[str, str, str], ...]
 
 
+@lru_cache(maxsize=256)
+def parse(text: str) -> parser.Expr:
+    """The expression's tree; `$window` counts as a range of 5m. Raises ValueError."""
+    return parser.parse(text.replace(WINDOW, "5m"))
+
+
 def faults(text: str, want: Want) -> list[Fault]:
     """Every reason why `text` is not PromQL of the wanted type; `$window` counts as a range of 5m."""
     try:
-        tree = parser.parse(text.replace(WINDOW, "5m"))
+        tree = parse(text)
     except ValueError as error:
         hint = "check it in Prometheus' expression browser"
         return [Fault(code="promql/parse", message=f"PromQL does not parse: {error}", hint=hint)]
@@ -55,6 +63,13 @@ def faults(text: str, want: Want) -> list[Fault]:
     if kind == "string" or (kind == "scalar" and want is Want.VECTOR):
         return [Fault(code="promql/type", message=f"a {kind}, where {want.value} is needed", hint="use vector(…)")]
     return []
+
+
+def lints(text: str) -> list[Fault]:
+    """What parses and still cannot be meant, or hardly."""
+    from generator import promql_lint
+
+    return promql_lint.lints(parse(text))
 
 
 def _selector_faults(tree: parser.Expr) -> list[Fault]:
@@ -108,7 +123,7 @@ _OPS = (
 
 def selector(text: str) -> Selector:
     """The parts of a selector that `faults` accepts. Raises ValueError for any other text."""
-    tree = parser.parse(text)
+    tree = parse(text)
     if not isinstance(tree, parser.VectorSelector):
         raise ValueError(f"{text!r} is not a selector")
     matchers = tuple(
@@ -151,7 +166,7 @@ def is_comparison(text: str) -> bool:
 
 def split_comparison(text: str) -> tuple[str, str] | None:
     """The outermost comparison's operator and whether it already says `bool`; None where there is none."""
-    tree = parser.parse(text.replace(WINDOW, "5m"))
+    tree = parse(text)
     while isinstance(tree, parser.ParenExpr):
         tree = tree.expr
     if not isinstance(tree, parser.BinaryExpr) or value_type(tree) != "vector":

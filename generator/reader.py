@@ -13,8 +13,8 @@ from decimal import Decimal
 from typing import Final, TypeVar
 
 from freezeline.problems import Position, Problems, nearest
-from generator import units
-from generator.promql import Want, faults
+from generator import promql, units
+from generator.promql import Want
 from generator.source import Entry, Value
 
 T = TypeVar("T")
@@ -249,8 +249,10 @@ class Reader:
 
     def check_promql(self, text: str, want: Want, value: Value) -> None:
         """Report why `text` is not PromQL of the wanted type, at the place of `value`."""
-        for fault in faults(text, want):
-            self.problems.add(fault.code, value.position, f"{self.what}: {fault.message}", fault.hint)
+        found = promql.faults(text, want) or promql.lints(text)
+        for fault in found:
+            message = f"{self.what}: {fault.message}"
+            self.problems.add(fault.code, value.position, message, fault.hint, warning=fault.warning)
 
 
 def _scalar(value: Value, parse: Callable[[str], T]) -> T:
