@@ -87,6 +87,18 @@ def _render_policy(output_set: OutputSet, rendered: Rendered) -> None:
         rendered.add_json(f"rules/policy/{spec.name}.policy.json", policy.render(spec))
 
 
+def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:
+    from generator.render import alertmanager, yaml_text
+
+    for spec in output_set.specs:
+        text = yaml_text.document(alertmanager.render(spec), alertmanager.HEADER.format(source=spec.file))
+        rendered.outputs[f"rules/alertmanager/{spec.name}.yml"] = text.encode()
+    sources = ", ".join(spec.file for spec in output_set.specs)
+    text = yaml_text.document(alertmanager.render_merged(output_set.specs), alertmanager.HEADER.format(source=sources))
+    rendered.outputs[f"rules/alertmanager/{alertmanager.ALL_FILE}"] = text.encode()
+    rendered.outputs[f"rules/alertmanager/{alertmanager.TEMPLATE_FILE}"] = alertmanager.template_text().encode()
+
+
 _PLACES = (
     ("rules/policy/", "policy"),
     ("rules/alertmanager/", "alertmanager"),
@@ -104,6 +116,7 @@ def kind_of(path: str) -> str:
 ARTEFACTS: Mapping[str, Callable[[OutputSet, Rendered], None]] = {
     "rules": _render_rules,
     "policy": _render_policy,
+    "alertmanager": _render_alertmanager,
 }
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from generator import alert_labels, names, policy
 from generator.model import Slo, Spec
 from generator.promql import quote
+from generator.render.yaml_text import Plain
 
-Data = dict[str, object]
+Data = dict[str, Plain]
 
 
 def matcher(label: str, *values: str) -> str:
