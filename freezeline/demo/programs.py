@@ -21,8 +21,8 @@ LISTENING = re.compile(r"listening on (http://\S+)")
 PROMETHEUS_LISTENING = re.compile(r'msg="Listening on".* address=(\S+:[1-9]\d*)')
 
 
-class StartError(Exception):
-    """Something that the demo needs is missing or does not start; the message says what to do."""
+class DemoError(Exception):
+    """Something that the demo needs is missing, does not start or stops answering; the message says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,13 +36,13 @@ class Program:
 
 
 def find(name: str) -> str:
-    """Path of a tool. Raises StartError where it is not installed."""
+    """Path of a tool. Raises DemoError where it is not installed."""
     path = shutil.which(name)
     if path is None:
         hint = (
             "install it (Debian: apt install prometheus prometheus-alertmanager), or run ./dev demo, which fetches it"
         )
-        raise StartError(f"{name} is not on PATH; {hint}")
+        raise DemoError(f"{name} is not on PATH; {hint}")
     return path
 
 
@@ -53,7 +53,7 @@ async def started(
     """A program from start to end. It is ready when its log matches `ready`, whose group is its address.
 
     It is in a session of its own, so that Ctrl-C reaches the demo alone, which then ends everything in order; and it
-    dies with the demo where the system can do that. Raises StartError where it does not get ready.
+    dies with the demo where the system can do that. Raises DemoError where it does not get ready.
     """
     log = directory / f"{name}.log"
     with log.open("wb") as output:
@@ -81,9 +81,9 @@ async def _listening(name: str, process: subprocess.Popen[bytes], log: Path, rea
             address = match.group(1)
             return address if address.startswith("http") else f"http://{address}"
         if process.poll() is not None:
-            raise StartError(f"{name} ended with {process.returncode}:\n{_tail(log)}")
+            raise DemoError(f"{name} ended with {process.returncode}:\n{_tail(log)}")
         await asyncio.sleep(POLL_S)
-    raise StartError(f"{name} is not ready after {READY_LIMIT_S:g} s:\n{_tail(log)}")
+    raise DemoError(f"{name} is not ready after {READY_LIMIT_S:g} s:\n{_tail(log)}")
 
 
 def _search(log: Path, ready: re.Pattern[str]) -> re.Match[str] | None:

@@ -1,0 +1,175 @@
+"""What the demo puts into its directory: the example with its scripts, the generated artefacts, every configuration."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from freezeline.demo.observe import GOOD
+from freezeline.demo.programs import DemoError
+
+EXAMPLE_ROOT = "/opt/freezeline-demo"
+"""Where the example's spec says that its scripts and its flag are; the demo's directory takes this place."""
+
+GENERATE_LIMIT_S = 60.0
+DEPLOY_LIMIT_S = 10.0
+
+_WEBHOOK_RECEIVER = "freezeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The demo's directory and what lies where in it."""
+
+    root: Path
+
+    @property
+    def spec(self) -> Path:
+        """The example's spec with this directory in it."""
+        return self.root / "slo.yaml"
+
+    @property
+    def generated(self) -> Path:
+        """What `freezeline generate` wrote."""
+        return self.root / "generated"
+
+    @property
+    def policies(self) -> Path:
+        """What the receiver reads."""
+        return self.generated / "rules" / "policy"
+
+    @property
+    def state(self) -> Path:
+        """The receiver's own."""
+        return self.root / "state"
+
+    @property
+    def flag(self) -> Path:
+        """The freeze flag."""
+        return self.root / "flag" / "FREEZE.FLAG"
+
+    @property
+    def release(self) -> Path:
+        """The file which the switch follows."""
+        return self.root / "release"
+
+    @property
+    def rollback_starts(self) -> int:
+        """How often the rollback script was started; it leaves a line each time."""
+        log = self.root / "rollbacks.log"
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
+    def token(self, role: str) -> Path:
+        """File of one of the receiver's tokens."""
+        return self.state / "tokens" / role
+
+    def deploy(self, release: str) -> None:
+        """Make a release the live one, as a pipeline would."""
+        subprocess.run([str(self.root / "deploy.sh"), release], check=True, timeout=DEPLOY_LIMIT_S)
+
+
+def example() -> Path:
+    """The committed example: in the wheel beside this file, in a checkout under examples/."""
+    here = Path(__file__).resolve().parent
+    places = (here / "example", here.parents[1] / "examples" / "demo")
+    for place in places:
+        if (place / "slo.yaml").is_file():
+            return place
+    raise DemoError(f"the demo's example is in neither of {places[0]} and {places[1]}")
+
+
+def build(root: Path) -> Stage:
+    """Copy the example and generate from it by the ordinary command. Raises DemoError where that fails."""
+    stage = Stage(root)
+    for file in sorted(example().iterdir()):
+        if file.is_file():
+            text = file.read_text().replace(EXAMPLE_ROOT, str(root))
+            (root / file.name).write_text(text)
+            (root / file.name).chmod(0o755 if file.suffix == ".sh" else 0o644)
+    for directory in (stage.flag.parent, stage.state):
+        directory.mkdir()
+    stage.deploy(GOOD)
+    argv = [sys.executable, "-m", "freezeline", "generate", str(stage.spec), "-o", str(stage.generated)]
+    done = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=GENERATE_LIMIT_S, check=False)
+    if done.returncode != 0:
+        raise DemoError(f"`freezeline generate {stage.spec}` ended with {done.returncode}:\n{done.stderr}")
+    return stage
+
+
+def write_prometheus(stage: Stage, *, releases: dict[str, str], alertmanager: str, receiver: str) -> Path:
+    """Prometheus' configuration: our rules, the shop's releases, the receiver. URLs without a slash at their end."""
+    shop = [{"targets": [_address(url)], "labels": {"release": release}} for release, url in sorted(releases.items())]
+    return _write_yaml(
+        stage.root / "prometheus.yml",
+        {
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": [f"{stage.generated}/rules/*.rules.yml"],
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [_address(alertmanager)]}]}]},
+            "scrape_configs": [
+                {"job_name": "shop", "static_configs": shop},
+                {
+                    "job_name": "freezeline",
+                    "authorization": {"credentials_file": str(stage.token("read"))},
+                    "static_configs": [{"targets": [_address(receiver)]}],
+                },
+            ],
+        },
+    )
+
+
+def write_idle_prometheus(stage: Stage) -> Path:
+    """A configuration to start with, while not everything has an address yet."""
+    return _write_yaml(stage.root / "prometheus.yml", {"global": {"scrape_interval": "1s"}})
+
+
+def write_idle_alertmanager(stage: Stage) -> Path:
+    """As `write_idle_prometheus`."""
+    idle = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
+    return _write_yaml(stage.root / "alertmanager.yml", idle)
+
+
+def write_alertmanager(stage: Stage, *, receiver: str) -> Path:
+    """The generated configuration with the receiver's address and token of this run filled in."""
+    source = stage.generated / "rules" / "alertmanager"
+    config = yaml.safe_load((source / "slo.yml").read_text())
+    for template in source.glob("*.tmpl"):
+        shutil.copy(template, stage.root)
+    for entry in config["receivers"]:
+        if entry["name"] == _WEBHOOK_RECEIVER:
+            for webhook in entry["webhook_configs"]:
+                webhook["url"] = f"{receiver}/webhook"
+                webhook["http_config"]["authorization"]["credentials_file"] = str(stage.token("webhook"))
+    return _write_yaml(stage.root / "alertmanager.yml", config)
+
+
+def write_receiver(stage: Stage, *, prometheus: str, alertmanager: str, slack: str) -> Path:
+    """The receiver's settings; Slack's address is a secret, and so in a file of its own."""
+    secret = stage.root / "slack-url"
+    secret.touch(mode=0o600)
+    secret.write_text(slack)
+    return _write_yaml(
+        stage.root / "receiver.yaml",
+        {
+            "prometheus": {"url": prometheus},
+            "alertmanagers": [alertmanager],
+            "channels": {
+                "toast": {"type": "toast"},
+                "log": {"type": "log"},
+                "slack-demo": {"type": "slack", "url_file": str(secret)},
+            },
+        },
+    )
+
+
+def _address(url: str) -> str:
+    return url.removeprefix("http://")
+
+
+def _write_yaml(path: Path, content: dict[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False))
+    return path

@@ -1,0 +1,181 @@
+"""The demo from start to end: set up, break the service, watch, judge, clean up."""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from freezeline.demo import observe, show, stage
+from freezeline.demo.load import Load
+from freezeline.demo.observe import ALERT, BAD, Prometheus, Traffic
+from freezeline.demo.programs import DemoError
+from freezeline.demo.servers import Servers, running
+from freezeline.demo.slack import slack
+from freezeline.demo.stage import Stage
+from freezeline.demo.timeline import Sighting, Timeline, Verdict, judge
+
+REQUESTS_PER_S = 40.0
+WARM_UP_LIMIT_S = 30.0
+STORY_LIMIT_S = 90.0
+AFTERMATH_S = 3.0
+"""After the last step it is watched for this long whether anything happens a second time."""
+
+POLL_S = 0.1
+HTTP_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """The whole demo, once it is over."""
+
+    timeline: Timeline
+    verdict: Verdict
+    addresses: dict[str, str]
+
+
+async def tell(say: Callable[[str], None], *, keep: bool, over: Callable[[Told], None]) -> None:
+    """Play the demo and hand the outcome to `over`; with `keep`, then wait for INT or TERM with all of it up.
+
+    `say` gets every line as it happens. Raises DemoError where something does not start, CancelledError on INT or
+    TERM. In each case nothing is left running and the directory is gone.
+    """
+    with _directory() as root, _cancelled_by_signals():
+        say(f"setting up in {root}")
+        whole = asyncio.Event()
+
+        def told_of(so_far: Timeline, sighting: Sighting) -> None:
+            say(show.line(so_far, sighting))
+            if so_far.complete:
+                whole.set()
+
+        timeline = Timeline(told=told_of)
+        async with _everything(stage.build(root), timeline) as scene:
+            await _warm_up(scene)
+            say(f"everything is up; deploying the bad release {BAD}")
+            await _play(scene, whole)
+            told = Told(timeline=timeline, verdict=judge(timeline), addresses=scene.servers.addresses())
+            over(told)
+            if keep:
+                say("it stays up; Ctrl-C ends it")
+                for name, url in told.addresses.items():
+                    say(f"    {name:<14} {url}")
+                say(f"    {'directory':<14} {root}")
+                await asyncio.Event().wait()
+        say("everything is stopped")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scene:
+    stage: Stage
+    servers: Servers
+    prometheus: Prometheus
+    timeline: Timeline
+
+
+@contextlib.contextmanager
+def _directory() -> Iterator[Path]:
+    root = Path(tempfile.mkdtemp(prefix="freezeline-demo-")).resolve()
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root)
+
+
+@contextlib.contextmanager
+def _cancelled_by_signals() -> Iterator[None]:
+    """INT and TERM cancel the demo, once: cleaning up is not interrupted by a second Ctrl-C."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        if task is not None and not stopped:
+            stopped = True
+            task.cancel()
+
+    for number in signals:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def _everything(built: Stage, timeline: Timeline) -> AsyncIterator[_Scene]:
+    """Servers, load and observers."""
+    async with AsyncExitStack() as stack:
+        timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
+        http = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
+        slack_url = await stack.enter_async_context(slack(lambda title: observe.saw_slack(timeline, title)))
+        servers = await stack.enter_async_context(running(built, http, slack_url))
+        prometheus = Prometheus(http=http, url=servers.prometheus)
+        load = Load(http=http, url=servers.shop, per_second=REQUESTS_PER_S, seen=Traffic(timeline=timeline).saw)
+        token = built.token("read").read_text().strip()
+        jobs = (
+            load.run(),
+            observe.watch_prometheus(prometheus, timeline),
+            observe.watch_receiver(http, servers.receiver, token, timeline),
+            observe.watch_flag(built.flag, timeline),
+            observe.watch_toasts(servers.toasts, timeline),
+        )
+        await stack.enter_async_context(_in_background(*jobs))
+        yield _Scene(stage=built, servers=servers, prometheus=prometheus, timeline=timeline)
+
+
+@asynccontextmanager
+async def _in_background(*jobs: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Jobs that run as long as the body does. One that fails ends the body: what it would have seen is not known."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job) for job in jobs]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+    except ExceptionGroup as failed:
+        raise _first_of(failed) from failed
+
+
+def _first_of(failed: ExceptionGroup[Exception]) -> Exception:
+    """What to tell about jobs that failed: the demo's own error, or that something stopped answering."""
+    own, others = failed.split(DemoError)
+    if own is not None:
+        return DemoError(str(own.exceptions[0]))
+    unanswered = others.subgroup((aiohttp.ClientError, TimeoutError)) if others else None
+    return DemoError(f"something stopped answering: {unanswered.exceptions[0]!r}") if unanswered else failed
+
+
+async def _warm_up(scene: _Scene) -> None:
+    """Wait until Prometheus has our alert loaded and sees the shop's traffic."""
+    end = time.monotonic() + WARM_UP_LIMIT_S
+    while time.monotonic() < end:
+        rule = await scene.prometheus.rule(ALERT)
+        traffic = await scene.prometheus.query('sum(rate(http_requests_total{job="shop"}[5s])) > 0')
+        if traffic and rule is not None and rule["health"] == "ok":
+            return
+        await asyncio.sleep(POLL_S)
+    raise DemoError(f"Prometheus does not see the shop's traffic, or has no rule {ALERT}")
+
+
+async def _play(scene: _Scene, whole: asyncio.Event) -> None:
+    """Deploy the bad release, and watch until every step was seen and nothing follows, or time is over."""
+    await asyncio.to_thread(scene.stage.deploy, BAD)
+    # Time that is over is no error here: the verdict names what is missing.
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(whole.wait(), STORY_LIMIT_S)
+    await asyncio.sleep(AFTERMATH_S)
+    starts = scene.stage.rollback_starts
+    if starts != 1:
+        scene.timeline.unexpected.append(f"the rollback script was started {starts} times")
