@@ -73,7 +73,7 @@ class Stage:
         subprocess.run([str(self.root / "deploy.sh"), release], check=True, timeout=DEPLOY_LIMIT_S)
 
 
-def example() -> Path:
+def committed_example() -> Path:
     """The committed example: in the wheel beside this file, in a checkout under examples/."""
     here = Path(__file__).resolve().parent
     places = (here / "example", here.parents[1] / "examples" / "demo")
@@ -83,10 +83,10 @@ def example() -> Path:
     raise DemoError(f"the demo's example is in neither of {places[0]} and {places[1]}")
 
 
-def build(root: Path) -> Stage:
-    """Copy the example and generate from it by the ordinary command. Raises DemoError where that fails."""
+def build(root: Path, example: Path) -> Stage:
+    """Copy an example into `root` and generate from it by the ordinary command. Raises DemoError where that fails."""
     stage = Stage(root)
-    for file in sorted(example().iterdir()):
+    for file in sorted(example.iterdir()):
         if file.is_file():
             text = file.read_text().replace(EXAMPLE_ROOT, str(root))
             (root / file.name).write_text(text)

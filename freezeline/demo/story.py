@@ -41,11 +41,20 @@ class Told:
     addresses: dict[str, str]
 
 
-async def tell(say: Callable[[str], None], *, keep: bool, over: Callable[[Told], None]) -> None:
+async def tell(
+    say: Callable[[str], None],
+    *,
+    keep: bool,
+    over: Callable[[Told], None],
+    example: Path | None = None,
+    story_limit_s: float = STORY_LIMIT_S,
+) -> None:
     """Play the demo and hand the outcome to `over`; with `keep`, then wait for INT or TERM with all of it up.
 
-    `say` gets every line as it happens. Raises DemoError where something does not start, CancelledError on INT or
-    TERM. In each case nothing is left running and the directory is gone.
+    `say` gets every line as it happens. `example` is the folder with the spec and its scripts (default: the
+    committed one); steps not seen `story_limit_s` after the bad release are missing. Raises DemoError where
+    something does not start, CancelledError on INT or TERM. In each case nothing is left running and the
+    directory is gone.
     """
     with _directory() as root, _cancelled_by_signals():
         say(f"setting up in {root}")
@@ -57,10 +66,10 @@ async def tell(say: Callable[[str], None], *, keep: bool, over: Callable[[Told],
                 whole.set()
 
         timeline = Timeline(told=told_of)
-        async with _everything(stage.build(root), timeline) as scene:
+        async with _everything(stage.build(root, example or stage.committed_example()), timeline) as scene:
             await _warm_up(scene)
             say(f"everything is up; deploying the bad release {BAD}")
-            await _play(scene, whole)
+            await _play(scene, whole, story_limit_s)
             told = Told(timeline=timeline, verdict=judge(timeline), addresses=scene.servers.addresses())
             over(told)
             if keep:
@@ -169,12 +178,12 @@ async def _warm_up(scene: _Scene) -> None:
     raise DemoError(f"Prometheus does not see the shop's traffic, or has no rule {ALERT}")
 
 
-async def _play(scene: _Scene, whole: asyncio.Event) -> None:
+async def _play(scene: _Scene, whole: asyncio.Event, limit_s: float) -> None:
     """Deploy the bad release, and watch until every step was seen and nothing follows, or time is over."""
     await asyncio.to_thread(scene.stage.deploy, BAD)
     # Time that is over is no error here: the verdict names what is missing.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(whole.wait(), STORY_LIMIT_S)
+        await asyncio.wait_for(whole.wait(), limit_s)
     await asyncio.sleep(AFTERMATH_S)
     starts = scene.stage.rollback_starts
     if starts != 1:
