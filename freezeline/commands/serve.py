@@ -1,0 +1,62 @@
+"""`freezeline serve`: run the receiver."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    env = os.environ
+    parser.add_argument(
+        "--policy",
+        type=Path,
+        metavar="DIR",
+        default=env.get("FREEZELINE_POLICY"),
+        help="directory of *.policy.json (also FREEZELINE_POLICY)",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="DIR",
+        default=env.get("FREEZELINE_STATE"),
+        help="journal, tokens and runs (also FREEZELINE_STATE)",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=env.get("FREEZELINE_CONFIG"),
+        help="receiver.yaml (also FREEZELINE_CONFIG)",
+    )
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        default=env.get("FREEZELINE_LISTEN", "127.0.0.1:9099"),
+        help="where to listen; port 0 picks a free one (also FREEZELINE_LISTEN; default %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until SIGTERM."""
+    import sys
+
+    from receiver.serve import USAGE, Options, serve
+
+    host, _, port = args.listen.rpartition(":")
+    if args.policy is None or args.state is None:
+        sys.stderr.write("freezeline serve: --policy DIR and --state DIR are needed\n")
+        return USAGE
+    if not host or not port.isdecimal() or int(port) > 65535:
+        sys.stderr.write(f"freezeline serve: --listen wants HOST:PORT, not {args.listen!r}\n")
+        return USAGE
+    options = Options(
+        policy_dir=Path(args.policy).absolute(),
+        state_dir=Path(args.state).absolute(),
+        config=Path(args.config).absolute() if args.config else None,
+        host=host.strip("[]"),
+        port=int(port),
+    )
+    return serve(options, os.environ)

@@ -1,0 +1,116 @@
+"""Who may send which request: tokens by role, Host and Origin; and the identifiers that every request carries."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from receiver.journal import JournalError
+from receiver.logs import CURRENT
+from receiver.model import Trace
+from receiver.tokens import Role, Tokens
+
+log = logging.getLogger(__name__)
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """`hosts` are the names, with or without port, under which requests may address us, in lower case."""
+
+    tokens: Tokens
+    hosts: frozenset[str]
+
+    def refuse(self, request: web.Request, role: Role) -> web.Response | None:
+        """The response that refuses a request; None where it may pass."""
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not self.tokens.allows(token.strip(), role):
+            headers = {"WWW-Authenticate": 'Bearer realm="freezeline"'}
+            return web.json_response({"error": "token missing or not for this"}, status=401, headers=headers)
+        return None
+
+    def misdirected(self, request: web.Request) -> web.Response | None:
+        """Refuse a request that names another host (DNS rebinding) or comes from a page elsewhere."""
+        host = request.headers.get("Host", "").lower()
+        if host not in self.hosts and _name(host) not in self.hosts:
+            message = "this host name is not ours; see allowed_hosts"
+            return web.json_response({"error": message}, status=421)
+        origin = request.headers.get("Origin")
+        if origin is not None:
+            netloc = urlsplit(origin).netloc.lower()
+            if netloc not in self.hosts and _name(netloc) not in self.hosts:
+                return web.json_response({"error": "this origin is not ours"}, status=403)
+        return None
+
+
+def _name(host: str) -> str:
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+
+
+def allowed_hosts(public_url: str, listen_host: str, more: tuple[str, ...]) -> frozenset[str]:
+    """The host names under which requests may address us."""
+    names = {name.lower() for name in more}
+    public = urlsplit(public_url)
+    names.add(public.netloc.lower())
+    if public.hostname:
+        names.add(public.hostname)
+    names.add(f"[{listen_host}]" if ":" in listen_host else listen_host.lower())
+    return frozenset(names | LOOPBACK_NAMES)
+
+
+def trace_of(request: web.Request) -> Trace:
+    """The request's identifiers: the sender's where they are fit, else new ones."""
+    request_id = request.headers.get("X-Request-ID", "")
+    trace_id = request.headers.get("X-Trace-ID", "")
+    return Trace(
+        request_id=request_id if _ID.fullmatch(request_id) else uuid.uuid4().hex,
+        trace_id=trace_id if _ID.fullmatch(trace_id) else uuid.uuid4().hex,
+    )
+
+
+async def _answer(
+    access: Access, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    misdirected = access.misdirected(request)
+    if misdirected is not None:
+        return misdirected
+    try:
+        return await handler(request)
+    except JournalError as error:
+        log.error("journal.failed", extra={"error": str(error)})  # noqa: TRY400 - the cause is told, the trace is noise
+        return web.json_response({"error": "the journal cannot be used"}, status=503)
+
+
+def identified(access: Access) -> Any:
+    """Middleware: Host and Origin, identifiers in and out, one log record a request."""
+
+    @web.middleware
+    async def middleware(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        trace = trace_of(request)
+        reset = CURRENT.set(trace)
+        try:
+            answer = await _answer(access, request, handler)
+            if not answer.prepared:
+                answer.headers["X-Request-ID"] = trace.request_id
+                answer.headers["X-Trace-ID"] = trace.trace_id
+            level = logging.WARNING if answer.status >= 400 else logging.INFO
+            if log.isEnabledFor(level):
+                extra = {"action": "request", "method": request.method, "path": request.path, "status": answer.status}
+                log.log(level, "request", extra=extra)
+            return answer
+        finally:
+            CURRENT.reset(reset)
+
+    return middleware

@@ -1,0 +1,276 @@
+"""Freezing: the flag on disk follows the holds in the journal, and legacy freezers follow the flag.
+
+Never missed, never torn, tried again for ever. All of it can be done again after a kill, to the same end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from receiver import flagfile, retry
+from receiver.act import legacy
+from receiver.context import Context
+from receiver.journal import Tx
+from receiver.model import (
+    Action,
+    ActionState,
+    ActionType,
+    Decision,
+    FlagFile,
+    FlagView,
+    Hold,
+    stamp_ms,
+)
+from receiver.notice import Moment
+from receiver.plan import release_when
+from receiver.policy import FreezeAction
+from receiver.record import tell_in
+from receiver.steps import Step
+
+_TO_RUNNING = (ActionState.STARTING, ActionState.RUNNING)
+
+
+async def perform(context: Context, flag: str, _actions: Sequence[Action]) -> None:
+    """Bring one flag and its legacy freezers into line with its holds."""
+    view = await context.journal.read(lambda journal: journal.flag_view(flag))
+    if view.holds:
+        written = await _freeze(context, view)
+        if written is not None:
+            await _finish_freezes(context, written)
+    else:
+        await _thaw(context, view)
+
+
+async def restore(context: Context, flag: str) -> bool:
+    """Compare a flag on disk with what was last written; put it back where it was changed by hand. True if so."""
+    view = await context.journal.read(lambda journal: journal.flag_view(flag))
+    file = view.file
+    if any(hold.written_at is None for hold in view.holds) or file is None or view.unfinished:
+        return False  # a change is on its way
+    on_disk = await asyncio.to_thread(flagfile.read_flag, Path(flag))
+    if not view.holds and on_disk is not None and file.text is None:
+        return False  # somebody else's freeze: not ours to lift
+    if not view.holds or on_disk == file.text:
+        return False
+    what = "was removed by hand" if on_disk is None else "was edited by hand"
+    await _write(context, view, file, kind="flag_restored", sentence=f"{flag} {what}: restored")
+    return True
+
+
+async def _freeze(context: Context, view: FlagView) -> FlagView | None:
+    """Write the flag where it does not name exactly the holds in force; None where that failed and is retried."""
+    new = [hold for hold in view.holds if hold.written_at is None]
+    named = flagfile.named_episodes(view.file.text if view.file else None)
+    if not new and named == {hold.episode for hold in view.holds}:
+        return view
+    try:
+        await _write(context, view, view.file, kind="frozen", sentence=_sentence(view, new))
+    except (OSError, flagfile.FlagDirectoryError) as error:
+        for action in view.unfinished:
+            if action.type is ActionType.FREEZE:
+                await _retry(context, action, f"{view.path}: {error}")
+        return None
+    return await context.journal.read(lambda journal: journal.flag_view(view.path))
+
+
+async def _write(context: Context, view: FlagView, before: FlagFile | None, *, kind: str, sentence: str) -> None:
+    at = context.clock()
+    generation = (before.generation if before else 0) + 1
+    text = flagfile.flag_text(
+        view,
+        generation=generation,
+        host=context.host,
+        written_at=stamp_ms(at),
+        release_when=_release_texts(context, view),
+    )
+    await asyncio.to_thread(flagfile.write_flag, Path(view.path), text, context.reached)
+    done = context.clock()
+    new = [hold for hold in view.holds if hold.written_at is None]
+    for hold in new:
+        context.meters.to_flag.observe((done - hold.since).total_seconds())
+    service = next(iter(view.episodes.values())).service
+    file = FlagFile(path=view.path, service=service, generation=generation, text=text, written_at=done)
+
+    def record(tx: Tx) -> None:
+        tx.holds_written(view.path, [hold.episode for hold in view.holds], file)
+        moment = Moment.FLAG_RESTORED if kind == "flag_restored" else Moment.FROZEN
+        for hold in new or (view.holds[:1] if kind == "flag_restored" else ()):
+            tell_in(tx, hold.episode, moment, context.box.policies, ids=context.ids)
+        newest = new[-1].episode if new else view.holds[-1].episode
+        tx.note(Decision(kind=kind, sentence=sentence, episode=newest))
+
+    await context.journal.write(record)
+    context.reached(Step.FREEZE_FLAG_RECORDED)
+
+
+def _sentence(view: FlagView, new: Sequence[Hold]) -> str:
+    episodes = [view.episodes[hold.episode] for hold in (new or view.holds)]
+    why = "; ".join(dict.fromkeys(episode.reason for episode in episodes))
+    return f"{view.path} written: {why}" if new else f"{view.path} rewritten: a reason fewer"
+
+
+def _release_texts(context: Context, view: FlagView) -> Mapping[str, str]:
+    texts = {}
+    for episode in view.episodes.values():
+        policy = context.policy_of(episode)
+        rule = policy.rule(episode.rule) if policy else None
+        texts[episode.id] = release_when(rule.release) if rule else "an operator releases it"
+    return texts
+
+
+async def _finish_freezes(context: Context, view: FlagView) -> None:
+    """Drive legacy freezers on for freezes that are not finished, and end those actions; drop thaws overtaken."""
+    now = context.clock()
+    overtaken = [action for action in view.unfinished if action.type is ActionType.THAW]
+    held = {hold.episode for hold in view.holds}
+    orphans = [action for action in view.unfinished if action.type is ActionType.FREEZE and action.episode not in held]
+    await _drop(context, [*overtaken, *orphans], "a new freeze overtook it")
+    waiting = [
+        action
+        for action in view.unfinished
+        if action.type is ActionType.FREEZE
+        and action.episode in held
+        and (action.due_at is None or action.due_at <= now)
+    ]
+    for action in waiting:
+        await _drive_on(context, view, action)
+
+
+async def _drive_on(context: Context, view: FlagView, action: Action) -> None:
+    episode = view.episodes[action.episode]
+    driven = await context.journal.read(lambda journal: _already_driven(journal.flag_view(view.path), action))
+    problems = [] if driven else await legacy.drive(_freeze_action(context, view, action), episode, on=True)
+    context.reached(Step.FREEZE_LEGACY_DRIVEN)
+    if problems:
+        await _retry(context, action, "; ".join(problems))
+        return
+    done = await context.journal.write(lambda tx: _succeed(tx, action, "freeze_done", f"{view.path} is in force"))
+    context.meters.ended(done, context.clock())
+    context.reached(Step.FREEZE_RECORDED)
+
+
+def _already_driven(view: FlagView, action: Action) -> bool:
+    """Whether another hold of the flag has had the legacy freezers driven on before."""
+    unfinished = {other.episode for other in view.unfinished if other.type is ActionType.FREEZE}
+    return any(hold.episode != action.episode and hold.episode not in unfinished for hold in view.holds)
+
+
+def _freeze_action(context: Context, view: FlagView, action: Action) -> FreezeAction | None:
+    episode = view.episodes.get(action.episode)
+    policy = context.policy_of(episode) if episode else None
+    found = policy.actions.get(action.name) if policy else None
+    return found if isinstance(found, FreezeAction) else None
+
+
+async def _thaw(context: Context, view: FlagView) -> None:
+    """Nobody holds the flag: take it away and drive legacy freezers off."""
+    now = context.clock()
+    await _drop(
+        context,
+        [action for action in view.unfinished if action.type is ActionType.FREEZE],
+        "released before it was finished",
+    )
+    thaws = [
+        action
+        for action in view.unfinished
+        if action.type is ActionType.THAW and (action.due_at is None or action.due_at <= now)
+    ]
+    for action in thaws:
+        context.reached(Step.THAW_PLANNED)
+        try:
+            await asyncio.to_thread(flagfile.remove_flag, Path(view.path))
+        except (OSError, flagfile.FlagDirectoryError) as error:
+            await _retry(context, action, f"{view.path}: {error}")
+            continue
+        context.reached(Step.THAW_FLAG_REMOVED)
+        await _finish_thaw(context, view, action)
+
+
+async def _finish_thaw(context: Context, view: FlagView, action: Action) -> None:
+    episode = await context.journal.read(lambda journal: journal.episode(action.episode))
+    if episode is not None:
+        policy = context.policy_of(episode)
+        for freeze in policy.actions.values() if policy else ():
+            if isinstance(freeze, FreezeAction) and freeze.flag == view.path:
+                problems = await legacy.drive(freeze, episode, on=False)
+                if problems:
+                    await _retry(context, action, "; ".join(problems))
+                    return
+    context.reached(Step.THAW_LEGACY_DRIVEN)
+    generation = view.file.generation if view.file else 0
+
+    def record(tx: Tx) -> Action:
+        done = _succeed(tx, action, "thawed", f"{view.path} removed: {action.payload.get('reason', '')}")
+        at = context.clock()
+        tx.put_flag_file(
+            FlagFile(path=view.path, service=action.service, generation=generation, text=None, written_at=at)
+        )
+        facts = {
+            "released_by": action.payload.get("by", ""),
+            "release_reason": action.payload.get("reason", ""),
+        }
+        tell_in(tx, action.episode, Moment.RELEASED, context.box.policies, ids=context.ids, facts=facts)
+        return done
+
+    done = await context.journal.write(record)
+    context.meters.ended(done, context.clock())
+    context.reached(Step.THAW_RECORDED)
+
+
+def _succeed(tx: Tx, action: Action, kind: str, sentence: str) -> Action:
+    tx.note(Decision(kind=kind, sentence=sentence, episode=action.episode, action=action.id))
+    again = (ActionState.PENDING,) if action.state is ActionState.RETRY_WAIT else ()
+    return tx.move(action, *again, *_TO_RUNNING, ActionState.SUCCEEDED, attempt=action.attempt + 1, due_at=None)
+
+
+async def _drop(context: Context, actions: Sequence[Action], why: str) -> None:
+    def record(tx: Tx) -> None:
+        for action in actions:
+            tx.note(
+                Decision(
+                    kind="cancelled",
+                    sentence=f"{action.type.value} of {action.payload.get('flag', '')} dropped: {why}",
+                    episode=action.episode,
+                    action=action.id,
+                )
+            )
+            tx.move(action, ActionState.CANCELLED)
+
+    if actions:
+        await context.journal.write(record)
+
+
+async def _retry(context: Context, action: Action, why: str) -> None:
+    """Wait and try again, for ever; the first failure is told."""
+    now = context.clock()
+    failures = action.failures + 1
+    delay = retry.after_failure(retry.Kind.TEMPORARY, failures=failures, jitter=context.jitter(), forever=True)
+    delay_s = delay.delay_s if isinstance(delay, retry.Retry) else retry.BACKOFF_S[-1]
+
+    def record(tx: Tx) -> None:
+        sentence = f"{action.type.value} of {action.payload.get('flag', '')} failed ({why}): again in {delay_s:.0f} s"
+        tx.note(Decision(kind="freeze_failed", sentence=sentence, episode=action.episode, action=action.id))
+        again = (ActionState.PENDING,) if action.state is ActionState.RETRY_WAIT else ()
+        tx.move(
+            action,
+            *again,
+            *_TO_RUNNING,
+            ActionState.RETRY_WAIT,
+            attempt=action.attempt + 1,
+            failures=failures,
+            due_at=now + timedelta(seconds=delay_s),
+            result={"error": why[:500]},
+        )
+        tell_in(
+            tx,
+            action.episode,
+            Moment.FREEZE_FAILED,
+            context.box.policies,
+            ids=context.ids,
+            facts={"error": why[:200]},
+        )
+
+    await context.journal.write(record)

@@ -1,0 +1,65 @@
+"""What speaks against starting a rollback: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from receiver.model import FINAL_STATES, Action, Hold, seconds
+from receiver.plan import span
+from receiver.policy import RollbackAction
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skip:
+    """Why a rollback is not started."""
+
+    why: str
+
+
+def release_key(service: str, release: str) -> str:
+    """The key under which a release is rolled back at most once."""
+    return f"rollback:{service}:release:{release}"
+
+
+def lookback(spec: RollbackAction) -> timedelta:
+    """How far back earlier rollbacks matter."""
+    return max(DAY, seconds(spec.cooldown_s))
+
+
+def frozen(holds: Sequence[Hold]) -> bool:
+    """Whether every flag of an episode is durable on disk: a rollback starts only then."""
+    return all(hold.written_at is not None or hold.released_at is not None for hold in holds)
+
+
+def objection(
+    action: Action,
+    spec: RollbackAction,
+    *,
+    release: str,
+    same_release: Action | None,
+    earlier: Sequence[tuple[Action, datetime]],
+    now: datetime,
+) -> Skip | None:
+    """What speaks against starting, if anything. `earlier` are started rollbacks with the time of their last change.
+
+    An alert that came before the last rollback ended is about the release which that one removed: the release that
+    is read now may already be the good one.
+    """
+    others = [(other, at) for other, at in earlier if other.id != action.id]
+    if same_release is not None and same_release.id != action.id and spec.once_per == "release":
+        return Skip(why=f"release {release} was rolled back before (action {same_release.id})")
+    for other, at in others:
+        if other.state not in FINAL_STATES:
+            return Skip(why=f"another rollback is under way (action {other.id})")
+        if action.created_at <= at:
+            return Skip(why=f"its alert came before the last rollback ended (action {other.id})")
+        if now < at + seconds(spec.cooldown_s):
+            return Skip(why=f"the last rollback ended less than {span(spec.cooldown_s)} ago (action {other.id})")
+    today = sum(1 for _, at in others if at > now - DAY)
+    if spec.max_per_day is not None and today >= spec.max_per_day:
+        return Skip(why=f"{today} rollbacks within a day, which is the maximum")
+    return None

@@ -1,0 +1,62 @@
+"""What the running receiver passes to its parts: journal, clock, policies, and where things are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from receiver.journal import Journal
+from receiver.model import Episode
+from receiver.plan import Ids
+from receiver.policy import NO_POLICIES, Policies, Policy
+from receiver.report import Meters
+from receiver.run_environment import child_environment, labels_json
+from receiver.steps import Reached
+
+
+@dataclass(slots=True)
+class PolicyBox:
+    """The policies in force, replaced as a whole when they are loaded again."""
+
+    policies: Policies = field(default=NO_POLICIES)
+    load_ok: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """Shared by the parts of one receiver. `jitter` draws from [0, 1)."""
+
+    journal: Journal
+    clock: Callable[[], datetime]
+    ids: Ids
+    jitter: Callable[[], float]
+    reached: Reached
+    box: PolicyBox
+    meters: Meters
+    host: str
+    owner: str
+    runs_dir: Path
+
+    def policy_of(self, episode: Episode) -> Policy | None:
+        """The policy that an episode was opened with."""
+        return self.box.policies.by_sha256.get(episode.policy_sha256)
+
+
+def command_environment(episode: Episode, env: Mapping[str, str], *, action: str, release: str = "") -> dict[str, str]:
+    """The whole environment of a command run for an episode: an allow-list, the policy's own, and facts."""
+    facts = {
+        "ALERT": episode.alert,
+        "SERVICE": episode.service,
+        "SEVERITY": episode.severity,
+        "EPISODE": episode.id,
+        "ACTION": action,
+        "RELEASE": release,
+        "TRACE_ID": episode.trace.trace_id,
+        "REQUEST_ID": episode.trace.request_id,
+        "SPEC": episode.spec,
+        "LABELS_JSON": labels_json(episode.labels),
+    }
+    return child_environment(facts, env, own=os.environ)

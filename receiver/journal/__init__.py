@@ -1,0 +1,250 @@
+"""The journal: SQLite in WAL mode with `synchronous=FULL`, one writer thread, grouped commits.
+
+Everything that the receiver knows across a restart is here, and no SQL is elsewhere. Work is a function over a `Tx`;
+many are run in one transaction, each in a savepoint of its own, and every caller is answered only after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from receiver.journal.chain import Verdict, verify
+from receiver.journal.tx import Tx
+from receiver.journal.view import View
+from receiver.steps import Reached, Step
+
+__all__ = ["Journal", "JournalError", "Tx", "Verdict", "View", "open_view", "verify"]
+
+T = TypeVar("T")
+
+GROUP_MAX = 256
+"""Most pieces of work in one commit."""
+
+CHECKPOINT_COMMITS = 500
+"""Commits after which the write-ahead log is moved into the database."""
+
+
+class JournalError(Exception):
+    """The journal could not be written; nothing of the work was kept."""
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    work: Callable[[Tx], T]
+    done: asyncio.Future[T]
+    result: Any = None
+    error: BaseException | None = None
+
+
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=512
+    )
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def open_view(path: Path) -> tuple[View, sqlite3.Connection]:
+    """Open a journal for reading only, beside a receiver that may be running; the caller closes the connection.
+
+    Raises JournalError where there is none.
+    """
+    try:
+        connection = _connect(path, read_only=True)
+        connection.execute("SELECT 1 FROM decision LIMIT 1")
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: {error}") from error
+    return View(connection), connection
+
+
+class Journal:
+    """One database. `start` and `close` pair up; `write` and `read` are for the event loop in which it was started."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], datetime],
+        reached: Reached,
+        group_max: int = GROUP_MAX,
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._reached = reached
+        self._group_max = group_max
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listeners: list[Callable[[int, bool], None]] = []
+        self._head = 0
+        self._broken: BaseException | None = None
+        self._commits = 0
+
+    @property
+    def head(self) -> int:
+        """Number of the last committed decision."""
+        return self._head
+
+    def on_commit(self, listener: Callable[[int, bool], None]) -> None:
+        """Call `listener` after every commit that added decisions: the head's number, and whether actions changed."""
+        self._listeners.append(listener)
+
+    def off_commit(self, listener: Callable[[int, bool], None]) -> None:
+        """Undo `on_commit`."""
+        self._listeners.remove(listener)
+
+    def start(self) -> None:
+        """Open the database, make its tables and start the writer. Raises JournalError."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            writer = _connect(self._path)
+            writer.execute("PRAGMA journal_mode = WAL")
+            writer.execute("PRAGMA synchronous = FULL")
+            writer.execute("PRAGMA wal_autocheckpoint = 0")
+            writer.executescript(resources.files("receiver.journal").joinpath("schema.sql").read_text("utf-8"))
+            self._reader = _connect(self._path, read_only=True)
+            self._head = View(writer).head()[0]
+        except sqlite3.Error as error:
+            raise JournalError(f"{self._path}: {error}") from error
+        self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
+        self._thread = threading.Thread(target=self._run, args=(writer,), name="journal-write")
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Finish what was handed in and close."""
+        self._jobs.put(None)
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+        if self._readers is not None:
+            self._readers.shutdown(wait=True)
+            self._reader.close()
+
+    def write(self, work: Callable[[Tx], T]) -> asyncio.Future[T]:
+        """Run `work` in the next transaction; the future is done once that is durable.
+
+        It raises JournalError where the commit failed, and whatever `work` raised (nothing of it is then kept).
+        """
+        if self._loop is None or self._broken is not None:
+            raise JournalError(f"the journal is not open ({self._broken})")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put(_Job(work, future))
+        return future
+
+    async def read(self, question: Callable[[View], T]) -> T:
+        """Ask a question of the last committed state, beside the writer. Raises JournalError."""
+        if self._loop is None or self._readers is None:
+            raise JournalError("the journal is not open")
+        return await self._loop.run_in_executor(self._readers, self._ask, question)
+
+    def _ask(self, question: Callable[[View], T]) -> T:
+        try:
+            self._reader.execute("BEGIN")
+            try:
+                return question(View(self._reader))
+            finally:
+                self._reader.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise JournalError(f"{self._path}: {error}") from error
+
+    # the writer thread
+
+    def _run(self, connection: sqlite3.Connection) -> None:
+        group: list[_Job[Any]] = []
+        try:
+            tx = Tx(connection)
+            while group := self._next_group():
+                self._commit_group(connection, tx, group)
+                self._checkpoint(connection)
+        except BaseException as error:
+            # A writer that dies must not leave its callers waiting; the process then ends by its own health check.
+            self._broken = error
+            self._fail(group, error)
+            raise
+        finally:
+            connection.close()
+
+    def _next_group(self) -> list[_Job[Any]]:
+        """Wait for work and take everything that has piled up meanwhile; empty where the journal is to close."""
+        first = self._jobs.get()
+        group = [] if first is None else [first]
+        while group and len(group) < self._group_max:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                self._jobs.put(None)
+                break
+            group.append(job)
+        return group
+
+    def _commit_group(self, connection: sqlite3.Connection, tx: Tx, group: list[_Job[Any]]) -> None:
+        tx.begin(self._clock())
+        head = 0
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for job in group:
+                self._run_job(connection, tx, job)
+            head = tx.head()[0]
+            self._reached(Step.JOURNAL_BEFORE_COMMIT)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            for job in group:
+                job.error = JournalError(f"{self._path}: {error}")
+        else:
+            self._reached(Step.JOURNAL_COMMITTED)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._answer, group, head, tx.acted)
+
+    def _run_job(self, connection: sqlite3.Connection, tx: Tx, job: _Job[Any]) -> None:
+        connection.execute("SAVEPOINT job")
+        try:
+            job.result = job.work(tx)
+        except sqlite3.OperationalError:
+            raise  # the disk, not the work: the whole group fails
+        except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
+            connection.execute("ROLLBACK TO job")
+            tx.forget_head()
+            job.error = error
+        connection.execute("RELEASE job")
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        """Move the log into the database now and then; only after the callers were answered."""
+        self._commits += 1
+        if self._commits % CHECKPOINT_COMMITS == 0:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _fail(self, group: list[_Job[Any]], error: BaseException) -> None:
+        for job in group:
+            job.error = JournalError(f"{self._path}: the writer died: {error}")
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._answer, group, 0, False)
+
+    # the event loop
+
+    def _answer(self, group: list[_Job[Any]], head: int, acted: bool) -> None:  # noqa: FBT001 - a callback's argument
+        if head > self._head:
+            self._head = head
+            for listener in tuple(self._listeners):
+                listener(head, acted)
+        for job in group:
+            if job.done.cancelled():
+                continue
+            if job.error is not None:
+                job.done.set_exception(job.error)
+            else:
+                job.done.set_result(job.result)

@@ -1,0 +1,227 @@
+"""Rows of the journal as values of the model, and back. Column lists live here only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from receiver.model import (
+    EMPTY,
+    Action,
+    ActionState,
+    ActionType,
+    AlertStatus,
+    Decision,
+    Episode,
+    EpisodeState,
+    FlagFile,
+    Hold,
+    Recorded,
+    Seen,
+    Trace,
+    stamp,
+)
+
+Row = tuple[Any, ...]
+
+SEEN = "fingerprint, status, starts_at, ends_at, last_at, labels, annotations, unconfirmed_since"
+EPISODE = (
+    "id, policy, rule, fingerprint, service, state, generation, opened_at, resolved_at, closed_at, policy_sha256, "
+    "incident, alert, severity, reason, spec, labels, starts_at, review_at, acked_at, acked_by, request_id, trace_id"
+)
+HOLD = "flag, episode, reason, since, written_at, released_at, released_by, release_reason"
+ACTION = (
+    "id, key, episode, service, type, name, state, attempt, failures, created_at, due_at, deadline_at, lease_owner, "
+    "lease_until, fence, repeat, payload, result, request_id, trace_id"
+)
+DECISION = "seq, at, kind, sentence, delivery, episode, action, trace_id, prev_hash, hash"
+FLAG_FILE = "path, service, generation, text, written_at"
+
+
+def marks(columns: str) -> str:
+    """As many question marks as there are columns."""
+    return ", ".join("?" * (columns.count(",") + 1))
+
+
+def when(text: str | None) -> datetime | None:
+    """A time that may be absent."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def maybe(at: datetime | None) -> str | None:
+    """Undo `when`."""
+    return None if at is None else stamp(at)
+
+
+def pack(mapping: Mapping[str, str]) -> str:
+    """A mapping as JSON."""
+    return json.dumps(dict(mapping), ensure_ascii=True, separators=(",", ":")) if mapping else "{}"
+
+
+def unpack(text: str) -> Mapping[str, str]:
+    """Undo `pack`."""
+    return EMPTY if text == "{}" else MappingProxyType(json.loads(text))
+
+
+def seen_of(row: Row) -> Seen:
+    """From SEEN columns."""
+    return Seen(
+        fingerprint=row[0],
+        status=AlertStatus(row[1]),
+        starts_at=datetime.fromisoformat(row[2]),
+        ends_at=when(row[3]),
+        last_at=datetime.fromisoformat(row[4]),
+        labels=unpack(row[5]),
+        annotations=unpack(row[6]),
+        unconfirmed_since=when(row[7]),
+    )
+
+
+def episode_of(row: Row) -> Episode:
+    """From EPISODE columns."""
+    return Episode(
+        id=row[0],
+        policy=row[1],
+        rule=row[2],
+        fingerprint=row[3],
+        service=row[4],
+        state=EpisodeState(row[5]),
+        generation=row[6],
+        opened_at=datetime.fromisoformat(row[7]),
+        resolved_at=when(row[8]),
+        closed_at=when(row[9]),
+        policy_sha256=row[10],
+        incident=row[11],
+        alert=row[12],
+        severity=row[13],
+        reason=row[14],
+        spec=row[15],
+        labels=unpack(row[16]),
+        starts_at=datetime.fromisoformat(row[17]),
+        review_at=when(row[18]),
+        acked_at=when(row[19]),
+        acked_by=row[20],
+        trace=Trace(request_id=row[21], trace_id=row[22]),
+    )
+
+
+def episode_row(episode: Episode) -> Row:
+    """To EPISODE columns."""
+    return (
+        episode.id,
+        episode.policy,
+        episode.rule,
+        episode.fingerprint,
+        episode.service,
+        episode.state.value,
+        episode.generation,
+        stamp(episode.opened_at),
+        maybe(episode.resolved_at),
+        maybe(episode.closed_at),
+        episode.policy_sha256,
+        episode.incident,
+        episode.alert,
+        episode.severity,
+        episode.reason,
+        episode.spec,
+        pack(episode.labels),
+        stamp(episode.starts_at),
+        maybe(episode.review_at),
+        maybe(episode.acked_at),
+        episode.acked_by,
+        episode.trace.request_id,
+        episode.trace.trace_id,
+    )
+
+
+def hold_of(row: Row) -> Hold:
+    """From HOLD columns."""
+    return Hold(
+        flag=row[0],
+        episode=row[1],
+        reason=row[2],
+        since=datetime.fromisoformat(row[3]),
+        written_at=when(row[4]),
+        released_at=when(row[5]),
+        released_by=row[6],
+        release_reason=row[7],
+    )
+
+
+def action_of(row: Row) -> Action:
+    """From ACTION columns."""
+    return Action(
+        id=row[0],
+        key=row[1],
+        episode=row[2],
+        service=row[3],
+        type=ActionType(row[4]),
+        name=row[5],
+        state=ActionState(row[6]),
+        attempt=row[7],
+        failures=row[8],
+        created_at=datetime.fromisoformat(row[9]),
+        due_at=when(row[10]),
+        deadline_at=when(row[11]),
+        lease_owner=row[12],
+        lease_until=when(row[13]),
+        fence=row[14],
+        repeat=bool(row[15]),
+        payload=unpack(row[16]),
+        result=unpack(row[17]),
+        trace=Trace(request_id=row[18], trace_id=row[19]),
+    )
+
+
+def action_row(action: Action) -> Row:
+    """To ACTION columns."""
+    return (
+        action.id,
+        action.key,
+        action.episode,
+        action.service,
+        action.type.value,
+        action.name,
+        action.state.value,
+        action.attempt,
+        action.failures,
+        stamp(action.created_at),
+        maybe(action.due_at),
+        maybe(action.deadline_at),
+        action.lease_owner,
+        maybe(action.lease_until),
+        action.fence,
+        int(action.repeat),
+        pack(action.payload),
+        pack(action.result),
+        action.trace.request_id,
+        action.trace.trace_id,
+    )
+
+
+def recorded_of(row: Row) -> Recorded:
+    """From DECISION columns."""
+    return Recorded(
+        seq=row[0],
+        at=datetime.fromisoformat(row[1]),
+        decision=Decision(
+            kind=row[2], sentence=row[3], delivery=row[4], episode=row[5], action=row[6], trace_id=row[7]
+        ),
+        prev_hash=row[8],
+        hash=row[9],
+    )
+
+
+def flag_file_of(row: Row) -> FlagFile:
+    """From FLAG_FILE columns."""
+    return FlagFile(
+        path=row[0], service=row[1], generation=row[2], text=row[3], written_at=datetime.fromisoformat(row[4])
+    )
+
+
+def marks_for(values: Sequence[object]) -> str:
+    """As many question marks as there are values."""
+    return ", ".join("?" * len(values))

@@ -1,0 +1,267 @@
+"""What can be asked of the journal. The same questions serve transactions and readers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from receiver.journal import rows
+from receiver.model import (
+    FINAL_STATES,
+    Action,
+    ActionState,
+    ActionType,
+    Episode,
+    FlagView,
+    Hold,
+    Recorded,
+    Seen,
+    stamp,
+)
+
+_FINAL = ", ".join(f"'{state.value}'" for state in sorted(FINAL_STATES))
+_LIVE = "state IN ('OPEN', 'RESOLVING')"
+
+
+class View:
+    """Reads over one connection. Every answer is a value; nothing stays open."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def _all(self, sql: str, parameters: Sequence[object] = ()) -> list[rows.Row]:
+        return self._db.execute(sql, parameters).fetchall()
+
+    def _one(self, sql: str, parameters: Sequence[object] = ()) -> rows.Row | None:
+        found: rows.Row | None = self._db.execute(sql, parameters).fetchone()
+        return found
+
+    # alerts
+
+    def seen(self, fingerprints: Sequence[str]) -> dict[str, Seen]:
+        """What was last heard of these alerts."""
+        sql = f"SELECT {rows.SEEN} FROM alert_seen WHERE fingerprint IN ({rows.marks_for(fingerprints)})"
+        return {row[0]: rows.seen_of(row) for row in self._all(sql, fingerprints)}
+
+    def unconfirmed(self) -> list[Seen]:
+        """Alerts whose firing waits for Alertmanager's word."""
+        return [
+            rows.seen_of(row)
+            for row in self._all(f"SELECT {rows.SEEN} FROM alert_seen WHERE unconfirmed_since IS NOT NULL")
+        ]
+
+    def last_seen_at(self, alertname: str) -> datetime | None:
+        """When an alert of this name was last heard of, whatever its other labels."""
+        row = self._one("SELECT max(last_at) FROM alert_seen WHERE labels ->> 'alertname' = ?", (alertname,))
+        return rows.when(row[0]) if row else None
+
+    def delivery_body(self, sha256: str) -> bytes | None:
+        """Bytes of a delivery; None where it is unknown or pruned."""
+        row = self._one("SELECT body FROM delivery WHERE sha256 = ?", (sha256,))
+        return row[0] if row else None
+
+    def deliveries(self) -> int:
+        """How many different bodies were taken, repeats counted."""
+        row = self._one("SELECT coalesce(sum(count), 0) FROM delivery")
+        return int(row[0]) if row else 0
+
+    # episodes and holds
+
+    def newest_episodes(self, fingerprints: Sequence[str]) -> dict[str, list[Episode]]:
+        """The newest episode of each rule, by alert."""
+        found: dict[str, list[Episode]] = {}
+        sql = (
+            f"SELECT {rows.EPISODE} FROM episode AS e WHERE fingerprint IN ({rows.marks_for(fingerprints)}) "
+            "AND generation = (SELECT max(generation) FROM episode AS o WHERE o.fingerprint = e.fingerprint "
+            "AND o.policy = e.policy AND o.rule = e.rule)"
+        )
+        for row in self._all(sql, fingerprints):
+            found.setdefault(row[3], []).append(rows.episode_of(row))
+        return found
+
+    def episode(self, episode_id: str) -> Episode | None:
+        """One episode."""
+        row = self._one(f"SELECT {rows.EPISODE} FROM episode WHERE id = ?", (episode_id,))
+        return rows.episode_of(row) if row else None
+
+    def live_episodes(self, service: str | None = None) -> list[Episode]:
+        """Episodes that count, oldest first."""
+        sql = f"SELECT {rows.EPISODE} FROM episode WHERE {_LIVE}"
+        parameters: tuple[object, ...] = ()
+        if service is not None:
+            sql, parameters = f"{sql} AND service = ?", (service,)
+        return [rows.episode_of(row) for row in self._all(f"{sql} ORDER BY opened_at, id", parameters)]
+
+    def incident(self, service: str) -> str | None:
+        """Identifier of the service's incident: its oldest live episode that no operator has released."""
+        row = self._one(
+            f"SELECT incident FROM episode AS e WHERE service = ? AND {_LIVE} AND NOT EXISTS "
+            "(SELECT 1 FROM hold WHERE hold.episode = e.id AND released_at IS NOT NULL) ORDER BY opened_at, id LIMIT 1",
+            (service,),
+        )
+        return row[0] if row else None
+
+    def recent_episodes(self, limit: int) -> list[Episode]:
+        """The episodes opened last, newest first."""
+        sql = f"SELECT {rows.EPISODE} FROM episode ORDER BY id DESC LIMIT ?"
+        return [rows.episode_of(row) for row in self._all(sql, (limit,))]
+
+    def holds(self, *, flag: str | None = None, episode: str | None = None, held: bool | None = None) -> list[Hold]:
+        """Holds of a flag or an episode; `held` keeps those that are (True) or are not (False) in force."""
+        where, parameters = ["1"], []
+        if flag is not None:
+            where.append("flag = ?")
+            parameters.append(flag)
+        if episode is not None:
+            where.append("episode = ?")
+            parameters.append(episode)
+        if held is not None:
+            where.append(f"released_at IS {'' if held else 'NOT '}NULL")
+        sql = f"SELECT {rows.HOLD} FROM hold WHERE {' AND '.join(where)} ORDER BY since, episode"
+        return [rows.hold_of(row) for row in self._all(sql, parameters)]
+
+    def flag_view(self, path: str) -> FlagView:
+        """Everything about one flag, as of now."""
+        holds = self.holds(flag=path, held=True)
+        episodes = [self.episode(hold.episode) for hold in holds]
+        row = self._one(f"SELECT {rows.FLAG_FILE} FROM flag_file WHERE path = ?", (path,))
+        unfinished = self._all(
+            f"SELECT {rows.ACTION} FROM action WHERE state NOT IN ({_FINAL}) AND type IN ('freeze', 'thaw') "
+            "AND payload ->> 'flag' = ? ORDER BY id",
+            (path,),
+        )
+        return FlagView(
+            path=path,
+            seq=self.head()[0],
+            holds=tuple(holds),
+            episodes={episode.id: episode for episode in episodes if episode is not None},
+            file=rows.flag_file_of(row) if row else None,
+            unfinished=tuple(rows.action_of(row) for row in unfinished),
+        )
+
+    def flags(self) -> dict[str, str]:
+        """Service of every flag ever written or held."""
+        sql = (
+            "SELECT path, service FROM flag_file UNION SELECT hold.flag, episode.service FROM hold "
+            "JOIN episode ON episode.id = hold.episode WHERE hold.released_at IS NULL"
+        )
+        return dict(self._all(sql))
+
+    def condition_held(self, episode: str) -> dict[str, tuple[datetime, datetime]]:
+        """Since when each release condition has been true, and when that was last checked."""
+        sql = "SELECT condition, true_since, checked_at FROM condition_held WHERE episode = ?"
+        return {
+            row[0]: (datetime.fromisoformat(row[1]), datetime.fromisoformat(row[2]))
+            for row in self._all(sql, (episode,))
+        }
+
+    # actions
+
+    def action(self, action_id: str) -> Action | None:
+        """One action."""
+        row = self._one(f"SELECT {rows.ACTION} FROM action WHERE id = ?", (action_id,))
+        return rows.action_of(row) if row else None
+
+    def action_by_key(self, key: str) -> Action | None:
+        """The action with this key."""
+        row = self._one(f"SELECT {rows.ACTION} FROM action WHERE key = ?", (key,))
+        return rows.action_of(row) if row else None
+
+    def unfinished_actions(self) -> list[Action]:
+        """Actions that are not over, oldest first."""
+        sql = f"SELECT {rows.ACTION} FROM action WHERE state NOT IN ({_FINAL}) ORDER BY id"
+        return [rows.action_of(row) for row in self._all(sql)]
+
+    def actions(
+        self,
+        *,
+        episode: str | None = None,
+        service: str | None = None,
+        type: ActionType | None = None,  # noqa: A002 - the field's own name
+        state: ActionState | None = None,
+        limit: int = 1000,
+    ) -> list[Action]:
+        """Actions by what is asked for, newest first."""
+        asked = {"episode": episode, "service": service, "type": type, "state": state}
+        given = {name: str(value) for name, value in asked.items() if value is not None}
+        where = " AND ".join(f"{name} = ?" for name in given) or "1"
+        sql = f"SELECT {rows.ACTION} FROM action WHERE {where} ORDER BY id DESC LIMIT ?"
+        return [rows.action_of(row) for row in self._all(sql, (*given.values(), limit))]
+
+    def rollbacks_started(self, service: str, since: datetime) -> list[tuple[Action, datetime]]:
+        """Rollbacks of a service that were started and changed after `since`, with the time of their last change."""
+        sql = (
+            f"SELECT {rows.ACTION}, updated_at FROM action WHERE service = ? AND type = 'rollback' AND attempt > 0 "
+            "AND state <> 'PENDING' AND updated_at >= ? ORDER BY updated_at"
+        )
+        return [
+            (rows.action_of(row), datetime.fromisoformat(row[-1])) for row in self._all(sql, (service, stamp(since)))
+        ]
+
+    def next_due(self, after: datetime) -> datetime | None:
+        """When the next waiting action is due."""
+        row = self._one(
+            "SELECT min(due_at) FROM action WHERE state IN ('PENDING', 'RETRY_WAIT') AND due_at > ?", (stamp(after),)
+        )
+        return rows.when(row[0]) if row else None
+
+    def count_actions(self) -> list[tuple[str, str, str, int]]:
+        """How many actions there are, by service, type and state."""
+        return [
+            (row[0], row[1], row[2], row[3])
+            for row in self._all("SELECT service, type, state, count(*) FROM action GROUP BY 1, 2, 3")
+        ]
+
+    def dead_letters(self, limit: int) -> list[Action]:
+        """Notices that were given up, newest first, without those that an operator sent again."""
+        return [
+            action
+            for action in self.actions(type=ActionType.NOTIFY, state=ActionState.DEAD, limit=limit)
+            if self._one("SELECT 1 FROM action WHERE key = ?", (f"{action.key}#again",)) is None
+        ]
+
+    # decisions, policies, notices
+
+    def head(self) -> tuple[int, str]:
+        """Number and hash of the last decision."""
+        row = self._one("SELECT seq, hash FROM decision ORDER BY seq DESC LIMIT 1")
+        return (row[0], row[1]) if row else (0, "0" * 64)
+
+    def decisions(self, *, after: int = 0, limit: int = 1000) -> list[Recorded]:
+        """Decisions after a number, in order."""
+        sql = f"SELECT {rows.DECISION} FROM decision WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [rows.recorded_of(row) for row in self._all(sql, (after, limit))]
+
+    def last_decisions(self, limit: int) -> list[Recorded]:
+        """The last decisions, in order."""
+        sql = f"SELECT {rows.DECISION} FROM decision ORDER BY seq DESC LIMIT ?"
+        return [rows.recorded_of(row) for row in reversed(self._all(sql, (limit,)))]
+
+    def all_decisions(self) -> Iterator[Recorded]:
+        """Every decision, in order, one at a time."""
+        for row in self._db.execute(f"SELECT {rows.DECISION} FROM decision ORDER BY seq"):
+            yield rows.recorded_of(row)
+
+    def first_seq_since(self, at: datetime) -> int:
+        """The first decision taken at or after a time; the number after the head where there is none."""
+        row = self._one("SELECT min(seq) FROM decision WHERE at >= ?", (stamp(at),))
+        return row[0] if row and row[0] is not None else self.head()[0] + 1
+
+    def notices(self, *, after: int, limit: int = 200) -> list[tuple[int, Mapping[str, Any]]]:
+        """Notices on the event stream after a number, in order."""
+        sql = "SELECT seq, body FROM notice WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [(row[0], json.loads(row[1])) for row in self._all(sql, (after, limit))]
+
+    def policies_in_force(self) -> dict[str, tuple[str, str]]:
+        """By name: hash and text of the policies that were loaded last."""
+        sql = "SELECT f.name, f.sha256, p.body FROM policy_in_force AS f JOIN policy AS p ON p.sha256 = f.sha256"
+        return {row[0]: (row[1], row[2]) for row in self._all(sql)}
+
+    def policy_bodies(self, hashes: Iterable[str]) -> dict[str, str]:
+        """Texts of policies by hash, whether or not they are still in force."""
+        wanted = list(hashes)
+        sql = f"SELECT sha256, body FROM policy WHERE sha256 IN ({rows.marks_for(wanted)})"
+        return dict(self._all(sql, wanted))

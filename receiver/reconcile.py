@@ -1,0 +1,324 @@
+"""The reconciler: compares journal, Alertmanager, Prometheus and flags on disk, and repairs what differs.
+
+It also does what time brings: releases, reviews, escalation, status. It is woken by commits and by the next time at
+which something is due; a whole comparison runs every `reconcile_every_s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from receiver import plan
+from receiver.act import freeze
+from receiver.context import Context
+from receiver.journal import JournalError, Tx
+from receiver.model import NO_TRACE, Alert, Episode, EpisodeState, seconds
+from receiver.plan import Change, ConditionState, Known
+from receiver.plaintext import plain
+from receiver.policy import Policy, Release, Rule
+from receiver.record import record
+from receiver.sources import Alertmanager, Prometheus, SourceError
+from receiver.sources import Known as AlertmanagerKnows
+from receiver.take import pending_rollbacks
+from receiver.timers import due_notices, next_notice
+
+log = logging.getLogger(__name__)
+
+DOUBT_S = 30.0
+"""A firing that may be stale opens an episode after this, where Alertmanager cannot be asked."""
+
+FRESH_S = 20.0
+"""An alert heard of within this may not have reached every Alertmanager's API: its absence says nothing."""
+
+CONDITION_EVERY_S = 5.0
+CONDITION_GAP_S = 60.0
+"""A condition that was not looked at for longer has to hold anew: nobody knows what was in between."""
+
+IDLE_S = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cluster:
+    """What all Alertmanagers together know. `complete`: all answered and have run long enough to know everything."""
+
+    alerts: Mapping[str, Alert]
+    ours: frozenset[str]
+    reachable: bool
+    complete: bool
+
+    def firing(self, fingerprint: str) -> bool | None:
+        """Whether an alert fires; None where that cannot be said."""
+        if fingerprint in self.alerts:
+            return True
+        return False if self.complete else None
+
+
+class Reconciler:
+    """Starts with `start`, ends with `stop`."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        prometheus: Prometheus,
+        alertmanagers: Sequence[Alertmanager],
+        every_s: float,
+    ) -> None:
+        self._context = context
+        self._prometheus = prometheus
+        self._alertmanagers = alertmanagers
+        self._every_s = every_s
+        self._wake = asyncio.Event()
+        self._compare_now = True
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin."""
+        self._context.journal.on_commit(self._on_commit)
+        self._task = asyncio.create_task(self._run(), name="reconcile")
+
+    async def stop(self) -> None:
+        """Finish the pass that runs, and end."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    def compare_soon(self) -> None:
+        """Compare now: something was left out of a delivery."""
+        self._compare_now = True
+        self._wake.set()
+
+    def _on_commit(self, _head: int, acted: bool) -> None:  # noqa: FBT001 - a callback's argument
+        if acted:
+            self._wake.set()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        compared_at = loop.time() - self._every_s
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                doubts = await self._context.journal.read(lambda journal: journal.unconfirmed())
+                if self._compare_now or doubts or loop.time() >= compared_at + self._every_s:
+                    self._compare_now = False
+                    await self.compare()
+                    compared_at = loop.time()
+                due_at = await self.keep_time()
+            except JournalError as error:
+                log.error("reconcile.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
+                due_at = self._context.clock() + timedelta(seconds=1)
+            if doubts:
+                due_at = min(due_at, self._context.clock() + timedelta(seconds=CONDITION_EVERY_S))
+            left_s = compared_at + self._every_s - loop.time()
+            await self._rest(min(left_s, (due_at - self._context.clock()).total_seconds()))
+
+    async def _rest(self, pause_s: float) -> None:
+        try:
+            async with asyncio.timeout(max(pause_s, 0.005)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    # comparing
+
+    async def compare(self) -> None:
+        """One whole comparison. Raises JournalError."""
+        for flag in await self._context.journal.read(lambda journal: list(journal.flags())):
+            try:
+                if await freeze.restore(self._context, flag):
+                    log.warning("reconcile.flag_restored", extra={"flag": flag})
+            except OSError as error:
+                log.error("reconcile.flag_failed", extra={"flag": flag, "error": str(error)})  # noqa: TRY400 - said
+        cluster = await self.ask_alertmanagers()
+        await self._context.journal.write(lambda tx: self._repair(tx, cluster))
+        self._context.meters.reconciled.set(self._context.clock().timestamp())
+
+    async def ask_alertmanagers(self) -> Cluster:
+        """What the Alertmanagers know together."""
+        now = self._context.clock()
+        answers: list[AlertmanagerKnows] = []
+        for alertmanager in self._alertmanagers:
+            try:
+                answers.append(await alertmanager.known(now))
+            except SourceError as error:
+                log.warning("reconcile.alertmanager", extra={"url": alertmanager.url, "error": str(error)})
+        alerts: dict[str, Alert] = {}
+        for answer in answers:
+            alerts.update(answer.alerts)
+        everyone = bool(answers) and len(answers) == len(self._alertmanagers)
+        return Cluster(
+            alerts=alerts,
+            ours=frozenset().union(*(answer.ours for answer in answers)),
+            reachable=bool(answers),
+            complete=everyone and all(answer.settled for answer in answers),
+        )
+
+    def _repair(self, tx: Tx, cluster: Cluster) -> None:
+        self._settle_doubts(tx, cluster)
+        self._find_lost_resolves(tx, cluster)
+        self._find_lost_firings(tx, cluster)
+        self._review(tx, cluster)
+
+    def _record(self, tx: Tx, changes: Sequence[Change]) -> None:
+        record(tx, changes, self._context.box.policies, ids=self._context.ids, trace=NO_TRACE)
+
+    def _settle_doubts(self, tx: Tx, cluster: Cluster) -> None:
+        """Firings that may be stale: open where Alertmanager has them, or cannot be asked for too long."""
+        for seen in tx.unconfirmed():
+            if seen.unconfirmed_since is None:
+                continue
+            waited = tx.now - seen.unconfirmed_since
+            there = seen.fingerprint in cluster.alerts
+            if there or (not cluster.reachable and waited >= seconds(DOUBT_S)):
+                self._open(tx, cluster.alerts.get(seen.fingerprint, seen.as_firing()))
+            elif cluster.reachable:
+                name = plain(seen.labels.get("alertname", ""), 80)
+                sentence = f"Alertmanager knows no firing {name}: it was an old message"
+                doubted = plan.Doubted(fingerprint=seen.fingerprint, since=None, sentence=sentence)
+                self._record(tx, [doubted])
+
+    def _find_lost_resolves(self, tx: Tx, cluster: Cluster) -> None:
+        for episode in tx.live_episodes():
+            if episode.state is not EpisodeState.OPEN or episode.policy == plan.OPERATOR_POLICY:
+                continue
+            seen = tx.seen([episode.fingerprint]).get(episode.fingerprint)
+            fresh = seen is not None and tx.now < seen.last_at + seconds(FRESH_S)
+            if cluster.firing(episode.fingerprint) is False and not fresh:
+                why = f"{episode.alert} of {episode.service} no longer fires, says Alertmanager: its resolve was lost"
+                self._record(tx, plan.resolve(episode, pending_rollbacks(tx, episode.id), why=why))
+
+    def _find_lost_firings(self, tx: Tx, cluster: Cluster) -> None:
+        ours = [cluster.alerts[fingerprint] for fingerprint in sorted(cluster.ours)]
+        episodes = tx.newest_episodes([alert.fingerprint for alert in ours])
+        for alert in ours:
+            newest = episodes.get(alert.fingerprint, [])
+            matching = self._context.box.policies.matching(alert.labels)
+            live = {(episode.policy, episode.rule) for episode in newest if episode.state is EpisodeState.OPEN}
+            if alert.name != plan.WATCHDOG and any((policy.name, rule.id) not in live for policy, rule in matching):
+                self._open(tx, alert)
+
+    def _open(self, tx: Tx, alert: Alert) -> None:
+        seen = tx.seen([alert.fingerprint]).get(alert.fingerprint)
+        newest = tx.newest_episodes([alert.fingerprint]).get(alert.fingerprint, [])
+        known = Known(seen=seen, episodes=newest, incident=tx.incident)
+        changes = plan.on_firing(
+            alert,
+            known,
+            self._context.box.policies,
+            now=tx.now,
+            ids=self._context.ids,
+            trace=NO_TRACE,
+            confirmed=True,
+        )
+        tx.saw(alert, seen)
+        self._record(tx, changes)
+        tx.set_unconfirmed(alert.fingerprint, since=None)
+
+    def _review(self, tx: Tx, cluster: Cluster) -> None:
+        for episode in tx.live_episodes():
+            policy = self._context.policy_of(episode)
+            rule = policy.rule(episode.rule) if policy else None
+            if rule is None:
+                continue
+            holds = tx.holds(episode=episode.id, held=True)
+            changes = plan.on_review(
+                episode,
+                holds,
+                firing=cluster.firing(episode.fingerprint),
+                review_after_s=rule.release.review_after_s,
+                now=tx.now,
+            )
+            self._record(tx, changes)
+
+    # what time brings
+
+    async def keep_time(self) -> datetime:
+        """Do what is due by time; returns when the next thing is. Raises JournalError."""
+        now = self._context.clock()
+        due_at = now + seconds(IDLE_S)
+        episodes = await self._context.journal.read(lambda journal: journal.live_episodes())
+        for episode in episodes:
+            policy = self._context.policy_of(episode)
+            rule = policy.rule(episode.rule) if policy else None
+            if policy is not None and rule is not None and episode.state is EpisodeState.RESOLVING:
+                due_at = min(due_at, await self._release(episode, rule))
+            if episode.state is EpisodeState.OPEN and episode.review_at is not None:
+                if episode.review_at <= now:
+                    self._compare_now = True
+                    self._wake.set()
+                due_at = min(due_at, max(episode.review_at, now + seconds(1)))
+        return min(due_at, await self._tell(episodes))
+
+    async def _release(self, episode: Episode, rule: Rule) -> datetime:
+        """Release a resolving episode where its conditions are met; returns when to look again."""
+        now = self._context.clock()
+        conditions = await self._conditions(episode, rule.release)
+
+        def work(tx: Tx) -> bool:
+            current = tx.episode(episode.id)
+            if current is None:
+                return True
+            holds = tx.holds(episode=episode.id, held=True)
+            changes = plan.on_release_check(current, holds, rule.release, conditions, now=tx.now)
+            self._record(tx, changes)
+            return bool(changes)
+
+        ready_at = (episode.resolved_at or now) + seconds(rule.release.resolved_for_s)
+        if ready_at <= now and await self._context.journal.write(work):
+            return now + seconds(IDLE_S)
+        if rule.release.all_of:
+            return now + seconds(CONDITION_EVERY_S)
+        return max(ready_at, now)
+
+    async def _conditions(self, episode: Episode, release: Release) -> list[ConditionState]:
+        """Ask Prometheus about each condition and remember since when it has been true."""
+        if not release.all_of:
+            return []
+        held = await self._context.journal.read(lambda journal: journal.condition_held(episode.id))
+        now = self._context.clock()
+        states: list[ConditionState] = []
+        for condition in release.all_of:
+            judgement = await self._prometheus.judge(condition, now)
+            since, checked_at = held.get(condition.id, (now, now))
+            if now - checked_at > seconds(CONDITION_GAP_S):
+                since = now
+            states.append(
+                ConditionState(
+                    id=condition.id,
+                    true_since=since if judgement.true else None,
+                    held_for_s=condition.held_for_s,
+                    why=judgement.why,
+                )
+            )
+
+        def remember(tx: Tx) -> None:
+            for state in states:
+                if state.true_since is None:
+                    tx.condition_false(episode.id, state.id)
+                else:
+                    tx.condition_true(episode.id, state.id, since=state.true_since)
+
+        await self._context.journal.write(remember)
+        return states
+
+    async def _tell(self, episodes: Sequence[Episode]) -> datetime:
+        """Escalation and status notices; returns when the next one is due."""
+        now = self._context.clock()
+        policies: dict[str, Policy] = {
+            episode.id: policy for episode in episodes if (policy := self._context.policy_of(episode)) is not None
+        }
+        due = due_notices(episodes, policies, now=now, ids=self._context.ids)
+        if due:
+
+            def work(tx: Tx) -> None:
+                for action in due:
+                    tx.add_action(action)
+
+            await self._context.journal.write(work)
+        return next_notice(episodes, policies, now=now) or now + seconds(IDLE_S)

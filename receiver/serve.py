@@ -1,0 +1,266 @@
+"""The receiver as a process: puts its parts together, runs until SIGTERM, and finishes what runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+from prometheus_client import CollectorRegistry, disable_created_metrics
+
+from freezeline.problems import Problems, render
+from receiver import logs, notify
+from receiver.access import Access, allowed_hosts
+from receiver.context import Context, PolicyBox
+from receiver.health import Health
+from receiver.heartbeat import Heartbeat
+from receiver.journal import Journal, JournalError
+from receiver.model import Decision, new_id
+from receiver.notices import Deliverer
+from receiver.policy_store import Loaded, adopt, read_directory
+from receiver.publish import publisher
+from receiver.reconcile import Reconciler
+from receiver.report import Meters, StandingCollector
+from receiver.retention import Retention
+from receiver.settings import Settings, load_settings
+from receiver.sources import Alertmanager, Prometheus
+from receiver.steps import Reached, pass_by
+from receiver.templates import Templates
+from receiver.tokens import TokenError, ensure_tokens
+from receiver.web import Web, make_app
+from receiver.worker import Worker
+
+log = logging.getLogger(__name__)
+
+OK, PROBLEMS, USAGE, ENVIRONMENT = 0, 1, 2, 3
+
+
+class StartError(Exception):
+    """The receiver cannot run here; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What the command line says. `config` may be absent: every setting then has its default or its variable."""
+
+    policy_dir: Path
+    state_dir: Path
+    config: Path | None
+    host: str
+    port: int
+
+
+def serve(options: Options, environment: Mapping[str, str], *, reached: Reached = pass_by) -> int:
+    """Run the receiver until SIGTERM or SIGINT; returns the exit code. `reached` is for tests."""
+    problems = Problems()
+    settings = load_settings(options.config, environment, problems)
+    loaded = read_directory(options.policy_dir, channels=settings.channels, problems=problems)
+    if problems.errors:
+        print_problems(problems)
+        return PROBLEMS
+    logs.configure(sys.stderr, level=settings.log_level)
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    try:
+        with _state(options.state_dir):
+            asyncio.run(_Receiver(options, settings, reached).run(loaded))
+    except (StartError, JournalError, TokenError, OSError) as error:
+        sys.stderr.write(f"freezeline serve: {error}\n")
+        return ENVIRONMENT
+    return OK
+
+
+def print_problems(problems: Problems) -> None:
+    """Show problems as every command does."""
+    for problem in problems:
+        sys.stderr.write(render(problem) + "\n")
+
+
+@contextlib.contextmanager
+def _state(directory: Path) -> Iterator[None]:
+    """The state directory, ours alone while we run. Raises StartError where another receiver has it."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise StartError(f"{directory}: another receiver runs with this state") from error
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+class _Receiver:
+    def __init__(self, options: Options, settings: Settings, reached: Reached) -> None:
+        self._options = options
+        self._settings = settings
+        self._reached = reached
+        self._stop = asyncio.Event()
+
+    async def run(self, loaded: Loaded) -> None:
+        """From start to stop. Raises StartError, JournalError, TokenError or OSError where it cannot start."""
+        async with contextlib.AsyncExitStack() as stack:
+            context = await self._open_journal(stack)
+            await adopt(context, loaded, channels=self._settings.channels)
+            context.meters.policy_load_ok.set(1)
+            http = await stack.enter_async_context(aiohttp.ClientSession())
+            worker = Worker(context, self._deliverer(context, http))
+            reconciler = self._reconciler(context, http)
+            shared = self._web(context, reconciler)
+            url = await self._listen(stack, shared)
+            daily, heartbeat = Retention(context), Heartbeat(context)
+            self._on_signals(context)
+            await heartbeat.beat()
+            await worker.start()
+            for part in (reconciler, heartbeat, daily):
+                part.start()
+            await self._announce(context, url)
+            await self._stop.wait()
+            shared.draining = True
+            log.info("stopping", extra={"action": "stop", "lanes": worker.busy})
+            await reconciler.stop()
+            await worker.stop(wait_s=self._settings.stop_wait_s)
+            await daily.stop()
+            await heartbeat.stop()
+
+    async def _open_journal(self, stack: contextlib.AsyncExitStack) -> Context:
+        state = self._options.state_dir
+        journal = Journal(state / "journal.db", clock=_now, reached=self._reached)
+        journal.start()
+        stack.push_async_callback(journal.close)
+        return Context(
+            journal=journal,
+            clock=_now,
+            ids=new_id,
+            jitter=random.random,
+            reached=self._reached,
+            box=PolicyBox(),
+            meters=Meters(CollectorRegistry()),
+            host=socket.gethostname(),
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            runs_dir=state / "runs",
+        )
+
+    def _deliverer(self, context: Context, http: aiohttp.ClientSession) -> Deliverer:
+        user = Path(self._settings.templates) if self._settings.templates else None
+        try:
+            templates = Templates.load(user)
+        except FileNotFoundError as error:
+            raise StartError(str(error)) from error
+        for problem in templates.problems:
+            log.warning("template.problem", extra={"problem": str(problem)})
+        notifiers = {
+            name: notify.build(
+                channel,
+                http=http,
+                templates=templates,
+                publish=publisher(context.journal),
+                emit=lambda fields: log.info("notice", extra={"notice": dict(fields)}),
+                now=context.clock,
+            )
+            for name, channel in self._settings.channels.items()
+        }
+        return Deliverer(context, notifiers, public_url=self._settings.public_url)
+
+    def _reconciler(self, context: Context, http: aiohttp.ClientSession) -> Reconciler:
+        settings = self._settings
+        self._prometheus = Prometheus(http, settings.prometheus_url, settings.prometheus_token_file)
+        self._alertmanagers = [
+            Alertmanager(http, url, receiver=settings.alertmanager_receiver, settle_s=settings.alertmanager_settle_s)
+            for url in settings.alertmanagers
+        ]
+        return Reconciler(
+            context,
+            prometheus=self._prometheus,
+            alertmanagers=self._alertmanagers,
+            every_s=settings.reconcile_every_s,
+        )
+
+    def _web(self, context: Context, reconciler: Reconciler) -> Web:
+        collector = StandingCollector()
+        context.meters.registry.register(collector)
+        health = Health(context, version=version("freezeline"), state_dir=self._options.state_dir)
+        if self._settings.prometheus_url:
+            health.checks["prometheus"] = self._prometheus.check
+        for alertmanager in self._alertmanagers:
+            health.checks[f"alertmanager {alertmanager.url}"] = alertmanager.check
+        access = Access(
+            tokens=ensure_tokens(self._options.state_dir / "tokens"),
+            hosts=allowed_hosts(self._settings.public_url, self._options.host, self._settings.allowed_hosts),
+        )
+        return Web(
+            context=context,
+            access=access,
+            health=health,
+            collector=collector,
+            version=version("freezeline"),
+            on_truncated=reconciler.compare_soon,
+        )
+
+    async def _listen(self, stack: contextlib.AsyncExitStack, shared: Web) -> str:
+        runner = web.AppRunner(make_app(shared), access_log=None, handle_signals=False, shutdown_timeout=2.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, self._options.host, self._options.port, backlog=1024)
+        await site.start()
+        port = runner.addresses[0][1]
+        host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
+        return f"http://{host}:{port}"
+
+    def _on_signals(self, context: Context) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        reloads: set[asyncio.Task[None]] = set()
+
+        def reload() -> None:
+            task = asyncio.create_task(self._reload(context), name="reload")
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, reload)
+
+    async def _reload(self, context: Context) -> None:
+        """Read the policies again; what has problems leaves the last good ones in force."""
+        problems = Problems()
+        channels = self._settings.channels
+        loaded = await asyncio.to_thread(read_directory, self._options.policy_dir, channels=channels, problems=problems)
+        if problems.errors:
+            context.box.load_ok = False
+            context.meters.policy_load_ok.set(0)
+            for problem in problems:
+                log.error("policy.problem", extra={"problem": render(problem)})
+            return
+        await adopt(context, loaded, channels=channels)
+        context.box.load_ok = True
+        context.meters.policy_load_ok.set(1)
+        log.info("policy.loaded", extra={"policies": sorted(loaded.policies)})
+
+    async def _announce(self, context: Context, url: str) -> None:
+        """Say that requests are answered: in the journal, in `<state>/url` for the command line, and on stderr."""
+        sentence = f"The receiver started: {url}"
+        await context.journal.write(lambda tx: tx.note(Decision(kind="started", sentence=sentence)))
+        path = self._options.state_dir / "url"
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(url + "\n", encoding="ascii")
+        temporary.rename(path)
+        sys.stderr.write(f"listening on {url}\n")
+        sys.stderr.flush()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

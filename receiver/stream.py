@@ -1,0 +1,106 @@
+"""The event stream: notices for desktops, the state for pages. Server-sent events; `id` is a decision's number."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from aiohttp import web
+
+from receiver.context import Context
+
+HELD = timedelta(hours=24)
+COMMENT_EVERY_S = 15.0
+STATE_EVERY_S = 1.0
+"""The state is sent at most this often."""
+
+
+async def follow(
+    request: web.Request,
+    context: Context,
+    state: Callable[[], Awaitable[dict[str, Any]]],
+    *,
+    stopping: Callable[[], bool],
+) -> web.StreamResponse:
+    """Serve one follower until it goes or the receiver stops."""
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+    asked = _asked_for(request)
+    news = asyncio.Event()
+    listener = _listener(news)
+    context.journal.on_commit(listener)
+    try:
+        await response.prepare(request)
+        await _serve(response, context, state, news, asked, stopping)
+    except (ConnectionResetError, ConnectionAbortedError):
+        return response
+    finally:
+        context.journal.off_commit(listener)
+    return response
+
+
+def _listener(news: asyncio.Event) -> Callable[[int, bool], None]:
+    def on_commit(_head: int, _acted: bool) -> None:  # noqa: FBT001 - a callback's argument
+        news.set()
+
+    return on_commit
+
+
+def _asked_for(request: web.Request) -> int | None:
+    """The last number that the follower knows; None where it wants only what is new."""
+    given = request.headers.get("Last-Event-ID") or request.query.get("after")
+    return int(given) if given is not None and given.isdecimal() else None
+
+
+async def _serve(
+    response: web.StreamResponse,
+    context: Context,
+    state: Callable[[], Awaitable[dict[str, Any]]],
+    news: asyncio.Event,
+    asked: int | None,
+    stopping: Callable[[], bool],
+) -> None:
+    loop = asyncio.get_running_loop()
+    after = await _begin(response, context, asked)
+    state_seq, state_at = -1, loop.time() - STATE_EVERY_S
+    while not stopping():
+        news.clear()
+        notices = await context.journal.read(lambda journal, since=after: journal.notices(after=since))  # type: ignore[misc]
+        for seq, body in notices:
+            await _send(response, "notice", body, seq)
+            after = seq
+        if context.journal.head != state_seq and loop.time() >= state_at + STATE_EVERY_S:
+            body = await state()
+            state_seq, state_at = int(body["seq"]), loop.time()
+            await _send(response, "state", body, None)
+        pause_s = COMMENT_EVERY_S
+        if context.journal.head != state_seq:
+            pause_s = max(state_at + STATE_EVERY_S - loop.time(), 0.01)
+        try:
+            async with asyncio.timeout(pause_s):
+                await news.wait()
+        except TimeoutError:
+            if pause_s == COMMENT_EVERY_S:
+                await response.write(b": still here\n\n")
+
+
+async def _begin(response: web.StreamResponse, context: Context, asked: int | None) -> int:
+    """The number to go on from; a follower that missed what is no longer held is told so."""
+    head = context.journal.head
+    if asked is None:
+        return head
+    held_from = await context.journal.read(lambda journal: journal.first_seq_since(context.clock() - HELD))
+    if asked > head or asked + 1 < held_from:
+        await _send(response, "reset", {"seq": head}, head)
+        return head
+    return asked
+
+
+async def _send(response: web.StreamResponse, event: str, body: Any, seq: int | None) -> None:
+    number = f"id: {seq}\n" if seq is not None else ""
+    data = json.dumps(body, ensure_ascii=True, separators=(",", ":"))
+    await response.write(f"{number}event: {event}\ndata: {data}\n\n".encode())

@@ -1,0 +1,144 @@
+"""The worker: due actions to their lanes, woken by commits and by time; nothing is polled.
+
+A lane (a flag, a service's rollbacks, a channel) is worked by one task at a time, so that its actions keep their
+order; lanes do not wait for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from receiver.act import ACTIONS, Performer, lane_name, lane_of
+from receiver.context import Context
+from receiver.journal import JournalError, Tx
+from receiver.model import Action, ActionState, ActionType
+from receiver.notices import Deliverer, interrupted
+
+log = logging.getLogger(__name__)
+
+RETRY_LANE_S = 1.0
+"""How long a lane rests after something unforeseen, such as a full disk."""
+
+_WAITING = {ActionState.PENDING, ActionState.RETRY_WAIT}
+
+
+class Worker:
+    """Starts with `start`, finishes what runs with `stop`."""
+
+    def __init__(self, context: Context, deliverer: Deliverer) -> None:
+        self._context = context
+        self._deliverer = deliverer
+        self._wake = asyncio.Event()
+        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._dirty: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Take up what an earlier process left, then wait for work. Raises JournalError."""
+        unfinished = await self._context.journal.read(lambda journal: journal.unfinished_actions())
+        cut_off = [
+            action for action in unfinished if action.type is ActionType.NOTIFY and action.state is ActionState.RUNNING
+        ]
+
+        def repeat(tx: Tx) -> None:
+            for action in cut_off:
+                interrupted(tx, action)
+
+        if cut_off:
+            await self._context.journal.write(repeat)
+        self._context.journal.on_commit(self._on_commit)
+        self._task = asyncio.create_task(self._run(), name="worker")
+        self._wake.set()
+
+    async def stop(self, *, wait_s: float) -> None:
+        """Start nothing more; give what runs `wait_s` seconds. Runners go on by themselves."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        running = list(self._lanes.values())
+        if running:
+            _, late = await asyncio.wait(running, timeout=wait_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    @property
+    def busy(self) -> int:
+        """How many lanes are being worked."""
+        return len(self._lanes)
+
+    def _on_commit(self, _head: int, acted: bool) -> None:  # noqa: FBT001 - a callback's argument
+        if acted:
+            self._wake.set()
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            now = self._context.clock()
+            try:
+                unfinished = await self._context.journal.read(lambda journal: journal.unfinished_actions())
+            except JournalError as error:
+                log.error("worker.read_failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
+                await asyncio.sleep(RETRY_LANE_S)
+                self._wake.set()
+                continue
+            next_due = self._dispatch(unfinished, now)
+            await self._rest(next_due)
+
+    async def _rest(self, next_due: datetime | None) -> None:
+        timeout = None
+        if next_due is not None:
+            timeout = max((next_due - self._context.clock()).total_seconds(), 0.001)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _dispatch(self, unfinished: Sequence[Action], now: datetime) -> datetime | None:
+        """Hand due actions to lanes that rest; returns when the next one is due."""
+        due: dict[str, list[Action]] = {}
+        later: list[datetime] = []
+        for action in unfinished:
+            if action.due_at is not None and action.due_at > now:
+                later.append(action.due_at)
+            elif self._is_due(action):
+                due.setdefault(lane_of(action), []).append(action)
+        for lane, actions in due.items():
+            if lane in self._lanes:
+                self._dirty.add(lane)
+            elif not self._stopping:
+                self._start_lane(lane, actions)
+        return min(later, default=None)
+
+    def _is_due(self, action: Action) -> bool:
+        """Whether a lane may take it: it waits, or an earlier process left it half done."""
+        return action.state in _WAITING or action.type in {ActionType.ROLLBACK, ActionType.UNDO}
+
+    def _start_lane(self, lane: str, actions: Sequence[Action]) -> None:
+        kind = actions[0].type
+        performer: Performer = self._deliverer.perform if kind is ActionType.NOTIFY else ACTIONS[kind]
+        task = asyncio.create_task(self._work(performer, lane, actions), name=lane)
+        self._lanes[lane] = task
+        task.add_done_callback(lambda done: self._lane_done(lane, done))
+
+    async def _work(self, performer: Performer, lane: str, actions: Sequence[Action]) -> None:
+        await performer(self._context, lane_name(lane), actions)
+
+    def _lane_done(self, lane: str, task: asyncio.Task[None]) -> None:
+        del self._lanes[lane]
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            # The action is in the journal as it was: it is taken up again after a rest.
+            log.error("worker.lane_failed", exc_info=error, extra={"lane": lane})
+            asyncio.get_running_loop().call_later(RETRY_LANE_S, self._wake.set)
+        elif lane in self._dirty:
+            self._wake.set()
+        self._dirty.discard(lane)
