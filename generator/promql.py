@@ -6,6 +6,7 @@ The library's printer loses escapes inside matchers, so expressions are only eve
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -78,7 +79,7 @@ def _selector_faults(tree: parser.Expr) -> list[Fault]:
         return [Fault(code="promql/selector", message=f"must be {Want.SELECTOR.value}", hint=hint)]
     if tree.offset is not None or tree.at is not None:
         return [Fault(code="promql/selector", message="a selector here takes no offset and no @", hint="remove it")]
-    if tree.matchers.or_matchers or not _metric(tree):
+    if tree.matchers.or_matchers or not metric(tree):
         hint = 'name one metric: `metric{label="value"}`'
         return [Fault(code="promql/selector", message="the selector must name one metric", hint=hint)]
     return []
@@ -104,7 +105,8 @@ def value_type(tree: parser.Expr) -> str:
             return "vector"
 
 
-def _metric(tree: parser.VectorSelector) -> str:
+def metric(tree: parser.VectorSelector) -> str:
+    """The metric that a selector names; empty where it names none, or by a pattern."""
     if tree.name:
         return str(tree.name)
     for matcher in tree.matchers.matchers:
@@ -126,12 +128,15 @@ def selector(text: str) -> Selector:
     tree = parse(text)
     if not isinstance(tree, parser.VectorSelector):
         raise ValueError(f"{text!r} is not a selector")
-    matchers = tuple(
-        (str(matcher.name), _op(matcher.op), str(matcher.value))
-        for matcher in tree.matchers.matchers
-        if matcher.name != "__name__"
-    )
-    return Selector(text=text, metric=_metric(tree), matchers=matchers)
+    return Selector(text=text, metric=metric(tree), matchers=tuple(matchers(tree)))
+
+
+def matchers(tree: parser.VectorSelector) -> Iterator[tuple[str, str, str]]:
+    """A selector's matchers as (label, operator, value); the metric's name is not among them, a pattern for it is."""
+    for matcher in tree.matchers.matchers:
+        op = _op(matcher.op)
+        if matcher.name != "__name__" or op != "=":
+            yield str(matcher.name), op, str(matcher.value)
 
 
 def _op(op: object) -> str:

@@ -66,7 +66,7 @@ def _never_match(node: parser.Expr) -> Iterator[Fault]:
             hint = "aggregate both sides alike, or write `on (…) group_left ()`"
             yield Fault(
                 code="promql/never-matches",
-                message=f"`{name}`: series of {_raw_metric(one)} have labels that the aggregate on the other side lacks",
+                message=f"`{name}`: series of {_raw_metric(one)} have labels that the other side's aggregate lacks",
                 hint=hint,
                 warning=True,
             )

@@ -1,25 +1,69 @@
-"""What may exist only once in a set: spec names, and an SLO of a service."""
+"""What may exist only once in a set: names of specs and artefacts, an SLO or alert of a service, a freeze flag."""
 
 from __future__ import annotations
 
 from freezeline.problems import Position, Problems
-from generator.model import OutputSet
+from generator.model import OutputSet, Spec
 
-CODES = ("set/spec-name", "set/duplicate-slo")
+CODES = ("set/spec-name", "set/reserved-name", "set/duplicate-slo", "set/duplicate-alert", "set/shared-flag")
+
+# rules/freezeline.rules.yml and rules/shared.<profile>.rules.yml are not about one spec.
+_OWN_NAME = "freezeline"
+_OWN_PREFIX = "shared."
 
 
 def check(output_set: OutputSet, problems: Problems) -> None:
     """Two specs of one name would overwrite each other's artefacts; one SLO written twice would be counted twice."""
     names: dict[str, str] = {}
     slos: dict[tuple[str, str], Position] = {}
+    alerts: dict[tuple[str, str], Position] = {}
+    flags: dict[str, Spec] = {}
     for spec in output_set.specs:
-        if spec.name in names:
-            hint = f"rename this file, or give it another `name:`; the other is {names[spec.name]}"
-            problems.add("set/spec-name", Position(spec.file), f"two specs are named {spec.name!r}", hint)
-        names.setdefault(spec.name, spec.file)
+        _check_name(spec, names, problems)
         for slo in spec.slos:
             key = (spec.service, slo.name)
             if key in slos:
                 message = f"the SLO {slo.name!r} of {spec.service!r} is defined twice"
                 problems.add("set/duplicate-slo", slo.position, message, f"the other is at {slos[key]}")
             slos.setdefault(key, slo.position)
+        for alert in spec.alerts:
+            key = (spec.service, alert.name)
+            if key in alerts:
+                message = f"the alert {alert.name!r} of {spec.service!r} means two things"
+                problems.add(
+                    "set/duplicate-alert", alert.position, message, f"rename one; the other is at {alerts[key]}"
+                )
+            alerts.setdefault(key, alert.position)
+        if spec.actions:
+            _check_flags(spec, flags, problems)
+
+
+def _check_name(spec: Spec, names: dict[str, str], problems: Problems) -> None:
+    if spec.name in names:
+        hint = f"rename this file, or give it another `name:`; the other is {names[spec.name]}"
+        problems.add("set/spec-name", Position(spec.file), f"two specs are named {spec.name!r}", hint)
+    names.setdefault(spec.name, spec.file)
+    if spec.name == _OWN_NAME or spec.name.startswith(_OWN_PREFIX):
+        message = f"a spec cannot be named {spec.name!r}: Freezeline's own rules are written there"
+        hint = "rename this file, or write `name:`"
+        problems.add("set/reserved-name", Position(spec.file), message, hint)
+
+
+def _check_flags(spec: Spec, flags: dict[str, Spec], problems: Problems) -> None:
+    """A service has one flag, and a flag one service (contracts: freeze flag)."""
+    from generator.actions import FreezeAction
+
+    for action in spec.actions.values():
+        if not isinstance(action, FreezeAction) or not action.flag:
+            continue
+        for flag, other in flags.items():
+            same_flag, same_service = flag == action.flag, other.service == spec.service
+            if same_flag != same_service:
+                message = (
+                    f"{spec.service} and {other.service} share the flag {flag}"
+                    if same_flag
+                    else f"{spec.service} has two flags, {flag} and {action.flag}"
+                )
+                hint = f"one flag for each service; the other is in {other.file}"
+                problems.add("set/shared-flag", action.position, message, hint)
+        flags.setdefault(action.flag, spec)

@@ -1,0 +1,108 @@
+"""`freezeline validate`: everything that can be said against specs, in one run and with its place."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
+
+if TYPE_CHECKING:
+    from generator.pipeline import Loaded
+    from generator.promtool import Tool
+
+PROMTOOL_CODE = "promtool/rules"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
+    parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
+    parser.add_argument("--json", action="store_true", help="problems and summary as JSON on stdout")
+    parser.add_argument(
+        "--prometheus", metavar="URL", help="ask this Prometheus too: do the series, buckets and retention exist?"
+    )
+    parser.add_argument("--promtool", metavar="PATH", help="have this promtool check the rules as well")
+    parser.add_argument("--no-promtool", action="store_true", help="do not look for promtool")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, check, ask Prometheus and promtool where there are such, and report."""
+    from freezeline.commands import specs
+    from generator.checks import live
+    from generator.promtool import ToolError
+
+    loaded = specs.load(args.specs, args.scope)
+    if loaded is None:
+        return USAGE
+    try:
+        if args.prometheus:
+            live.run(loaded.output_set, live.connect(args.prometheus), loaded.problems)
+        tool = None if args.no_promtool else _promtool(args.promtool)
+        if tool is not None and not loaded.problems.errors:
+            _check_rules(loaded, tool)
+    except (live.PrometheusError, ToolError) as error:
+        sys.stderr.write(f"freezeline validate: {error}\n")
+        return ENVIRONMENT
+    failed = _report(loaded, tool, as_json=args.json)
+    return PROBLEMS if failed else OK
+
+
+def _promtool(given: str | None) -> Tool | None:
+    """The promtool to use; None where none was asked for and none is there. Raises ToolError."""
+    from generator import promtool
+
+    try:
+        return promtool.find("promtool", environment=os.environ, given=given)
+    except promtool.ToolError:
+        if given or os.environ.get("FREEZELINE_PROMTOOL"):
+            raise
+        return None
+
+
+def _check_rules(loaded: Loaded, tool: Tool) -> None:
+    """Render the rules into a folder of their own, and take promtool's objections over as the spec's problems."""
+    from generator import pipeline, promtool_origins
+
+    rendered = pipeline.render_set(loaded.output_set, ("rules",))
+    generated = {
+        path: promtool_origins.Generated(text=data.decode(), origins=rendered.origins.get(path, []))
+        for path, data in rendered.outputs.items()
+    }
+    with tempfile.TemporaryDirectory(prefix="freezeline-") as folder:
+        for path, data in rendered.outputs.items():
+            target = Path(folder, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        outcome = tool.check_rules([Path(path) for path in generated], Path(folder))
+    loaded.problems.extend(promtool_origins.problems(outcome, generated, PROMTOOL_CODE))
+
+
+def _report(loaded: Loaded, tool: Tool | None, *, as_json: bool) -> bool:
+    """Show the problems and one line of summary; whether any problem is an error."""
+    from freezeline.commands import specs
+
+    checked = f"promtool {tool.version_text}" if tool else ""
+    if as_json:
+        counts = {"specs": len(loaded.output_set.specs), "slos": _slos(loaded), "alerts": _alerts(loaded)}
+        found = [problem.as_json() for problem in loaded.problems]
+        sys.stdout.write(json.dumps({"problems": found, **counts, "promtool": checked}, indent=2) + "\n")
+        return bool(loaded.problems.errors)
+    failed = specs.report(loaded, as_json=False)
+    if not failed:
+        words = [f"{len(loaded.output_set.specs)} specs", f"{_slos(loaded)} SLOs", f"{_alerts(loaded)} alerts"]
+        sys.stdout.write(f"ok: {', '.join(words)}" + (f"; {checked} agrees\n" if checked else "\n"))
+    return failed
+
+
+def _slos(loaded: Loaded) -> int:
+    return sum(len(spec.slos) for spec in loaded.output_set.specs)
+
+
+def _alerts(loaded: Loaded) -> int:
+    return sum(len(spec.alerts) for spec in loaded.output_set.specs)

@@ -1,0 +1,55 @@
+"""Labels that split a ratio: they must survive in both of its parts, and tell good from bad in neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from freezeline.problems import Problems
+from generator import names, promql
+from generator.checks import queries
+from generator.checks.queries import Query
+from generator.model import OutputSet
+from generator.promql_labels import labels_of
+
+CODES = ("sli/group-by",)
+
+_PARTS = ("bad", "good")
+
+
+def check(output_set: OutputSet, problems: Problems) -> None:
+    """Hold `group_by` of SLOs and `by` of alerts against the queries that they split."""
+    for spec in output_set.specs:
+        for slo in spec.slos:
+            found = queries.of_sli(slo.sli, f"slos.{slo.name}.sli", slo.position)
+            _check("group_by", slo.group_by, found, problems)
+        for alert in spec.alerts:
+            labels: tuple[str, ...] = getattr(alert.condition, "by", ())
+            found = queries.of_condition(alert.condition, f"alerts.{alert.name}", alert.position)
+            _check("by", labels, found, problems)
+            for label in labels:
+                if label in names.RESERVED_LABELS:
+                    hint = "this label is Freezeline's own; relabel the metric"
+                    message = f"alerts.{alert.name} cannot go by {label!r}"
+                    problems.add("spec/reserved-label", alert.position, message, hint)
+
+
+def _check(key: str, labels: Iterable[str], found: tuple[Query, ...], problems: Problems) -> None:
+    pinned = {
+        query.role: {name: (op, value) for name, op, value in query.selector.matchers}
+        for query in found
+        if query.selector is not None
+    }
+    for label in labels:
+        for query in found:
+            if query.selector is None and not labels_of(promql.parse(query.text)).may_have(label):
+                message = f"{query.what}.{query.role} has no label {label}: the query aggregates it away"
+                hint = f"keep it: `sum by ({label}) (…)`, or leave it out of `{key}`"
+                problems.add("sli/group-by", query.position, message, hint)
+            elif query.role in _PARTS and label in pinned.get(query.role, {}):
+                op, value = pinned[query.role][label]
+                if pinned.get("total", {}).get(label) != (op, value):
+                    message = (
+                        f'{query.what}: `{key}` splits by {label}, and so does {label}{op}"{value}" of {query.role}: '
+                        f"every group would be all good or all bad"
+                    )
+                    problems.add("sli/group-by", query.position, message, f"leave {label} out of `{key}`")

@@ -1,0 +1,31 @@
+"""Checks against a running Prometheus: whether what a spec speaks of exists there.
+
+Each is a module of this package with `CODES` and `check(output_set, prometheus, problems)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from freezeline.problems import Problems
+from generator.checks.live import buckets, kinds, presence, storage
+from generator.checks.live.api import Prometheus, PrometheusError, connect
+from generator.model import OutputSet
+
+__all__ = ["LIVE_CHECKS", "Prometheus", "PrometheusError", "connect", "run"]
+
+LIVE_CHECKS: Mapping[str, Callable[[OutputSet, Prometheus, Problems], None]] = MappingProxyType(
+    {
+        "presence": presence.check,
+        "kinds": kinds.check,
+        "buckets": buckets.check,
+        "storage": storage.check,
+    }
+)
+
+
+def run(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
+    """Run every check. Raises PrometheusError where it cannot be asked."""
+    for check in LIVE_CHECKS.values():
+        check(output_set, prometheus, problems)

@@ -1,0 +1,102 @@
+"""Asking a Prometheus: a few read-only calls of its HTTP API, each with a time limit."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+DEADLINE_S = 20.0
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+Get = Callable[[str, list[tuple[str, str]]], Any]
+
+
+class PrometheusError(Exception):
+    """Prometheus cannot be asked, or does not answer as one. Exit code 3."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prometheus:
+    """A Prometheus that can be asked. Answers are kept: one run asks for the same thing once."""
+
+    get: Get
+    kept: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = field(default_factory=dict)
+
+    def _ask(self, path: str, *parameters: tuple[str, str]) -> Any:
+        key = (path, parameters)
+        if key not in self.kept:
+            self.kept[key] = self.get(path, list(parameters))
+        return self.kept[key]
+
+    def exists(self, selector: str) -> bool:
+        """Whether the selector has had any series within the last hours that the head block holds."""
+        return bool(self._ask("/api/v1/series", ("match[]", selector), ("limit", "1")))
+
+    def label_values(self, label: str, selector: str = "") -> list[str]:
+        """The values that a label has, among the series of a selector."""
+        matched = [("match[]", selector)] if selector else []
+        return [str(value) for value in self._ask(f"/api/v1/label/{label}/values", *matched)]
+
+    def labels(self, selector: str) -> list[str]:
+        """The labels that the series of a selector have."""
+        return [str(label) for label in self._ask("/api/v1/labels", ("match[]", selector))]
+
+    def kind(self, metric: str) -> str:
+        """The metric's type as its exporter declares it (`counter`, `gauge`, …); empty where unknown or mixed."""
+        declared = self._ask("/api/v1/metadata", ("metric", metric)).get(metric, [])
+        kinds = {str(one.get("type", "")) for one in declared}
+        return kinds.pop() if len(kinds) == 1 else ""
+
+    def query(self, expression: str) -> list[Mapping[str, Any]]:
+        """The instant vector of a query, as the API gives it."""
+        answer = self._ask("/api/v1/query", ("query", expression))
+        return list(answer["result"]) if answer.get("resultType") == "vector" else []
+
+    def retention(self) -> str:
+        """What `/status` says of retention: `15d`, `15d or 10GiB`, `10GiB`; empty where it says nothing."""
+        return str(self._ask("/api/v1/status/runtimeinfo").get("storageRetention", ""))
+
+    def scrape_intervals(self) -> dict[str, str]:
+        """The longest scrape interval of each job, as a duration."""
+        targets = self._ask("/api/v1/targets", ("state", "active")).get("activeTargets", [])
+        found: dict[str, str] = {}
+        for target in targets:
+            job, interval = str(target.get("labels", {}).get("job", "")), str(target.get("scrapeInterval", ""))
+            if interval:
+                found[job] = interval
+        return found
+
+
+def connect(url: str) -> Prometheus:
+    """The Prometheus at a base URL. Nothing is asked yet. Raises PrometheusError for what is no http(s) URL."""
+    base = url.rstrip("/")
+    parts = urllib.parse.urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise PrometheusError(f"{url}: not an http:// or https:// URL")
+    return Prometheus(get=lambda path, parameters: _get(base, path, parameters))
+
+
+def _get(base: str, path: str, parameters: list[tuple[str, str]]) -> Any:
+    query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
+    request = urllib.request.Request(f"{base}{path}{query}", headers={"Accept": "application/json"})  # noqa: S310 - connect allows http and https only
+    try:
+        with urllib.request.urlopen(request, timeout=DEADLINE_S) as response:  # noqa: S310 - as above
+            body = response.read(MAX_ANSWER_BYTES)
+    except urllib.error.HTTPError as error:
+        detail = error.read(500).decode("utf-8", "replace")
+        raise PrometheusError(f"{base}{path}: status {error.code}: {detail}") from error
+    except (urllib.error.URLError, TimeoutError, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise PrometheusError(f"{base}: cannot be asked: {reason}") from error
+    try:
+        answer = json.loads(body)
+    except ValueError as error:
+        raise PrometheusError(f"{base}{path}: the answer is no JSON; is this a Prometheus?") from error
+    if not isinstance(answer, dict) or answer.get("status") != "success":
+        raise PrometheusError(f"{base}{path}: the answer is no success; is this a Prometheus?")
+    return answer.get("data")

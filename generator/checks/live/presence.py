@@ -1,0 +1,69 @@
+"""Series that are not there: a metric, a label or a value that nothing has."""
+
+from __future__ import annotations
+
+from freezeline.problems import Problems, nearest
+from generator import promql
+from generator.checks import queries
+from generator.checks.live.api import Prometheus
+from generator.checks.queries import Query, Series
+from generator.model import OutputSet
+
+CODES = ("live/no-metric", "live/no-label", "live/no-series")
+
+# Where no series may simply mean that nothing went wrong yet.
+_RARE = ("bad", "increase_of", "when")
+
+
+def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
+    """Report selectors that match nothing, with the part that is to blame."""
+    for spec in output_set.specs:
+        for query in queries.of_spec(spec):
+            found = [series for series in queries.read_by(query) if series.metric or series.matchers]
+            if query.selector is not None and any(prometheus.exists(series.text) for series in found):
+                continue  # a histogram is there as a classic or as a native one
+            for series in found if query.selector is None else found[:1]:
+                if not prometheus.exists(series.text):
+                    _check_series(query, series, prometheus, problems)
+
+
+def _check_series(query: Query, series: Series, prometheus: Prometheus, problems: Problems) -> None:
+    what = f"{query.what}.{query.role}"
+    if not series.metric:
+        message = f"{what}: Prometheus has no series {series.text}"
+        problems.add("live/no-series", query.position, message, "check the selector in its expression browser")
+    elif not prometheus.exists(series.metric):
+        near = nearest(series.metric, prometheus.label_values("__name__"))
+        hint = f"did you mean `{near}`?" if near else "is it scraped by this Prometheus?"
+        rare = query.role == "bad"
+        message = f"{what}: Prometheus has no metric {series.metric}"
+        problems.add("live/no-metric", query.position, message, hint, warning=rare)
+    else:
+        _blame(query, series, prometheus, problems)
+
+
+def _blame(query: Query, series: Series, prometheus: Prometheus, problems: Problems) -> None:
+    """The metric exists: say which label it lacks, or which value none has."""
+    what = f"{query.what}.{query.role}"
+    known = prometheus.labels(series.metric)
+    for name, op, value in series.matchers:
+        if name not in known and op in ("=", "=~") and value:
+            near = nearest(name, known)
+            listed = ", ".join(label for label in known if label != "__name__")
+            hint = f"did you mean `{near}`?" if near else f"it has {listed}"
+            message = f"{what}: {series.metric} has no label {name}"
+            problems.add("live/no-label", query.position, message, hint)
+            return
+    if query.role in _RARE:
+        return
+    for name, op, value in series.matchers:
+        if not prometheus.exists(f"{series.metric}{{{name}{op}{promql.quote(value)}}}"):
+            values = prometheus.label_values(name, series.metric)
+            near = nearest(value, values)
+            shown = ", ".join(values[:8]) + (", …" if len(values) > 8 else "")
+            hint = f"did you mean `{near}`?" if near else f"{name} is one of {shown}"
+            message = f'{what}: no series of {series.metric} has {name}{op}"{value}"'
+            problems.add("live/no-series", query.position, message, hint)
+            return
+    message = f"{what}: no series of {series.metric} has all of these labels: {series.text}"
+    problems.add("live/no-series", query.position, message, "each label alone exists; together they do not")

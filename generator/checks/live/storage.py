@@ -1,0 +1,54 @@
+"""Prometheus' own settings against the spec: how long it keeps data, how often it scrapes."""
+
+from __future__ import annotations
+
+from freezeline.problems import Position, Problems
+from generator.checks import queries
+from generator.checks.live.api import Prometheus
+from generator.checks.windows import RETENTION_HINT, longest_reads
+from generator.model import OutputSet, Spec
+from generator.units import duration_text, parse_duration_ms
+
+CODES = ("live/retention", "live/scrape")
+
+
+def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
+    """Report windows beyond the retention in force, and a `scrape` that is not the real one."""
+    kept = _retention_ms(prometheus.retention())
+    intervals = prometheus.scrape_intervals()
+    for spec in output_set.specs:
+        if kept is not None:
+            for what, position, range_ms in longest_reads(spec):
+                if range_ms > kept:
+                    message = f"{what} reaches {duration_text(range_ms)} back, Prometheus keeps {duration_text(kept)}"
+                    problems.add("live/retention", position, message, RETENTION_HINT)
+        _check_scrape(spec, prometheus, intervals, problems)
+
+
+def _retention_ms(text: str) -> int | None:
+    """The time part of `15d or 10GiB`; None where only size limits it."""
+    for part in text.split(" or "):
+        try:
+            return parse_duration_ms(part.strip())
+        except ValueError:
+            continue
+    return None
+
+
+def _check_scrape(spec: Spec, prometheus: Prometheus, intervals: dict[str, str], problems: Problems) -> None:
+    """A job that is scraped more rarely than the spec says: windows would hold too few samples."""
+    jobs: dict[str, Position] = {}
+    for query in queries.of_spec(spec):
+        for series in queries.read_by(query):
+            if (series.metric or series.matchers) and prometheus.exists(series.text):
+                for job in prometheus.label_values("job", series.text):
+                    jobs.setdefault(job, query.position)
+    for job, position in jobs.items():
+        try:
+            interval_ms = parse_duration_ms(intervals.get(job, ""))
+        except ValueError:
+            continue  # a job that this Prometheus does not scrape itself
+        if interval_ms > spec.defaults.scrape_ms:
+            real, said = duration_text(interval_ms), duration_text(spec.defaults.scrape_ms)
+            message = f"the job {job} is scraped every {real}, the spec says {said}"
+            problems.add("live/scrape", position, message, f"write `defaults: {{scrape: {real}}}`", warning=True)

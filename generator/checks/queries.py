@@ -1,0 +1,170 @@
+"""Which queries a spec holds, by the part they play, and which series each of them reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import promql_parser as parser
+
+from freezeline.problems import Position
+from generator import promql
+from generator.conditions.increase_of import ChangesOf, IncreaseOf
+from generator.conditions.quantile_of import QuantileOf
+from generator.conditions.ratio import Ratio
+from generator.conditions.when import When
+from generator.promql import Selector
+from generator.promql_lint import walk
+from generator.sli.bad_total import BadTotal
+from generator.sli.error_ratio import ErrorRatio
+from generator.sli.good_total import GoodTotal
+from generator.sli.histogram import HistogramBelow
+from generator.sli.time_slices import TimeSlices
+from generator.units import MS
+
+if TYPE_CHECKING:
+    from generator.conditions import Condition
+    from generator.model import Spec
+    from generator.sli import Sli
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A selector or a free query. `role` is the key it was written under; `what` and `position` are its owner's."""
+
+    role: str
+    text: str
+    selector: Selector | None  # None: a free query
+    what: str
+    position: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """A series selector inside a query. `range_ms` is None where it is read at an instant."""
+
+    metric: str  # empty where only a pattern names it
+    matchers: tuple[tuple[str, str, str], ...]
+    range_ms: int | None
+
+    @property
+    def text(self) -> str:
+        """The selector as PromQL."""
+        named = [f"{name}{op}{promql.quote(value)}" for name, op, value in self.matchers]
+        return self.metric + ("{" + ",".join(named) + "}" if named else "")
+
+
+def of_sli(sli: Sli, what: str, position: Position) -> tuple[Query, ...]:
+    """The queries of an SLI."""
+    match sli:
+        case BadTotal():
+            parts: list[tuple[str, Selector | str]] = [("bad", sli.bad), ("total", sli.total)]
+        case GoodTotal():
+            parts = [("good", sli.good), ("total", sli.total)]
+        case HistogramBelow():
+            parts = [("histogram", sli.histogram)]
+        case ErrorRatio():
+            parts = [("error_ratio", sli.error_ratio)]
+            if sli.weight:
+                parts.append(("weight", sli.weight))
+        case TimeSlices():
+            parts = [("good_when", sli.good)]
+        case _:
+            parts = []
+    return tuple(_query(role, source, what, position) for role, source in parts)
+
+
+def of_condition(condition: Condition, what: str, position: Position) -> tuple[Query, ...]:
+    """The queries of a plain alert."""
+    match condition:
+        case When():
+            parts: list[tuple[str, Selector | str]] = [("when", condition.query)]
+        case Ratio():
+            parts = [("bad", condition.bad), ("total", condition.total)]
+        case IncreaseOf():
+            parts = [("increase_of", condition.counter)]
+        case ChangesOf():
+            parts = [("changes_of", condition.series)]
+        case QuantileOf():
+            parts = [("histogram", condition.histogram)]
+        case _:
+            parts = []
+    return tuple(_query(role, source, what, position) for role, source in parts)
+
+
+def _query(role: str, source: Selector | str, what: str, position: Position) -> Query:
+    found = source if isinstance(source, Selector) else None
+    text = source.text if isinstance(source, Selector) else source
+    return Query(role=role, text=text, selector=found, what=what, position=position)
+
+
+def of_spec(spec: Spec) -> Iterator[Query]:
+    """Every query of a spec that Prometheus will evaluate for it; dashboards aside."""
+    for slo in spec.slos:
+        yield from of_sli(slo.sli, f"slos.{slo.name}.sli", slo.position)
+    for alert in spec.alerts:
+        yield from of_condition(alert.condition, f"alerts.{alert.name}", alert.position)
+    yield from others(spec)
+
+
+def others(spec: Spec) -> Iterator[Query]:
+    """Queries that measure a rollout, open the gate or end a freeze."""
+    for gate in spec.canary.gates if spec.canary else ():
+        if gate.query:
+            yield _query("query", gate.query, f"canary.gates {gate.id}", gate.position)
+    if spec.gate is not None:
+        from generator.gate import QueryWithin
+
+        for check in spec.gate.checks:
+            if isinstance(check.kind, QueryWithin):
+                yield _query("query", check.kind.query, f"gate.checks {check.id}", check.position)
+    if spec.policy:
+        from generator.policy import QueryHolds
+
+        for rule in spec.policy:
+            for condition in rule.release.all_of:
+                if isinstance(condition, QueryHolds):
+                    yield _query("query", condition.query, f"policy {rule.id}", condition.position)
+
+
+def series(text: str) -> tuple[Series, ...]:
+    """Every series selector in a query that parses, each once; `$window` counts as a range of 5m."""
+    found = []
+    range_ms: int | None = None
+    for node in walk(promql.parse(text)):
+        if isinstance(node, parser.MatrixSelector):
+            range_ms = _duration_ms(node.range)  # its selector comes next
+        elif isinstance(node, parser.VectorSelector):
+            matchers = tuple(promql.matchers(node))
+            found.append(Series(metric=promql.metric(node), matchers=matchers, range_ms=range_ms))
+            range_ms = None
+    return tuple(dict.fromkeys(found))
+
+
+def read_by(query: Query) -> tuple[Series, ...]:
+    """The series that a query reads as they are in Prometheus, placeholders such as `$canary` left out.
+
+    A histogram is read by its count where it is a classic one, and by its own name where native: both are given.
+    """
+    if query.selector is None:
+        return tuple(_filled(one) for one in series(query.text))
+    suffixes = ("_count", "") if query.role == "histogram" else ("",)
+    matchers = query.selector.matchers
+    return tuple(Series(metric=query.selector.metric + suffix, matchers=matchers, range_ms=None) for suffix in suffixes)
+
+
+def _filled(found: Series) -> Series:
+    matchers = tuple(matcher for matcher in found.matchers if not matcher[2].startswith("$"))
+    return Series(metric=found.metric, matchers=matchers, range_ms=found.range_ms)
+
+
+def ranges_ms(text: str) -> list[int]:
+    """The ranges over which a query reads series, in order of length; subqueries are not among them."""
+    nodes = walk(promql.parse(text))
+    return sorted({_duration_ms(node.range) for node in nodes if isinstance(node, parser.MatrixSelector)})
+
+
+def _duration_ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=MS)

@@ -1,0 +1,144 @@
+"""Counters of a ratio against each other, and metrics that cannot be what they are used as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from types import MappingProxyType
+
+from freezeline.problems import Problems
+from generator.checks import queries
+from generator.checks.queries import Query
+from generator.model import OutputSet
+from generator.promql import Selector
+
+CODES = ("sli/same", "sli/excluded", "sli/subset", "sli/swapped", "sli/not-a-counter", "sli/not-a-histogram")
+
+_COUNTED = ("bad", "good", "total", "increase_of")
+_RECORDED_RATE = re.compile(r":(?:rate|irate|increase)(?:\d|$)")
+_STATUS_LABELS = frozenset({"code", "status", "status_code", "response_code", "http_status_code"})
+_FAILURE = re.compile(r"5\.\.|5xx|5\d\d|\^?5.*", re.IGNORECASE)
+_SUCCESS = re.compile(r"2\.\.|2xx|2\d\d|\^?2.*", re.IGNORECASE)
+
+# Whether a value passes a matcher; Prometheus anchors patterns.
+_PASSES: MappingProxyType[str, Callable[[str, str], bool]] = MappingProxyType(
+    {
+        "=": lambda pattern, value: value == pattern,
+        "!=": lambda pattern, value: value != pattern,
+    }
+)
+
+
+def check(output_set: OutputSet, problems: Problems) -> None:
+    """Report counters that exclude each other, and metrics of the wrong kind."""
+    for spec in output_set.specs:
+        for slo in spec.slos:
+            _check(queries.of_sli(slo.sli, f"slos.{slo.name}.sli", slo.position), problems)
+        for alert in spec.alerts:
+            _check(queries.of_condition(alert.condition, f"alerts.{alert.name}", alert.position), problems)
+
+
+def _check(found: tuple[Query, ...], problems: Problems) -> None:
+    by_role = {query.role: query for query in found}
+    for query in found:
+        if query.selector is None:
+            continue
+        if query.role in _COUNTED:
+            _check_counter(query, query.selector, problems)
+        elif query.role == "histogram":
+            _check_histogram(query, query.selector, problems)
+    total = by_role.get("total")
+    for role in ("bad", "good"):
+        part = by_role.get(role)
+        if part is not None and part.selector is not None:
+            _check_sense(part, part.selector, problems)
+            if total is not None and total.selector is not None:
+                _check_part(part, part.selector, total.selector, problems)
+
+
+def _check_counter(query: Query, selector: Selector, problems: Problems) -> None:
+    metric = selector.metric
+    if metric.endswith("_bucket") and all(name != "le" for name, _, _ in selector.matchers):
+        message = f"{query.what}.{query.role}: {metric} counts every event in several buckets"
+        hint = f'use {metric.removesuffix("_bucket")}_count, pick one bucket by `le="…"`, or write `histogram:`'
+    elif metric.endswith("_sum"):
+        message = f"{query.what}.{query.role}: {metric} adds up values, it does not count events"
+        hint = f"use {metric.removesuffix('_sum')}_count"
+    elif _RECORDED_RATE.search(metric):
+        message = f"{query.what}.{query.role}: {metric} is a rate already, not a counter"
+        hint = f"write a query: `avg_over_time({metric}[$window])`"
+    elif any(name == "quantile" for name, _, _ in selector.matchers):
+        message = f"{query.what}.{query.role}: a quantile of a summary is not a counter"
+        hint = "use its _count, or a histogram"
+    else:
+        return
+    problems.add("sli/not-a-counter", query.position, message, hint)
+
+
+def _check_histogram(query: Query, selector: Selector, problems: Problems) -> None:
+    for name, _, _ in selector.matchers:
+        if name == "le":
+            message, hint = f"{query.what}: the bucket is chosen by `below`", "remove `le` from the selector"
+        elif name == "quantile":
+            message = f"{query.what}: {selector.text} is a summary; its quantiles cannot be added up"
+            hint = "an objective needs a histogram; or write `value:` with `max:` for slices of time"
+        else:
+            continue
+        problems.add("sli/not-a-histogram", query.position, message, hint)
+
+
+def _check_sense(query: Query, selector: Selector, problems: Problems) -> None:
+    """A good event with a 5xx status, or a bad one with 2xx, is most likely the other way round."""
+    wrong = _FAILURE if query.role == "good" else _SUCCESS
+    for name, op, value in selector.matchers:
+        if name in _STATUS_LABELS and op in ("=", "=~") and wrong.fullmatch(value):
+            message = f'{query.what}: {name}{op}"{value}" counts as {query.role}'
+            other = "bad" if query.role == "good" else "good"
+            problems.add("sli/swapped", query.position, message, f"did you mean `{other}:`?", warning=True)
+
+
+def _check_part(query: Query, part: Selector, total: Selector, problems: Problems) -> None:
+    """Events that count as bad (or good) must be among all events."""
+    if part.metric != total.metric:
+        return
+    if set(part.matchers) == set(total.matchers):
+        always = "fails" if query.role == "bad" else "succeeds"
+        message = f"{query.what}: {query.role} and total count the same events: everything {always}"
+        problems.add("sli/same", query.position, message, f"narrow `{query.role}` by a label")
+        return
+    for matcher in total.matchers:
+        if matcher not in part.matchers:
+            _check_matcher(query, part, matcher, problems)
+
+
+def _check_matcher(query: Query, part: Selector, matcher: tuple[str, str, str], problems: Problems) -> None:
+    name, op, value = matcher
+    shown = f'{name}{op}"{value}"'
+    own = [(own_op, own_value) for own_name, own_op, own_value in part.matchers if own_name == name]
+    texts = [own_value for own_op, own_value in own if own_op == "="]
+    if any(_passes(op, value, text) is True for text in texts):
+        return
+    if any(_passes(op, value, text) is False for text in texts) or any(_opposite(op, value, one) for one in own):
+        message = f"{query.what}: total leaves out what {query.role} counts ({shown})"
+        hint = f"total must count every event; remove {shown}"
+        problems.add("sli/excluded", query.position, message, hint)
+        return
+    if not own:
+        message = f"{query.what}: total is narrowed by {shown}, {query.role} is not"
+        problems.add("sli/subset", query.position, message, f"narrow both: add {shown} to `{query.role}`", warning=True)
+
+
+def _passes(op: str, pattern: str, text: str) -> bool | None:
+    """Whether a value passes a matcher; None where the pattern is beyond Python's."""
+    if op in _PASSES:
+        return _PASSES[op](pattern, text)
+    try:
+        matched = re.fullmatch(pattern, text) is not None
+    except re.error:
+        return None
+    return matched == (op == "=~")
+
+
+def _opposite(op: str, value: str, own: tuple[str, str]) -> bool:
+    """Whether one matcher is the other's negation."""
+    return own[1] == value and {op, own[0]} in ({"=", "!="}, {"=~", "!~"})

@@ -1,0 +1,117 @@
+"""Ranges against the scrape interval, and windows against Prometheus' retention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from freezeline.problems import Position, Problems
+from generator import promql
+from generator.checks import queries
+from generator.conditions.when import When
+from generator.model import OutputSet, Slo, Spec
+from generator.sli.error_ratio import ErrorRatio
+from generator.sli.time_slices import TimeSlices
+from generator.units import MS, duration_text
+
+CODES = ("window/scrape", "window/retention", "window/fixed", "window/slice")
+
+SCRAPES_WANTED = 4  # a missed scrape, and a scrape just outside, still leave two samples
+SCRAPES_NEEDED = 2  # fewer than two samples have no rate at all
+_SENTINEL_MS = 7_919_027 * MS  # stands for `$window`; nobody writes this range
+
+
+def check(output_set: OutputSet, problems: Problems) -> None:
+    """Report ranges that hold too few samples, and windows that reach beyond what is stored."""
+    for spec in output_set.specs:
+        _check_base(spec, problems)
+        for what, position, range_ms in _ranges(spec):
+            _check_range(what, position, range_ms, spec.defaults.scrape_ms, problems)
+        for slo in spec.slos:
+            _check_fixed(slo, problems)
+            _check_slice(slo, spec.defaults.scrape_ms, problems)
+        _check_retention(spec, problems)
+
+
+def _check_base(spec: Spec, problems: Problems) -> None:
+    """The base window is the same for all SLOs of a profile: said once for each spec."""
+    rated = [slo for slo in spec.slos if not isinstance(slo.sli, TimeSlices)]
+    shortest = min(rated, key=lambda slo: slo.profile.base_ms, default=None)
+    if shortest is not None:
+        base_ms = shortest.profile.base_ms
+        _check_range(
+            f"the base window of slos.{shortest.name}", shortest.position, base_ms, spec.defaults.scrape_ms, problems
+        )
+
+
+def _check_range(what: str, position: Position, range_ms: int, scrape_ms: int, problems: Problems) -> None:
+    if range_ms >= SCRAPES_WANTED * scrape_ms:
+        return
+    shown, scrape = duration_text(range_ms), duration_text(scrape_ms)
+    wanted = duration_text(SCRAPES_WANTED * scrape_ms)
+    hint = f"at least {wanted}, or scrape at least every {duration_text(range_ms // SCRAPES_WANTED)}"
+    if range_ms < SCRAPES_NEEDED * scrape_ms:
+        message = f"{what}: {shown} holds fewer than two samples (scrape: {scrape}), so there is no rate"
+        problems.add("window/scrape", position, message, hint)
+    else:
+        message = f"{what}: {shown} is less than four scrapes of {scrape}; a missed one leaves a hole"
+        problems.add("window/scrape", position, message, hint, warning=True)
+
+
+def _ranges(spec: Spec) -> Iterator[tuple[str, Position, int]]:
+    """Every range that the spec itself writes down: (what, where, range)."""
+    for alert in spec.alerts:
+        over_ms = getattr(alert.condition, "over_ms", None)
+        if over_ms is not None:
+            yield f"alerts.{alert.name}.over", alert.position, over_ms
+        elif isinstance(alert.condition, When):
+            for range_ms in queries.ranges_ms(alert.condition.query)[:1]:
+                yield f"alerts.{alert.name}.when", alert.position, range_ms
+    for query in queries.others(spec):
+        for range_ms in queries.ranges_ms(query.text)[:1]:
+            yield query.what, query.position, range_ms
+
+
+def _check_fixed(slo: Slo, problems: Problems) -> None:
+    """A query that is asked over many windows must say where its window goes."""
+    for query in queries.of_sli(slo.sli, f"slos.{slo.name}.sli", slo.position):
+        if query.selector is not None or isinstance(slo.sli, TimeSlices):
+            continue
+        marked = query.text.replace(promql.WINDOW, duration_text(_SENTINEL_MS))
+        fixed = [range_ms for range_ms in queries.ranges_ms(marked) if range_ms != _SENTINEL_MS]
+        if fixed:
+            message = f"{query.what}.{query.role} reads over a fixed {duration_text(fixed[0])}"
+            hint = f"write `[$window]`: Freezeline asks over {duration_text(slo.profile.base_ms)}, and adds up"
+            if isinstance(slo.sli, ErrorRatio) or promql.WINDOW in query.text:
+                problems.add("window/fixed", slo.position, message, hint, warning=True)
+
+
+def _check_slice(slo: Slo, scrape_ms: int, problems: Problems) -> None:
+    if isinstance(slo.sli, TimeSlices) and slo.sli.slice_ms < scrape_ms:
+        message = f"slos.{slo.name}: a slice of {duration_text(slo.sli.slice_ms)} is shorter than a scrape"
+        hint = f"at least {duration_text(scrape_ms)}; a slice without a sample says nothing"
+        problems.add("window/slice", slo.position, message, hint)
+
+
+def _check_retention(spec: Spec, problems: Problems) -> None:
+    retention_ms = spec.defaults.retention_ms
+    if retention_ms is None:
+        return
+    for what, position, range_ms in longest_reads(spec):
+        if range_ms > retention_ms:
+            message = f"{what} reaches {duration_text(range_ms)} back, Prometheus keeps {duration_text(retention_ms)}"
+            problems.add("window/retention", position, message, RETENTION_HINT)
+
+
+RETENTION_HINT = "raise --storage.tsdb.retention.time, or shorten the window"
+
+
+def longest_reads(spec: Spec) -> Iterator[tuple[str, Position, int]]:
+    """How far back each SLO and alert reads: (what, where, range)."""
+    for slo in spec.slos:
+        spans = [slo.profile.window.length_ms, *(tier.long_ms for tier in slo.profile.tiers)]
+        yield f"slos.{slo.name}", slo.position, max(spans)
+    for alert in spec.alerts:
+        over_ms = getattr(alert.condition, "over_ms", None)
+        spans = queries.ranges_ms(alert.condition.query) if isinstance(alert.condition, When) else []
+        if over_ms is not None or spans:
+            yield f"alerts.{alert.name}", alert.position, over_ms if over_ms is not None else spans[-1]
