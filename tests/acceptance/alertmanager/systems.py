@@ -1,0 +1,43 @@
+"""The specs in slos/, and their Alertmanager configuration as text that a real Alertmanager on this machine can run."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from generator import files, pipeline
+from generator.model import Spec
+from generator.render import alertmanager, yaml_text
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@cache
+def specs() -> Mapping[str, Spec]:
+    """Every spec of slos/ by name."""
+    loaded = pipeline.load_set(files.read(files.find([str(ROOT / "slos")])), "slos")
+    assert not loaded.problems.errors
+    return {spec.name: spec for spec in loaded.output_set.specs}
+
+
+def write_config(
+    directory: Path,
+    spec: Spec,
+    *,
+    webhook_url: str = "http://127.0.0.1:9/webhook",
+    secrets: Mapping[str, str] | None = None,
+    change: Callable[[dict[str, Any]], None] = lambda config: None,
+) -> str:
+    """The spec's configuration for an Alertmanager in `directory`, where its template and secrets are put.
+
+    `change` may alter the configuration; what a test leaves out stays as it is generated.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / alertmanager.TEMPLATE_FILE).write_text(alertmanager.template_text())
+    for name, secret in ({"freezeline-webhook": "a-token"} | dict(secrets or {})).items():
+        (directory / name).write_text(secret)
+    config: dict[str, Any] = alertmanager.render(
+        spec, alertmanager.Settings(webhook_url=webhook_url, secrets=str(directory))
+    )
+    change(config)
+    return yaml_text.document(config)

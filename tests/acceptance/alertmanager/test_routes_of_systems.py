@@ -1,0 +1,132 @@
+"""For each alert of the five systems amtool names exactly the receivers that the user asked for."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from generator import alert_labels, files, pipeline
+from generator.render import alertmanager, yaml_text
+from tests.acceptance.alertmanager.systems import ROOT, specs, write_config
+from tests.tools import Generation
+
+EMAIL_AND_SLACK = "infrastructure-email-slack"
+SLACK = "infrastructure-slack"
+
+# system → alert, with what tells it apart → who is told beside the receiver
+PLAIN: Mapping[str, Mapping[str, str]] = {
+    "failure-budget": {"FailureRateHigh": "gateway-email-slack"},
+    "canary-medium": {
+        "ShopErrorsHigh": "shop-email-slack",
+        "ShopLatencyHigh": "shop-email-slack",
+        "ShopDown": "shop-email-slack",
+        "ShopSlowing": "shop-email-slack",
+    },
+    "day0-launch": {
+        "SSEFirstEventSlow": "devops-slack-pagerduty",
+        "Http5xxHigh": "devops-slack-pagerduty",
+        "ReadinessFlapping": "devops-slack",
+    },
+    "generation-service": {
+        "DLQEntriesIncreasing": EMAIL_AND_SLACK,
+        "HighRAGFailureRate": EMAIL_AND_SLACK,
+        "RateLimitingSpike": EMAIL_AND_SLACK,
+        "HighMemoryTokenUsage": EMAIL_AND_SLACK,
+        "RAGQueueLengthHigh": SLACK,
+        "SlowRAGProcessing": SLACK,
+        "SSEReconnectionSpike": SLACK,
+        "DLQBacklogHigh": SLACK,
+        "SSEStabilityLow": SLACK,
+        "UIErrorPanelSpike": "ui-slack",
+        "EmbeddingAPISlow": SLACK,
+        "WorkerStalled": SLACK,
+    },
+    "assistant-phase4": {},
+}
+# system → severity of an SLO's alert → who is told
+OF_SLOS: Mapping[str, Mapping[str, str]] = {
+    "failure-budget": {"critical": "gateway-email-slack", "warning": "gateway-email-slack"},
+    "canary-medium": {"critical": "shop-email-slack", "warning": "shop-email-slack"},
+    "day0-launch": {"critical": "devops-slack-pagerduty", "warning": "devops-slack"},
+    "generation-service": {"critical": EMAIL_AND_SLACK, "warning": SLACK},
+    "assistant-phase4": {"critical": "", "warning": ""},  # the receiver's own notices only
+}
+
+
+def routed_to(generation: Generation, config: Path, labels: Mapping[str, str]) -> str:
+    """What `amtool config routes test` says: receivers, joined by commas."""
+    words = [f"{name}={value}" for name, value in labels.items()]
+    argv = [str(generation.amtool), "config", "routes", "test", f"--config.file={config}", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+
+def expected(system: str, labels: Mapping[str, str]) -> str:
+    """The receivers by the tables above."""
+    if "slo" in labels:
+        person = OF_SLOS[system][labels["severity"]]
+    else:
+        person = PLAIN[system][labels["alertname"]]
+    return f"freezeline,{person}" if person else "freezeline"
+
+
+@pytest.mark.parametrize("system", PLAIN)
+def test_every_alert_reaches_exactly_its_receivers(system: str, generation: Generation, tmp_path: Path) -> None:
+    """The receiver always, and the people of systems.md's list."""
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(write_config(tmp_path, specs()[system]))
+    alerts = alert_labels.of(specs()[system])
+    assert {labels["alertname"] for labels in alerts if "slo" not in labels} == set(PLAIN[system])
+    found = {tuple(labels.items()): routed_to(generation, config, labels) for labels in alerts}
+    assert found == {tuple(labels.items()): expected(system, labels) for labels in alerts}
+
+
+def test_the_merged_configuration_routes_as_the_single_ones(generation: Generation, tmp_path: Path) -> None:
+    """One Alertmanager for all five systems sends each alert where its own configuration would."""
+    config = tmp_path / "alertmanager.yml"
+    (tmp_path / alertmanager.TEMPLATE_FILE).write_text(alertmanager.template_text())
+    config.write_text(yaml_text.document(alertmanager.render_merged(specs().values())))
+    for system, spec in specs().items():
+        labels = alert_labels.of(spec)[0]
+        assert routed_to(generation, config, labels) == expected(system, labels)
+
+
+def test_the_watchdog_reaches_the_receiver_alone(generation: Generation, tmp_path: Path) -> None:
+    """Nobody is told every 30 s that all is well."""
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(write_config(tmp_path, specs()["generation-service"]))
+    labels = {"alertname": "FreezelineWatchdog", "severity": "info", "service": "freezeline", "team": "freezeline"}
+    assert routed_to(generation, config, labels) == "freezeline"
+
+
+def test_alerts_about_freezeline_reach_people(generation: Generation, tmp_path: Path) -> None:
+    """When the receiver is ill, those who rely on it hear of it as of their own alerts."""
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(write_config(tmp_path, specs()["generation-service"]))
+    labels = {"alertname": "FreezelineWatchdogLost", "severity": "critical", "service": "freezeline"}
+    assert routed_to(generation, config, labels) == f"freezeline,{EMAIL_AND_SLACK}"
+
+
+def test_an_alert_can_be_kept_from_the_receiver(generation: Generation, tmp_path: Path) -> None:
+    """freezeline_policy="off" is announced to people only."""
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(write_config(tmp_path, specs()["failure-budget"]))
+    labels = {"alertname": "FailureRateHigh", "service": "gateway", "freezeline_policy": "off"}
+    assert routed_to(generation, config, labels) == "gateway-email-slack"
+
+
+def test_every_configuration_is_accepted(generation: Generation, tmp_path: Path) -> None:
+    """amtool check-config takes the committed form of each, templates included."""
+    loaded = pipeline.load_set(files.read(files.find([str(ROOT / "slos")])), "slos")
+    rendered = pipeline.render_set(loaded.output_set, ["alertmanager"])
+    for path, content in rendered.outputs.items():
+        target = tmp_path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    configs = sorted(map(str, tmp_path.rglob("*.yml")))
+    assert len(configs) == len(specs()) + 1
+    result = subprocess.run(
+        [str(generation.amtool), "check-config", *configs], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.count("Found 1 template") + result.stdout.count(" - 1 templates") == len(configs)
