@@ -101,7 +101,7 @@ class PolicyRule:
     position: Position
 
 
-def parse_rules(readers: list[Reader]) -> tuple[PolicyRule, ...]:
+def parse_rules(readers: Iterable[Reader]) -> tuple[PolicyRule, ...]:
     """The `policy` list. What is wrong is reported; a rule with a mistake is left out."""
     found: dict[str, PolicyRule] = {}
     for reader in readers:

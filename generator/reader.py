@@ -191,12 +191,10 @@ class Reader:
         reader = Reader(value, f"{self.what}.{key}" if self.what else key, self.problems)
         return reader if isinstance(value.content, dict) else None
 
-    def readers(self, key: str) -> list[Reader]:
-        """A list of mappings, empty where absent."""
-        return [
-            Reader(value, f"{self.what}.{key}[{index}]" if self.what else f"{key}[{index}]", self.problems)
-            for index, value in enumerate(self.values(key))
-        ]
+    def readers(self, key: str) -> Iterator[Reader]:
+        """A list of mappings, empty where absent; each begins when asked for, so that `failed` is about it alone."""
+        for index, value in enumerate(self.values(key)):
+            yield Reader(value, f"{self.what}.{key}[{index}]" if self.what else f"{key}[{index}]", self.problems)
 
     def named_readers(self, key: str, *, code: str = "spec/name") -> Iterator[tuple[str, Position, Reader]]:
         """A mapping of named mappings: (name, where the name stands, its reader). Bad names are reported."""

@@ -12,8 +12,6 @@ def build(view: View) -> Json:
     """The panel."""
     options: Json = {
         "displayMode": "basic",
-        "minVizHeight": 10,
-        "minVizWidth": 0,
         "orientation": "horizontal",
         "reduceOptions": reduce_last(),
         "showUnfilled": True,

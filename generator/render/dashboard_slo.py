@@ -26,7 +26,7 @@ from generator.panels.base import (
 )
 from generator.render.alert_texts import link
 from generator.render.dashboard_layout import Section
-from generator.render.dashboard_queries import SloQueries, SpecQueries, pace_ms, window_s
+from generator.render.dashboard_queries import SloQueries, SpecQueries, pace_ms, variable, window_s
 from generator.units import decimal_text, duration_text
 
 OPEN_SECTIONS = 6  # further SLOs are folded, so that a spec with fifty of them opens at once
@@ -95,7 +95,7 @@ def objectives_table(queries: SpecQueries, uid: str, width: int, height: int) ->
 
 
 def _group_link(uid: str, label: str) -> Json:
-    url = f"/d/{uid}?var-{label}=${{__data.fields.{label}}}&${{__url_time_range}}"
+    url = f"/d/{uid}?var-{variable(label)}=${{__data.fields.{label}}}&${{__url_time_range}}"
     return {"title": f"Only this {label}", "url": url, "targetBlank": False}
 
 

@@ -163,10 +163,12 @@ def _canary_weight(queries: SpecQueries) -> Json:
 
 def alerts_table(queries: SpecQueries, width: int, height: int) -> Json:
     """Alerts that are pending or firing, each with a link to its runbook."""
-    hidden = {"custom.hidden": True}
+    linked = any(_runbooks(queries.spec))
+    hidden = [override("runbook", {"custom.hidden": True})] if linked else []
+    to_runbook = {"title": "Runbook", "url": "${__data.fields.runbook}", "targetBlank": True}
     view = View(
         title="Alerts",
-        description="Alerts that are pending or firing; a click on the name opens the runbook.",
+        description=f"Alerts that are pending or firing{', each with its runbook behind its name' if linked else ''}.",
         unit="none",
         targets=(
             Target(expr=_with_runbook(queries, queries.alert_states), instant=True, table=True),
@@ -177,12 +179,12 @@ def alerts_table(queries: SpecQueries, width: int, height: int) -> Json:
             override("State", {"mappings": [ALERT_TEXTS], "custom.displayMode": "color-text", "custom.width": 90}),
             override("Since", {"unit": "dateTimeFromNow"}),
             override(names.SEVERITY, {"mappings": [_severity_texts()], "custom.displayMode": "color-text"}),
-            override("alertname", {"displayName": "Alert", **_runbook_link(queries)}),
+            override("alertname", {"displayName": "Alert"} | ({"links": [to_runbook]} if linked else {})),
             override(names.SLO, {"displayName": "SLO"}),
-            override("runbook", hidden),
+            *hidden,
         ),
         transformations=table.joined(
-            ("Value #A", *queries.alert_labels, "Value #B", "runbook"), {"Value #A": "State", "Value #B": "Since"}
+            ("Value #A", *queries.alert_labels, "Value #B"), {"Value #A": "State", "Value #B": "Since"}
         ),
         width=width,
         height=height,
@@ -194,12 +196,6 @@ def _severity_texts() -> Json:
     texts = {"critical": RED, "warning": YELLOW, "info": BLUE}
     options = {text: {"text": text, "color": color, "index": i} for i, (text, color) in enumerate(texts.items())}
     return {"type": "value", "options": options}
-
-
-def _runbook_link(queries: SpecQueries) -> dict[str, object]:
-    if not any(_runbooks(queries.spec)):
-        return {}
-    return {"links": [{"title": "Runbook", "url": "${__data.fields.runbook}", "targetBlank": True}]}
 
 
 def _runbooks(spec: Spec) -> Iterable[str]:
