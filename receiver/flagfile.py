@@ -107,7 +107,7 @@ def write_in(dir_fd: int, name: str, data: bytes, reached: Reached = pass_by, *,
         os.unlink(temporary, dir_fd=dir_fd)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, 0o644, dir_fd=dir_fd)
-    with open(fd, "wb") as file:
+    with os.fdopen(fd, "wb") as file:
         os.fchmod(fd, 0o644)
         file.write(data)
         file.flush()
@@ -131,7 +131,7 @@ def read_flag(path: Path) -> str | None:
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
             return ""
         raise
-    with open(fd, "rb") as file:
+    with os.fdopen(fd, "rb") as file:
         return file.read(FLAG_MAX_BYTES).decode(errors="replace")
 
 

@@ -14,7 +14,7 @@ class UnsafeFileError(Exception):
 def check_file(path: str | os.PathLike[str]) -> None:
     """Raise UnsafeFileError where a file is missing, not regular, or not only ours (or root's) to write."""
     try:
-        about = os.stat(path)
+        about = Path(path).stat()
     except OSError as error:
         raise UnsafeFileError(f"{os.fspath(path)}: {error.strerror}") from error
     if not stat.S_ISREG(about.st_mode):

@@ -31,7 +31,7 @@ class Deliverer:
         self._notifiers = notifiers
         self._public_url = public_url
 
-    async def perform(self, context: Context, channel: str, actions: Sequence[Action]) -> None:
+    async def perform(self, _context: Context, channel: str, actions: Sequence[Action]) -> None:
         """Deliver what is due on a channel."""
         for action in actions:
             await self._deliver(channel, action)

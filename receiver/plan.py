@@ -192,9 +192,11 @@ def resolve(episode: Episode, pending: Sequence[Action], *, why: str) -> list[Ch
     changes: list[Change] = [
         Moved(episode=episode, to=EpisodeState.RESOLVING, sentence=f"{why}: waiting for the release conditions")
     ]
-    for action in pending:
-        if action.state is ActionState.PENDING and action.type is ActionType.ROLLBACK:
-            changes.append(Cancelled(action=action, sentence=f"{why} before {action.name} began: not needed"))
+    changes += [
+        Cancelled(action=action, sentence=f"{why} before {action.name} began: not needed")
+        for action in pending
+        if action.state is ActionState.PENDING and action.type is ActionType.ROLLBACK
+    ]
     return changes
 
 

@@ -17,8 +17,8 @@ from receiver.act import freeze
 from receiver.context import Context
 from receiver.journal import JournalError, Tx
 from receiver.model import NO_TRACE, Alert, Episode, EpisodeState, seconds
-from receiver.plan import Change, ConditionState, Known
 from receiver.plaintext import plain
+from receiver.plan import Change, ConditionState, Known
 from receiver.policy import Policy, Release, Rule
 from receiver.record import record
 from receiver.sources import Alertmanager, Prometheus, SourceError

@@ -18,10 +18,10 @@ def record(
 ) -> None:
     """Write changes in their order. Raises ForbiddenMoveError where a change contradicts the journal."""
     for change in changes:
-        _record_one(tx, change, policies, ids, trace, delivery)
+        _record_one(tx, change, policies, ids=ids, trace=trace, delivery=delivery)
 
 
-def _record_one(tx: Tx, change: Change, policies: Policies, ids: Ids, trace: Trace, delivery: str) -> None:
+def _record_one(tx: Tx, change: Change, policies: Policies, *, ids: Ids, trace: Trace, delivery: str) -> None:
     def note(kind: str, episode: str = "", action: str = "") -> None:
         tx.note(
             Decision(

@@ -208,6 +208,7 @@ class _Receiver:
             health=health,
             collector=collector,
             version=version("freezeline"),
+            public_url=self._settings.public_url,
             on_truncated=reconciler.compare_soon,
         )
 

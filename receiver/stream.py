@@ -35,7 +35,7 @@ async def follow(
     context.journal.on_commit(listener)
     try:
         await response.prepare(request)
-        await _serve(response, context, state, news, asked, stopping)
+        await _serve(response, context, state, news=news, asked=asked, stopping=stopping)
     except (ConnectionResetError, ConnectionAbortedError):
         return response
     finally:
@@ -60,6 +60,7 @@ async def _serve(
     response: web.StreamResponse,
     context: Context,
     state: Callable[[], Awaitable[dict[str, Any]]],
+    *,
     news: asyncio.Event,
     asked: int | None,
     stopping: Callable[[], bool],

@@ -60,7 +60,7 @@ def _ensure(path: Path) -> str:
         temporary = path.with_name(f".{path.name}.tmp")
         temporary.unlink(missing_ok=True)
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with open(fd, "w", encoding="ascii") as file:
+        with os.fdopen(fd, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(TOKEN_BYTES))
             file.flush()
             os.fsync(fd)

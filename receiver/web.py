@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from receiver import operate, report, stream, take
+from receiver import operate, page, report, stream, take
 from receiver.access import Access, identified
 from receiver.context import Context
 from receiver.health import Health
@@ -28,6 +28,9 @@ from receiver.tokens import Role
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
 
+_STREAMS = frozenset({"/api/v1/events", page.CHANGES_PATH})
+"""Answers that never end say nothing about response times."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -40,6 +43,7 @@ class Web:
     health: Health
     collector: StandingCollector
     version: str
+    public_url: str
     on_truncated: Callable[[], None]
     draining: bool = False
 
@@ -59,13 +63,20 @@ def make_app(shared: Web) -> web.Application:
     app.router.add_get("/api/v1/events", handlers.events)
     for name in operate.OPERATIONS:
         app.router.add_post(f"/api/v1/{name}", handlers.operation(name))
+    page.setup(
+        app,
+        context=shared.context,
+        tokens=shared.access.tokens,
+        public_url=shared.public_url,
+        stopping=lambda: shared.draining,
+    )
     return app
 
 
 def _timed(health: Health) -> Any:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path == "/api/v1/events":
+        if request.path in _STREAMS:
             return await handler(request)
         begun = health.begin()
         try:

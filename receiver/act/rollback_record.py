@@ -28,7 +28,7 @@ class Recorder:
 
     def skipped(self, tx: Tx, action: Action, skip: Skip) -> Action:
         """It is not started."""
-        after = self._move(tx, action, (ActionState.SKIPPED,), "skipped", f"not started: {skip.why}")
+        after = self._move(tx, action, (ActionState.SKIPPED,), kind="skipped", sentence=f"not started: {skip.why}")
         self._tell(tx, action, Moment.ROLLBACK_SKIPPED, {"error": skip.why})
         return after
 
@@ -77,7 +77,7 @@ class Recorder:
                 steps = (*path, ActionState.VERIFYING if verifies else ActionState.DEAD)
             elif path[-1] in {ActionState.SUCCEEDED, ActionState.DEAD} and verifies and facts.get("started") == "yes":
                 steps = (ActionState.VERIFYING,)
-            after = self._move(tx, action, steps, "ended", sentence, facts)
+            after = self._move(tx, action, steps, kind="ended", sentence=sentence, result=facts)
             self._tell_end(tx, after, sentence)
             return after
 
@@ -94,7 +94,7 @@ class Recorder:
         sentence = "verified as done" if done else f"could not be verified: {plain(why, 200)}"
 
         def record(tx: Tx) -> Action:
-            after = self._move(tx, action, steps, "verified", sentence)
+            after = self._move(tx, action, steps, kind="verified", sentence=sentence)
             self._tell_end(tx, after, sentence)
             return after
 
@@ -133,6 +133,7 @@ class Recorder:
         tx: Tx,
         action: Action,
         steps: tuple[ActionState, ...],
+        *,
         kind: str,
         sentence: str,
         result: Mapping[str, str] = EMPTY,

@@ -1,0 +1,43 @@
+"""`freezeline dlq`: notices that could not be delivered, and sending them again."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from freezeline.remote import add_operator_options
+
+    parser.add_argument(
+        "--resend", nargs="?", const="", metavar="ACTION", help="send one again, or all where none is named"
+    )
+    add_operator_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List or send again."""
+    import json
+
+    from freezeline.problems import printable
+    from freezeline.remote import RemoteError, failed, operate, remote
+
+    if args.resend is not None:
+        code, answer = operate("dlq", args, {"action": args.resend})
+        if code == 0 and not args.json:
+            print(f"sent again: {', '.join(answer['resent']) or 'nothing'}")
+        return code
+    try:
+        letters = remote(args, "read").get("/api/v1/state")["dead_letters"]
+    except RemoteError as error:
+        return failed("dlq", error)
+    if args.json:
+        print(json.dumps(letters))
+        return 0
+    for letter in letters:
+        why = letter["result"].get("error", "")
+        what = f"{letter['service']}  {letter['name']}  {letter['moment']}: {why}"
+        print(f"{letter['id']}  {letter['created_at']}  {printable(what)}")
+    if not letters:
+        print("no dead letters")
+    return 0

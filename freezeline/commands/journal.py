@@ -1,0 +1,78 @@
+"""`freezeline journal`: what was decided, and why; `--verify` walks the chain. Reads the file, receiver or not."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--state",
+        metavar="DIR",
+        default=os.environ.get("FREEZELINE_STATE"),
+        help="the receiver's state directory (also FREEZELINE_STATE)",
+    )
+    parser.add_argument("--last", type=int, default=50, metavar="N", help="how many of the last decisions (default 50)")
+    parser.add_argument("--after", type=int, metavar="SEQ", help="instead: those after this number, at most 1000")
+    parser.add_argument("--verify", action="store_true", help="check that no row was changed, added or removed")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print decisions, or verify."""
+    import sys
+    from pathlib import Path
+
+    from receiver.journal import JournalError, open_view
+
+    if args.state is None:
+        sys.stderr.write("freezeline journal: --state DIR is needed\n")
+        return 2
+    try:
+        view, connection = open_view(Path(args.state) / "journal.db")
+    except JournalError as error:
+        sys.stderr.write(f"freezeline journal: {error}\n")
+        return 3
+    try:
+        return _verify(view, as_json=args.json) if args.verify else _print(view, args)
+    finally:
+        connection.close()
+
+
+def _print(view: object, args: argparse.Namespace) -> int:
+    import json
+
+    from freezeline.problems import printable
+    from receiver.journal import View
+    from receiver.report import decision_json
+
+    assert isinstance(view, View)  # noqa: S101 - the type is imported late, so that --help starts fast
+    found = view.decisions(after=args.after) if args.after is not None else view.last_decisions(max(args.last, 0))
+    for recorded in found:
+        row = decision_json(recorded)
+        print(
+            json.dumps(row)
+            if args.json
+            else f"{row['seq']:>6} {row['at']} {row['kind']:<18} {printable(row['sentence'])}"
+        )
+    return 0
+
+
+def _verify(view: object, *, as_json: bool) -> int:
+    import json
+
+    from receiver.journal import View, verify
+
+    assert isinstance(view, View)  # noqa: S101 - the type is imported late, so that --help starts fast
+    verdict = verify(view.all_decisions())
+    if as_json:
+        print(
+            json.dumps({"rows": verdict.rows, "head": verdict.head, "broken_at": verdict.broken_at, "why": verdict.why})
+        )
+    elif verdict.broken_at is None:
+        print(f"{verdict.rows} decisions, unbroken; the last has hash {verdict.head}")
+    else:
+        print(f"broken at decision {verdict.broken_at}: {verdict.why}")
+    return 0 if verdict.broken_at is None else 1

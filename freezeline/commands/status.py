@@ -1,0 +1,58 @@
+"""`freezeline status`: what is frozen and why, what is open, what is under way."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+FINAL = {"SUCCEEDED", "CANCELLED", "SKIPPED"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from freezeline.remote import add_options
+
+    add_options(parser)
+    parser.add_argument("--json", action="store_true", help="print the state as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the state."""
+    import json
+
+    from freezeline.remote import RemoteError, failed, remote
+
+    try:
+        state = remote(args, "read").get("/api/v1/state")
+    except RemoteError as error:
+        return failed("status", error)
+    print(json.dumps(state) if args.json else "\n".join(lines(state)))
+    return 0
+
+
+def lines(state: dict[str, Any]) -> list[str]:
+    """The state as a person reads it; nothing that a label holds can steer the terminal."""
+    from freezeline.problems import printable
+
+    shown = []
+    for service in state["services"]:
+        name = printable(service["service"])
+        if not service["frozen"]:
+            shown.append(f"{name}: not frozen")
+            continue
+        acknowledged = service["acknowledged_by"]
+        by = f", acknowledged by {printable(acknowledged)}" if acknowledged else ""
+        shown.append(f"{name}: FROZEN since {service['since']}{by}")
+        shown += [f"  because {printable(reason['reason'])} ({reason['episode']})" for reason in service["reasons"]]
+        shown += [f"  flag {printable(flag)}" for flag in service["flags"]]
+    for episode in state["episodes"]:
+        rule = printable(f"{episode['policy']}/{episode['rule']}")
+        shown.append(f"episode {episode['id']}: {printable(episode['alert'])} {episode['state']} by {rule}")
+    for action in state["actions"]:
+        if action["type"] != "notify" or action["state"] not in FINAL:
+            what = printable(f"{action['type']} {action['name']} of {action['service']}")
+            said = printable(str(action["result"].get("sentence") or action["result"].get("error") or ""))
+            shown.append(f"action {action['id']}: {what}: {action['state']}{f' ({said})' if said else ''}")
+    if state["dead_letters"]:
+        shown.append(f"{len(state['dead_letters'])} notices could not be delivered: see `freezeline dlq`")
+    return shown or ["no policies and nothing frozen"]

@@ -1,0 +1,130 @@
+"""Speaking to a running receiver from the command line: where it is, the token, and answers as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT = 3
+PROBLEMS = 1
+TIMEOUT_S = 10.0
+
+
+class RemoteError(Exception):
+    """The receiver cannot be asked, or refused; `exit_code` says which."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remote:
+    """A receiver's address, and the token that is sent to it."""
+
+    url: str
+    token: str
+
+    def get(self, path: str) -> Any:
+        """The JSON body of a GET. Raises RemoteError."""
+        return self._ask(path, None)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """The JSON body of a POST's answer. Raises RemoteError."""
+        return self._ask(path, json.dumps(body).encode())
+
+    def _ask(self, path: str, body: bytes | None) -> Any:
+        import urllib.error
+        import urllib.request
+
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data=body, headers=headers)  # noqa: S310 - checked in `remote`
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - checked in `remote`
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            raise RemoteError(_refusal(error.code, error.read()), PROBLEMS) from error
+        except (OSError, ValueError) as error:
+            raise RemoteError(f"{self.url} cannot be asked: {error}", ENVIRONMENT) from error
+
+
+def _refusal(status: int, body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"answered {status}"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say which receiver is meant."""
+    parser.add_argument(
+        "--state",
+        metavar="DIR",
+        default=os.environ.get("FREEZELINE_STATE"),
+        help="the receiver's state directory: its address and tokens are there (also FREEZELINE_STATE)",
+    )
+    parser.add_argument(
+        "--url", default=os.environ.get("FREEZELINE_URL"), help="its address, where it is not on this machine"
+    )
+    parser.add_argument("--token-file", metavar="FILE", help="a file that holds the token alone")
+
+
+def add_operator_options(parser: argparse.ArgumentParser) -> None:
+    """Options of commands that change something."""
+    add_options(parser)
+    parser.add_argument("--by", default=None, help="who does this (default: your login name)")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def operator(args: argparse.Namespace) -> str:
+    """Who does this."""
+    if args.by:
+        return str(args.by)
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"
+
+
+def remote(args: argparse.Namespace, role: str) -> Remote:
+    """The receiver that the options name. Raises RemoteError."""
+    if args.state is None and (args.url is None or args.token_file is None):
+        raise RemoteError("say which receiver: --state DIR, or --url URL with --token-file FILE", 2)
+    state = Path(args.state) if args.state is not None else Path()
+    url = args.url or _read(state / "url", "is the receiver running?")
+    token = _read(Path(args.token_file) if args.token_file else state / "tokens" / role, "which token?")
+    if not url.startswith(("http://", "https://")):
+        raise RemoteError(f"{url} is no HTTP address", 2)
+    return Remote(url=url.rstrip("/"), token=token)
+
+
+def _read(path: Path, hint: str) -> str:
+    try:
+        return path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RemoteError(f"{path}: {error}; {hint}", ENVIRONMENT) from error
+
+
+def failed(name: str, error: RemoteError) -> int:
+    """Say what went wrong and give the exit code."""
+    from freezeline.problems import printable
+
+    sys.stderr.write(f"freezeline {name}: {printable(str(error))}\n")
+    return error.exit_code
+
+
+def operate(name: str, args: argparse.Namespace, body: dict[str, Any]) -> tuple[int, Any]:
+    """Send one of the operator's requests; the exit code, and the answer where there is one."""
+    try:
+        answer = remote(args, "operate").post(f"/api/v1/{name}", {**body, "by": operator(args)})
+    except RemoteError as error:
+        return failed(name, error), None
+    if args.json:
+        print(json.dumps(answer))
+    return 0, answer
