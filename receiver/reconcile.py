@@ -1,7 +1,7 @@
 """The reconciler: compares journal, Alertmanager, Prometheus and flags on disk, and repairs what differs.
 
-It also does what time brings: releases, reviews, escalation, status. It is woken by commits and by the next time at
-which something is due; a whole comparison runs every `reconcile_every_s`.
+It also does what time brings: releases and reviews (escalation is `receiver.escalator`'s). It is woken by commits and
+by the next time at which something is due; a whole comparison runs every `reconcile_every_s`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from receiver.journal import JournalError, Tx
 from receiver.model import NO_TRACE, Alert, Episode, EpisodeState, seconds
 from receiver.plaintext import plain
 from receiver.plan import Change, ConditionState, Known
-from receiver.policy import Policy, Release, Rule
+from receiver.policy import Release, Rule
 from receiver.record import record
 from receiver.sources import Alertmanager, Prometheus, SourceError
 from receiver.sources import Known as AlertmanagerKnows
 from receiver.take import pending_rollbacks
-from receiver.timers import due_notices, next_notice
 
 log = logging.getLogger(__name__)
 
@@ -253,7 +252,7 @@ class Reconciler:
                     self._compare_now = True
                     self._wake.set()
                 due_at = min(due_at, max(episode.review_at, now + seconds(1)))
-        return min(due_at, await self._tell(episodes))
+        return due_at
 
     async def _release(self, episode: Episode, rule: Rule) -> datetime:
         """Release a resolving episode where its conditions are met; returns when to look again."""
@@ -306,19 +305,3 @@ class Reconciler:
 
         await self._context.journal.write(remember)
         return states
-
-    async def _tell(self, episodes: Sequence[Episode]) -> datetime:
-        """Escalation and status notices; returns when the next one is due."""
-        now = self._context.clock()
-        policies: dict[str, Policy] = {
-            episode.id: policy for episode in episodes if (policy := self._context.policy_of(episode)) is not None
-        }
-        due = due_notices(episodes, policies, now=now, ids=self._context.ids)
-        if due:
-
-            def work(tx: Tx) -> None:
-                for action in due:
-                    tx.add_action(action)
-
-            await self._context.journal.write(work)
-        return next_notice(episodes, policies, now=now) or now + seconds(IDLE_S)

@@ -25,6 +25,7 @@ from freezeline.problems import Problems, render
 from receiver import logs, notify
 from receiver.access import Access, allowed_hosts
 from receiver.context import Context, PolicyBox
+from receiver.escalator import Escalator
 from receiver.health import Health
 from receiver.heartbeat import Heartbeat
 from receiver.journal import Journal, JournalError
@@ -122,16 +123,17 @@ class _Receiver:
             reconciler = self._reconciler(context, http)
             shared = self._web(context, reconciler)
             url = await self._listen(stack, shared)
-            daily, heartbeat = Retention(context), Heartbeat(context)
+            daily, heartbeat, escalator = Retention(context), Heartbeat(context), Escalator(context)
             self._on_signals(context)
             await heartbeat.beat()
             await worker.start()
-            for part in (reconciler, heartbeat, daily):
+            for part in (reconciler, heartbeat, daily, escalator):
                 part.start()
             await self._announce(context, url)
             await self._stop.wait()
             shared.draining = True
             log.info("stopping", extra={"action": "stop", "lanes": worker.busy})
+            await escalator.stop()
             await reconciler.stop()
             await worker.stop(wait_s=self._settings.stop_wait_s)
             await daily.stop()
