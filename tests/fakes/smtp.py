@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -65,11 +65,17 @@ class SmtpFake:
 
 
 @asynccontextmanager
-async def running_smtp(fake: SmtpFake) -> AsyncIterator[SmtpFake]:
-    """Serve a relay on a free loopback port; its `port` is set."""
+async def running_smtp(fake: SmtpFake, *, without: Sequence[str] = ()) -> AsyncIterator[SmtpFake]:
+    """Serve a relay on a free loopback port; its `port` is set. `without` are ways to log in that it does not offer."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: SMTP(fake, authenticator=fake.login, auth_require_tls=False, hostname="relay.test"),
+        lambda: SMTP(
+            fake,
+            authenticator=fake.login,
+            auth_require_tls=False,
+            auth_exclude_mechanism=without,
+            hostname="relay.test",
+        ),
         host="127.0.0.1",
         port=0,
     )

@@ -26,7 +26,7 @@ def write_config(
     *,
     webhook_url: str = "http://127.0.0.1:9/webhook",
     secrets: Mapping[str, str] | None = None,
-    change: Callable[[dict[str, Any]], None] = lambda config: None,
+    change: Callable[[dict[str, Any]], None] | None = None,
 ) -> str:
     """The spec's configuration for an Alertmanager in `directory`, where its template and secrets are put.
 
@@ -39,5 +39,6 @@ def write_config(
     config: dict[str, Any] = alertmanager.render(
         spec, alertmanager.Settings(webhook_url=webhook_url, secrets=str(directory))
     )
-    change(config)
+    if change is not None:
+        change(config)
     return yaml_text.document(config)

@@ -63,10 +63,7 @@ def routed_to(generation: Generation, config: Path, labels: Mapping[str, str]) -
 
 def expected(system: str, labels: Mapping[str, str]) -> str:
     """The receivers by the tables above."""
-    if "slo" in labels:
-        person = OF_SLOS[system][labels["severity"]]
-    else:
-        person = PLAIN[system][labels["alertname"]]
+    person = OF_SLOS[system][labels["severity"]] if "slo" in labels else PLAIN[system][labels["alertname"]]
     return f"freezeline,{person}" if person else "freezeline"
 
 
@@ -116,7 +113,7 @@ def test_an_alert_can_be_kept_from_the_receiver(generation: Generation, tmp_path
 
 
 def test_every_configuration_is_accepted(generation: Generation, tmp_path: Path) -> None:
-    """amtool check-config takes the committed form of each, templates included."""
+    """`amtool check-config` takes the committed form of each, templates included."""
     loaded = pipeline.load_set(files.read(files.find([str(ROOT / "slos")])), "slos")
     rendered = pipeline.render_set(loaded.output_set, ["alertmanager"])
     for path, content in rendered.outputs.items():
