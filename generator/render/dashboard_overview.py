@@ -147,14 +147,14 @@ def _numbers(queries: OverviewQueries) -> Iterable[Json]:
     yield _number(
         "Open incidents",
         "Episodes that the receiver holds open.",
-        f"sum({EPISODES_OPEN}{{{queries.services}}})",
+        f"sum({EPISODES_OPEN}{{{queries.services}}}) or 0 * max({queries.frozen})",
         ONE_IS_YELLOW,
         no_value=NO_RECEIVER,
     )
     yield _number(
         "Undelivered notices",
         "Notices that no retry brought through: somebody was not told.",
-        f"sum({DEAD_LETTERS})",
+        f"sum({DEAD_LETTERS}) or 0 * max({queries.frozen})",
         ONE_IS_RED,
         no_value=NO_RECEIVER,
     )

@@ -17,16 +17,14 @@ FROZEN = "freezeline_frozen"
 EPISODES_OPEN = "freezeline_episodes_open"
 ACTION_STATE = "freezeline_action_state"
 CANARY_WEIGHT = "freezeline_canary_weight"
-CANARY_STATE = "freezeline_canary_state"
 DEAD_LETTERS = "freezeline_dead_letters"
 
 # What a rollback can be doing, as a number: the highest that holds is shown, so what still moves hides what is over.
-ROLLBACK_STATES = {
-    1: ("SUCCEEDED",),
-    2: ("DEAD", "INTERRUPTED"),
-    3: ("PENDING", "RETRY_WAIT"),
-    4: ("STARTING", "RUNNING", "TIMED_OUT"),
-    5: ("VERIFYING",),
+ROLLBACK_OVER = {1: ("SUCCEEDED",), 2: ("CANCELLED", "SKIPPED"), 3: ("DEAD",)}
+ROLLBACK_MOVING = {
+    4: ("PENDING", "RETRY_WAIT"),
+    5: ("STARTING", "RUNNING", "TIMED_OUT", "INTERRUPTED"),
+    6: ("VERIFYING",),
 }
 PENDING, FIRING = 1, 2
 
@@ -263,19 +261,34 @@ class SpecQueries:
         """1 = releases are frozen."""
         return f"max({self.receiver(FROZEN)})"
 
-    @property
-    def rollback(self) -> str:
-        """What rollbacks are doing, as one of `ROLLBACK_STATES`."""
-        own = equal(service=self.spec.service, type="rollback")
-        parts = (
-            f"({ACTION_STATE}{{{own},{one_of('state', states)}}} > 0) * 0 + {code}"
-            for code, states in ROLLBACK_STATES.items()
-        )
-        return f"max({' or '.join(parts)})"
+    def rollback(self, since: str) -> str:
+        """What rollbacks are doing now, else how those since a while ended: a number of `ROLLBACK_…`."""
+        moving = (f"({self._rollbacks(states)} > 0) * 0 + {code}" for code, states in ROLLBACK_MOVING.items())
+        over = (f"({self._entered(states, since)}) * 0 + {code}" for code, states in ROLLBACK_OVER.items())
+        return f"max({' or '.join((*over, *moving))})"
 
     @property
     def rollback_moves(self) -> str:
         """The moments at which a rollback entered a state that people want to see on a graph."""
-        shown = one_of("state", ("RUNNING", *ROLLBACK_STATES[1], *ROLLBACK_STATES[2]))
-        series = f"{ACTION_STATE}{{{equal(service=self.spec.service, type='rollback')},{shown}}}"
-        return f"max by (state) ({series} > ({series} offset $__interval or {series} * 0))"
+        shown = ("RUNNING", *(state for states in ROLLBACK_OVER.values() for state in states))
+        return f"max by (state) ({self._entered(shown, '$__interval')})"
+
+    def _rollbacks(self, states: Iterable[str]) -> str:
+        """How many rollbacks of this service the journal holds in each of these states."""
+        return f"{self.receiver(ACTION_STATE, type='rollback')[:-1]},{one_of('state', states)}}}"
+
+    def _entered(self, states: Iterable[str], since: str) -> str:
+        """Those states that more rollbacks are in than a while ago; where there were none, the series is new."""
+        count = self._rollbacks(states)
+        return f"{count} > {count} offset {since} or ({count} unless max_over_time({count}[6h] offset {since}))"
+
+    @property
+    def incidents(self) -> str:
+        """How many episodes are open, by severity; one 0 where there are none and the receiver says so."""
+        counted = f"sum by ({names.SEVERITY}) ({self.receiver(EPISODES_OPEN)})"
+        return f"{counted} or (0 * {self.frozen} unless on () {self.receiver(EPISODES_OPEN)})"
+
+    @property
+    def incident_count(self) -> str:
+        """How many episodes are open."""
+        return f"sum({self.receiver(EPISODES_OPEN)}) or 0 * {self.frozen}"

@@ -31,9 +31,7 @@ from generator.promql import quote
 from generator.render.alert_texts import link
 from generator.render.dashboard_layout import Line, spread
 from generator.render.dashboard_queries import (
-    CANARY_STATE,
     CANARY_WEIGHT,
-    EPISODES_OPEN,
     FIRING,
     PENDING,
     SpecQueries,
@@ -44,7 +42,14 @@ from generator.render.dashboard_slo import BUDGET_STEPS, runs_out_mappings, runs
 NO_RECEIVER = "no receiver"
 FROZEN_TEXTS = value_mapping({0: ("open", GREEN), 1: ("FROZEN", RED)})
 ROLLBACK_TEXTS = value_mapping(
-    {1: ("done", GREEN), 2: ("FAILED", RED), 3: ("waiting", YELLOW), 4: ("running", ORANGE), 5: ("verifying", BLUE)}
+    {
+        1: ("done", GREEN),
+        2: ("not run", GREY),
+        3: ("FAILED", RED),
+        4: ("waiting", YELLOW),
+        5: ("running", ORANGE),
+        6: ("verifying", BLUE),
+    }
 )
 ALERT_TEXTS = value_mapping({PENDING: ("pending", YELLOW), FIRING: ("FIRING", RED)})
 ONE_IS_RED = (Step(color=GREEN), Step(color=RED, value=Decimal(1)))
@@ -129,12 +134,12 @@ def _first_to_run_out(queries: SpecQueries) -> Json:
 def _rollback(queries: SpecQueries) -> Json:
     return _stat(
         "Rollback",
-        "What the rollback of this service is doing, or how the last one ended.",
+        "What the rollback of this service is doing, or how it ended within the last hour.",
         "none",
-        Target(expr=queries.rollback, legend="rollback", instant=True),
+        Target(expr=queries.rollback("1h"), legend="rollback", instant=True),
         mappings=(ROLLBACK_TEXTS,),
         steps=_PLAIN,
-        no_value="none",
+        no_value="none lately",
     )
 
 
@@ -143,7 +148,7 @@ def _incidents(queries: SpecQueries) -> Json:
         "Open incidents",
         "Episodes that the receiver holds open, by severity.",
         "none",
-        Target(expr=f"sum by (severity) ({queries.receiver(EPISODES_OPEN)})", legend="{{severity}}", instant=True),
+        Target(expr=queries.incidents, legend="{{severity}}", instant=True),
         steps=ONE_IS_RED,
         overrides=(override("warning", {"thresholds": thresholds(ONE_IS_YELLOW)}),),
         no_value=NO_RECEIVER,
@@ -256,26 +261,21 @@ def _alert_legend(queries: SpecQueries) -> str:
 
 
 def _receiver_timeline(queries: SpecQueries) -> Json:
-    targets = [
+    targets = (
         Target(expr=queries.frozen, legend="Releases"),
-        Target(expr=queries.rollback, legend="Rollback"),
-        Target(expr=f"sum by (severity) ({queries.receiver(EPISODES_OPEN)})", legend="Incidents {{severity}}"),
-    ]
-    if queries.spec.canary is not None:
-        series = f"max by (state) ({queries.receiver(CANARY_STATE)})"
-        targets.append(Target(expr=series, legend="Canary {{state}}"))
-    none = range_mapping(None, Decimal("0.5"), "none", GREEN)
+        Target(expr=queries.rollback("10m"), legend="Rollback"),
+        Target(expr=queries.incident_count, legend="Incidents"),
+    )
     view = View(
         title="Freeze, rollback and incidents over time",
         description="What the receiver did: releases frozen or open, rollbacks, and the incidents it holds open.",
         unit="none",
-        targets=tuple(targets),
-        mappings=(none, range_mapping(Decimal("0.5"), None, "open", YELLOW)),
+        targets=targets,
+        mappings=(range_mapping(None, Decimal("0.5"), "none", GREEN), range_mapping(Decimal("0.5"), None, "open", RED)),
         steps=_PLAIN,
         overrides=(
             override("Releases", {"mappings": [FROZEN_TEXTS]}),
             override("Rollback", {"mappings": [ROLLBACK_TEXTS]}),
-            override("Incidents critical", {"mappings": [none, range_mapping(Decimal("0.5"), None, "open", RED)]}),
         ),
         no_value=NO_RECEIVER,
         width=12,
