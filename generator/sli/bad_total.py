@@ -8,7 +8,7 @@ from typing import ClassVar
 from generator import promql
 from generator.promql import WINDOW, Selector, Want
 from generator.reader import Reader
-from generator.sli.base import GAP_SPAN_TEXT, BaseContext, BaseQueries, newborn_increase, seconds_text
+from generator.sli.base import GAP_SPAN_TEXT, BaseContext, BaseQueries, rate_with_newborns, seconds_text
 from generator.units import DAY
 
 
@@ -25,8 +25,7 @@ class BadTotal:
         """Rates of both; no error series means no errors, as long as there are events."""
         total = rate_of(self.total, context)
         if isinstance(self.bad, Selector) and isinstance(self.total, Selector):
-            increase = newborn_increase(self.bad, self.total, context)
-            errors = f"{context.aggregate('sum', increase)} / {context.seconds}"
+            errors = context.aggregate("sum", rate_with_newborns(self.bad, self.total, context))
         else:
             errors = rate_of(self.bad, context)
         errors_increase = increase_of(self.bad, context)
@@ -45,8 +44,8 @@ class BadTotal:
 def rate_of(source: Selector | str, context: BaseContext) -> str:
     """Events per second over the base window, by the SLO's groups."""
     if isinstance(source, Selector):
-        return context.aggregate("sum", f"rate({source.text}[{context.window}])")
-    return context.aggregate("sum", promql.over(source, context.window))
+        return context.aggregate("sum", f"rate({source.text}[{context.range}])")
+    return context.aggregate("sum", promql.over(source, context.range))
 
 
 def increase_of(source: Selector | str, context: BaseContext) -> str:

@@ -27,9 +27,14 @@ class BaseContext:
         return duration_text(self.base_ms)
 
     @property
-    def seconds(self) -> str:
-        """The base window in seconds, as PromQL."""
-        return seconds_text(self.base_ms)
+    def range(self) -> str:
+        """What a rate must reach over, as PromQL, to span the base window: one scrape more.
+
+        N + 1 samples span N scrape intervals. So each increase lies in exactly base window / interval evaluations, and
+        the rates add up to the events themselves; a range of the base window alone counts one event 10 % too much and
+        the next one 10 % too little, which sparse traffic does not average out.
+        """
+        return duration_text(self.base_ms + self.scrape_ms)
 
     def aggregate(self, function: str, expression: str, *extra: str) -> str:
         """`function by (labels) (expression)`, the labels being those of the SLO's groups."""
@@ -72,14 +77,15 @@ def seconds_text(duration_ms: int) -> str:
     return f"{whole}.{rest:03d}".rstrip("0") if rest else str(whole)
 
 
-def newborn_increase(part: Selector, whole: Selector, context: BaseContext) -> str:
-    """The increase of `part`, counting from zero a series that appeared on a target that was already being scraped.
+def rate_with_newborns(part: Selector, whole: Selector, context: BaseContext) -> str:
+    """The rate of `part`, counting from zero a series that appeared on a target that was already being scraped.
 
-    `increase` loses a new series' first value: with errors that are born with their first event, all of a short
+    `rate` loses a new series' first value: with errors that are born with their first event, all of a short
     incident. The guard on job and instance keeps a restarted or newly found target from counting its whole past
     (rules: newborn series).
     """
     window = context.window
     born = f"({part.text} unless {part.text} offset {window})"
     scraped = f"count by (job, instance) ({whole.text} and {whole.text} offset {window})"
-    return f"({born} and on (job, instance) {scraped}) or increase({part.text}[{window}])"
+    seconds = seconds_text(context.base_ms)
+    return f"({born} and on (job, instance) {scraped}) / {seconds} or rate({part.text}[{context.range}])"

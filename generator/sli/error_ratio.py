@@ -22,11 +22,11 @@ class ErrorRatio:
 
     def base(self, context: BaseContext) -> BaseQueries:
         """Events are the weight, bad events ratio × weight. An idle moment's 0/0 is left out by `>= 0`."""
-        ratio = context.aggregate("avg", promql.over(self.error_ratio, context.window))
+        ratio = context.aggregate("avg", promql.over(self.error_ratio, context.range))
         if self.weight is None:
             return BaseQueries(total=f"0 * ({ratio} >= 0) + 1", errors=f"{ratio} >= 0")
         return BaseQueries(
-            total=context.aggregate("sum", promql.over(self.weight, context.window)),
+            total=context.aggregate("sum", promql.over(self.weight, context.range)),
             errors=(
                 f"({ratio} >= 0) * {context.aggregate('sum', context.total_series)}"
                 f" or {context.zero(context.total_series)}"

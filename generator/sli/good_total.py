@@ -8,7 +8,7 @@ from typing import ClassVar
 from generator.promql import Selector
 from generator.reader import Reader
 from generator.sli.bad_total import increase_of, rate_of, read_source, source_text
-from generator.sli.base import BaseContext, BaseQueries, newborn_increase
+from generator.sli.base import BaseContext, BaseQueries, rate_with_newborns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,7 @@ class GoodTotal:
         good = rate_of(self.good, context)
         match self.good, self.total:
             case Selector() as part, Selector() as whole if part.metric != whole.metric:
-                increase = newborn_increase(part, whole, context)
-                good = f"{context.aggregate('sum', increase)} / {context.seconds}"
+                good = context.aggregate("sum", rate_with_newborns(part, whole, context))
         return BaseQueries(
             total=rate_of(self.total, context),
             errors=rest(context, context.total_series, good),

@@ -43,8 +43,8 @@ class HistogramBelow:
             return f"clamp_min({total} - {context.aggregate('sum', f'{function}({bucket}[{window}])')}, 0)"
 
         return BaseQueries(
-            total=context.aggregate("sum", f"rate({count}[{context.window}])"),
-            errors=errors(context.total_series, "rate", context.window),
+            total=context.aggregate("sum", f"rate({count}[{context.range}])"),
+            errors=errors(context.total_series, "rate", context.range),
             total_increase=context.aggregate("sum", f"increase({count}[{GAP_SPAN_TEXT}])"),
             errors_increase=errors(context.total_increase_series, "increase", GAP_SPAN_TEXT),
         )
@@ -58,7 +58,7 @@ class HistogramBelow:
             above = f"1 - histogram_fraction(-Inf, {decimal_text(self.bound)}, {histogram})"
             return f"histogram_count({histogram}) * (({above}) >= 0)"
 
-        rates, increases = merged("rate", context.window), merged("increase", GAP_SPAN_TEXT)
+        rates, increases = merged("rate", context.range), merged("increase", GAP_SPAN_TEXT)
         return BaseQueries(
             total=f"histogram_count({rates})",
             errors=f"{errors(rates)} or {context.zero(context.total_series)}",
