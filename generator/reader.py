@@ -34,26 +34,43 @@ class Reader:
     """One mapping being read. `what` names it in messages (`slos.availability`)."""
 
     def __init__(self, value: Value, what: str, problems: Problems) -> None:
+        self.written = value
         self.position = value.position
         self.what = what
         self.problems = problems
         self._asked: set[str] = set()
-        self._before = len(problems.errors)
+        self._before: int | None = None  # errors when reading begins: readers of a list are all made before the first
         self._entries: dict[str, Entry] = {}
+        self._mistyped = not isinstance(value.content, dict)
         if isinstance(value.content, dict):
             self._entries = value.content
         else:
-            self.fail("spec/type", f"{what} must be a mapping", "write `key: value` lines or `{key: value}`")
+            self.fail("spec/type", f"{self.shown} must be a mapping", "write `key: value` lines or `{key: value}`")
 
     # -- the mapping itself
 
     @property
+    def shown(self) -> str:
+        """The mapping as messages name it."""
+        return self.what or "the spec"
+
+    def path(self, key: str) -> str:
+        """A key of it as messages name it: `slos.availability.objective`."""
+        return f"{self.what}.{key}" if self.what else key
+
+    @property
     def failed(self) -> bool:
-        """Whether an error was recorded since this reader began."""
-        return len(self.problems.errors) > self._before
+        """Whether an error was recorded since the first key was asked for, or there are no keys to ask for."""
+        return self._mistyped or (self._before is not None and len(self.problems.errors) > self._before)
+
+    def _ask(self, *keys: str) -> None:
+        if self._before is None:
+            self._before = len(self.problems.errors)
+        self._asked.update(keys)
 
     def fail(self, code: str, message: str, hint: str = "", *, key: str | None = None) -> None:
         """Record a problem at the value of `key`, or at the mapping."""
+        self._ask()
         self.problems.add(code, self.at(key), message, hint)
 
     def at(self, key: str | None = None) -> Position:
@@ -63,7 +80,7 @@ class Reader:
 
     def has(self, key: str) -> bool:
         """Whether the key is written, whatever its value."""
-        self._asked.add(key)
+        self._ask(key)
         return key in self._entries
 
     def keys(self) -> list[str]:
@@ -72,23 +89,24 @@ class Reader:
 
     def free_entries(self) -> Iterator[tuple[str, Entry]]:
         """All entries of a mapping whose keys the user chooses; `finish` then has nothing to say."""
-        self._asked.update(self._entries)
+        self._ask(*self._entries)
         return iter(self._entries.items())
 
     def finish(self) -> None:
         """Report every key that nothing asked for."""
+        self._ask()
         for key in self._entries.keys() - self._asked:
             near = nearest(key, self._asked)
             known = ", ".join(sorted(self._asked))
             hint = f"did you mean `{near}`?" if near else f"known here: {known}"
-            message = f"unknown key {key!r} in {self.what}"
+            message = f"unknown key {key!r} in {self.shown}"
             self.problems.add("spec/unknown-key", self._entries[key].key_position, message, hint)
 
     # -- values
 
     def value(self, key: str) -> Value | None:
         """The raw value of an optional key."""
-        self._asked.add(key)
+        self._ask(key)
         entry = self._entries.get(key)
         return entry.value if entry is not None and entry.value.content is not None else None
 
@@ -96,7 +114,7 @@ class Reader:
         """The raw value; its absence is reported."""
         value = self.value(key)
         if value is None:
-            self.problems.add("spec/missing-key", self.position, f"{self.what} lacks `{key}`", f"add `{key}: …`")
+            self.problems.add("spec/missing-key", self.position, f"{self.shown} lacks `{key}`", f"add `{key}: …`")
         return value
 
     def _typed(self, key: str, default: T | Required, convert: Callable[[Value], T], empty: T) -> T:
@@ -107,7 +125,9 @@ class Reader:
             return convert(value)
         except ValueError as error:
             message, _, hint = str(error).partition("\n")
-            self.problems.add("spec/type", value.position, f"{self.what}.{key}: {message}", hint)
+            self.problems.add(
+                "spec/type", value.position, f"{self.path(key)}: {message}", hint or f"mend it, or remove `{key}`"
+            )
             return empty if isinstance(default, Required) else default
 
     def text(self, key: str, default: str | Required = REQUIRED) -> str:
@@ -129,9 +149,8 @@ class Reader:
             text = value.text
             if text not in choices:
                 near = nearest(text, choices)
-                raise ValueError(
-                    f"{text!r} is not one of {', '.join(choices)}" + (f"\ndid you mean `{near}`?" if near else "")
-                )
+                hint = f"did you mean `{near}`?" if near else f"write {' or '.join(choices)}"
+                raise ValueError(f"{text!r} is not one of {', '.join(choices)}\n{hint}")
             return text
 
         return self._typed(key, default, convert, choices[0])
@@ -146,9 +165,9 @@ class Reader:
         def convert(value: Value) -> int:
             content = value.content
             if not isinstance(content, int) or isinstance(content, bool):
-                raise ValueError(f"{value.text!r} is not a whole number")
+                raise ValueError(f"{value.text!r} is not a whole number\nwrite digits alone, such as 5")
             if content < at_least:
-                raise ValueError(f"{content} is below {at_least}")
+                raise ValueError(f"{content} is below {at_least}\nat least {at_least}")
             return content
 
         return self._typed(key, default, convert, at_least)
@@ -159,7 +178,7 @@ class Reader:
 
     def ratio(self, key: str, default: Decimal | Required = REQUIRED) -> Decimal:
         """A ratio, as `1%` or `0.01`."""
-        return self._typed(key, default, lambda value: _scalar(value, units.parse_ratio), Decimal(0))
+        return self._typed(key, default, as_ratio, Decimal(0))
 
     def duration_ms(self, key: str, default: int | Required = REQUIRED, *, at_least: int = 1) -> int:
         """A Prometheus duration in milliseconds."""
@@ -167,7 +186,7 @@ class Reader:
         def convert(value: Value) -> int:
             duration_ms = as_duration_ms(value)
             if duration_ms < at_least:
-                raise ValueError(f"{value.text!r} is shorter than {units.duration_text(at_least)}")
+                raise ValueError(f"{value.text!r} is too short\nat least {units.duration_text(at_least)}")
             return duration_ms
 
         return self._typed(key, default, convert, at_least)
@@ -188,13 +207,15 @@ class Reader:
         value = self.required_value(key) if required else self.value(key)
         if value is None:
             return None
-        reader = Reader(value, f"{self.what}.{key}" if self.what else key, self.problems)
+        reader = Reader(value, self.path(key), self.problems)
         return reader if isinstance(value.content, dict) else None
 
-    def readers(self, key: str) -> Iterator[Reader]:
-        """A list of mappings, empty where absent; each begins when asked for, so that `failed` is about it alone."""
-        for index, value in enumerate(self.values(key)):
-            yield Reader(value, f"{self.what}.{key}[{index}]" if self.what else f"{key}[{index}]", self.problems)
+    def readers(self, key: str) -> list[Reader]:
+        """A list of mappings, empty where absent."""
+        return [
+            Reader(value, f"{self.what}.{key}[{index}]" if self.what else f"{key}[{index}]", self.problems)
+            for index, value in enumerate(self.values(key))
+        ]
 
     def named_readers(self, key: str, *, code: str = "spec/name") -> Iterator[tuple[str, Position, Reader]]:
         """A mapping of named mappings: (name, where the name stands, its reader). Bad names are reported."""
@@ -213,7 +234,7 @@ class Reader:
         if value is None:
             return ()
         if not isinstance(value.content, tuple):
-            self.fail("spec/type", f"{self.what}.{key} must be a list", "write `[one, two]`", key=key)
+            self.fail("spec/type", f"{self.path(key)} must be a list", "write `[one, two]`", key=key)
             return ()
         return value.content
 
@@ -227,7 +248,8 @@ class Reader:
             try:
                 found.append(as_text(item))
             except ValueError as error:
-                self.problems.add("spec/type", item.position, f"{self.what}.{key}: {error}", "put it in quotes")
+                message = str(error).partition("\n")[0]
+                self.problems.add("spec/type", item.position, f"{self.path(key)}: {message}", "put it in quotes")
         return tuple(found)
 
     def labels(self, key: str) -> tuple[str, ...]:
@@ -264,7 +286,7 @@ def as_text(value: Value) -> str:
     if isinstance(value.content, (int, Decimal)):  # booleans included
         raise ValueError(f"{value.text!r} must be text\nput it in quotes")
     if not isinstance(value.content, str) or not value.content.strip():
-        raise ValueError("must be a text that is not empty")
+        raise ValueError("must be a text that is not empty\nwrite it in quotes")
     return value.content
 
 
@@ -279,14 +301,14 @@ def as_name(value: Value) -> str:
 def as_boolean(value: Value) -> bool:
     """`true` or `false`. Raises ValueError."""
     if not isinstance(value.content, bool):
-        raise ValueError(f"{value.text!r} is neither true nor false")
+        raise ValueError(f"{value.text!r} is neither true nor false\nwrite true or false")
     return value.content
 
 
 def as_decimal(value: Value) -> Decimal:
     """An exact number. Raises ValueError."""
     if isinstance(value.content, bool) or not isinstance(value.content, (int, Decimal)):
-        raise ValueError(f"{value.text!r} is not a number")
+        raise ValueError(f"{value.text!r} is not a number\nwrite digits alone, without a unit: 99.9")
     return units.parse_decimal(value.text)
 
 
@@ -306,4 +328,15 @@ def as_bound(value: Value) -> Decimal:
             return Decimal(units.parse_duration_ms(text)).scaleb(-3)
         return units.parse_ratio(text)
 
-    return _scalar(value, parse)
+    try:
+        return _scalar(value, parse)
+    except ValueError as error:
+        raise ValueError(f"{error}\nwrite a number, a percentage or a duration: 5, 1%, 500ms") from None
+
+
+def as_ratio(value: Value) -> Decimal:
+    """A ratio, as `1%` or `0.01`. Raises ValueError."""
+    try:
+        return _scalar(value, units.parse_ratio)
+    except ValueError as error:
+        raise ValueError(f"{error}\nwrite a percentage, such as 1%") from None
