@@ -230,8 +230,13 @@ def _decimals(reader: Reader, key: str) -> list[tuple[Value, Decimal]]:
     for value in reader.values(key):
         try:
             found.append((value, as_decimal(value)))
-        except ValueError as error:
-            reader.problems.add("spec/type", value.position, f"{reader.what}.{key}: {error}", "write plain numbers")
+        except ValueError:
+            reader.problems.add(
+                "spec/type",
+                value.position,
+                f"{reader.what}.{key}: {value.text!r} is not a number",
+                "write plain numbers",
+            )
     return found
 
 

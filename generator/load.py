@@ -16,7 +16,7 @@ from generator.burn import DroppedTier, SloWindow, Tier
 from generator.model import API_VERSION, SEVERITIES, Defaults, Owner, PlainAlert, Slo, Spec
 from generator.reader import Reader
 from generator.source import Source, Value, read_source
-from generator.units import DAY, MINUTE, SECOND, duration_text
+from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
 
 if TYPE_CHECKING:
     from generator.canary import Canary
@@ -139,6 +139,10 @@ def _slo(
         hint = "leave some budget: 99.9 allows one bad event in a thousand" if objective == _HUNDRED else "write 99.9"
         message = f"{reader.what}.objective must be above 0 and below 100"
         reader.fail("spec/objective", message, hint, key="objective")
+    elif 0 < objective < 1:
+        hint = f"objectives are percentages: write {decimal_text(objective.scaleb(2))}"
+        message = f"{reader.what}.objective: {decimal_text(objective)} % good would be enough"
+        reader.fail("spec/objective", message, hint, key="objective")
     budget_ratio = (_HUNDRED - objective) / _HUNDRED
     sli_reader = reader.mapping("sli", required=True)
     parsed = sli.parse(sli_reader) if sli_reader is not None else None
@@ -165,6 +169,7 @@ def _slo(
         profile=profile,
         dropped_tiers=dropped,
         position=position,
+        written=reader.written,
         description=description,
         runbook=runbook,
     )
@@ -286,6 +291,7 @@ def _alert(name: str, position: Position, reader: Reader, defaults: Defaults) ->
             within_ms=within_ms,
             team=team,
             position=position,
+            written=reader.written,
             for_ms=fields["for_ms"],
             interval_ms=fields["interval_ms"],
             consecutive=fields["consecutive"],
@@ -307,7 +313,10 @@ def _policy(reader: Reader, broken: set[str]) -> tuple[Mapping[str, Action], tup
     if inner is not None:
         actions = policy.parse_actions(inner)
         broken.update(set(inner.keys()) - set(actions))
-    return actions, policy.parse_rules(reader.readers("policy"))
+    rules = policy.parse_rules(reader.readers("policy"))
+    if len(rules) < len(reader.values("policy")):
+        broken.add("policy")
+    return actions, rules
 
 
 def _sections(reader: Reader) -> tuple[Routing | None, Canary | None, Gate | None, Dashboard | None]:

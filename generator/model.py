@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from generator.burn import DroppedTier, Profile
+from generator.source import Value, place
 
 if TYPE_CHECKING:
     from freezeline.problems import Position
@@ -60,8 +61,13 @@ class Slo:
     profile: Profile
     dropped_tiers: tuple[DroppedTier, ...]
     position: Position
+    written: Value
     description: str = ""
     runbook: str = ""
+
+    def at(self, *path: str) -> Position:
+        """Where a value of it stands: `at("sli", "total")`."""
+        return place(self.written, *path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +80,17 @@ class PlainAlert:
     severity: str
     interval_ms: int  # of its rule group
     position: Position
+    written: Value
     within_ms: int | None = None
     consecutive: int = 1  # evaluations in a row that must breach
     team: str = ""
     summary: str = ""
     description: str = ""
     runbook: str = ""
+
+    def at(self, *path: str) -> Position:
+        """Where a value of it stands: `at("within")`."""
+        return place(self.written, *path)
 
     @property
     def earliest_ms(self) -> int:
@@ -107,7 +118,9 @@ class Spec:
     gate: Gate | None = None
     dashboard: Dashboard | None = None
     targets: Mapping[str, str] = field(default_factory=dict)
-    broken: frozenset[str] = frozenset()  # names that were written but could not be read: references to them are not wrong
+    broken: frozenset[str] = (
+        frozenset()
+    )  # names that were written but could not be read: references to them are not wrong
 
     @property
     def reference(self) -> str:

@@ -45,6 +45,16 @@ class Entry:
     value: Value
 
 
+def place(value: Value, *path: str) -> Position:
+    """Where the value at a path of keys stands; as much of the path as is written."""
+    for key in path:
+        entry = value.content.get(key) if isinstance(value.content, dict) else None
+        if entry is None:
+            break
+        value = entry.value
+    return value.position
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A spec's text and its YAML tree. `lines` are for showing problems in place."""

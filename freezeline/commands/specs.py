@@ -32,7 +32,7 @@ def report(loaded: Loaded, *, as_json: bool) -> bool:
         sys.stderr.write(show(problem, loaded) + "\n")
     if problems:
         warnings = len(problems) - len(errors)
-        sys.stderr.write(f"{_count(len(errors), 'error')}, {_count(warnings, 'warning')}\n")
+        sys.stderr.write(f"{count(len(errors), 'error')}, {count(warnings, 'warning')}\n")
     return bool(errors)
 
 
@@ -41,5 +41,6 @@ def show(problem: Problem, loaded: Loaded) -> str:
     return render(problem, loaded.line(problem.position))
 
 
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+def count(number: int, noun: str) -> str:
+    """A number of things: `1 error`, `2 errors`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")

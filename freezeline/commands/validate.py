@@ -37,14 +37,18 @@ def run(args: argparse.Namespace) -> int:
     from generator.checks import live
     from generator.promtool import ToolError
 
+    if args.prometheus and not args.prometheus.startswith(("http://", "https://")):
+        sys.stderr.write("freezeline validate: --prometheus takes a URL, such as http://localhost:9090\n")
+        return USAGE
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
     try:
         if args.prometheus:
             live.run(loaded.output_set, live.connect(args.prometheus), loaded.problems)
-        tool = None if args.no_promtool else _promtool(args.promtool)
-        if tool is not None and not loaded.problems.errors:
+        # Rules of a spec with errors would be half of what was meant.
+        tool = None if args.no_promtool or loaded.problems.errors else _promtool(args.promtool)
+        if tool is not None:
             _check_rules(loaded, tool)
     except (live.PrometheusError, ToolError) as error:
         sys.stderr.write(f"freezeline validate: {error}\n")
@@ -95,7 +99,8 @@ def _report(loaded: Loaded, tool: Tool | None, *, as_json: bool) -> bool:
         return bool(loaded.problems.errors)
     failed = specs.report(loaded, as_json=False)
     if not failed:
-        words = [f"{len(loaded.output_set.specs)} specs", f"{_slos(loaded)} SLOs", f"{_alerts(loaded)} alerts"]
+        numbers = ((len(loaded.output_set.specs), "spec"), (_slos(loaded), "SLO"), (_alerts(loaded), "alert"))
+        words = [specs.count(number, noun) for number, noun in numbers]
         sys.stdout.write(f"ok: {', '.join(words)}" + (f"; {checked} agrees\n" if checked else "\n"))
     return failed
 

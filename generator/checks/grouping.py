@@ -20,17 +20,17 @@ def check(output_set: OutputSet, problems: Problems) -> None:
     """Hold `group_by` of SLOs and `by` of alerts against the queries that they split."""
     for spec in output_set.specs:
         for slo in spec.slos:
-            found = queries.of_sli(slo.sli, f"slos.{slo.name}.sli", slo.position)
+            found = queries.of_slo(slo)
             _check("group_by", slo.group_by, found, problems)
         for alert in spec.alerts:
             labels: tuple[str, ...] = getattr(alert.condition, "by", ())
-            found = queries.of_condition(alert.condition, f"alerts.{alert.name}", alert.position)
+            found = queries.of_alert(alert)
             _check("by", labels, found, problems)
             for label in labels:
                 if label in names.RESERVED_LABELS:
                     hint = "this label is Freezeline's own; relabel the metric"
                     message = f"alerts.{alert.name} cannot go by {label!r}"
-                    problems.add("spec/reserved-label", alert.position, message, hint)
+                    problems.add("spec/reserved-label", alert.at("by"), message, hint)
 
 
 def _check(key: str, labels: Iterable[str], found: tuple[Query, ...], problems: Problems) -> None:

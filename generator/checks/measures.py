@@ -8,9 +8,10 @@ import promql_parser as parser
 
 from freezeline.problems import Position, Problems
 from generator import promql
+from generator.conditions.base import THRESHOLDS
 from generator.conditions.quantile_of import QuantileOf
 from generator.conditions.when import When
-from generator.model import OutputSet
+from generator.model import OutputSet, PlainAlert
 from generator.promql_labels import operator
 from generator.sli.histogram import HistogramBelow
 from generator.units import decimal_text
@@ -31,13 +32,20 @@ def check(output_set: OutputSet, problems: Problems) -> None:
         for slo in spec.slos:
             if isinstance(slo.sli, HistogramBelow):
                 what = f"slos.{slo.name}.sli.below"
-                _check_bound(what, slo.position, slo.sli.histogram.metric, slo.sli.bound_text, problems)
+                _check_bound(what, slo.at("sli", "below"), slo.sli.histogram.metric, slo.sli.bound_text, problems)
         for alert in spec.alerts:
             if isinstance(alert.condition, QuantileOf):
                 metric, written = alert.condition.histogram.metric, alert.condition.threshold.written
-                _check_bound(f"alerts.{alert.name}", alert.position, metric, written, problems)
+                _check_bound(f"alerts.{alert.name}", _threshold(alert), metric, written, problems)
             elif isinstance(alert.condition, When):
-                _check_when(f"alerts.{alert.name}.when", alert.position, alert.condition.query, problems)
+                _check_when(f"alerts.{alert.name}.when", alert.at("when"), alert.condition.query, problems)
+
+
+def _threshold(alert: PlainAlert) -> Position:
+    """Where the threshold of an alert stands."""
+    condition = alert.condition
+    op = condition.threshold.op if isinstance(condition, QuantileOf) else ""
+    return alert.at(next((key for key, known in THRESHOLDS.items() if known == op), ""))
 
 
 def _check_bound(what: str, position: Position, metric: str, written: str, problems: Problems) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from freezeline.problems import Problems
+from generator.conditions.base import THRESHOLDS
 from generator.conditions.ratio import Ratio
 from generator.model import OutputSet, PlainAlert
 from generator.units import duration_text
@@ -32,7 +33,7 @@ def _check_promise(alert: PlainAlert, problems: Problems) -> None:
         f"alerts.{alert.name} promises to fire within {duration_text(alert.within_ms)}, "
         f"but needs {duration_text(alert.earliest_ms)}: {' + '.join(parts)}"
     )
-    problems.add("alert/promise", alert.position, message, "shorten `for` or `every`, or promise less")
+    problems.add("alert/promise", alert.at("within"), message, "shorten `for` or `every`, or promise less")
 
 
 def _check_for(alert: PlainAlert, problems: Problems) -> None:
@@ -42,7 +43,7 @@ def _check_for(alert: PlainAlert, problems: Problems) -> None:
             f"an evaluation ({duration_text(alert.interval_ms)}), and lasts a whole one"
         )
         hint = f"write `for: {duration_text(alert.interval_ms)}`, or evaluate more often: `every:`"
-        problems.add("alert/for", alert.position, message, hint, warning=True)
+        problems.add("alert/for", alert.at("for"), message, hint, warning=True)
 
 
 def _check_ratio(alert: PlainAlert, ratio: Ratio, problems: Problems) -> None:
@@ -65,4 +66,5 @@ def _check_ratio(alert: PlainAlert, ratio: Ratio, problems: Problems) -> None:
         message = f"alerts.{alert.name} would {word} fire: a ratio lies between 0 and 1, and must be {threshold.words}"
         plain = 1 < threshold.value <= 100 and not threshold.written.endswith("%")
         hint = f"did you mean `{threshold.written}%`?" if plain else "write a percentage, such as 1%"
-        problems.add("alert/threshold", alert.position, message, hint)
+        key = next(key for key, op in THRESHOLDS.items() if op == threshold.op)
+        problems.add("alert/threshold", alert.at(key), message, hint)

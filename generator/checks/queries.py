@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import promql_parser as parser
@@ -12,7 +13,7 @@ import promql_parser as parser
 from freezeline.problems import Position
 from generator import promql
 from generator.conditions.increase_of import ChangesOf, IncreaseOf
-from generator.conditions.quantile_of import QuantileOf
+from generator.conditions.quantile_of import QUANTILES, QuantileOf
 from generator.conditions.ratio import Ratio
 from generator.conditions.when import When
 from generator.promql import Selector
@@ -22,12 +23,19 @@ from generator.sli.error_ratio import ErrorRatio
 from generator.sli.good_total import GoodTotal
 from generator.sli.histogram import HistogramBelow
 from generator.sli.time_slices import TimeSlices
+from generator.source import Value, place
 from generator.units import MS
 
 if TYPE_CHECKING:
     from generator.conditions import Condition
-    from generator.model import Spec
+    from generator.model import PlainAlert, Slo, Spec
     from generator.sli import Sli
+
+
+# Where a role is written under other keys.
+_KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"good_when": ("good_when", "value"), "histogram": ("histogram", *QUANTILES)}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +64,20 @@ class Series:
         return self.metric + ("{" + ",".join(named) + "}" if named else "")
 
 
-def of_sli(sli: Sli, what: str, position: Position) -> tuple[Query, ...]:
-    """The queries of an SLI."""
+def of_slo(slo: Slo) -> tuple[Query, ...]:
+    """The queries of an SLO's SLI."""
+    parts = _parts_of_sli(slo.sli)
+    what = f"slos.{slo.name}.sli"
+    return tuple(_query(role, source, what, _where(slo.written, ("sli",), role)) for role, source in parts)
+
+
+def _where(written: Value, path: tuple[str, ...], role: str) -> Position:
+    parent = place(written, *path)
+    found = (place(written, *path, key) for key in _KEYS.get(role, (role,)))
+    return next((position for position in found if position != parent), parent)
+
+
+def _parts_of_sli(sli: Sli) -> list[tuple[str, Selector | str]]:
     match sli:
         case BadTotal():
             parts: list[tuple[str, Selector | str]] = [("bad", sli.bad), ("total", sli.total)]
@@ -73,11 +93,18 @@ def of_sli(sli: Sli, what: str, position: Position) -> tuple[Query, ...]:
             parts = [("good_when", sli.good)]
         case _:
             parts = []
-    return tuple(_query(role, source, what, position) for role, source in parts)
+    return parts
 
 
-def of_condition(condition: Condition, what: str, position: Position) -> tuple[Query, ...]:
+def of_alert(alert: PlainAlert) -> tuple[Query, ...]:
     """The queries of a plain alert."""
+    parts = _parts_of_condition(alert.condition)
+    what = f"alerts.{alert.name}"
+    inner: tuple[str, ...] = ("ratio",) if isinstance(alert.condition, Ratio) else ()
+    return tuple(_query(role, source, what, _where(alert.written, inner, role)) for role, source in parts)
+
+
+def _parts_of_condition(condition: Condition) -> list[tuple[str, Selector | str]]:
     match condition:
         case When():
             parts: list[tuple[str, Selector | str]] = [("when", condition.query)]
@@ -91,7 +118,7 @@ def of_condition(condition: Condition, what: str, position: Position) -> tuple[Q
             parts = [("histogram", condition.histogram)]
         case _:
             parts = []
-    return tuple(_query(role, source, what, position) for role, source in parts)
+    return parts
 
 
 def _query(role: str, source: Selector | str, what: str, position: Position) -> Query:
@@ -103,9 +130,9 @@ def _query(role: str, source: Selector | str, what: str, position: Position) -> 
 def of_spec(spec: Spec) -> Iterator[Query]:
     """Every query of a spec that Prometheus will evaluate for it; dashboards aside."""
     for slo in spec.slos:
-        yield from of_sli(slo.sli, f"slos.{slo.name}.sli", slo.position)
+        yield from of_slo(slo)
     for alert in spec.alerts:
-        yield from of_condition(alert.condition, f"alerts.{alert.name}", alert.position)
+        yield from of_alert(alert)
     yield from others(spec)
 
 

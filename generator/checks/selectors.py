@@ -33,9 +33,9 @@ def check(output_set: OutputSet, problems: Problems) -> None:
     """Report counters that exclude each other, and metrics of the wrong kind."""
     for spec in output_set.specs:
         for slo in spec.slos:
-            _check(queries.of_sli(slo.sli, f"slos.{slo.name}.sli", slo.position), problems)
+            _check(queries.of_slo(slo), problems)
         for alert in spec.alerts:
-            _check(queries.of_condition(alert.condition, f"alerts.{alert.name}", alert.position), problems)
+            _check(queries.of_alert(alert), problems)
 
 
 def _check(found: tuple[Query, ...], problems: Problems) -> None:

@@ -7,8 +7,9 @@ from generator.model import OutputSet, Spec
 
 CODES = ("set/spec-name", "set/reserved-name", "set/duplicate-slo", "set/duplicate-alert", "set/shared-flag")
 
-# rules/freezeline.rules.yml and rules/shared.<profile>.rules.yml are not about one spec.
-_OWN_NAME = "freezeline"
+# Artefacts that are not about one spec: rules/freezeline.rules.yml, rules/shared.<profile>.rules.yml,
+# dashboards/overview.json, rules/alertmanager/_all.yml.
+_OWN_NAMES = frozenset({"freezeline", "overview", "_all"})
 _OWN_PREFIX = "shared."
 
 
@@ -43,8 +44,8 @@ def _check_name(spec: Spec, names: dict[str, str], problems: Problems) -> None:
         hint = f"rename this file, or give it another `name:`; the other is {names[spec.name]}"
         problems.add("set/spec-name", Position(spec.file), f"two specs are named {spec.name!r}", hint)
     names.setdefault(spec.name, spec.file)
-    if spec.name == _OWN_NAME or spec.name.startswith(_OWN_PREFIX):
-        message = f"a spec cannot be named {spec.name!r}: Freezeline's own rules are written there"
+    if spec.name in _OWN_NAMES or spec.name.startswith(_OWN_PREFIX):
+        message = f"a spec cannot be named {spec.name!r}: an artefact of Freezeline's own has this name"
         hint = "rename this file, or write `name:`"
         problems.add("set/reserved-name", Position(spec.file), message, hint)
 

@@ -62,10 +62,10 @@ def _ranges(spec: Spec) -> Iterator[tuple[str, Position, int]]:
     for alert in spec.alerts:
         over_ms = getattr(alert.condition, "over_ms", None)
         if over_ms is not None:
-            yield f"alerts.{alert.name}.over", alert.position, over_ms
+            yield f"alerts.{alert.name}.over", alert.at("over"), over_ms
         elif isinstance(alert.condition, When):
             for range_ms in queries.ranges_ms(alert.condition.query)[:1]:
-                yield f"alerts.{alert.name}.when", alert.position, range_ms
+                yield f"alerts.{alert.name}.when", alert.at("when"), range_ms
     for query in queries.others(spec):
         for range_ms in queries.ranges_ms(query.text)[:1]:
             yield query.what, query.position, range_ms
@@ -73,7 +73,7 @@ def _ranges(spec: Spec) -> Iterator[tuple[str, Position, int]]:
 
 def _check_fixed(slo: Slo, problems: Problems) -> None:
     """A query that is asked over many windows must say where its window goes."""
-    for query in queries.of_sli(slo.sli, f"slos.{slo.name}.sli", slo.position):
+    for query in queries.of_slo(slo):
         if query.selector is not None or isinstance(slo.sli, TimeSlices):
             continue
         marked = query.text.replace(promql.WINDOW, duration_text(_SENTINEL_MS))
@@ -82,14 +82,14 @@ def _check_fixed(slo: Slo, problems: Problems) -> None:
             message = f"{query.what}.{query.role} reads over a fixed {duration_text(fixed[0])}"
             hint = f"write `[$window]`: Freezeline asks over {duration_text(slo.profile.base_ms)}, and adds up"
             if isinstance(slo.sli, ErrorRatio) or promql.WINDOW in query.text:
-                problems.add("window/fixed", slo.position, message, hint, warning=True)
+                problems.add("window/fixed", query.position, message, hint, warning=True)
 
 
 def _check_slice(slo: Slo, scrape_ms: int, problems: Problems) -> None:
     if isinstance(slo.sli, TimeSlices) and slo.sli.slice_ms < scrape_ms:
         message = f"slos.{slo.name}: a slice of {duration_text(slo.sli.slice_ms)} is shorter than a scrape"
         hint = f"at least {duration_text(scrape_ms)}; a slice without a sample says nothing"
-        problems.add("window/slice", slo.position, message, hint)
+        problems.add("window/slice", slo.at("sli", "slice"), message, hint)
 
 
 def _check_retention(spec: Spec, problems: Problems) -> None:
@@ -109,7 +109,7 @@ def longest_reads(spec: Spec) -> Iterator[tuple[str, Position, int]]:
     """How far back each SLO and alert reads: (what, where, range)."""
     for slo in spec.slos:
         spans = [slo.profile.window.length_ms, *(tier.long_ms for tier in slo.profile.tiers)]
-        yield f"slos.{slo.name}", slo.position, max(spans)
+        yield f"slos.{slo.name}", slo.at("window"), max(spans)
     for alert in spec.alerts:
         over_ms = getattr(alert.condition, "over_ms", None)
         spans = queries.ranges_ms(alert.condition.query) if isinstance(alert.condition, When) else []

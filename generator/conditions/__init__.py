@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from generator.conditions import increase_of, quantile_of, ratio, when
-from generator.conditions.base import Condition, Threshold
+from generator.conditions.base import THRESHOLDS, Condition, Threshold
 from generator.reader import Reader
 
 __all__ = ["CONDITIONS", "Condition", "Threshold", "parse"]
@@ -22,6 +22,9 @@ CONDITIONS: Mapping[str, Callable[[Reader], Condition]] = MappingProxyType(
 )
 
 
+_PARAMETERS = ("over", "by", "native", *THRESHOLDS)
+
+
 def parse(reader: Reader) -> Condition | None:
     """Read the condition of an alert; None after reporting that it has none, or several."""
     kinds = [key for key in CONDITIONS if reader.has(key)]
@@ -29,5 +32,7 @@ def parse(reader: Reader) -> Condition | None:
         wanted = ", ".join(f"`{key}`" for key in CONDITIONS)
         message = "has more than one condition" if kinds else "has no condition"
         reader.fail("spec/condition", f"{reader.what} {message}", f"exactly one of {wanted}")
+        for key in _PARAMETERS:
+            reader.has(key)  # what they belong to is unknown: one problem is enough
         return None
     return CONDITIONS[kinds[0]](reader)

@@ -52,13 +52,13 @@ class Threshold:
         return f"{self.op} {self.written}"
 
 
-_OPS = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}
+THRESHOLDS = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}
 
 
 def read_threshold(reader: Reader) -> Threshold:
     """Read exactly one of `above`, `at_least`, `below`, `at_most`."""
     found: list[Threshold] = []
-    for key, op in _OPS.items():
+    for key, op in THRESHOLDS.items():
         if reader.has(key):
             value, written = reader.bound(key)
             found.append(Threshold(op=op, value=value, written=written))

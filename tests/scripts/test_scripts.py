@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.txt"))
 AS_PROCESS = ("broken-six-mistakes", "broken-random-bytes", "generate-check-differs", "usage-unknown-command")
 PROCESS_DEADLINE_S = 60
+PROGRAM = "import sys; from freezeline.cli import main; sys.exit(main())"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -37,7 +38,7 @@ def test_script_as_process(name: str, tmp_path: Path) -> None:
     case = script.read((FOLDER / f"{name}.txt").read_text(encoding="utf-8"))
     *first, last = case.commands
     script.play(script.Script(head="", commands=tuple(first), sections=case.sections), tmp_path)
-    argv = [sys.executable, "-m", "freezeline", *last.split()[1:]]
+    argv = [sys.executable, "-c", PROGRAM, *last.split()[1:]]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
     done = subprocess.run(
         argv, cwd=tmp_path, env=environment, capture_output=True, timeout=PROCESS_DEADLINE_S, check=False

@@ -29,15 +29,17 @@ def _check(slo: Slo, sli: HistogramBelow, prometheus: Prometheus, problems: Prob
     native_exists = prometheus.exists(sli.histogram.text)
     if sli.native and bounds and not native_exists:
         hint = "remove `native: true`, or have it scraped as a native histogram"
-        problems.add("live/histogram-kind", slo.position, f"slos.{slo.name}: {metric} is a classic histogram", hint)
+        problems.add(
+            "live/histogram-kind", slo.at("sli", "histogram"), f"slos.{slo.name}: {metric} is a classic histogram", hint
+        )
     elif not sli.native and not bounds and native_exists:
         message = f"slos.{slo.name}: {metric} is a native histogram"
-        problems.add("live/histogram-kind", slo.position, message, "write `native: true`")
+        problems.add("live/histogram-kind", slo.at("sli", "histogram"), message, "write `native: true`")
     elif not sli.native and bounds and sli.bound not in bounds:
         message = f"slos.{slo.name}: {metric} has no bucket at {decimal_text(sli.bound)} ({sli.bound_text})"
         near = " or ".join(decimal_text(bound) for bound in _around(sli.bound, bounds))
         hint = f"the nearest are {near}; between buckets the count would be a guess"
-        problems.add("live/bucket", slo.position, message, hint)
+        problems.add("live/bucket", slo.at("sli", "below"), message, hint)
 
 
 def _bounds(values: list[str]) -> list[Decimal]:

@@ -53,4 +53,4 @@ def _check_ratio(slo: Slo, sli: ErrorRatio, prometheus: Prometheus, problems: Pr
     if wrong:
         message = f"slos.{slo.name}: error_ratio is {max(wrong, key=abs):g} now; a ratio lies between 0 and 1"
         hint = "for a percentage divide by 100; for a success ratio write 1 - …"
-        problems.add("live/ratio-range", slo.position, message, hint)
+        problems.add("live/ratio-range", slo.at("sli", "error_ratio"), message, hint)
