@@ -26,6 +26,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 DECISIONS_SHOWN = 40
 CHANGE_EVERY_S = 0.5
 COMMENT_EVERY_S = 15.0
+LOOK_EVERY_S = 0.5
+"""How soon a stream notices that the receiver stops."""
+
 FORM_MAX_BYTES = 16 * 1024
 HERE = "./"
 HOME = "../"
@@ -104,15 +107,18 @@ class Views:
 
     async def _stream(self, request: web.Request, response: web.StreamResponse, news: asyncio.Event) -> None:
         """Until the receiver stops, the visitor goes or the session ends."""
+        loop = asyncio.get_running_loop()
+        said_at, news_waits = 0.0, True
         while not self.stopping() and self._session(request) is not None:
-            news.clear()
-            await response.write(f"data: {self.context.journal.head}\n\n".encode())
-            await asyncio.sleep(CHANGE_EVERY_S)
-            try:
-                async with asyncio.timeout(COMMENT_EVERY_S):
-                    await news.wait()
-            except TimeoutError:
+            if news_waits:
+                news.clear()
+                await response.write(f"data: {self.context.journal.head}\n\n".encode())
+                said_at = loop.time()
+                await asyncio.sleep(CHANGE_EVERY_S)
+            elif loop.time() >= said_at + COMMENT_EVERY_S:
                 await response.write(b": still here\n\n")
+                said_at = loop.time()
+            news_waits = await _set_within(news, LOOK_EVERY_S)
 
     def asset(self, path: Path, content_type: str) -> Handler:
         """A handler for one of our own files."""
@@ -212,6 +218,16 @@ class Views:
     async def _board(self) -> Board:
         standing, decisions = await self.context.journal.read(_look)
         return board(standing, decisions, self.context.box.policies, now=self.context.clock())
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event; whether it was set in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _look(view: View) -> tuple[Standing, list[Recorded]]:
