@@ -238,7 +238,7 @@ def _exit_codes(reader: Reader, key: str, default: tuple[int, ...]) -> tuple[int
             reader.problems.add("policy/verify", value.position, f"{value.text!r} is not an exit status", hint)
             continue
         codes.append(code)
-    if not codes:
+    if not reader.values(key):
         reader.fail("policy/verify", f"{reader.what}.{key} names no exit status", "write `[0]`", key=key)
     return tuple(codes)
 

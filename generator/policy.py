@@ -285,7 +285,6 @@ def check(spec: Spec, problems: Problems) -> None:
         for condition in rule.release.all_of:
             if isinstance(condition, BudgetRemaining):
                 _check_budget(spec, condition, problems)
-    _check_flags(spec, problems)
     _check_unused(spec, problems)
 
 
@@ -340,19 +339,9 @@ def _check_budget(spec: Spec, condition: BudgetRemaining, problems: Problems) ->
         problems.add("policy/unknown-slo", condition.position, "the spec has no SLO whose budget could remain", hint)
 
 
-def _check_flags(spec: Spec, problems: Problems) -> None:
-    """One flag per service (contracts: freeze flag)."""
-    freezes = [action for action in spec.actions.values() if isinstance(action, FreezeAction)]
-    for action in freezes[1:]:
-        if action.flag != freezes[0].flag:
-            hint = f"{freezes[0].name} holds {freezes[0].flag}; drive further freezers by `legacy:`"
-            message = f"{action.name} holds a second flag for {spec.service}"
-            problems.add("policy/two-flags", action.position, message, hint)
-
-
 def _check_unused(spec: Spec, problems: Problems) -> None:
-    if spec.broken:
-        return
+    if spec.broken or problems.errors:
+        return  # a rule that names it may be what could not be read
     used = {name for rule in spec.policy for name in rule.do}
     used |= set(spec.canary.on_abort) if spec.canary else set()
     for name, action in spec.actions.items():
