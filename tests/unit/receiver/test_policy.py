@@ -1,0 +1,121 @@
+"""Policies: matchers as Alertmanager's, and every problem of a file in one run with its place."""
+
+import json
+from typing import Any
+
+import pytest
+
+from freezeline.problems import Problems
+from receiver.policy import Matcher, parse_policy, schema
+from tests.unit.receiver.builders import CHANNELS, policy, raw_policy
+
+
+def problems_of(raw: Any) -> list[tuple[str, int, str]]:
+    """Code, line and message of every problem of a policy written with an indent of 1."""
+    problems = Problems()
+    text = raw if isinstance(raw, str) else json.dumps(raw, indent=1)
+    assert parse_policy(text, file="p.json", channels=CHANNELS, problems=problems) is None
+    return [(problem.code, problem.position.line, problem.message) for problem in problems]
+
+
+@pytest.mark.parametrize(
+    "op,value,labels,expected",
+    [
+        ("=", "a", {"x": "a"}, True),
+        ("=", "a", {"x": "b"}, False),
+        ("=", "", {}, True),
+        ("!=", "a", {}, True),
+        ("!=", "a", {"x": "a"}, False),
+        ("=~", "a|b", {"x": "b"}, True),
+        ("=~", "a", {"x": "ab"}, False),
+        ("=~", ".*", {}, True),
+        ("=~", ".+", {}, False),
+        ("!~", "a.*", {"x": "ab"}, False),
+        ("!~", "a.*", {"x": "b"}, True),
+        ("=~", "a$", {"x": "a\n"}, False),
+    ],
+)
+def test_matchers_are_anchored_and_absent_is_empty(op: str, value: str, labels: dict[str, str], expected: bool) -> None:
+    """As Alertmanager's."""
+    rules = [{"id": "r", "match": [{"label": "x", "op": op, "value": value}], "do": ["freeze"]}]
+    (matcher,) = policy(rules=rules).rules[0].match
+    assert isinstance(matcher, Matcher)
+    assert matcher.matches(labels) is expected
+
+
+def test_every_problem_is_found_in_one_run() -> None:
+    """Four mistakes of different kinds, each with its line."""
+    raw = raw_policy()
+    raw["rules"][0]["do"] = ["freeze", "rolback"]
+    raw["rules"][0]["match"][0] = {"label": "alertname", "op": "=~", "value": "("}
+    raw["actions"]["tell"]["channels"] = ["toast", "pager"]
+    raw["escalation"] = [{"after_s": 0, "channels": ["nobody"]}]
+    assert [code for code, _, _ in problems_of(raw)] == [
+        "policy/pattern",
+        "policy/unknown-action",
+        "policy/unknown-channel",
+        "policy/unknown-channel",
+    ]
+
+
+def test_problems_stand_at_their_line() -> None:
+    """Line and column count from 1."""
+    raw = raw_policy()
+    raw["actions"]["freeze"]["flag"] = "FREEZE.FLAG"
+    text = json.dumps(raw, indent=1)
+    line = next(number for number, found in enumerate(text.splitlines(), 1) if '"flag"' in found)
+    ((code, at_line, message),) = problems_of(text)
+    assert (code, at_line) == ("policy/schema", line)
+    assert message.startswith("actions.freeze.flag: 'FREEZE.FLAG' does not match")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "freezeline.policy/2"},
+        {"surprise": 1},
+        {"name": "../../etc/passwd"},
+        {"rules": [{"id": "r", "match": [], "do": ["freeze"]}]},
+        {"actions": {"freeze": {"type": "freeze", "flag": "relative"}}},
+        {"actions": {"freeze": {"type": "explode"}}},
+        {"actions": {"roll": {"type": "rollback", "command": ["rollback.sh"], "timeout_s": 3}}},
+        {"actions": {"roll": {"type": "rollback", "command": ["/r"], "timeout_s": 0}}},
+        {"actions": {"freeze": {"type": "freeze", "flag": "/f", "legacy": [{"on": ["/on"]}]}}},
+    ],
+)
+def test_what_the_schema_refuses(change: dict[str, Any]) -> None:
+    """Each of these refuses the whole file."""
+    assert {code for code, _, _ in problems_of(raw_policy(**change))} <= {"policy/schema", "policy/unknown-action"}
+
+
+def test_two_rules_of_one_name_are_refused() -> None:
+    """Their episodes could not be told apart."""
+    raw = raw_policy()
+    raw["rules"].append(raw["rules"][0])
+    assert [code for code, _, _ in problems_of(raw)] == ["policy/duplicate"]
+
+
+def test_text_that_is_not_json_is_one_problem() -> None:
+    """With the place where reading stopped."""
+    assert problems_of('{"format": \n oops}') == [("policy/json", 2, "not JSON: Expecting value")]
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    """Where a policy is silent."""
+    found = policy(
+        rules=[{"id": "r", "match": [{"label": "a", "op": "=", "value": "b"}], "do": ["freeze"]}],
+        actions={
+            "freeze": {"type": "freeze", "flag": "/f"},
+            "rollback": {"type": "rollback", "command": ["/r"], "timeout_s": 5},
+        },
+    )
+    (rollback,) = found.rollbacks(["rollback"])
+    assert (rollback.once_per, rollback.grace_s, rollback.output_max_bytes) == ("release", 10.0, 1048576)
+    assert (found.rules[0].release.resolved_for_s, found.rules[0].release.review_after_s) == (300.0, 86400.0)
+
+
+def test_the_schema_itself_is_a_schema() -> None:
+    """Checked against its own meta-schema."""
+    import jsonschema
+
+    jsonschema.Draft202012Validator.check_schema(schema())
