@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import web
 
 from receiver.context import Context
+from receiver.journal import View
 
 HELD = timedelta(hours=24)
 COMMENT_EVERY_S = 15.0
@@ -94,11 +95,17 @@ async def _begin(response: web.StreamResponse, context: Context, asked: int | No
     head = context.journal.head
     if asked is None:
         return head
-    held_from = await context.journal.read(lambda journal: journal.first_seq_since(context.clock() - HELD))
-    if asked > head or asked + 1 < held_from:
+    since = context.clock() - HELD
+    if asked > head or await context.journal.read(lambda journal: _lost(journal, asked, since)):
         await _send(response, "reset", {"seq": head}, head)
         return head
     return asked
+
+
+def _lost(journal: View, asked: int, since: datetime) -> bool:
+    """Whether a notice that the follower does not know is no longer held. A quiet day is no loss."""
+    unknown = journal.notices(after=asked, limit=1)
+    return bool(unknown) and unknown[0][0] < journal.first_seq_since(since)
 
 
 async def _send(response: web.StreamResponse, event: str, body: Any, seq: int | None) -> None:
