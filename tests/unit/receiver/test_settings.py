@@ -1,0 +1,117 @@
+"""Settings: file, environment, every problem at once; the docs list exactly what SETTINGS has."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from freezeline.problems import Problems
+from receiver.settings import SETTINGS, load_settings
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def problems_of(text: str, tmp_path: Path, **environment: str) -> list[tuple[str, str, str]]:
+    """Code, place and message of every problem."""
+    path = tmp_path / "receiver.yaml"
+    path.write_text(text)
+    problems = Problems()
+    load_settings(path, environment, problems)
+    return [(one.code, str(one.position).removeprefix(f"{path}:"), one.message) for one in problems]
+
+
+def test_without_a_file_every_setting_has_its_default() -> None:
+    """The receiver runs with nothing configured: log and toast."""
+    problems = Problems()
+    settings = load_settings(None, {}, problems)
+    assert list(problems) == []
+    assert settings.public_url == "http://127.0.0.1:9099"
+    assert sorted(settings.channels) == ["log", "toast"]
+
+
+def test_the_file_of_the_contract_is_read(tmp_path: Path) -> None:
+    """Every key that the contract shows."""
+    path = tmp_path / "receiver.yaml"
+    path.write_text(
+        """
+public_url: http://127.0.0.1:9099
+prometheus: {url: http://127.0.0.1:9090}
+alertmanagers: [http://127.0.0.1:9093]
+channels:
+  toast: {type: toast}
+  log:   {type: log}
+  slack-payments: {type: slack, url_file: /etc/freezeline/slack-url}
+  email-oncall:   {type: email, to: oncall@example.org, smtp: smtp://mail.example.org:587, password_file: /etc/freezeline/smtp}
+  pagerduty-day0: {type: pagerduty, routing_key_file: /etc/freezeline/pd-day0}
+"""
+    )
+    problems = Problems()
+    settings = load_settings(path, {}, problems)
+    assert [problem.message for problem in problems] == []
+    assert (settings.prometheus_url, settings.alertmanagers) == ("http://127.0.0.1:9090", ("http://127.0.0.1:9093",))
+    assert sorted(settings.channels) == ["email-oncall", "log", "pagerduty-day0", "slack-payments", "toast"]
+
+
+def test_the_environment_wins() -> None:
+    """Each setting has a variable."""
+    problems = Problems()
+    environment = {
+        "FREEZELINE_PROMETHEUS_URL": "http://prom:9090/",
+        "FREEZELINE_ALERTMANAGERS": "http://a:9093, http://b:9093",
+        "FREEZELINE_STOP_WAIT_S": "5",
+        "FREEZELINE_CHANNELS": '{"log": {"type": "log"}}',
+    }
+    settings = load_settings(None, environment, problems)
+    assert settings.prometheus_url == "http://prom:9090"
+    assert settings.alertmanagers == ("http://a:9093", "http://b:9093")
+    assert settings.stop_wait_s == 5.0
+    assert list(settings.channels) == ["log"]
+
+
+def test_every_problem_is_found_in_one_run(tmp_path: Path) -> None:
+    """Unknown keys, wrong values and bad channels, each at its place."""
+    text = """public_url: ftp://x
+prometheus: {ulr: http://p}
+alertmanager: []
+stop_wait_s: soon
+channels: {pager: {type: fax}}
+"""
+    assert problems_of(text, tmp_path) == [
+        ("settings/value", "1:13", "public_url must be http://HOST… or https://HOST… without a user name"),
+        ("settings/unknown", "2:19", "unknown setting prometheus.ulr"),
+        ("settings/unknown", "3:15", "unknown setting alertmanager"),
+        ("settings/value", "4:14", "stop_wait_s must be a number of seconds"),
+        ("settings/channel", "5:26", "channels.pager.type: unknown type fax"),
+    ]
+
+
+@pytest.mark.parametrize("text,message", [("a: [", "not YAML"), ("- 1", "must be a mapping")])
+def test_a_file_that_is_no_mapping_is_one_problem(text: str, message: str, tmp_path: Path) -> None:
+    """With its place."""
+    ((code, _, found),) = problems_of(text, tmp_path)
+    assert code == "settings/yaml"
+    assert found.startswith(message)
+
+
+def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+    """The problem's place is the variable."""
+    assert problems_of("", tmp_path, FREEZELINE_LOG_LEVEL="LOUD") == [
+        ("settings/value", "$FREEZELINE_LOG_LEVEL:1:1", "log_level must be DEBUG, INFO, WARNING or ERROR")
+    ]
+
+
+def test_the_docs_list_every_setting_with_its_variable_default_and_help() -> None:
+    """docs/settings.md is checked row by row against SETTINGS."""
+    text = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z_.]+)` \| `(FREEZELINE_[A-Z_]+)` \| (.*?) \| (.*?) \|$", text, re.MULTILINE)
+    shown = [(setting.name, setting.variable, default(setting.default), setting.help) for setting in SETTINGS]
+    assert rows == shown
+
+
+def default(value: object) -> str:
+    """A default as the docs write it."""
+    if isinstance(value, dict):
+        return f"`{', '.join(value)}`"
+    if value in {"", ()}:
+        return "none"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
