@@ -82,31 +82,37 @@ class Prometheus:
 
 
 async def watch_prometheus(prometheus: Prometheus, timeline: Timeline) -> None:
-    """Note when the alert's expression becomes true and false, and the alert pending and firing."""
+    """Note when the alert's expression becomes true and false, and the alert pending and firing.
+
+    A state's time is that of the evaluation that led to it.
+    """
     above, state = False, "inactive"
     while True:
         rule = await prometheus.rule(ALERT)
         if rule is not None:
+            evaluated_at = datetime.fromisoformat(rule["lastEvaluation"]).timestamp()
             result = await prometheus.query(str(rule["query"]))
-            if bool(result) != above:
-                above = bool(result)
-                step, detail = (Step.FAILURE_RATE, _share(result)) if above else (Step.RECOVERY, "back under the bound")
-                timeline.saw(step, time.time(), detail)
+            if bool(result) and not above:
+                known_at = time.time() if rule["state"] == "inactive" else evaluated_at
+                timeline.saw(Step.FAILURE_RATE, known_at, f"{_ratio(result):.1%} of all requests fail")
+            elif above and not result:
+                timeline.saw(Step.RECOVERY, time.time(), "back under the bound")
+            above = bool(result)
             if rule["state"] != state:
                 state = str(rule["state"])
-                _saw_state(timeline, state)
+                _saw_state(timeline, state, evaluated_at)
         await asyncio.sleep(LOOK_S)
 
 
-def _share(result: list[dict[str, Any]]) -> str:
-    return f"{float(result[0]['value'][1]):.1%} of all requests fail"
+def _ratio(result: list[dict[str, Any]]) -> float:
+    return float(result[0]["value"][1])
 
 
-def _saw_state(timeline: Timeline, state: str) -> None:
+def _saw_state(timeline: Timeline, state: str, at: float) -> None:
     if state == "pending":
-        timeline.saw(Step.PENDING, time.time(), ALERT)
+        timeline.saw(Step.PENDING, at, ALERT)
     elif state == "firing":
-        timeline.saw(Step.FIRING, time.time(), ALERT)
+        timeline.saw(Step.FIRING, at, ALERT)
 
 
 async def watch_receiver(http: aiohttp.ClientSession, url: str, token: str, timeline: Timeline) -> None:

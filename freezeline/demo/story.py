@@ -16,7 +16,7 @@ import aiohttp
 from freezeline.demo import observe, show, stage
 from freezeline.demo.load import Load
 from freezeline.demo.observe import ALERT, BAD, Prometheus, Traffic
-from freezeline.demo.programs import DemoError
+from freezeline.demo.programs import DemoError, find
 from freezeline.demo.servers import Servers, running
 from freezeline.demo.slack import slack
 from freezeline.demo.stage import Stage
@@ -56,6 +56,8 @@ async def tell(
     something does not start, CancelledError on INT or TERM. In each case nothing is left running and the
     directory is gone.
     """
+    for tool in ("prometheus", "alertmanager"):
+        find(tool)  # before anything is made
     with _directory() as root, _cancelled_by_signals():
         say(f"setting up in {root}")
         whole = asyncio.Event()

@@ -41,3 +41,12 @@ def test_every_file_is_in_it(names: set[str]) -> None:
 def test_console_script(names: set[str]) -> None:
     """Installing it gives the command `freezeline`."""
     assert any(name.endswith(".dist-info/entry_points.txt") for name in names)
+
+
+def test_the_demo_brings_its_example(names: set[str]) -> None:
+    """The spec and the scripts under examples/demo are where an installed `freezeline demo` looks for them."""
+    expected = {
+        f"freezeline/demo/example/{path.name}" for path in (ROOT / "examples" / "demo").iterdir() if path.is_file()
+    }
+    assert "freezeline/demo/example/slo.yaml" in expected
+    assert expected - names == set()
