@@ -10,6 +10,7 @@ from generator import alert_labels, files, pipeline
 from generator.render import alertmanager, yaml_text
 from tests.acceptance.alertmanager.systems import ROOT, specs, write_config
 from tests.tools import Generation
+from tests.unit.policy.loading import good
 
 EMAIL_AND_SLACK = "infrastructure-email-slack"
 SLACK = "infrastructure-slack"
@@ -110,6 +111,24 @@ def test_an_alert_can_be_kept_from_the_receiver(generation: Generation, tmp_path
     config.write_text(write_config(tmp_path, specs()["failure-budget"]))
     labels = {"alertname": "FailureRateHigh", "service": "gateway", "freezeline_policy": "off"}
     assert routed_to(generation, config, labels) == "gateway-email-slack"
+
+
+def test_mute_times_and_mail_settings_are_accepted(generation: Generation, tmp_path: Path) -> None:
+    """What the five systems do not use: each form of mute time, and a mail server with a login."""
+    spec = good("""\
+        routing:
+          teams: {a: {slack: "#a", email: a@example.org, pagerduty: a}}
+          routes: [{match: {severity: [critical, warning]}, to: [a], repeat: 12h, mute: [nights], active: [year]}]
+          mute_times:
+            nights: [{times: ["22:00-24:00"], location: Europe/Berlin}, {weekdays: ["saturday:sunday", friday]}]
+            year: [{years: ["2026:2027"], months: [december, "1:3"], days_of_month: ["1:-1", "15"]}]
+          smtp: {smarthost: "mail.example.org:587", from: alerts@example.org, username: alerts}
+        """)
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(write_config(tmp_path, spec))
+    argv = [str(generation.amtool), "check-config", str(config)]
+    result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_every_configuration_is_accepted(generation: Generation, tmp_path: Path) -> None:
