@@ -120,7 +120,7 @@ def test_mute_times_and_mail_settings_are_accepted(generation: Generation, tmp_p
           teams: {a: {slack: "#a", email: a@example.org, pagerduty: a}}
           routes: [{match: {severity: [critical, warning]}, to: [a], repeat: 12h, mute: [nights], active: [year]}]
           mute_times:
-            nights: [{times: ["22:00-24:00"], location: Europe/Berlin}, {weekdays: ["saturday:sunday", friday]}]
+            nights: [{times: ["22:00-24:00"], location: Europe/Berlin}, {weekdays: ["monday:friday", sunday]}]
             year: [{years: ["2026:2027"], months: [december, "1:3"], days_of_month: ["1:-1", "15"]}]
           smtp: {smarthost: "mail.example.org:587", from: alerts@example.org, username: alerts}
         """)
