@@ -232,6 +232,7 @@ def main(arguments: list[str]) -> int:
     wants.add_argument("--all", action="store_true", help="fetch whatever is missing of both generations")
     wants.add_argument("--any", action="store_true", help="fetch only what no generation has, the quickest way")
     parser.add_argument("--quiet", action="store_true", help="print the table only when something is missing")
+    parser.add_argument("--links", type=Path, default=VENV / "tools", help="where to link what was found")
     options = parser.parse_args(arguments)
     problems: list[str] = []
     try:
@@ -242,7 +243,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     found = find(os.environ)
-    link(found, VENV / "tools")
+    link(found, options.links)
     if problems or not options.quiet:
         print(table(found))
     for problem in problems:

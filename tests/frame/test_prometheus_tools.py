@@ -11,6 +11,7 @@ import pytest
 from devtools import prometheus_tools
 from devtools.golang import PRODUCTS
 from devtools.steps import SetupError, locked, made_at_once, run
+from tests.tools import ROOT
 from tests.waiting import wait_until
 
 
@@ -87,15 +88,12 @@ def test_links_follow_what_was_found(tmp_path: Path) -> None:
     assert list((tmp_path / "links" / "current").iterdir()) == []
 
 
-def test_without_any_way_the_reason_is_named(
-    tmp_path: Path,
-) -> None:
+def test_without_any_way_the_reason_is_named(tmp_path: Path) -> None:
     """No apt-get, no Go: both generations are reported with what would help, and the cache stays empty."""
     environment = os.environ | {"PATH": str(tmp_path), "HOME": str(tmp_path), "XDG_CACHE_HOME": ""}
-    script = "import sys; from devtools.prometheus_tools import main; sys.exit(main(['--all']))"
-    python = Path(sys.executable)
+    command = [sys.executable, "-m", "devtools.prometheus_tools", "--all", "--links", tmp_path / "links"]
     with pytest.raises(SetupError) as failed:
-        run([python, "-c", script], deadline_s=60, env=environment)
+        run(command, cwd=ROOT, deadline_s=60, env=environment)
     said = str(failed.value)
     assert "exit 3" in said
     assert "apt-get" in said
