@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.page.chromium import CHROMIUM, Page, browser
-from tests.acceptance.page.receiver import HOSTILE_RELEASE, Receiver, running_receiver
+from tests.acceptance.page.site import HOSTILE_RELEASE, fires, page_receiver
+from tests.acceptance.receiver.harness import Receiver, body
 from tests.tools import missing_is_an_error
 from tests.waiting import until
 
@@ -17,14 +18,13 @@ pytestmark = [
     ),
 ]
 
-HOSTILE = Path(__file__).parents[2] / "data" / "alertmanager-webhooks" / "0.34.2" / "hostile.json"
 ROW = "document.querySelectorAll('[aria-labelledby=running] tbody tr')"
 
 
 @pytest.fixture
 async def receiver(tmp_path: Path) -> AsyncIterator[Receiver]:
     """A running receiver."""
-    async with running_receiver(tmp_path) as running:
+    async with page_receiver(tmp_path) as running:
         yield running
 
 
@@ -39,7 +39,7 @@ async def log_in(page: Page, receiver: Receiver, role: str = "operate", name: st
     """Log in as a person does."""
     await page.open(f"{receiver.url}/")
     await page.type("input[name=name]", name)
-    await page.type("input[name=token]", receiver.token(role))
+    await page.type("input[name=token]", receiver.site.token(role))
     await page.click("main button")
     await page.sees("document.getElementById('board') !== null", "the page after logging in")
     await page.loaded()
@@ -47,8 +47,8 @@ async def log_in(page: Page, receiver: Receiver, role: str = "operate", name: st
 
 async def frozen(receiver: Receiver) -> None:
     """Let an alert fire and wait for its flag and its rollback."""
-    await receiver.fires("FailureRateHigh")
-    await until(receiver.flag.exists, 20, "the flag on disk")
+    await fires(receiver, "FailureRateHigh")
+    await until(receiver.site.flag.exists, 20, "the flag on disk")
 
 
 async def test_it_shows_what_is_frozen_and_why_and_goes_on_live(receiver: Receiver, page: Page) -> None:
@@ -62,9 +62,9 @@ async def test_it_shows_what_is_frozen_and_why_and_goes_on_live(receiver: Receiv
     text = await page.text()
     for part in (
         "FailureRateHigh: failure rate 2.31 % > 0.5 %",
-        "alert resolved for 5 min",
-        "gateway/any",
-        str(receiver.flag),
+        "alert resolved for 0.5 s",
+        "failure-budget/failure-rate-high",
+        str(receiver.site.flag),
     ):
         assert part in text
     assert await page.run("window.same") is True
@@ -85,7 +85,7 @@ async def test_release_acknowledge_and_cancel_are_recorded_with_name_and_reason(
     await page.type('form[action="page/release"] input[name=reason]', "false alarm")
     await page.click('form[action="page/release"] button')
     await page.sees("document.body.innerText.includes('Nothing is frozen.')", "the release")
-    await until(lambda: not receiver.flag.exists(), 20, "the flag's end")
+    await until(lambda: not receiver.site.flag.exists(), 20, "the flag's end")
     sentences = [one["sentence"] for one in (await receiver.get("/api/v1/decisions"))["decisions"]]
     assert "Ana acknowledged gateway: escalation stops" in sentences
     assert "Ana released gateway: false alarm" in sentences
@@ -100,14 +100,14 @@ async def test_it_works_without_scripts(receiver: Receiver) -> None:
         await page.type('form[action="page/release"] input[name=reason]', "by hand")
         await page.click('form[action="page/release"] button')
         await page.sees("document.body.innerText.includes('Released.')", "the page after the release")
-    await until(lambda: not receiver.flag.exists(), 20, "the flag's end")
+    await until(lambda: not receiver.site.flag.exists(), 20, "the flag's end")
 
 
 async def test_hostile_labels_are_inert(receiver: Receiver, page: Page) -> None:
     """Markup in names, labels and releases is text: no element, no script, no request, no dialog."""
-    await receiver.webhook(HOSTILE.read_bytes())
-    await receiver.fires("<script>alert(2)</script>", summary='"><img src=http://evil.example/x onerror=alert(3)>')
-    await until(receiver.flag.exists, 20, "the flag on disk")
+    assert await receiver.post(body("0.34.2", "hostile")) == 200
+    await fires(receiver, "<script>alert(2)</script>", summary='"><img src=http://evil.example/x onerror=alert(3)>')
+    await until(receiver.site.flag.exists, 20, "the flag on disk")
     await log_in(page, receiver, name="<svg onload=alert(4)>")
     await page.sees(f"document.body.innerText.includes('{HOSTILE_RELEASE}')", "the release's name")
     text = await page.text()
@@ -134,7 +134,7 @@ async def test_typing_is_not_interrupted_by_news(receiver: Receiver, page: Page)
     await frozen(receiver)
     await page.sees("document.querySelector('form[action=\"page/release\"]') !== null", "the form")
     await page.type('form[action="page/release"] input[name=reason]', "half a sen")
-    await receiver.fires("Another")
+    await fires(receiver, "Another")
     await until(lambda: _count(page, "page/board") >= 2, 20, "another look at the board")
     assert (
         await page.run("document.querySelector('form[action=\"page/release\"] input[name=reason]').value")
@@ -159,7 +159,7 @@ async def test_a_reader_may_only_look(receiver: Receiver, page: Page) -> None:
         "fetch('page/release', {method: 'POST', body: new URLSearchParams({service: 'gateway', reason: 'x',"
         "csrf: document.querySelector('[name=csrf]').value})}).then((answer) => answer.status)"
     )
-    assert (status, receiver.flag.exists()) == (403, True)
+    assert (status, receiver.site.flag.exists()) == (403, True)
 
 
 async def test_forms_without_the_session_are_refused(receiver: Receiver, page: Page) -> None:
@@ -181,15 +181,15 @@ async def test_forms_without_the_session_are_refused(receiver: Receiver, page: P
     for path in ("/page/release", "/page/ack", "/page/cancel", "/page/dlq", "/page/login", "/page/logout"):
         async with receiver.http.get(f"{receiver.url}{path}") as answer:
             assert answer.status == 405
-    assert receiver.flag.exists()
+    assert receiver.site.flag.exists()
 
 
 async def test_the_cookie_is_strict_and_a_wrong_token_opens_nothing(receiver: Receiver) -> None:
     """HttpOnly, SameSite=Strict; the webhook's token is no way in."""
-    for token in ("wrong", "", receiver.token("webhook")):
+    for token in ("wrong", "", receiver.site.token("webhook")):
         async with receiver.http.post(f"{receiver.url}/page/login", data={"token": token}) as answer:
             assert (answer.status, "Set-Cookie" in answer.headers) == (401, False)
-    good = {"token": receiver.token("read"), "name": "Ana"}
+    good = {"token": receiver.site.token("read"), "name": "Ana"}
     async with receiver.http.post(f"{receiver.url}/page/login", data=good, allow_redirects=False) as answer:
         cookie = answer.headers["Set-Cookie"]
     assert answer.status == 303
@@ -221,6 +221,6 @@ async def test_logging_out_ends_it(receiver: Receiver, page: Page) -> None:
 
 async def test_a_lost_receiver_is_said(tmp_path: Path, page: Page) -> None:
     """A page that is out of date does not look as if it were not."""
-    async with running_receiver(tmp_path) as receiver:
+    async with page_receiver(tmp_path) as receiver:
         await log_in(page, receiver)
     await page.sees("document.getElementById('live').classList.contains('stale')", "a word about the connection")
