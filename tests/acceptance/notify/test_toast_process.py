@@ -14,10 +14,15 @@ import pytest
 
 from tests.acceptance.notify.desktop import DBUS_DAEMON, Shown, notification_service, session_bus
 from tests.fakes.stream import TOKEN, StreamFake, running_stream
+from tests.tools import missing_is_an_error
 from tests.unit.notify.notices import HOSTILE
 from tests.waiting import until
 
 pytestmark = pytest.mark.acceptance
+
+needs_bus = pytest.mark.skipif(
+    DBUS_DAEMON is None and not missing_is_an_error(), reason="needs dbus-daemon, the session bus of Linux desktops"
+)
 
 COMMAND = (sys.executable, "-c", "import sys; from freezeline.cli import main; sys.exit(main())", "toast")
 
@@ -92,7 +97,7 @@ async def test_killed_program_goes_on_where_it_was(stream: StreamFake, tmp_path:
         assert json.loads(await line(process.stdout))["seq"] == 2
 
 
-@pytest.mark.skipif(DBUS_DAEMON is None, reason="needs dbus-daemon, the session bus of Linux desktops")
+@needs_bus
 async def test_native_toast_on_a_session_bus(stream: StreamFake, tmp_path: Path) -> None:
     """desktop-notifier shows the toast without markup, and a click opens the receiver's page."""
     browser = tmp_path / "browser"
@@ -112,7 +117,7 @@ async def test_native_toast_on_a_session_bus(stream: StreamFake, tmp_path: Path)
     assert (tmp_path / "opened").read_text() == f"{stream.url}/#episode-1\n"
 
 
-@pytest.mark.skipif(DBUS_DAEMON is None, reason="needs dbus-daemon, the session bus of Linux desktops")
+@needs_bus
 async def test_a_desktop_without_notification_service_is_waited_for(stream: StreamFake, tmp_path: Path) -> None:
     """The notice is kept until the desktop can show it."""
     async with session_bus() as address:
