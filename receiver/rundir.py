@@ -124,9 +124,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[int]:
 
 def write_new(dir_fd: int, name: str, data: bytes) -> None:
     """Create `name` with `data`, durably. Raises FileExistsError where the name is taken, even by a link."""
-    fd = os.open(
-        name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=dir_fd
-    )
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
     with os.fdopen(fd, "wb") as file:
         file.write(data)
         file.flush()
@@ -179,10 +177,7 @@ def read_json(dir_fd: int, name: str) -> dict[str, Any]:
 
 def encode(record: Order | Result | Claim) -> bytes:
     """One of the three records as a line of JSON."""
-    plain = {
-        key: value.isoformat() if isinstance(value, datetime) else value
-        for key, value in asdict(record).items()
-    }
+    plain = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in asdict(record).items()}
     return json.dumps(plain, ensure_ascii=True).encode() + b"\n"
 
 

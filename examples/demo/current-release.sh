@@ -1,3 +1,3 @@
 #!/bin/sh
 # Print the release that is live.
-exec cat "$(dirname "$0")/release"
+exec cat "${0%/*}/release"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make a release the live one: the switch follows the file `release`. Usage: deploy.sh v1|v2
 set -eu
-here=$(CDPATH='' cd -P "$(dirname "$0")" && pwd)
+here=$(CDPATH='' cd -P "${0%/*}" && pwd)
 case $1 in
 v1 | v2) ;;
 *)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS
 
@@ -24,28 +25,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play the demo."""
+    return play(keep=args.keep, as_json=args.json)
+
+
+def play(*, keep: bool, as_json: bool, example: Path | None = None, story_limit_s: float | None = None) -> int:
+    """Play the demo on an example (default: the committed one) and return the exit code; see `story.tell`."""
     import asyncio
     import json
 
     from freezeline.demo import show
     from freezeline.demo.programs import DemoError
-    from freezeline.demo.story import Told, tell
+    from freezeline.demo.story import STORY_LIMIT_S, Told, tell
 
     outcomes: list[Told] = []
 
     def say(text: str) -> None:
-        print(text, file=sys.stderr if args.json else sys.stdout, flush=True)
+        print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
 
     def over(told: Told) -> None:
         outcomes.append(told)
-        if args.json:
+        if as_json:
             print(json.dumps(show.as_json(told.timeline, told.verdict, told.addresses)), flush=True)
             return
         for text in ("", "timeline", *show.table(told.timeline), "", *show.verdict_lines(told.verdict), ""):
             say(text)
 
     try:
-        asyncio.run(tell(say, keep=args.keep, over=over))
+        limit_s = STORY_LIMIT_S if story_limit_s is None else story_limit_s
+        asyncio.run(tell(say, keep=keep, over=over, example=example, story_limit_s=limit_s))
     except DemoError as error:
         sys.stderr.write(f"freezeline demo: {error}\n")
         return ENVIRONMENT
