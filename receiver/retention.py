@@ -1,4 +1,4 @@
-"""Once a day: old bodies and decisions go, and the head of the chain goes into the log, out of the journal's reach."""
+"""Once a day: what is too old goes (bodies, decisions, runs), and the chain's head goes into the log, out of reach."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from datetime import timedelta
 
+from receiver import runs
 from receiver.context import Context
 from receiver.journal import JournalError
 
@@ -37,15 +38,19 @@ class Retention:
         while True:
             try:
                 await self.tidy()
-            except JournalError as error:
+            except (JournalError, OSError) as error:
                 log.error("retention.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
             await asyncio.sleep(EVERY_S)
 
     async def tidy(self) -> None:
-        """Prune once and log the chain's head. Raises JournalError."""
+        """Prune once and log the chain's head. Raises JournalError, OSError."""
         now = self._context.clock()
         dropped = await self._context.journal.write(
             lambda tx: tx.prune(bodies_before=now - BODIES_KEPT, decisions_before=now - DECISIONS_KEPT)
         )
+        runs_dropped = await asyncio.to_thread(runs.prune, self._context.runs_dir, before=now - BODIES_KEPT)
         seq, digest = await self._context.journal.read(lambda journal: journal.head())
-        log.info("journal.head", extra={"action": "retention", "seq": seq, "hash": digest, "dropped": dropped})
+        log.info(
+            "journal.head",
+            extra={"action": "retention", "seq": seq, "hash": digest, "dropped": dropped, "runs_dropped": runs_dropped},
+        )

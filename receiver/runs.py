@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from receiver import process_tree, rundir
@@ -38,6 +39,7 @@ __all__ = [
     "labels_json",
     "locate",
     "prepare",
+    "prune",
     "read_output_tail",
     "recover",
     "request_cancel",
@@ -55,6 +57,7 @@ KILL_LIMIT_S = 5.0
 LOCK_CHECK_S = 1.0
 
 _ACTION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_RUN_OR_DRAFT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\.\d+|\.[A-Za-z0-9][^/]*\.tmp")
 
 
 class RunClaimedError(Exception):
@@ -280,6 +283,23 @@ def _end_overdue(run: RunDir) -> RunState:
     while isinstance(state := recover(run), Alive) and time.monotonic() < end:
         time.sleep(0.02)
     return state
+
+
+def prune(runs_dir: Path, *, before: datetime) -> int:
+    """Remove runs (and what a killed receiver half prepared) that nobody has touched since; how many went.
+
+    A run whose runner lives stays, however old. Raises OSError.
+    """
+    if not runs_dir.is_dir():
+        return 0
+    gone = 0
+    for entry in runs_dir.iterdir():
+        if entry.lstat().st_mtime >= before.timestamp() or not _RUN_OR_DRAFT.fullmatch(entry.name):
+            continue
+        if entry.name.startswith(".") or not isinstance(recover(RunDir(entry)), Alive):
+            shutil.rmtree(entry)
+            gone += 1
+    return gone
 
 
 def request_cancel(run: RunDir, reason: str) -> None:

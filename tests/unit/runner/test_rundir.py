@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,19 @@ def test_the_first_reason_to_cancel_stays(tmp_path: Path) -> None:
     runs.request_cancel(run, "resolved")
     runs.request_cancel(run, "operator")
     assert (run.path / "cancel").read_text() == "resolved"
+
+
+def test_old_runs_are_pruned_and_live_ones_stay(tmp_path: Path) -> None:
+    """What is old and settled goes, half-prepared directories too; new, live and foreign ones stay."""
+    for attempt in range(1, 4):
+        runs.prepare(tmp_path, "a", attempt, order("/bin/true"))
+    for name in (".a.9.x.tmp", "notes"):
+        (tmp_path / name).mkdir()
+    for name in ("a.1", "a.2", ".a.9.x.tmp", "notes"):
+        os.utime(tmp_path / name, (0, 0))
+    with rundir.opened(tmp_path / "a.2") as dir_fd:
+        lock = rundir.take_lock(dir_fd)
+        assert lock is not None
+        assert runs.prune(tmp_path, before=datetime(2020, 1, 1, tzinfo=UTC)) == 2
+        os.close(lock)
+    assert names(tmp_path) == ["a.2", "a.3", "notes"]
