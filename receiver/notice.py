@@ -36,7 +36,7 @@ class Moment(StrEnum):
     DEAD_LETTER = "dead_letter"
 
 
-CLOSING_MOMENTS = frozenset({Moment.RELEASED, Moment.RESOLVED, Moment.EXPIRED})
+CLOSING_MOMENTS = frozenset({Moment.RELEASED, Moment.RESOLVED})
 """Moments after which nobody needs to act on the incident any more."""
 
 

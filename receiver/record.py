@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from receiver import plan
 from receiver.journal import Tx
-from receiver.model import EMPTY, Action, ActionState, ActionType, Decision, Trace
+from receiver.model import EMPTY, Action, ActionState, ActionType, Decision, EpisodeState, Trace
 from receiver.notice import Moment
 from receiver.plan import Change, Ids, span
 from receiver.policy import Policies
@@ -94,10 +94,13 @@ def _record_released(tx: Tx, change: plan.Released, ids: Ids) -> None:
 
 
 def _tell_moved(tx: Tx, change: plan.Moved, policies: Policies, ids: Ids) -> None:
-    moments = {"RESOLVING": Moment.RESOLVED, "EXPIRED": Moment.EXPIRED}
-    moment = moments.get(change.to.value)
-    if moment is not None:
-        tell_in(tx, change.episode.id, moment, policies, ids=ids)
+    """`resolved` is told once nothing of the incident is open any more: before, an alert may still come back."""
+    if change.to not in {EpisodeState.CLOSED, EpisodeState.EXPIRED}:
+        return
+    if change.to is EpisodeState.EXPIRED:
+        tell_in(tx, change.episode.id, Moment.EXPIRED, policies, ids=ids)
+    if not any(other.incident == change.episode.incident for other in tx.live_episodes(change.episode.service)):
+        tell_in(tx, change.episode.id, Moment.RESOLVED, policies, ids=ids)
 
 
 def tell_in(

@@ -44,7 +44,7 @@ def _released(facts: Facts) -> str:
 
 
 def _resolved(facts: Facts) -> str:
-    return f"Released when: {facts.get('release_when', '')}"
+    return f"{facts.get('alert') or 'It'} stayed resolved; nothing of the incident is open any more"
 
 
 def _expired(facts: Facts) -> str:
@@ -108,7 +108,7 @@ _WORDS: Mapping[Moment, tuple[str, Callable[[Facts], str]]] = {
     Moment.FREEZE_FAILED: ("Freezing {service} failed", _freeze_failed),
     Moment.RENEWED: ("{service} stays frozen", _renewed),
     Moment.RELEASED: ("{service} is released", _released),
-    Moment.RESOLVED: ("{service}: {alert} resolved", _resolved),
+    Moment.RESOLVED: ("{service}: resolved", _resolved),
     Moment.EXPIRED: ("{service}: freeze expired", _expired),
     Moment.FLAG_RESTORED: ("{service}: freeze flag restored", _restored),
     Moment.ROLLBACK_STARTED: ("{service}: rollback started", _rollback_started),

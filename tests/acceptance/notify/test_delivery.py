@@ -241,3 +241,27 @@ async def test_templates_of_the_user_are_used(world: World, tmp_path: Path) -> N
     assert "GATEWAY: FailureRateHigh, rule failure-rate-high" in world.slack_texts()[0]
     assert world.smtp.received[0]["Subject"] == "[critical] gateway is frozen"
     assert "call is not allowed" in text
+
+
+def ended(data: bytes) -> bytes:
+    """A captured delivery with every alert resolved."""
+    raw = json.loads(data)
+    for alert in raw["alerts"]:
+        alert |= {"status": "resolved", "endsAt": datetime.now(UTC).isoformat()}
+    return json.dumps(raw | {"status": "resolved"}).encode()
+
+
+async def test_an_incident_is_resolved_once_nothing_of_it_is_open(world: World) -> None:
+    """Two alerts are one PagerDuty incident; the end of the first leaves it open, the end of the last resolves it."""
+    world.tell(channels=["pd"], moments=["opened", "resolved"])
+    states = "SELECT state FROM episode ORDER BY opened_at"
+    async with receiver(world.site) as running_receiver:
+        for name in ("firing", "hostile"):
+            assert await running_receiver.post(body("0.34.2", name)) == 200
+        await until(lambda: list(world.pagerduty.incidents.values()) == ["triggered"], TOLD_WITHIN_S, "the incident")
+        assert await running_receiver.post(ended(body("0.34.2", "firing"))) == 200
+        await until(lambda: world.site.rows(states) == [("CLOSED",), ("OPEN",)], 15, "the end of the first episode")
+        assert world.site.rows("SELECT count(*) FROM action WHERE key LIKE '%:resolved'") == [(0,)]
+        assert await running_receiver.post(ended(body("0.34.2", "hostile"))) == 200
+        await until(lambda: list(world.pagerduty.incidents.values()) == ["resolved"], 15, "the resolved incident")
+    assert [one["event_action"] for one in world.pagerduty.received] == ["trigger", "resolve"]

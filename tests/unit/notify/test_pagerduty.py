@@ -19,7 +19,6 @@ from tests.unit.notify.rigs import open_channel
         ([Moment.FROZEN, Moment.ACKNOWLEDGED], ["acknowledged"]),
         ([Moment.FROZEN, Moment.ESCALATION, Moment.RELEASED], ["resolved"]),
         ([Moment.FROZEN, Moment.RESOLVED], ["resolved"]),
-        ([Moment.FROZEN, Moment.EXPIRED], ["resolved"]),
     ],
 )
 async def test_moments_share_one_incident(moments: list[Moment], states: list[str], tmp_path: Path) -> None:
