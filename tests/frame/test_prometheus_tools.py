@@ -91,7 +91,7 @@ def test_links_follow_what_was_found(tmp_path: Path) -> None:
 def test_without_any_way_the_reason_is_named(tmp_path: Path) -> None:
     """No apt-get, no Go: both generations are reported with what would help, and the cache stays empty."""
     environment = os.environ | {"PATH": str(tmp_path), "HOME": str(tmp_path), "XDG_CACHE_HOME": ""}
-    command = [sys.executable, "-m", "devtools.prometheus_tools", "--all", "--links", tmp_path / "links"]
+    command = [sys.executable, "-m", "devtools.prometheus_tools", "--all", "--links", str(tmp_path / "links")]
     with pytest.raises(SetupError) as failed:
         run(command, cwd=ROOT, deadline_s=60, env=environment)
     said = str(failed.value)

@@ -1,7 +1,6 @@
 """Rules for every file in the tree."""
 
 import re
-from pathlib import Path
 
 from tests.frame.sources import PACKAGES, modules, tracked_files
 from tests.tools import ROOT
@@ -46,14 +45,3 @@ def test_no_grab_bag_modules() -> None:
     """A module's name says what is in it."""
     grab_bags = {"utils", "util", "helpers", "common", "misc"}
     assert [str(path.relative_to(ROOT)) for path in modules(*PACKAGES).values() if path.stem in grab_bags] == []
-
-
-def test_test_modules_have_unique_names() -> None:
-    """A failure's short name leads to one file."""
-    seen: dict[str, Path] = {}
-    twice = []
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        if path.name in seen:
-            twice.append(f"{path.relative_to(ROOT)} and {seen[path.name].relative_to(ROOT)}")
-        seen[path.name] = path
-    assert twice == []
