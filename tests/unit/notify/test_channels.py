@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from receiver.notice import Moment
 from receiver.notify import NOTIFIERS, parse_channels
 from receiver.notify.email import EmailChannel
 from receiver.notify.log import LogChannel
@@ -141,3 +142,11 @@ def test_the_page_of_a_notifier_shows_working_settings(kind: str) -> None:
     block = text.split("```yaml\n")[1].split("```")[0]
     parsed = parse_channels(yaml.safe_load(block)["channels"])
     assert (parsed.problems, {type(one) for one in parsed.channels.values()}) == ((), {NOTIFIERS[kind]})
+
+
+def test_every_moment_and_every_type_stands_in_the_overview() -> None:
+    """docs/notifiers.md has a row for each, and no other."""
+    text = DOCS.with_suffix(".md").read_text()
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
+    assert {row.strip("`") for row in rows if row.startswith("`")} == {moment.value for moment in Moment}
+    assert {row[1:].partition("]")[0] for row in rows if row.startswith("[")} == set(NOTIFIERS)
