@@ -71,14 +71,15 @@ async def tell(
         async with _everything(stage.build(root, example or stage.committed_example()), timeline) as scene:
             await _warm_up(scene)
             say(f"everything is up; deploying the bad release {BAD}")
+            for line in _where(scene):
+                say(line)
             await _play(scene, whole, story_limit_s)
             told = Told(timeline=timeline, verdict=judge(timeline), addresses=scene.servers.addresses())
             over(told)
             if keep:
                 say("it stays up; Ctrl-C ends it")
-                for name, url in told.addresses.items():
-                    say(f"    {name:<14} {url}")
-                say(f"    {'directory':<14} {root}")
+                for line in _where(scene):
+                    say(line)
                 await asyncio.Event().wait()
         say("everything is stopped")
 
@@ -89,6 +90,12 @@ class _Scene:
     servers: Servers
     prometheus: Prometheus
     timeline: Timeline
+
+
+def _where(scene: _Scene) -> list[str]:
+    """Where to look, for people."""
+    places = scene.servers.addresses() | {"logs": f"{scene.stage.root}/*.log", "tokens": f"{scene.stage.state}/tokens/"}
+    return [f"    {name:<14} {place}" for name, place in places.items()]
 
 
 @contextlib.contextmanager
