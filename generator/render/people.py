@@ -86,15 +86,21 @@ def _owner_routes(spec: Spec) -> Iterable[PlannedRoute]:
 
 def self_routes(specs: Iterable[Spec]) -> list[PlannedRoute]:
     """Alerts about Freezeline itself go to everybody who relies on it: where their own alerts go."""
-    found: dict[tuple[str, str, tuple[object, ...]], PlannedRoute] = {}
-    for spec in specs:
-        for severity in ("critical", "warning"):
+    known = list(specs)
+    found: list[PlannedRoute] = []
+    for severity in ("critical", "warning"):
+        told: dict[tuple[str, tuple[object, ...]], Address] = {}
+        for spec in known:
             labels = {names.SERVICE: spec.service, names.SEVERITY: severity, names.TEAM: spec.owner.team}
             for address in _taking(plan(spec), labels):
-                match = ((names.SERVICE, (SELF_SERVICE,)), (names.SEVERITY, (severity,)))
-                key = (severity, address.plain_name, address.content)
-                found.setdefault(key, PlannedRoute(match=match, address=address, goes_on=True))
-    return list(found.values())
+                told.setdefault((address.plain_name, address.content), address)
+        match = ((names.SERVICE, (SELF_SERVICE,)), (names.SEVERITY, (severity,)))
+        last = len(told) - 1
+        found += [
+            PlannedRoute(match=match, address=address, goes_on=index < last)
+            for index, address in enumerate(told.values())
+        ]
+    return found
 
 
 def _taking(routes: list[PlannedRoute], labels: Mapping[str, str]) -> Iterable[Address]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from freezeline.cli import main
 from generator import alert_labels, files, pipeline
 from generator.render import alertmanager, yaml_text
 from tests.acceptance.alertmanager.systems import ROOT, specs, write_config
 from tests.tools import Generation
+from tests.unit.alertmanager_merge.test_alertmanager_merge import USERS
 from tests.unit.policy.loading import good
 
 EMAIL_AND_SLACK = "infrastructure-email-slack"
@@ -129,6 +131,26 @@ def test_mute_times_and_mail_settings_are_accepted(generation: Generation, tmp_p
     argv = [str(generation.amtool), "check-config", str(config)]
     result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_merged_into_a_users_file_both_keep_their_routes(generation: Generation, tmp_path: Path) -> None:
+    """Our alerts reach our receivers, the user's the user's, and the receiver hears of all."""
+    users = tmp_path / "alertmanager.yml"
+    audit = "  - receiver: dba\n    matchers: [audit=yes]\n    continue: true\n\nreceivers:"
+    users.write_text(USERS.replace("\nreceivers:", audit))
+    of_theirs = ({"team": "dba"}, {"alertname": "Other"}, {"audit": "yes"}, {"audit": "yes", "team": "dba"})
+    before = [routed_to(generation, users, labels) for labels in of_theirs]
+    argv = ["alertmanager", "merge", "--write", str(users), str(ROOT / "slos")]
+    assert main(argv) == 0
+    check = [str(generation.amtool), "check-config", str(users)]
+    assert subprocess.run(check, capture_output=True, text=True, check=False, timeout=30).returncode == 0
+    after = [routed_to(generation, users, labels) for labels in of_theirs]
+    assert before == ["dba", "platform", "dba", "dba"]
+    assert after == ["freezeline,dba", "freezeline,platform", "freezeline,dba,freezeline-nobody", "freezeline,dba"]
+    for system, spec in specs().items():
+        for labels in alert_labels.of(spec):
+            theirs = "freezeline,platform" if expected(system, labels) == "freezeline" else expected(system, labels)
+            assert routed_to(generation, users, labels) == theirs
 
 
 def test_every_configuration_is_accepted(generation: Generation, tmp_path: Path) -> None:

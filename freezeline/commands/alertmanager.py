@@ -1,0 +1,141 @@
+"""`freezeline alertmanager merge`: our routes and receivers in a configuration that exists."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
+
+if TYPE_CHECKING:
+    from generator.render.alertmanager import Settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "operation", choices=["merge", "remove"], help="merge: put ours in, or renew it; remove: take it out"
+    )
+    parser.add_argument("config", help="Alertmanager's configuration file")
+    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
+    parser.add_argument("--write", action="store_true", help="change the file (default: print the result)")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 with a diff where the file would change"
+    )
+    parser.add_argument(
+        "--webhook-url", metavar="URL", help="the receiver's webhook (default: http://127.0.0.1:9099/webhook)"
+    )
+    parser.add_argument(
+        "--secrets", metavar="DIR", help="directory of secret files (default: /etc/alertmanager/secrets)"
+    )
+    parser.add_argument(
+        "--template", metavar="PATH", help="where the templates are loaded from (default: freezeline.tmpl)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Merge or remove, then print, check or write."""
+    path = Path(args.config)
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        sys.stderr.write(f"freezeline alertmanager: {path}: {error}\n")
+        return USAGE
+    changed, code = _changed(args, text)
+    if changed is None:
+        return code
+    if args.check:
+        return _check(path, text, changed)
+    if not args.write:
+        sys.stdout.write(changed)
+        return OK
+    try:
+        _write(args, path, changed)
+    except OSError as error:
+        sys.stderr.write(f"freezeline alertmanager: {error}\n")
+        return ENVIRONMENT
+    return OK
+
+
+def _changed(args: argparse.Namespace, text: str) -> tuple[str | None, int]:
+    """The new text; or None and the exit code, after showing the problems."""
+    from freezeline.problems import Problems, render
+    from generator import alertmanager_merge
+
+    problems = Problems()
+    if args.operation == "remove":
+        changed = alertmanager_merge.remove(args.config, text, problems)
+    else:
+        from freezeline.commands import specs
+        from generator.render import alertmanager
+
+        loaded = specs.load(args.specs, None)
+        if loaded is None:
+            return None, USAGE
+        if specs.report(loaded, as_json=False):
+            return None, PROBLEMS
+        parts = alertmanager.parts(loaded.output_set.specs, _settings(args))
+        changed = alertmanager_merge.merge(args.config, text, parts, problems)
+    lines = text.split("\n")
+    for problem in problems:
+        sys.stderr.write(render(problem, lines[problem.position.line - 1]) + "\n")
+    return changed, PROBLEMS
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    from generator.render.alertmanager import DEFAULTS, Settings
+
+    return Settings(
+        webhook_url=args.webhook_url or DEFAULTS.webhook_url,
+        secrets=args.secrets or DEFAULTS.secrets,
+        template=args.template or DEFAULTS.template,
+    )
+
+
+def _check(path: Path, text: str, changed: str) -> int:
+    if text == changed:
+        return OK
+    diff = difflib.unified_diff(text.splitlines(keepends=True), changed.splitlines(keepends=True), str(path), "merged")
+    sys.stdout.writelines(diff)
+    sys.stderr.write(f"{path} is not up to date; mend: freezeline alertmanager merge --write {path}\n")
+    return PROBLEMS
+
+
+def _write(args: argparse.Namespace, path: Path, changed: str) -> None:
+    """The template first: the configuration names it."""
+    from generator.render import alertmanager
+
+    target = path.resolve()
+    if args.operation == "merge":
+        template = target.parent / (args.template or alertmanager.TEMPLATE_FILE)
+        _replace(template, alertmanager.template_text())
+        sys.stdout.write(f"wrote {template}\n")
+    _replace(target, changed)
+    sys.stdout.write(f"wrote {target}\n")
+    sys.stderr.write("next: amtool check-config, then reload Alertmanager (SIGHUP, or POST /-/reload)\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all, with the mode that it had. Raises OSError."""
+    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.tmp-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode())
+            os.fchmod(file.fileno(), mode)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
