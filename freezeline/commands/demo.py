@@ -32,6 +32,7 @@ def play(*, keep: bool, as_json: bool, example: Path | None = None, story_limit_
     """Play the demo on an example (default: the committed one) and return the exit code; see `story.tell`."""
     import asyncio
     import json
+    import os
 
     from freezeline.demo import show
     from freezeline.demo.programs import DemoError
@@ -40,7 +41,12 @@ def play(*, keep: bool, as_json: bool, example: Path | None = None, story_limit_
     outcomes: list[Told] = []
 
     def say(text: str) -> None:
-        print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
+        try:
+            print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
+        except BrokenPipeError:
+            # Python would fail again when it flushes at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise DemoError("nobody reads the output any more; everything is stopped") from None
 
     def over(told: Told) -> None:
         outcomes.append(told)
