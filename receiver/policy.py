@@ -19,7 +19,9 @@ from typing import Any
 from freezeline.problems import Position, Problems
 from receiver.positions import locate
 
-DEFAULT_MOMENTS = frozenset({"opened", "frozen", "rollback_started", "rollback_done", "rollback_failed", "released"})
+DEFAULT_MOMENTS = frozenset(
+    {"opened", "frozen", "rollback_started", "rollback_done", "rollback_failed", "released", "resolved"}
+)
 """What a `notify` action without `moments` announces."""
 
 

@@ -94,11 +94,16 @@ def _record_released(tx: Tx, change: plan.Released, ids: Ids) -> None:
 
 
 def _tell_moved(tx: Tx, change: plan.Moved, policies: Policies, ids: Ids) -> None:
-    """`resolved` is told once nothing of the incident is open any more: before, an alert may still come back."""
+    """`resolved` is told once nothing of the incident is open any more: before, an alert may still come back.
+
+    Where there was a freeze, `released` has said so already.
+    """
     if change.to not in {EpisodeState.CLOSED, EpisodeState.EXPIRED}:
         return
     if change.to is EpisodeState.EXPIRED:
         tell_in(tx, change.episode.id, Moment.EXPIRED, policies, ids=ids)
+    if tx.holds(episode=change.episode.id):
+        return
     if not any(other.incident == change.episode.incident for other in tx.live_episodes(change.episode.service)):
         tell_in(tx, change.episode.id, Moment.RESOLVED, policies, ids=ids)
 
