@@ -178,7 +178,7 @@ async def test_a_refusal_becomes_a_dead_letter_with_a_fallback_and_can_be_sent_a
 
 
 async def test_escalation_stops_at_the_acknowledgement_and_survives_a_restart(world: World) -> None:
-    """Level 1 at once, level 2 after two seconds, each once though the receiver is killed; level 3 never: acknowledged."""
+    """Level 1 at once, level 2 after two seconds, each once though we are killed; level 3 never: acknowledged."""
     levels = [(0, "devops"), (2, "tech-lead"), (12, "everyone")]
     world.tell(
         moments=["frozen"],
@@ -187,7 +187,8 @@ async def test_escalation_stops_at_the_acknowledgement_and_survives_a_restart(wo
     )
     async with receiver(world.site) as running_receiver:
         assert await running_receiver.post(body("0.34.2", "firing")) == 200
-        await until(lambda: len(world.slack.received) >= 2, 11, "levels 1 and 2")
+        told = "SELECT count(*) FROM action WHERE key LIKE '%:escalation:%' AND state = 'SUCCEEDED'"
+        await until(lambda: world.site.rows(told) == [(2,)], 11, "levels 1 and 2")
         assert await running_receiver.operate("ack", service="gateway", by="Ana") == 202
         running_receiver.process.kill()
     async with receiver(world.site):
