@@ -14,7 +14,7 @@ from freezeline.problems import Position, Problems
 from generator import burn, conditions, names, sli
 from generator.burn import DroppedTier, SloWindow, Tier
 from generator.model import API_VERSION, SEVERITIES, Defaults, Owner, PlainAlert, Slo, Spec
-from generator.reader import Reader
+from generator.reader import NAME, Reader
 from generator.source import Source, Value, read_source
 from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
 
@@ -47,6 +47,10 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
     version = reader.text("apiVersion")
     if version and version != API_VERSION:
         reader.fail("spec/version", f"unknown apiVersion {version!r}", f"write `{API_VERSION}`", key="apiVersion")
+    name = reader.name("name", stem)
+    if not NAME.fullmatch(name) and not reader.has("name"):
+        hint = "rename the file, or write `name:`; letters, digits, `-`, `_` and `.`, at most 64"
+        problems.add("spec/name", Position(file), f"{name!r} cannot be the name of a spec", hint)
     service = reader.name("service")
     owner = _owner(reader)
     defaults = _defaults(reader)
@@ -58,7 +62,7 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
     targets = _targets(reader)
     reader.finish()
     return Spec(
-        name=reader.name("name", stem),
+        name=name,
         file=file,
         digest=sha256[:12],
         service=service,

@@ -1,0 +1,197 @@
+"""Whatever the input: a clean answer, never a traceback; and what is accepted can be rendered."""
+
+import contextlib
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from freezeline.cli import main
+from generator import pipeline
+from tests.unit.generator import specs
+
+SPECS = [data for _, data in specs.good()]
+NASTY = (
+    "null",
+    "~",
+    "[]",
+    "{}",
+    "true",
+    "-1",
+    "0",
+    "1e400",
+    "NaN",
+    ".inf",
+    "99999999999999999999999999999999999",
+    "''",
+    '"\\0"',
+    '"\\n"',
+    "'{{ $labels.x }}'",
+    "'${IMAGE}'",
+    "0s",
+    "1ms",
+    "99y",
+    "100%",
+    "-5%",
+    "0.0000000001",
+    "'sum('",
+    "'x{a=\"b\"}[5m]'",
+    "vector(1)",
+    "'x{y=\"5..\"} / on (a) group_left sum by (b) (z)'",
+    "[a, [b, {c: d}]]",
+    "{a: {b: [c]}}",
+    "*undefined",
+    "&x [*x]",
+    "!!binary aGk=",
+    "calendar month",
+    "off",
+    "/../..",
+    "javascript:alert(1)",
+    "é\u2028\ud7ff",
+)
+_SCALAR = re.compile(r"(?<=: )[^\s,{}\[\]]+|(?<=- )[^\s,{}\[\]]+")
+
+
+def answer(data: bytes, folder: Path) -> tuple[int, str]:
+    """Exit code and stderr of `validate` on a file with this content."""
+    path = folder / "spec.yaml"
+    path.write_bytes(data)
+    stderr = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(stderr):
+        return main(["validate", "--no-promtool", str(path)]), stderr.getvalue()
+
+
+def check(data: bytes, folder: Path) -> None:
+    """The command ends cleanly; a refusal names a place; an accepted spec renders into files that parse."""
+    code, stderr = answer(data, folder)
+    assert code in (0, 1)
+    if code == 1:
+        assert re.search(r"spec\.yaml:\d+:\d+: error: .* \[[a-z]+/[a-z-]+\]", stderr), stderr
+        return
+    loaded = pipeline.load_set([("spec.yaml", data)], "fuzz")
+    for path, content in pipeline.render_set(loaded.output_set).outputs.items():
+        if path.endswith(".json"):
+            json.loads(content)
+        elif path.endswith((".yml", ".yaml")):
+            yaml.load(content, Loader=yaml.CSafeLoader)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the file under test."""
+    return tmp_path_factory.mktemp("fuzz")
+
+
+def examples(count: int) -> settings:
+    """So many examples, each as slow as it is."""
+    return settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A good spec with up to three things changed: bytes, lines, scalars or keys."""
+    data = draw(st.sampled_from(SPECS))
+    for _ in range(draw(st.integers(1, 3))):
+        change = draw(st.sampled_from((flip, cut_line, swap_lines, indent_line, replace_scalar, rename_key)))
+        data = change(data, draw)
+    return data
+
+
+def flip(data: bytes, draw: st.DrawFn) -> bytes:
+    """One byte is another."""
+    place = draw(st.integers(0, max(len(data) - 1, 0)))
+    return data[:place] + bytes([draw(st.integers(0, 255))]) + data[place + 1 :]
+
+
+def cut_line(data: bytes, draw: st.DrawFn) -> bytes:
+    """One line is gone."""
+    lines = data.splitlines(keepends=True)
+    place = draw(st.integers(0, max(len(lines) - 1, 0)))
+    return b"".join(lines[:place] + lines[place + 1 :])
+
+
+def swap_lines(data: bytes, draw: st.DrawFn) -> bytes:
+    """Two lines have changed places."""
+    lines = data.splitlines(keepends=True)
+    if len(lines) < 2:
+        return data
+    one, two = draw(st.integers(0, len(lines) - 1)), draw(st.integers(0, len(lines) - 1))
+    lines[one], lines[two] = lines[two], lines[one]
+    return b"".join(lines)
+
+
+def indent_line(data: bytes, draw: st.DrawFn) -> bytes:
+    """One line stands deeper."""
+    lines = data.splitlines(keepends=True)
+    if not lines:
+        return data
+    place = draw(st.integers(0, len(lines) - 1))
+    lines[place] = b" " * draw(st.integers(1, 40)) + lines[place]
+    return b"".join(lines)
+
+
+def replace_scalar(data: bytes, draw: st.DrawFn) -> bytes:
+    """One value is a nasty one."""
+    text = data.decode("utf-8", "replace")
+    found = list(_SCALAR.finditer(text))
+    if not found:
+        return data
+    match = draw(st.sampled_from(found))
+    nasty = draw(st.sampled_from(NASTY) | st.text(max_size=20))
+    return (text[: match.start()] + nasty + text[match.end() :]).encode("utf-8", "replace")
+
+
+def rename_key(data: bytes, draw: st.DrawFn) -> bytes:
+    """One key is another key of the same spec."""
+    text = data.decode("utf-8", "replace")
+    keys = re.findall(r"\w+(?=:)", text)
+    if not keys:
+        return data
+    old, new = draw(st.sampled_from(keys)), draw(st.sampled_from(keys))
+    return text.replace(f"{old}:", f"{new}:", draw(st.integers(1, 3))).encode()
+
+
+@examples(300)
+@given(data=mutated())
+def test_mutated_specs(data: bytes, folder: Path) -> None:
+    """Real specs with bytes flipped, lines cut and swapped, keys and values changed."""
+    check(data, folder)
+
+
+@examples(150)
+@given(data=st.binary(max_size=400))
+def test_random_bytes(data: bytes, folder: Path) -> None:
+    """Bytes of any kind."""
+    check(data, folder)
+
+
+@examples(150)
+@given(text=st.text(alphabet="{}[]:,-&*!|>'\"%@`#? \n\tab0<~", max_size=120))
+def test_yaml_punctuation(text: str, folder: Path) -> None:
+    """Text in which everything means something to YAML."""
+    check(text.encode(), folder)
+
+
+@examples(150)
+@given(query=st.text(alphabet="abr({[]})\"'=~!,.:$%/*+-<> 015msu\\`@\n", max_size=60))
+def test_promql_punctuation(query: str, folder: Path) -> None:
+    """Text in which everything means something to PromQL."""
+    quoted = json.dumps(query)
+    body = f"alerts:\n  A: {{when: {quoted}, severity: critical}}\n" + specs.slo(
+        f"objective: 99\nsli: {{bad: {quoted}, total: {quoted}}}"
+    )
+    check((specs.HEAD + body).encode(), folder)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=mutated())
+def test_mutated_specs_at_length(data: bytes, folder: Path) -> None:
+    """The same for long, each time with other mutations."""
+    check(data, folder)
