@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 
 if TYPE_CHECKING:
+    from generator.model import OutputSet
     from generator.pipeline import Rendered
 
 
@@ -20,6 +21,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", default=".", metavar="DIR", help="where rules/ and dashboards/ go")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with a diff where files differ")
     parser.add_argument("--only", action="append", metavar="KIND", help="only this kind of artefact; may be repeated")
+    parser.add_argument(
+        "--format",
+        choices=["files", "operator"],
+        default="files",
+        help="operator: PrometheusRule and ConfigMap objects",
+    )
+    parser.add_argument("--namespace", default="", help="with --format operator: the objects' namespace")
+    parser.add_argument(
+        "--rule-label", action="append", default=[], metavar="NAME=VALUE", help="with --format operator: rules' labels"
+    )
     parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
     parser.add_argument("--adopt", action="store_true", help="overwrite files of the same names that we did not make")
     parser.add_argument("--json", action="store_true", help="problems and results as JSON")
@@ -41,7 +52,27 @@ def run(args: argparse.Namespace) -> int:
     if specs.report(loaded, as_json=args.json):
         return PROBLEMS
     rendered = pipeline.render_set(loaded.output_set, args.only)
+    if args.format == "operator" and not _wrap(args, loaded.output_set, rendered):
+        return USAGE
     return _check(args, rendered) if args.check else _write(args, rendered)
+
+
+def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
+    """Turn rules and dashboards into Kubernetes objects; False after saying why not."""
+    from generator import pipeline
+    from generator.render import operator
+
+    labels = dict(label.partition("=")[::2] for label in args.rule_label)
+    if not all(labels.values()):
+        sys.stderr.write("freezeline generate: --rule-label takes NAME=VALUE, such as release=prometheus\n")
+        return False
+    settings = operator.Settings(namespace=args.namespace, rule_labels=labels)
+    try:
+        rendered.outputs = operator.wrap(rendered.outputs, pipeline.rule_files(output_set), settings)
+    except operator.TooLargeError as error:
+        sys.stderr.write(f"freezeline generate: {error}; leave it out with --only\n")
+        return False
+    return True
 
 
 def _covers(args: argparse.Namespace) -> Callable[[str], bool]:
@@ -91,9 +122,19 @@ def _check(args: argparse.Namespace, rendered: Rendered) -> int:
         return ENVIRONMENT
     if not differences:
         return OK
-    words = " ".join(args.specs)
-    output = "" if args.output == "." else f" -o {args.output}"
-    scope = f" --scope {args.scope}" if args.scope else ""
-    sys.stdout.write(write.differences_text(differences, f"freezeline generate {words}{output}{scope}"))
+    sys.stdout.write(write.differences_text(differences, _command(args)))
     sys.stderr.write(f"{len(differences)} artefacts differ from their specs\n")
     return PROBLEMS
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command line that writes what this one checks."""
+    import shlex
+
+    words = ["freezeline", "generate", *args.specs]
+    words += [] if args.output == "." else ["-o", args.output]
+    words += ["--scope", args.scope] if args.scope else []
+    words += [] if args.format == "files" else ["--format", args.format]
+    words += ["--namespace", args.namespace] if args.namespace else []
+    words += [word for label in args.rule_label for word in ("--rule-label", label)]
+    return shlex.join(words)
