@@ -107,6 +107,8 @@ class _Handlers:
     async def _take(self, request: web.Request) -> web.Response:
         if self._shared.draining:
             return problem(503, "shutting down")
+        if (request.content_length or 0) > BODY_MAX_BYTES:
+            return problem(413, f"more than {BODY_MAX_BYTES} bytes")
         received_at = self._context.clock()
         try:
             body = await request.read()

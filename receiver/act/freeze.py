@@ -36,10 +36,13 @@ _TO_RUNNING = (ActionState.STARTING, ActionState.RUNNING)
 async def perform(context: Context, flag: str, _actions: Sequence[Action]) -> None:
     """Bring one flag and its legacy freezers into line with its holds."""
     view = await context.journal.read(lambda journal: journal.flag_view(flag))
+    while view.holds and not _is_written(view):
+        if not await _freeze(context, view):
+            return
+        # Holds may have come or gone while the flag was written.
+        view = await context.journal.read(lambda journal: journal.flag_view(flag))
     if view.holds:
-        written = await _freeze(context, view)
-        if written is not None:
-            await _finish_freezes(context, written)
+        await _finish_freezes(context, view)
     else:
         await _thaw(context, view)
 
@@ -60,20 +63,23 @@ async def restore(context: Context, flag: str) -> bool:
     return True
 
 
-async def _freeze(context: Context, view: FlagView) -> FlagView | None:
-    """Write the flag where it does not name exactly the holds in force; None where that failed and is retried."""
-    new = [hold for hold in view.holds if hold.written_at is None]
+def _is_written(view: FlagView) -> bool:
+    """Whether the flag, as last written, names exactly the holds in force."""
     named = flagfile.named_episodes(view.file.text if view.file else None)
-    if not new and named == {hold.episode for hold in view.holds}:
-        return view
+    return named == {hold.episode for hold in view.holds} and all(hold.written_at for hold in view.holds)
+
+
+async def _freeze(context: Context, view: FlagView) -> bool:
+    """Write the flag; False where that failed and waits for its retry."""
+    new = [hold for hold in view.holds if hold.written_at is None]
     try:
         await _write(context, view, view.file, kind="frozen", sentence=_sentence(view, new))
     except (OSError, flagfile.FlagDirectoryError) as error:
         for action in view.unfinished:
             if action.type is ActionType.FREEZE:
                 await _retry(context, action, f"{view.path}: {error}")
-        return None
-    return await context.journal.read(lambda journal: journal.flag_view(view.path))
+        return False
+    return True
 
 
 async def _write(context: Context, view: FlagView, before: FlagFile | None, *, kind: str, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
@@ -150,7 +151,9 @@ class Receiver:
         """Its address."""
         return (self.site.state / "url").read_text().strip()
 
-    async def post(self, data: bytes, *, token: str | None = None, path: str = "/webhook", **headers: str) -> int:
+    async def post(
+        self, data: bytes | io.BytesIO, *, token: str | None = None, path: str = "/webhook", **headers: str
+    ) -> int:
         """POST a body; the status of the answer."""
         role = "webhook" if path == "/webhook" else "operate"
         given = token if token is not None else self.site.token(role)

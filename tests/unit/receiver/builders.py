@@ -22,7 +22,7 @@ def at(seconds: float) -> datetime:
 
 
 def counting_ids() -> Callable[[datetime], str]:
-    """Identifiers 1, 2, 3 …"""
+    """Count: 1, 2, 3 and so on."""
     numbers = itertools.count(1)
     return lambda _now: str(next(numbers))
 

@@ -34,7 +34,7 @@ def test_tokens_are_made_once_and_alone_in_their_files(tmp_path: Path) -> None:
         (Role.OPERATE, Role.WEBHOOK, False),
     ],
 )
-def test_what_each_token_opens(given: Role, wanted: Role, expected: bool, tmp_path: Path) -> None:
+def test_what_each_token_opens(given: Role, wanted: Role, tmp_path: Path, *, expected: bool) -> None:
     """Operate opens what read opens; nothing else crosses."""
     tokens = ensure_tokens(tmp_path / "tokens")
     assert tokens.allows(tokens.by_role[given], wanted) is expected

@@ -1,7 +1,6 @@
 """The flag on disk: whole or not there, in a directory that nobody else can write."""
 
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -148,4 +147,4 @@ def test_the_heartbeat_stands_beside_the_flag(tmp_path: Path) -> None:
     flagfile.write_heartbeat(tmp_path / "FREEZE.FLAG", {"at": str(NOW)})
     found = json.loads((tmp_path / "FREEZE.HEARTBEAT").read_text())
     assert found == {"format": "freezeline.heartbeat/1", "at": str(NOW)}
-    assert os.listdir(tmp_path) == ["FREEZE.HEARTBEAT"]
+    assert [path.name for path in tmp_path.iterdir()] == ["FREEZE.HEARTBEAT"]

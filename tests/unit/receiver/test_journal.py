@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from receiver.model import (
     EpisodeState,
     FlagFile,
     ForbiddenMoveError,
+    new_id,
     stamp,
 )
 from receiver.steps import Step, pass_by
@@ -49,6 +51,21 @@ async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journa
 def note(sentence: str) -> Decision:
     """A decision."""
     return Decision(kind="test", sentence=sentence)
+
+
+def noting(sentence: str) -> Callable[[Tx], int]:
+    """Work that appends one decision."""
+    return lambda tx: tx.note(note(sentence))
+
+
+def all_of(*work: Callable[[Tx], object]) -> Callable[[Tx], None]:
+    """Several pieces of work as one."""
+
+    def run(tx: Tx) -> None:
+        for one in work:
+            one(tx)
+
+    return run
 
 
 def action(**changes: object) -> Action:
@@ -85,7 +102,7 @@ async def test_work_that_fails_takes_nothing_else_along(tmp_path: Path) -> None:
         raise ValueError("no")
 
     async with opened(tmp_path / "j.db") as journal:
-        futures = [
+        futures: list[asyncio.Future[Any]] = [
             journal.write(lambda tx: tx.note(note("before"))),
             journal.write(fail),
             journal.write(lambda tx: tx.note(note("after"))),
@@ -101,7 +118,7 @@ async def test_many_writers_share_commits(tmp_path: Path) -> None:
     commits: list[Step] = []
     journal = Journal(tmp_path / "j.db", clock=Clock(), reached=commits.append)
     journal.start()
-    await asyncio.gather(*(journal.write(lambda tx, n=n: tx.note(note(f"{n}"))) for n in range(200)))
+    await asyncio.gather(*(journal.write(noting(f"{n}")) for n in range(200)))
     await journal.close()
     assert commits.count(Step.JOURNAL_COMMITTED) < 50
 
@@ -128,12 +145,12 @@ async def test_a_journal_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-async def written(tmp_path: Path) -> AsyncIterator[Path]:
+async def written(tmp_path: Path) -> Path:
     """A closed journal of five decisions."""
     async with opened(tmp_path / "j.db") as journal:
         for number in range(5):
-            await journal.write(lambda tx, n=number: tx.note(note(f"decision {n}")))
-    yield tmp_path / "j.db"
+            await journal.write(noting(f"decision {number}"))
+    return tmp_path / "j.db"
 
 
 @contextlib.contextmanager
@@ -183,7 +200,7 @@ async def test_pruning_leaves_a_checkpoint_that_vouches(tmp_path: Path) -> None:
 async def test_a_key_is_stored_once(tmp_path: Path) -> None:
     """The second action with a known key changes nothing."""
     async with opened(tmp_path / "j.db") as journal:
-        added = [await journal.write(lambda tx, n=n: tx.add_action(action(id=f"A{n}"))) for n in range(2)]
+        added = [await journal.write(lambda tx: tx.add_action(action(id=new_id(NOW)))) for _ in range(2)]
         assert added == [True, False]
 
 
@@ -224,7 +241,11 @@ async def test_values_come_back_as_they_went(tmp_path: Path) -> None:
     """Episodes, actions and what was heard of alerts."""
     one = action(due_at=at(5), payload={"a": "ü\n"}, repeat=True)
     async with opened(tmp_path / "j.db") as journal:
-        await journal.write(lambda tx: (tx.add_episode(episode()), tx.add_action(one), tx.saw(alert(), None)))
+        await journal.write(
+            all_of(
+                lambda tx: tx.add_episode(episode()), lambda tx: tx.add_action(one), lambda tx: tx.saw(alert(), None)
+            )
+        )
         assert await journal.read(lambda view: view.episode("E1")) == episode()
         assert await journal.read(lambda view: view.action("A1")) == one
         seen = (await journal.read(lambda view: view.seen(["b42cef305cefc9ab"])))["b42cef305cefc9ab"]
@@ -234,7 +255,7 @@ async def test_values_come_back_as_they_went(tmp_path: Path) -> None:
 async def test_an_incident_ends_with_an_operators_release(tmp_path: Path) -> None:
     """A later freeze of the same service is a new incident, and is told anew."""
     async with opened(tmp_path / "j.db") as journal:
-        await journal.write(lambda tx: (tx.add_episode(episode()), tx.add_hold(hold())))
+        await journal.write(all_of(lambda tx: tx.add_episode(episode()), lambda tx: tx.add_hold(hold())))
         assert await journal.read(lambda view: view.incident("gateway")) == "E1"
         await journal.write(lambda tx: tx.release_hold(hold(), by="alice", reason="why not"))
         assert await journal.read(lambda view: view.incident("gateway")) is None
@@ -244,7 +265,7 @@ async def test_a_flags_view_has_its_holds_and_what_was_written(tmp_path: Path) -
     """Everything that is needed to bring one flag into line."""
     file = FlagFile(path=hold().flag, service="gateway", generation=3, text="{}", written_at=at(1))
     async with opened(tmp_path / "j.db") as journal:
-        await journal.write(lambda tx: (tx.add_episode(episode()), tx.add_hold(hold())))
+        await journal.write(all_of(lambda tx: tx.add_episode(episode()), lambda tx: tx.add_hold(hold())))
         await journal.write(lambda tx: tx.holds_written(hold().flag, ["E1"], file))
         view = await journal.read(lambda view: view.flag_view(hold().flag))
         assert view.file == file

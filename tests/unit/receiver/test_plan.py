@@ -207,7 +207,7 @@ def test_an_open_episode_is_never_released_by_time() -> None:
     "firing,expected",
     [(True, ["Renewed"]), (None, ["Renewed"]), (False, ["Released", "Moved EXPIRED"])],
 )
-def test_a_review_renews_unless_alertmanager_knows_better(firing: bool | None, expected: list[str]) -> None:
+def test_a_review_renews_unless_alertmanager_knows_better(expected: list[str], *, firing: bool | None) -> None:
     """Unknown is treated as firing."""
     changes = plan.on_review(episode(), [hold()], firing=firing, review_after_s=86400, now=at(86400))
     assert kinds(changes) == expected

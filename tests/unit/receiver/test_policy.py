@@ -35,7 +35,9 @@ def problems_of(raw: Any) -> list[tuple[str, int, str]]:
         ("=~", "a$", {"x": "a\n"}, False),
     ],
 )
-def test_matchers_are_anchored_and_absent_is_empty(op: str, value: str, labels: dict[str, str], expected: bool) -> None:
+def test_matchers_are_anchored_and_absent_is_empty(
+    op: str, value: str, labels: dict[str, str], *, expected: bool
+) -> None:
     """As Alertmanager's."""
     rules = [{"id": "r", "match": [{"label": "x", "op": op, "value": value}], "do": ["freeze"]}]
     (matcher,) = policy(rules=rules).rules[0].match

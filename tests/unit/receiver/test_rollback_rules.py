@@ -79,7 +79,7 @@ def test_two_never_run_at_once() -> None:
 
 
 @pytest.mark.parametrize("later_s,expected", [(3599, False), (3600, True)])
-def test_the_cool_down_counts_from_the_last_end(later_s: float, expected: bool) -> None:
+def test_the_cool_down_counts_from_the_last_end(later_s: float, *, expected: bool) -> None:
     """An hour in the policy."""
     done = (rollback("first", ActionState.SUCCEEDED), at(0))
     assert (why(done, created_at=at(later_s), now=at(later_s)) is None) is expected

@@ -41,7 +41,7 @@ channels:
   toast: {type: toast}
   log:   {type: log}
   slack-payments: {type: slack, url_file: /etc/freezeline/slack-url}
-  email-oncall:   {type: email, to: oncall@example.org, smtp: smtp://mail.example.org:587, password_file: /etc/freezeline/smtp}
+  email-oncall:   {type: email, to: oncall@example.org, smtp: smtp://mail.example.org:587, password_file: /etc/smtp}
   pagerduty-day0: {type: pagerduty, routing_key_file: /etc/freezeline/pd-day0}
 """
     )

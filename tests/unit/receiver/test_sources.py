@@ -50,7 +50,7 @@ def test_only_a_clear_yes_counts(values: list[str], times: list[str], expected: 
         ("!=", True, False, True),
     ],
 )
-def test_every_operator(op: str, below: bool, equal: bool, above: bool) -> None:
+def test_every_operator(op: str, *, below: bool, equal: bool, above: bool) -> None:
     """Compared as decimals."""
     found = [judge(condition(op, "1"), [value], FRESH, NOW).true for value in ("0.9", "1.0", "1.1")]
     assert found == [below, equal, above]
