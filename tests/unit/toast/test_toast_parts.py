@@ -3,6 +3,8 @@
 import io
 import itertools
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -223,3 +225,14 @@ async def test_the_printer_writes_one_line_a_toast() -> None:
 async def _both(out: io.StringIO, toast: Toast) -> None:
     await printer(out, as_json=False)(toast)
     await printer(out, as_json=True)(toast)
+
+
+def test_it_needs_nothing_that_windows_lacks() -> None:
+    """The program is imported whole without the modules that only POSIX has."""
+    script = (
+        "import sys\n"
+        "for name in ('fcntl', 'pwd', 'grp', 'termios', 'resource'): sys.modules[name] = None\n"
+        "import freezeline.commands.toast, freezeline.toast.program\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
