@@ -192,10 +192,20 @@ def test_what_cannot_be_merged_is_said_where_it_stands(old: str, new: str, code:
     assert [(problem.code, problem.position.line) for problem in refused(users)] == [(code, line)]
 
 
-@pytest.mark.parametrize("text", ["", "- a\n", "receivers: []\n", "route: {receiver: me}\nreceivers: []\n"])
-def test_what_is_no_configuration_is_refused(text: str) -> None:
-    """Empty, a list, without route, or with a route in braces."""
-    assert refused(text) != []
+@pytest.mark.parametrize(
+    "text,code",
+    [
+        ("", "merge/type"),
+        ("- a\n", "merge/type"),
+        ("receivers: []\n", "merge/no-route"),
+        ("route:\n  group_by: [a]\nreceivers: []\n", "merge/no-route"),
+        ("route: {receiver: me}\nreceivers: []\n", "merge/flow"),
+        ("x: &shared\n- name: me\nroute:\n  receiver: me\nreceivers: *shared\n", "merge/failed"),
+    ],
+)
+def test_what_is_no_configuration_or_too_clever_is_refused(text: str, code: str) -> None:
+    """Empty, a list, without route or receiver, with a route in braces, with a list that stands elsewhere."""
+    assert [problem.code for problem in refused(text)] == [code]
 
 
 DEFAULT_PARTS = parts()
