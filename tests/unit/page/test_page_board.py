@@ -1,0 +1,149 @@
+"""What the page shows of the receiver's standing, and that all of it is escaped."""
+
+import re
+from typing import Any
+
+import pytest
+
+from receiver.model import Action, ActionState, ActionType, Decision, Recorded
+from receiver.page import session
+from receiver.page.board import Board, board
+from receiver.page.render import html
+from receiver.report import Standing
+from receiver.tokens import Role
+from tests.unit.receiver.builders import NOW, at, episode, hold, policies, policy
+
+HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
+
+
+def standing(**changes: Any) -> Standing:
+    """One frozen service with one episode."""
+    values: dict[str, Any] = {
+        "seq": 7,
+        "live": (episode(),),
+        "holds": (hold(written_at=NOW),),
+        "actions": (),
+        "unfinished": (),
+        "recent": (),
+        "dead_letters": (),
+        "flags": {"/var/lib/freezeline/gateway/FREEZE.FLAG": "gateway"},
+    }
+    return Standing(**{**values, **changes})
+
+
+def action(**changes: Any) -> Action:
+    """One action."""
+    values: dict[str, Any] = {
+        "id": "A1",
+        "key": "k",
+        "episode": "E1",
+        "service": "gateway",
+        "type": ActionType.ROLLBACK,
+        "name": "rollback",
+        "created_at": NOW,
+    }
+    return Action(**{**values, **changes})
+
+
+def shown(looked: Standing, *decisions: Recorded, seconds: float = 90) -> Board:
+    """The board, some seconds after NOW, with a second service that is not frozen."""
+    second = policy(name="other", service="checkout")
+    return board(looked, decisions, policies(policy(), second), now=at(seconds))
+
+
+def page(made: Board, role: Role = Role.OPERATE) -> str:
+    """The changing part of the page as HTML."""
+    visitor = session.begin(name="Ana", role=role, nonce="n", now=NOW)
+    text = html("board.html", root="./", board=made, visitor=visitor, csrf="token").text
+    assert text is not None
+    return text
+
+
+def test_a_frozen_service_comes_first_with_reason_and_release() -> None:
+    """Why, since when, until when, on which flag."""
+    made = shown(standing())
+    assert [(service.name, service.frozen) for service in made.services] == [("gateway", True), ("checkout", False)]
+    (reason,) = made.services[0].reasons
+    assert (reason.alert, reason.rule, reason.text, reason.release_when, reason.on_disk) == (
+        "FailureRateHigh",
+        "failure-budget/failure-rate-high",
+        "failure rate 2.31 % > 0.5 %",
+        "alert resolved for 5 min",
+        True,
+    )
+    assert (reason.since.iso, reason.since.ago) == ("2026-11-21 08:20:00", "1 min")
+
+
+def test_an_operators_freeze_says_so() -> None:
+    """No alert, no rule: an operator releases it."""
+    by_hand = episode(policy="operator", rule="manual", alert="", policy_sha256="none")
+    (reason,) = shown(standing(live=(by_hand,), holds=(hold(reason="deploy window (by Ana)"),))).services[0].reasons
+    assert (reason.alert, reason.text, reason.release_when) == (
+        "frozen by hand",
+        "deploy window (by Ana)",
+        "an operator releases it",
+    )
+
+
+def test_a_hold_whose_episode_is_over_still_freezes() -> None:
+    """The flag's own service is shown."""
+    made = shown(standing(live=()))
+    assert [service.name for service in made.frozen] == ["gateway"]
+
+
+def test_a_flag_that_is_not_on_disk_yet_is_marked() -> None:
+    """Decided is not done."""
+    assert "not on disk yet" in page(shown(standing(holds=(hold(),))))
+
+
+@pytest.mark.parametrize(
+    "kind, state, offered",
+    [
+        (ActionType.ROLLBACK, ActionState.PENDING, True),
+        (ActionType.ROLLBACK, ActionState.RUNNING, True),
+        (ActionType.ROLLBACK, ActionState.VERIFYING, False),
+        (ActionType.NOTIFY, ActionState.RETRY_WAIT, True),
+        (ActionType.NOTIFY, ActionState.RUNNING, False),
+        (ActionType.FREEZE, ActionState.PENDING, False),
+        (ActionType.THAW, ActionState.PENDING, False),
+    ],
+)
+def test_cancel_is_offered_where_it_works(kind: ActionType, state: ActionState, offered: bool) -> None:  # noqa: FBT001
+    """A button that is always refused is not shown; a reader gets none."""
+    made = shown(standing(unfinished=(action(type=kind, state=state),)))
+    assert [one.cancellable for one in made.running] == [offered]
+    assert ('action="page/cancel"' in page(made)) == offered
+    assert "<form" not in page(made, Role.READ)
+
+
+def test_everything_from_outside_is_escaped() -> None:
+    """Names, reasons, errors and sentences: no tag but our own."""
+    looked = standing(
+        live=(episode(alert=HOSTILE, reason=HOSTILE, severity=HOSTILE, acked_at=NOW, acked_by=HOSTILE),),
+        holds=(hold(reason=HOSTILE, written_at=NOW),),
+        unfinished=(action(name=HOSTILE),),
+        dead_letters=(
+            action(name=HOSTILE, type=ActionType.NOTIFY, result={"error": HOSTILE}, payload={"moment": HOSTILE}),
+        ),
+    )
+    decision = Recorded(seq=7, at=NOW, decision=Decision(kind=HOSTILE, sentence=HOSTILE), prev_hash="", hash="")
+    text = page(shown(looked, decision))
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;{{7*7}}") >= 9
+    assert re.findall(r"<(?:script|img|svg|iframe|a|style)\b", text) == []
+
+
+def test_newest_decisions_come_first() -> None:
+    """And each says how long ago."""
+    rows = [
+        Recorded(seq=seq, at=at(seq), decision=Decision(kind="k", sentence=f"s{seq}"), prev_hash="", hash="")
+        for seq in (1, 2)
+    ]
+    made = shown(standing(), *rows, seconds=30)
+    assert [(one.seq, one.at.ago) for one in made.decided] == [(2, "28 s"), (1, "29 s")]
+
+
+def test_nothing_to_show_is_said() -> None:
+    """An empty page is not a broken page."""
+    text = page(shown(standing(live=(), holds=(), flags={})))
+    assert "Nothing is frozen." in text
+    assert text.count("None.") == 4
