@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from freezeline.problems import Problems
 from generator import promql
 from generator.checks.live.api import Prometheus
+from generator.checks.live.kinds import declared
 from generator.model import OutputSet, Slo
 from generator.sli.histogram import HistogramBelow
 from generator.units import decimal_text
@@ -26,7 +27,8 @@ def _check(slo: Slo, sli: HistogramBelow, prometheus: Prometheus, problems: Prob
     metric = sli.histogram.metric
     buckets = promql.with_metric(sli.histogram, f"{metric}_bucket")
     bounds = _bounds(prometheus.label_values("le", buckets))
-    native_exists = prometheus.exists(sli.histogram.text)
+    # A summary's quantiles have the bare name too; that it is one is said elsewhere.
+    native_exists = declared(metric, prometheus) in ("histogram", "") and prometheus.exists(sli.histogram.text)
     if sli.native and bounds and not native_exists:
         hint = "remove `native: true`, or have it scraped as a native histogram"
         problems.add(
