@@ -174,7 +174,7 @@ def _runs_out(own: SloQueries) -> Json:
         title="Runs out in",
         description=(
             f"When the budget is gone if errors go on as in the last {duration_text(pace_ms(profile))}. "
-            f"A pace that lasts longer than {profile.window} never ends the budget."
+            f"What leaves the window of {profile.window} meanwhile is not counted: the budget may last longer."
         ),
         unit="s",
         targets=(Target(expr=own.runs_out_s, instant=True, legend="runs out in"),),

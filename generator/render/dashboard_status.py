@@ -183,9 +183,13 @@ def alerts_table(queries: SpecQueries, width: int, height: int) -> Json:
         overrides=(
             override("State", {"mappings": [ALERT_TEXTS], "custom.displayMode": "color-text", "custom.width": 90}),
             override("Since", {"unit": "dateTimeFromNow"}),
-            override(names.SEVERITY, {"mappings": [_severity_texts()], "custom.displayMode": "color-text"}),
+            override(
+                names.SEVERITY,
+                {"displayName": "Severity", "mappings": [_severity_texts()], "custom.displayMode": "color-text"},
+            ),
             override("alertname", {"displayName": "Alert"} | ({"links": [to_runbook]} if linked else {})),
             override(names.SLO, {"displayName": "SLO"}),
+            override(names.TIER, {"displayName": "Tier"}),
             *hidden,
         ),
         transformations=table.joined(
@@ -236,11 +240,12 @@ def _literal(text: str) -> str:
 
 
 def timelines(queries: SpecQueries) -> tuple[Line, ...]:
-    """Alerts by name, and what the receiver did about them."""
-    return ([[_alert_timeline(queries)], [_receiver_timeline(queries)]],)
+    """What the receiver did, and the alerts by name: across the page, so that moments stand under each other."""
+    return ([[_receiver_timeline(queries)]], [[_alert_timeline(queries)]])
 
 
 def _alert_timeline(queries: SpecQueries) -> Json:
+    rows = len(queries.spec.alerts) + 2 * len(queries.spec.slos)  # more than ever fire at once
     view = View(
         title="Alerts over time",
         description="When each alert was pending and when it fired.",
@@ -249,8 +254,8 @@ def _alert_timeline(queries: SpecQueries) -> Json:
         mappings=(ALERT_TEXTS,),
         steps=_PLAIN,
         no_value="nothing pending, nothing firing",
-        width=12,
-        height=8,
+        width=24,
+        height=min(max(4 + rows // 2, 6), 14),
     )
     return state_timeline.build(view)
 
@@ -278,8 +283,8 @@ def _receiver_timeline(queries: SpecQueries) -> Json:
             override("Rollback", {"mappings": [ROLLBACK_TEXTS]}),
         ),
         no_value=NO_RECEIVER,
-        width=12,
-        height=8,
+        width=24,
+        height=5,
     )
     return state_timeline.build(view)
 

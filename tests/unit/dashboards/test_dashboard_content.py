@@ -185,8 +185,8 @@ def test_a_spec_without_slos_has_no_slo_panels() -> None:
         "Open incidents",
         "Alerts",
         "How it came to that",
-        "Alerts over time",
         "Freeze, rollback and incidents over time",
+        "Alerts over time",
     ]
 
 
