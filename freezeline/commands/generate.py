@@ -23,9 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", metavar="KIND", help="only this kind of artefact; may be repeated")
     parser.add_argument(
         "--format",
-        choices=["files", "operator"],
+        choices=["files", "operator", "grafana-com"],
         default="files",
-        help="operator: PrometheusRule and ConfigMap objects",
+        help="operator: PrometheusRule and ConfigMap objects; grafana-com: dashboards with __inputs",
     )
     parser.add_argument("--namespace", default="", help="with --format operator: the objects' namespace")
     parser.add_argument(
@@ -54,6 +54,10 @@ def run(args: argparse.Namespace) -> int:
     rendered = pipeline.render_set(loaded.output_set, args.only)
     if args.format == "operator" and not _wrap(args, loaded.output_set, rendered):
         return USAGE
+    if args.format == "grafana-com":
+        from generator.render import grafana_com
+
+        rendered.outputs = grafana_com.wrap(rendered.outputs)
     return _check(args, rendered) if args.check else _write(args, rendered)
 
 

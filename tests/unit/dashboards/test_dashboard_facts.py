@@ -9,7 +9,7 @@ import pytest
 
 from generator.panels import PANELS, is_unit
 from generator.panels.base import DATASOURCE, Json
-from generator.render import dashboard
+from generator.render import dashboard, grafana_com
 from tests.unit.dashboards import grafana_9
 from tests.unit.dashboards.examples import dashboards, panels
 from tests.unit.dashboards.output_labels import output_labels
@@ -299,3 +299,11 @@ def test_overrides_name_fields_that_exist(found: Json) -> None:
         }
         named = {override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]}
         assert named - labels - renamed == set()
+
+
+def test_exports_take_the_place_of_the_dashboards_and_of_nothing_else() -> None:
+    """`generate --format grafana-com`."""
+    plain = {"dashboards/a.json": json.dumps(ALL[0][1]).encode(), "rules/a.rules.yml": b"groups: []\n"}
+    found = grafana_com.wrap(plain)
+    assert list(found) == ["dashboards/grafana-com/a.json", "rules/a.rules.yml"]
+    assert json.loads(found["dashboards/grafana-com/a.json"]) == dashboard.export(ALL[0][1])
