@@ -191,11 +191,28 @@ def started(argv: Sequence[str], directory: Path, name: str) -> Iterator[tuple[s
             argv, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
         )
     try:
-        address = wait_until(lambda: _address(process, log), START_DEADLINE_S, f"{name} listens (log: {log})")
-        wait_until(lambda: _ready(process, log, address), START_DEADLINE_S, f"{name} is ready (log: {log})")
-        yield process, log, f"http://{address}"
+        with gone_with_us(process):
+            address = wait_until(lambda: _address(process, log), START_DEADLINE_S, f"{name} listens (log: {log})")
+            wait_until(lambda: _ready(process, log, address), START_DEADLINE_S, f"{name} is ready (log: {log})")
+            yield process, log, f"http://{address}"
     finally:
         stop(process)
+
+
+@contextlib.contextmanager
+def gone_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill the process group of `process` also when this Python is killed and can clean nothing up.
+
+    A shell waits for the end of a pipe whose other end only we hold.
+    """
+    watcher = subprocess.Popen(
+        ["sh", "-c", f"read -r _ || kill -s KILL -- -{process.pid}"], stdin=subprocess.PIPE, process_group=0
+    )
+    with watcher:
+        try:
+            yield
+        finally:
+            watcher.kill()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

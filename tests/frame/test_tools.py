@@ -1,11 +1,12 @@
 """The tools that tests use are real, and the servers they start are gone afterwards."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.tools import Generation, alertmanager_server, generations, prometheus_server
+from tests.tools import ROOT, Generation, alertmanager_server, generations, prometheus_server
 from tests.waiting import wait_until
 
 EVERY_SECOND = """
@@ -50,6 +51,28 @@ def test_alertmanager_takes_alerts(generation: Generation, tmp_path: Path) -> No
         wait_until(server.alerts, 10, "the alert is held")
         server.reload()
     assert server.process.returncode is not None
+
+
+IN_A_PROCESS_OF_ITS_OWN = """
+import pathlib, sys, time
+from tests.tools import generations, prometheus_server
+with prometheus_server(generations()[0], pathlib.Path(sys.argv[1]), "global: {}") as server:
+    print(server.process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.acceptance
+def test_a_killed_test_leaves_no_server_behind(tmp_path: Path) -> None:
+    """Even where nothing could be cleaned up."""
+    if not generations():
+        pytest.skip("no Prometheus here (./dev tools --all fetches it)")
+    command = [sys.executable, "-c", IN_A_PROCESS_OF_ITS_OWN, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as test:
+        assert test.stdout is not None
+        status = Path(f"/proc/{int(test.stdout.readline())}/status")
+        test.kill()
+    wait_until(lambda: not status.exists() or "State:\tZ" in status.read_text(), 20, "the server is gone")
 
 
 def test_generations_are_complete() -> None:
