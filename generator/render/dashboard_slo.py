@@ -95,7 +95,7 @@ def objectives_table(queries: SpecQueries, uid: str, width: int, height: int) ->
 
 
 def _group_link(uid: str, label: str) -> Json:
-    url = f"/d/{uid}?var-{variable(label)}=${{__data.fields.{label}}}&${{__url_time_range}}"
+    url = f"/d/{uid}?var-{variable(label)}=${{__data.fields.{label}:percentencode}}&${{__url_time_range}}"
     return {"title": f"Only this {label}", "url": url, "targetBlank": False}
 
 

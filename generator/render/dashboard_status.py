@@ -170,7 +170,7 @@ def alerts_table(queries: SpecQueries, width: int, height: int) -> Json:
     """Alerts that are pending or firing, each with a link to its runbook."""
     linked = any(_runbooks(queries.spec))
     hidden = [override("runbook", {"custom.hidden": True})] if linked else []
-    to_runbook = {"title": "Runbook", "url": "${__data.fields.runbook}", "targetBlank": True}
+    to_runbook = {"title": "Runbook", "url": "${__data.fields.runbook:raw}", "targetBlank": True}
     view = View(
         title="Alerts",
         description=f"Alerts that are pending or firing{', each with its runbook behind its name' if linked else ''}.",

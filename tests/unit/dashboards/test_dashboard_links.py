@@ -93,7 +93,7 @@ def test_runbooks_of_alerts_are_labels_that_the_table_links_to() -> None:
     assert '"https://runbooks.example.org/every.thing/${1}?slo=${2}"' in expr
     assert '"https://wiki.example.org/by-route/${1}?cost=$$5"' in expr
     assert '"https://wiki.example.org/WithItsOwnPage", "alertname", "WithItsOwnPage"' in expr
-    assert "${__data.fields.runbook}" in json.dumps(found["fieldConfig"]["overrides"])
+    assert "${__data.fields.runbook:raw}" in json.dumps(found["fieldConfig"]["overrides"])
 
 
 def test_slo_panels_link_to_the_runbook_of_their_alert() -> None:
@@ -120,8 +120,8 @@ def test_a_group_in_the_table_narrows_the_dashboard_to_it() -> None:
         for link in item["value"]
     ]
     uid = dashboard_uid("every.thing")
-    assert f"/d/{uid}?var-route=${{__data.fields.route}}&${{__url_time_range}}" in urls
-    assert f"/d/{uid}?var-label_datasource=${{__data.fields.datasource}}&${{__url_time_range}}" in urls
+    assert f"/d/{uid}?var-route=${{__data.fields.route:percentencode}}&${{__url_time_range}}" in urls
+    assert f"/d/{uid}?var-label_datasource=${{__data.fields.datasource:percentencode}}&${{__url_time_range}}" in urls
 
 
 def test_rendering_twice_gives_the_same_bytes() -> None:

@@ -8,11 +8,12 @@ from freezeline.problems import Problems
 from generator import dashboard
 from generator.dashboard import Dashboard, Link, PanelQuery, PanelSpec, Thresholds
 from generator.load import load
+from generator.panels import PANELS
 from generator.pipeline import load_set
 from generator.reader import Reader
 from generator.source import read_source
 from generator.units import HOUR, MINUTE, SECOND
-from tests.unit.dashboards.examples import MINIMAL
+from tests.unit.dashboards.examples import MINIMAL, ROOT
 
 
 def parse(text: str) -> tuple[Dashboard, list[tuple[str, int]]]:
@@ -162,3 +163,16 @@ def test_the_checks_run_with_all_others() -> None:
     text = MINIMAL + "dashboard: {panels: [{title: A, query: up}, {title: A, query: down}]}\n"
     loaded = load_set([("slos/a.yaml", text.encode())], "tests")
     assert [problem.code for problem in loaded.problems] == ["dashboard/duplicate-panel"]
+
+
+def test_the_docs_name_every_panel_type_and_key() -> None:
+    """The keys are those that the hint about an unknown one lists: what reading asks for."""
+    problems = Problems()
+    root = read_source("s.yaml", b"panels: [{title: A, p95_of: latency, zzzzzz: 1}]", problems).root
+    assert root is not None
+    dashboard.parse(Reader(root, "dashboard", problems))
+    (unknown,) = list(problems)
+    keys = unknown.hint.removeprefix("known here: ").split(", ")
+    docs = (ROOT / "docs" / "dashboards.md").read_text()
+    assert len(keys) > 15
+    assert [word for word in (*PANELS, *keys) if f"`{word}`" not in docs] == []
