@@ -1,8 +1,8 @@
 """How right the error ratio over 30 days is: our rules and two rival forms, against a truth that is known.
 
 Counters of 31 days are made event by event, so the truth is a count. They become blocks of a real Prometheus; the
-rules that `freezeline generate` writes are evaluated over them by its own engine, at the times at which the rule manager
-would have, outages left out (benchmarks/history.py). The rival forms read the same counters:
+rules that `freezeline generate` writes are evaluated over them by its own engine, when the rule manager
+would have done so, outages left out (benchmarks/history.py). The rival forms read the same counters:
 
 - average of ratios: the mean of recorded 5-minute ratios, as Sloth records them
 - raw increase: `increase(…[30d])` over the raw counters, as Pyrra queries them

@@ -32,10 +32,10 @@ Samples = Sequence[tuple[float, float]]  # (time in seconds, value)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One series of samples."""
+    """One series of samples, or of samples that are `encoded` already."""
 
     labels: Labels
-    samples: Samples
+    samples: Samples | bytes
 
 
 def write_counters(promtool: Path, data: Path, metric: str, series: Iterable[Series]) -> None:
@@ -46,6 +46,8 @@ def write_counters(promtool: Path, data: Path, metric: str, series: Iterable[Ser
         for each in series:
             labels = ",".join(f"{name}={json.dumps(value)}" for name, value in each.labels.items())
             head = f"{metric}{{{labels}}} "
+            if isinstance(each.samples, bytes):
+                raise TypeError("blocks are made from samples that are not encoded")
             file.writelines(f"{head}{value:.10g} {at:.3f}\n" for at, value in each.samples)
         file.write("# EOF\n")
     options = ["--max-block-duration=768h", "openmetrics"]
@@ -197,8 +199,11 @@ def _time_series(series: Series) -> bytes:
         for name, value in sorted(series.labels.items())
         if value
     )
-    samples = b"".join(
-        _field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(round(at * 1000)))
-        for at, value in series.samples
+    return labels + (series.samples if isinstance(series.samples, bytes) else encoded(series.samples))
+
+
+def encoded(samples: Samples) -> bytes:
+    """Samples as remote write wants them; many series may share them."""
+    return b"".join(
+        _field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(round(at * 1000))) for at, value in samples
     )
-    return labels + samples

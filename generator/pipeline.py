@@ -14,6 +14,7 @@ from generator.render import rules, self_rules, shared
 from generator.render.rule_file import RuleFile
 from generator.source import Source
 
+OVERVIEW_FILE = "overview.json"
 Origins = Mapping[str, list[tuple[int, Position]]]
 
 
@@ -99,6 +100,15 @@ def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:
     rendered.outputs[f"rules/alertmanager/{alertmanager.TEMPLATE_FILE}"] = alertmanager.template_text().encode()
 
 
+def _render_dashboards(output_set: OutputSet, rendered: Rendered) -> None:
+    from generator.render import dashboard
+
+    for spec in output_set.specs:
+        rendered.add_json(f"dashboards/{spec.name}.json", dashboard.render(spec, output_set.scope))
+    overview = dashboard.render_overview(output_set.specs, output_set.scope)
+    rendered.add_json(f"dashboards/{OVERVIEW_FILE}", overview)
+
+
 _PLACES = (
     ("rules/policy/", "policy"),
     ("rules/alertmanager/", "alertmanager"),
@@ -117,6 +127,7 @@ ARTEFACTS: Mapping[str, Callable[[OutputSet, Rendered], None]] = {
     "rules": _render_rules,
     "policy": _render_policy,
     "alertmanager": _render_alertmanager,
+    "dashboards": _render_dashboards,
 }
 
 

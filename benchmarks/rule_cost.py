@@ -1,0 +1,288 @@
+"""What rules cost: samples read and processor time per SLO and minute, ours beside the rivals' forms.
+
+Each form's rules are evaluated by instant queries against a real Prometheus with 30 days of history; Prometheus itself
+counts the samples (`stats=all`), its process clock gives the time, less that of as many empty queries. All forms are
+evaluated once a minute (Prometheus' default, and ours), except where a rule's own group says otherwise.
+
+- ours: everything that `freezeline generate` writes for an SLO, its share of the shared set included
+- average of ratios: ratios over the raw counters for each window, the 30 days averaged from the 5-minute one (Sloth)
+- raw increase: burn rates over the raw counters and `increase(…[30d])` (Pyrra)
+
+With `--growth` it also shows how ours grows with the number of SLOs. Exit code 1 where ours is not 20 × cheaper in
+samples than the average of ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.budget_accuracy import DAY
+from benchmarks.history import HTTP_TIMEOUT_S, Recording, Series, TimeMachine, encoded, write_counters
+from generator import names, pipeline
+from generator.burn import Cadence
+from generator.render.rule_file import Group
+from generator.units import DAY as DAY_MS
+from tests.tools import Generation, PrometheusServer, generations, prometheus_server
+
+SCRAPE = 30.0
+SERIES_PER_SLO = 12
+ROUNDS = 3
+AIM = 20.0
+RAW_SLOS = 4  # SLOs with raw counters over all 30 days; costs of raw forms are per SLO and do not depend on others
+METRIC = "bench_requests_total"
+SCOPE = "bench"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One rule of a form: what it evaluates, how often a minute."""
+
+    expr: str
+    per_minute: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one form costs per SLO and minute."""
+
+    rules: int
+    samples: float
+    cpu_s: float
+
+
+def spec_text(count: int) -> str:
+    """A spec with `count` SLOs of ten error and success series each."""
+    selector = f'{METRIC}{{job="job-%d"'
+    spec = {
+        "apiVersion": "freezeline/v1",
+        "service": "bench",
+        "owner": {"team": "bench"},
+        "defaults": {"window": "30d", "interval": "1m", "scrape": "30s"},
+        "slos": {
+            f"slo-{number}": {
+                "objective": 99.5,
+                "sli": {
+                    "bad": selector % number + ',code=~"5.."}',
+                    "total": selector % number + "}",
+                },
+            }
+            for number in range(count)
+        },
+    }
+    return json.dumps(spec)
+
+
+def queries_of(groups: Iterable[Group]) -> Iterator[Query]:
+    """Every rule of some groups."""
+    for group in groups:
+        for rule in group.rules:
+            yield Query(expr=rule.expr, per_minute=60_000 / group.interval_ms)
+
+
+def rendered(count: int) -> tuple[list[Group], list[Group], Cadence]:
+    """Our groups for `count` SLOs: those of the spec, and the shared ones; and their pace."""
+    loaded = pipeline.load_set([("bench.yaml", spec_text(count).encode())], scope=SCOPE)
+    if loaded.problems.errors:
+        raise SystemExit("\n".join(problem.message for problem in loaded.problems))
+    spec_file, shared, _ = pipeline.rule_files(loaded.output_set)
+    cadence = loaded.output_set.specs[0].slos[0].profile.cadence
+    return list(spec_file.groups), list(shared.groups), cadence
+
+
+def average_of_ratios(number: int) -> Iterator[Query]:
+    """Sloth's recording rules for one SLO, with its default windows."""
+    bad, total = (f'{METRIC}{{job="job-{number}"{extra}}}' for extra in (',code=~"5.."', ""))
+    for window in ("5m", "30m", "1h", "2h", "6h", "1d", "3d"):
+        yield Query(expr=f"sum(rate({bad}[{window}])) / sum(rate({total}[{window}]))", per_minute=1)
+    recorded = f'rival:error_ratio:rate5m{{slo="slo-{number}"}}[30d]'
+    yield Query(expr=f"sum_over_time({recorded}) / ignoring (window) count_over_time({recorded})", per_minute=1)
+
+
+def raw_increase(number: int) -> Iterator[Query]:
+    """Pyrra's rules for one SLO: burn rates over raw counters, the window's increase each 2.5 min."""
+    bad, total = (f'{METRIC}{{job="job-{number}"{extra}}}' for extra in (',code=~"5.."', ""))
+    for window in ("5m", "30m", "1h", "2h", "6h", "1d", "4d"):
+        yield Query(expr=f"sum(rate({bad}[{window}])) / sum(rate({total}[{window}]))", per_minute=1)
+    for selector in (bad, total):
+        yield Query(expr=f"sum(increase({selector}[30d]))", per_minute=60 / 150)
+
+
+# -- history
+
+
+def raw_series(number: int, start: float, end: float) -> Iterator[Series]:
+    """Twelve counters: four pods with three codes each."""
+    times = [start + index * SCRAPE for index in range(int((end - start) / SCRAPE))]
+    for pod in range(SERIES_PER_SLO // 3):
+        for code, slope in (("200", 30.0), ("404", 1.0), ("500", 0.1)):
+            labels = {"job": f"job-{number}", "instance": f"pod-{pod}", "code": code}
+            yield Series(labels=labels, samples=[(at, float(int(slope * index))) for index, at in enumerate(times)])
+
+
+def recorded_history(count: int, cadence: Cadence, end: float) -> Iterator[Series]:
+    """What our rules (and the rival's 5-minute ratio) would have recorded over 30 days; day by day, as it came."""
+    for day in range(30):
+        begin = end - (30 - day) * DAY
+        last = day == 29
+        tiles = {kind: flat(begin, begin + DAY, cadence.tile_ms / 1000, value) for kind, value in PACE.items()}
+        base = {kind: flat(begin, begin + DAY, cadence.fast_ms / 1000, value) for kind, value in PACE.items()}
+        ratios = flat(begin, begin + DAY, 60, 0.0025)
+        for number in range(count):
+            own = {"service": "bench", "slo": f"slo-{number}", "scope": SCOPE, "period": "30d"}
+            for kind in names.KINDS:
+                yield Series(labels={**own, "__name__": names.tile(kind, 300_000, 300_000)}, samples=tiles[kind])
+                if last:
+                    yield Series(labels={**own, "__name__": names.base(kind, 300_000)}, samples=base[kind])
+            if number < RAW_SLOS:
+                yield Series(labels={"__name__": "rival:error_ratio:rate5m", "slo": f"slo-{number}"}, samples=ratios)
+
+
+PACE = {"total": 4.0, "errors": 0.01}
+
+
+def flat(begin: float, end: float, step_s: float, value: float) -> bytes:
+    """The same value again and again."""
+    return encoded([(begin + index * step_s, value) for index in range(int((end - begin) / step_s))])
+
+
+# -- measuring
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """Evaluates queries and reads what they cost from Prometheus itself."""
+
+    server: PrometheusServer
+    at: float
+
+    def samples(self, query: Query) -> int:
+        """Samples that Prometheus says it touched."""
+        words = urllib.parse.urlencode({"query": query.expr, "time": f"{self.at:.3f}", "stats": "all"})
+        with urllib.request.urlopen(
+            f"{self.server.url}/api/v1/query", data=words.encode(), timeout=HTTP_TIMEOUT_S
+        ) as answer:
+            stats = json.load(answer)["data"]["stats"]["samples"]
+        return int(stats["totalQueryableSamples"])
+
+    def cpu_s(self) -> float:
+        """Processor time of the Prometheus process so far."""
+        fields = Path(f"/proc/{self.server.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def cost(self, queries: Sequence[Query], slos: int) -> Cost:
+        """Samples of one pass, processor time as the median of some, weighed by how often each runs a minute."""
+        samples = sum(self.samples(query) * query.per_minute for query in queries)
+        by_pace: dict[float, list[Query]] = {}
+        for query in queries:
+            by_pace.setdefault(query.per_minute, []).append(query)
+        passes = [sum(pace * self._pass_s(group) for pace, group in by_pace.items()) for _ in range(ROUNDS)]
+        return Cost(rules=len(queries), samples=samples / slos, cpu_s=statistics.median(passes) / slos)
+
+    def _pass_s(self, queries: Sequence[Query]) -> float:
+        """Processor seconds of one pass, without what HTTP and the parser take for as many empty queries."""
+        empty = [Query(expr="vector(1)", per_minute=1)] * len(queries)
+        return max(self._gross_s(queries) - self._gross_s(empty), 0.0)
+
+    def _gross_s(self, queries: Sequence[Query]) -> float:
+        """Processor seconds of one pass; short ones are repeated until the process clock can tell."""
+        before, repeats = self.cpu_s(), 0
+        deadline = time.monotonic() + 1.0
+        while repeats == 0 or (self.cpu_s() - before < 0.3 and time.monotonic() < deadline):
+            for query in queries:
+                self.samples(query)
+            repeats += 1
+        return (self.cpu_s() - before) / repeats
+
+
+def run(generation: Generation, count: int, directory: Path, *, rivals: bool) -> dict[str, Cost]:
+    """The cost of each form at `count` SLOs."""
+    end = math.floor(time.time() / DAY) * DAY
+    data = directory / "data"
+    data.mkdir(parents=True)
+    long_ago = end - 30 * DAY
+    raw = (
+        series
+        for number in range(count)
+        for series in raw_series(number, long_ago if rivals and number < RAW_SLOS else end - DAY_MS / 1000, end)
+    )
+    if rivals:
+        write_counters(generation.promtool, data, METRIC, raw)
+    config = "storage: {tsdb: {out_of_order_time_window: 60d}}\n"
+    flags = ["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=400d", "--query.timeout=10m"]
+    spec_groups, shared_groups, cadence = rendered(count)
+    with prometheus_server(generation, directory, config, flags=flags) as server:
+        machine = TimeMachine(server.url)
+        batch: list[Series] = []
+        for series in recorded_history(count, cadence, end):
+            batch.append(series)
+            if len(batch) >= 500:
+                machine.remote_write(batch)
+                batch = []
+        machine.remote_write(batch)
+        meter = Meter(server=server, at=end - 1)
+        costs = {}
+        groups = spec_groups if rivals else []
+        if not rivals:
+            costs["shared"] = meter.cost(list(queries_of(shared_groups)), count)
+            return costs
+        machine.run_in_order(_recorded(groups, shared_groups), [end - 61, end - 1])
+        costs["ours"] = meter.cost([*queries_of(groups), *queries_of(shared_groups)], count)
+        for name, form in (("average of ratios", average_of_ratios), ("raw increase", raw_increase)):
+            queries = [query for number in range(RAW_SLOS) for query in form(number)]
+            costs[name] = meter.cost(queries, RAW_SLOS)
+    return costs
+
+
+def _recorded(spec_groups: Sequence[Group], shared_groups: Sequence[Group]) -> list[Recording]:
+    """Recording rules whose results others read at once."""
+    facts = [group for group in spec_groups if group.name.endswith("-slow")]
+    windows = [group for group in shared_groups if not group.name.endswith("-tile")]
+    return [
+        Recording(record=rule.record, expr=rule.expr, labels=rule.labels)
+        for group in (*facts, *windows)
+        for rule in group.rules
+        if rule.record
+    ]
+
+
+def main() -> int:
+    """Measure and print; 1 where ours is not as cheap as promised."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--slos", type=int, default=200)
+    parser.add_argument("--growth", type=int, action="append", help="also the shared set at this many SLOs")
+    args = parser.parse_args()
+    generation = generations()[-1]
+    with tempfile.TemporaryDirectory() as folder:
+        costs = run(generation, args.slos, Path(folder) / "prometheus", rivals=True)
+    print(f"per SLO and minute, {args.slos} SLOs of {SERIES_PER_SLO} series:")
+    print(f"{'form':<22}{'rules':>8}{'samples':>12}{'ratio':>8}{'CPU ms':>10}{'ratio':>8}")
+    ours = costs["ours"]
+    for name, cost in costs.items():
+        print(
+            f"{name:<22}{cost.rules:>8}{cost.samples:>12,.0f}{cost.samples / ours.samples:>8.1f}"
+            f"{cost.cpu_s * 1000:>10.2f}{cost.cpu_s / ours.cpu_s:>8.1f}"
+        )
+    for count in args.growth or ():
+        with tempfile.TemporaryDirectory() as folder:
+            grown = run(generation, count, Path(folder) / "prometheus", rivals=False)["shared"]
+        growth = f"{grown.samples:,.0f} samples, {grown.cpu_s * 1000:.2f} CPU ms"
+        print(f"shared set at {count} SLOs: {growth} per SLO and minute")
+    cheaper = costs["average of ratios"].samples / ours.samples
+    print(f"ours reads {cheaper:.1f} × fewer samples than the average of ratios (aim: {AIM:.0f})")
+    return 0 if cheaper >= AIM else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
