@@ -5,14 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from freezeline.problems import Position
 from generator.reader import Reader
 
 _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
-_MONTHS = tuple(date(2000, month, 1).strftime("%B").lower() for month in range(1, 13))
+_MONTHS = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
 
 
@@ -111,6 +122,8 @@ def _location(reader: Reader) -> str:
     text = reader.text("location", "")
     if not text:
         return ""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -11,36 +11,15 @@ from dataclasses import dataclass
 from freezeline.problems import Position, Problems
 from generator import alert_labels, mute_times, names, policy
 from generator.actions import NotifyAction, read_channels
-from generator.model import Owner, Spec
+from generator.model import Spec
 from generator.mute_times import MuteTime
 from generator.reader import LABEL_NAME, Reader
 from generator.source import Value
+from generator.teams import MEDIA, Smtp, Team, channels_of, owner_team
 from generator.units import MINUTE
 
-MEDIA = ("email", "slack", "pagerduty")
 ASKS = ("rollback",)
 SHORTEST_REPEAT_MS = MINUTE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Team:
-    """Where a team is reached. `channels` are the receiver's, for escalation; empty: named after the addresses."""
-
-    name: str
-    slack: str = ""
-    email: str = ""
-    pagerduty: str = ""
-    channels: tuple[str, ...] = ()
-    position: Position
-
-    def address(self, medium: str) -> str:
-        """The team's address in one of `MEDIA`, or ""."""
-        return {"email": self.email, "slack": self.slack, "pagerduty": self.pagerduty}[medium]
-
-    @property
-    def media(self) -> tuple[str, ...]:
-        """The media by which the team can be reached."""
-        return tuple(medium for medium in MEDIA if self.address(medium))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +28,10 @@ class Target:
 
     team: str
     by: tuple[str, ...]
+
+    def media(self, team: Team) -> tuple[str, ...]:
+        """By which media it is told: those that are written, else all that the team has."""
+        return self.by or team.media
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +70,6 @@ class EscalationLevel:
     to: str
     ask: str
     position: Position
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Smtp:
-    """The mail server of Alertmanager; its password is read from a file."""
-
-    smarthost: str
-    sender: str
-    username: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,34 +221,6 @@ def _parse_smtp(reader: Reader) -> Smtp | None:
     return smtp
 
 
-def owner_team(owner: Owner, position: Position) -> Team:
-    """The owner as a team of its own name."""
-    return Team(name=owner.team, slack=owner.slack, email=owner.email, pagerduty=owner.pagerduty, position=position)
-
-
-def media_of(target: Target, team: Team) -> tuple[str, ...]:
-    """By which media a target is told: those that are written, else all that the team has."""
-    return target.by or team.media
-
-
-def channels_of(team: Team) -> tuple[str, ...]:
-    """The receiver's channels of a team: the written ones, else one for each address.
-
-    `slack: "#war-room"` is `slack-war-room`, `email: oncall@example.org` is `email-oncall`, `pagerduty: day0` is
-    `pagerduty-day0`.
-    """
-    if team.channels:
-        return team.channels
-    return tuple(channel_name(medium, team.address(medium)) for medium in team.media)
-
-
-def channel_name(medium: str, address: str) -> str:
-    """An address as a name: medium and the part that tells it apart."""
-    local = address.rpartition("@")[0] if medium == "email" else address.lstrip("#@")
-    safe = "".join(char if (char.isalnum() and char.isascii()) or char in "_.-" else "-" for char in local)
-    return f"{medium}-{safe}"
-
-
 def check(spec: Spec, problems: Problems) -> None:
     """Report routing that names what the spec does not have, and alerts of which nobody would hear."""
     routing = spec.routing
@@ -300,7 +246,7 @@ def _check_route(spec: Spec, routing: Routing, route: Route, problems: Problems)
             if not team.address(medium):
                 hint = f"add `{medium}:` to routing.teams.{team.name}"
                 problems.add("routing/no-address", route.position, f"{team.name} has no {medium} address", hint)
-        if not media_of(target, team):
+        if not target.media(team):
             hint = "add `slack:`, `email:` or `pagerduty:`"
             problems.add("routing/no-address", team.position, f"{team.name} has no address", hint)
     known = [muted.name for muted in routing.mute_times]

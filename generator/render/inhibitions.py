@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from generator import alert_labels, names, policy
+from generator import alert_labels, names
 from generator.model import Slo, Spec
 from generator.promql import quote
 from generator.render.yaml_text import Plain
@@ -88,6 +88,10 @@ def _consumed(spec: Spec) -> Iterable[Data]:
 
 def _harmless(spec: Spec, slos: list[Slo], label: str, cause: str, symptom: str) -> bool:
     """Whether each rule that the symptom begins is begun by the cause as well."""
+    if not spec.policy:
+        return True
+    from generator import policy
+
     slo_names = {slo.name for slo in slos}
     by_value: dict[tuple[str, str], alert_labels.AlertLabels] = {
         (labels[names.SLO], labels[label]): labels

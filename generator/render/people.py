@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from freezeline.problems import Position
-from generator import names, routing
+from generator import names
 from generator.model import Spec
 from generator.render.inhibitions import Data, matcher
-from generator.routing import Route, Smtp, Team
+from generator.teams import Smtp, Team, channel_name, owner_team
 from generator.units import HOUR, SECOND, duration_text
+
+if TYPE_CHECKING:
+    from generator.routing import Route
 
 GROUP_BY = ("service", "alertname", "slo")
 GROUP_WAIT_MS = 10 * SECOND
@@ -66,12 +70,12 @@ def _addresses(spec: Spec, route: Route) -> Iterable[Address]:
     smtp = spec.routing.smtp if spec.routing else None
     for target in route.to:
         team = teams[target.team]
-        yield Address(service=spec.service, team=team, media=routing.media_of(target, team), smtp=smtp)
+        yield Address(service=spec.service, team=team, media=target.media(team), smtp=smtp)
 
 
 def _owner_routes(spec: Spec) -> Iterable[PlannedRoute]:
     """The owner hears of what no route took; only what is critical pages."""
-    team = routing.owner_team(spec.owner, Position(spec.file))
+    team = owner_team(spec.owner, Position(spec.file))
     smtp = spec.routing.smtp if spec.routing else None
     quiet = tuple(medium for medium in team.media if medium != "pagerduty")
     service = (names.SERVICE, (spec.service,))
@@ -159,7 +163,7 @@ def sender_for(email: str) -> str:
 
 def _slack(channel: str, secrets: str) -> Data:
     return {
-        "api_url_file": f"{secrets}/{routing.channel_name('slack', channel)}",
+        "api_url_file": f"{secrets}/{channel_name('slack', channel)}",
         "channel": channel,
         "send_resolved": True,
         "title": '{{ template "freezeline.slack.title" . }}',
@@ -172,7 +176,7 @@ def _slack(channel: str, secrets: str) -> Data:
 
 def _pagerduty(name: str, secrets: str) -> Data:
     return {
-        "routing_key_file": f"{secrets}/{routing.channel_name('pagerduty', name)}",
+        "routing_key_file": f"{secrets}/{channel_name('pagerduty', name)}",
         "send_resolved": True,
         "description": '{{ template "freezeline.pagerduty.description" . }}',
         "severity": '{{ template "freezeline.pagerduty.severity" . }}',

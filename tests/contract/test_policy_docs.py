@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from generator import gate, mute_times, routing
+from generator import gate, mute_times, teams
 from generator.actions import MOMENTS, RollbackAction
 from generator.render import alertmanager
 from tests.tools import ROOT
@@ -72,7 +72,7 @@ def test_every_key_of_routing_is_explained() -> None:
         "mute",
         "active",
     }
-    keys |= {"teams", "routes", "inhibit", "escalation", "status_every", "mute_times", "smtp", *routing.MEDIA}
+    keys |= {"teams", "routes", "inhibit", "escalation", "status_every", "mute_times", "smtp", *teams.MEDIA}
     assert {key for key in keys if key not in page("routing.md")} == set()
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from generator.render import policy
-from generator.routing import channel_name
+from generator.teams import channel_name
 from tests.unit.policy.loading import ACTIONS, BASE, found, good
 
 TEAMS = '  teams: {a: {slack: "#a", email: a@example.org}}\n'
