@@ -21,6 +21,7 @@ TILE_MS = 5 * MINUTE
 SLOW_MS = 150 * SECOND
 GAP_MS = HOUR
 GAP_SPAN_MS = DAY
+GAP_LOOK_MS = 3 * HOUR
 TILED_FROM_MS = DAY  # windows this long are computed from tiles
 REPAIRED_FROM_MS = 3 * DAY  # SLO windows this long have their gaps repaired
 REFERENCE_WINDOW_MS = 30 * DAY
@@ -68,6 +69,8 @@ class Cadence:
     tile_ms: int
     slow_ms: int
     gap_ms: int
+    gap_span_ms: int = GAP_SPAN_MS  # how far back gaps are looked for; an outage may last nearly as long
+    gap_look_ms: int = GAP_LOOK_MS  # a hole this recent is repaired however small
     aligned: bool = False
 
     def summed_range(self, span_ms: int, interval_ms: int) -> str:
@@ -86,7 +89,7 @@ class Calendar:
 
 # Weeks begin on Monday: 1970-01-05 was the first one of the epoch, four days in.
 CALENDARS = {
-    "week": Calendar(nominal_ms=7 * DAY, longest_ms=7 * DAY, cycle="vector(floor((time() - 345600) / 604800) % 4)"),
+    "week": Calendar(nominal_ms=7 * DAY, longest_ms=7 * DAY, cycle="floor((vector(time()) - 345600) / 604800) % 4"),
     "month": Calendar(nominal_ms=30 * DAY, longest_ms=31 * DAY, cycle="month()"),
     "quarter": Calendar(nominal_ms=91 * DAY, longest_ms=92 * DAY, cycle="floor((month() + 2) / 3)"),
 }

@@ -7,7 +7,7 @@ binary floats, so that 99.9 % leaves a budget of 0.001 and not 0.000999999999999
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 
 MS = 1
@@ -18,7 +18,8 @@ DAY = 24 * HOUR
 
 _UNITS_MS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": MS}
 # The order in which Prometheus takes units: largest first, each at most once.
-_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,6})?", re.ASCII)
 _LONGEST_MS = 100 * 365 * DAY
 
 
@@ -52,11 +53,10 @@ def duration_text(duration_ms: int) -> str:
 
 def parse_decimal(text: str) -> Decimal:
     """A finite decimal number. Raises ValueError."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation as error:
-        raise ValueError(f"{text!r} is not a number") from error
-    if not number.is_finite() or abs(number.adjusted()) > 30:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{text!r} is not a number")
+    number = Decimal(text)
+    if abs(number.adjusted()) > 30:
         raise ValueError(f"{text!r} is not a number that can be used here")
     return number
 

@@ -108,7 +108,7 @@ RETENTION_HINT = "raise --storage.tsdb.retention.time, or shorten the window"
 def longest_reads(spec: Spec) -> Iterator[tuple[str, Position, int]]:
     """How far back each SLO and alert reads: (what, where, range)."""
     for slo in spec.slos:
-        spans = [slo.profile.window.length_ms, *(tier.long_ms for tier in slo.profile.tiers)]
+        spans = [slo.profile.window.range_ms, *(tier.long_ms for tier in slo.profile.tiers)]
         yield f"slos.{slo.name}", slo.at("window"), max(spans)
     for alert in spec.alerts:
         over_ms = getattr(alert.condition, "over_ms", None)
