@@ -310,6 +310,8 @@ def _alert(name: str, position: Position, reader: Reader, defaults: Defaults) ->
 
 
 def _policy(reader: Reader, broken: set[str]) -> tuple[Mapping[str, Action], tuple[PolicyRule, ...]]:
+    if not any([reader.has("actions"), reader.has("policy")]):  # both are asked for: `finish` knows them then
+        return {}, ()
     from generator import policy
 
     actions: Mapping[str, Action] = {}
