@@ -6,7 +6,6 @@ back with the library.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -35,7 +34,17 @@ def scalar(value: str | int | Decimal | bool | None) -> str:  # noqa: FBT001 - a
         return value
     if value.isprintable():
         return "'" + value.replace("'", "''") + "'"
-    return json.dumps(value)
+    return f'"{"".join(map(_escaped, value))}"'
+
+
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def _escaped(char: str) -> str:
+    """One character inside double quotes. JSON's escapes do not do: beyond 16 bits they are two, in YAML one."""
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    return char if char.isprintable() else f"\\U{ord(char):08x}"
 
 
 def key_text(key: str) -> str:
@@ -60,11 +69,11 @@ def _block(value: str, indent: str) -> list[str]:
 
 def emit(value: Plain, indent: str = "") -> list[str]:
     """The lines of a mapping or a list in block style; scalars and empty collections in one line."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
         return _mapping(value, indent)
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence) and not isinstance(value, str) and value:
         return _sequence(value, indent)
-    return [indent + scalar(value)]
+    return [indent + _empty_or_scalar(value)]
 
 
 def _mapping(value: Mapping[str, Plain], indent: str) -> list[str]:
