@@ -1,0 +1,53 @@
+"""How soon an SLO alert must fire and reset: plain arithmetic on its windows, which the proofs then hold it to."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from generator.burn import TILED_FROM_MS, Cadence, Profile, Tier
+from generator.model import Slo
+from generator.proofs import slis
+from generator.render.shared import MAX_OFFSETS
+
+
+def threshold(slo: Slo, tier: Tier) -> Fraction:
+    """The error ratio above which the tier fires."""
+    return tier.factor * Fraction(slo.budget_ratio)
+
+
+def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence) -> int:
+    """By how much a window sees errors later than raw counters over the same window would show them.
+
+    A window that is put together from adjacent base windows sees them at once; an average over base rates waits for
+    half a base window; tiles come on top.
+    """
+    base_ms = profile.base_ms
+    if window_ms >= TILED_FROM_MS:
+        return base_ms // 2 + cadence.tile_ms + cadence.slow_ms
+    count, rest = divmod(window_ms, base_ms)
+    if count <= 1 or (tier.pages and rest == 0 and count <= MAX_OFFSETS):
+        return 0
+    return base_ms // 2
+
+
+def detection_ms(slo: Slo, tier: Tier, level: Fraction, cadence: Cadence, scrape_ms: int) -> int:
+    """From the first bad sample scraped until the alert fires, after a clean past, at a steady error ratio `level`.
+
+    threshold × window / level for each window, its lag, one scrape and one evaluation. Where events are slices of
+    time, the fewest that alert take their time too.
+    """
+    interval_ms = cadence.fast_ms if tier.pages else cadence.slow_ms
+    crossings = [
+        int(threshold(slo, tier) * (window_ms + interval_ms) / level) + lag_ms(slo.profile, tier, window_ms, cadence)
+        for window_ms in (tier.long_ms, tier.short_ms)
+    ]
+    if not slis.counts_events(slo):
+        crossings.append(int(slo.profile.min_events * slis.slice_ms(slo) / level))
+    return max(crossings) + scrape_ms + interval_ms
+
+
+def reset_ms(slo: Slo, tier: Tier, cadence: Cadence, scrape_ms: int) -> int:
+    """From the first good sample scraped until the alert is gone: the short window has to pass."""
+    interval_ms = cadence.fast_ms if tier.pages else cadence.slow_ms
+    lag = 2 * lag_ms(slo.profile, tier, tier.short_ms, cadence)
+    return tier.short_ms + lag + scrape_ms + 2 * interval_ms

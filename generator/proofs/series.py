@@ -1,0 +1,162 @@
+"""Input series of the proofs: what each series does, stretch by stretch, in promtool's notation.
+
+Every number is exact in binary as well as in decimal: promtool adds increments up one by one, and a counter that lost
+its last bit would look like a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+from generator.promql import quote
+from generator.units import decimal_text
+
+COUNTER_START = 4096  # so that no rate is held back by a counter's zero
+_BITS_KEPT = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """Holds a value."""
+
+    value: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slope:
+    """A counter: grows by so much a second. `up` rounds the increments up, not down, where they must be rounded."""
+
+    per_s: Fraction
+    up: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """A time stamp: the time of day less `behind_s` seconds."""
+
+    behind_s: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toggle:
+    """Changes between 0 and 1 each `every` samples."""
+
+    every: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """Is not there."""
+
+
+Signal = Gauge | Slope | Clock | Toggle | Gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A signal for a number of samples."""
+
+    samples: int
+    signal: Signal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSeries:
+    """One series of a test: as promtool writes it, and its values."""
+
+    name: str
+    values: str
+
+
+def series_name(metric: str, labels: Mapping[str, str]) -> str:
+    """`metric{a="x"}`, labels sorted."""
+    inner = ",".join(f"{name}={quote(value)}" for name, value in sorted(labels.items()))
+    return f"{metric}{{{inner}}}" if inner else metric
+
+
+def exact(number: Fraction, *, up: bool) -> Fraction:
+    """The nearest number above (or below) that ten binary digits can hold."""
+    if number.denominator & (number.denominator - 1) == 0:
+        return number
+    whole = max(abs(number.numerator) // number.denominator, 0)
+    scale = 2 ** max(_BITS_KEPT - (whole.bit_length() if whole else -_leading_zeros(number)), 0)
+    scaled = number * scale
+    return Fraction(-(-scaled.numerator // scaled.denominator) if up else scaled.numerator // scaled.denominator, scale)
+
+
+def _leading_zeros(number: Fraction) -> int:
+    """Binary zeros behind the point, before the first one."""
+    zeros, value = 0, abs(number)
+    while 0 < value < Fraction(1, 2):
+        value *= 2
+        zeros += 1
+    return zeros
+
+
+def number_text(number: Fraction) -> str:
+    """A binary fraction as a plain decimal, in full."""
+    if number.denominator == 1:
+        return str(number.numerator)
+    with localcontext() as context:
+        context.prec = 60
+        return decimal_text(Decimal(number.numerator) / Decimal(number.denominator))
+
+
+def values_text(stretches: Iterable[Stretch], sample_ms: int) -> str:
+    """The values of one series over consecutive stretches; the first sample is at time 0."""
+    writer = _Writer(sample_ms)
+    for stretch in stretches:
+        if stretch.samples > 0:
+            writer.add(stretch)
+    return " ".join(writer.parts)
+
+
+class _Writer:
+    """Keeps the counter and the sample number from one stretch to the next."""
+
+    def __init__(self, sample_ms: int) -> None:
+        self.sample_ms = sample_ms
+        self.parts: list[str] = []
+        self.counter = Fraction(COUNTER_START)
+        self.index = 0
+        self.there = False  # whether the sample before exists
+
+    def add(self, stretch: Stretch) -> None:
+        """Append one stretch."""
+        match stretch.signal:
+            case Gone():
+                self._gone(stretch.samples)
+            case Gauge(value=value):
+                self._run(exact(value, up=True), Fraction(0), stretch.samples)
+            case Slope(per_s=per_s, up=up):
+                step = exact(per_s * self.sample_ms / 1000, up=up)
+                self._run(self.counter + step, step, stretch.samples)
+                self.counter += step * stretch.samples
+            case Clock(behind_s=behind_s):
+                now_s = Fraction(self.index * self.sample_ms, 1000)
+                self._run(exact(now_s - behind_s, up=False), Fraction(self.sample_ms, 1000), stretch.samples)
+            case Toggle(every=every):
+                self._toggle(every, stretch.samples)
+        self.index += stretch.samples
+        self.there = not isinstance(stretch.signal, Gone)
+
+    def _gone(self, samples: int) -> None:
+        if self.there:
+            self.parts.append("stale")
+            samples -= 1
+        if samples > 0:
+            self.parts.append(f"_x{samples}")
+
+    def _run(self, start: Fraction, step: Fraction, samples: int) -> None:
+        sign = "-" if step < 0 else "+"
+        self.parts.append(f"{number_text(start)}{sign}{number_text(abs(step))}x{samples - 1}")
+
+    def _toggle(self, every: int, samples: int) -> None:
+        value = 1
+        while samples > 0:
+            count = min(every, samples)
+            self._run(Fraction(value), Fraction(0), count)
+            value, samples = 1 - value, samples - count

@@ -1,0 +1,354 @@
+"""The proofs of SLO alerts: every tier, the consumed budget, missing data; and what must stay silent.
+
+SLOs that read different metrics share a test, so that each evaluation of the rules proves something about all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+from generator import alert_labels
+from generator.burn import TILED_FROM_MS, Tier
+from generator.model import Slo, Spec
+from generator.proofs import promises, slis
+from generator.proofs.model import Gap, Test
+from generator.proofs.series import InputSeries, exact
+from generator.proofs.slis import UnprovableError
+from generator.proofs.stage import (
+    ABOVE,
+    BELOW,
+    CONSUMED,
+    FULL,
+    GOOD,
+    IDLE,
+    SPIKE,
+    THREE,
+    Collected,
+    SloSubjects,
+    Stage,
+)
+from generator.proofs.timeline import Timeline
+from generator.render.shared import MAX_OFFSETS, NO_DATA_FOR_MS
+from generator.units import MINUTE
+
+
+def batches(slos: Iterable[Slo], collected: Collected, subjects: SloSubjects) -> list[list[Slo]]:
+    """SLOs in groups that share no metric; those that nothing can be made for become gaps."""
+    found: list[tuple[set[str], list[Slo]]] = []
+    for slo in slos:
+        try:
+            own = slis.metrics(slo)
+            slis.series(slo, [slis.Flow(samples=1, total=2, bad=1)], 1000)
+        except UnprovableError as error:
+            collected.gaps += [Gap(subject=each, what="all proofs", reason=str(error)) for each in subjects.all(slo)]
+            continue
+        for taken, members in found:
+            if not taken & own:
+                taken.update(own)
+                members.append(slo)
+                break
+        else:
+            found.append((set(own), [slo]))
+    return [members for _, members in found]
+
+
+def test(
+    stage: Stage,
+    name: str,
+    timeline: Timeline,
+    series: Iterable[InputSeries],
+) -> Test:
+    """A finished test."""
+    who = ", ".join(slo.name for slo in stage.slos)
+    return Test(
+        name=f"{stage.subjects.spec.name}: {name} ({who})",
+        sample_ms=stage.sample_ms,
+        series=tuple(series),
+        checks=tuple(timeline.checks),
+        spans=tuple(timeline.spans),
+        facts=tuple(timeline.facts),
+    )
+
+
+# -- burn-rate tiers
+
+
+def tier_tests(stage: Stage, events: Stage, tier: Tier) -> Iterable[tuple[Stage, Test]]:
+    """The tests of one tier, each with its stage.
+
+    `stage` is for what lasts as long as the long window; `events`, at least as often as the base window, for what
+    counts single events.
+    """
+    exact = stage.with_slos(slo for slo in stage.slos if slis.any_ratio(slo))
+    if exact.slos:
+        yield exact, _below(exact, tier)
+        yield exact, _above(exact, tier)
+    yield events, _full(events, tier)
+    spiked = events.with_slos(slo for slo in events.slos if _spike(events, slo, tier) > 0)
+    if spiked.slos:
+        yield events, _one_bad(spiked, tier)
+    counting = events.with_slos(slo for slo in events.slos if slis.counts_events(slo))
+    if counting.slos and events.profile.min_events > 1:
+        yield events, _three_requests(counting, tier)
+
+
+def level(slo: Slo, tier: Tier, name: str) -> Fraction:
+    """The error ratio that a level stands for; half-way to everything where 1.1 × would be more than that."""
+    limit = promises.threshold(slo, tier)
+    match name:
+        case "0.9 ×":
+            return limit * Fraction(9, 10)
+        case "1.1 ×":
+            return min(limit * Fraction(11, 10), (1 + limit) / 2)
+        case _:
+            return Fraction(1)
+
+
+def _bad(stage: Stage, slo: Slo, tier: Tier) -> dict[str, tuple[int, int]]:
+    """Traffic at the levels of a tier, rounded away from the threshold."""
+    count = stage.events(slo)
+    below, above = (level(slo, tier, name) * count for name in (BELOW, ABOVE))
+    return stage.traffic(slo, **{BELOW: int(below), ABOVE: -int(-above // 1)})
+
+
+def _live(stage: Stage, tier: Tier, timeline: Timeline) -> list[InputSeries]:
+    found = []
+    for slo in stage.slos:
+        meaning = _bad(stage, slo, tier) | {SPIKE: (stage.events(slo), _spike(stage, slo, tier))}
+        found += slis.series(slo, timeline.flows(meaning), stage.sample_ms)
+    return found
+
+
+def _below(stage: Stage, tier: Tier) -> Test:
+    timeline = stage.timeline()
+    timeline.phase(BELOW, tier.long_ms + stage.profile.base_ms + 2 * stage.interval_ms)
+    for slo in stage.slos:
+        timeline.silent(stage.subjects.tier(slo, tier), "at 0.9 × the threshold")
+    return test(stage, f"{tier.name} is silent at 0.9 ×", timeline, _live(stage, tier, timeline))
+
+
+def _detection_ms(stage: Stage, slo: Slo, tier: Tier, name: str) -> int:
+    return promises.detection_ms(slo, tier, level(slo, tier, name), stage.cadence, stage.sample_ms)
+
+
+def _above(stage: Stage, tier: Tier) -> Test:
+    timeline = stage.timeline()
+    timeline.phase(GOOD, tier.long_ms + stage.profile.base_ms)
+    for slo in stage.slos:
+        timeline.silent(stage.subjects.tier(slo, tier), "")
+    promised = {slo.name: _detection_ms(stage, slo, tier, ABOVE) for slo in stage.slos}
+    begin_ms = timeline.phase(ABOVE, max(promised.values()) + stage.sample_ms)
+    for slo in stage.slos:
+        timeline.fires_within(stage.subjects.tier(slo, tier), ABOVE, begin_ms, promised[slo.name])
+    return test(stage, f"{tier.name} fires at 1.1 ×", timeline, _live(stage, tier, timeline))
+
+
+def _needs_real_past(stage: Stage, tier: Tier) -> bool:
+    """Whether the long window is put together from base windows, for which one heavy sample cannot stand."""
+    count, rest = divmod(tier.long_ms, stage.profile.base_ms)
+    return tier.pages and rest == 0 and count <= MAX_OFFSETS
+
+
+def _full(stage: Stage, tier: Tier) -> Test:
+    timeline, past = stage.timeline(), []
+    warm_ms = stage.profile.base_ms + 2 * stage.interval_ms
+    if _needs_real_past(stage, tier):
+        warm_ms = tier.long_ms + stage.profile.base_ms
+    else:
+        for slo in stage.slos:
+            filled = promises.threshold(slo, tier) + Fraction(warm_ms, tier.long_ms)
+            past += stage.past(slo, tier, min(filled, Fraction(1)))
+    timeline.phase(GOOD, warm_ms)
+    promised = {slo.name: _detection_ms(stage, slo, tier, FULL) for slo in stage.slos}
+    begin_ms = timeline.phase(FULL, max(promised.values()) + stage.sample_ms)
+    for slo in stage.slos:
+        timeline.fires_within(stage.subjects.tier(slo, tier), FULL, begin_ms, promised[slo.name])
+    resets = {slo.name: promises.reset_ms(slo, tier, stage.cadence, stage.sample_ms) for slo in stage.slos}
+    end_ms = timeline.phase(GOOD, max(resets.values()) + stage.sample_ms)
+    for slo in stage.slos:
+        timeline.resets_within(stage.subjects.tier(slo, tier), FULL, end_ms, resets[slo.name])
+    return test(stage, f"{tier.name} fires at 100 % and resets", timeline, [*past, *_live(stage, tier, timeline)])
+
+
+def _spike(stage: Stage, slo: Slo, tier: Tier) -> int:
+    """Bad events of one scrape that the long window bears: all of them, or 0.9 × what it tolerates; 0: none."""
+    count = stage.events(slo)
+    if not slis.any_ratio(slo):
+        # A bad slice counts once for each evaluation that sees it, and there must be fewer than make an alert.
+        return count if stage.interval_ms <= slis.slice_ms(slo) and stage.profile.min_events > 2 else 0
+    if not slis.counts_events(slo):
+        return 0
+    tolerated = promises.threshold(slo, tier) * Fraction(9, 10) * tier.long_ms / stage.sample_ms
+    return int(min(tolerated, Fraction(1)) * count)
+
+
+def _one_bad(stage: Stage, tier: Tier) -> Test:
+    timeline = stage.timeline()
+    timeline.phase(GOOD, stage.profile.base_ms + 2 * stage.interval_ms)
+    timeline.instant(SPIKE, GOOD)
+    timeline.phase(GOOD, tier.short_ms + stage.profile.base_ms + 2 * stage.interval_ms)
+    past = [item for slo in stage.slos for item in stage.past(slo, tier)]
+    for slo in stage.slos:
+        timeline.silent(stage.subjects.tier(slo, tier), "on one bad scrape")
+    return test(stage, f"{tier.name} is silent on one bad scrape", timeline, [*past, *_live(stage, tier, timeline)])
+
+
+def _three_requests(stage: Stage, tier: Tier) -> Test:
+    timeline = stage.timeline()
+    timeline.phase(IDLE, stage.profile.base_ms + 2 * stage.interval_ms)
+    timeline.instant(THREE, IDLE)
+    timeline.phase(IDLE, tier.short_ms + stage.profile.base_ms + 2 * stage.interval_ms)
+    for slo in stage.slos:
+        timeline.silent(stage.subjects.tier(slo, tier), "one failure of three requests")
+    name = f"{tier.name} is silent on one failure of three requests"
+    return test(stage, name, timeline, _live(stage, tier, timeline))
+
+
+# -- the SLO as a whole
+
+
+def quiet_test(stage: Stage) -> Test:
+    """Traffic without any error series, then none at all: nothing fires."""
+    timeline = stage.timeline()
+    timeline.phase(GOOD, stage.profile.base_ms + 5 * MINUTE)
+    for slo in stage.slos:
+        if slis.errors_can_be_missing(slo):
+            for subject in stage.subjects.all(slo):
+                timeline.silent(subject, "when no error series exists")
+    timeline.phase(IDLE, stage.profile.base_ms + NO_DATA_FOR_MS + 2 * stage.interval_ms)
+    series: list[InputSeries] = []
+    for slo in stage.slos:
+        for subject in stage.subjects.all(slo):
+            timeline.silent(subject, "when idle" if slis.counts_events(slo) else "")
+        meaning = stage.traffic(slo)
+        if not slis.counts_events(slo):
+            meaning[IDLE] = meaning[GOOD]
+        missing = slis.errors_can_be_missing(slo)
+        series += slis.series(slo, timeline.flows(meaning), stage.sample_ms, error_series=not missing)
+    return test(stage, "silent without errors and when idle", timeline, series)
+
+
+def gone_test(stage: Stage) -> Test:
+    """Everything vanishes: no data fires after its time, and resets when data comes back."""
+    timeline, each = stage.timeline(), stage.interval_ms
+    timeline.phase(GOOD, stage.profile.base_ms + 2 * each)
+    gone_ms = timeline.now_ms
+    promised_ms = stage.profile.base_ms + NO_DATA_FOR_MS + 2 * each + stage.sample_ms
+    begin_ms = timeline.phase("gone", promised_ms + stage.sample_ms)
+    for slo in stage.slos:
+        subject = stage.subjects.no_data(slo)
+        timeline.silent_until(subject, gone_ms + NO_DATA_FOR_MS - each)
+        timeline.fires_within(subject, "everything gone", begin_ms, promised_ms)
+    back_ms = timeline.phase(GOOD, 2 * stage.sample_ms + 4 * each)
+    for slo in stage.slos:
+        timeline.resets_within(stage.subjects.no_data(slo), "everything gone", back_ms, 2 * stage.sample_ms + 2 * each)
+    series: list[InputSeries] = []
+    for slo in stage.slos:
+        series += slis.series(slo, timeline.flows(stage.traffic(slo)), stage.sample_ms)
+    return test(stage, "missing data", timeline, series)
+
+
+# -- the consumed budget
+
+
+def consumed_test(stage: Stage, share: Decimal) -> Test:
+    """The budget's window as recorded history: 0.9 × the share is consumed, then 1.1 ×, then much good traffic."""
+    timeline, each = stage.timeline(), stage.interval_ms
+    promised_ms = 2 * each + stage.sample_ms
+    timeline.phase(GOOD, stage.profile.base_ms + 2 * each)
+    for slo in stage.slos:
+        timeline.silent(stage.subjects.consumed(slo, share), "at 0.9 × the share")
+    above_ms = timeline.phase(GOOD, promised_ms + stage.sample_ms)
+    good_ms = timeline.phase(GOOD, promised_ms + stage.sample_ms)
+    series: list[InputSeries] = []
+    for slo in stage.slos:
+        subject = stage.subjects.consumed(slo, share)
+        timeline.fires_within(subject, ABOVE, above_ms, promised_ms)
+        timeline.resets_within(subject, ABOVE, good_ms, promised_ms)
+        series += _consumed_history(stage, slo, share, (above_ms // stage.sample_ms, good_ms // stage.sample_ms))
+        series += slis.series(slo, timeline.flows(stage.traffic(slo)), stage.sample_ms)
+    return test(stage, f"{alert_labels.consumed_label(share)} % of the budget", timeline, series)
+
+
+def _consumed_history(stage: Stage, slo: Slo, share: Decimal, at: tuple[int, int]) -> list[InputSeries]:
+    """Errors among so many events that live traffic does not weigh: below the share, above it, and again below."""
+    window_ms = slo.profile.window.length_ms
+    weight = int(1000 * stage.per_s(slo) * window_ms / stage.interval_ms) * Fraction(1)
+    limit = Fraction(share) * Fraction(slo.budget_ratio)
+    below, above = limit * Fraction(9, 10), min(limit * Fraction(11, 10), (1 + limit) / 2)
+    first = exact(below * weight, up=False)
+    second = exact(2 * above * weight - first, up=True)
+    nothing = Fraction(0)
+    total = {0: weight, at[0]: weight, at[1]: 10 * weight}
+    errors = {0: first, at[0]: second, at[1]: nothing}
+    return [stage.history(slo, "total", total, window_ms), stage.history(slo, "errors", errors, window_ms)]
+
+
+# -- all of a spec
+
+
+def collect(spec: Spec, scope: str, collected: Collected) -> None:
+    """Every proof of the spec's SLO alerts."""
+    subjects = SloSubjects(spec=spec, scope=scope)
+    profiles = {slo.profile.name: slo.profile for slo in spec.slos}
+    for profile in profiles.values():
+        own = [slo for slo in spec.slos if slo.profile == profile]
+        for batch in batches(own, collected, subjects):
+            _collect_batch(
+                Stage(
+                    subjects=subjects,
+                    profile=profile,
+                    slos=tuple(batch),
+                    interval_ms=profile.cadence.fast_ms,
+                    build=False,
+                ),
+                collected,
+            )
+
+
+def _collect_batch(shipped: Stage, collected: Collected) -> None:
+    profile = shipped.profile
+    collected.add(shipped.interval_ms, quiet_test(shipped))
+    collected.add(shipped.interval_ms, gone_test(shipped))
+    for tier in profile.tiers:
+        stage, events = _stages(shipped, tier)
+        for staged, made in tier_tests(stage, events, tier):
+            collected.add(staged.interval_ms, made, tier.name if staged.build else "")
+        _note_gaps(tier, events, collected)
+    if profile.window.length_ms >= TILED_FROM_MS:
+        built = _at(shipped, profile.base_ms)
+        for share in profile.consumed:
+            collected.add(built.interval_ms, consumed_test(built, share), CONSUMED)
+
+
+def _at(shipped: Stage, interval_ms: int) -> Stage:
+    return replace(shipped, interval_ms=interval_ms, build=True)
+
+
+def _stages(shipped: Stage, tier: Tier) -> tuple[Stage, Stage]:
+    """Evaluating each twelfth of the short window is enough for what lasts long.
+
+    What counts single events needs an evaluation in each base window; pages get it from the shipped rules.
+    """
+    base_ms, fast_ms = shipped.profile.base_ms, shipped.interval_ms
+    interval_ms = max(tier.short_ms // 12 // 1000 * 1000, min(MINUTE, base_ms))
+    if interval_ms <= fast_ms:
+        return shipped, shipped
+    long_stage = _at(shipped, interval_ms)
+    if tier.short_ms // 12 <= 2 * fast_ms:
+        return long_stage, shipped
+    return long_stage, _at(shipped, min(interval_ms, base_ms))
+
+
+def _note_gaps(tier: Tier, events: Stage, collected: Collected) -> None:
+    for slo in events.slos:
+        subject = events.subjects.tier(slo, tier)
+        if not slis.any_ratio(slo):
+            reason = "slices of time are good or bad: no ratio in between can be held steady"
+            collected.gaps.append(Gap(subject=subject, what="0.9 × and 1.1 ×", reason=reason))
+        if _spike(events, slo, tier) == 0:
+            reason = "one bad scrape would count for more in the proof than it is"
+            collected.gaps.append(Gap(subject=subject, what="one bad scrape", reason=reason))

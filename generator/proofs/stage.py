@@ -1,0 +1,164 @@
+"""What the proofs of SLO alerts share: which alerts there are, how traffic and recorded history are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
+
+from generator import alert_labels, names
+from generator.burn import TILED_FROM_MS, Cadence, Profile, Tier
+from generator.model import Slo, Spec
+from generator.proofs import promises, slis
+from generator.proofs.model import Gap, Subject, Test
+from generator.proofs.series import InputSeries, exact, number_text, series_name
+from generator.proofs.slis import UnprovableError
+from generator.proofs.timeline import Timeline, tolerant_sample_ms
+from generator.render import rules
+
+GOOD, BELOW, ABOVE, FULL, IDLE, SPIKE, THREE = "good", "0.9 ×", "1.1 ×", "100 %", "idle", "spike", "three requests"
+CONSUMED = "consumed budget"
+_FEWEST_BAD = 20  # bad events a sample that a tenth of a threshold stands for, so that rounding is no matter
+
+
+@dataclass(slots=True)
+class Collected:
+    """Tests by evaluation interval, and whether they need a build of the rules; what builds hold; what is missing."""
+
+    tests: dict[tuple[int, bool], list[Test]] = field(default_factory=dict)
+    built: dict[int, set[str]] = field(default_factory=dict)  # interval → tiers, and CONSUMED
+    plain: dict[int, list[Test]] = field(default_factory=dict)  # of plain alerts, by evaluation interval
+    gaps: list[Gap] = field(default_factory=list)
+    intended: list[Gap] = field(default_factory=list)  # not proven because the spec wants it otherwise
+
+    def add(self, interval_ms: int, test: Test, built: str = "") -> None:
+        """Add a test; `built` names what it needs of a build, empty where the shipped rules are tested."""
+        self.tests.setdefault((interval_ms, bool(built)), []).append(test)
+        if built:
+            self.built.setdefault(interval_ms, set()).add(built)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SloSubjects:
+    """The alerts of SLOs, by the labels that they fire with."""
+
+    spec: Spec
+    scope: str
+
+    def _subject(self, slo: Slo, **labels: str) -> Subject:
+        common = {
+            names.SERVICE: self.spec.service,
+            names.SLO: slo.name,
+            names.SCOPE: self.scope,
+            names.TEAM: self.spec.owner.team,
+        }
+        try:
+            groups = slis.groups(slo)
+        except UnprovableError:
+            groups = {}
+        present = {name: value for name, value in {**labels, **common, **groups}.items() if value}
+        return Subject(labels=present, position=slo.position)
+
+    def tier(self, slo: Slo, tier: Tier) -> Subject:
+        """SLOBudgetBurn of one tier."""
+        return self._subject(slo, alertname=names.BUDGET_BURN, tier=tier.name, severity=tier.severity)
+
+    def consumed(self, slo: Slo, share: Decimal) -> Subject:
+        """SLOBudgetConsumed of one share."""
+        severity, label = alert_labels.consumed_severity(share), alert_labels.consumed_label(share)
+        return self._subject(slo, alertname=names.BUDGET_CONSUMED, budget_consumed=label, severity=severity)
+
+    def no_data(self, slo: Slo) -> Subject:
+        """SLONoData; it knows no group of the SLO, for nothing is there that could be grouped."""
+        subject = self._subject(slo, alertname=names.NO_DATA, severity=alert_labels.NO_DATA_SEVERITY)
+        ungrouped = {name: value for name, value in subject.labels.items() if name not in slo.group_by}
+        return Subject(labels=ungrouped, position=slo.position)
+
+    def all(self, slo: Slo) -> list[Subject]:
+        """Every alert of the SLO."""
+        profile = slo.profile
+        found = [self.tier(slo, tier) for tier in profile.tiers]
+        found += [self.consumed(slo, share) for share in profile.consumed]
+        return [*found, self.no_data(slo)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Some SLOs of one profile, the interval at which their rules are evaluated, and whether that needs a build."""
+
+    subjects: SloSubjects
+    profile: Profile
+    slos: tuple[Slo, ...]
+    interval_ms: int
+    build: bool
+
+    @property
+    def cadence(self) -> Cadence:
+        """What the rules' constants follow from; promtool evaluates every group at the one interval."""
+        each = self.interval_ms
+        return Cadence(fast_ms=each, tile_ms=each, slow_ms=each, gap_ms=each, aligned=self.build)
+
+    @property
+    def sample_ms(self) -> int:
+        """The interval of the input's samples."""
+        scrape_ms = self.subjects.spec.defaults.scrape_ms
+        return tolerant_sample_ms(self.interval_ms, scrape_ms, self.profile.base_ms, build=self.build)
+
+    def timeline(self) -> Timeline:
+        """An empty one."""
+        return Timeline(interval_ms=self.interval_ms, sample_ms=self.sample_ms)
+
+    def with_slos(self, slos: Iterable[Slo]) -> Stage:
+        """The same with fewer SLOs."""
+        return replace(self, slos=tuple(slos))
+
+    def events(self, slo: Slo) -> int:
+        """Events a sample of ordinary traffic: a power of ten at which a tenth of every threshold is many events."""
+        ratios = [promises.threshold(slo, tier) for tier in self.profile.tiers]
+        least = min([*ratios, Fraction(1)])
+        count = 1000
+        while count * least < 10 * _FEWEST_BAD:
+            count *= 10
+        return count
+
+    def per_s(self, slo: Slo) -> Fraction:
+        """Events a second that ordinary traffic is recorded as."""
+        if not slis.counts_events(slo):
+            return Fraction(1000, slis.slice_ms(slo))
+        return Fraction(self.events(slo) * 1000, self.sample_ms)
+
+    def traffic(self, slo: Slo, **bad: int) -> dict[str, tuple[int, int]]:
+        """What the names of phases mean, in events a sample; `bad` adds further ones."""
+        count = self.events(slo)
+        return {
+            GOOD: (count, 0),
+            FULL: (count, count),
+            IDLE: (0, 0),
+            THREE: (3, 1),
+            **{name: (count, number) for name, number in bad.items()},
+        }
+
+    def history(self, slo: Slo, kind: str, values: Mapping[int, Fraction], tier_ms: int) -> InputSeries:
+        """Recorded history as single heavy samples: sample number → events a second, for a window of `tier_ms`."""
+        labels = rules.identity(self.subjects.spec, slo, self.subjects.scope) | slis.groups(slo)
+        metric = names.base(kind, self.profile.base_ms)
+        if tier_ms >= TILED_FROM_MS:
+            metric = names.tile(kind, self.interval_ms, self.profile.base_ms)
+            labels = labels | {names.PART: "history"}
+        parts, position = [], 0
+        for index, value in sorted(values.items()):
+            parts += ([f"_x{index - position}"] if index > position else []) + [number_text(value)]
+            position = index + 1
+        return InputSeries(name=series_name(metric, labels), values=" ".join(parts))
+
+    def past(self, slo: Slo, tier: Tier, left_out: Fraction = Fraction(0)) -> list[InputSeries]:
+        """A long window full of good traffic, less a part that live traffic will fill, recorded as one sample."""
+        samples = Fraction(tier.long_ms, self.interval_ms) * (1 - left_out)
+        weight = exact(samples * self.per_s(slo), up=False)
+        # Not at an evaluation: there the rules record the same series.
+        index = 0 if tier.long_ms >= TILED_FROM_MS else 1
+        return [
+            self.history(slo, "total", {index: weight}, tier.long_ms),
+            self.history(slo, "errors", {index: Fraction(0)}, tier.long_ms),
+        ]
