@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from generator import names
 from generator.units import DAY, HOUR, MINUTE, SECOND, decimal_text, duration_text
@@ -178,6 +179,7 @@ def shortest_window_ms(scrape_ms: int, interval_ms: int) -> int:
     return max(4 * scrape_ms, 2 * interval_ms)
 
 
+@lru_cache(maxsize=1024)
 def default_tiers(
     window_ms: int, budget_ratio: Decimal, *, scrape_ms: int, interval_ms: int
 ) -> tuple[tuple[Tier, ...], tuple[DroppedTier, ...]]:
@@ -231,6 +233,7 @@ def cadence(tiers: Iterable[Tier], interval_ms: int) -> Cadence:
     )
 
 
+@lru_cache(maxsize=1024)
 def profile(
     window: SloWindow,
     tiers: tuple[Tier, ...],
