@@ -40,6 +40,7 @@ class Rendered:
 
     outputs: dict[str, bytes] = field(default_factory=dict)
     origins: dict[str, list[tuple[int, Position]]] = field(default_factory=dict)
+    warnings: Problems = field(default_factory=Problems)
 
     def add_rules(self, file: RuleFile) -> None:
         """Add a rule file."""
@@ -109,6 +110,17 @@ def _render_dashboards(output_set: OutputSet, rendered: Rendered) -> None:
     rendered.add_json(f"dashboards/{OVERVIEW_FILE}", overview)
 
 
+def _render_proofs(output_set: OutputSet, rendered: Rendered) -> None:
+    from generator.render import proofs
+
+    for spec in output_set.specs:
+        made = proofs.render(spec, output_set.scope)
+        rendered.warnings.extend(made.warnings())
+        for file in made.files:
+            rendered.outputs[file.path] = file.text.encode()
+            rendered.origins[file.path] = list(file.origins)
+
+
 _PLACES = (
     ("rules/policy/", "policy"),
     ("rules/alertmanager/", "alertmanager"),
@@ -125,6 +137,7 @@ def kind_of(path: str) -> str:
 
 ARTEFACTS: Mapping[str, Callable[[OutputSet, Rendered], None]] = {
     "rules": _render_rules,
+    "proofs": _render_proofs,
     "policy": _render_policy,
     "alertmanager": _render_alertmanager,
     "dashboards": _render_dashboards,

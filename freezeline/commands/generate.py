@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     if specs.report(loaded, as_json=args.json):
         return PROBLEMS
     rendered = pipeline.render_set(loaded.output_set, args.only)
+    for problem in rendered.warnings:
+        sys.stderr.write(specs.show(problem, loaded) + "\n")
     if args.format == "operator" and not _wrap(args, loaded.output_set, rendered):
         return USAGE
     if args.format == "grafana-com":
