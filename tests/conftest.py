@@ -19,10 +19,11 @@ def generation(request: pytest.FixtureRequest) -> Generation:
     pytest.skip(reason)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own, which reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Acceptance tests run one at a time (timing matters there); soak tests only when asked for by `-m`."""
     for item in items:
-        if item.get_closest_marker("acceptance") is not None:
+        if item.get_closest_marker("acceptance") is not None and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group("acceptance"))
     if "soak" not in str(config.option.markexpr):
         soak: Sequence[pytest.Item] = [item for item in items if item.get_closest_marker("soak") is not None]
