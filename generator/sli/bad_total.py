@@ -8,8 +8,7 @@ from typing import ClassVar
 from generator import promql
 from generator.promql import WINDOW, Selector, Want
 from generator.reader import Reader
-from generator.sli.base import GAP_SPAN_TEXT, BaseContext, BaseQueries, rate_with_newborns, seconds_text
-from generator.units import DAY
+from generator.sli.base import BaseContext, BaseQueries, rate_with_newborns, seconds_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +50,8 @@ def rate_of(source: Selector | str, context: BaseContext) -> str:
 def increase_of(source: Selector | str, context: BaseContext) -> str:
     """Events over the gap span, by the SLO's groups; a query gives events per second and is multiplied."""
     if isinstance(source, Selector):
-        return context.aggregate("sum", f"increase({source.text}[{GAP_SPAN_TEXT}])")
-    return f"{seconds_text(DAY)} * {context.aggregate('sum', promql.over(source, GAP_SPAN_TEXT))}"
+        return context.aggregate("sum", f"increase({source.text}[{context.gap_span}])")
+    return f"{seconds_text(context.gap_span_ms)} * {context.aggregate('sum', promql.over(source, context.gap_span))}"
 
 
 def source_text(source: Selector | str) -> str:

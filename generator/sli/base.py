@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from generator.promql import Selector
-from generator.units import DAY, duration_text
-
-GAP_SPAN_TEXT = duration_text(DAY)
+from generator.units import duration_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +18,12 @@ class BaseContext:
     total_series: str  # the recorded `slo:total:…` of this SLO, as a selector
     total_increase_series: str  # the recorded increase over the gap span, as a selector
     scrape_ms: int
+    gap_span_ms: int
+
+    @property
+    def gap_span(self) -> str:
+        """The span over which raw counters are held against the tiles, as PromQL."""
+        return duration_text(self.gap_span_ms)
 
     @property
     def window(self) -> str:

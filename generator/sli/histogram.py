@@ -9,7 +9,7 @@ from typing import ClassVar
 from generator import promql
 from generator.promql import Selector, Want
 from generator.reader import Reader
-from generator.sli.base import GAP_SPAN_TEXT, BaseContext, BaseQueries
+from generator.sli.base import BaseContext, BaseQueries
 from generator.units import decimal_text
 
 _MILLISECOND_SUFFIXES = ("_ms", "_milliseconds", "_millis")
@@ -45,8 +45,8 @@ class HistogramBelow:
         return BaseQueries(
             total=context.aggregate("sum", f"rate({count}[{context.range}])"),
             errors=errors(context.total_series, "rate", context.range),
-            total_increase=context.aggregate("sum", f"increase({count}[{GAP_SPAN_TEXT}])"),
-            errors_increase=errors(context.total_increase_series, "increase", GAP_SPAN_TEXT),
+            total_increase=context.aggregate("sum", f"increase({count}[{context.gap_span}])"),
+            errors_increase=errors(context.total_increase_series, "increase", context.gap_span),
         )
 
     def _native(self, context: BaseContext) -> BaseQueries:
@@ -58,7 +58,7 @@ class HistogramBelow:
             above = f"1 - histogram_fraction(-Inf, {decimal_text(self.bound)}, {histogram})"
             return f"histogram_count({histogram}) * (({above}) >= 0)"
 
-        rates, increases = merged("rate", context.range), merged("increase", GAP_SPAN_TEXT)
+        rates, increases = merged("rate", context.range), merged("increase", context.gap_span)
         return BaseQueries(
             total=f"histogram_count({rates})",
             errors=f"{errors(rates)} or {context.zero(context.total_series)}",

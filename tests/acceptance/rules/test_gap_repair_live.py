@@ -1,0 +1,99 @@
+"""Gap repair in a real Prometheus that is stopped in the middle of an incident and started again.
+
+All intervals are scaled down from hours to seconds by the cadence alone; the expressions are the shipped ones.
+"""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from generator import pipeline
+from generator.burn import Cadence, Profile
+from generator.model import OutputSet
+from generator.render import rules, shared
+from tests.acceptance.rules.service import Service, running
+from tests.tools import Generation, PrometheusServer, prometheus_server
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+
+SPEC = b"""\
+apiVersion: freezeline/v1
+service: gateway
+owner: {team: gateway}
+defaults: {window: 30d, interval: 1s, scrape: 1s}
+slos:
+  failures:
+    objective: 90
+    tiers: off
+    sli: {bad: 'http_requests_total{code=~"5.."}', total: http_requests_total}
+"""
+CONFIG = """\
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+rule_files: [spec.rules.yml, shared.rules.yml]
+scrape_configs:
+  - job_name: gateway
+    static_configs: [{{targets: ["{address}"]}}]
+"""
+SPAN_S = 90
+CADENCE = Cadence(
+    fast_ms=1000, tile_ms=5000, slow_ms=5000, gap_ms=10_000, gap_span_ms=SPAN_S * 1000, gap_look_ms=30_000
+)
+OUTAGE_S = 25
+DEADLINE_S = 120
+RATIO = 'slo:error_ratio{window="budget"}'
+UNREPAIRED = 'sum(sum_over_time(t5s:errors:rate5s{part=""}[1h])) / sum(sum_over_time(t5s:total:rate5s{part=""}[1h]))'
+
+
+def scaled(output_set: OutputSet) -> tuple[str, str]:
+    """The rule files of the set with a base window of five seconds and the cadence above."""
+    spec = output_set.specs[0]
+    profile: Profile = replace(spec.slos[0].profile, base_ms=5000, cadence=CADENCE)
+    slos = tuple(replace(slo, profile=profile) for slo in spec.slos)
+    spec_file = rules.render(replace(spec, slos=slos), output_set.scope)
+    return spec_file.text()[0], shared.render(profile, output_set.scope).text()[0]
+
+
+def value(server: PrometheusServer, query: str) -> float | None:
+    """The single value of a query."""
+    found = server.query(query)
+    return float(found[0]["value"][1]) if found else None
+
+
+def close_to_truth(server: PrometheusServer, service: Service, allowed: float) -> bool:
+    """Whether the recorded budget ratio is the share of requests that really failed."""
+    recorded = value(server, RATIO)
+    return recorded is not None and abs(recorded / service.error_ratio() - 1) <= allowed
+
+
+def test_budget_is_repaired_after_an_outage_inside_an_incident(generation: Generation, tmp_path: Path) -> None:
+    """What was missed is added once Prometheus is back, from the raw counters; and it stays right afterwards."""
+    loaded = pipeline.load_set([("spec.yaml", SPEC)], scope="live")
+    spec_text, shared_text = scaled(loaded.output_set)
+    (tmp_path / "spec.rules.yml").write_text(spec_text)
+    (tmp_path / "shared.rules.yml").write_text(shared_text)
+    with running(per_second=50) as service:
+        service.fail_every = 100
+        config = CONFIG.format(address=service.address)
+        with prometheus_server(generation, tmp_path, config) as server:
+            old = f"slo:total:rate5s offset {SPAN_S}s"
+            wait_until(lambda: server.query(old), SPAN_S + DEADLINE_S, "the history is as long as the span")
+            assert close_to_truth(server, service, 0.1)
+            service.fail_every = 2
+            before = sum(service.answered.values())
+            wait_until(
+                lambda: sum(service.answered.values()) > before + 500, DEADLINE_S, "the incident is ten seconds old"
+            )
+        down_until = time.monotonic() + OUTAGE_S
+        wait_until(lambda: time.monotonic() > down_until, OUTAGE_S + 5, "Prometheus is down in the middle of it")
+        with prometheus_server(generation, tmp_path, config) as server:
+            service.fail_every = 100
+            wait_until(lambda: close_to_truth(server, service, 0.02), DEADLINE_S, "the budget is repaired")
+            unrepaired = value(server, UNREPAIRED)
+            assert unrepaired is not None
+            assert unrepaired < 0.85 * service.error_ratio()
+            later = time.monotonic() + 30
+            wait_until(lambda: time.monotonic() > later, 40, "three more looks for gaps")
+            assert close_to_truth(server, service, 0.02)
