@@ -11,12 +11,14 @@ PROBLEMS = 1
 USAGE = 2
 ENVIRONMENT = 3
 
-# Name → one line for people. Each is a module freezeline.commands.<name> with `configure(parser)` and `run(args)`.
+# Name → one line for people. Each is a module freezeline.commands.<name> with `configure(parser)` and `run(args)`;
+# where the name is a word of Python's own, the module's ends in `_`.
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "validate": "check specs and report every problem with its place",
         "generate": "write rules, proofs, dashboards, Alertmanager config and policy from specs",
         "verify": "run the proofs of every alert and print when it fires and resets",
+        "import": "make specs from the files of Sloth, Pyrra or OpenSLO",
         "alertmanager": "merge our routes and receivers into an existing Alertmanager config",
         "serve": "run the receiver: freeze, roll back and tell, as Alertmanager's webhooks come in",
         "status": "show what is frozen and why",
@@ -78,8 +80,9 @@ def _unknown(name: str) -> int:
 def _run(name: str, words: list[str]) -> int:
     import argparse
     from importlib import import_module
+    from keyword import iskeyword
 
-    module = import_module(f"freezeline.commands.{name}")
+    module = import_module(f"freezeline.commands.{name}{'_' if iskeyword(name) else ''}")
     parser = argparse.ArgumentParser(prog=f"freezeline {name}", description=COMMANDS[name])
     module.configure(parser)
     try:

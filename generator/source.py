@@ -98,6 +98,32 @@ def read_source(name: str, data: bytes, problems: Problems) -> Source:
     return Source(name=name, text=text, root=_compose(name, text, problems))
 
 
+def read_documents(name: str, data: bytes, problems: Problems) -> tuple[Source, tuple[Value, ...]]:
+    """The source and every YAML document of a file that may hold several, as Kubernetes' tools write them.
+
+    What cannot be read is reported; a file without any document gives none.
+    """
+    one_by_one = Problems()
+    source = read_source(name, data, one_by_one)
+    if not any(problem.code in ("source/documents", "source/empty") for problem in one_by_one):
+        problems.extend(one_by_one)
+        return source, () if source.root is None else (source.root,)
+    text = data.decode("utf-8-sig")
+    parser, found = _Composer(text), []
+    try:
+        while parser.check_node():
+            node = parser.get_node()
+            value = _Builder(name, problems).build(node) if node is not None else None
+            if value is not None and value.content is not None:
+                found.append(value)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        position = Position(name, mark.line + 1, mark.column + 1) if mark is not None else Position(name)
+        message = f"not valid YAML: {error.problem or error.context}"
+        problems.add("source/yaml", position, message, "check indentation, quotes and brackets here")
+    return Source(name=name, text=text, root=None), tuple(found)
+
+
 def _compose(name: str, text: str, problems: Problems) -> Value | None:
     depth_position = _too_deep(name, text)
     if depth_position is not None:

@@ -27,6 +27,7 @@ __all__ = [
     "differences_text",
     "recover",
     "write_all",
+    "write_once",
 ]
 
 MANIFEST_FORMAT = "freezeline.generated/1"
@@ -103,6 +104,32 @@ def write_all(
         kept=tuple(sorted(state.kept)),
         recovered=recovered,
     )
+
+
+def write_once(
+    root: Path, outputs: Mapping[str, bytes], *, replace: bool = False, disk: Disk | None = None
+) -> tuple[str, ...]:
+    """Write files that are people's own from then on, all or none; no manifest knows them. What was written, sorted.
+
+    A file that exists with other content is refused unless `replace` is set. Raises WriteError.
+    """
+    disk = disk or Disk()
+    write_journal.check_paths(outputs)
+    try:
+        with write_journal.locked_root(root, disk):
+            write_journal.recover_locked(root, disk)
+            write_journal.check_places(root, outputs)
+            there = {path: write_journal.read(root / path) for path in outputs}
+            changed = {path: data for path, data in outputs.items() if there[path] != data}
+            existing = sorted(path for path in changed if there[path] is not None)
+            if existing and not replace:
+                listed = ", ".join(existing)
+                raise WriteError(f"{root}: these files exist with other content: {listed}; replace them with --replace")
+            if changed:
+                write_journal.apply(root, changed, (), disk)
+    except OSError as error:
+        raise WriteError(write_journal.os_message(error, root)) from error
+    return tuple(sorted(changed))
 
 
 def check_all(

@@ -1,0 +1,34 @@
+"""Imports from other SLO tools: name on the command line → how its files are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from generator.imports import openslo, pyrra, sloth
+from generator.imports.base import Difference, Found
+
+if TYPE_CHECKING:
+    from generator.source import Value
+
+__all__ = ["IMPORTERS", "Importer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importer:
+    """One tool: `read` takes its documents over into a `Found`, `differences` says what holds for all its SLOs."""
+
+    title: str
+    read: Callable[[Iterable[Value], Found], None]
+    differences: Callable[[Found], list[Difference]]
+
+
+IMPORTERS: Mapping[str, Importer] = MappingProxyType(
+    {
+        "sloth": Importer(title=sloth.TITLE, read=sloth.read, differences=sloth.differences),
+        "pyrra": Importer(title=pyrra.TITLE, read=pyrra.read, differences=pyrra.differences),
+        "openslo": Importer(title=openslo.TITLE, read=openslo.read, differences=openslo.differences),
+    }
+)

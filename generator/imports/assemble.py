@@ -1,0 +1,122 @@
+"""From imported SLOs to spec files: one per service, checked as if somebody had written them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from freezeline.problems import Position, Problem
+from generator import pipeline
+from generator.imports import Importer
+from generator.imports.base import Difference, Found, ImportedSlo, as_spec_name
+from generator.model import API_VERSION
+from generator.render import yaml_text
+from generator.source import Source, Value, read_documents
+
+if TYPE_CHECKING:
+    from generator.render.yaml_text import Plain
+
+HEADER = "Imported by freezeline from {title}: {files}. From here on this file is the original: edit it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Spec files (name → content), the foreign sources for showing problems, and what will differ."""
+
+    specs: dict[str, bytes]
+    sources: tuple[Source, ...]
+    differences: tuple[Difference, ...]
+    slos: tuple[ImportedSlo, ...]
+
+
+def run(importer: Importer, files: Iterable[tuple[str, bytes]], found: Found) -> Outcome:
+    """Read foreign files, write specs, and hold these against all checks. Problems are added to `found`."""
+    sources: list[Source] = []
+    documents: list[Value] = []
+    for name, data in files:
+        source, roots = read_documents(name, data, found.problems)
+        sources.append(source)
+        documents += roots
+    importer.read(documents, found)
+    by_service: dict[str, list[ImportedSlo]] = {}
+    for slo in found.slos:
+        by_service.setdefault(slo.service, []).append(slo)
+    specs = {}
+    for service, slos in by_service.items():
+        name = f"{service}.yaml"
+        specs[name] = _spec(importer, service, slos, found).encode()
+        _check(name, specs[name], slos, found)
+    differences = (*importer.differences(found), *found.differences) if found.slos else ()
+    return Outcome(specs=specs, sources=tuple(sources), differences=differences, slos=tuple(found.slos))
+
+
+def _spec(importer: Importer, service: str, slos: Sequence[ImportedSlo], found: Found) -> str:
+    """The text of one spec. What all SLOs have in common stands under `defaults`."""
+    window = found.options.window or _common(slos, "window") or "30d"
+    body: dict[str, Plain] = {
+        "apiVersion": API_VERSION,
+        "service": service,
+        "owner": {"team": _team(service, slos, found)},
+        "defaults": {"window": "30d" if window.startswith("calendar") else window, "scrape": found.options.scrape},
+        "slos": {slo.name: _slo(slo, window, given=bool(found.options.window)) for slo in slos},
+    }
+    files = ", ".join(dict.fromkeys(slo.position.file for slo in slos))
+    return yaml_text.document(body, HEADER.format(title=importer.title, files=files))
+
+
+def _common(slos: Sequence[ImportedSlo], key: str) -> str:
+    values = {str(slo.body.get(key, "")) for slo in slos}
+    return values.pop() if len(values) == 1 else ""
+
+
+def _slo(slo: ImportedSlo, window: str, *, given: bool) -> Plain:
+    body = dict(slo.body)
+    default = given or (body.get("window") == window and not window.startswith("calendar"))
+    if default:
+        body.pop("window", None)
+    return {"objective": slo.objective, **body}
+
+
+def _team(service: str, slos: Sequence[ImportedSlo], found: Found) -> str:
+    """The owner: given, or named by the file; where it names none, the service itself, with a warning."""
+    teams = [found.options.team, *(slo.team for slo in slos)]
+    named = [team for team in dict.fromkeys(teams) if team]
+    position = slos[0].position
+    if not named:
+        hint = "give one with --team NAME; alerts carry it and routes follow it"
+        message = f"nobody owns {service}: the team is called {service} too"
+        found.problems.add("import/no-team", position, message, hint, warning=True)
+        return service
+    if len(named) > 1 and not found.options.team:
+        message = f"{service} has several owners ({', '.join(named)}); {named[0]} becomes the one"
+        found.problems.add("import/no-team", position, message, "give one with --team NAME", warning=True)
+    return as_spec_name(named[0], position, found.problems)
+
+
+def _check(name: str, data: bytes, slos: Sequence[ImportedSlo], found: Found) -> None:
+    """The spec's own problems, at the place in the foreign file that they come from."""
+    loaded = pipeline.load_set([(name, data)], "imported")
+    starts = _starts(data)
+    places = {slo.name: slo.position for slo in slos}
+    for problem in loaded.problems:
+        slo = next((found_name for line, found_name in reversed(starts) if line <= problem.position.line), "")
+        if slo in places:
+            found.problems.extend([_moved(problem, places[slo])])
+        elif not problem.warning:
+            found.problems.extend([_moved(problem, slos[0].position)])
+
+
+def _moved(problem: Problem, position: Position) -> Problem:
+    return Problem(problem.code, position, problem.message, problem.hint, problem.warning)
+
+
+def _starts(data: bytes) -> list[tuple[int, str]]:
+    """Where each SLO begins in a spec that we wrote: its name is the only key indented by two spaces after `slos:`."""
+    found, inside = [], False
+    for number, line in enumerate(data.decode().split("\n"), start=1):
+        if line and not line.startswith(" "):
+            inside = line == "slos:"
+        elif inside and line.startswith("  ") and not line.startswith("   "):
+            found.append((number, line.strip().rstrip(":").strip("'\"")))
+    return found

@@ -1,0 +1,194 @@
+"""OpenSLO v1: SLOs with their SLIs inline or by name; occurrences, and time slices where they map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from generator.imports.base import Difference, ForeignReader, Found, ImportedSlo, as_spec_name, check_objective
+from generator.imports.openslo_sli import Objective, sli_of
+from generator.imports.openslo_window import read_window
+from generator.imports.queries import Mapped
+from generator.reader import Reader
+
+if TYPE_CHECKING:
+    from generator.render.yaml_text import Plain
+    from generator.source import Value
+
+TITLE = "OpenSLO"
+API_VERSION = "openslo/v1"
+_TEAM_LABELS = ("team", "owner")
+_KINDS = ("SLO", "SLI", "Service", "DataSource", "AlertPolicy", "AlertCondition", "AlertNotificationTarget")
+
+
+@dataclass(slots=True)
+class _Objects:
+    """What SLOs may refer to by name."""
+
+    indicators: dict[str, Value] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)  # data source → its type
+
+
+def read(documents: Iterable[Value], found: Found) -> None:
+    """Take over every SLO of some documents; SLIs and data sources may stand in others of them."""
+    objects, slos = _Objects(), []
+    for document in documents:
+        reader = ForeignReader(document, "", found.problems)
+        version, kind = reader.text("apiVersion"), reader.text("kind")
+        if version != API_VERSION or kind not in _KINDS:
+            hint = f"`apiVersion: {API_VERSION}` with one of the kinds {', '.join(_KINDS)}"
+            reader.fail("import/kind", f"{version} {kind} is not OpenSLO v1", hint, key="apiVersion")
+        elif kind == "SLO":
+            slos.append(reader)
+        else:
+            _note(reader, kind, objects)
+    for reader in slos:
+        _read_slo(reader, objects, found)
+
+
+def _note(reader: ForeignReader, kind: str, objects: _Objects) -> None:
+    metadata = reader.mapping("metadata", required=True)
+    name = metadata.text("name") if metadata is not None else ""
+    if kind == "SLI":
+        objects.indicators[name] = reader.written
+    elif kind == "DataSource":
+        spec = reader.mapping("spec")
+        objects.sources[name] = spec.text("type", "") if spec is not None else ""
+    elif kind.startswith("Alert"):
+        message = f"the {kind} {name} is not carried over"
+        hint = "SLOs get the four usual tiers; others go under `tiers:`, people under `routing:`"
+        reader.problems.add("import/not-carried", reader.position, message, hint, warning=True)
+
+
+def _read_slo(reader: ForeignReader, objects: _Objects, found: Found) -> None:
+    metadata, spec = reader.mapping("metadata", required=True), reader.mapping("spec", required=True)
+    reader.finish()
+    if metadata is None or spec is None:
+        return
+    name = as_spec_name(metadata.text("name"), metadata.at("name"), found.problems)
+    labels = metadata.string_map("labels")
+    for key in ("displayName", "annotations"):
+        metadata.has(key)
+    metadata.finish()
+    given = found.options.service
+    service = given or as_spec_name(spec.text("service"), spec.at("service"), found.problems)
+    spec.has("service")
+    body: dict[str, Plain] = {}
+    description = spec.text("description", "")
+    if description:
+        body["description"] = " ".join(description.split())
+    window = read_window(spec)
+    body["window"] = window or ""
+    method = spec.text("budgetingMethod", "Occurrences")
+    indicator = _indicator(spec, objects)
+    hint = "SLOs get the four usual tiers; others go under `tiers:`, people under `routing:`"
+    spec.lost("alertPolicies", "alert policies are not carried over", hint)
+    readers = spec.items("objectives")
+    if not readers:
+        spec.fail("import/objective", f"{spec.what} has no objective", "write `objectives: [{target: 0.99}]`")
+    objectives = [_objective(inner, method) for inner in readers]
+    spec.finish()
+    if indicator is None or window is None:
+        return
+    team = next((labels[label] for label in _TEAM_LABELS if label in labels), "")
+    for number, objective in enumerate(objectives, start=1):
+        own = name if len(objectives) == 1 else f"{name}-{number}"
+        mapped = sli_of(indicator, objective, objects.sources, found) if objective is not None else None
+        if objective is not None and mapped is not None:
+            found.add(_slo(service, team, own, objective, mapped, body))
+
+
+def _slo(
+    service: str, team: str, name: str, objective: Objective, mapped: Mapped, body: Mapping[str, Plain]
+) -> ImportedSlo:
+    own: dict[str, Plain] = {**body, "sli": mapped.sli}
+    if mapped.group_by:
+        own["group_by"] = list(mapped.group_by)
+    if mapped.counts:
+        own["min_events"] = 0
+    return ImportedSlo(
+        service=service,
+        team=team,
+        name=name,
+        objective=objective.percent,
+        body=own,
+        position=objective.reader.position,
+    )
+
+
+def _indicator(spec: ForeignReader, objects: _Objects) -> Value | None:
+    """The SLI's `spec`, inline or by name; None after a report."""
+    if spec.has("indicatorRef"):
+        name = spec.text("indicatorRef")
+        referred = objects.indicators.get(name)
+        if referred is None:
+            known = ", ".join(objects.indicators) or "none"
+            hint = f"name the file that holds it too; found: {known}"
+            spec.fail("import/reference", f"there is no SLI {name!r} in these files", hint, key="indicatorRef")
+            return None
+        return _inner_spec(ForeignReader(referred, f"SLI {name}", spec.problems))
+    inner = spec.mapping("indicator", required=True)
+    return _inner_spec(inner) if inner is not None else None
+
+
+def _inner_spec(reader: Reader) -> Value | None:
+    for key in ("apiVersion", "kind", "metadata"):
+        reader.has(key)
+    value = reader.required_value("spec")
+    reader.finish()
+    return value
+
+
+def _objective(reader: ForeignReader, method: str) -> Objective | None:
+    """One target, in per cent, and what it compares."""
+    if reader.has("targetPercent"):
+        key, percent = "targetPercent", reader.number("targetPercent")
+    else:
+        key, percent = "target", reader.number("target").scaleb(2)
+    fine = check_objective(percent, reader, key) if reader.has(key) else False
+    if method not in ("Occurrences", "Timeslices", "RatioTimeslices"):
+        hint = "Occurrences or Timeslices"
+        reader.fail("import/slices", f"the budgeting method {method!r} is not known", hint)
+        fine = False
+    reader.has("displayName")
+    slices = method != "Occurrences"
+    objective = Objective(
+        percent=percent,
+        op=reader.text("op", ""),
+        value=reader.number("value") if reader.has("value") else None,
+        slice_target=reader.number("timeSliceTarget") if reader.has("timeSliceTarget") else None,
+        slice_window=_slice_window(reader) if slices else "",
+        reader=reader,
+    )
+    reader.finish()
+    return objective if fine else None
+
+
+def _slice_window(reader: ForeignReader) -> str:
+    """`5` (minutes) or `5m`."""
+    value = reader.required_value("timeSliceWindow")
+    if value is None:
+        return "1m"
+    return f"{value.text}m" if isinstance(value.content, int) else value.text
+
+
+def differences(found: Found) -> list[Difference]:
+    """What follows from a format that says what is wanted, not how it is done."""
+    shown: Mapping[str, Decimal] = {slo.name: slo.objective for slo in found.slos}
+    strictest = max(shown, key=lambda name: shown[name], default="")
+    return [
+        Difference(
+            topic="budget",
+            was="left to the tool",
+            becomes="bad events divided by all events over the window; or bad slices of time among all",
+            why="events are added up, never averages of ratios, so night and noon count by their traffic",
+        ),
+        Difference(
+            topic="alerts",
+            was="left to the tool; AlertPolicy objects are not carried over",
+            becomes="SLOBudgetBurn in four tiers, SLOBudgetConsumed at 50 % and 100 %, SLONoData",
+            why="see `freezeline explain`" + (f", for example of {strictest}" if strictest else ""),
+        ),
+    ]

@@ -1,0 +1,222 @@
+"""OpenSLO's indicators as SLIs of ours: ratios of events, ratios as they are, thresholds, and slices of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from generator.imports import queries
+from generator.imports.base import ForeignReader, Found
+from generator.imports.queries import Mapped, QueryError
+from generator.imports.sloth import fail_query, warn_counts, warn_unweighted
+from generator.promql import WINDOW
+from generator.units import decimal_text, parse_duration_ms
+
+if TYPE_CHECKING:
+    from generator.render.yaml_text import Plain
+    from generator.source import Value
+
+_OPS = {"lte": "<=", "lt": "<", "gte": ">=", "gt": ">"}
+_QUERY_KEYS = ("query", "promql")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """One objective of an SLO. `percent` is the target; the slice's fields are for time slices only."""
+
+    percent: Decimal
+    op: str
+    value: Decimal | None
+    slice_target: Decimal | None  # the share of a slice that must be good
+    slice_window: str  # "" for occurrences
+    reader: ForeignReader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Metric:
+    """One query, where it stands, and whether it is a counter."""
+
+    text: str
+    reader: ForeignReader
+    key: str
+
+
+def sli_of(indicator: Value, objective: Objective, sources: Mapping[str, str], found: Found) -> Mapped | None:
+    """The SLI for one objective; None after a report."""
+    reader = ForeignReader(indicator, "indicator.spec", found.problems)
+    reader.has("description")
+    threshold, ratio = reader.mapping("thresholdMetric"), reader.mapping("ratioMetric")
+    reader.finish()
+    if threshold is not None:
+        metric = _metric(threshold, sources)
+        return _threshold(metric, objective) if metric is not None else None
+    if ratio is None:
+        hint = "write `ratioMetric` or `thresholdMetric`"
+        reader.fail("import/query", f"{reader.what} has no metric", hint)
+        return None
+    if ratio.has("raw"):
+        return _raw(ratio, objective, sources, found)
+    return _ratio(ratio, objective, sources)
+
+
+def _metric(reader: ForeignReader, sources: Mapping[str, str]) -> _Metric | None:
+    """The query of a metric source that is a Prometheus; None after a report."""
+    source = reader.mapping("metricSource", required=True)
+    reader.finish()
+    if source is None:
+        return None
+    reference = source.text("metricSourceRef", "")
+    kind = source.text("type", "") or sources.get(reference, "")
+    if kind.lower() not in ("", "prometheus"):
+        hint = "only PromQL can be evaluated by Prometheus"
+        source.fail("import/query", f"the metric comes from {kind}", hint, key="type")
+        return None
+    spec = source.mapping("spec", required=True)
+    source.finish()
+    if spec is None:
+        return None
+    key = spec.first(*_QUERY_KEYS)
+    text = spec.text(key)
+    spec.finish()
+    if not text:
+        return None
+    try:
+        return _Metric(text=queries.windowed(text), reader=spec, key=key)
+    except QueryError as error:
+        fail_query(spec, key, error)
+        return None
+
+
+def _part(reader: ForeignReader, key: str, sources: Mapping[str, str]) -> _Metric | None:
+    inner = reader.mapping(key)
+    return _metric(inner, sources) if inner is not None else None
+
+
+def _ratio(reader: ForeignReader, objective: Objective, sources: Mapping[str, str]) -> Mapped | None:
+    """Good or bad events among all."""
+    is_counter = reader.boolean("counter", True)
+    key = "bad" if reader.has("bad") else "good"
+    numerator, total = _part(reader, key, sources), _part(reader, "total", sources)
+    if numerator is None or total is None:
+        if not reader.failed:
+            reader.fail("import/query", f"{reader.what} needs good or bad, and total", "write both")
+        return None
+    reader.has("rawType")
+    reader.finish()
+    try:
+        mapped = _events(numerator, total, bad=key == "bad", is_counter=is_counter)
+    except QueryError as error:
+        fail_query(total.reader, total.key, error)
+        return None
+    if objective.slice_window:
+        return _sliced(mapped, objective)
+    if mapped.counts:
+        warn_counts(total.reader, total.key)
+    return mapped
+
+
+def _events(numerator: _Metric, total: _Metric, *, bad: bool, is_counter: bool) -> Mapped:
+    if not is_counter:
+        # A number that goes up and down is a count of the moment: moments are added up, as the method asks.
+        parts = [f"sum_over_time(({metric.text})[{WINDOW}:1m])" for metric in (numerator, total)]
+        ratio = " / ".join(parts)
+        weight = f"avg_over_time(({total.text})[{WINDOW}:1m])"
+        return Mapped(sli={"error_ratio": ratio if bad else f"1 - {ratio}", "weight": weight}, counts=True)
+    counters = [queries.counted_counter(metric.text) for metric in (numerator, total)]
+    if counters[0] is not None and counters[1] is not None:
+        return queries.counted_events(counters[0], counters[1], bad=bad)
+    texts = {"bad" if bad else "good": numerator.text, "total": total.text}
+    return queries.events(any_range=True, **texts)
+
+
+def _raw(reader: ForeignReader, objective: Objective, sources: Mapping[str, str], found: Found) -> Mapped | None:
+    """A ratio as it is, of successes or of failures."""
+    metric = _part(reader, "raw", sources)
+    kind = reader.choice("rawType", ("success", "failure"))
+    reader.has("counter")
+    reader.finish()
+    if metric is None:
+        return None
+    if objective.slice_window:
+        error = metric.text if kind == "failure" else f"1 - ({metric.text})"
+        return _slices_of(error, objective, _allowed(objective))
+    mapped = queries.ratio(metric.text if kind == "failure" else f"1 - ({metric.text})")
+    if "error_ratio" in mapped.sli:
+        warn_unweighted(metric.reader, metric.key, found)
+    return mapped
+
+
+# -- slices of time, and thresholds
+
+
+def _allowed(objective: Objective) -> Decimal:
+    """The share of a slice that may be bad."""
+    return Decimal(0) if objective.slice_target is None else 1 - objective.slice_target
+
+
+def _sliced(mapped: Mapped, objective: Objective) -> Mapped | None:
+    """A slice is good where the error ratio over it is small enough. A slice without events is good."""
+    sli = mapped.sli
+    by = f" by ({', '.join(mapped.group_by)}) " if mapped.group_by else ""
+    window = objective.slice_window
+
+    def rate(key: str) -> str:
+        text = str(sli[key])
+        return text.replace(WINDOW, window) if WINDOW in text else f"sum{by}(rate({text}[{window}]))"
+
+    if "error_ratio" in sli:
+        error = rate("error_ratio")
+    elif "histogram" in sli:
+        hint = "write good and total as counters, or use occurrences"
+        message = "a histogram cannot be cut into slices by its ratio"
+        objective.reader.fail("import/slices", message, hint)
+        return None
+    else:
+        share = f"{rate('bad' if 'bad' in sli else 'good')} / ({rate('total')} > 0)"
+        error = f"({share} or 0 * {rate('total')})" if "bad" in sli else f"(1 - {share} or 0 * {rate('total')})"
+    sliced = _slices_of(error, objective, _allowed(objective))
+    return Mapped(sli=sliced.sli, group_by=mapped.group_by) if sliced is not None else None
+
+
+def _slices_of(error: str, objective: Objective, allowed: Decimal) -> Mapped | None:
+    window = _slice(objective)
+    if window is None:
+        return None
+    return Mapped(sli={"value": error, "max": allowed, "slice": window})
+
+
+def _slice(objective: Objective) -> str | None:
+    try:
+        parse_duration_ms(objective.slice_window)
+    except ValueError as error:
+        objective.reader.fail("import/slices", f"timeSliceWindow: {error}", "1m, 5m, 1h", key="timeSliceWindow")
+        return None
+    return objective.slice_window
+
+
+def _threshold(metric: _Metric, objective: Objective) -> Mapped | None:
+    """A value against a limit: with occurrences each minute is one event, with slices each slice."""
+    reader = objective.reader
+    op = _OPS.get(objective.op)
+    if op is None or objective.value is None:
+        hint = "write `op: lte` (or lt, gte, gt) and `value: 0.5`"
+        reader.fail("import/query", "a thresholdMetric needs op and value", hint)
+        return None
+    whole = objective.slice_target is None or objective.slice_target == 1
+    if objective.slice_window and not whole:
+        share = decimal_text(objective.slice_target or Decimal(1))
+        hint = "a slice here is good when all of it is: write `timeSliceTarget: 1`, or use occurrences"
+        message = f"slices of which {share} must be good cannot be carried over"
+        reader.fail("import/slices", message, hint, key="timeSliceTarget")
+        return None
+    window = _slice(objective) if objective.slice_window else "1m"
+    if window is None:
+        return None
+    sli: dict[str, Plain]
+    if op in ("<=", ">="):
+        sli = {"value": metric.text, "max" if op == "<=" else "min": objective.value, "slice": window}
+    else:
+        sli = {"good_when": f"({metric.text}) {op} {decimal_text(objective.value)}", "slice": window}
+    return Mapped(sli=sli)

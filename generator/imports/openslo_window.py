@@ -1,0 +1,91 @@
+"""OpenSLO's time windows: rolling ones, and calendar units in UTC."""
+
+from __future__ import annotations
+
+import re
+
+from generator.imports.base import ForeignReader
+from generator.units import duration_text, parse_duration_ms
+
+_SHORTHAND = re.compile(r"([1-9][0-9]*)([mhdwMQY])")
+_ROLLING_DAYS = {"M": 30, "Q": 90, "Y": 365}
+_CALENDAR_UNITS = {"1w": "week", "1M": "month", "1Q": "quarter", "3M": "quarter"}
+_UTC = ("", "UTC", "Etc/UTC", "Z", "GMT", "Etc/GMT")
+_FIRST_OF_QUARTER = ("01-01", "04-01", "07-01", "10-01")
+
+
+def read_window(spec: ForeignReader) -> str | None:
+    """The window as a spec writes it; None after a report."""
+    windows = spec.items("timeWindow")
+    if len(windows) != 1:
+        hint = "write `timeWindow: [{duration: 30d, isRolling: true}]`"
+        spec.fail("import/window", f"{spec.what} needs one time window", hint, key="timeWindow")
+        return None
+    reader = windows[0]
+    text = reader.text("duration")
+    calendar = reader.mapping("calendar")
+    rolling = reader.boolean("isRolling", calendar is None)
+    reader.finish()
+    match = _SHORTHAND.fullmatch(text)
+    if match is None:
+        if text:
+            hint = "a number with one of m, h, d, w, M, Q"
+            reader.fail("import/window", f"{text!r} is not a window", hint, key="duration")
+        return None
+    return _rolling(reader, match) if rolling else _calendar(reader, calendar, text)
+
+
+def _rolling(reader: ForeignReader, match: re.Match[str]) -> str:
+    count, unit = int(match[1]), match[2]
+    if unit not in _ROLLING_DAYS:
+        return duration_text(parse_duration_ms(match[0]))
+    window = f"{count * _ROLLING_DAYS[unit]}d"
+    hint = "rolling windows have one length; `window: calendar month` follows the calendar"
+    reader.problems.add(
+        "import/window", reader.at("duration"), f"{match[0]} rolling becomes {window}", hint, warning=True
+    )
+    return window
+
+
+def _calendar(reader: ForeignReader, calendar: ForeignReader | None, text: str) -> str | None:
+    unit = _CALENDAR_UNITS.get(text)
+    if unit is None:
+        hint = "1w, 1M or 1Q; or make it rolling"
+        reader.fail("import/window", f"{text} is no calendar unit that is known here", hint, key="duration")
+        return None
+    if calendar is None:
+        return f"calendar {unit}"
+    zone, start = calendar.text("timeZone", ""), _start(calendar)
+    calendar.finish()
+    if zone not in _UTC:
+        hint = "calendar windows follow UTC; make it rolling, or accept a shift of some hours and write UTC"
+        calendar.fail("import/window", f"the time zone {zone} cannot be carried over", hint, key="timeZone")
+        return None
+    if not _starts_with_unit(start, unit):
+        hint = "the first of a month (or a Monday) at 00:00; or make it rolling"
+        calendar.fail("import/window", f"a {unit} that begins at {start} cannot be carried over", hint, key="startTime")
+        return None
+    return f"calendar {unit}"
+
+
+def _start(calendar: ForeignReader) -> str:
+    value = calendar.value("startTime")
+    return value.text.replace("T", " ").rstrip("Z") if value is not None else ""
+
+
+def _starts_with_unit(start: str, unit: str) -> bool:
+    """Whether a unit begins at this date and time; an empty one says nothing against it."""
+    from datetime import UTC, datetime
+
+    if not start:
+        return True
+    day, _, clock = start.partition(" ")
+    if clock.strip(":0"):
+        return False
+    try:
+        date = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    if unit == "week":
+        return date.isoweekday() == 1
+    return date.day == 1 if unit == "month" else day[5:] in _FIRST_OF_QUARTER

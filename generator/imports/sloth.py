@@ -1,0 +1,321 @@
+"""Sloth: `version: prometheus/v1`, and the Kubernetes kind PrometheusServiceLevel with the same content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from generator.imports import queries, tiers
+from generator.imports.base import Difference, ForeignReader, Found, ImportedSlo, as_spec_name, check_objective
+from generator.imports.queries import Mapped, QueryError
+from generator.model import SEVERITIES
+from generator.units import DAY, parse_duration_ms
+
+if TYPE_CHECKING:
+    from generator.render.yaml_text import Plain
+    from generator.source import Value
+
+TITLE = "Sloth"
+VERSION = "prometheus/v1"
+API_VERSION = "sloth.slok.dev/v1"
+KIND = "PrometheusServiceLevel"
+DEFAULT_WINDOW = "30d"
+TEAM_LABELS = ("team", "owner")
+_RUNBOOKS = ("runbook", "runbook_url", "runbookURL")
+
+
+def read(documents: Iterable[Value], found: Found) -> None:
+    """Take over every service of some documents."""
+    for document in documents:
+        reader = ForeignReader(document, "", found.problems)
+        if reader.has("apiVersion"):
+            _read_kubernetes(reader, found)
+        elif reader.text("version") == VERSION:
+            _read_service(reader, reader.string_map("labels"), found)
+            reader.finish()
+        else:
+            hint = f"write `version: {VERSION}`, or `apiVersion: {API_VERSION}` with `kind: {KIND}`"
+            reader.fail("import/kind", f"not a spec of Sloth's {VERSION}", hint, key="version")
+
+
+def _read_kubernetes(reader: ForeignReader, found: Found) -> None:
+    version, kind = reader.text("apiVersion"), reader.text("kind")
+    if (version, kind) != (API_VERSION, KIND):
+        hint = f"`apiVersion: {API_VERSION}` with `kind: {KIND}`; other tools: freezeline import pyrra, … openslo"
+        reader.fail("import/kind", f"{version} {kind} is not Sloth's", hint, key="kind")
+        return
+    metadata, spec = reader.mapping("metadata"), reader.mapping("spec", required=True)
+    if metadata is not None:
+        hint = "give rules the labels that your operator selects by: generate --format operator --rule-label NAME=VALUE"
+        metadata.lost("labels", "labels of the Kubernetes object are not carried over", hint)
+        for key in ("name", "namespace", "annotations"):
+            metadata.has(key)
+        metadata.finish()
+    reader.has("status")
+    reader.finish()
+    if spec is not None:
+        _read_service(spec, spec.string_map("labels"), found)
+        for key in ("sloPlugins", "slo_plugins"):
+            _lost_plugins(spec, key)
+        spec.finish()
+
+
+def _lost_plugins(reader: ForeignReader, key: str) -> None:
+    reader.lost(key, "Sloth's SLO plugins are not carried over", "what they generate must be written by hand")
+
+
+def _read_service(reader: ForeignReader, labels: Mapping[str, str], found: Found) -> None:
+    given = found.options.service
+    service = given or as_spec_name(reader.text("service"), reader.at("service"), found.problems)
+    reader.has("service")
+    team = _team(labels)
+    others = sorted(set(labels) - set(TEAM_LABELS))
+    if others:
+        hint = "alerts carry service, slo, team, severity and tier; set others in Prometheus as external_labels"
+        reader.lost("labels", f"labels are not carried over: {', '.join(others)}", hint)
+    _lost_plugins(reader, "slo_plugins")
+    for inner in reader.items("slos"):
+        _read_slo(inner, service, team, found)
+
+
+def _team(labels: Mapping[str, str]) -> str:
+    return next((labels[label] for label in TEAM_LABELS if label in labels), "")
+
+
+def _read_slo(reader: ForeignReader, service: str, team: str, found: Found) -> None:
+    name = as_spec_name(reader.text("name"), reader.at("name"), found.problems)
+    objective = reader.number("objective")
+    body: dict[str, Plain] = {}
+    fine = check_objective(objective, reader, "objective") if reader.has("objective") else False
+    description = reader.text("description", "")
+    if description:
+        body["description"] = " ".join(description.split())
+    own = reader.string_map("labels")
+    others = sorted(set(own) - set(TEAM_LABELS))
+    if others:
+        reader.lost("labels", f"labels are not carried over: {', '.join(others)}", "route by service, slo and team")
+    key = reader.first("plugins", "slo_plugins", "sloPlugins")
+    _lost_plugins(reader, key)
+    window = found.options.window or DEFAULT_WINDOW
+    body["window"] = window
+    mapped = _sli(reader, found)
+    if mapped is not None:
+        body["sli"] = mapped.sli
+        if mapped.group_by:
+            body["group_by"] = list(mapped.group_by)
+        if mapped.counts:
+            body["min_events"] = 0
+    _alerting(reader, name, body, found)
+    reader.finish()
+    if mapped is not None and fine:
+        found.add(
+            ImportedSlo(
+                service=service,
+                team=_team(own) or team,
+                name=name,
+                objective=objective,
+                body=body,
+                position=reader.position,
+            )
+        )
+
+
+def _sli(reader: ForeignReader, found: Found) -> Mapped | None:
+    sli = reader.mapping("sli", required=True)
+    if sli is None:
+        return None
+    events, raw = sli.mapping("events"), sli.mapping("raw")
+    mapped: Mapped | None = None
+    if events is not None:
+        mapped = _events(events)
+    elif raw is not None:
+        mapped = _raw(raw, found)
+    elif sli.has("plugin"):
+        hint = "take the query out of what `sloth generate` writes, and put it under `sli: {events: …}`"
+        sli.fail(
+            "import/plugin", "an SLI plugin is code of Sloth's: what it asks is not known here", hint, key="plugin"
+        )
+    else:
+        sli.fail("import/query", f"{sli.what} has neither `events` nor `raw`", "write one of them")
+    sli.finish()
+    return mapped
+
+
+def _events(reader: ForeignReader) -> Mapped | None:
+    keys = (reader.first("error_query", "errorQuery"), reader.first("total_query", "totalQuery"))
+    bad, total = (read_query(reader, key) for key in keys)
+    reader.finish()
+    if not bad or not total:
+        return None
+    try:
+        mapped = queries.events(bad=bad, total=total)
+    except QueryError as error:
+        fail_query(reader, keys[0], error)
+        return None
+    if mapped.counts:
+        warn_counts(reader, keys[1])
+    return mapped
+
+
+def _raw(reader: ForeignReader, found: Found) -> Mapped | None:
+    key = reader.first("error_ratio_query", "errorRatioQuery")
+    text = read_query(reader, key)
+    reader.finish()
+    if not text:
+        return None
+    mapped = queries.ratio(text)
+    if "error_ratio" in mapped.sli:
+        warn_unweighted(reader, key, found)
+    return mapped
+
+
+def read_query(reader: ForeignReader, key: str) -> str:
+    """A query with `$window`; empty after a report."""
+    text = reader.text(key)
+    if not text:
+        return ""
+    try:
+        return queries.windowed(text)
+    except QueryError as error:
+        fail_query(reader, key, error)
+        return ""
+
+
+def fail_query(reader: ForeignReader, key: str, error: QueryError) -> None:
+    """Report a query that cannot be carried over."""
+    message, _, hint = str(error).partition("\n")
+    reader.fail("import/query", f"{reader.path(key)}: {message}", hint or "write it as PromQL", key=key)
+
+
+def warn_counts(reader: ForeignReader, key: str) -> None:
+    """Warn of queries that do not give events per second."""
+    message = f"{reader.path(key)} does not count events per second"
+    hint = "the ratio is kept; gaps are not repaired and `min_events` is off. Better: `sum(rate(counter[{{.window}}]))`"
+    reader.problems.add("import/counts", reader.at(key), message, hint, warning=True)
+
+
+def warn_unweighted(reader: ForeignReader, key: str, found: Found) -> None:
+    """Warn of a ratio that says nothing of how many events it is about."""
+    message = f"{reader.path(key)}: each moment counts alike, busy or idle"
+    hint = "add `weight:` (a query of events per second) to the SLI, so that the budget counts events"
+    found.problems.add("import/no-weight", reader.at(key), message, hint, warning=True)
+
+
+# -- alerting
+
+
+def _alerting(reader: ForeignReader, name: str, body: dict[str, Plain], found: Found) -> None:
+    alerting = reader.mapping("alerting")
+    if alerting is None:
+        return
+    old = alerting.text("name", "")
+    _annotations(alerting, body)
+    severities: dict[str, str] = {}
+    pages = _one_alert(alerting, ("page_alert", "pageAlert"), tiers.PAGES, "critical", severities)
+    tickets = _one_alert(alerting, ("ticket_alert", "ticketAlert"), tiers.TICKETS, "warning", severities)
+    alerting.lost("labels", "alert labels are not carried over", "route by service, slo, team, severity and tier")
+    alerting.finish()
+    kept = tiers.kept(pages=pages, tickets=tickets, severities=severities)
+    if kept is not None:
+        body["tiers"] = kept
+    if old:
+        found.differences.append(_renamed(old, name))
+
+
+def _annotations(alerting: ForeignReader, body: dict[str, Plain]) -> None:
+    annotations = alerting.string_map("annotations")
+    runbook = next((annotations[key] for key in _RUNBOOKS if key in annotations), "")
+    if runbook:
+        body["runbook"] = runbook
+    others = sorted(set(annotations) - set(_RUNBOOKS))
+    if others:
+        hint = "alerts say what burns and how fast by themselves; `description:` of the SLO is shown with them"
+        alerting.lost("annotations", f"annotations are not carried over: {', '.join(others)}", hint)
+
+
+def _one_alert(
+    alerting: ForeignReader,
+    keys: tuple[str, str],
+    names: tuple[str, ...],
+    default: str,
+    severities: dict[str, str],
+) -> bool:
+    """Whether the alert is on; notes the severity of its tiers where that is one of ours and not the default."""
+    key = alerting.first(*keys)
+    inner = alerting.mapping(key)
+    if inner is None:
+        return True
+    disabled = inner.boolean("disable", False)
+    labels = inner.string_map("labels")
+    severity = labels.get("severity", default)
+    if severity in SEVERITIES and severity != default:
+        severities.update(dict.fromkeys(names, severity))
+    others = sorted(set(labels) - ({"severity"} if severity in SEVERITIES else set()))
+    if others and not disabled:
+        hint = f"these alerts have severity {severity if severity in SEVERITIES else default}; route by that"
+        inner.lost("labels", f"alert labels are not carried over: {', '.join(others)}", hint)
+    inner.lost("annotations", "annotations of one alert are not carried over", "write them for the SLO")
+    inner.finish()
+    return not disabled
+
+
+def _renamed(old: str, slo: str) -> Difference:
+    return Difference(
+        topic="alert names",
+        slo=slo,
+        was=f"{old} with sloth_severity page or ticket",
+        becomes=f'SLOBudgetBurn with slo="{slo}" and tier fast, medium (page), slow or trickle (ticket)',
+        why="one name for all SLOs: routes, silences and inhibitions match labels instead of a list of names",
+    )
+
+
+def differences(found: Found) -> list[Difference]:
+    """What will be otherwise than with Sloth, for all SLOs."""
+    window_ms = parse_duration_ms(found.options.window or DEFAULT_WINDOW)
+    ours = tiers.ours(window_ms, found.smallest_budget_ratio(), found.options.scrape_ms)
+    was = tiers.listed(tiers.SLOTH) if window_ms == 30 * DAY else "Sloth's windows for this period"
+    return [
+        Difference(
+            topic="budget",
+            was="the average of the 5-minute error ratios over the window",
+            becomes="bad events divided by all events over the window",
+            why="an average of ratios counts a quiet night as much as a busy noon (an incident at night: +243 %, at "
+            "noon: -43 %), and one idle 5 minutes makes it NaN",
+        ),
+        Difference(
+            topic="gaps",
+            was="events while Prometheus was down, and the first error of a new series, are lost",
+            becomes="both are counted, from what the counters say afterwards",
+            why="an outage inside an incident hides part of it: 70 minutes of it, a tenth of the ratio",
+        ),
+        Difference(
+            topic="tiers",
+            was=f"two alerts per SLO: {was}",
+            becomes=f"one alert per tier: {tiers.listed(ours)}",
+            why="factor = share of the budget × window / long; each tier can be routed, silenced and proven alone",
+        ),
+        Difference(
+            topic="small numbers",
+            was="one failure of three requests after an idle night pages",
+            becomes="a tier also asks for five bad events (`min_events`)",
+            why="one failure is no trend",
+        ),
+        Difference(
+            topic="severities",
+            was="whatever labels page_alert and ticket_alert had",
+            becomes="critical for fast and medium, warning for slow and trickle",
+            why="a policy can freeze on severity alone; an SLO changes it under `tiers`",
+        ),
+        Difference(
+            topic="new alerts",
+            was="none",
+            becomes="SLOBudgetConsumed at 50 % and 100 % of the budget, SLONoData after 10 minutes without events",
+            why="a budget that is gone, and an SLO that nobody measures, are news of their own",
+        ),
+        Difference(
+            topic="series",
+            was="slo:sli_error:ratio_rate5m … with labels sloth_id, sloth_service, sloth_slo",
+            becomes='slo:error_ratio{window="5m"} … with labels service, slo, scope',
+            why="dashboards of your own must follow; history can be filled in by `freezeline backfill`",
+        ),
+    ]
