@@ -1,6 +1,9 @@
 """Rules for every file in the tree."""
 
+import os
 import re
+
+import pytest
 
 from tests.frame.sources import PACKAGES, modules, tracked_files
 from tests.tools import ROOT
@@ -45,3 +48,15 @@ def test_no_grab_bag_modules() -> None:
     """A module's name says what is in it."""
     grab_bags = {"utils", "util", "helpers", "common", "misc"}
     assert [str(path.relative_to(ROOT)) for path in modules(*PACKAGES).values() if path.stem in grab_bags] == []
+
+
+def test_acceptance_tests_run_one_at_a_time(request: pytest.FixtureRequest) -> None:
+    """Where two workers share the tests, one of them has all that are timed."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("there is one worker only")
+    ungrouped = [
+        item.nodeid
+        for item in request.session.items
+        if item.get_closest_marker("acceptance") is not None and "@" not in item.nodeid
+    ]
+    assert ungrouped == []
