@@ -68,6 +68,7 @@ def _context(spec: Spec, slo: Slo, scope: str, cadence: Cadence) -> BaseContext:
         total_increase_series=names.increase("total", cadence.gap_span_ms) + own,
         scrape_ms=spec.defaults.scrape_ms,
         gap_span_ms=cadence.gap_span_ms,
+        aligned=cadence.aligned,
     )
 
 
