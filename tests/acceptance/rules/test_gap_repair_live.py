@@ -17,7 +17,13 @@ from tests.acceptance.rules.service import Service, running
 from tests.tools import Generation, PrometheusServer, prometheus_server
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(600)]
+# Minutes of waiting and hardly any work: beside the other tests. The old generation only by `./dev soak`.
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.xdist_group("live-rules"),
+    pytest.mark.parametrize("generation", ["current", pytest.param("old", marks=pytest.mark.soak)], indirect=True),
+    pytest.mark.timeout(600),
+]
 
 SPEC = b"""\
 apiVersion: freezeline/v1

@@ -10,7 +10,13 @@ from tests.acceptance.rules.service import running
 from tests.tools import ROOT, Generation, PrometheusServer, prometheus_server
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
+# Minutes of waiting and hardly any work: beside the other tests. The old generation only by `./dev soak`.
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.xdist_group("live-rules"),
+    pytest.mark.parametrize("generation", ["current", pytest.param("old", marks=pytest.mark.soak)], indirect=True),
+    pytest.mark.timeout(400),
+]
 
 CONFIG = """\
 global: {{scrape_interval: 5s, evaluation_interval: 15s}}
