@@ -26,7 +26,9 @@ SCOPE = "slos"
 DAY_S = 86400
 # Coarse and without what no objective needs, then fine and whole.
 PASTS = (
-    Past(length_s=30 * DAY_S, step_s=60, only=re.compile(r"(?!freezeline|kube|container|db_|.*_sum).*")),
+    Past(
+        length_s=30 * DAY_S, step_s=120, interval_s=300, only=re.compile(r"(?!freezeline|kube|container|db_|.*_sum).*")
+    ),
     Past(length_s=3 * 3600, step_s=15),
 )
 EARLIER = tuple(

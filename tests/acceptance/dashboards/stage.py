@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -24,6 +25,8 @@ SCRAPE_S = 5
 # Slow groups only read recorded tiles, so evaluating them more often changes nothing but how soon alerts are there.
 SLOW_GROUPS_S = 15
 PROMTOOL_LIMIT_S = 300
+
+RuleData = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -153,26 +156,39 @@ def write_rules(output_set: OutputSet, directory: Path) -> list[str]:
     return paths
 
 
-def levels(rules: Iterable[str], directory: Path) -> list[Path]:
-    """Rule files with the recording rules only, one per level: each reads nothing but levels before it."""
+def levels(rules: Iterable[str]) -> list[list[RuleData]]:
+    """The recording rules by level: each reads nothing but levels before it. There are no gaps to repair."""
     groups = [group for path in rules for group in yaml.safe_load(Path(path).read_text())["groups"]]
-    recording = [(group, rule) for group in groups for rule in group["rules"] if "record" in rule]
-    waiting = [one for one in recording if ":missing" not in one[1]["expr"] and "missing" not in one[1]["record"]]
-    files: list[Path] = []
+    waiting: list[RuleData] = [
+        {"interval": group["interval"], "rules": [rule]}
+        for group in groups
+        for rule in group["rules"]
+        if "record" in rule and not re.search(r":(missing|increase)\w*", rule["record"] + rule["expr"])
+    ]
+    found: list[list[RuleData]] = []
     while waiting:
-        names = {_key(rule) for _, rule in waiting}
-        ready = [one for one in waiting if not any(_reads(one[1]["expr"], name) for name in names)]
+        names = {_key(one["rules"][0]) for one in waiting}
+        ready = [one for one in waiting if not any(_reads(one["rules"][0]["expr"], name) for name in names)]
         if not ready:
             raise AssertionError(f"rules read each other in a circle: {sorted(names)}")
-        path = directory / f"level-{len(files)}.yml"
-        found = [
-            {"name": f"{index}", "interval": group["interval"], "rules": [rule]}
-            for index, (group, rule) in enumerate(ready)
-        ]
-        path.write_text(yaml.safe_dump({"groups": found}, sort_keys=False))
-        files.append(path)
+        found.append(ready)
         waiting = [one for one in waiting if one not in ready]
-    return files
+    return found
+
+
+def write_level(path: Path, level: Iterable[RuleData], interval_s: int | None) -> None:
+    """One level as a rule file, evaluated as often as its groups say or, for a long past, every `interval_s`.
+
+    A tile is a sum over five minutes of samples, divided by how many there should be: of one sample it is that one.
+    """
+    groups = []
+    for index, one in enumerate(level):
+        rule = dict(one["rules"][0])
+        if interval_s is not None and rule["record"].startswith("t5m:"):
+            rule["expr"] = re.sub(r"sum_over_time\((.*)\) / [\d.]+", r"avg_over_time(\1)", rule["expr"])
+        interval = one["interval"] if interval_s is None else f"{interval_s}s"
+        groups.append({"name": str(index), "interval": interval, "rules": [rule]})
+    path.write_text(yaml.safe_dump({"groups": groups}, sort_keys=False))
 
 
 def _key(rule: Mapping[str, object]) -> str:
@@ -190,10 +206,11 @@ def _reads(expr: str, key: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """How much past there is, and how finely it was scraped."""
+    """How much past there is, and how finely it was scraped and evaluated; no `interval_s`: as the rules say."""
 
     length_s: float
     step_s: float
+    interval_s: int | None = None
     only: re.Pattern[str] | None = None
 
 
@@ -219,18 +236,17 @@ def staged(
         )
     rules = write_rules(output_set, directory)
     flags = (f"--storage.tsdb.retention.time={int(pasts[0].length_s / 86400) + 2}d",)
-    for level in levels(rules, directory):
+    for index, level in enumerate(levels(rules)):
         with prometheus_server(generation, directory, config([], 1, []), flags=flags) as server:
-            promtool(
-                generation,
-                *("tsdb", "create-blocks-from", "rules", f"--url={server.url}", "--max-block-duration=768h"),
-                *(
-                    f"--start={int(start - pasts[0].length_s)}",
-                    f"--end={int(start)}",
-                    f"--output-dir={data}",
-                    str(level),
-                ),
-            )
+            for number, past in enumerate(pasts):
+                end = start - (pasts[number + 1].length_s if number + 1 < len(pasts) else 0)
+                path = directory / f"level-{index}-{number}.yml"
+                write_level(path, level, past.interval_s)
+                promtool(
+                    generation,
+                    *("tsdb", "create-blocks-from", "rules", f"--url={server.url}", "--max-block-duration=768h"),
+                    *(f"--start={int(start - past.length_s)}", f"--end={int(end)}", f"--output-dir={data}", str(path)),
+                )
     # What was missed meanwhile, so that graphs have no hole where the live part begins.
     caught_up = directory / "past-last.txt"
     write_past(world, caught_up, time.time(), pasts[-1].step_s)
