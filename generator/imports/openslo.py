@@ -97,11 +97,11 @@ def _read_slo(reader: ForeignReader, objects: _Objects, found: Found) -> None:
         own = name if len(objectives) == 1 else f"{name}-{number}"
         mapped = sli_of(indicator, objective, objects.sources, found) if objective is not None else None
         if objective is not None and mapped is not None:
-            found.add(_slo(service, team, own, objective, mapped, body))
+            found.add(_slo(objective, mapped, body, service=service, team=team, name=own))
 
 
 def _slo(
-    service: str, team: str, name: str, objective: Objective, mapped: Mapped, body: Mapping[str, Plain]
+    objective: Objective, mapped: Mapped, body: Mapping[str, Plain], *, service: str, team: str, name: str
 ) -> ImportedSlo:
     own: dict[str, Plain] = {**body, "sli": mapped.sli}
     if mapped.group_by:

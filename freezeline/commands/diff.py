@@ -1,0 +1,97 @@
+"""`freezeline diff`: what changes in meaning between two specs, two folders of them, or since a git revision."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
+
+if TYPE_CHECKING:
+    from generator.model import OutputSet
+
+GIT_DEADLINE_S = 30.0
+
+
+class GitError(Exception):
+    """Git cannot give the old files; the message says why."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("specs", nargs="+", metavar="OLD NEW", help="two specs or folders; with --git only the new one")
+    parser.add_argument("--git", metavar="REV", help="compare with the files as they were in a git revision")
+    parser.add_argument("--scope", help="name of the output set (default: the new folder's name)")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load both sides, compare. 0: same meaning, 1: differs, 2: cannot tell."""
+    from freezeline.commands import specs
+    from generator import difference, difference_text, files, pipeline
+
+    wanted = 1 if args.git else 2
+    if len(args.specs) != wanted:
+        words = "one path with --git" if args.git else "OLD and NEW"
+        sys.stderr.write(f"freezeline diff: name {words}\n")
+        return USAGE
+    new_path = args.specs[-1]
+    try:
+        old = _from_git(args.git, new_path) if args.git else files.read(files.find([args.specs[0]]))
+        found = files.find([new_path])
+        new = files.read(found)
+    except files.SpecFilesError as error:
+        sys.stderr.write(f"freezeline diff: {error}\n")
+        return USAGE
+    except GitError as error:
+        sys.stderr.write(f"freezeline diff: {error}\n")
+        return ENVIRONMENT
+    scope = args.scope or files.default_scope(found[0])
+    sides: list[OutputSet] = []
+    for contents in (old, new):
+        loaded = pipeline.load_set(contents, scope)
+        if loaded.problems.errors:
+            specs.report(loaded, as_json=False)
+            sys.stderr.write("freezeline diff: a spec with errors has no meaning to compare\n")
+            return USAGE
+        sides.append(loaded.output_set)
+    changes = difference.compare(sides[0], sides[1])
+    if args.json:
+        data = {"same": not changes, "changes": [change.as_json() for change in changes]}
+        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(difference_text.text(changes))
+        sys.stderr.write(difference_text.summary(changes) + "\n")
+    return PROBLEMS if changes else OK
+
+
+def _from_git(revision: str, path: str) -> list[tuple[str, bytes]]:
+    """The specs of a path as they were: (name, content). Raises GitError."""
+    if revision.startswith("-"):
+        raise GitError(f"{revision!r} is not a revision")
+    place = Path(path)
+    folder, names = (place.parent, [place.name]) if not place.is_dir() else (place, None)
+    if names is None:
+        listed = _git(folder, "ls-tree", "--name-only", "-z", revision, "./").decode("utf-8", "surrogateescape")
+        names = sorted(Path(name).name for name in listed.split("\0") if name.endswith((".yaml", ".yml")))
+        if not names:
+            raise GitError(f"{path}: no *.yaml file in {revision}")
+    return [
+        (f"{revision}:{(folder / name).as_posix()}", _git(folder, "show", f"{revision}:./{name}")) for name in names
+    ]
+
+
+def _git(folder: Path, *words: str) -> bytes:
+    argv = ["git", "-C", str(folder), *words]
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_DEADLINE_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise GitError(f"git cannot be asked: {error}") from error
+    if done.returncode:
+        message = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise GitError(message[0] if message else f"git ended with {done.returncode}")
+    return done.stdout
