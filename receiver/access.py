@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import random
 import re
-import uuid
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +22,9 @@ from receiver.tokens import Role, Tokens
 log = logging.getLogger(__name__)
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+QUIET = "freezeline.quiet"
+"""Set on a request that changed nothing, such as a repeat of a known alert: its record is for debugging only."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -53,8 +58,11 @@ class Access:
         return None
 
 
+@functools.lru_cache(maxsize=64)
 def _name(host: str) -> str:
-    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    """A host without its port."""
+    name, _, port = host.rpartition(":")
+    return name if port.isdigit() else host
 
 
 def allowed_hosts(public_url: str, listen_host: str, more: tuple[str, ...]) -> frozenset[str]:
@@ -73,8 +81,8 @@ def trace_of(request: web.Request) -> Trace:
     request_id = request.headers.get("X-Request-ID", "")
     trace_id = request.headers.get("X-Trace-ID", "")
     return Trace(
-        request_id=request_id if _ID.fullmatch(request_id) else uuid.uuid4().hex,
-        trace_id=trace_id if _ID.fullmatch(trace_id) else uuid.uuid4().hex,
+        request_id=request_id if request_id and _ID.fullmatch(request_id) else _new_id(),
+        trace_id=trace_id if trace_id and _ID.fullmatch(trace_id) else _new_id(),
     )
 
 
@@ -91,13 +99,21 @@ async def _answer(
         return web.json_response({"error": "the journal cannot be used"}, status=503)
 
 
-def identified(access: Access) -> Any:
-    """Middleware: Host and Origin, identifiers in and out, one log record a request."""
+def _new_id() -> str:
+    return f"{random.getrandbits(128):032x}"
+
+
+def identified(access: Access, took: Callable[[str, float], None]) -> Any:
+    """Middleware: Host and Origin, identifiers in and out, one log record a request.
+
+    `took` is told the path and the seconds of every request that has been answered.
+    """
 
     @web.middleware
     async def middleware(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        begun = time.perf_counter()
         trace = trace_of(request)
         reset = CURRENT.set(trace)
         try:
@@ -105,12 +121,26 @@ def identified(access: Access) -> Any:
             if not answer.prepared:
                 answer.headers["X-Request-ID"] = trace.request_id
                 answer.headers["X-Trace-ID"] = trace.trace_id
-            level = logging.WARNING if answer.status >= 400 else logging.INFO
-            if log.isEnabledFor(level):
-                extra = {"action": "request", "method": request.method, "path": request.path, "status": answer.status}
-                log.log(level, "request", extra=extra)
+            spent = time.perf_counter() - begun
+            took(request.path, spent)
+            _log(request, answer.status, spent)
             return answer
         finally:
             CURRENT.reset(reset)
 
     return middleware
+
+
+def _log(request: web.Request, status: int, spent_s: float) -> None:
+    level = logging.WARNING if status >= 400 else logging.INFO
+    if QUIET in request:
+        level = logging.DEBUG
+    if log.isEnabledFor(level):
+        extra = {
+            "action": "request",
+            "method": request.method,
+            "path": request.path,
+            "status": status,
+            "duration_ms": round(1000 * spent_s, 3),
+        }
+        log.log(level, "request", extra=extra)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -32,13 +31,9 @@ class Health:
         self._journal_error = ""
         self.checks: dict[str, Check] = {}
 
-    def begin(self) -> float:
-        """A request begins."""
-        return time.perf_counter()
-
-    def end(self, begun: float) -> None:
-        """A request has ended."""
-        self._times.append(time.perf_counter() - begun)
+    def took(self, spent_s: float) -> None:
+        """A request was answered."""
+        self._times.append(spent_s)
 
     def journal_failed(self, error: str) -> None:
         """A commit failed; remembered until the next look at the journal succeeds."""

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from receiver.model import Alert, AlertStatus
@@ -18,7 +17,8 @@ from receiver.plaintext import plain
 
 ALERTS_MAX = 10_000
 LABELS_MAX = 256
-VALUE_MAX = 64 * 1024
+TEXTS_MAX = 64 * 1024
+"""Characters in all labels, or all annotations, of one alert."""
 
 
 class NotADeliveryError(Exception):
@@ -86,37 +86,42 @@ def parse_alert(raw: Any) -> Alert:
     """Read one alert of a webhook."""
     if not isinstance(raw, dict):
         raise _MalformedAlertError("not an object")
-    try:
-        status = AlertStatus(str(raw.get("status")))
-    except ValueError as error:
-        raise _MalformedAlertError("status is neither firing nor resolved") from error
-    labels = _texts(raw.get("labels"), "labels")
+    status = raw.get("status")
+    labels, annotations = raw.get("labels"), raw.get("annotations", {})
+    _check_texts(labels, "labels")
+    _check_texts(annotations, "annotations")
     if not labels:
         raise _MalformedAlertError("no labels")
     starts_at = _time(raw.get("startsAt"), "startsAt")
     if starts_at is None:
         raise _MalformedAlertError("startsAt is missing")
+    if status == "firing":
+        state, ends_at = AlertStatus.FIRING, None
+    elif status == "resolved":
+        state, ends_at = AlertStatus.RESOLVED, _time(raw.get("endsAt"), "endsAt")
+    else:
+        raise _MalformedAlertError("status is neither firing nor resolved")
     return Alert(
         fingerprint=_fingerprint(raw.get("fingerprint"), labels),
-        status=status,
+        status=state,
         labels=labels,
-        annotations=_texts(raw.get("annotations", {}), "annotations"),
+        annotations=annotations,
         starts_at=starts_at,
-        ends_at=_time(raw.get("endsAt"), "endsAt") if status is AlertStatus.RESOLVED else None,
+        ends_at=ends_at,
     )
 
 
-def _texts(raw: Any, what: str) -> Mapping[str, str]:
+def _check_texts(raw: Any, what: str) -> None:
     if not isinstance(raw, dict):
         raise _MalformedAlertError(f"{what} is not an object")
     if len(raw) > LABELS_MAX:
         raise _MalformedAlertError(f"more than {LABELS_MAX} {what}")
-    for value in raw.values():
-        if not isinstance(value, str):
-            raise _MalformedAlertError(f"a value of {what} is not text")
-        if len(value) > VALUE_MAX:
-            raise _MalformedAlertError(f"a value of {what} is longer than {VALUE_MAX} characters")
-    return MappingProxyType(raw)
+    try:
+        size = len("".join(raw.values()))
+    except TypeError as error:
+        raise _MalformedAlertError(f"a value of {what} is not text") from error
+    if size > TEXTS_MAX:
+        raise _MalformedAlertError(f"{what} are longer than {TEXTS_MAX} characters")
 
 
 def _time(raw: Any, what: str) -> datetime | None:

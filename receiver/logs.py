@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import json
 import logging
 import sys
@@ -22,6 +23,8 @@ SERVICE = "freezeline-receiver"
 _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _LEVELS = {"CRITICAL": "ERROR"}
 
+_encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
+
 
 class JsonFormatter(logging.Formatter):
     """One line of ASCII JSON a record; control characters and other scripts are escaped."""
@@ -29,10 +32,9 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""
         trace = CURRENT.get()
+        second, milliseconds = divmod(int(record.created * 1000), 1000)
         fields: dict[str, Any] = {
-            "timestamp": datetime.fromtimestamp(record.created, UTC)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z"),
+            "timestamp": f"{_second(second)}.{milliseconds:03d}Z",
             "level": _LEVELS.get(record.levelname, record.levelname),
             "message": record.getMessage(),
             "service": SERVICE,
@@ -42,7 +44,12 @@ class JsonFormatter(logging.Formatter):
         fields.update({key: value for key, value in record.__dict__.items() if key not in _PLAIN})
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=True, default=str, separators=(",", ":"))
+        return _encode(fields)
+
+
+@functools.lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def configure(stream: TextIO = sys.stderr, *, level: str = "INFO") -> None:

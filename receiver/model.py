@@ -27,7 +27,9 @@ def new_id(now: datetime) -> str:
 
 def stamp(at: datetime) -> str:
     """The journal's form of a time: UTC, microseconds, fixed width, so that texts sort as times do."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def stamp_ms(at: datetime) -> str:

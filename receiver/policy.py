@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib import resources
 from typing import Any
@@ -431,10 +431,21 @@ class Policies:
 
     in_force: tuple[Policy, ...]
     by_sha256: Mapping[str, Policy]
+    _named: dict[str, list[tuple[Policy, Rule]]] = field(init=False, default_factory=dict, repr=False)
+    _unnamed: list[tuple[Policy, Rule]] = field(init=False, default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        """Sort rules by the alert that they name, so that an alert meets few of them."""
+        for policy in self.in_force:
+            for rule in policy.rules:
+                names = [one.value for one in rule.match if one.label == "alertname" and one.op == "="]
+                where = self._named.setdefault(names[0], []) if names else self._unnamed
+                where.append((policy, rule))
 
     def matching(self, labels: Mapping[str, str]) -> list[tuple[Policy, Rule]]:
-        """Every rule that matches, in the order of the files."""
-        return [(policy, rule) for policy in self.in_force for rule in policy.rules if rule.matches(labels)]
+        """Every rule that matches: those that name the alert, then the others, each in the order of the files."""
+        named = self._named.get(labels.get("alertname", ""), ())
+        return [pair for pair in (*named, *self._unnamed) if pair[1].matches(labels)]
 
     def of_service(self, service: str) -> tuple[Policy, ...]:
         """The policies in force of one service."""

@@ -28,7 +28,7 @@ from receiver.context import Context, PolicyBox
 from receiver.escalator import Escalator
 from receiver.health import Health
 from receiver.heartbeat import Heartbeat
-from receiver.journal import Journal, JournalError
+from receiver.journal import GROUP_MAX, Journal, JournalError
 from receiver.model import Decision, new_id
 from receiver.notices import Deliverer
 from receiver.policy_store import Loaded, adopt, read_directory
@@ -64,8 +64,13 @@ class Options:
     port: int
 
 
-def serve(options: Options, environment: Mapping[str, str], *, reached: Reached = pass_by) -> int:
-    """Run the receiver until SIGTERM or SIGINT; returns the exit code. `reached` is for tests."""
+def serve(
+    options: Options, environment: Mapping[str, str], *, reached: Reached = pass_by, group_max: int = GROUP_MAX
+) -> int:
+    """Run the receiver until SIGTERM or SIGINT; returns the exit code.
+
+    `reached` is for tests; `group_max`, the most deliveries in one commit, for measurements.
+    """
     problems = Problems()
     settings = load_settings(options.config, environment, problems)
     loaded = read_directory(options.policy_dir, channels=settings.channels, problems=problems)
@@ -76,7 +81,7 @@ def serve(options: Options, environment: Mapping[str, str], *, reached: Reached 
     disable_created_metrics()  # type: ignore[no-untyped-call]
     try:
         with _state(options.state_dir):
-            asyncio.run(_Receiver(options, settings, reached).run(loaded))
+            asyncio.run(_Receiver(options, settings, reached, group_max).run(loaded))
     except (StartError, JournalError, TokenError, OSError) as error:
         sys.stderr.write(f"freezeline serve: {error}\n")
         return ENVIRONMENT
@@ -106,10 +111,11 @@ def _state(directory: Path) -> Iterator[None]:
 
 
 class _Receiver:
-    def __init__(self, options: Options, settings: Settings, reached: Reached) -> None:
+    def __init__(self, options: Options, settings: Settings, reached: Reached, group_max: int) -> None:
         self._options = options
         self._settings = settings
         self._reached = reached
+        self._group_max = group_max
         self._stop = asyncio.Event()
 
     async def run(self, loaded: Loaded) -> None:
@@ -141,7 +147,7 @@ class _Receiver:
 
     async def _open_journal(self, stack: contextlib.AsyncExitStack) -> Context:
         state = self._options.state_dir
-        journal = Journal(state / "journal.db", clock=_now, reached=self._reached)
+        journal = Journal(state / "journal.db", clock=_now, reached=self._reached, group_max=self._group_max)
         journal.start()
         stack.push_async_callback(journal.close)
         return Context(

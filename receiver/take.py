@@ -13,8 +13,12 @@ from receiver.policy import Policies
 from receiver.record import record
 
 
-def take(tx: Tx, delivery: Delivery, policies: Policies, *, ids: Ids, trace: Trace, at: datetime) -> None:
-    """Journal a delivery, which arrived `at`, and all that follows from it. A known body is planned again."""
+def take(tx: Tx, delivery: Delivery, policies: Policies, *, ids: Ids, trace: Trace, at: datetime) -> int:
+    """Journal a delivery, which arrived `at`, and all that follows from it; returns how many decisions that were.
+
+    A known body is planned again.
+    """
+    decided = len(delivery.quarantined)
     tx.took_delivery(delivery.sha256, delivery.body)
     for bad in delivery.quarantined:
         sentence = f"Alert {bad.index} of a delivery was put aside: {bad.why}"
@@ -27,9 +31,11 @@ def take(tx: Tx, delivery: Delivery, policies: Policies, *, ids: Ids, trace: Tra
         changes = on_alert(alert, known, policies, now=at, ids=ids, trace=trace)
         tx.saw(alert, known.seen)
         if changes:
+            decided += len(changes)
             record(tx, changes, policies, ids=ids, trace=trace, delivery=delivery.sha256)
             if fingerprints.count(alert.fingerprint) > 1:
                 seen, episodes = tx.seen(fingerprints), tx.newest_episodes(fingerprints)
+    return decided
 
 
 def known_of(tx: Tx, alert: Alert, seen: Seen | None, episodes: Sequence[Episode]) -> Known:

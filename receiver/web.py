@@ -15,7 +15,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from receiver import operate, page, report, stream, take
-from receiver.access import Access, identified
+from receiver.access import QUIET, Access, identified
 from receiver.context import Context
 from receiver.health import Health
 from receiver.ingest import NotADeliveryError, parse_delivery
@@ -27,6 +27,8 @@ from receiver.steps import Step
 from receiver.tokens import Role
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
+
+_JSON = {"Content-Type": "application/json"}
 
 _STREAMS = frozenset({"/api/v1/events", page.CHANGES_PATH})
 """Answers that never end say nothing about response times."""
@@ -50,9 +52,12 @@ class Web:
 
 def make_app(shared: Web) -> web.Application:
     """The application. It starts nothing of its own."""
-    app = web.Application(
-        client_max_size=BODY_MAX_BYTES, middlewares=[identified(shared.access), _timed(shared.health)]
-    )
+
+    def took(path: str, spent_s: float) -> None:
+        if path not in _STREAMS:
+            shared.health.took(spent_s)
+
+    app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[identified(shared.access, took)])
     handlers = _Handlers(shared)
     app.router.add_post("/webhook", handlers.webhook)
     app.router.add_get("/health", handlers.health)
@@ -71,20 +76,6 @@ def make_app(shared: Web) -> web.Application:
         stopping=lambda: shared.draining,
     )
     return app
-
-
-def _timed(health: Health) -> Any:
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in _STREAMS:
-            return await handler(request)
-        begun = health.begin()
-        try:
-            return await handler(request)
-        finally:
-            health.end(begun)
-
-    return middleware
 
 
 def problem(status: int, message: str) -> web.Response:
@@ -123,8 +114,9 @@ class _Handlers:
         trace = CURRENT.get()
         policies = context.box.policies
         try:
-            await context.journal.write(
-                lambda tx: take.take(tx, delivery, policies, ids=context.ids, trace=trace, at=received_at)
+            changes = await context.journal.write(
+                lambda tx: take.take(tx, delivery, policies, ids=context.ids, trace=trace, at=received_at),
+                about=[alert.fingerprint for alert in delivery.alerts],
             )
         except JournalError as error:
             self._shared.health.journal_failed(str(error))
@@ -137,7 +129,10 @@ class _Handlers:
             context.meters.watchdog.set(received_at.timestamp())
         if delivery.truncated:
             self._shared.on_truncated()
-        return web.json_response({"taken": len(delivery.alerts), "quarantined": len(delivery.quarantined)})
+        if not changes:
+            request[QUIET] = True
+        answer = b'{"taken": %d, "quarantined": %d}' % (len(delivery.alerts), len(delivery.quarantined))
+        return web.Response(body=answer, headers=_JSON)
 
     async def health(self, _request: web.Request) -> web.Response:
         """Whether the receiver works: open to everyone, because probes carry no tokens; tells no secrets."""

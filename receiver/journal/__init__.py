@@ -10,7 +10,8 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +24,7 @@ from receiver.journal.tx import Tx
 from receiver.journal.view import View
 from receiver.steps import Reached, Step
 
-__all__ = ["Journal", "JournalError", "Tx", "Verdict", "View", "open_view", "verify"]
+__all__ = ["GROUP_MAX", "Journal", "JournalError", "Tx", "Verdict", "View", "open_view", "verify"]
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ class JournalError(Exception):
 class _Job(Generic[T]):
     work: Callable[[Tx], T]
     done: asyncio.Future[T]
+    about: Sequence[str]
     result: Any = None
     error: BaseException | None = None
 
@@ -83,7 +85,9 @@ class Journal:
         self._clock = clock
         self._reached = reached
         self._group_max = group_max
-        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
+        self._handed_in: list[_Job[Any]] = []
+        self._waiting: deque[_Job[Any]] = deque()
         self._thread: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -124,6 +128,7 @@ class Journal:
 
     async def close(self) -> None:
         """Finish what was handed in and close."""
+        self._hand_over()
         self._jobs.put(None)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
@@ -131,16 +136,26 @@ class Journal:
             self._readers.shutdown(wait=True)
             self._reader.close()
 
-    def write(self, work: Callable[[Tx], T]) -> asyncio.Future[T]:
+    def write(self, work: Callable[[Tx], T], *, about: Sequence[str] = ()) -> asyncio.Future[T]:
         """Run `work` in the next transaction; the future is done once that is durable.
+
+        `about` are fingerprints that it will ask about: what is known of them is read once for a whole group.
 
         It raises JournalError where the commit failed, and whatever `work` raised (nothing of it is then kept).
         """
         if self._loop is None or self._broken is not None:
             raise JournalError(f"the journal is not open ({self._broken})")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(work, future))
+        if not self._handed_in:
+            # Everything that this turn of the event loop brings wakes the writer once.
+            self._loop.call_soon(self._hand_over)
+        self._handed_in.append(_Job(work, future, about))
         return future
+
+    def _hand_over(self) -> None:
+        jobs, self._handed_in = self._handed_in, []
+        if jobs:
+            self._jobs.put(jobs)
 
     async def read(self, question: Callable[[View], T]) -> T:
         """Ask a question of the last committed state, beside the writer. Raises JournalError."""
@@ -170,39 +185,39 @@ class Journal:
         except BaseException as error:
             # A writer that dies must not leave its callers waiting; the process then ends by its own health check.
             self._broken = error
-            self._fail(group, error)
+            self._fail([*group, *self._waiting], error)
             raise
         finally:
             connection.close()
 
     def _next_group(self) -> list[_Job[Any]]:
-        """Wait for work and take everything that has piled up meanwhile; empty where the journal is to close."""
-        first = self._jobs.get()
-        group = [] if first is None else [first]
-        while group and len(group) < self._group_max:
+        """Wait for work and take what has piled up meanwhile; empty where the journal is to close."""
+        while len(self._waiting) < self._group_max:
             try:
-                job = self._jobs.get_nowait()
+                jobs = self._jobs.get(block=not self._waiting)
             except queue.Empty:
                 break
-            if job is None:
+            if jobs is None:
                 self._jobs.put(None)
                 break
-            group.append(job)
-        return group
+            self._waiting.extend(jobs)
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._group_max))]
 
     def _commit_group(self, connection: sqlite3.Connection, tx: Tx, group: list[_Job[Any]]) -> None:
-        tx.begin(self._clock())
         head = 0
         try:
             connection.execute("BEGIN IMMEDIATE")
+            tx.begin(self._clock(), list({one for job in group for one in job.about}))
             for job in group:
-                self._run_job(connection, tx, job)
-            head = tx.head()[0]
+                self._run_job(tx, job)
+            head = tx.noted
+            tx.end()
             self._reached(Step.JOURNAL_BEFORE_COMMIT)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            tx.forget()
             for job in group:
                 job.error = JournalError(f"{self._path}: {error}")
         else:
@@ -210,17 +225,17 @@ class Journal:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._answer, group, head, tx.acted)
 
-    def _run_job(self, connection: sqlite3.Connection, tx: Tx, job: _Job[Any]) -> None:
-        connection.execute("SAVEPOINT job")
+    def _run_job(self, tx: Tx, job: _Job[Any]) -> None:
+        tx.begin_work()
         try:
             job.result = job.work(tx)
         except sqlite3.OperationalError:
             raise  # the disk, not the work: the whole group fails
         except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
-            connection.execute("ROLLBACK TO job")
-            tx.forget_head()
+            tx.undo_work()
             job.error = error
-        connection.execute("RELEASE job")
+        else:
+            tx.end_work()
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         """Move the log into the database now and then; only after the callers were answered."""

@@ -15,6 +15,8 @@ GENESIS = "0" * 64
 CHECKPOINT = "checkpoint"
 """Kind of the row that pruning leaves; its sentence ends with the hash of the last row that went."""
 
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
 
 def row_hash(prev_hash: str, seq: int, at: str, decision: Decision) -> str:
     """SHA-256 over the hash before and every column, as a JSON array without blanks."""
@@ -29,7 +31,7 @@ def row_hash(prev_hash: str, seq: int, at: str, decision: Decision) -> str:
         decision.action,
         decision.trace_id,
     ]
-    return hashlib.sha256(json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_encode(fields).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,6 +27,8 @@ from receiver.model import (
 
 Row = tuple[Any, ...]
 
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
 SEEN = "fingerprint, status, starts_at, ends_at, last_at, labels, annotations, unconfirmed_since"
 EPISODE = (
     "id, policy, rule, fingerprint, service, state, generation, opened_at, resolved_at, closed_at, policy_sha256, "
@@ -58,7 +60,7 @@ def maybe(at: datetime | None) -> str | None:
 
 def pack(mapping: Mapping[str, str]) -> str:
     """A mapping as JSON."""
-    return json.dumps(dict(mapping), ensure_ascii=True, separators=(",", ":")) if mapping else "{}"
+    return _encode(mapping if isinstance(mapping, dict) else dict(mapping)) if mapping else "{}"
 
 
 def unpack(text: str) -> Mapping[str, str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from receiver.journal import chain, rows
+from receiver.journal.pending import Pending
 from receiver.journal.view import View
 from receiver.model import (
     ACTION_MOVES,
@@ -28,45 +29,133 @@ from receiver.model import (
     stamp,
 )
 
+REMEMBERED_MAX = 20_000
+"""Alerts whose last state is kept in memory: nobody but this writer changes it."""
+
+PREFETCH_MAX = 500
+"""Alerts asked about in one query."""
+
 
 class Tx(View):
     """Writes, each with the decision that explains it. `now` is one time for the whole transaction.
 
-    `acted` says that worker and reconciler have something to look at.
+    `acted` says that worker and reconciler have something to look at. A transaction runs many pieces of work; each can
+    fail by itself: `begin`, then for each piece `begin_work` and `end_work` or `undo_work`, then `end`.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection)
         self.now = EPOCH
         self.acted = False
+        self._at = stamp(EPOCH)
+        self._done = Pending()
+        self._working = Pending()
+        self._in_work = False
+        self._savepoint = False
         self._head: tuple[int, str] | None = None
+        self._head_before: tuple[int, str] | None = None
+        self._seen: dict[str, Seen | None] = {}
+        self._seen_now: dict[str, Seen | None] = {}
+        self._episodes: dict[str, list[Episode]] = {}
 
-    def begin(self, now: datetime) -> None:
-        """Start over: forget what an earlier transaction left here."""
-        self.now = now
+    def begin(self, now: datetime, fingerprints: Sequence[str]) -> None:
+        """Start over. What is known of these alerts is read at once for all of the work."""
+        self.now, self._at = now, stamp(now)
+        self._in_work = False
         self.acted = False
+        self._done, self._working = Pending(), Pending()
+        self._savepoint = False
         self._head = None
+        self._seen_now = {}
+        if len(self._seen) > REMEMBERED_MAX or len(self._episodes) > REMEMBERED_MAX:
+            self.forget()
+        unknown = [one for one in fingerprints if one not in self._seen or one not in self._episodes]
+        for start in range(0, len(unknown), PREFETCH_MAX):
+            chunk = unknown[start : start + PREFETCH_MAX]
+            found, episodes = View.seen(self, chunk), View.newest_episodes(self, chunk)
+            for fingerprint in chunk:
+                self._seen[fingerprint] = found.get(fingerprint)
+                self._episodes[fingerprint] = episodes.get(fingerprint, [])
 
-    def forget_head(self) -> None:
-        """After a rollback to a savepoint the remembered head may be gone."""
-        self._head = None
+    def forget(self) -> None:
+        """What was remembered may not be true: a commit failed."""
+        self._seen, self._seen_now, self._episodes = {}, {}, {}
+
+    def begin_work(self) -> None:
+        """A piece of work begins."""
+        self._in_work, self._savepoint = True, False
+        self._head_before = self._head
+
+    def end_work(self) -> None:
+        """It succeeded: it belongs to the transaction."""
+        if self._savepoint:
+            self._db.execute("RELEASE work")
+            self._savepoint = False
+        self._done.take_over(self._working)
+        self._working = Pending()
+        self._seen.update(self._seen_now)
+        self._seen_now = {}
+
+    def undo_work(self) -> None:
+        """It failed: nothing of it stays."""
+        if self._savepoint:
+            self._db.execute("ROLLBACK TO work")
+            self._db.execute("RELEASE work")
+            self._savepoint = False
+            self._episodes = {}
+        self._working = Pending()
+        self._head = self._head_before
+        self._seen_now = {}
+
+    def end(self) -> None:
+        """Send what waits to the database; the commit is the caller's."""
+        self._in_work = False
+        self._done.flush(self._db)
+
+    def _sync(self) -> None:
+        """Before any statement of a piece of work: what earlier pieces and this one have written is in the database."""
+        if not self._in_work:
+            return
+        if not self._savepoint:
+            self._done.flush(self._db)
+            self._db.execute("SAVEPOINT work")
+            self._savepoint = True
+        self._working.flush(self._db)
+
+    def _all(self, sql: str, parameters: Sequence[object] = ()) -> list[rows.Row]:
+        self._sync()
+        return super()._all(sql, parameters)
+
+    def _one(self, sql: str, parameters: Sequence[object] = ()) -> rows.Row | None:
+        self._sync()
+        return super()._one(sql, parameters)
+
+    def _run(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Change rows; how many they were."""
+        self._sync()
+        return self._db.execute(sql, parameters).rowcount
+
+    @property
+    def noted(self) -> int:
+        """Number of the last decision where this transaction added any; else 0."""
+        return self._head[0] if self._head is not None else 0
 
     def head(self) -> tuple[int, str]:
         """Number and hash of the last decision, this transaction's included."""
         if self._head is None:
             self._head = super().head()
+            self._head_before = self._head_before or self._head
         return self._head
 
     def note(self, decision: Decision) -> int:
         """Append one decision to the chain and return its number."""
-        seq, prev_hash = self.head()
-        seq, at = seq + 1, stamp(self.now)
-        digest = chain.row_hash(prev_hash, seq, at, decision)
-        self._db.execute(
-            f"INSERT INTO decision ({rows.DECISION}) VALUES ({rows.marks(rows.DECISION)})",
+        last, prev_hash = self.head()
+        seq = last + 1
+        digest = chain.row_hash(prev_hash, seq, self._at, decision)
+        self._working.decisions.append(
             (
                 seq,
-                at,
+                self._at,
                 decision.kind,
                 decision.sentence,
                 decision.delivery,
@@ -75,7 +164,7 @@ class Tx(View):
                 decision.trace_id,
                 prev_hash,
                 digest,
-            ),
+            )
         )
         self._head = (seq, digest)
         return seq
@@ -84,58 +173,86 @@ class Tx(View):
 
     def took_delivery(self, sha256: str, body: bytes) -> None:
         """Keep a body, or count a known one once more."""
-        at = stamp(self.now)
-        self._db.execute(
-            "INSERT INTO delivery (sha256, body, first_at, last_at, count) VALUES (?, ?, ?, ?, 1) "
-            "ON CONFLICT (sha256) DO UPDATE SET last_at = excluded.last_at, count = count + 1",
-            (sha256, body, at, at),
-        )
+        self._working.deliveries.append((sha256, body, self._at, self._at, 1))
+
+    def seen(self, fingerprints: Sequence[str]) -> dict[str, Seen]:
+        """What was last heard of these alerts."""
+        missing = [one for one in fingerprints if one not in self._seen_now and one not in self._seen]
+        if missing:
+            found = View.seen(self, missing)
+            self._seen_now.update({one: found.get(one) for one in missing})
+        known = {one: self._seen_now[one] if one in self._seen_now else self._seen[one] for one in fingerprints}
+        return {one: seen for one, seen in known.items() if seen is not None}
+
+    def newest_episodes(self, fingerprints: Sequence[str]) -> dict[str, list[Episode]]:
+        """The newest episode of each rule, by alert."""
+        missing = [one for one in fingerprints if one not in self._episodes]
+        if missing:
+            found = View.newest_episodes(self, missing)
+            self._episodes.update({one: found.get(one, []) for one in missing})
+        return {one: episodes for one in fingerprints if (episodes := self._episodes[one])}
 
     def saw(self, alert: Alert, before: Seen | None) -> None:
-        """Remember what was last heard of an alert. The end of its last resolve stays while it fires again."""
-        at = stamp(self.now)
-        starts_at = stamp(alert.starts_at)
-        if before is not None and alert.labels == before.labels and alert.status == before.status:
-            ended = rows.maybe(alert.ends_at or before.ends_at)
-            sql = "UPDATE alert_seen SET starts_at = ?, ends_at = ?, last_at = ?, annotations = ? WHERE fingerprint = ?"
-            self._db.execute(sql, (starts_at, ended, at, rows.pack(alert.annotations), alert.fingerprint))
-            return
+        """Remember what was last heard of an alert. The end of its last resolve stays while it fires again.
+
+        A repeat, which is nearly everything that is heard, leaves labels and annotations as they were.
+        """
         ends_at = alert.ends_at or (before.ends_at if before else None)
-        row = (
-            alert.fingerprint,
-            alert.status.value,
-            starts_at,
-            rows.maybe(ends_at),
-            at,
-            rows.pack(alert.labels),
-            rows.pack(alert.annotations),
-            None,
+        resolved = alert.status is AlertStatus.RESOLVED
+        repeats = (
+            before is not None
+            and alert.status is before.status
+            and alert.labels == before.labels
+            and ends_at == before.ends_at
         )
-        self._db.execute(
-            f"INSERT INTO alert_seen ({rows.SEEN}) VALUES ({rows.marks(rows.SEEN)}) "
-            "ON CONFLICT (fingerprint) DO UPDATE SET status = excluded.status, starts_at = excluded.starts_at, "
-            "ends_at = excluded.ends_at, last_at = excluded.last_at, labels = excluded.labels, "
-            "annotations = excluded.annotations",
-            row,
+        self._seen_now[alert.fingerprint] = Seen(
+            fingerprint=alert.fingerprint,
+            status=alert.status,
+            starts_at=alert.starts_at,
+            ends_at=ends_at,
+            last_at=self.now,
+            labels=alert.labels,
+            annotations=before.annotations if before is not None and repeats else alert.annotations,
+            unconfirmed_since=None if resolved or before is None else before.unconfirmed_since,
         )
-        if alert.status is AlertStatus.RESOLVED:
-            self.set_unconfirmed(alert.fingerprint, since=None)
+        if before is not None and repeats and before.starts_at == alert.starts_at:
+            self._working.heard_same.add(alert.fingerprint)
+            self._working.at = self._at
+            return
+        starts_at = stamp(alert.starts_at)
+        if repeats:
+            self._working.heard_again[alert.fingerprint] = (alert.fingerprint, starts_at, self._at)
+            return
+        self._working.heard.append(
+            (
+                alert.fingerprint,
+                alert.status.value,
+                starts_at,
+                rows.maybe(ends_at),
+                self._at,
+                rows.pack(alert.labels),
+                rows.pack(alert.annotations),
+                None,
+            )
+        )
 
     def set_unconfirmed(self, fingerprint: str, *, since: datetime | None) -> None:
         """A firing waits for Alertmanager's word since then, or (None) no longer; an earlier wait keeps its time."""
         self.acted = True
-        self._db.execute(
-            "UPDATE alert_seen SET unconfirmed_since = CASE WHEN ?1 IS NULL THEN NULL "
-            "ELSE coalesce(unconfirmed_since, ?1) END WHERE fingerprint = ?2",
+        self._run(
+            "UPDATE alert_seen SET unconfirmed_since = iif(?1 IS NULL, NULL, coalesce(unconfirmed_since, ?1)) "
+            "WHERE fingerprint = ?2",
             (rows.maybe(since), fingerprint),
         )
+        self._seen_now[fingerprint] = View.seen(self, [fingerprint]).get(fingerprint)
 
     # episodes and holds
 
     def add_episode(self, episode: Episode) -> None:
         """Store a new episode. Raises sqlite3.IntegrityError where a live one exists: a bug of the planner."""
         self.acted = True
-        self._db.execute(
+        self._episodes.pop(episode.fingerprint, None)
+        self._run(
             f"INSERT INTO episode ({rows.EPISODE}) VALUES ({rows.marks(rows.EPISODE)})", rows.episode_row(episode)
         )
 
@@ -144,29 +261,32 @@ class Tx(View):
         self.acted = True
         if to not in EPISODE_MOVES[episode.state]:
             raise ForbiddenMoveError(f"episode {episode.id}: {episode.state} → {to}")
-        at = stamp(self.now)
+        at = self._at
+        self._episodes.pop(episode.fingerprint, None)
         column = {EpisodeState.RESOLVING: "resolved_at = ?", EpisodeState.OPEN: "resolved_at = iif(?, NULL, NULL)"}
         what = column.get(to, "closed_at = ?")
-        self._db.execute(f"UPDATE episode SET state = ?, {what} WHERE id = ?", (to.value, at, episode.id))
+        self._run(f"UPDATE episode SET state = ?, {what} WHERE id = ?", (to.value, at, episode.id))
         if to is EpisodeState.OPEN or to in {EpisodeState.CLOSED, EpisodeState.EXPIRED}:
-            self._db.execute("DELETE FROM condition_held WHERE episode = ?", (episode.id,))
+            self._run("DELETE FROM condition_held WHERE episode = ?", (episode.id,))
 
     def set_review(self, episode_id: str, at: datetime) -> None:
         """Postpone an episode's review."""
         self.acted = True
-        self._db.execute("UPDATE episode SET review_at = ? WHERE id = ?", (stamp(at), episode_id))
+        self._episodes.clear()
+        self._run("UPDATE episode SET review_at = ? WHERE id = ?", (stamp(at), episode_id))
 
     def acknowledge(self, incident: str, by: str) -> None:
         """Mark the live episodes of an incident as acknowledged."""
         self.acted = True
-        self._db.execute(
+        self._episodes.clear()
+        self._run(
             "UPDATE episode SET acked_at = ?, acked_by = ? WHERE incident = ? AND acked_at IS NULL",
-            (stamp(self.now), by, incident),
+            (self._at, by, incident),
         )
 
     def add_hold(self, hold: Hold) -> None:
         """Store a reason for a flag."""
-        self._db.execute(
+        self._run(
             "INSERT INTO hold (flag, episode, reason, since) VALUES (?, ?, ?, ?)",
             (hold.flag, hold.episode, hold.reason, stamp(hold.since)),
         )
@@ -175,6 +295,7 @@ class Tx(View):
         """The flag on disk now names these episodes."""
         self.acted = True
         at = stamp(file.written_at)
+        self._sync()
         self._db.executemany(
             "UPDATE hold SET written_at = coalesce(written_at, ?) WHERE flag = ? AND episode = ?",
             [(at, flag, episode) for episode in episodes],
@@ -183,7 +304,7 @@ class Tx(View):
 
     def put_flag_file(self, file: FlagFile) -> None:
         """Remember what was last written to a flag, or that it was taken away."""
-        self._db.execute(
+        self._run(
             f"INSERT INTO flag_file ({rows.FLAG_FILE}) VALUES ({rows.marks(rows.FLAG_FILE)}) "
             "ON CONFLICT (path) DO UPDATE SET service = excluded.service, generation = excluded.generation, "
             "text = excluded.text, written_at = excluded.written_at",
@@ -193,36 +314,36 @@ class Tx(View):
     def release_hold(self, hold: Hold, *, by: str, reason: str) -> None:
         """End one reason for a flag."""
         self.acted = True
-        self._db.execute(
+        self._run(
             "UPDATE hold SET released_at = ?, released_by = ?, release_reason = ? "
             "WHERE flag = ? AND episode = ? AND released_at IS NULL",
-            (stamp(self.now), by, reason, hold.flag, hold.episode),
+            (self._at, by, reason, hold.flag, hold.episode),
         )
 
     def condition_true(self, episode: str, condition: str, *, since: datetime) -> None:
         """A release condition was found true now, and has been since then."""
-        self._db.execute(
+        self._run(
             "INSERT INTO condition_held (episode, condition, true_since, checked_at) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (episode, condition) DO UPDATE SET true_since = excluded.true_since, "
             "checked_at = excluded.checked_at",
-            (episode, condition, stamp(since), stamp(self.now)),
+            (episode, condition, stamp(since), self._at),
         )
 
     def condition_false(self, episode: str, condition: str) -> None:
         """A release condition was found not true, or could not be read."""
-        self._db.execute("DELETE FROM condition_held WHERE episode = ? AND condition = ?", (episode, condition))
+        self._run("DELETE FROM condition_held WHERE episode = ? AND condition = ?", (episode, condition))
 
     # actions
 
     def add_action(self, action: Action) -> bool:
         """Store an action; False where its key is known, and then nothing changes."""
-        cursor = self._db.execute(
+        changed = self._run(
             f"INSERT INTO action ({rows.ACTION}, updated_at) VALUES ({rows.marks(rows.ACTION)}, ?) "
             "ON CONFLICT (key) DO NOTHING",
-            (*rows.action_row(action), stamp(self.now)),
+            (*rows.action_row(action), self._at),
         )
-        self.acted |= bool(cursor.rowcount)
-        return bool(cursor.rowcount)
+        self.acted |= bool(changed)
+        return bool(changed)
 
     def move(self, action: Action, *path: ActionState, **changes: object) -> Action:
         """Take an action along `path`, with other changes at its end. Raises ForbiddenMoveError as `save_action`."""
@@ -233,11 +354,11 @@ class Tx(View):
             action = replace(action, state=step)
         action = replace(action, **changes)  # type: ignore[arg-type]
         assignments = ", ".join(f"{column} = ?" for column in rows.ACTION.split(", "))
-        cursor = self._db.execute(
+        changed = self._run(
             f"UPDATE action SET {assignments}, updated_at = ? WHERE id = ? AND state = ?",
-            (*rows.action_row(action), stamp(self.now), action.id, start.value),
+            (*rows.action_row(action), self._at, action.id, start.value),
         )
-        if cursor.rowcount != 1:
+        if changed != 1:
             raise ForbiddenMoveError(f"action {action.id} is no longer {start}")
         self.acted = True
         return action
@@ -246,13 +367,14 @@ class Tx(View):
 
     def put_policies(self, texts: Mapping[str, tuple[str, str]]) -> None:
         """Make these the policies in force, by name: (hash, text)."""
-        at = stamp(self.now)
+        at = self._at
         for name, (sha256, body) in texts.items():
-            self._db.execute(
+            self._run(
                 "INSERT INTO policy (sha256, name, body, first_at) VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING",
                 (sha256, name, body, at),
             )
-        self._db.execute("DELETE FROM policy_in_force")
+        self._run("DELETE FROM policy_in_force")
+        self._sync()
         self._db.executemany(
             "INSERT INTO policy_in_force (name, sha256, since) VALUES (?, ?, ?)",
             [(name, sha256, at) for name, (sha256, _) in texts.items()],
@@ -265,14 +387,12 @@ class Tx(View):
             return int(row[0])
         seq = self.note(decision)
         text = json.dumps({"seq": seq, **body}, ensure_ascii=True, separators=(",", ":"))
-        self._db.execute("INSERT INTO notice (key, seq, body) VALUES (?, ?, ?)", (key, seq, text))
+        self._run("INSERT INTO notice (key, seq, body) VALUES (?, ?, ?)", (key, seq, text))
         return seq
 
     def prune(self, *, bodies_before: datetime, decisions_before: datetime) -> int:
         """Drop old bodies and decisions; a checkpoint row vouches for the dropped part. Returns rows dropped."""
-        self._db.execute(
-            "UPDATE delivery SET body = NULL WHERE last_at < ? AND body IS NOT NULL", (stamp(bodies_before),)
-        )
+        self._run("UPDATE delivery SET body = NULL WHERE last_at < ? AND body IS NOT NULL", (stamp(bodies_before),))
         row = self._one(
             "SELECT seq, hash FROM decision WHERE at < ? ORDER BY seq DESC LIMIT 1", (stamp(decisions_before),)
         )
@@ -281,8 +401,8 @@ class Tx(View):
         last, digest = row
         sentence = f"Dropped decisions up to {last}, whose hash was {digest}"
         self.note(Decision(kind=chain.CHECKPOINT, sentence=sentence))
-        dropped = self._db.execute("DELETE FROM decision WHERE seq <= ?", (last,)).rowcount
-        self._db.execute("DELETE FROM notice WHERE seq <= ?", (last,))
+        dropped = self._run("DELETE FROM decision WHERE seq <= ?", (last,))
+        self._run("DELETE FROM notice WHERE seq <= ?", (last,))
         old = stamp(self.now - timedelta(days=400))
-        self._db.execute("DELETE FROM delivery WHERE body IS NULL AND last_at < ?", (old,))
+        self._run("DELETE FROM delivery WHERE body IS NULL AND last_at < ?", (old,))
         return int(dropped)

@@ -60,7 +60,7 @@ def test_nine_of_ten_are_taken() -> None:
         ({"status": "burning"}, "status is neither firing nor resolved"),
         ({"labels": {}}, "no labels"),
         ({"labels": {"a": 1}}, "a value of labels is not text"),
-        ({"labels": {"a": "x" * 70000}}, "a value of labels is longer than 65536 characters"),
+        ({"labels": {"a": "x" * 70000}}, "labels are longer than 65536 characters"),
         ({"annotations": []}, "annotations is not an object"),
         ({"startsAt": "yesterday"}, "startsAt is not a time"),
         ({"startsAt": "2026-11-21T08:17:42"}, "startsAt has no time zone or lies outside all reason"),

@@ -1,0 +1,339 @@
+"""How many durable webhooks a second the receiver takes, and how soon a flag is on disk.
+
+Beside it, in the same run: a bare aiohttp handler that reads the body and answers 200, our receiver with one commit a
+request, and plain write + fsync + rename. Load comes from a process of its own; every body is different and holds three
+alerts. `python -m benchmarks.receiver`; exit code 1 where a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+CONNECTIONS = (1, 8, 32, 128)
+COMPARED_AT = 32
+BARE_RATIO_MIN = 0.4
+SINGLE_RATIO_MIN = 3.0
+FLAG_RATIO_MAX = 5.0
+START_S = 60.0
+ALERTS = 1000
+
+ALERT = (
+    '{"status":"firing","labels":{"alertname":"Other%d","service":"shop","severity":"warning","instance":"10.0.0.%d:9100"},'
+    '"annotations":{"summary":"value %d is above the limit","runbook_url":"https://runbooks.example.org/other"},'
+    '"startsAt":"2026-11-21T08:17:42Z","endsAt":"0001-01-01T00:00:00Z",'
+    '"generatorURL":"http://prometheus.example.org:9090/graph?g0.expr=x","fingerprint":"%016x"}'
+)
+BODY = (
+    '{"receiver":"freezeline","status":"firing","alerts":[%s],"groupLabels":{},"commonLabels":{"service":"shop"},'
+    '"commonAnnotations":{},"externalURL":"http://alertmanager.example.org:9093","version":"4",'
+    '"groupKey":"{}:{}","truncatedAlerts":0}'
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """One run of load."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+def body(number: int) -> bytes:
+    """The body with this number: three of a thousand alerts, and a value that no other body has."""
+    first = number * 3
+    alerts = (ALERT % (n % ALERTS, n % 250, number, n % ALERTS + 1) for n in range(first, first + 3))
+    return (BODY % ",".join(alerts)).encode()
+
+
+# load, in a process of its own
+
+
+async def _connection(
+    host: str, port: int, head: bytes, *, numbers: Iterator[int], end: float, times: list[float]
+) -> None:
+    reader, writer = await asyncio.open_connection(host, port)
+    while time.perf_counter() < end:
+        data = body(next(numbers))
+        begun = time.perf_counter()
+        writer.write(head + b"Content-Length: %d\r\n\r\n" % len(data) + data)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        if not answer.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"the server answered {answer[:100]!r}")
+        for line in answer.split(b"\r\n"):
+            if line.lower().startswith(b"content-length:"):
+                await reader.readexactly(int(line[15:]))
+        times.append(time.perf_counter() - begun)
+    writer.close()
+
+
+async def _load(url: str, token: str, connections: int, seconds: float, first: int) -> Load:
+    host, _, port = url.removeprefix("http://").partition(":")
+    head = f"POST /webhook HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {token}\r\n".encode()
+    head += b"Content-Type: application/json\r\nUser-Agent: Alertmanager/0.34.2\r\n"
+    numbers = iter(range(first, first + 10**9))
+    times: list[float] = []
+    begun = time.perf_counter()
+    await asyncio.gather(
+        *(
+            _connection(host, int(port), head, numbers=numbers, end=begun + seconds, times=times)
+            for _ in range(connections)
+        )
+    )
+    spent = time.perf_counter() - begun
+    times.sort()
+    return Load(
+        per_second=len(times) / spent,
+        p50_ms=1000 * times[len(times) // 2],
+        p99_ms=1000 * times[len(times) * 99 // 100],
+    )
+
+
+def load_process(url: str, token: str, connections: int, seconds: float, first: int) -> Load:
+    """Load from another process."""
+    command = [sys.executable, "-m", "benchmarks.receiver", "--load", url, token]
+    command += [str(connections), str(seconds), str(first)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=seconds + 60)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return Load(**json.loads(done.stdout))
+
+
+# servers
+
+
+def _serve_bare() -> None:
+    from aiohttp import web
+
+    async def handle(request: web.Request) -> web.Response:
+        await request.read()
+        return web.json_response({})
+
+    async def run() -> None:
+        app = web.Application()
+        app.router.add_post("/webhook", handle)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        print(f"listening on http://127.0.0.1:{runner.addresses[0][1]}", file=sys.stderr, flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+def _serve_ours(directory: Path, group_max: int) -> int:
+    from receiver.serve import Options, serve
+
+    options = Options(
+        policy_dir=directory / "policy", state_dir=directory / "state", config=None, host="127.0.0.1", port=0
+    )
+    return serve(options, {"FREEZELINE_CHANNELS": "{log: {type: log}}"}, group_max=group_max)
+
+
+@contextmanager
+def server(kind: str, directory: Path) -> Iterator[str]:
+    """A server in a process of its own; gives its address."""
+    command = [sys.executable, "-m", "benchmarks.receiver", "--serve", kind, str(directory)]
+    log = directory / f"{kind}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stderr=output)
+    try:
+        end = time.monotonic() + START_S
+        mark = "listening on "
+        while mark not in log.read_text():
+            if time.monotonic() > end or process.poll() is not None:
+                raise SystemExit(f"{kind} did not start: {log.read_text()}")
+            time.sleep(0.05)
+        yield log.read_text().partition(mark)[2].split()[0]
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def prepare(directory: Path) -> None:
+    """A policy with a flag and nothing else."""
+    (directory / "policy").mkdir(parents=True)
+    policy = {
+        "format": "freezeline.policy/1",
+        "name": "bench",
+        "service": "gateway",
+        "rules": [
+            {
+                "id": "frozen",
+                "match": [{"label": "service", "op": "=", "value": "gateway"}],
+                "do": ["freeze"],
+                "release": {"resolved_for_s": 3600},
+            }
+        ],
+        "actions": {"freeze": {"type": "freeze", "flag": str(directory / "flags" / "FREEZE.FLAG")}},
+    }
+    path = directory / "policy" / "bench.policy.json"
+    path.write_text(json.dumps(policy))
+    path.chmod(0o644)
+
+
+# measurements
+
+
+def throughput(kind: str, directory: Path, connections: tuple[int, ...], seconds: float) -> dict[int, Load]:
+    """Load on one kind of server, at each number of connections."""
+    directory.mkdir()
+    prepare(directory)
+    found = {}
+    with server(kind, directory) as url:
+        path = directory / "state" / "tokens" / "webhook"
+        token = path.read_text() if path.exists() else "none"
+        load_process(url, token, 8, min(seconds, 1.0), 10**9)  # warm up
+        for number, count in enumerate(connections):
+            found[count] = load_process(url, token, count, seconds, number * 10**7)
+    return found
+
+
+def _post(url: str, token: str, data: bytes) -> None:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=30).read()
+
+
+def _firing(number: int) -> bytes:
+    alert = {
+        "status": "firing",
+        "labels": {"alertname": "FailureRateHigh", "service": "gateway", "number": str(number)},
+        "annotations": {"summary": "failure rate 2.31 % > 0.5 %"},
+        "startsAt": "2026-11-21T08:17:42Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+        "fingerprint": f"{number + 2**60:016x}",
+    }
+    return json.dumps({"version": "4", "alerts": [alert]}).encode()
+
+
+def _plain_write(directory: Path, text: bytes) -> float:
+    begun = time.perf_counter()
+    temporary = directory / "plain.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.write(fd, text)
+    os.fsync(fd)
+    os.close(fd)
+    temporary.rename(directory / "plain")
+    return time.perf_counter() - begun
+
+
+def _until(there: bool, flag: Path) -> float:  # noqa: FBT001 - which way
+    end = time.monotonic() + 30
+    while flag.exists() is not there:
+        if time.monotonic() > end:
+            raise SystemExit(f"{flag} did not {'come' if there else 'go'} in 30 s")
+    return time.perf_counter()
+
+
+def to_flag(directory: Path, rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds from POST to the flag's being visible, and of write + fsync + rename, in turns."""
+    directory.mkdir()
+    prepare(directory)
+    flag = directory / "flags" / "FREEZE.FLAG"
+    flags, writes = [], []
+    with server("grouped", directory) as url:
+        webhook, operate = ((directory / "state" / "tokens" / role).read_text() for role in ("webhook", "operate"))
+        for number in range(rounds + 10):
+            data = _firing(number)
+            begun = time.perf_counter()
+            _post(f"{url}/webhook", webhook, data)
+            there = _until(True, flag)
+            flags.append(there - begun)
+            writes.append(_plain_write(directory, flag.read_bytes()))
+            _post(f"{url}/api/v1/release", operate, b'{"service": "gateway", "reason": "bench"}')
+            _until(False, flag)
+    return sorted(flags[10:]), sorted(writes[10:])
+
+
+def p99(sorted_times: list[float]) -> float:
+    """The 99th percentile."""
+    return sorted_times[len(sorted_times) * 99 // 100]
+
+
+def report(seconds: float, rounds: int) -> dict[str, Any]:
+    """Measure everything."""
+    with tempfile.TemporaryDirectory(prefix="freezeline-bench-") as name:
+        directory = Path(name)
+        kinds = {
+            kind: throughput(kind, directory / kind, CONNECTIONS, seconds) for kind in ("bare", "grouped", "single")
+        }
+        flags, writes = to_flag(directory / "flag", rounds)
+    ours = kinds["grouped"][COMPARED_AT].per_second
+    return {
+        "load": {kind: {str(n): vars(load) for n, load in loads.items()} for kind, loads in kinds.items()},
+        "of_bare": ours / kinds["bare"][COMPARED_AT].per_second,
+        "of_single": ours / kinds["single"][COMPARED_AT].per_second,
+        "flag_p50_ms": 1000 * flags[len(flags) // 2],
+        "flag_p99_ms": 1000 * p99(flags),
+        "write_p50_ms": 1000 * writes[len(writes) // 2],
+        "write_p99_ms": 1000 * p99(writes),
+        "of_write": p99(flags) / p99(writes),
+    }
+
+
+NAMES = {"bare": "bare aiohttp, nothing kept", "grouped": "freezeline serve", "single": "one commit a request"}
+
+
+def show(found: dict[str, Any]) -> bool:
+    """Print the tables; whether every target is met."""
+    load = found["load"]
+    print(f"{'3 alerts a request':<28}{'connections':>12}{'per second':>12}{'p50 ms':>9}{'p99 ms':>9}")
+    for kind, loads in load.items():
+        for count, one in loads.items():
+            print(f"{NAMES[kind]:<28}{count:>12}{one['per_second']:>12.0f}{one['p50_ms']:>9.2f}{one['p99_ms']:>9.2f}")
+    print(f"POST → flag: p50 {found['flag_p50_ms']:.2f} ms, p99 {found['flag_p99_ms']:.2f} ms")
+    print(f"write + fsync + rename: p50 {found['write_p50_ms']:.2f} ms, p99 {found['write_p99_ms']:.2f} ms")
+    targets = (
+        (f"of bare aiohttp at {COMPARED_AT}", found["of_bare"], ">=", BARE_RATIO_MIN),
+        (f"of one commit a request at {COMPARED_AT}", found["of_single"], ">=", SINGLE_RATIO_MIN),
+        ("POST → flag p99 of a plain write's", found["of_write"], "<=", FLAG_RATIO_MAX),
+    )
+    met = True
+    for what, value, op, bound in targets:
+        good = value >= bound if op == ">=" else value <= bound
+        met = met and good
+        print(f"{'ok  ' if good else 'MISS'} {value:.2f} × {what} (target {op} {bound:g})")
+    return met
+
+
+def main(argv: list[str]) -> int:
+    """Measure, or be one of the processes that measuring starts."""
+    parser = argparse.ArgumentParser(prog="benchmarks.receiver", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of load at each number of connections")
+    parser.add_argument("--rounds", type=int, default=300, help="flags to write")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--load", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.load:
+        url, token, connections, seconds, first = args.load
+        print(json.dumps(vars(asyncio.run(_load(url, token, int(connections), float(seconds), int(first))))))
+        return 0
+    if args.serve:
+        kind, directory = args.serve
+        if kind == "bare":
+            _serve_bare()
+        return _serve_ours(Path(directory), 1 if kind == "single" else 256)
+    found = report(args.seconds, args.rounds)
+    if args.json:
+        print(json.dumps(found))
+        return 0
+    return 0 if show(found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
