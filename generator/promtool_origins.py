@@ -12,6 +12,8 @@ import yaml
 from freezeline.problems import Position, Problem
 from generator.promtool import Message, Outcome
 
+_EXPRESSION = 'expr: "'
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generated:
@@ -30,7 +32,7 @@ def problems(outcome: Outcome, files: Mapping[str, Generated], code: str) -> lis
 
 
 def _problem(message: Message, files: Mapping[str, Generated], code: str) -> Problem:
-    if not message.file and message.test:  # Prometheus 3 names only the test
+    if not message.file:  # Prometheus 3 does not say which file a failed test stands in
         message = _with_file(message, files)
     generated = files.get(message.file)
     line = message.line
@@ -46,7 +48,7 @@ def _problem(message: Message, files: Mapping[str, Generated], code: str) -> Pro
 
 def _with_file(message: Message, files: Mapping[str, Generated]) -> Message:
     for file, generated in files.items():
-        if message.test in generated.text and _line_of(message, generated.text) is not None:
+        if _line_of(message, generated.text) is not None:
             return replace(message, file=file)
     return message
 
@@ -58,7 +60,14 @@ def position_of(line: int, origins: Sequence[tuple[int, Position]]) -> Position 
 
 
 def _line_of(message: Message, text: str) -> int | None:
-    """Where the named rule or unit test stands in the file, counting from 1."""
+    """Where the named rule, unit test or expression stands in the file, counting from 1."""
+    if message.text.startswith(_EXPRESSION) and not message.test:
+        expression = message.text.removeprefix(_EXPRESSION).partition('", time: ')[0].replace('\\"', '"')
+        lines = enumerate(text.split("\n"), start=1)
+        quoted = expression.replace("'", "''")
+        return next((number for number, line in lines if expression in line or quoted in line), None)
+    if not message.group and not message.test:
+        return None
     try:
         tree = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from generator.burn import TILED_FROM_MS, Cadence, Profile, Tier
+from generator.burn import TILED_FROM_MS, Cadence, Profile, Tier, round_up
 from generator.model import Slo
 from generator.proofs import slis
 from generator.render.shared import MAX_OFFSETS
+from generator.units import SECOND
 
 
 def threshold(slo: Slo, tier: Tier) -> Fraction:
@@ -43,7 +44,7 @@ def detection_ms(slo: Slo, tier: Tier, level: Fraction, cadence: Cadence, scrape
     ]
     if not slis.counts_events(slo):
         crossings.append(int(slo.profile.min_events * slis.slice_ms(slo) / level))
-    return max(crossings) + scrape_ms + interval_ms
+    return round_up(max(crossings) + scrape_ms + interval_ms, SECOND)
 
 
 def reset_ms(slo: Slo, tier: Tier, cadence: Cadence, scrape_ms: int) -> int:

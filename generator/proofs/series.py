@@ -1,7 +1,7 @@
 """Input series of the proofs: what each series does, stretch by stretch, in promtool's notation.
 
-Every number is exact in binary as well as in decimal: promtool adds increments up one by one, and a counter that lost
-its last bit would look like a restart.
+Every counter's numbers are exact in binary as well as in decimal: promtool adds increments up one by one, and a counter
+that lost its last bit would look like a restart.
 """
 
 from __future__ import annotations
@@ -97,11 +97,11 @@ def _leading_zeros(number: Fraction) -> int:
 
 
 def number_text(number: Fraction) -> str:
-    """A binary fraction as a plain decimal, in full."""
+    """The number as a plain decimal: in full where it is exact in binary, else to 17 digits, all that a float holds."""
     if number.denominator == 1:
         return str(number.numerator)
     with localcontext() as context:
-        context.prec = 60
+        context.prec = 60 if number.denominator & (number.denominator - 1) == 0 else 17
         return decimal_text(Decimal(number.numerator) / Decimal(number.denominator))
 
 
@@ -130,7 +130,7 @@ class _Writer:
             case Gone():
                 self._gone(stretch.samples)
             case Gauge(value=value):
-                self._run(exact(value, up=True), Fraction(0), stretch.samples)
+                self._run(value, Fraction(0), stretch.samples)
             case Slope(per_s=per_s, up=up):
                 step = exact(per_s * self.sample_ms / 1000, up=up)
                 self._run(self.counter + step, step, stretch.samples)

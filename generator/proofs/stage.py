@@ -27,16 +27,16 @@ class Collected:
     """Tests by evaluation interval, and whether they need a build of the rules; what builds hold; what is missing."""
 
     tests: dict[tuple[int, bool], list[Test]] = field(default_factory=dict)
-    built: dict[int, set[str]] = field(default_factory=dict)  # interval → tiers, and CONSUMED
+    built: dict[int, dict[str, set[str]]] = field(default_factory=dict)  # interval → profile → tiers, and CONSUMED
     plain: dict[int, list[Test]] = field(default_factory=dict)  # of plain alerts, by evaluation interval
     gaps: list[Gap] = field(default_factory=list)
     intended: list[Gap] = field(default_factory=list)  # not proven because the spec wants it otherwise
 
-    def add(self, interval_ms: int, test: Test, built: str = "") -> None:
-        """Add a test; `built` names what it needs of a build, empty where the shipped rules are tested."""
-        self.tests.setdefault((interval_ms, bool(built)), []).append(test)
-        if built:
-            self.built.setdefault(interval_ms, set()).add(built)
+    def add(self, stage: Stage, test: Test, about: str = "") -> None:
+        """Add a test about a tier or CONSUMED: what it needs of the build, where it needs one."""
+        self.tests.setdefault((stage.interval_ms, stage.build), []).append(test)
+        if stage.build:
+            self.built.setdefault(stage.interval_ms, {}).setdefault(stage.profile.name, set()).add(about)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

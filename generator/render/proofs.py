@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from freezeline.problems import Position, Problem
@@ -35,6 +35,16 @@ class ProofFile:
     text: str
     origins: tuple[tuple[int, Position], ...]
     tests: tuple[Test, ...] = ()  # empty for a build
+    head: str = ""  # what stands before the tests
+    interval_ms: int = 0  # at which all rules are evaluated
+
+    def measuring_text(self) -> str:
+        """The test file with an expectation more for each time that the tests only bound: these always fail."""
+        lines = [self.head]
+        for test in self.tests:
+            measured = [measurement(span, self.interval_ms) for span in test.spans]
+            lines += yaml_text.emit([as_data(test, measured)], "  ")
+        return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +53,7 @@ class Proofs:
 
     files: tuple[ProofFile, ...]
     gaps: tuple[Gap, ...]
+    intended: tuple[Gap, ...]  # not proven because the spec wants it otherwise
 
     def warnings(self) -> list[Problem]:
         """What `generate` says about gaps; alerts of one place with one reason are named together."""
@@ -69,7 +80,7 @@ def render(spec: Spec, scope: str) -> Proofs:
     files = list(_shipped_files(spec, scope, collected))
     for interval_ms in sorted(collected.built):
         files += _built_files(spec, scope, collected, interval_ms)
-    return Proofs(files=tuple(files), gaps=tuple(collected.gaps))
+    return Proofs(files=tuple(files), gaps=tuple(collected.gaps), intended=tuple(collected.intended))
 
 
 def _profiles(spec: Spec) -> dict[str, Profile]:
@@ -99,17 +110,14 @@ def _built_files(spec: Spec, scope: str, collected: Collected, interval_ms: int)
 # -- builds
 
 
-def _build(spec: Spec, scope: str, interval_ms: int, needed: set[str]) -> RuleFile:
+def _build(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[str]]) -> RuleFile:
     """The rules of a spec for one evaluation interval, and of its profiles only what the tests need."""
     cadence = Cadence(fast_ms=interval_ms, tile_ms=interval_ms, slow_ms=interval_ms, gap_ms=interval_ms, aligned=True)
-    groups = [
-        group
-        for group in rules.render(replace(spec, alerts=()), scope, cadence).groups
-        if not group.name.endswith("-gap")
-    ]
-    for profile in _profiles(spec).values():
+    narrowed = replace(spec, alerts=(), slos=tuple(slo for slo in spec.slos if slo.profile.name in needed))
+    groups = [group for group in rules.render(narrowed, scope, cadence).groups if not group.name.endswith("-gap")]
+    for profile in _profiles(narrowed).values():
         for group in shared.render(profile, scope, cadence).groups:
-            kept = tuple(rule for rule in group.rules if _is_needed(rule, profile, needed))
+            kept = tuple(rule for rule in group.rules if _is_needed(rule, profile, needed[profile.name]))
             groups.append(Group(name=group.name, interval_ms=interval_ms, rules=kept))
     interval = duration_text(interval_ms)
     return RuleFile(
@@ -148,11 +156,19 @@ def _test_file(
         "group_eval_order": [group.name for group in _in_order(files)],
     }
     lines = [*[f"# {line}".rstrip() for line in header.splitlines()], *yaml_text.emit(head), "tests:"]
+    text_head = "\n".join(lines)
     origins = []
     for test in tests:
         origins.append((len(lines) + 1, test.checks[0].subject.position))
         lines += yaml_text.emit([as_data(test)], "  ")
-    return ProofFile(path=path, text="\n".join(lines) + "\n", origins=tuple(origins), tests=tuple(tests))
+    return ProofFile(
+        path=path,
+        text="\n".join(lines) + "\n",
+        origins=tuple(origins),
+        tests=tuple(tests),
+        head=text_head,
+        interval_ms=interval_ms,
+    )
 
 
 def _relative(path: str) -> str:
@@ -166,14 +182,13 @@ def _in_order(files: list[RuleFile]) -> list[Group]:
     return [group for group in groups if group not in late] + late
 
 
-def as_data(test: Test, expressions: Mapping[str, list[yaml_text.Plain]] | None = None) -> dict[str, yaml_text.Plain]:
-    """The test as promtool reads it; `expressions` replace its expectations, to measure instead of to check."""
-    expectations = [_expectation(check) for check in test.checks] if expressions is None else expressions[test.name]
+def as_data(test: Test, more: Sequence[yaml_text.Plain] = ()) -> dict[str, yaml_text.Plain]:
+    """The test as promtool reads it, with `more` expectations than its own."""
     return {
         "name": test.name,
         "interval": duration_text(test.sample_ms),
         "input_series": [{"series": series.name, "values": series.values} for series in test.series],
-        "promql_expr_test": expectations,
+        "promql_expr_test": [*(_expectation(check) for check in test.checks), *more],
     }
 
 
@@ -191,7 +206,7 @@ def _expectation(check: Check) -> dict[str, yaml_text.Plain]:
 
 
 def measurement(span: Span, interval_ms: int) -> dict[str, yaml_text.Plain]:
-    """An expectation that must fail: what promtool got is when the alert began to fire, or fired last, in seconds."""
+    """An expectation that fails: what promtool got is when the alert began to fire, or fired last, in seconds."""
     until_ms = span.until_ms
     function = "min_over_time" if span.what == "detected" else "max_over_time"
     reach = duration_text(until_ms - span.from_ms + (interval_ms if span.what == "reset" else 0))

@@ -1,0 +1,81 @@
+"""`freezeline verify`: prove with promtool when each alert fires and resets, and print what was measured."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
+
+if TYPE_CHECKING:
+    from generator.verify import Row
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
+    parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
+    parser.add_argument("--promtool", metavar="PATH", help="the promtool to use (default: FREEZELINE_PROMTOOL, PATH)")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="test files at once (default: 2)")
+    parser.add_argument("--json", action="store_true", help="the table as JSON; times in seconds")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prove all alerts of all specs."""
+    from freezeline.commands import specs
+    from generator import promtool, verify
+
+    if args.jobs < 1:
+        sys.stderr.write("freezeline verify: --jobs takes a number of at least 1\n")
+        return USAGE
+    loaded = specs.load(args.specs, args.scope)
+    if loaded is None:
+        return USAGE
+    if specs.report(loaded, as_json=args.json):
+        return PROBLEMS
+    try:
+        tool = promtool.find("promtool", environment=os.environ, given=args.promtool)
+        with tempfile.TemporaryDirectory(prefix="freezeline-verify-") as folder:
+            rows = verify.run(loaded.output_set, tool, Path(folder), at_once=args.jobs)
+    except (promtool.ToolError, OSError) as error:
+        sys.stderr.write(f"freezeline verify: {error}\n")
+        return ENVIRONMENT
+    if args.json:
+        found = {"promtool": tool.version_text, "alerts": [row.as_json() for row in rows]}
+        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(table(rows))
+        _summarise(rows, tool.version_text)
+    return PROBLEMS if any(row.failures for row in rows) else OK
+
+
+def table(rows: list[Row]) -> str:
+    """The rows for people: a line that names the alert, then one for each thing that was shown."""
+    lines = []
+    spec = ""
+    for row in rows:
+        if row.spec != spec:
+            spec = row.spec
+            lines.append(f"{spec}\n{'=' * len(spec)}")
+        lines.append(f"{'FAILED ' if row.failures else ''}{row.alert}")
+        shown = (
+            ("fires when", row.fires_when),
+            ("detected after", "; ".join(measured.text() for measured in row.detected)),
+            ("resets after", "; ".join(measured.text() for measured in row.resets)),
+            ("silent", ", ".join(row.silent)),
+        )
+        lines += [f"  {name:<15} {text}" for name, text in shown if text]
+        lines += [f"  not proven      {text}" for text in row.gaps]
+        lines += [f"  failed          {text}" for text in row.failures]
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def _summarise(rows: list[Row], version: str) -> None:
+    failed = sum(bool(row.failures) for row in rows)
+    partly = sum(bool(row.gaps) for row in rows)
+    sys.stderr.write(f"{len(rows)} alerts, {failed} failed, {partly} not proven in full, by promtool {version}\n")
