@@ -75,6 +75,8 @@ class Health:
     async def _journal(self) -> str:
         try:
             await self._context.journal.read(lambda journal: journal.head())
+            if self._context.journal.broken:
+                return self._context.journal.broken
             if self._journal_error:
                 await self._context.journal.write(lambda _tx: None)
                 self._journal_error = ""

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from receiver import plan
-from receiver.act import freeze
 from receiver.context import Context
 from receiver.journal import JournalError, Tx
 from receiver.model import NO_TRACE, Alert, Episode, EpisodeState, seconds
@@ -57,7 +56,7 @@ class Cluster:
 
 
 class Reconciler:
-    """Starts with `start`, ends with `stop`."""
+    """Starts with `start`, ends with `stop`. `check_flag` has a flag on disk compared, where nobody works on it."""
 
     def __init__(
         self,
@@ -66,74 +65,70 @@ class Reconciler:
         prometheus: Prometheus,
         alertmanagers: Sequence[Alertmanager],
         every_s: float,
+        check_flag: Callable[[str], None],
     ) -> None:
         self._context = context
         self._prometheus = prometheus
         self._alertmanagers = alertmanagers
         self._every_s = every_s
-        self._wake = asyncio.Event()
-        self._compare_now = True
-        self._task: asyncio.Task[None] | None = None
+        self._check_flag = check_flag
+        self._time_wake = asyncio.Event()
+        self._compare_wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
 
     def start(self) -> None:
         """Begin."""
         self._context.journal.on_commit(self._on_commit)
-        self._task = asyncio.create_task(self._run(), name="reconcile")
+        self._tasks = [
+            asyncio.create_task(self._run_comparisons(), name="reconcile"),
+            asyncio.create_task(self._run_time(), name="reconcile-time"),
+        ]
 
     async def stop(self) -> None:
-        """Finish the pass that runs, and end."""
+        """Finish the passes that run, and end."""
         self._stopping = True
-        self._wake.set()
-        if self._task is not None:
-            await self._task
+        self._time_wake.set()
+        self._compare_wake.set()
+        await asyncio.gather(*self._tasks)
 
     def compare_soon(self) -> None:
-        """Compare now: something was left out of a delivery."""
-        self._compare_now = True
-        self._wake.set()
+        """Compare now: something was left out of a delivery, or a review is due."""
+        self._compare_wake.set()
 
     def _on_commit(self, _head: int, acted: bool) -> None:  # noqa: FBT001 - a callback's argument
         if acted:
-            self._wake.set()
+            self._time_wake.set()
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        compared_at = loop.time() - self._every_s
+    async def _run_comparisons(self) -> None:
         while not self._stopping:
-            self._wake.clear()
+            self._compare_wake.clear()
+            pause_s = self._every_s
             try:
-                doubts = await self._context.journal.read(lambda journal: journal.unconfirmed())
-                if self._compare_now or doubts or loop.time() >= compared_at + self._every_s:
-                    self._compare_now = False
-                    await self.compare()
-                    compared_at = loop.time()
+                await self.compare()
+                if await self._context.journal.read(lambda journal: journal.unconfirmed()):
+                    pause_s = min(pause_s, CONDITION_EVERY_S)
+            except JournalError as error:
+                log.error("reconcile.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
+                pause_s = 1.0
+            await _rest(self._compare_wake, pause_s)
+
+    async def _run_time(self) -> None:
+        while not self._stopping:
+            self._time_wake.clear()
+            try:
                 due_at = await self.keep_time()
             except JournalError as error:
                 log.error("reconcile.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
                 due_at = self._context.clock() + timedelta(seconds=1)
-            if doubts:
-                due_at = min(due_at, self._context.clock() + timedelta(seconds=CONDITION_EVERY_S))
-            left_s = compared_at + self._every_s - loop.time()
-            await self._rest(min(left_s, (due_at - self._context.clock()).total_seconds()))
-
-    async def _rest(self, pause_s: float) -> None:
-        try:
-            async with asyncio.timeout(max(pause_s, 0.005)):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+            await _rest(self._time_wake, (due_at - self._context.clock()).total_seconds())
 
     # comparing
 
     async def compare(self) -> None:
         """One whole comparison. Raises JournalError."""
         for flag in await self._context.journal.read(lambda journal: list(journal.flags())):
-            try:
-                if await freeze.restore(self._context, flag):
-                    log.warning("reconcile.flag_restored", extra={"flag": flag})
-            except OSError as error:
-                log.error("reconcile.flag_failed", extra={"flag": flag, "error": str(error)})  # noqa: TRY400 - said
+            self._check_flag(flag)
         cluster = await self.ask_alertmanagers()
         await self._context.journal.write(lambda tx: self._repair(tx, cluster))
         self._context.meters.reconciled.set(self._context.clock().timestamp())
@@ -241,7 +236,11 @@ class Reconciler:
         """Do what is due by time; returns when the next thing is. Raises JournalError."""
         now = self._context.clock()
         due_at = now + seconds(IDLE_S)
-        episodes = await self._context.journal.read(lambda journal: journal.live_episodes())
+        episodes, doubts = await self._context.journal.read(
+            lambda journal: (journal.live_episodes(), journal.unconfirmed())
+        )
+        if doubts:
+            self.compare_soon()
         for episode in episodes:
             policy = self._context.policy_of(episode)
             rule = policy.rule(episode.rule) if policy else None
@@ -249,8 +248,7 @@ class Reconciler:
                 due_at = min(due_at, await self._release(episode, rule))
             if episode.state is EpisodeState.OPEN and episode.review_at is not None:
                 if episode.review_at <= now:
-                    self._compare_now = True
-                    self._wake.set()
+                    self.compare_soon()
                 due_at = min(due_at, max(episode.review_at, now + seconds(1)))
         return due_at
 
@@ -305,3 +303,12 @@ class Reconciler:
 
         await self._context.journal.write(remember)
         return states
+
+
+async def _rest(wake: asyncio.Event, pause_s: float) -> None:
+    """Wait until woken, or for so long."""
+    try:
+        async with asyncio.timeout(max(pause_s, 0.005)):
+            await wake.wait()
+    except TimeoutError:
+        return

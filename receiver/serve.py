@@ -126,7 +126,7 @@ class _Receiver:
             context.meters.policy_load_ok.set(1)
             http = await stack.enter_async_context(aiohttp.ClientSession())
             worker = Worker(context, self._deliverer(context, http))
-            reconciler = self._reconciler(context, http)
+            reconciler = self._reconciler(context, http, worker)
             shared = self._web(context, reconciler)
             url = await self._listen(stack, shared)
             daily, heartbeat, escalator = Retention(context), Heartbeat(context), Escalator(context)
@@ -184,7 +184,7 @@ class _Receiver:
         }
         return Deliverer(context, notifiers, public_url=self._settings.public_url)
 
-    def _reconciler(self, context: Context, http: aiohttp.ClientSession) -> Reconciler:
+    def _reconciler(self, context: Context, http: aiohttp.ClientSession, worker: Worker) -> Reconciler:
         settings = self._settings
         self._prometheus = Prometheus(http, settings.prometheus_url, settings.prometheus_token_file)
         self._alertmanagers = [
@@ -196,6 +196,7 @@ class _Receiver:
             prometheus=self._prometheus,
             alertmanagers=self._alertmanagers,
             every_s=settings.reconcile_every_s,
+            check_flag=worker.check_flag,
         )
 
     def _web(self, context: Context, reconciler: Reconciler) -> Web:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
+from typing import Any
 
-from receiver.act import ACTIONS, Performer, lane_name, lane_of
+from receiver.act import ACTIONS, Performer, freeze, lane_name, lane_of
 from receiver.context import Context
 from receiver.journal import JournalError, Tx
 from receiver.model import Action, ActionState, ActionType
@@ -39,9 +40,26 @@ class Worker:
 
     async def start(self) -> None:
         """Take up what an earlier process left, then wait for work. Raises JournalError."""
+        await self._resume_notices()
+        self._context.journal.on_commit(self._on_commit)
+        self._task = asyncio.create_task(self._run(), name="worker")
+        self._wake.set()
+
+    def check_flag(self, flag: str) -> None:
+        """Compare a flag on disk with the journal, in the flag's own lane; a lane that is busy will do without."""
+        lane = f"flag:{flag}"
+        if lane not in self._lanes and not self._stopping:
+            self._start(lane, freeze.repair(self._context, flag))
+
+    async def _resume_notices(self, channel: str | None = None) -> None:
+        """Notices cut off while they were sent go again, marked as repeats."""
         unfinished = await self._context.journal.read(lambda journal: journal.unfinished_actions())
         cut_off = [
-            action for action in unfinished if action.type is ActionType.NOTIFY and action.state is ActionState.RUNNING
+            action
+            for action in unfinished
+            if action.type is ActionType.NOTIFY
+            and action.state is ActionState.RUNNING
+            and channel in {None, action.name}
         ]
 
         def repeat(tx: Tx) -> None:
@@ -50,9 +68,6 @@ class Worker:
 
         if cut_off:
             await self._context.journal.write(repeat)
-        self._context.journal.on_commit(self._on_commit)
-        self._task = asyncio.create_task(self._run(), name="worker")
-        self._wake.set()
 
     async def stop(self, *, wait_s: float) -> None:
         """Start nothing more; give what runs `wait_s` seconds. Runners go on by themselves."""
@@ -123,12 +138,24 @@ class Worker:
     def _start_lane(self, lane: str, actions: Sequence[Action]) -> None:
         kind = actions[0].type
         performer: Performer = self._deliverer.perform if kind is ActionType.NOTIFY else ACTIONS[kind]
-        task = asyncio.create_task(self._work(performer, lane, actions), name=lane)
+        self._start(lane, performer(self._context, lane_name(lane), actions))
+
+    def _start(self, lane: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._work(lane, work), name=lane)
         self._lanes[lane] = task
         task.add_done_callback(lambda done: self._lane_done(lane, done))
 
-    async def _work(self, performer: Performer, lane: str, actions: Sequence[Action]) -> None:
-        await performer(self._context, lane_name(lane), actions)
+    async def _work(self, lane: str, work: Coroutine[Any, Any, None]) -> None:
+        """Work a lane; after something unforeseen, rest, and leave its actions fit to be taken up again."""
+        done = False
+        try:
+            await work
+            done = True
+        finally:
+            if not done and not self._stopping:
+                await asyncio.sleep(RETRY_LANE_S)
+                if lane.startswith("channel:"):
+                    await self._resume_notices(lane_name(lane))
 
     def _lane_done(self, lane: str, task: asyncio.Task[None]) -> None:
         del self._lanes[lane]
@@ -136,9 +163,7 @@ class Worker:
             return
         error = task.exception()
         if error is not None:
-            # The action is in the journal as it was: it is taken up again after a rest.
             log.error("worker.lane_failed", exc_info=error, extra={"lane": lane})
-            asyncio.get_running_loop().call_later(RETRY_LANE_S, self._wake.set)
-        elif lane in self._dirty:
+        if error is not None or lane in self._dirty:
             self._wake.set()
         self._dirty.discard(lane)

@@ -6,13 +6,14 @@ done is in the journal.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from receiver.act import freeze, rollback
 from receiver.context import Context
 from receiver.model import Action, ActionType
 
-Performer = Callable[[Context, str, Sequence[Action]], Awaitable[None]]
+Performer = Callable[[Context, str, Sequence[Action]], Coroutine[Any, Any, None]]
 
 ACTIONS: Mapping[ActionType, Performer] = {
     ActionType.FREEZE: freeze.perform,

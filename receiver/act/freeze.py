@@ -6,6 +6,7 @@ Never missed, never torn, tried again for ever. All of it can be done again afte
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +31,8 @@ from receiver.policy import FreezeAction
 from receiver.record import tell_in
 from receiver.steps import Step
 
+log = logging.getLogger(__name__)
+
 _TO_RUNNING = (ActionState.STARTING, ActionState.RUNNING)
 
 
@@ -47,20 +50,21 @@ async def perform(context: Context, flag: str, _actions: Sequence[Action]) -> No
         await _thaw(context, view)
 
 
-async def restore(context: Context, flag: str) -> bool:
-    """Compare a flag on disk with what was last written; put it back where it was changed by hand. True if so."""
+async def repair(context: Context, flag: str) -> None:
+    """Bring a flag into line with the journal where neither a kill nor a hand left it so."""
     view = await context.journal.read(lambda journal: journal.flag_view(flag))
-    file = view.file
-    if any(hold.written_at is None for hold in view.holds) or file is None or view.unfinished:
-        return False  # a change is on its way
+    if not view.holds or view.file is None:
+        return  # nobody's, or somebody else's: not ours to lift
+    if not _is_written(view):
+        if not view.unfinished:
+            await perform(context, flag, ())
+        return
     on_disk = await asyncio.to_thread(flagfile.read_flag, Path(flag))
-    if not view.holds and on_disk is not None and file.text is None:
-        return False  # somebody else's freeze: not ours to lift
-    if not view.holds or on_disk == file.text:
-        return False
+    if on_disk == view.file.text:
+        return
     what = "was removed by hand" if on_disk is None else "was edited by hand"
-    await _write(context, view, file, kind="flag_restored", sentence=f"{flag} {what}: restored")
-    return True
+    log.warning("flag.restored", extra={"flag": flag, "why": what})
+    await _write(context, view, view.file, kind="flag_restored", sentence=f"{flag} {what}: restored")
 
 
 def _is_written(view: FlagView) -> bool:

@@ -62,7 +62,11 @@ class Recorder:
         def record(tx: Tx) -> Action:
             due_at = tx.now + self._delay(action) if action.attempt >= attempts_max else None
             self._note(tx, action, "never_ran", f"attempt {action.attempt} never ran its command: another may")
-            return tx.move(action, ActionState.PENDING, due_at=due_at)
+            # The release may be another one by then: the key is the episode's until the next start.
+            key = f"rollback:{action.service}:episode:{action.episode}"
+            if action.type is not ActionType.ROLLBACK:
+                key = action.key
+            return tx.move(action, ActionState.PENDING, due_at=due_at, key=key)
 
         return await self._context.journal.write(record)
 

@@ -101,6 +101,11 @@ class Journal:
         """Number of the last committed decision."""
         return self._head
 
+    @property
+    def broken(self) -> str:
+        """Why nothing can be written any more; "" while all is well."""
+        return "" if self._broken is None else f"the writer died: {self._broken}"
+
     def on_commit(self, listener: Callable[[int, bool], None]) -> None:
         """Call `listener` after every commit that added decisions: the head's number, and whether actions changed."""
         self._listeners.append(listener)

@@ -55,7 +55,9 @@ class View:
 
     def last_seen_at(self, alertname: str) -> datetime | None:
         """When an alert of this name was last heard of, whatever its other labels."""
-        row = self._one("SELECT max(last_at) FROM alert_seen WHERE labels ->> 'alertname' = ?", (alertname,))
+        row = self._one(
+            "SELECT max(last_at) FROM alert_seen WHERE json_extract(labels, '$.alertname') = ?", (alertname,)
+        )
         return rows.when(row[0]) if row else None
 
     def delivery_body(self, sha256: str) -> bytes | None:
@@ -130,7 +132,7 @@ class View:
         row = self._one(f"SELECT {rows.FLAG_FILE} FROM flag_file WHERE path = ?", (path,))
         unfinished = self._all(
             f"SELECT {rows.ACTION} FROM action WHERE state NOT IN ({_FINAL}) AND type IN ('freeze', 'thaw') "
-            "AND payload ->> 'flag' = ? ORDER BY id",
+            "AND json_extract(payload, '$.flag') = ? ORDER BY id",
             (path,),
         )
         return FlagView(
@@ -195,7 +197,8 @@ class View:
         """Rollbacks of a service that were started and changed after `since`, with the time of their last change."""
         sql = (
             f"SELECT {rows.ACTION}, updated_at FROM action WHERE service = ? AND type = 'rollback' AND attempt > 0 "
-            "AND state <> 'PENDING' AND updated_at >= ? ORDER BY updated_at"
+            "AND state <> 'PENDING' AND NOT (state = 'CANCELLED' AND json_extract(result, '$.started_at') IS NULL) "
+            "AND updated_at >= ? ORDER BY updated_at"
         )
         return [
             (rows.action_of(row), datetime.fromisoformat(row[-1])) for row in self._all(sql, (service, stamp(since)))
