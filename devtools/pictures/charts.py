@@ -224,7 +224,8 @@ class _Plot:
 
 def _axis(canvas: Canvas, field: Field, series: Sequence[Series]) -> tuple[float, float, list[float]]:
     values = [value for one in series for _, value in one.points if math.isfinite(value)] or [0.0, 1.0]
-    low = field.config.get("min", min(*values, 0) if len(values) > 1 else min(values[0], 0))
+    soft = [0.0] if "axisSoftMin" in field.config["custom"] else []
+    low = field.config.get("min", min([*values, *soft]))
     high = field.config.get("max", max(values) * 1.05)
     if high <= low:
         high = low + 1

@@ -9,14 +9,14 @@ from generator.panels.base import Json, View, assemble
 TYPE = "table"
 
 
-def build(view: View, *, sort_by: str = "", descending: bool = False) -> Json:
-    """The panel, sorted by the column of that shown name."""
+def build(view: View, *sort_by: tuple[str, bool]) -> Json:
+    """The panel, sorted by these columns: (shown name, whether descending)."""
     custom: Json = {"align": "auto", "displayMode": "auto", "filterable": False, "inspect": False}
     options: Json = {
         "footer": {"fields": "", "reducer": ["sum"], "show": False},
         "frameIndex": 0,
         "showHeader": True,
-        "sortBy": [{"desc": descending, "displayName": sort_by}] if sort_by else [],
+        "sortBy": [{"desc": descending, "displayName": name} for name, descending in sort_by],
     }
     return assemble(TYPE, view, color="thresholds", custom=custom, options=options)
 

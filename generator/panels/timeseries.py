@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generator.panels.base import Json, View, assemble
+from generator.panels.base import RED, Json, View, assemble
 
 TYPE = "timeseries"
 
@@ -30,8 +30,9 @@ def build(view: View) -> Json:
         "stacking": {"group": "A", "mode": "none"},
         "thresholdsStyle": {"mode": "line+area" if len(view.steps) > 1 else "off"},
     }
-    if view.minimum is None:
-        custom["axisSoftMin"] = 0
+    low_is_bad = view.steps[0].color == RED
+    if view.minimum is None and not low_is_bad:
+        custom["axisSoftMin"] = 0  # where low is bad, the interesting part is near the top
     options: Json = {
         "legend": {"calcs": ["lastNotNull", "max"], "displayMode": "table", "placement": "bottom"},
         "tooltip": {"mode": "multi", "sort": "desc"},

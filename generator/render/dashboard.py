@@ -256,10 +256,20 @@ def _sections(queries: SpecQueries, section: Dashboard, uid: str) -> list[Sectio
 
 
 def _own_lines(panels: Sequence[PanelSpec]) -> Iterable[Line]:
-    """The owner's panels: numbers and dials on top, graphs below, timelines across; each line filled."""
+    """The owner's panels: numbers and dials on top, graphs below, timelines across; each line filled.
+
+    One or two numbers stand in a column beside the first graphs instead: alone they would fill a line with emptiness.
+    """
     single = [panel for panel in panels if panel.type not in (*_WIDE, state_timeline.TYPE)]
     wide = [panel for panel in panels if panel.type in _WIDE]
     across = [panel for panel in panels if panel.type == state_timeline.TYPE]
+    if wide and 1 <= len(single) <= 2:
+        height = 8 if len(single) == 1 else 10
+        beside, wide = wide[:2], wide[2:]
+        column = [_own(panel, 6, height // len(single)) for panel in single]
+        graphs = [[_own(panel, width, height)] for panel, width in zip(beside, spread(len(beside), 18), strict=True)]
+        yield [column, *graphs]
+        single = []
     for group, at_most, height in ((single, 6, 5), (wide, 3, 8), (across, 1, 5)):
         start = 0
         for count in in_lines(len(group), at_most):

@@ -114,9 +114,9 @@ def overview_sections(specs: Sequence[Spec], scope: str) -> list[Section]:
     numbers = list(_numbers(queries))
     widths = spread(len(numbers))
     line = [[panel | {"gridPos": {"h": 4, "w": width}}] for panel, width in zip(numbers, widths, strict=True)]
-    height = min(4 + len({spec.service for spec in specs}), 20)
+    height = min(3 + len({spec.service for spec in specs}), 20)
     return [
-        Section(title="Now", lines=(line, [[_table(queries, max(height, 8))]])),
+        Section(title="Now", lines=(line, [[_table(queries, max(height, 5))]])),
         Section(title="Budgets", lines=([[_bars(queries)], [_over_time(queries)]],)),
         Section(title="Freezes", lines=([[_freezes(queries)]],)),
     ]
@@ -228,7 +228,7 @@ def _table(queries: OverviewQueries, height: int) -> Json:
         width=24,
         height=height,
     )
-    return table.build(view, sort_by="Budget left")
+    return table.build(view, ("Budget left", False))
 
 
 def _to_dashboard() -> Json:

@@ -238,6 +238,11 @@ class SpecQueries:
         """The labels by which alerts are told apart."""
         return ("alertname", names.SEVERITY, names.SLO, names.TIER, *self.groups)
 
+    def began_to_fire(self, *matchers: str) -> str:
+        """The moments at which alerts began to fire: marks, as the shaded areas of many alerts would hide a graph."""
+        firing = self.alerts(equal(alertstate="firing"), *matchers)
+        return f"max by ({', '.join(self.alert_labels)}) ({firing} unless {firing} offset $__interval)"
+
     @property
     def alert_states(self) -> str:
         """1 = pending, 2 = firing, by alert."""

@@ -91,7 +91,7 @@ def objectives_table(queries: SpecQueries, uid: str, width: int, height: int) ->
         width=width,
         height=height,
     )
-    return table.build(view, sort_by="Budget left")
+    return table.build(view, ("Budget left", False))
 
 
 def _group_link(uid: str, label: str) -> Json:

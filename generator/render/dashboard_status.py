@@ -198,7 +198,7 @@ def alerts_table(queries: SpecQueries, width: int, height: int) -> Json:
         width=width,
         height=height,
     )
-    return table.build(view, sort_by="State", descending=True)
+    return table.build(view, ("State", True), ("Severity", False))
 
 
 def _severity_texts() -> Json:
@@ -290,15 +290,11 @@ def _receiver_timeline(queries: SpecQueries) -> Json:
 
 
 def marks(queries: SpecQueries) -> list[Json]:
-    """Marks on every graph: alerts while they fire, freezes while they last, rollbacks as they move."""
-    labels = ", ".join(queries.alert_labels)
-    firing = 'alertstate="firing"'
-    critical = queries.alerts(firing, 'severity="critical"')
-    others = queries.alerts(firing, 'severity!="critical"')
+    """Marks on every graph: when alerts began to fire, freezes while they last, rollbacks as they move."""
     where = " ".join(f"{{{{{label}}}}}" for label in (names.SLO, names.TIER, *queries.groups))
     return [
-        _annotation("Critical alerts", f"max by ({labels}) ({critical})", RED, "{{alertname}}", where),
-        _annotation("Other alerts", f"max by ({labels}) ({others})", YELLOW, "{{alertname}}", where),
+        _annotation("Critical alerts", queries.began_to_fire('severity="critical"'), RED, "{{alertname}}", where),
+        _annotation("Other alerts", queries.began_to_fire('severity!="critical"'), YELLOW, "{{alertname}}", where),
         _annotation("Freeze", f"{queries.frozen} == 1", BLUE, "Releases frozen", queries.spec.service),
         _annotation("Rollback", queries.rollback_moves, PURPLE, "Rollback {{state}}", queries.spec.service),
     ]

@@ -160,7 +160,7 @@ def levels(rules: Iterable[str]) -> list[list[RuleData]]:
     """The recording rules by level: each reads nothing but levels before it. There are no gaps to repair."""
     groups = [group for path in rules for group in yaml.safe_load(Path(path).read_text())["groups"]]
     waiting: list[RuleData] = [
-        {"interval": group["interval"], "rules": [rule]}
+        {"name": group["name"], "interval": group["interval"], "rules": [rule]}
         for group in groups
         for rule in group["rules"]
         if "record" in rule and not re.search(r":(missing|increase)\w*", rule["record"] + rule["expr"])
@@ -179,16 +179,18 @@ def levels(rules: Iterable[str]) -> list[list[RuleData]]:
 def write_level(path: Path, level: Iterable[RuleData], interval_s: int | None) -> None:
     """One level as a rule file, evaluated as often as its groups say or, for a long past, every `interval_s`.
 
-    A tile is a sum over five minutes of samples, divided by how many there should be: of one sample it is that one.
+    The moments of evaluation follow from the names of file and group: they must be the same for all levels, or errors
+    would be told from a total of another moment. A tile is a sum over five minutes of samples, divided by how many
+    there should be: of one sample it is that one.
     """
-    groups = []
-    for index, one in enumerate(level):
+    groups: dict[str, RuleData] = {}
+    for one in level:
         rule = dict(one["rules"][0])
         if interval_s is not None and rule["record"].startswith("t5m:"):
             rule["expr"] = re.sub(r"sum_over_time\((.*)\) / [\d.]+", r"avg_over_time(\1)", rule["expr"])
         interval = one["interval"] if interval_s is None else f"{interval_s}s"
-        groups.append({"name": str(index), "interval": interval, "rules": [rule]})
-    path.write_text(yaml.safe_dump({"groups": groups}, sort_keys=False))
+        groups.setdefault(one["name"], {"name": one["name"], "interval": interval, "rules": []})["rules"].append(rule)
+    path.write_text(yaml.safe_dump({"groups": list(groups.values())}, sort_keys=False))
 
 
 def _key(rule: Mapping[str, object]) -> str:
@@ -236,11 +238,11 @@ def staged(
         )
     rules = write_rules(output_set, directory)
     flags = (f"--storage.tsdb.retention.time={int(pasts[0].length_s / 86400) + 2}d",)
-    for index, level in enumerate(levels(rules)):
+    for level in levels(rules):
         with prometheus_server(generation, directory, config([], 1, []), flags=flags) as server:
             for number, past in enumerate(pasts):
                 end = start - (pasts[number + 1].length_s if number + 1 < len(pasts) else 0)
-                path = directory / f"level-{index}-{number}.yml"
+                path = directory / "level.yml"
                 write_level(path, level, past.interval_s)
                 promtool(
                     generation,

@@ -200,6 +200,29 @@ def test_own_panels_come_in_full_lines_with_numbers_on_top() -> None:
     assert widths == [8, 8, 8, 8, 8, 8, 24]
 
 
+def test_one_or_two_numbers_stand_beside_the_first_graphs() -> None:
+    """In a column of their own, so that no number fills a whole line."""
+    text = MINIMAL + "dashboard:\n  panels:\n"
+    text += "".join(f"    - {{title: {name}, type: {kind}, query: up}}\n" for name, kind in _FEW)
+    found = by_title(dashboard.render(spec(text), SCOPE))
+    places = [tuple(found[name]["gridPos"][key] for key in "xwh") for name, _ in _FEW]
+    assert places == [(0, 6, 5), (0, 6, 5), (6, 9, 10), (15, 9, 10), (0, 24, 8)]
+
+
+_FEW = [("A", "stat"), ("B", "gauge"), ("C", "timeseries"), ("D", "timeseries"), ("E", "timeseries")]
+
+
+def test_the_axis_starts_at_zero_unless_low_values_are_the_bad_ones() -> None:
+    """A success ratio between 90 and 100 % would be a flat line at the top."""
+    text = (
+        MINIMAL
+        + "dashboard: {panels: [{title: Up, query: up, steps: [1, 2]}, {title: Down, query: up, falling: [2, 1]}]}"
+    )
+    found = by_title(dashboard.render(spec(text), SCOPE))
+    soft = {title: "axisSoftMin" in found[title]["fieldConfig"]["defaults"]["custom"] for title in ("Up", "Down")}
+    assert soft == {"Up": True, "Down": False}
+
+
 def test_the_overview_shows_the_least_budget_first_and_who_is_frozen() -> None:
     """The table is sorted by what is left, and says whether releases are frozen."""
     found = by_title(dashboard.render_overview(committed_specs(), SCOPE))
