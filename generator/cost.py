@@ -1,10 +1,10 @@
 """What specs cost in Prometheus: rules, recorded series, and samples read per minute. An analytic model, pure.
 
-Prometheus counts a sample for each series that an instant selector finds, and for each sample inside a range; a
-subquery costs what its inner query costs at each step, and the points that it gives (`totalQueryableSamples` of
-`stats=all`). So samples = series × range / interval, added up over an expression and multiplied by the evaluations per
-minute. Windows are taken to be full, gaps to be absent. Native histograms count as ordinary samples here; Prometheus
-weighs them by their size.
+A sample is read for each series that an instant selector finds, and for each sample inside a range; a subquery reads
+what its inner query reads, at each of its steps. So samples = series × range / interval, added up over an expression
+and multiplied by the evaluations per minute. Prometheus' own count (`totalQueryableSamples` of `stats=all`) has of a
+subquery only the points that it gives, however much lies behind them: that is kept as `counted`. Windows are
+taken to be full, gaps to be absent. Native histograms count as ordinary samples; Prometheus weighs them by their size.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ Resolve = Callable[[parser.VectorSelector], Iterable[Matched]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """What one evaluation of an expression reads, and how many series it gives."""
+    """What one evaluation of an expression reads, what Prometheus counts of it, and how many series it gives."""
 
-    samples: float
-    series: float
+    samples: float = 0.0
+    counted: float = 0.0
+    series: float = 0.0
 
 
 def read(tree: parser.Expr, resolve: Resolve, groups: float) -> Read:
@@ -43,35 +44,48 @@ def read(tree: parser.Expr, resolve: Resolve, groups: float) -> Read:
     match tree:
         case parser.VectorSelector():
             found = sum(matched.series for matched in resolve(tree))
-            return Read(samples=found, series=found)
+            return Read(samples=found, counted=found, series=found)
         case parser.MatrixSelector():
-            range_ms = _ms(tree.range)
-            matched = list(resolve(tree.vector_selector))
-            samples = sum(one.series * range_ms / one.interval_ms for one in matched)
-            return Read(samples=samples, series=sum(one.series for one in matched))
+            return _range(tree, resolve)
         case parser.SubqueryExpr():
             inner = read(tree.expr, resolve, groups)
             steps = _ms(tree.range) / (_ms(tree.step) or SUBQUERY_STEP_MS)
-            return Read(samples=steps * (inner.samples + inner.series), series=inner.series)
+            return Read(samples=steps * inner.samples, counted=steps * inner.series, series=inner.series)
         case parser.AggregateExpr():
             inner = read(tree.expr, resolve, groups)
-            modifier = tree.modifier
-            by = modifier is not None and modifier.type == parser.AggModifierType.By and bool(modifier.labels)
-            without = modifier is not None and modifier.type == parser.AggModifierType.Without
-            series = inner.series if without else min(inner.series, groups if by else 1.0)
-            return Read(samples=inner.samples, series=series)
+            return Read(samples=inner.samples, counted=inner.counted, series=_aggregated(tree, inner.series, groups))
         case parser.Call():
             inside = [read(argument, resolve, groups) for argument in tree.args]
             series = max((one.series for one in inside), default=0.0) or 1.0  # vector(1), time()
-            return Read(samples=sum(one.samples for one in inside), series=series)
+            return _all(inside, series)
         case parser.BinaryExpr():
             left, right = read(tree.lhs, resolve, groups), read(tree.rhs, resolve, groups)
             series = max(left.series, right.series) if str(tree.op).split()[0] == "or" else left.series or right.series
-            return Read(samples=left.samples + right.samples, series=series)
+            return _all([left, right], series)
         case parser.ParenExpr() | parser.UnaryExpr():
             return read(tree.expr, resolve, groups)
         case _:
-            return Read(samples=0, series=0)
+            return Read()
+
+
+def _range(tree: parser.MatrixSelector, resolve: Resolve) -> Read:
+    matched = list(resolve(tree.vector_selector))
+    samples = sum(one.series * _ms(tree.range) / one.interval_ms for one in matched)
+    return Read(samples=samples, counted=samples, series=sum(one.series for one in matched))
+
+
+def _aggregated(tree: parser.AggregateExpr, series: float, groups: float) -> float:
+    modifier = tree.modifier
+    if modifier is not None and modifier.type == parser.AggModifierType.Without:
+        return series
+    return min(series, groups if modifier is not None and modifier.labels else 1.0)
+
+
+def _all(inside: Iterable[Read], series: float) -> Read:
+    found = Read()
+    for one in inside:
+        found = Read(samples=found.samples + one.samples, counted=found.counted + one.counted)
+    return Read(samples=found.samples, counted=found.counted, series=series)
 
 
 def _ms(span: timedelta | None) -> float:
@@ -90,7 +104,8 @@ class RuleCost:
     labels: Mapping[str, str]
     expr: str
     per_minute: float
-    samples: float  # of one evaluation
+    samples: float  # that one evaluation reads
+    counted: float  # of them by Prometheus
     series: float  # that it records; 0 for an alert
 
 
@@ -160,6 +175,7 @@ def _cost(rule: Rule, interval_ms: int, *, owner: str, once: Read) -> RuleCost:
         expr=rule.expr,
         per_minute=MINUTE / interval_ms,
         samples=once.samples,
+        counted=once.counted,
         series=once.series if rule.record and not gap else 0,
     )
 

@@ -124,6 +124,7 @@ def _print_json(costs: Sequence[RuleCost], measured: Mapping[int, float], rivals
                 "evaluations_per_minute": one.per_minute,
                 "samples": one.samples,
                 "series": one.series,
+                "counted_samples": one.counted,
                 **({"measured_samples": measured[index]} if index in measured else {}),
             }
             for index, one in enumerate(costs)
