@@ -6,6 +6,7 @@ The library's printer loses escapes inside matchers, so expressions are only eve
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,10 @@ from functools import lru_cache
 import promql_parser as parser
 
 WINDOW = "$window"
+MAX_OPERATIONS = 250
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'|`[^`]*+`', re.DOTALL)
+_OPERATION = re.compile(r"[-+*/%^<>=!(\[{]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 
 
 class Want(enum.Enum):
@@ -45,7 +50,16 @@ class Selector:
 @lru_cache(maxsize=256)
 def parse(text: str) -> parser.Expr:
     """The expression's tree; `$window` counts as a range of 5m. Raises ValueError."""
+    if len(text) > MAX_OPERATIONS:
+        _check_size(text)
     return parser.parse(text.replace(WINDOW, "5m"))
+
+
+def _check_size(text: str) -> None:
+    """The parser works by recursion, and ends the whole process where a query nests some thousands deep."""
+    operations = len(_OPERATION.findall(_STRING.sub("", text)))
+    if operations > MAX_OPERATIONS:
+        raise ValueError(f"it has {operations} operations and brackets, at most {MAX_OPERATIONS} are read")
 
 
 def faults(text: str, want: Want) -> list[Fault]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import promql_parser as parser
 
 _KEEPS_ALL = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 _SET_OPERATORS = frozenset({"and", "or", "unless"})
+# Functions whose result has labels of its own, not those of an argument.
+_OWN_LABELS = frozenset({"absent", "absent_over_time", "info"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,81 +61,100 @@ def operator(tree: parser.BinaryExpr | parser.AggregateExpr) -> str:
     return str(tree.op).split()[0].lower()
 
 
-def is_vector(tree: parser.Expr) -> bool:
-    """Whether the expression has series, and so labels that can match."""
-    match tree:
-        case parser.NumberLiteral() | parser.StringLiteral():
-            return False
-        case parser.ParenExpr() | parser.UnaryExpr():
-            return is_vector(tree.expr)
-        case parser.Call():
-            return bool(tree.func.return_type != parser.ValueType.Scalar)
-        case parser.BinaryExpr():
-            return is_vector(tree.lhs) or is_vector(tree.rhs)
-        case _:
-            return True
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of an expression's result. `raw`: the metric whose series come through with all their labels."""
+
+    labels: Labels
+    vector: bool  # whether it has series at all; a number has none
+    raw: str = ""
+
+
+OnBinary = Callable[[parser.BinaryExpr, Facts, Facts], None]
+_NUMBER = Facts(labels=NONE, vector=False)
 
 
 def labels_of(tree: parser.Expr) -> Labels:
     """The labels of the expression's result."""
+    return facts(tree).labels
+
+
+def facts(tree: parser.Expr, on_binary: OnBinary | None = None) -> Facts:
+    """What is known of the result; `on_binary` is called for each operation with what is known of its sides.
+
+    Each part is looked at once: reading a part copies it, so that a second look at every level would cost cubes.
+    """
     match tree:
+        case parser.VectorSelector():
+            name = str(tree.name or "")
+            return Facts(labels=ANY, vector=True, raw="" if ":" in name else name)
+        case parser.NumberLiteral() | parser.StringLiteral():
+            return _NUMBER
         case parser.ParenExpr() | parser.UnaryExpr() | parser.SubqueryExpr():
-            return labels_of(tree.expr)
+            return facts(tree.expr, on_binary)
+        case parser.MatrixSelector():
+            return facts(tree.vector_selector, on_binary)
         case parser.AggregateExpr():
-            return _aggregated(tree)
+            return _aggregated(tree, facts(tree.expr, on_binary))
         case parser.BinaryExpr():
-            return _combined(tree)
+            left, right = facts(tree.lhs, on_binary), facts(tree.rhs, on_binary)
+            if on_binary is not None:
+                on_binary(tree, left, right)
+            return _combined(tree, left, right)
         case parser.Call():
-            return _called(tree)
+            return _called(tree, on_binary)
         case _:
-            return ANY
+            return Facts(labels=ANY, vector=True)
 
 
-def _aggregated(tree: parser.AggregateExpr) -> Labels:
-    inner = labels_of(tree.expr)
-    name = operator(tree)
+def _aggregated(tree: parser.AggregateExpr, inner: Facts) -> Facts:
+    name, modifier = operator(tree), tree.modifier
     if name in _KEEPS_ALL:
         return inner
-    modifier = tree.modifier
     if modifier is None:
         kept = NONE
     elif modifier.type == parser.AggModifierType.By:
-        kept = inner.keep(modifier.labels)
+        kept = inner.labels.keep(modifier.labels)
     else:
-        kept = inner.drop(modifier.labels)
+        kept = inner.labels.drop(modifier.labels)
     if name == "count_values" and isinstance(tree.param, parser.StringLiteral):
         kept = kept.add([str(tree.param.val)])
-    return kept
+    return Facts(labels=kept, vector=True)
 
 
-def _called(tree: parser.Call) -> Labels:
+def _called(tree: parser.Call, on_binary: OnBinary | None) -> Facts:
     name = str(tree.func.name)
-    if name in ("vector", "absent", "absent_over_time", "time", "pi", "scalar", "info"):
-        return NONE if name == "vector" else ANY
-    vectors = [argument for argument in tree.args if is_vector(argument)]
-    if not vectors:
-        return ANY
-    inner = labels_of(vectors[0])
+    arguments = tree.args
+    known = [facts(argument, on_binary) for argument in arguments]
+    if tree.func.return_type == parser.ValueType.Scalar:
+        return _NUMBER
+    if name == "vector":
+        return Facts(labels=NONE, vector=True)
+    vectors = [one for one in known if one.vector]
+    if not vectors or name in _OWN_LABELS:
+        return Facts(labels=ANY, vector=True)
+    labels = vectors[0].labels
     if name == "histogram_quantile":
-        return inner.drop(["le"])
+        return Facts(labels=labels.drop(["le"]), vector=True)
     if name in ("label_replace", "label_join"):
-        target = tree.args[1]
-        return inner.add([str(target.val)]) if isinstance(target, parser.StringLiteral) else ANY
-    return inner
+        target = arguments[1]
+        labels = labels.add([str(target.val)]) if isinstance(target, parser.StringLiteral) else ANY
+        return Facts(labels=labels, vector=True)
+    return Facts(labels=labels, vector=True, raw=vectors[0].raw if len(vectors) == 1 else "")
 
 
-def _combined(tree: parser.BinaryExpr) -> Labels:
-    if not is_vector(tree.lhs):
-        return labels_of(tree.rhs)
-    if not is_vector(tree.rhs):
-        return labels_of(tree.lhs)
-    left, right = labels_of(tree.lhs), labels_of(tree.rhs)
+def _combined(tree: parser.BinaryExpr, left: Facts, right: Facts) -> Facts:
+    if not (left.vector and right.vector):
+        labels = left.labels if left.vector else right.labels
+        return Facts(labels=labels, vector=left.vector or right.vector)
     name = operator(tree)
     if name == "or":
-        return left.either(right)
-    if name in _SET_OPERATORS or tree.modifier is None:
-        return left
-    return _matched(tree.modifier, left, right)
+        labels = left.labels.either(right.labels)
+    elif name in _SET_OPERATORS or tree.modifier is None:
+        labels = left.labels
+    else:
+        labels = _matched(tree.modifier, left.labels, right.labels)
+    return Facts(labels=labels, vector=True)
 
 
 def _matched(modifier: parser.BinModifier, left: Labels, right: Labels) -> Labels:
@@ -148,14 +169,11 @@ def _matched(modifier: parser.BinModifier, left: Labels, right: Labels) -> Label
     return left.drop(modifier.matching.labels)
 
 
-def mismatch(tree: parser.BinaryExpr) -> str:
+def mismatch(tree: parser.BinaryExpr, left: Labels, right: Labels) -> str:
     """The label because of which the two sides of an operation can never match; empty where they can.
 
     A label that only one side can have is empty on the other, and an empty label equals only an empty one.
     """
-    if operator(tree) == "or" or not (is_vector(tree.lhs) and is_vector(tree.rhs)):
-        return ""
-    left, right = labels_of(tree.lhs), labels_of(tree.rhs)
     matching = tree.modifier.matching if tree.modifier is not None else None
     if matching is not None and matching.type == parser.LabelModifierType.Include:
         wrong = [label for label in matching.labels if left.may_have(label) != right.may_have(label)]

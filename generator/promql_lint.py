@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import promql_parser as parser
 
 from generator.promql import Fault
-from generator.promql_labels import is_vector, labels_of, mismatch, operator
+from generator.promql_labels import Facts, facts, labels_of, mismatch, operator
 
 _RATES = frozenset({"rate", "irate", "increase"})
 _RECORDED_RATE = re.compile(r":(?:rate|irate|increase)(?:\d|$)")
@@ -18,7 +18,10 @@ _TARGET_LABELS = ("instance", "job")
 
 def lints(tree: parser.Expr) -> list[Fault]:
     """Everything of the kind in an expression, each once."""
-    found = [lint for node in walk(tree) for check in _CHECKS for lint in check(node)]
+    found: list[Fault] = []
+    if not isinstance(tree, parser.VectorSelector):
+        facts(tree, lambda node, left, right: found.extend(_never_match(node, left, right)))
+    found += [lint for node in walk(tree) for check in _CHECKS for lint in check(node)]
     return list(dict.fromkeys(found))
 
 
@@ -43,11 +46,11 @@ def walk(tree: parser.Expr) -> Iterator[parser.Expr]:
                 pass
 
 
-def _never_match(node: parser.Expr) -> Iterator[Fault]:
-    if not isinstance(node, parser.BinaryExpr):
-        return
-    label = mismatch(node)
+def _never_match(node: parser.BinaryExpr, left: Facts, right: Facts) -> Iterator[Fault]:
     name = operator(node)
+    if name == "or" or not (left.vector and right.vector):
+        return
+    label = mismatch(node, left.labels, right.labels)
     if label:
         hint = f"aggregate both sides by the same labels, or say which ones count: `{name} on (…)`"
         yield Fault(
@@ -56,37 +59,18 @@ def _never_match(node: parser.Expr) -> Iterator[Fault]:
             hint=hint,
         )
         return
-    if name in ("or", "and", "unless") or (node.modifier is not None and node.modifier.matching is not None):
+    if name in ("and", "unless") or (node.modifier is not None and node.modifier.matching is not None):
         return
-    for one, other in ((node.lhs, node.rhs), (node.rhs, node.lhs)):
-        if not (is_vector(one) and is_vector(other)):
-            return
-        exact = labels_of(other).exact
-        if exact is not None and not exact & set(_TARGET_LABELS) and _raw_metric(one):
+    for one, other in ((left, right), (right, left)):
+        exact = other.labels.exact
+        if one.raw and exact is not None and not exact & set(_TARGET_LABELS):
             hint = "aggregate both sides alike, or write `on (…) group_left ()`"
             yield Fault(
                 code="promql/never-matches",
-                message=f"`{name}`: series of {_raw_metric(one)} have labels that the other side's aggregate lacks",
+                message=f"`{name}`: series of {one.raw} have labels that the other side's aggregate lacks",
                 hint=hint,
                 warning=True,
             )
-
-
-def _raw_metric(tree: parser.Expr) -> str:
-    """The metric whose series come through with all their labels; empty where they do not, or were recorded."""
-    match tree:
-        case parser.ParenExpr() | parser.UnaryExpr() | parser.SubqueryExpr():
-            return _raw_metric(tree.expr)
-        case parser.Call() if str(tree.func.name) not in ("label_replace", "label_join", "absent", "vector"):
-            vectors = [argument for argument in tree.args if is_vector(argument)]
-            return _raw_metric(vectors[0]) if len(vectors) == 1 else ""
-        case parser.MatrixSelector():
-            return _raw_metric(tree.vector_selector)
-        case parser.VectorSelector():
-            name = str(tree.name or "")
-            return "" if ":" in name else name
-        case _:
-            return ""
 
 
 def _quantile_without_le(node: parser.Expr) -> Iterator[Fault]:
@@ -148,7 +132,6 @@ def _pattern_as_text(node: parser.Expr) -> Iterator[Fault]:
 
 
 _CHECKS: tuple[Callable[[parser.Expr], Iterator[Fault]], ...] = (
-    _never_match,
     _quantile_without_le,
     _rate_of_rate,
     _pattern_as_text,

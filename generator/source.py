@@ -22,6 +22,8 @@ MAX_ALIAS_NODES = 10_000
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+# Sixteen list items or keys opened on one line; possessive, so that many blanks cost no more than their number.
+_MANY_ON_ONE_LINE = re.compile(r"(?m)^[ \t]*+(?:[-?:][ \t]++){16}")
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
@@ -195,7 +197,7 @@ def _may_be_deep(text: str) -> bool:
             return True
     if " " * (MAX_DEPTH // 2) in text and re.search(rf"(?m)^ {{{MAX_DEPTH // 2},}}", text):
         return True
-    return re.search(r"(?m)^\s*([-?:]\s+){16}", text) is not None
+    return _MANY_ON_ONE_LINE.search(text) is not None
 
 
 @dataclass(slots=True)

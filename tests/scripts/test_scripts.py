@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from freezeline.cli import COMMANDS, main
 from tests.scripts import script
 from tests.tools import ROOT
 
@@ -60,6 +61,14 @@ def test_broken_script_is_refused_with_place_code_and_hint(name: str) -> None:
         assert all(part.isdigit() for part in place.split(":")[1:3]), problem
         assert rest.endswith("]"), problem
     assert case.expected("stderr").count("    hint: ") >= len(problems)
+
+
+@pytest.mark.parametrize("words, code", [([], 2), (["--help"], 0), (["-h"], 0), (["help"], 0)])
+def test_the_help_page_names_every_command(words: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked for help, it is printed with exit code 0; without any command it is usage, 2."""
+    assert main(words) == code
+    out = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"  {name} " not in out] == []
 
 
 def test_there_are_sixty_broken_specs() -> None:
