@@ -16,19 +16,20 @@ def threshold(slo: Slo, tier: Tier) -> Fraction:
     return tier.factor * Fraction(slo.budget_ratio)
 
 
-def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence) -> int:
+def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence, scrape_ms: int) -> int:
     """By how much a window sees errors later than raw counters over the same window would show them.
 
-    A window that is put together from adjacent base windows sees them at once; an average over base rates waits for
-    half a base window; tiles come on top.
+    A window that is put together from adjacent base windows sees them at once; an average over base rates, which reach
+    one scrape further than the base window, waits for half of that; tiles come on top.
     """
     base_ms = profile.base_ms
+    half_ms = (base_ms + scrape_ms) // 2
     if window_ms >= TILED_FROM_MS:
-        return base_ms // 2 + cadence.tile_ms + cadence.slow_ms
+        return half_ms + cadence.tile_ms + cadence.slow_ms
     count, rest = divmod(window_ms, base_ms)
     if count <= 1 or (tier.pages and rest == 0 and count <= MAX_OFFSETS):
         return 0
-    return base_ms // 2
+    return half_ms
 
 
 def detection_ms(slo: Slo, tier: Tier, level: Fraction, cadence: Cadence, scrape_ms: int) -> int:
@@ -39,7 +40,8 @@ def detection_ms(slo: Slo, tier: Tier, level: Fraction, cadence: Cadence, scrape
     """
     interval_ms = cadence.fast_ms if tier.pages else cadence.slow_ms
     crossings = [
-        int(threshold(slo, tier) * (window_ms + interval_ms) / level) + lag_ms(slo.profile, tier, window_ms, cadence)
+        int(threshold(slo, tier) * (window_ms + interval_ms) / level)
+        + lag_ms(slo.profile, tier, window_ms, cadence, scrape_ms)
         for window_ms in (tier.long_ms, tier.short_ms)
     ]
     if not slis.counts_events(slo):
@@ -48,7 +50,7 @@ def detection_ms(slo: Slo, tier: Tier, level: Fraction, cadence: Cadence, scrape
 
 
 def reset_ms(slo: Slo, tier: Tier, cadence: Cadence, scrape_ms: int) -> int:
-    """From the first good sample scraped until the alert is gone: the short window has to pass."""
+    """From the first good sample scraped until the alert is gone: the short window has to pass, and its rates' reach."""
     interval_ms = cadence.fast_ms if tier.pages else cadence.slow_ms
-    lag = 2 * lag_ms(slo.profile, tier, tier.short_ms, cadence)
-    return tier.short_ms + lag + scrape_ms + 2 * interval_ms
+    lag = 2 * lag_ms(slo.profile, tier, tier.short_ms, cadence, scrape_ms)
+    return round_up(tier.short_ms + lag + 2 * scrape_ms + 2 * interval_ms, SECOND)

@@ -131,7 +131,7 @@ def _below(stage: Stage, tier: Tier) -> Test:
 
 
 def _detection_ms(stage: Stage, slo: Slo, tier: Tier, name: str) -> int:
-    return promises.detection_ms(slo, tier, level(slo, tier, name), stage.cadence, stage.sample_ms)
+    return promises.detection_ms(slo, tier, level(slo, tier, name), stage.cadence, stage.scrape_ms)
 
 
 def _above(stage: Stage, tier: Tier) -> Test:
@@ -166,7 +166,7 @@ def _full(stage: Stage, tier: Tier) -> Test:
     begin_ms = timeline.phase(FULL, max(promised.values()) + stage.sample_ms)
     for slo in stage.slos:
         timeline.fires_within(stage.subjects.tier(slo, tier), FULL, begin_ms, promised[slo.name])
-    resets = {slo.name: promises.reset_ms(slo, tier, stage.cadence, stage.sample_ms) for slo in stage.slos}
+    resets = {slo.name: promises.reset_ms(slo, tier, stage.cadence, stage.scrape_ms) for slo in stage.slos}
     end_ms = timeline.phase(GOOD, max(resets.values()) + stage.sample_ms)
     for slo in stage.slos:
         timeline.resets_within(stage.subjects.tier(slo, tier), FULL, end_ms, resets[slo.name])
@@ -236,7 +236,7 @@ def gone_test(stage: Stage) -> Test:
     timeline, each = stage.timeline(), stage.interval_ms
     timeline.phase(GOOD, stage.profile.base_ms + 2 * each)
     gone_ms = timeline.now_ms
-    promised_ms = stage.profile.base_ms + NO_DATA_FOR_MS + 2 * each + stage.sample_ms
+    promised_ms = stage.profile.base_ms + NO_DATA_FOR_MS + 2 * each + stage.scrape_ms
     begin_ms = timeline.phase("gone", promised_ms + stage.sample_ms)
     for slo in stage.slos:
         subject = stage.subjects.no_data(slo)

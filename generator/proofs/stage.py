@@ -100,6 +100,11 @@ class Stage:
         return Cadence(fast_ms=each, tile_ms=each, slow_ms=each, gap_ms=each, aligned=self.build)
 
     @property
+    def scrape_ms(self) -> int:
+        """How often the spec's targets are scraped, or the proof's, where that is less often."""
+        return max(self.subjects.spec.defaults.scrape_ms, self.sample_ms)
+
+    @property
     def sample_ms(self) -> int:
         """The interval of the input's samples."""
         scrape_ms = self.subjects.spec.defaults.scrape_ms

@@ -1,0 +1,76 @@
+"""A proof that cannot fail proves nothing: each change of the rules that matters makes one fail."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.proofs.test_proofs_hold import failures, render
+from tests.tools import Generation, generations
+
+SPEC = """\
+apiVersion: freezeline/v1
+service: gateway
+owner: {team: gateway}
+defaults: {interval: 30s, scrape: 15s}
+slos:
+  failures: {objective: 99.5, sli: {bad: 'http_requests_total{code=~"5.."}', total: http_requests_total}}
+alerts:
+  FailureRateHigh:
+    ratio: {bad: 'jobs_total{status="failed"}', total: jobs_total}
+    over: 1m
+    above: 0.5%
+    for: 30s
+    within: 2m
+    severity: critical
+"""
+OWN, SHARED = "rules/gateway.rules.yml", "rules/shared.30d-30s.rules.yml"
+FAST, ALERTS = "rules/tests/gateway.test.yml", "rules/tests/gateway.alerts.test.yml"
+
+
+def built(interval: str) -> tuple[str, str]:
+    """A build of the rules, and the tests of it."""
+    return f"rules/tests/gateway.{interval}.rules.yml", f"rules/tests/gateway.{interval}.test.yml"
+
+
+# (file, what stands there, what is put there instead, test file that must notice, alert that it names)
+CHANGES = {
+    "plain threshold too high": (OWN, "> 0.005'", "> 0.0056'", ALERTS, "FailureRateHigh"),
+    "plain threshold too low": (OWN, "> 0.005'", "> 0.0044'", ALERTS, "FailureRateHigh"),
+    "plain alert waits too long": (OWN, "for: 30s", "for: 2m", ALERTS, "FailureRateHigh"),
+    "plain alert with another severity": (OWN, "severity: critical", "severity: warning", ALERTS, "FailureRateHigh"),
+    "plain alert over the wrong range": (OWN, "[1m]", "[10m]", ALERTS, "FailureRateHigh"),
+    "page factor too high": (built("1m")[0], "14.4 *", "15.9 *", built("1m")[1], 'tier="fast"'),
+    "page factor too low": (built("1m")[0], "14.4 *", "12.9 *", built("1m")[1], 'tier="fast"'),
+    "page without its short window": (SHARED, '="5m"}) >', '="1h"}) >', FAST, 'tier="fast"'),
+    "page without a minimum of events": (SHARED, "> 4.5", "> 0.5", FAST, 'tier="fast"'),
+    "ticket without a minimum of events": (built("5m")[0], "> 4.5", "> 0.5", built("5m")[1], 'tier="slow"'),
+    "ticket factor too low": (built("10m")[0], " 3 * slo", " 2.6 * slo", built("10m")[1], 'tier="slow"'),
+    "no team on the alert": (SHARED, "group_left (team)", "group_left ()", FAST, 'tier="fast"'),
+    "errors that need an error series": (OWN, " or 0 * sum(slo:total:rate5m", " or sum(gone", FAST, "SLONoData"),
+    "no data too late": (SHARED, "for: 10m", "for: 20m", FAST, "SLONoData"),
+    "no data too soon": (SHARED, "for: 10m", "for: 1m", FAST, "SLONoData"),
+    "budget alert too late": (built("5m")[0], "<= 0.5\n", "<= 0.4\n", built("5m")[1], 'budget_consumed="50"'),
+    "budget alert too soon": (built("5m")[0], "<= 0\n", "<= 0.11\n", built("5m")[1], 'budget_consumed="100"'),
+}
+
+
+@pytest.fixture(scope="module")
+def newest() -> Generation:
+    """One generation is enough: the unchanged proofs hold on both."""
+    found = generations()
+    if not found:
+        pytest.skip("no Prometheus tools are here (./dev tools --all fetches them)")
+    return found[-1]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_wrong_rule_is_noticed(change: str, newest: Generation, tmp_path: Path) -> None:
+    """The changed rules fail, and the failure names the alert."""
+    file, old, new, test, named = CHANGES[change]
+    assert test in render("slos/gateway.yaml", SPEC, tmp_path)
+    text = (tmp_path / file).read_text(encoding="utf-8")
+    changed = text.replace(old, new)
+    assert changed != text, f"{old!r} does not stand in {file}"
+    (tmp_path / file).write_text(changed, encoding="utf-8")
+    found = failures(newest, tmp_path, [test])
+    assert any(named in message.replace('\\"', '"') for message in found), found
