@@ -30,9 +30,11 @@ def collect(spec: Spec, collected: Collected) -> None:
     for alert in spec.alerts:
         subject = subject_of(spec, alert)
         try:
-            courses.setdefault(alert.interval_ms, []).append(_course(spec, alert, subject, collected))
+            course = _course(spec, alert, subject, collected)
         except UnprovableError as error:
             collected.gaps.append(Gap(subject=subject, what="all proofs", reason=str(error)))
+        else:
+            courses.setdefault(alert.interval_ms, []).append(course)
     for interval_ms, own in courses.items():
         collected.plain[interval_ms] = [_test(spec, batch) for batch in _batches(own)]
 

@@ -50,7 +50,7 @@ def detection_ms(slo: Slo, tier: Tier, level: Fraction, cadence: Cadence, scrape
 
 
 def reset_ms(slo: Slo, tier: Tier, cadence: Cadence, scrape_ms: int) -> int:
-    """From the first good sample scraped until the alert is gone: the short window has to pass, and its rates' reach."""
+    """From the first good sample scraped until the alert is gone: the short window and its rates' reach must pass."""
     interval_ms = cadence.fast_ms if tier.pages else cadence.slow_ms
     lag = 2 * lag_ms(slo.profile, tier, tier.short_ms, cadence, scrape_ms)
     return round_up(tier.short_ms + lag + 2 * scrape_ms + 2 * interval_ms, SECOND)
