@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from generator import burn, names
+from generator import names
 from generator.model import OutputSet, Slo, Spec
 from generator.render.rules import identity
 from generator.units import duration_text
@@ -87,8 +87,8 @@ def _recorded(spec: Spec, slo: Slo, scope: str) -> Iterator[tuple[str, int, Mapp
         if profile.tiled:
             yield names.tile(kind, pace.tile_ms, profile.base_ms), pace.tile_ms, own
         if profile.repaired:
-            yield names.increase(kind, burn.GAP_SPAN_MS), pace.gap_ms, own
-            yield names.missing(kind, burn.GAP_SPAN_MS), pace.gap_ms, own
+            yield names.increase(kind, pace.gap_span_ms), pace.gap_ms, own
+            yield names.missing(kind, pace.gap_span_ms), pace.gap_ms, own
         yield names.events(kind), pace.slow_ms, own
     for metric in (names.ERROR_BUDGET, names.INFO, names.ERROR_BUDGET_REMAINING):
         yield metric, pace.slow_ms, own

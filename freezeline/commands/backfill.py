@@ -1,0 +1,181 @@
+"""`freezeline backfill`: blocks with the past of the recorded series, made from the counters that Prometheus has."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
+
+if TYPE_CHECKING:
+    from generator.backfill import Part, Span
+    from generator.backfill_run import Blocks
+    from generator.checks.live import Prometheus
+    from generator.model import OutputSet
+
+DEADLINE_S = 3600.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
+    parser.add_argument("--prometheus", metavar="URL", required=True, help="the Prometheus that has the counters")
+    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="where the blocks go: an empty folder")
+    parser.add_argument("--start", metavar="WHEN", help="30d (ago), 2026-01-31T12:00:00Z (default: the SLO's window)")
+    parser.add_argument("--end", metavar="WHEN", help="default: where the live rules begin, at the latest 3h ago")
+    parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
+    parser.add_argument("--slo", action="append", metavar="NAME", help="only this SLO; may be repeated")
+    parser.add_argument("--block", default="486h", metavar="18h", help="the longest block (default: 486h)")
+    parser.add_argument("--deadline", type=float, default=DEADLINE_S, metavar="SECONDS", help="default: 3600")
+    parser.add_argument("--promtool", metavar="PATH", help="the promtool to use")
+    parser.add_argument("--dry-run", action="store_true", help="print the rules that promtool would evaluate")
+    parser.add_argument("--json", action="store_true", help="the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load, find out from when to when, run promtool, and say how the blocks get into Prometheus."""
+    from freezeline.commands import specs
+    from generator import backfill, backfill_run, promtool
+    from generator.checks import live
+    from generator.units import parse_duration_ms
+
+    now_s = int(time.time())
+    try:
+        start_s, end_s = (_instant(text, now_s) for text in (args.start, args.end))
+        block_ms = parse_duration_ms(args.block)
+    except ValueError as error:
+        sys.stderr.write(f"freezeline backfill: {error}\n")
+        return USAGE
+    loaded = specs.load(args.specs, args.scope)
+    if loaded is None:
+        return USAGE
+    if specs.report(loaded, as_json=args.json):
+        return PROBLEMS
+    try:
+        prometheus = live.connect(args.prometheus)
+        spans = _spans(loaded.output_set, prometheus, now_s=now_s, start_s=start_s, end_s=end_s)
+        wanted = {key: span for key, span in spans.items() if not args.slo or key[1] in args.slo}
+        parts = backfill.plan(loaded.output_set, wanted, block_ms)
+        if not parts:
+            sys.stderr.write("freezeline backfill: nothing to do: no such SLO, or its past is recorded already\n")
+            return USAGE
+        if args.dry_run:
+            sys.stdout.write("".join(part.file.text()[0] for part in parts))
+            return OK
+        backfill_run.prepare(Path(args.output))
+        tool = promtool.find("promtool", environment=os.environ, given=args.promtool)
+        blocks = backfill_run.run(
+            parts,
+            tool.path,
+            args.prometheus,
+            Path(args.output),
+            deadline_s=args.deadline,
+            progress=_progress,
+        )
+    except (live.PrometheusError, promtool.ToolError, backfill_run.BackfillError, OSError) as error:
+        sys.stderr.write(f"freezeline backfill: {error}\n")
+        return ENVIRONMENT
+    _print_result(args, parts, blocks)
+    return OK
+
+
+def _instant(text: str | None, now_s: int) -> int | None:
+    """Seconds since the epoch of `30d` (ago), a number of seconds, or an ISO time (UTC where it names no zone).
+
+    Raises ValueError.
+    """
+    from generator.units import parse_duration_ms
+
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        return now_s - parse_duration_ms(text) // 1000
+    except ValueError:
+        pass
+    try:
+        written = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no time; write 30d, or 2026-01-31T12:00:00Z") from error
+    return int((written if written.tzinfo else written.replace(tzinfo=UTC)).timestamp())
+
+
+def _spans(
+    output_set: OutputSet, prometheus: Prometheus, *, now_s: int, start_s: int | None, end_s: int | None
+) -> dict[tuple[str, str], Span]:
+    """From when to when, for each SLO by (service, slo). Raises PrometheusError."""
+    from generator import backfill
+
+    live_since: dict[tuple[str, str], int] = {}
+    asked = dict.fromkeys(
+        backfill.live_since_query(slo, output_set.scope) for spec in output_set.specs for slo in spec.slos
+    )
+    for query in asked:
+        for found in prometheus.query(query):
+            labels = found["metric"]
+            live_since[labels.get("service", ""), labels.get("slo", "")] = int(float(found["value"][1]))
+    spans = {}
+    for spec in output_set.specs:
+        for slo in spec.slos:
+            since = live_since.get((spec.service, slo.name))
+            span = backfill.span_of(slo, now_s=now_s, live_since_s=since, start_s=start_s, end_s=end_s)
+            _warn_of_hole(slo.name, since, span, end_s)
+            if span is not None:
+                spans[spec.service, slo.name] = span
+    return spans
+
+
+def _warn_of_hole(slo: str, live_since_s: int | None, span: Span | None, end_s: int | None) -> None:
+    """Say where a stretch stays empty between the rebuilt past and the live rules."""
+    from generator.backfill import HEAD_MS
+
+    if span is None or end_s is not None:
+        return
+    if live_since_s is None:
+        hint = "load the generated rules, wait three hours, and run this instead of now"
+        sys.stderr.write(f"{slo}: no live rules yet: the time from {_shown(span.end_s)} on stays empty; {hint}\n")
+    elif live_since_s - span.end_s > 600:
+        ready = _shown(live_since_s + HEAD_MS // 1000)
+        sys.stderr.write(f"{slo}: {_shown(span.end_s)} to {_shown(live_since_s)} stays empty; run it after {ready}\n")
+
+
+def _shown(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _progress(done: int, total: int) -> None:
+    """One line that grows on a terminal; a line per tenth elsewhere."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\rrule {done} of {total}" + ("\n" if done == total else ""))
+    elif done == total or done % max(total // 10, 1) == 0:
+        sys.stderr.write(f"rule {done} of {total}\n")
+    sys.stderr.flush()
+
+
+def _print_result(args: argparse.Namespace, parts: tuple[Part, ...], blocks: Blocks) -> None:
+    if args.json:
+        data = {
+            "folder": str(blocks.folder),
+            "blocks": blocks.count,
+            "bytes": blocks.size_bytes,
+            "parts": [
+                {"name": part.name, "rules": part.rules, "start": _shown(part.start_s), "end": _shown(part.end_s)}
+                for part in parts
+            ],
+        }
+        sys.stdout.write(json.dumps(data, indent=2) + "\n")
+        return
+    first, last = min(part.start_s for part in parts), max(part.end_s for part in parts)
+    print(f"{blocks.count} blocks ({blocks.size_bytes / 1e6:.1f} MB) from {_shown(first)} to {_shown(last)}")
+    print(f"in {blocks.folder}; to put them into Prometheus:")
+    print("  1. stop it, and see that --storage.tsdb.retention.time is longer than the SLO window")
+    print(f"  2. mv {blocks.folder}/* DATA/     # DATA: its --storage.tsdb.path; same owner as the other blocks")
+    print("  3. start it. Overlapping blocks are merged by themselves; only before 2.39 that takes the flag")
+    print("     --storage.tsdb.allow-overlapping-blocks, which 3.x no longer knows")

@@ -1,0 +1,176 @@
+"""History without rules → `freezeline backfill` → a Prometheus on the blocks: long windows are right at once."""
+
+import datetime as dt
+import json
+import math
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmarks.history import Series, write_counters
+from freezeline.cli import main
+from generator import names, pipeline
+from generator.backfill_run import BackfillError, prepare
+from tests.tools import Generation, PrometheusServer, prometheus_server
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
+
+HOUR, DAY = 3600, 86_400
+SCRAPE_S = 60
+PAST_S = 31 * DAY
+FLAGS = ["--storage.tsdb.retention.time=400d"]
+SPEC = """apiVersion: freezeline/v1
+service: shop
+owner: {team: shop, slack: "#shop"}
+defaults: {window: 30d, interval: 1m, scrape: 1m}
+slos:
+  availability:
+    objective: 99.5
+    sli: {bad: 'shop_requests_total{code="500"}', total: shop_requests_total}
+  by-shop:
+    objective: 99
+    group_by: [job]
+    sli: {good: 'shop_requests_total{code="200"}', total: shop_requests_total}
+  this-month:
+    objective: 99
+    window: calendar month
+    sli: {bad: 'shop_requests_total{code="500"}', total: shop_requests_total}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """Counters of a month with busy days, quiet nights and one incident at night. Times in seconds."""
+
+    start: int
+    end: int
+
+    def times(self) -> range:
+        """When targets were scraped."""
+        return range(self.start, self.end, SCRAPE_S)
+
+    def events(self) -> Iterator[tuple[int, int, int]]:
+        """(time, good, bad) of each minute."""
+        source = random.Random(7)
+        for at in self.times():
+            hour = at % DAY / HOUR
+            pace = 30 + 25 * math.sin((hour - 6) / 24 * 2 * math.pi)
+            total = int(pace * (0.9 + 0.2 * source.random()))
+            incident = 12 * DAY < at - self.start < 12 * DAY + 4 * HOUR
+            bad = total // 3 if incident else int(source.random() < 0.1)
+            yield at, total - bad, bad
+
+    def series(self) -> Iterator[Series]:
+        """Both counters, as scraped."""
+        good, bad = [], []
+        sums = [0, 0]
+        for at, more_good, more_bad in self.events():
+            sums = [sums[0] + more_good, sums[1] + more_bad]
+            good.append((float(at), float(sums[0])))
+            bad.append((float(at), float(sums[1])))
+        for code, samples in (("200", good), ("500", bad)):
+            yield Series(labels={"job": "shop", "instance": "one", "code": code}, samples=samples)
+
+    def ratio(self, since: float) -> float:
+        """The true error ratio from some moment on."""
+        counted = [(good, bad) for at, good, bad in self.events() if at > since]
+        return sum(bad for _, bad in counted) / sum(good + bad for good, bad in counted)
+
+
+def month_begins(at: float) -> float:
+    """The beginning of the month of a moment, in UTC."""
+    moment = dt.datetime.fromtimestamp(at, dt.UTC)
+    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def config_with_rules(folder: Path) -> str:
+    """The generated rules, the slow group evaluated each second: what it says is what it says at once."""
+    loaded = pipeline.load_set([("shop.yaml", SPEC.encode())], "shop")
+    for path, data in pipeline.render_set(loaded.output_set, ("rules",)).outputs.items():
+        text = data.decode()
+        assert "interval: 2m30s" in text or "self" in path or "freezeline" in path
+        target = folder / Path(path).name
+        target.write_text(text.replace("interval: 2m30s", "interval: 1s"))
+    return 'rule_files: ["*.rules.yml"]\n'
+
+
+def budget_ratio(server: PrometheusServer, slo: str) -> float | None:
+    """The recorded ratio over the whole window; None while there is none."""
+    query = f'{names.ERROR_RATIO}{{slo="{slo}",window="budget"}}'
+    found = server.query(query)
+    return float(found[0]["value"][1]) if found else None
+
+
+def first_ratio(server: PrometheusServer, slo: str) -> float:
+    """The first budget ratio that the live rules record."""
+    return wait_until(lambda: budget_ratio(server, slo), 60, f"the ratio of {slo}")
+
+
+def test_budget_is_right_at_once(generation: Generation, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rolling, grouped and calendar windows are within 0.1 % of the truth at the first evaluation afterwards."""
+    now = int(time.time())
+    past = Past(start=now - PAST_S, end=now - 4 * HOUR)
+    home, made = tmp_path / "prometheus", tmp_path / "made"
+    (home / "data").mkdir(parents=True)
+    write_counters(generation.promtool, home / "data", "shop_requests_total", past.series())
+    spec = tmp_path / "shop.yaml"
+    spec.write_text(SPEC)
+    with prometheus_server(generation, home, "", flags=FLAGS) as server:
+        words = ["backfill", str(spec), "--prometheus", server.url, "--scope", "shop", "-o", str(made), "--json"]
+        words += ["--promtool", str(generation.promtool), "--start", str(past.start), "--end", str(past.end)]
+        assert main(words) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["blocks"] == len(list(made.iterdir())) > 0
+    for block in made.iterdir():
+        shutil.move(block, home / "data" / block.name)
+    with prometheus_server(generation, home, config_with_rules(home), flags=FLAGS) as server:
+        found = {slo: first_ratio(server, slo) for slo in ("availability", "by-shop", "this-month")}
+        at = time.time()
+    month, window = past.ratio(month_begins(at)), past.ratio(at - 30 * DAY)
+    assert found["availability"] == pytest.approx(window, rel=0.001)
+    assert found["by-shop"] == pytest.approx(window, rel=0.001)
+    assert found["this-month"] == pytest.approx(month, rel=0.001)
+
+
+def test_backfill_ends_where_live_tiles_begin(
+    generation: Generation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the live rules have recorded is not rebuilt: no five minutes count twice."""
+    now = int(time.time())
+    past = Past(start=now - 2 * DAY, end=now - 4 * HOUR)
+    home = tmp_path / "prometheus"
+    (home / "data").mkdir(parents=True)
+    write_counters(generation.promtool, home / "data", "shop_requests_total", past.series())
+    spec = tmp_path / "shop.yaml"
+    spec.write_text(SPEC)
+    words = ["backfill", str(spec), "--scope", "shop", "--slo", "availability", "--promtool", str(generation.promtool)]
+    # The first run stands for live rules that began 20 hours ago.
+    for name, more in (("live", ["--start", "20h"]), ("before", ["--start", str(past.start), "--json"])):
+        capsys.readouterr()
+        with prometheus_server(generation, home, "", flags=FLAGS) as server:
+            assert main([*words, *more, "--prometheus", server.url, "-o", str(tmp_path / name)]) == 0
+        for block in (tmp_path / name).iterdir():
+            shutil.move(block, home / "data" / block.name)
+    parts = json.loads(capsys.readouterr().out)["parts"]
+    ends = dt.datetime.fromisoformat(parts[0]["end"]).timestamp()
+    assert now - 20 * HOUR - 600 < ends <= now - 20 * HOUR
+    tiles = 't5m:total:rate5m{slo="availability"}'
+    with prometheus_server(generation, home, "", flags=FLAGS) as server:
+        most = server.query(f"max_over_time(count_over_time({tiles}[5m])[2d:1m])", now)
+        counted = server.query(f"count_over_time({tiles}[2d])", now)
+    assert [item["value"][1] for item in most] == ["1"]
+    assert float(counted[0]["value"][1]) == pytest.approx((2 * DAY - 4 * HOUR) / 300, abs=3)
+
+
+def test_blocks_of_an_earlier_run_are_refused(tmp_path: Path) -> None:
+    """A folder that holds something is left alone: its blocks would count twice."""
+    (tmp_path / "block").mkdir()
+    with pytest.raises(BackfillError, match="not an empty folder"):
+        prepare(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["block"]
