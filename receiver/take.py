@@ -5,37 +5,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from receiver.ingest import Delivery
+from receiver.ingest import Delivery, parse_delivery
 from receiver.journal import Tx
 from receiver.model import Action, ActionState, ActionType, Alert, AlertStatus, Decision, Episode, Seen, Trace
 from receiver.plan import Ids, Known, on_alert
 from receiver.policy import Policies
 from receiver.record import record
 
+NOTHING = Delivery(sha256="", body=b"", alerts=(), quarantined=(), truncated=0, receiver="")
 
-def take(tx: Tx, delivery: Delivery, policies: Policies, *, ids: Ids, trace: Trace, at: datetime) -> int:
-    """Journal a delivery, which arrived `at`, and all that follows from it; returns how many decisions that were.
 
-    A known body is planned again.
-    """
-    decided = len(delivery.quarantined)
-    tx.took_delivery(delivery.sha256, delivery.body)
-    for bad in delivery.quarantined:
-        sentence = f"Alert {bad.index} of a delivery was put aside: {bad.why}"
-        tx.note(Decision(kind="quarantined", sentence=sentence, delivery=delivery.sha256, trace_id=trace.trace_id))
-    fingerprints = [alert.fingerprint for alert in delivery.alerts]
-    seen = tx.seen(fingerprints)
-    episodes = tx.newest_episodes(fingerprints)
-    for alert in delivery.alerts:
-        known = known_of(tx, alert, seen.get(alert.fingerprint), episodes.get(alert.fingerprint, ()))
-        changes = on_alert(alert, known, policies, now=at, ids=ids, trace=trace)
-        tx.saw(alert, known.seen)
+class Taking:
+    """One body on its way into the journal: `parse` first, then `take` in a transaction."""
+
+    def __init__(self, body: bytes, policies: Policies, *, ids: Ids, trace: Trace, at: datetime) -> None:
+        self._body = body
+        self._policies = policies
+        self._ids = ids
+        self._trace = trace
+        self._at = at
+        self.delivery = NOTHING
+        self._fingerprints: list[str] = []
+
+    def parse(self) -> Sequence[str]:
+        """Read the body; returns the fingerprints of its alerts. Raises NotADeliveryError."""
+        self.delivery = parse_delivery(self._body)
+        self._fingerprints = [alert.fingerprint for alert in self.delivery.alerts]
+        return self._fingerprints
+
+    def take(self, tx: Tx) -> int:
+        """Journal the delivery and all that follows from it; returns how many decisions that were.
+
+        A known body is planned again.
+        """
+        delivery, trace = self.delivery, self._trace
+        decided = len(delivery.quarantined)
+        tx.took_delivery(delivery.sha256, delivery.body)
+        for bad in delivery.quarantined:
+            sentence = f"Alert {bad.index} of a delivery was put aside: {bad.why}"
+            tx.note(Decision(kind="quarantined", sentence=sentence, delivery=delivery.sha256, trace_id=trace.trace_id))
+        for alert in delivery.alerts:
+            decided += self._take_alert(tx, alert)
+        return decided
+
+    def _take_alert(self, tx: Tx, alert: Alert) -> int:
+        one = (alert.fingerprint,)
+        seen, episodes = tx.seen(one).get(alert.fingerprint), tx.newest_episodes(one).get(alert.fingerprint, ())
+        known = known_of(tx, alert, seen, episodes)
+        changes = on_alert(alert, known, self._policies, now=self._at, ids=self._ids, trace=self._trace)
+        tx.saw(alert, seen)
         if changes:
-            decided += len(changes)
-            record(tx, changes, policies, ids=ids, trace=trace, delivery=delivery.sha256)
-            if fingerprints.count(alert.fingerprint) > 1:
-                seen, episodes = tx.seen(fingerprints), tx.newest_episodes(fingerprints)
-    return decided
+            sha256 = self.delivery.sha256
+            record(tx, changes, self._policies, ids=self._ids, trace=self._trace, delivery=sha256)
+        return len(changes)
 
 
 def known_of(tx: Tx, alert: Alert, seen: Seen | None, episodes: Sequence[Episode]) -> Known:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -18,7 +19,7 @@ from receiver import operate, page, report, stream, take
 from receiver.access import QUIET, Access, identified
 from receiver.context import Context
 from receiver.health import Health
-from receiver.ingest import NotADeliveryError, parse_delivery
+from receiver.ingest import Delivery, NotADeliveryError
 from receiver.journal import JournalError
 from receiver.logs import CURRENT
 from receiver.plan import WATCHDOG
@@ -105,39 +106,37 @@ class _Handlers:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return problem(413, f"more than {BODY_MAX_BYTES} bytes")
-        try:
-            delivery = parse_delivery(body)
-        except NotADeliveryError as error:
-            return problem(422, str(error))
         context = self._context
         context.reached(Step.WEBHOOK_READ)
-        trace = CURRENT.get()
-        policies = context.box.policies
+        taking = take.Taking(body, context.box.policies, ids=context.ids, trace=CURRENT.get(), at=received_at)
         try:
-            changes = await context.journal.write(
-                lambda tx: take.take(tx, delivery, policies, ids=context.ids, trace=trace, at=received_at),
-                about=[alert.fingerprint for alert in delivery.alerts],
-            )
+            decided = await context.journal.write(taking.take, prepare=taking.parse)
+        except NotADeliveryError as error:
+            return problem(422, str(error))
         except JournalError as error:
             self._shared.health.journal_failed(str(error))
             return problem(503, "the journal cannot be written")
         context.reached(Step.WEBHOOK_ANSWERING)
-        context.meters.alerts.inc(len(delivery.alerts))
+        if not decided:
+            request[QUIET] = True
+        return self._taken(taking.delivery, received_at)
+
+    def _taken(self, delivery: Delivery, received_at: datetime) -> web.Response:
+        meters = self._context.meters
+        meters.alerts.inc(len(delivery.alerts))
         if delivery.quarantined:
-            context.meters.quarantined.inc(len(delivery.quarantined))
+            meters.quarantined.inc(len(delivery.quarantined))
         if any(alert.name == WATCHDOG for alert in delivery.alerts):
-            context.meters.watchdog.set(received_at.timestamp())
+            meters.watchdog.set(received_at.timestamp())
         if delivery.truncated:
             self._shared.on_truncated()
-        if not changes:
-            request[QUIET] = True
         answer = b'{"taken": %d, "quarantined": %d}' % (len(delivery.alerts), len(delivery.quarantined))
         return web.Response(body=answer, headers=_JSON)
 
     async def health(self, _request: web.Request) -> web.Response:
         """Whether the receiver works: open to everyone, because probes carry no tokens; tells no secrets."""
         body = await self._shared.health.brief()
-        return web.json_response(body, status=200 if body["status"] == "ok" else 503)
+        return web.json_response(body, status=503 if body["status"] == "failing" else 200)
 
     async def health_detailed(self, request: web.Request) -> web.Response:
         """Every dependency, memory, disk and response times."""
@@ -145,7 +144,7 @@ class _Handlers:
         if refused is not None:
             return refused
         body = await self._shared.health.detailed()
-        return web.json_response(body, status=200 if body["status"] == "ok" else 503)
+        return web.json_response(body, status=503 if body["status"] == "failing" else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus metrics."""

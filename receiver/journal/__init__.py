@@ -43,7 +43,8 @@ class JournalError(Exception):
 class _Job(Generic[T]):
     work: Callable[[Tx], T]
     done: asyncio.Future[T]
-    about: Sequence[str]
+    prepare: Callable[[], Sequence[str]] | None = None
+    about: Sequence[str] = ()
     result: Any = None
     error: BaseException | None = None
 
@@ -141,12 +142,15 @@ class Journal:
             self._readers.shutdown(wait=True)
             self._reader.close()
 
-    def write(self, work: Callable[[Tx], T], *, about: Sequence[str] = ()) -> asyncio.Future[T]:
+    def write(
+        self, work: Callable[[Tx], T], *, prepare: Callable[[], Sequence[str]] | None = None
+    ) -> asyncio.Future[T]:
         """Run `work` in the next transaction; the future is done once that is durable.
 
-        `about` are fingerprints that it will ask about: what is known of them is read once for a whole group.
-
-        It raises JournalError where the commit failed, and whatever `work` raised (nothing of it is then kept).
+        `prepare` is run by the writer before the transaction: whatever of the work needs no database (many in a row are
+        done faster than one now and then). It returns the fingerprints that `work` will ask about, which are read once
+        for a whole group. The future raises JournalError where the commit failed, and whatever `prepare` or `work`
+        raised (nothing of it is then kept).
         """
         if self._loop is None or self._broken is not None:
             raise JournalError(f"the journal is not open ({self._broken})")
@@ -154,7 +158,7 @@ class Journal:
         if not self._handed_in:
             # Everything that this turn of the event loop brings wakes the writer once.
             self._loop.call_soon(self._hand_over)
-        self._handed_in.append(_Job(work, future, about))
+        self._handed_in.append(_Job(work, future, prepare))
         return future
 
     def _hand_over(self) -> None:
@@ -210,10 +214,11 @@ class Journal:
 
     def _commit_group(self, connection: sqlite3.Connection, tx: Tx, group: list[_Job[Any]]) -> None:
         head = 0
+        ready = [job for job in group if _prepared(job)]
         try:
             connection.execute("BEGIN IMMEDIATE")
-            tx.begin(self._clock(), list({one for job in group for one in job.about}))
-            for job in group:
+            tx.begin(self._clock(), list({one for job in ready for one in job.about}))
+            for job in ready:
                 self._run_job(tx, job)
             head = tx.noted
             tx.end()
@@ -223,7 +228,7 @@ class Journal:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             tx.forget()
-            for job in group:
+            for job in ready:
                 job.error = JournalError(f"{self._path}: {error}")
         else:
             self._reached(Step.JOURNAL_COMMITTED)
@@ -268,3 +273,15 @@ class Journal:
                 job.done.set_exception(job.error)
             else:
                 job.done.set_result(job.result)
+
+
+def _prepared(job: _Job[Any]) -> bool:
+    """Run a job's preparation; False where it failed, and then its caller is told."""
+    if job.prepare is None:
+        return True
+    try:
+        job.about = job.prepare()
+    except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
+        job.error = error
+        return False
+    return True
