@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 from receiver import runs
 from receiver.context import Context
@@ -51,21 +49,8 @@ class Retention:
             lambda tx: tx.prune(bodies_before=now - BODIES_KEPT, decisions_before=now - DECISIONS_KEPT)
         )
         runs_dropped = await asyncio.to_thread(runs.prune, self._context.runs_dir, before=now - BODIES_KEPT)
-        gone = await asyncio.to_thread(remove_old_runs, self._context.runs_dir, older_than=now - BODIES_KEPT)
         seq, digest = await self._context.journal.read(lambda journal: journal.head())
-        extra = {"action": "retention", "seq": seq, "hash": digest, "dropped": dropped, "runs": gone}
-        log.info("journal.head", extra=extra)
-
-
-def remove_old_runs(runs_dir: Path, *, older_than: datetime) -> int:
-    """Remove the directories of runs that nobody has touched since; returns how many they were."""
-    if not runs_dir.is_dir():
-        return 0
-    old = [
-        path
-        for path in runs_dir.iterdir()
-        if path.is_dir() and not path.is_symlink() and path.stat().st_mtime < older_than.timestamp()
-    ]
-    for path in old:
-        shutil.rmtree(path)
-    return len(old)
+        log.info(
+            "journal.head",
+            extra={"action": "retention", "seq": seq, "hash": digest, "dropped": dropped, "runs_dropped": runs_dropped},
+        )
