@@ -156,28 +156,28 @@ def rename_key(data: bytes, draw: st.DrawFn) -> bytes:
     return text.replace(f"{old}:", f"{new}:", draw(st.integers(1, 3))).encode()
 
 
-@examples(300)
+@examples(200)
 @given(data=mutated())
 def test_mutated_specs(data: bytes, folder: Path) -> None:
     """Real specs with bytes flipped, lines cut and swapped, keys and values changed."""
     check(data, folder)
 
 
-@examples(150)
+@examples(80)
 @given(data=st.binary(max_size=400))
 def test_random_bytes(data: bytes, folder: Path) -> None:
     """Bytes of any kind."""
     check(data, folder)
 
 
-@examples(150)
+@examples(80)
 @given(text=st.text(alphabet="{}[]:,-&*!|>'\"%@`#? \n\tab0<~", max_size=120))
 def test_yaml_punctuation(text: str, folder: Path) -> None:
     """Text in which everything means something to YAML."""
     check(text.encode(), folder)
 
 
-@examples(150)
+@examples(100)
 @given(query=st.text(alphabet="abr({[]})\"'=~!,.:$%/*+-<> 015msu\\`@\n", max_size=60))
 def test_promql_punctuation(query: str, folder: Path) -> None:
     """Text in which everything means something to PromQL."""
@@ -186,6 +186,91 @@ def test_promql_punctuation(query: str, folder: Path) -> None:
         f"objective: 99\nsli: {{bad: {quoted}, total: {quoted}}}"
     )
     check((specs.HEAD + body).encode(), folder)
+
+
+DURATIONS = st.sampled_from(["1s", "15s", "30s", "1m", "90s", "5m", "10m", "1h", "6h", "1d", "3d"])
+QUERIES = st.sampled_from(
+    [
+        "up == 0",
+        "sum(queue_length) > 50",
+        "sum(queue_length) > 0 and sum(workers) == 0",
+        "max by (route) (rate(errors_total[5m])) > 1",
+        "sum(rate(errors_total[5m])) / sum(rate(requests_total[5m])) > 0.01",
+        "histogram_quantile(0.95, sum by (le) (rate(latency_seconds_bucket[5m]))) > 1",
+        "predict_linear(disk_free_bytes[1h], 3600) < 0",
+        "absent(up)",
+        "time() - last_success_seconds > 900",
+        "vector(1)",
+        "changes(ready[5m]) >= 3",
+        "errors_total unless requests_total",
+    ]
+)
+THRESHOLDS = st.sampled_from(["above: 1%", "above: 0", "at_least: 5", "below: 0.5", "at_most: 3", "above: 500ms"])
+CONDITIONS = st.one_of(
+    QUERIES.map(lambda query: f'when: "{query}"'),
+    st.builds("ratio: {{bad: 'r_total{{code=~\"5..\"}}', total: r_total}}, over: {}, {}".format, DURATIONS, THRESHOLDS),
+    st.builds("increase_of: errors_total, over: {}, {}".format, DURATIONS, THRESHOLDS),
+    st.builds("changes_of: ready, over: {}, {}".format, DURATIONS, THRESHOLDS),
+    st.builds("p95_of: latency_seconds, over: {}, {}".format, DURATIONS, THRESHOLDS),
+    st.builds("p50_of: latency_ms, native: true, by: [route], over: {}, {}".format, DURATIONS, THRESHOLDS),
+)
+ALERTS = st.builds(
+    "{{{}, severity: {}, for: {}, every: {}, consecutive: {}}}".format,
+    CONDITIONS,
+    st.sampled_from(["critical", "warning", "info"]),
+    DURATIONS | st.just("0s"),
+    DURATIONS,
+    st.integers(1, 5),
+)
+SLIS = st.one_of(
+    st.sampled_from(
+        [
+            "{bad: 'r_total{code=~\"5..\"}', total: r_total}",
+            "{good: 'r_total{code!~\"5..\"}', total: r_total}",
+            "{good: hits_total, total: served_total}",
+            "{bad: 'sum(rate(e_total[$window]))', total: 'sum(rate(t_total[$window]))'}",
+            "{histogram: latency_seconds, below: 300ms}",
+            "{histogram: latency_seconds, below: 300ms, native: true}",
+            "{error_ratio: 'my:ratio'}",
+            "{error_ratio: 'avg_over_time(my:ratio[$window])', weight: 'sum(rate(t_total[$window]))'}",
+        ]
+    ),
+    st.builds("{{good_when: 'up == 1', slice: {}}}".format, DURATIONS),
+    st.builds("{{value: 'time() - done_seconds', max: {}, slice: {}}}".format, DURATIONS, DURATIONS),
+)
+WINDOWS = st.sampled_from(
+    ["1d", "3d", "7d", "28d", "30d", "90d", "calendar week", "calendar month", "calendar quarter"]
+)
+TIERS = st.sampled_from(
+    ["", ", tiers: off", ", tiers: {fast: {severity: info}}", ", tiers: {own: {share: 50%, long: 4h}}"]
+)
+SLOS = st.builds(
+    "{{objective: {}, window: {}, min_events: {}, sli: {}{}{}}}".format,
+    st.sampled_from(["1", "45", "90", "99", "99.9", "99.999"]),
+    WINDOWS,
+    st.sampled_from([0, 1, 5, 100]),
+    SLIS,
+    TIERS,
+    st.sampled_from(["", ", group_by: [route]"]),
+)
+
+
+@st.composite
+def composed(draw: st.DrawFn) -> bytes:
+    """A spec of known parts in any combination."""
+    slos = draw(st.lists(SLOS, max_size=3))
+    alerts = draw(st.lists(ALERTS, max_size=3))
+    lines = [specs.HEAD, f"defaults: {{interval: {draw(DURATIONS)}, scrape: {draw(DURATIONS)}}}"]
+    lines += ["slos:", *(f"  s{number}: {slo}" for number, slo in enumerate(slos))] if slos else []
+    lines += ["alerts:", *(f"  A{number}: {alert}" for number, alert in enumerate(alerts))] if alerts else []
+    return "\n".join(lines).encode()
+
+
+@examples(150)
+@given(data=composed())
+def test_composed_specs(data: bytes, folder: Path) -> None:
+    """Whatever is combined: accepted and rendered, or refused with its place."""
+    check(data, folder)
 
 
 @pytest.mark.soak
