@@ -185,13 +185,14 @@ def _fingerprints(before: Spec, after: Spec, old_scope: str, new_scope: str) -> 
 def _alerts(spec: Spec, scope: str) -> dict[tuple[str, ...], dict[str, str]]:
     """What an alert is recognised by → its labels, those of the data named by `(data)`."""
     groups = {slo.name: slo.group_by for slo in spec.slos}
+    groups |= {alert.name: getattr(alert.condition, "by", ()) for alert in spec.alerts}
     found = {}
     for labels in alert_labels.of(spec):
         key = tuple(
             labels.get(label, "") for label in ("alertname", names.SLO, names.TIER, names.BUDGET_CONSUMED_LABEL)
         )
         slo = labels.get(names.SLO)
-        of_data = dict.fromkeys(groups.get(slo or "", ()), "(data)")
+        of_data = dict.fromkeys(groups.get(slo or labels["alertname"], ()), "(data)")
         found[key] = {**labels, **of_data, **({names.SCOPE: scope} if slo else {})}
     return found
 

@@ -1,0 +1,115 @@
+"""Foreign queries: what becomes a selector, what stays a query, what is refused."""
+
+import pytest
+
+from generator.imports import queries
+from generator.imports.queries import QueryError
+
+TOTAL = "sum(rate(t_total[$window]))"
+
+
+@pytest.mark.parametrize(
+    "query, selector",
+    [
+        ("sum(rate(e_total[$window]))", "e_total"),
+        ('(sum (rate( e_total{a="b"} [$window] )))', 'e_total{a="b"}'),
+        ("sum(increase(e_total[$window]))", "e_total"),
+        ('sum(rate(e_total{a="[5m])) + 1"}[$window]))', 'e_total{a="[5m])) + 1"}'),
+        ("sum(rate(e_total[5m]))", None),
+        ("sum(rate(e_total[$window])) + sum(rate(f_total[$window]))", None),
+        ("rate(e_total[$window])", None),
+        ("sum(rate(e_total[$window] offset 5m))", None),
+        ("sum without (a) (rate(e_total[$window]))", None),
+    ],
+)
+def test_counted(query: str, selector: str | None) -> None:
+    """Only a plain sum of rates or increases counts what a selector names."""
+    found = queries.counted(query)
+    assert (found.selector.text if found else None) == selector
+
+
+def test_or_vector_zero_is_left_out() -> None:
+    """A missing error series counts as no errors anyway."""
+    for tail in (" or vector(0)", " OR on() vector(0)"):
+        mapped = queries.events(bad=f"(sum(rate(e_total[$window])){tail})", total=TOTAL)
+        assert mapped.sli == {"bad": "e_total", "total": "t_total"}
+
+
+def test_total_minus_good_is_good() -> None:
+    """What is subtracted from all events is what is good."""
+    mapped = queries.events(bad=f"{TOTAL} - sum(rate(g_total[$window]))", total=TOTAL)
+    assert mapped.sli == {"good": "g_total", "total": "t_total"}
+
+
+def test_something_else_minus_good_stays_a_query() -> None:
+    """Of another total than the SLI's own, nothing can be said."""
+    bad = "sum(rate(u_total[$window])) - sum(rate(g_total[$window]))"
+    assert queries.events(bad=bad, total=TOTAL).sli == {"bad": bad, "total": TOTAL}
+
+
+def test_bucket_of_infinity_counts_all() -> None:
+    """A histogram whose total is its last bucket is a histogram too."""
+    mapped = queries.events(
+        good='sum(rate(h_bucket{le="0.5",a="b"}[$window]))', total='sum(rate(h_bucket{a="b",le="+Inf"}[$window]))'
+    )
+    assert {key: str(value) for key, value in mapped.sli.items()} == {"histogram": 'h{a="b"}', "below": "0.5"}
+
+
+def test_bucket_with_other_matchers_is_no_histogram() -> None:
+    """Good answers in time, of all answers: two counters."""
+    mapped = queries.events(
+        good='sum(rate(h_bucket{le="0.5",code="200"}[$window]))', total="sum(rate(h_count[$window]))"
+    )
+    assert mapped.sli == {"good": 'h_bucket{le="0.5",code="200"}', "total": "h_count"}
+
+
+def test_increases_become_rates_on_both_sides() -> None:
+    """Events over the window are divided by it, and text in quotes is left alone."""
+    bad = 'sum(increase(e_total{a="increase("}[$window])) * 2'
+    mapped = queries.events(bad=bad, total="sum(increase(t_total[$window])) * 2")
+    assert mapped.sli == {
+        "bad": 'sum(rate(e_total{a="increase("}[$window])) * 2',
+        "total": "sum(rate(t_total[$window])) * 2",
+    }
+
+
+def test_a_rate_over_an_increase_keeps_its_odd_ratio() -> None:
+    """Whatever the ratio was, it stays what it was."""
+    mapped = queries.events(bad="sum(rate(e_total[$window])) * 2", total="sum(increase(t_total[$window]))")
+    assert mapped.counts
+    assert mapped.sli["error_ratio"] == "(sum(rate(e_total[$window])) * 2) / (sum(increase(t_total[$window])))"
+
+
+@pytest.mark.parametrize(
+    "query, sli",
+    [
+        ("sum(rate(e_total[$window])) / sum(rate(t_total[$window]))", {"bad": "e_total", "total": "t_total"}),
+        ("1 - (sum(rate(g_total[$window])) / sum(rate(t_total[$window])))", {"good": "g_total", "total": "t_total"}),
+        ("avg_over_time(r[$window])", {"error_ratio": "avg_over_time(r[$window])"}),
+        ("2 - r", {"error_ratio": "2 - r"}),
+    ],
+)
+def test_ratio(query: str, sli: dict[str, str]) -> None:
+    """A ratio of two counts is two counts; any other ratio stays one."""
+    assert queries.ratio(query).sli == sli
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("sum(rate(e_total[{{.range}}]))", "template other than"),
+        ("sum(rate(e_total[{{.window}}])", "does not parse"),
+        ("e_total[{{.window}}]", "range vector"),
+    ],
+)
+def test_refused(text: str, message: str) -> None:
+    """What cannot be evaluated is refused with a reason and a hint."""
+    with pytest.raises(QueryError, match=message) as caught:
+        queries.windowed(text)
+    assert "\n" in str(caught.value)
+
+
+def test_every_spelling_of_the_window() -> None:
+    """With and without spaces and trim marks."""
+    for text in ("{{.window}}", "{{ .window }}", "{{- .Window -}}"):
+        assert queries.windowed(f"rate(e_total[{text}])") == "rate(e_total[$window])"
