@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 
+from freezeline.dataclass import dataclass
 from generator import promql
 from generator.conditions.base import Condition
 from generator.conditions.increase_of import ChangesOf, IncreaseOf

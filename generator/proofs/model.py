@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position
 from generator import names
 from generator.promql import matchers_text

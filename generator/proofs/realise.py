@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from freezeline.dataclass import dataclass
 from generator.promql import Selector
 from generator.proofs import labels
 from generator.proofs.labels import NoLabelsError

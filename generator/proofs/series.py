@@ -7,10 +7,10 @@ that lost its last bit would look like a restart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
+from freezeline.dataclass import dataclass
 from generator.promql import quote
 from generator.units import decimal_text
 

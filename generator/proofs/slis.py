@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
+from freezeline.dataclass import dataclass
 from generator import promql
 from generator.model import Slo
 from generator.promql import Selector

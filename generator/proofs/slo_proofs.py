@@ -6,12 +6,12 @@ SLOs that read different metrics share a test, so that each evaluation of the ru
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
+from freezeline.dataclass import replace
 from generator import alert_labels
-from generator.burn import TILED_FROM_MS, Tier
+from generator.burn import TILED_FROM_MS, Tier, round_up
 from generator.model import Slo, Spec
 from generator.proofs import promises, slis
 from generator.proofs.model import Gap, Test
@@ -32,7 +32,7 @@ from generator.proofs.stage import (
 )
 from generator.proofs.timeline import Timeline
 from generator.render.shared import MAX_OFFSETS, NO_DATA_FOR_MS
-from generator.units import MINUTE
+from generator.units import MINUTE, SECOND
 
 
 def batches(slos: Iterable[Slo], collected: Collected, subjects: SloSubjects) -> list[list[Slo]]:
@@ -329,18 +329,19 @@ def _at(shipped: Stage, interval_ms: int) -> Stage:
 
 
 def _stages(shipped: Stage, tier: Tier) -> tuple[Stage, Stage]:
-    """Evaluating each twelfth of the short window is enough for what lasts long.
+    """Evaluating each sixth of the short window is enough for what lasts as long as the long one.
 
-    What counts single events needs an evaluation in each base window; pages get it from the shipped rules.
+    What counts single events needs an evaluation in each base window; the fastest pages get it from the shipped rules.
     """
     base_ms, fast_ms = shipped.profile.base_ms, shipped.interval_ms
-    interval_ms = max(tier.short_ms // 12 // 1000 * 1000, min(MINUTE, base_ms))
+    least_ms = min(MINUTE, base_ms)
+    interval_ms = max(round_up(tier.short_ms // 6, 30 * SECOND), least_ms)
     if interval_ms <= fast_ms:
         return shipped, shipped
-    long_stage = _at(shipped, interval_ms)
-    if tier.short_ms // 12 <= 2 * fast_ms:
-        return long_stage, shipped
-    return long_stage, _at(shipped, min(interval_ms, base_ms))
+    finer_ms = max(tier.short_ms // 12 // SECOND * SECOND, least_ms)
+    if finer_ms <= 2 * fast_ms or tier.short_ms <= base_ms:
+        return _at(shipped, interval_ms), shipped
+    return _at(shipped, interval_ms), _at(shipped, min(finer_ms, base_ms))
 
 
 def _note_gaps(tier: Tier, events: Stage, collected: Collected) -> None:

@@ -8,7 +8,6 @@ way.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -16,6 +15,7 @@ from typing import Any
 
 import promql_parser as parser
 
+from freezeline.dataclass import dataclass, field, replace
 from generator import promql
 from generator.promql import Selector
 from generator.proofs.series import Clock, Gauge, Gone, Signal, Slope

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 
+from freezeline.dataclass import dataclass, field, replace
 from generator import alert_labels, names
 from generator.burn import TILED_FROM_MS, Cadence, Profile, Tier
 from generator.model import Slo, Spec

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import gcd
 
+from freezeline.dataclass import dataclass, field
 from generator.proofs.model import FIRES, SILENT, Check, Fact, Span, Subject
 from generator.proofs.slis import Flow
 from generator.units import SECOND
