@@ -8,14 +8,16 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 import promql_parser as parser
 
+from freezeline.dataclass import dataclass
+
 WINDOW = "$window"
 MAX_OPERATIONS = 250
 
+_WINDOW = re.compile(r"\$window\b")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'|`[^`]*+`', re.DOTALL)
 _OPERATION = re.compile(r"[-+*/%^<>=!(\[{]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 
@@ -52,7 +54,7 @@ def parse(text: str) -> parser.Expr:
     """The expression's tree; `$window` counts as a range of 5m. Raises ValueError."""
     if len(text) > MAX_OPERATIONS:
         _check_size(text)
-    return parser.parse(text.replace(WINDOW, "5m"))
+    return parser.parse(over(text, "5m"))
 
 
 def _check_size(text: str) -> None:
@@ -124,7 +126,7 @@ def metric(tree: parser.VectorSelector) -> str:
     if tree.name:
         return str(tree.name)
     for matcher in tree.matchers.matchers:
-        if matcher.name == "__name__" and str(matcher.op) == "=":
+        if matcher.name == "__name__" and matcher.op == parser.MatchOp.Equal:
             return str(matcher.value)
     return ""
 
@@ -199,7 +201,7 @@ def split_comparison(text: str) -> tuple[str, str] | None:
 
 def over(text: str, window_text: str) -> str:
     """The query with `$window` replaced."""
-    return text.replace(WINDOW, window_text)
+    return _WINDOW.sub(window_text, text)
 
 
 _COMPARISONS = ("==", "!=", ">=", "<=", ">", "<")
@@ -227,7 +229,7 @@ def _without_brackets(text: str) -> str:
     while text.startswith("(") and text.endswith(")"):
         inner = text[1:-1].strip()
         try:
-            tree = parser.parse(inner.replace(WINDOW, "5m"))
+            tree = parse(inner)
         except ValueError:
             return text
         if not isinstance(tree, (parser.BinaryExpr, parser.ParenExpr)):
@@ -242,7 +244,7 @@ def _comparison_place(text: str, op: str) -> int | None:
     while (start := text.rfind(op, 0, start)) >= 0:
         marked = f"{text[:start]}{op} bool {text[start + len(op) :]}"
         try:
-            tree = parser.parse(marked.replace(WINDOW, "5m"))
+            tree = parse(marked)
         except ValueError:
             continue
         if not isinstance(tree, parser.BinaryExpr) or tree.modifier is None or not tree.modifier.return_bool:

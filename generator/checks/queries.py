@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import promql_parser as parser
 
+from freezeline.dataclass import dataclass
 from freezeline.problems import Position
 from generator import promql
 from generator.conditions.increase_of import ChangesOf, IncreaseOf

@@ -76,7 +76,7 @@ def _check_fixed(slo: Slo, problems: Problems) -> None:
     for query in queries.of_slo(slo):
         if query.selector is not None or isinstance(slo.sli, TimeSlices):
             continue
-        marked = query.text.replace(promql.WINDOW, duration_text(_SENTINEL_MS))
+        marked = promql.over(query.text, duration_text(_SENTINEL_MS))
         fixed = [range_ms for range_ms in queries.ranges_ms(marked) if range_ms != _SENTINEL_MS]
         if fixed:
             message = f"{query.what}.{query.role} reads over a fixed {duration_text(fixed[0])}"

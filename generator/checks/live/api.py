@@ -7,8 +7,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from freezeline.dataclass import dataclass, field
 
 DEADLINE_S = 20.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024

@@ -1,0 +1,163 @@
+"""PromQL as text: what is refused, what is found odd, which labels remain, how comparisons become numbers."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator import promql
+from generator.promql import Want
+from generator.promql_labels import labels_of
+
+
+@pytest.mark.parametrize(
+    "text, want, code",
+    [
+        ("x", Want.SELECTOR, None),
+        ('x{a="b",c!="d",e=~"f.*",g!~"h|i"}', Want.SELECTOR, None),
+        ('{__name__="x",a="b"}', Want.SELECTOR, None),
+        ('{a="b"}', Want.SELECTOR, "promql/selector"),
+        ('{__name__=~"x.*"}', Want.SELECTOR, "promql/selector"),
+        ('x{a="b" or c="d"}', Want.SELECTOR, "promql/selector"),
+        ("x offset 5m", Want.SELECTOR, "promql/selector"),
+        ("x @ 100", Want.SELECTOR, "promql/selector"),
+        ("rate(x[5m])", Want.SELECTOR, "promql/selector"),
+        ("x[5m]", Want.SELECTOR, "promql/selector"),
+        ("1", Want.SELECTOR, "promql/selector"),
+        ("x[5m]", Want.VECTOR, "promql/type"),
+        ("1 + 2", Want.VECTOR, "promql/type"),
+        ("1 + 2", Want.NUMBER, None),
+        ("time()", Want.VECTOR, "promql/type"),
+        ("-(time())", Want.VECTOR, "promql/type"),
+        ("time() - x", Want.VECTOR, None),
+        ("'a'", Want.NUMBER, "promql/type"),
+        ("rate(x[$window])", Want.VECTOR, None),
+        ("rate(x[$windows])", Want.VECTOR, "promql/parse"),
+        ("sum(", Want.VECTOR, "promql/parse"),
+        ("nosuch(x)", Want.VECTOR, "promql/parse"),
+        ('x{a=~"("}', Want.VECTOR, "promql/parse"),
+        ("", Want.VECTOR, "promql/parse"),
+    ],
+)
+def test_faults(text: str, want: Want, code: str | None) -> None:
+    """A text is of the wanted type, or the fault says why not."""
+    assert [fault.code for fault in promql.faults(text, want)] == ([code] if code else [])
+
+
+@pytest.mark.parametrize(
+    "text, labels",
+    [
+        ("sum by (a) (x)", {"a"}),
+        ("sum(x)", set()),
+        ("sum by (a, b) (sum by (b, c) (x))", {"b"}),
+        ("sum without (a) (sum by (a, b) (x))", {"b"}),
+        ("topk(3, sum by (a) (x))", {"a"}),
+        ('count_values("v", sum by (a) (x))', {"v"}),
+        ("rate(sum(x)[5m:1m])", set()),
+        ("histogram_quantile(0.9, sum by (le, a) (rate(x[5m])))", {"a"}),
+        ('label_replace(sum by (a) (x), "b", "$1", "a", "(.*)")', {"a", "b"}),
+        ("sum by (a) (x) / sum by (a) (y)", {"a"}),
+        ("sum by (a, b) (x) / on (a) group_left () sum by (a) (y)", {"a", "b"}),
+        ("sum by (a, b) (x) / on (a) group_left (c) sum by (a, c) (y)", {"a", "b", "c"}),
+        ("sum by (a) (x) / on (a) group_right () sum by (a, b) (y)", {"a", "b"}),
+        ("sum by (a, b) (x) / on (a) sum by (a) (y)", {"a"}),
+        ("sum by (a, b) (x) / ignoring (b) sum by (a) (y)", {"a"}),
+        ("sum by (a) (x) or sum by (b) (y)", {"a", "b"}),
+        ("sum by (a) (x) and on () y", {"a"}),
+        ("2 * (sum by (a) (x)) > 1", {"a"}),
+        ("vector(1)", set()),
+    ],
+)
+def test_labels_that_remain(text: str, labels: set[str]) -> None:
+    """The result can have these labels and no others."""
+    assert labels_of(promql.parse(text)).exact == frozenset(labels)
+
+
+@pytest.mark.parametrize("text", ["x", "rate(x[5m])", "sum without (a) (x)", "absent(x)", "x or sum(y)"])
+def test_labels_that_are_unknown(text: str) -> None:
+    """Nothing is claimed about series as they come."""
+    assert labels_of(promql.parse(text)).exact is None
+
+
+def test_a_label_that_is_gone_is_known_to_be() -> None:
+    """`without` names what the result cannot have, whatever else it has."""
+    found = labels_of(promql.parse("sum without (a) (x)"))
+    assert (found.may_have("a"), found.may_have("b")) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "text, codes",
+    [
+        ("sum by (a) (x) / sum by (b) (y)", ["promql/never-matches"]),
+        ("sum by (a) (x) and sum(y)", ["promql/never-matches"]),
+        ("sum by (a) (x) unless sum(y)", ["promql/never-matches"]),
+        ("sum by (a) (x) or sum(y)", []),
+        ("sum by (a) (x) / ignoring (a) group_left () sum(y)", []),
+        ("sum by (a) (x) / on () group_left () sum(y)", []),
+        ("sum(x) / on (a) sum by (a) (y)", ["promql/never-matches"]),
+        ("x / sum(y)", ["promql/never-matches"]),
+        ("x > on (instance) group_left () sum by (instance) (y)", []),
+        ("x / sum by (instance, job) (y)", []),
+        ("job:x:ratio / sum(y)", []),
+        ("x > 0.5 * y", []),
+        ("histogram_quantile(0.9, sum(rate(x_bucket[5m])))", ["promql/le"]),
+        ("histogram_quantile(0.9, sum without (le) (rate(x_bucket[5m])))", ["promql/le"]),
+        ("histogram_quantile(0.9, rate(x_bucket[5m]))", []),
+        ("histogram_quantile(0.9, sum(rate(x[5m])))", []),
+        ("rate(job:x:rate5m[5m])", ["promql/rate-of-rate"]),
+        ("avg_over_time(job:x:rate5m[5m])", []),
+        ("rate(rate(x[5m])[5m:1m])", ["promql/rate-of-rate"]),
+        ("rate((sum(x))[5m:1m])", ["promql/rate-of-aggregate"]),
+        ("max_over_time(sum(x)[5m:1m])", []),
+        ('x{code="5.."}', ["promql/pattern-as-text"]),
+        ('x{path!=".*"}', ["promql/pattern-as-text"]),
+        ('x{path="/a.b/c"}', []),
+        ('x{code=~"5.."}', []),
+    ],
+)
+def test_lints(text: str, codes: list[str]) -> None:
+    """What surely or most likely is a mistake, and what only looks like one."""
+    assert [lint.code for lint in promql.lints(text)] == codes
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("x > 1", "x > bool 1"),
+        ("(x > 1)", "x > bool 1"),
+        ("x > bool 1", "x > bool 1"),
+        ("a > 1 and b < 2", None),
+        ("sum(x > 1)", None),
+        ("sum(x > 1) >= 2", "sum(x > 1) >= bool 2"),
+        ("x == 1", "x == bool 1"),
+        ('x{a="b > c"} != 3', 'x{a="b > c"} != bool 3'),
+        ("a > b > c", "a > b > bool c"),
+        ("x", None),
+    ],
+)
+def test_comparisons_as_numbers(text: str, expected: str | None) -> None:
+    """The outermost comparison gives 0 or 1; what does not compare gives None."""
+    made = promql.as_bool(text)
+    assert (made if made is None else " ".join(made.split())) == expected
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(value=st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+def test_quoted_text_reads_back(value: str) -> None:
+    """Any label value, quoted, is the same value to the parser."""
+    found = promql.selector(f"x{{a={promql.quote(value)}}}")
+    assert found.matchers == (("a", "=", value),)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text", ["(" * 5000 + "x" + ")" * 5000, "x" + "+x" * 5000, "-" * 5000 + "x", "x" + " or x" * 5000]
+)
+def test_what_nests_too_deep_is_refused(text: str) -> None:
+    """The parser would take the process down."""
+    assert [fault.code for fault in promql.faults(text, Want.VECTOR)] == ["promql/parse"]
+
+
+def test_a_long_list_of_alternatives_is_no_nesting() -> None:
+    """A pattern may be long: its characters are no operations."""
+    pattern = "|".join(f"/route/{number}/(a|b)+" for number in range(500))
+    assert promql.faults(f'x{{route=~"{pattern}"}}', Want.SELECTOR) == []

@@ -1,0 +1,120 @@
+"""What SLIs and conditions become: PromQL that parses, keeps the labels of its groups, and reads what was named."""
+
+import itertools
+from decimal import Decimal
+
+import pytest
+
+from generator import promql
+from generator.checks import queries
+from generator.conditions import CONDITIONS
+from generator.names import RESERVED_LABELS
+from generator.pipeline import rule_files
+from generator.promql_labels import labels_of
+from generator.sli import SLI_TYPES
+from generator.sli.histogram import in_metric_unit, le_spellings
+from tests.unit.generator import specs
+
+SLIS = {
+    "bad": ("{bad: 'r_total{code=~\"5..\"}', total: r_total}", {"r_total"}),
+    "good": ("{good: hits_total, total: served_total}", {"hits_total", "served_total"}),
+    "histogram": ("{histogram: lat_seconds, below: 300ms}", {"lat_seconds_bucket", "lat_seconds_count"}),
+    "error_ratio": (
+        "{error_ratio: 'avg by (route) (my_ratio)', weight: 'sum by (route) (rate(t[$window]))'}",
+        {"my_ratio", "t"},
+    ),
+    "good_when": ("{good_when: 'up{job=\"web\"} == 1'}", {"up"}),
+    "value": ("{value: 'time() - done_seconds', max: 15m}", {"done_seconds"}),
+}
+CONDITION_TEXTS = {
+    "when": ("when: 'max by (route) (queue_length) > 50'", {"queue_length"}),
+    "ratio": ("ratio: {bad: 'r_total{code=~\"5..\"}', total: r_total}, over: 5m, above: 1%, by: [route]", {"r_total"}),
+    "increase_of": ("increase_of: lost_total, over: 5m, at_least: 1, by: [route]", {"lost_total"}),
+    "changes_of": ("changes_of: ready, over: 5m, at_least: 3, by: [route]", {"ready"}),
+    **{
+        key: (f"{key}: lat_seconds, over: 5m, above: 500ms, by: [route]", {"lat_seconds_bucket"})
+        for key in ("p50_of", "p90_of", "p95_of", "p99_of")
+    },
+}
+
+
+def test_every_type_is_here() -> None:
+    """A new SLI type or condition joins these tests."""
+    assert (set(SLIS), set(CONDITION_TEXTS)) == (set(SLI_TYPES), set(CONDITIONS))
+
+
+def raw_metrics(expression: str) -> set[str]:
+    """The metrics of the user's own that an expression reads."""
+    return {series.metric for series in queries.series(expression) if ":" not in series.metric}
+
+
+@pytest.mark.parametrize("kind, grouped", list(itertools.product(SLIS, [False, True])))
+def test_base_rules_of_an_sli(kind: str, grouped: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Every rule of an SLI parses, has no other labels than its groups', and reads only what the spec names."""
+    text, metrics = SLIS[kind]
+    body = specs.slo(f"objective: 99\nsli: {text}" + ("\ngroup_by: [route]" if grouped else ""))
+    spec = specs.spec(body)
+    own = next(iter(rule_files(specs.loaded(body).output_set)))
+    pairs = [rule for group in own.groups if group.name.endswith("-fast") for rule in group.rules]
+    assert len(pairs) >= 2
+    read: set[str] = set()
+    for rule in pairs:
+        assert promql.faults(rule.expr, promql.Want.VECTOR) == []
+        exact = labels_of(promql.parse(rule.expr)).exact
+        assert exact is not None
+        assert exact <= ({"route"} if grouped else set())
+        read |= raw_metrics(rule.expr)
+    assert read == metrics
+    assert spec.slos[0].sli.describe()
+
+
+@pytest.mark.parametrize("kind", CONDITION_TEXTS)
+@pytest.mark.parametrize("consecutive", [1, 3])
+def test_rules_of_a_condition(kind: str, consecutive: int) -> None:
+    """Every rule of an alert parses, keeps the alert's labels, and reads only what the spec names."""
+    text, metrics = CONDITION_TEXTS[kind]
+    body = f"alerts:\n  A: {{{text}, severity: critical, consecutive: {consecutive}}}\n"
+    own = next(iter(rule_files(specs.loaded(body).output_set)))
+    rules = [rule for group in own.groups for rule in group.rules]
+    assert [bool(rule.alert) for rule in rules] == [False] * (consecutive > 1) + [True]
+    read: set[str] = set()
+    for rule in rules:
+        assert promql.faults(rule.expr, promql.Want.VECTOR) == []
+        read |= raw_metrics(rule.expr)
+    assert labels_of(promql.parse(rules[0].expr)).exact == frozenset({"route"})
+    assert read - {"freezeline:breach"} == metrics
+
+
+@pytest.mark.parametrize("label", sorted(RESERVED_LABELS - {"__name__"}))
+def test_reserved_labels_cannot_group(label: str) -> None:
+    """No label that an alert or a series of ours carries can be a group."""
+    assert "spec/reserved-label" in specs.codes(specs.slo(f"objective: 99\ngroup_by: [{label}]\n{specs.BAD_TOTAL}"))
+
+
+@pytest.mark.parametrize(
+    "bound, expected",
+    [
+        ("0.3", ["0.3"]),
+        ("1", ["1", "1.0"]),
+        ("1000000", ["1000000", "1000000.0", "1e+06"]),
+        ("0.00001", ["0.00001", "1e-05"]),
+    ],
+)
+def test_spellings_of_a_bucket(bound: str, expected: list[str]) -> None:
+    """Clients and Prometheus versions write one bound in several ways."""
+    assert le_spellings(Decimal(bound)) == expected
+
+
+@pytest.mark.parametrize(
+    "written, value, metric, expected",
+    [
+        ("300ms", "0.3", "a_seconds", "0.3"),
+        ("300ms", "0.3", "a_ms", "300"),
+        ("60000", "60000", "a_ms", "60000"),
+        ("1m", "60", "a_milliseconds", "60000"),
+        ("0.3", "0.3", "a_seconds", "0.3"),
+    ],
+)
+def test_bounds_in_the_metric_s_unit(written: str, value: str, metric: str, expected: str) -> None:
+    """A duration counts what the metric counts; a bare number is taken as it stands."""
+    assert in_metric_unit(Decimal(value), written, metric) == Decimal(expected)
