@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from freezeline.problems import Position
-from generator import names, policy, promql
+from generator import policy, promql
 from generator.burn import Tier
 from generator.explain import release_text
 from generator.model import PlainAlert, Slo, Spec
@@ -19,6 +19,7 @@ from generator.units import decimal_text, duration_text, percent_text, promql_nu
 
 Fact = tuple[str, str]
 _SILENT = ("position", "written", "bound_text")  # how it is written, not what it means
+_QUERIES = ("query", "expr", "bad", "good", "total", "error_ratio", "weight")  # texts that are PromQL
 _TITLES = ("id", "name", "title", "cause", "level")  # what tells the items of a list apart
 
 
@@ -166,15 +167,17 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
         for field in fields(value):
             inner = getattr(value, field.name)
             if field.name not in _SILENT and not isinstance(inner, (Position, Value)):
-                yield field.name.removesuffix("_ms"), _duration(field.name, inner)
+                yield field.name.removesuffix("_ms"), _of_field(field.name, inner)
 
 
 def _is_pair(item: object) -> bool:
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
 
 
-def _duration(name: str, value: object) -> object:
-    return duration_text(value) if name.endswith("_ms") and isinstance(value, int) else value
+def _of_field(name: str, value: object) -> object:
+    if name.endswith("_ms") and isinstance(value, int):
+        return duration_text(value)
+    return one_spelling(value) if name in _QUERIES and isinstance(value, str) else value
 
 
 def plain(value: object) -> str:
@@ -190,7 +193,7 @@ def plain(value: object) -> str:
         case Fraction():
             return promql_number(value)
         case str():
-            return one_spelling(value)
+            return value
         case None:
             return ""
         case _ if is_dataclass(value) or isinstance(value, (Mapping, tuple)):
@@ -200,9 +203,7 @@ def plain(value: object) -> str:
 
 
 def one_spelling(text: str) -> str:
-    """PromQL as its parser prints it, so that spaces and line breaks do not count; other text as it is."""
-    if not any(char in text for char in "({[") and names.SLO not in text:
-        return text
+    """PromQL as its parser prints it, so that spaces, line breaks and comments do not count."""
     try:
         return " ".join(promql.parse(text).prettify().split())
     except ValueError:
