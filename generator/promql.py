@@ -66,6 +66,8 @@ def _check_size(text: str) -> None:
 
 def faults(text: str, want: Want) -> list[Fault]:
     """Every reason why `text` is not PromQL of the wanted type; `$window` counts as a range of 5m."""
+    if simple_selector(text) is not None:
+        return []
     try:
         tree = parse(text)
     except ValueError as error:
@@ -86,7 +88,32 @@ def lints(text: str) -> list[Fault]:
     """What parses and still cannot be meant, or hardly."""
     from generator import promql_lint
 
+    simple = simple_selector(text)
+    if simple is not None:
+        return promql_lint.of_matchers(simple.matchers)
     return promql_lint.lints(parse(text))
+
+
+# Metric, then matchers of plain text or of patterns that are surely valid: what most selectors are. The name has a `_`,
+# as all exporters' names do; no keyword of PromQL's but those listed has one.
+_SIMPLE = re.compile(
+    r'([a-zA-Z:][a-zA-Z0-9:]*_[a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_]\w*(?:!?=|[=!]~)"[\w .|/:-]*",?)+)\})?', re.ASCII
+)
+_SIMPLE_MATCHER = re.compile(r'([a-zA-Z_]\w*)(!?=|[=!]~)"([\w .|/:-]*)"(,?)', re.ASCII)
+_KEYWORDS = frozenset({"group_left", "group_right", "count_values", "limit_ratio", "fill_left", "fill_right"})
+
+
+@lru_cache(maxsize=256)
+def simple_selector(text: str) -> Selector | None:
+    """The parts of a selector in its plainest form, without the parser's 50 µs; None for any other text."""
+    match = _SIMPLE.fullmatch(text)
+    if match is None or match[1].lower() in _KEYWORDS:
+        return None
+    found = _SIMPLE_MATCHER.findall(match[2] or "")
+    # Every matcher but the last ends with a comma; names and empty matches have rules of their own.
+    if any(not comma for *_, comma in found[:-1]) or any(name == "__name__" for name, *_ in found):
+        return None
+    return Selector(text=text, metric=match[1], matchers=tuple((name, op, value) for name, op, value, _ in found))
 
 
 def _selector_faults(tree: parser.Expr) -> list[Fault]:
@@ -141,6 +168,9 @@ _OPS = (
 
 def selector(text: str) -> Selector:
     """The parts of a selector that `faults` accepts. Raises ValueError for any other text."""
+    simple = simple_selector(text)
+    if simple is not None:
+        return simple
     tree = parse(text)
     if not isinstance(tree, parser.VectorSelector):
         raise ValueError(f"{text!r} is not a selector")

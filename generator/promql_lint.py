@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import promql_parser as parser
 
+from generator import promql
 from generator.promql import Fault
 from generator.promql_labels import Facts, facts, labels_of, mismatch, operator
 
@@ -119,16 +120,20 @@ def _rate_of_rate(node: parser.Expr) -> Iterator[Fault]:
 
 
 def _pattern_as_text(node: parser.Expr) -> Iterator[Fault]:
-    if not isinstance(node, parser.VectorSelector):
-        return
-    for matcher in node.matchers.matchers:
-        value = str(matcher.value)
-        equal = matcher.op == parser.MatchOp.Equal
-        if (equal or matcher.op == parser.MatchOp.NotEqual) and _LIKE_A_PATTERN.fullmatch(value):
-            op, wanted = ("=", "=~") if equal else ("!=", "!~")
-            message = f'{matcher.name}{op}"{value}" compares text, and the text looks like a pattern'
-            hint = f'for a pattern write `{matcher.name}{wanted}"{value}"`'
-            yield Fault(code="promql/pattern-as-text", message=message, hint=hint, warning=True)
+    if isinstance(node, parser.VectorSelector):
+        yield from of_matchers(promql.matchers(node))
+
+
+def of_matchers(matchers: Iterable[tuple[str, str, str]]) -> list[Fault]:
+    """What is odd about the matchers (label, operator, value) of a selector."""
+    found = []
+    for name, op, value in matchers:
+        if op in ("=", "!=") and _LIKE_A_PATTERN.fullmatch(value):
+            wanted = "=~" if op == "=" else "!~"
+            message = f'{name}{op}"{value}" compares text, and the text looks like a pattern'
+            hint = f'for a pattern write `{name}{wanted}"{value}"`'
+            found.append(Fault(code="promql/pattern-as-text", message=message, hint=hint, warning=True))
+    return found
 
 
 _CHECKS: tuple[Callable[[parser.Expr], Iterator[Fault]], ...] = (

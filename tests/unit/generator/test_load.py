@@ -90,7 +90,7 @@ def test_places_of_values() -> None:
     )
     assert spec.slos[0].at("sli", "total") == Position("checkout.yaml", 7, 59)
     assert spec.slos[0].at("sli", "nothing") == Position("checkout.yaml", 7, 10)
-    assert spec.alerts[0].at("severity") == Position("checkout.yaml", 9, 31)
+    assert spec.alerts[0].at("severity") == Position("checkout.yaml", 9, 32)
 
 
 def reader(text: str) -> Reader:

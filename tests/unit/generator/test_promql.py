@@ -1,5 +1,6 @@
 """PromQL as text: what is refused, what is found odd, which labels remain, how comparisons become numbers."""
 
+import promql_parser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -161,3 +162,34 @@ def test_a_long_list_of_alternatives_is_no_nesting() -> None:
     """A pattern may be long: its characters are no operations."""
     pattern = "|".join(f"/route/{number}/(a|b)+" for number in range(500))
     assert promql.faults(f'x{{route=~"{pattern}"}}', Want.SELECTOR) == []
+
+
+SELECTORS = st.from_regex(
+    r"[a-zA-Z_:]{1,4}_?[a-zA-Z0-9_:]{0,12}(\{([a-zA-Z_]\w{0,5}(=|!=|=~|!~)\"[\w .|/:*+(-]{0,8}\",?){0,3}\})?",
+    fullmatch=True,
+)
+WORDS = st.sampled_from(
+    [
+        "group_left",
+        "GROUP_RIGHT",
+        "count_values",
+        "limit_ratio",
+        "sum_over_time",
+        "label_replace",
+        "start_time",
+        "x_inf",
+        "_",
+    ]
+)
+
+
+@settings(max_examples=1500, deadline=None, derandomize=True)
+@given(text=SELECTORS | WORDS | st.builds('x_y{{{}="{}"}}'.format, WORDS, WORDS))
+def test_the_short_way_agrees_with_the_parser(text: str) -> None:
+    """A selector that is read without the parser has the parts that the parser finds; none is one that it refuses."""
+    short = promql.simple_selector(text)
+    if short is None:
+        return
+    tree = promql.parse(text)
+    assert isinstance(tree, promql_parser.VectorSelector)
+    assert (short.metric, list(short.matchers)) == (promql.metric(tree), list(promql.matchers(tree)))
