@@ -75,8 +75,9 @@ def directory(path: Path, *, make: bool) -> Iterator[int]:
     Raises FlagDirectoryError where it is not, OSError where it cannot be opened or made.
     """
     parent = path.parent
-    if make:
-        parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if make and not parent.exists():
+        parent.mkdir(parents=True, exist_ok=True)
+        parent.chmod(0o755)  # whatever the umask is: others read the flag
     try:
         fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:

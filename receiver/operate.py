@@ -18,7 +18,6 @@ from receiver.policy import FreezeAction, Policy, RollbackAction
 from receiver.record import record, tell_in
 
 TEXT_MAX = 200
-FINAL = "it is over"
 
 
 class RefusedError(Exception):

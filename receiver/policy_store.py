@@ -9,7 +9,7 @@ from pathlib import Path
 from freezeline.problems import Position, Problems
 from receiver.context import Context
 from receiver.guard import UnsafeFileError, check_command, check_file
-from receiver.journal import Tx, View
+from receiver.journal import JournalError, Tx, View, open_view
 from receiver.model import Decision
 from receiver.policy import FreezeAction, Policies, Policy, parse_policy
 
@@ -97,6 +97,20 @@ class _Any(frozenset[str]):
 
     def __contains__(self, _name: object) -> bool:
         return True
+
+
+def last_good(journal: Path, *, channels: Collection[str]) -> Loaded:
+    """The policies that were in force when the journal was last written; none where there is no journal yet."""
+    try:
+        view, connection = open_view(journal)
+    except JournalError:
+        return Loaded(policies={})
+    try:
+        texts = view.policies_in_force()
+    finally:
+        connection.close()
+    known = parse_known(dict(texts.values()), channels=channels)
+    return Loaded(policies={name: (known[sha256], text) for name, (sha256, text) in texts.items() if sha256 in known})
 
 
 def remembered(view: View) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:

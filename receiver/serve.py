@@ -31,7 +31,7 @@ from receiver.heartbeat import Heartbeat
 from receiver.journal import GROUP_MAX, Journal, JournalError
 from receiver.model import Decision, new_id
 from receiver.notices import Deliverer
-from receiver.policy_store import Loaded, adopt, read_directory
+from receiver.policy_store import Loaded, adopt, last_good, read_directory
 from receiver.publish import publisher
 from receiver.reconcile import Reconciler
 from receiver.report import Meters, StandingCollector
@@ -73,15 +73,21 @@ def serve(
     """
     problems = Problems()
     settings = load_settings(options.config, environment, problems)
-    loaded = read_directory(options.policy_dir, channels=settings.channels, problems=problems)
     if problems.errors:
         print_problems(problems)
         return PROBLEMS
+    loaded = read_directory(options.policy_dir, channels=settings.channels, problems=problems)
+    if problems.errors:
+        print_problems(problems)
+        loaded = last_good(options.state_dir / "journal.db", channels=settings.channels)
+        if not loaded.policies:
+            return PROBLEMS
+        sys.stderr.write("freezeline serve: the policies have problems; the last good ones are in force\n")
     logs.configure(sys.stderr, level=settings.log_level)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     try:
         with _state(options.state_dir):
-            asyncio.run(_Receiver(options, settings, reached, group_max).run(loaded))
+            asyncio.run(_Receiver(options, settings, reached, group_max).run(loaded, sound=not problems.errors))
     except (StartError, JournalError, TokenError, OSError) as error:
         sys.stderr.write(f"freezeline serve: {error}\n")
         return ENVIRONMENT
@@ -118,12 +124,16 @@ class _Receiver:
         self._group_max = group_max
         self._stop = asyncio.Event()
 
-    async def run(self, loaded: Loaded) -> None:
-        """From start to stop. Raises StartError, JournalError, TokenError or OSError where it cannot start."""
+    async def run(self, loaded: Loaded, *, sound: bool) -> None:
+        """From start to stop. `sound` says that what is loaded is what is on disk.
+
+        Raises StartError, JournalError, TokenError or OSError where it cannot start.
+        """
         async with contextlib.AsyncExitStack() as stack:
             context = await self._open_journal(stack)
             await adopt(context, loaded, channels=self._settings.channels)
-            context.meters.policy_load_ok.set(1)
+            context.box.load_ok = sound
+            context.meters.policy_load_ok.set(int(sound))
             http = await stack.enter_async_context(aiohttp.ClientSession())
             worker = Worker(context, self._deliverer(context, http))
             reconciler = self._reconciler(context, http, worker)

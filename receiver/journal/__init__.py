@@ -7,6 +7,7 @@ many are run in one transaction, each in a savepoint of its own, and every calle
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import sqlite3
 import threading
@@ -119,6 +120,8 @@ class Journal:
         """Open the database, make its tables and start the writer. Raises JournalError."""
         self._loop = asyncio.get_running_loop()
         try:
+            # Alerts' labels are nobody else's business; SQLite gives its side files the same mode.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             writer = _connect(self._path)
             writer.execute("PRAGMA journal_mode = WAL")
             writer.execute("PRAGMA synchronous = FULL")
@@ -126,7 +129,7 @@ class Journal:
             writer.executescript(resources.files("receiver.journal").joinpath("schema.sql").read_text("utf-8"))
             self._reader = _connect(self._path, read_only=True)
             self._head = View(writer).head()[0]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{self._path}: {error}") from error
         self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
         self._thread = threading.Thread(target=self._run, args=(writer,), name="journal-write")

@@ -65,11 +65,6 @@ class View:
         row = self._one("SELECT body FROM delivery WHERE sha256 = ?", (sha256,))
         return row[0] if row else None
 
-    def deliveries(self) -> int:
-        """How many different bodies were taken, repeats counted."""
-        row = self._one("SELECT coalesce(sum(count), 0) FROM delivery")
-        return int(row[0]) if row else 0
-
     # episodes and holds
 
     def newest_episodes(self, fingerprints: Sequence[str]) -> dict[str, list[Episode]]:
@@ -105,11 +100,6 @@ class View:
             (service,),
         )
         return row[0] if row else None
-
-    def recent_episodes(self, limit: int) -> list[Episode]:
-        """The episodes opened last, newest first."""
-        sql = f"SELECT {rows.EPISODE} FROM episode ORDER BY id DESC LIMIT ?"
-        return [rows.episode_of(row) for row in self._all(sql, (limit,))]
 
     def holds(self, *, flag: str | None = None, episode: str | None = None, held: bool | None = None) -> list[Hold]:
         """Holds of a flag or an episode; `held` keeps those that are (True) or are not (False) in force."""
@@ -203,13 +193,6 @@ class View:
         return [
             (rows.action_of(row), datetime.fromisoformat(row[-1])) for row in self._all(sql, (service, stamp(since)))
         ]
-
-    def next_due(self, after: datetime) -> datetime | None:
-        """When the next waiting action is due."""
-        row = self._one(
-            "SELECT min(due_at) FROM action WHERE state IN ('PENDING', 'RETRY_WAIT') AND due_at > ?", (stamp(after),)
-        )
-        return rows.when(row[0]) if row else None
 
     def count_actions(self) -> list[tuple[str, str, str, int]]:
         """How many actions there are, by service, type and state."""

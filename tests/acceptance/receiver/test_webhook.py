@@ -227,7 +227,7 @@ async def test_a_second_receiver_on_the_same_state_does_not_start(tmp_path: Path
 
 
 async def test_bad_policies_are_refused_with_every_problem(tmp_path: Path) -> None:
-    """At the first start: exit code 1. On SIGHUP: the last good ones stay in force."""
+    """On SIGHUP, and after a restart, the last good ones stay in force."""
     site = Site(root=tmp_path)
     async with receiver(site) as server:
         site.policy["rules"][0]["do"] = ["freeze", "explode"]
@@ -238,9 +238,25 @@ async def test_bad_policies_are_refused_with_every_problem(tmp_path: Path) -> No
         assert "freezeline_policy_load_ok 0.0" in await server.get("/metrics")
         assert await server.post(body("0.34.2", "firing")) == 200
         await until(site.flag.exists, DEADLINE_S, "the last good policy froze")
+        assert await server.stop() == 0
+    async with receiver(site) as server:
+        assert "freezeline_policy_load_ok 0.0" in await server.get("/metrics")
+        assert (await server.get("/health"))["status"] == "degraded"
         (tmp_path / "policy" / "gateway.policy.json").chmod(0o644)
         site.policy["rules"][0]["do"] = ["freeze", "tell"]
         site.write()
         server.process.send_signal(1)
         await until(lambda: "policy.loaded" in server.log.read_text(), DEADLINE_S, "the reload was taken")
         assert "freezeline_policy_load_ok 1.0" in await server.get("/metrics")
+
+
+async def test_bad_policies_at_the_first_start_end_it(tmp_path: Path) -> None:
+    """Exit code 1, and every problem is said."""
+    site = Site(root=tmp_path)
+    site.policy["rules"][0]["do"] = ["freeze", "explode"]
+    site.policy["actions"]["tell"]["channels"] = ["nobody"]
+    site.write()
+    async with receiver(site) as server:
+        assert await server.died() == 1
+        said = server.log.read_text()
+        assert ("[policy/unknown-action]" in said, "[policy/unknown-channel]" in said) == (True, True)
