@@ -1,0 +1,104 @@
+"""What is rebuilt: from when to when, by which rules, in which blocks."""
+
+import promql_parser
+import pytest
+
+from generator import backfill, names
+from generator.backfill import BASE_SPAN_MS, BLOCKS_MS, HEAD_MS, Span
+from generator.model import Slo, Spec
+from generator.promql_lint import walk
+from generator.units import DAY, HOUR, MINUTE, SECOND
+from tests.unit.generator import specs
+
+SLO = specs.BAD_TOTAL
+SLIS = {
+    "bad": SLO,
+    "good": "sli: {good: g_total, total: t_total}",
+    "histogram": "sli: {histogram: h_seconds, below: 300ms}",
+    "native": "sli: {histogram: h_seconds, below: 300ms, native: true}",
+    "ratio": "sli: {error_ratio: 'avg_over_time(r[$window])', weight: 'sum(rate(t_total[$window]))'}",
+    "slices": "sli: {value: 'max(age)', max: 15m}",
+}
+NOW = 1_700_000_000
+TILE_S = 300
+
+
+def slo_of(text: str) -> tuple[Spec, Slo]:
+    """A spec of one SLO."""
+    spec = specs.spec(specs.slo(f"objective: 99.5\n{text}"))
+    return spec, spec.slos[0]
+
+
+@pytest.mark.parametrize("kind", SLIS)
+@pytest.mark.parametrize("window", ["30d", "calendar month"])
+def test_rules_read_raw_series_only(kind: str, window: str) -> None:
+    """Promtool evaluates each rule alone: none may read what another one records; all of them parse."""
+    spec, slo = slo_of(f"window: {window}\n{SLIS[kind]}")
+    rules = [*backfill.tile_rules(spec, slo, "slos"), *backfill.base_rules(spec, slo, "slos")]
+    assert [rule.record for rule in rules] == [
+        "t5m:total:rate5m",
+        "t5m:errors:rate5m",
+        "slo:total:rate5m",
+        "slo:errors:rate5m",
+    ]
+    read = {
+        str(node.name)
+        for rule in rules
+        for node in walk(promql_parser.parse(rule.expr))
+        if isinstance(node, promql_parser.VectorSelector)
+    }
+    assert read
+    assert not [name for name in read if name.startswith(("slo:", "t5m:"))]
+
+
+def test_labels_are_those_of_the_live_series() -> None:
+    """Identity on every rule; the calendar unit on tiles, from the moment that is evaluated."""
+    spec, slo = slo_of(f"window: calendar month\n{SLO}")
+    for rule in backfill.tile_rules(spec, slo, "slos"):
+        assert dict(rule.labels) == {
+            names.SERVICE: "checkout",
+            names.SLO: "availability",
+            names.SCOPE: "slos",
+            names.PERIOD: slo.profile.name,
+        }
+        assert 'count_values("cycle", month())' in rule.expr
+
+
+@pytest.mark.parametrize(
+    "live_since, start, end, expected",
+    [
+        (None, None, None, Span(start_s=NOW - 30 * DAY // SECOND, end_s=NOW - HEAD_MS // SECOND)),
+        (NOW - 9 * 3600, None, None, Span(start_s=NOW - 30 * DAY // SECOND, end_s=NOW - 9 * 3600 - TILE_S)),
+        (NOW - 3600, None, None, Span(start_s=NOW - 30 * DAY // SECOND, end_s=NOW - HEAD_MS // SECOND)),
+        (NOW - 9 * 3600, NOW - 86_400, NOW, Span(start_s=NOW - 86_400, end_s=NOW - 9 * 3600 - TILE_S)),
+        (None, NOW - 86_400, NOW - 60, Span(start_s=NOW - 86_400, end_s=NOW - 60)),
+        (NOW - 31 * DAY // SECOND, None, None, None),
+    ],
+)
+def test_span(live_since: int | None, start: int | None, end: int | None, expected: Span | None) -> None:
+    """It ends where the live tiles begin and before Prometheus' memory; nothing is left where all is recorded."""
+    _, slo = slo_of(SLO)
+    assert backfill.span_of(slo, now_s=NOW, live_since_s=live_since, start_s=start, end_s=end) == expected
+
+
+@pytest.mark.parametrize("interval_ms", [SECOND, 15 * SECOND, MINUTE, 5 * MINUTE])
+@pytest.mark.parametrize("span_ms", [HOUR, 27 * HOUR, 30 * DAY, 92 * DAY])
+def test_blocks_fit_into_one_answer(interval_ms: int, span_ms: int) -> None:
+    """Prometheus gives 11,000 points of a series at most; blocks are as long as that allows."""
+    block = backfill.block_ms(span_ms, interval_ms, BLOCKS_MS[-2])
+    assert block in BLOCKS_MS[:-1]
+    assert min(block, span_ms) // interval_ms <= 11_000
+
+
+def test_equal_spans_go_together() -> None:
+    """One run of promtool for all tiles of a span, one for the base series of its last day."""
+    body = (
+        f"slos:\n  one: {{objective: 99.5, {SLO}}}\n  two: {{objective: 99, {SLO}}}\n  off: {{objective: 99, {SLO}}}\n"
+    )
+    output_set = specs.loaded(body).output_set
+    span = Span(start_s=NOW - 30 * DAY // SECOND, end_s=NOW)
+    parts = backfill.plan(output_set, {("checkout", "one"): span, ("checkout", "two"): span}, BLOCKS_MS[-2])
+    assert [(part.name, part.rules, part.end_s - part.start_s) for part in parts] == [
+        ("backfill-tiles-1", 4, 30 * DAY // SECOND),
+        ("backfill-base-1", 4, BASE_SPAN_MS // SECOND),
+    ]
