@@ -20,10 +20,14 @@ def check(output_set: OutputSet, problems: Problems) -> None:
     """Hold `group_by` of SLOs and `by` of alerts against the queries that they split."""
     for spec in output_set.specs:
         for slo in spec.slos:
+            if not slo.group_by:
+                continue
             found = queries.of_slo(slo)
             _check("group_by", slo.group_by, found, problems)
         for alert in spec.alerts:
             labels: tuple[str, ...] = getattr(alert.condition, "by", ())
+            if not labels:
+                continue
             found = queries.of_alert(alert)
             _check("by", labels, found, problems)
             for label in labels:

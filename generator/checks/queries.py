@@ -40,13 +40,34 @@ _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A selector or a free query. `role` is the key it was written under; `what` and `position` are its owner's."""
+    """A selector or a free query. `role` is the key it was written under, `owner` the section and name that hold it."""
 
     role: str
-    text: str
-    selector: Selector | None  # None: a free query
-    what: str
-    position: Position
+    source: Selector | str
+    owner: tuple[str, str]
+    place: Value | Position  # the owner as written, or where the query stands
+    path: tuple[str, ...] = ()
+
+    @property
+    def selector(self) -> Selector | None:
+        """The selector; None for a free query."""
+        return self.source if isinstance(self.source, Selector) else None
+
+    @property
+    def text(self) -> str:
+        """The query as it was written."""
+        return self.source.text if isinstance(self.source, Selector) else self.source
+
+    @property
+    def what(self) -> str:
+        """Its owner, as messages name it; worked out when there is something to say."""
+        section, name = self.owner
+        return f"{section}.{name}.sli" if section == "slos" else f"{section}.{name}"
+
+    @property
+    def position(self) -> Position:
+        """Where it stands."""
+        return self.place if isinstance(self.place, Position) else _where(self.place, self.path, self.role)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +87,11 @@ class Series:
 
 def of_slo(slo: Slo) -> tuple[Query, ...]:
     """The queries of an SLO's SLI."""
+    owner = ("slos", slo.name)
     parts = _parts_of_sli(slo.sli)
-    what = f"slos.{slo.name}.sli"
-    return tuple(_query(role, source, what, _where(slo.written, ("sli",), role)) for role, source in parts)
+    return tuple(
+        Query(role=role, source=source, owner=owner, place=slo.written, path=("sli",)) for role, source in parts
+    )
 
 
 def _where(written: Value, path: tuple[str, ...], role: str) -> Position:
@@ -99,9 +122,9 @@ def _parts_of_sli(sli: Sli) -> list[tuple[str, Selector | str]]:
 def of_alert(alert: PlainAlert) -> tuple[Query, ...]:
     """The queries of a plain alert."""
     parts = _parts_of_condition(alert.condition)
-    what = f"alerts.{alert.name}"
-    inner: tuple[str, ...] = ("ratio",) if isinstance(alert.condition, Ratio) else ()
-    return tuple(_query(role, source, what, _where(alert.written, inner, role)) for role, source in parts)
+    owner = ("alerts", alert.name)
+    path: tuple[str, ...] = ("ratio",) if isinstance(alert.condition, Ratio) else ()
+    return tuple(Query(role=role, source=source, owner=owner, place=alert.written, path=path) for role, source in parts)
 
 
 def _parts_of_condition(condition: Condition) -> list[tuple[str, Selector | str]]:
@@ -121,10 +144,8 @@ def _parts_of_condition(condition: Condition) -> list[tuple[str, Selector | str]
     return parts
 
 
-def _query(role: str, source: Selector | str, what: str, position: Position) -> Query:
-    found = source if isinstance(source, Selector) else None
-    text = source.text if isinstance(source, Selector) else source
-    return Query(role=role, text=text, selector=found, what=what, position=position)
+def _query(text: str, owner: tuple[str, str], position: Position) -> Query:
+    return Query(role="query", source=text, owner=owner, place=position)
 
 
 def of_spec(spec: Spec) -> Iterator[Query]:
@@ -140,20 +161,20 @@ def others(spec: Spec) -> Iterator[Query]:
     """Queries that measure a rollout, open the gate or end a freeze."""
     for gate in spec.canary.gates if spec.canary else ():
         if gate.query:
-            yield _query("query", gate.query, f"canary.gates {gate.id}", gate.position)
+            yield _query(gate.query, ("canary.gates", gate.id), gate.position)
     if spec.gate is not None:
         from generator.gate import QueryWithin
 
         for check in spec.gate.checks:
             if isinstance(check.kind, QueryWithin):
-                yield _query("query", check.kind.query, f"gate.checks {check.id}", check.position)
+                yield _query(check.kind.query, ("gate.checks", check.id), check.position)
     if spec.policy:
         from generator.policy import QueryHolds
 
         for rule in spec.policy:
             for condition in rule.release.all_of:
                 if isinstance(condition, QueryHolds):
-                    yield _query("query", condition.query, f"policy {rule.id}", condition.position)
+                    yield _query(condition.query, ("policy", rule.id), condition.position)
 
 
 def series(text: str) -> tuple[Series, ...]:
