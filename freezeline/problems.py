@@ -6,7 +6,8 @@ Every reader of user input collects all of its problems into one `Problems` and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+from freezeline.dataclass import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position
 from generator.command import Command, read_argv, read_command, read_optional_path, read_path
 from generator.reader import NAME, Reader, as_name

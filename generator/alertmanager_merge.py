@@ -12,11 +12,11 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
+from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position, Problems
 from generator.render.alertmanager import Parts
 from generator.render.yaml_text import Plain, emit

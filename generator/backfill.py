@@ -8,8 +8,8 @@ the live tiles up to where in a minute the live rules happened to run (rules: lo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from freezeline.dataclass import dataclass
 from generator import names
 from generator.model import OutputSet, Slo, Spec
 from generator.promql import matchers_text

@@ -8,9 +8,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from freezeline.dataclass import dataclass
 from generator.backfill import Part
 from generator.promtool import ToolError
 from generator.units import HOUR

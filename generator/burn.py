@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 
+from freezeline.dataclass import dataclass
 from generator import names
 from generator.units import DAY, HOUR, MINUTE, SECOND, decimal_text, duration_text
 

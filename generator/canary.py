@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 
+from freezeline.dataclass import dataclass
 from freezeline.problems import Position, Problems
 from generator import alert_labels, names, policy
 from generator.actions import FreezeAction, RollbackAction

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from freezeline.dataclass import dataclass
 from freezeline.problems import Problems
 from generator.reader import Reader, as_text
 from generator.source import Value

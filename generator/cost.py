@@ -10,12 +10,12 @@ taken to be full, gaps to be absent. Native histograms count as ordinary samples
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import promql_parser as parser
 
+from freezeline.dataclass import dataclass, field
 from generator import names, promql
 from generator.cost_series import Catalog, Matched
 from generator.model import OutputSet, Slo, Spec

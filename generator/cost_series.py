@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from freezeline.dataclass import dataclass
 from generator import names
 from generator.model import OutputSet, Slo, Spec
 from generator.render.rules import identity

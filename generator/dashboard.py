@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position, Problems, nearest
 from generator import panels
 from generator.conditions.quantile_of import quantile_query

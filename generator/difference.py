@@ -8,9 +8,9 @@ added up from recorded series, so series with other labels begin empty (docs: ba
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
+from freezeline.dataclass import dataclass
 from generator import alert_labels, names, spec_facts
 from generator.model import OutputSet, Slo, Spec
 from generator.units import decimal_text

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 
+from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position, Problems
 from generator import alert_labels, names, policy
 from generator.model import SEVERITIES, Spec

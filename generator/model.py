@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from freezeline.dataclass import dataclass, field
 from generator.burn import DroppedTier, Profile
 from generator.source import Value, place
 

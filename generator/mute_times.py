@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from freezeline.dataclass import dataclass
 from freezeline.problems import Position
 from generator.reader import Reader
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
+from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position, Problems
 from generator import checks
 from generator.load import load

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 
+from freezeline.dataclass import dataclass
 from freezeline.problems import Position, Problems, nearest
 from generator import alert_labels, names
 from generator.actions import Action, FreezeAction, NotifyAction, RollbackAction, parse_actions

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import promql_parser as parser
+
+from freezeline.dataclass import dataclass
 
 _KEEPS_ALL = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 _SET_OPERATORS = frozenset({"and", "or", "unless"})

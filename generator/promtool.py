@@ -10,8 +10,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from freezeline.dataclass import dataclass
 
 VERSION_DEADLINE_S = 20.0
 CHECK_DEADLINE_S = 120.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import cast
 
 import yaml
 
+from freezeline.dataclass import dataclass, replace
 from freezeline.problems import Position, Problem
 from generator.promtool import Message, Outcome
 

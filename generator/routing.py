@@ -6,8 +6,8 @@ Alertmanager announces alerts by the routes; the receiver escalates and keeps pe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from freezeline.dataclass import dataclass
 from freezeline.problems import Position, Problems
 from generator import alert_labels, mute_times, names, policy
 from generator.actions import NotifyAction, read_channels

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 import yaml
 from yaml import _yaml  # libyaml's composer: ten times faster than the one in Python
 
+from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position, Problems
 
 MAX_BYTES = 1024 * 1024

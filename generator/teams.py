@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from freezeline.dataclass import dataclass
 from freezeline.problems import Position
 from generator.model import Owner
 

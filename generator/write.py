@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from freezeline.dataclass import dataclass, field
 from generator import write_journal
 from generator.write_journal import JOURNAL, MANIFEST, Disk, WriteError
 

@@ -16,9 +16,10 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from freezeline.dataclass import dataclass, replace
 
 MANIFEST = ".freezeline-generated.json"
 JOURNAL = ".freezeline-journal.json"

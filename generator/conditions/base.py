@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Protocol
 
+from freezeline.dataclass import dataclass
 from generator.reader import Reader
 from generator.units import decimal_text
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from freezeline.dataclass import dataclass
 from generator.conditions.base import Threshold, aggregate, read_threshold
 from generator.conditions.ratio import read_selector
 from generator.promql import Selector

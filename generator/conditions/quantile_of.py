@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ClassVar
 
+from freezeline.dataclass import dataclass, replace
 from generator import promql
 from generator.conditions.base import Threshold, aggregate, read_threshold
 from generator.conditions.ratio import read_selector

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from freezeline.dataclass import dataclass
 from generator.imports import openslo, pyrra, sloth
 from generator.imports.base import Difference, Found
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from freezeline.dataclass import dataclass
 from freezeline.problems import Position, Problem
 from generator import pipeline
 from generator.imports import Importer

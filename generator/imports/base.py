@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position, Problems, nearest
 from generator.reader import NAME, Reader, as_decimal
 from generator.units import parse_decimal

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from freezeline.dataclass import dataclass, field
 from generator.imports.base import Difference, ForeignReader, Found, ImportedSlo, as_spec_name, check_objective
 from generator.imports.openslo_sli import Objective, sli_of
 from generator.imports.openslo_window import read_window

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from freezeline.dataclass import dataclass
 from generator.imports import queries
 from generator.imports.base import ForeignReader, Found
 from generator.imports.queries import Mapped, QueryError

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import promql_parser as parser
 
+from freezeline.dataclass import dataclass
 from generator import promql
 from generator.promql import WINDOW, Selector, Want
 from generator.promql_lint import walk

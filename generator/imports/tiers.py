@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from freezeline.dataclass import dataclass
 from generator import burn
 from generator.units import DAY, HOUR, MINUTE, decimal_text, duration_text
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
+from freezeline.dataclass import replace
 from generator.panels.base import Json, View, assemble, reduce_last
 
 TYPE = "gauge"

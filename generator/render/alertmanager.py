@@ -6,10 +6,10 @@ Every route is complete in itself, so that the same ones serve in a file of thei
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from freezeline.dataclass import dataclass
 from generator import names
 from generator.model import Spec
 from generator.render import inhibitions, people

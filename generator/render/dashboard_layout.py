@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from freezeline.dataclass import dataclass
 from generator.panels.base import Json
 
 COLUMNS = 24

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from freezeline.dataclass import dataclass
 from generator import names
 from generator.burn import Profile, Tier
 from generator.model import Slo, Spec

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import cast
 
+from freezeline.dataclass import dataclass, field
 from generator.render.rule_file import RuleFile, as_data
 from generator.render.yaml_text import Plain, document
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from freezeline.dataclass import dataclass
 from freezeline.problems import Position
 from generator import names
 from generator.model import Spec

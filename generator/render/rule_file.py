@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position
 from generator.render import yaml_text
 from generator.units import duration_text

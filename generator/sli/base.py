@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from freezeline.dataclass import dataclass
 from generator.promql import Selector
 from generator.units import duration_text
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from freezeline.dataclass import dataclass
 from generator import promql
 from generator.promql import Want
 from generator.reader import Reader

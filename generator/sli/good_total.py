@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from freezeline.dataclass import dataclass
 from generator.promql import Selector
 from generator.reader import Reader
 from generator.sli.bad_total import increase_of, rate_of, read_source, source_text

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
+from freezeline.dataclass import dataclass
 from generator import promql
 from generator.promql import Selector, Want
 from generator.reader import Reader
