@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from freezeline.dataclass import dataclass, field
 from generator import pipeline
 from generator.alert_labels import consumed_label
 from generator.burn import Tier
@@ -23,6 +23,7 @@ from generator.render.shared import NO_DATA_FOR_MS
 from generator.units import decimal_text, duration_text, promql_number
 
 _GOT = re.compile(r"got: \{\} ([-+0-9.eE]+)")
+_NEEDS_NEWER = f"native histograms need promtool {proofs.NATIVE_SINCE[0]}"
 _MEASURES = ("max(min_over_time(timestamp(", "max(max_over_time(timestamp(")
 
 
@@ -93,7 +94,7 @@ def _messages(made: Proofs, tool: Tool, folder: Path, at_once: int) -> dict[str,
     """What promtool says about each test file, which here asks for measurements too."""
     for file in made.files:
         _put(folder / file.path, (file.measuring_text() if file.tests else file.text).encode())
-    tested = [file for file in made.files if file.tests]
+    tested = [file for file in made.files if file.tests and _can_run(file, tool)]
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         outcomes = pool.map(lambda file: tool.test_rules([Path(file.path)], folder), tested)
         return {file.path: outcome.messages for file, outcome in zip(tested, outcomes, strict=True)}
@@ -108,15 +109,27 @@ def _spec_rows(spec: Spec, scope: str, made: Proofs, messages: Mapping[str, Sequ
         for subject, text in _subjects(spec, scope)
     }
     for file in made.files:
-        for test in file.tests:
+        for test in file.tests if file.path in messages else ():
             for fact in test.facts:
                 row = rows[fact.subject.firing]
                 row.silent += [fact.text] if fact.text not in row.silent else []
-        if file.tests:
+        if file.path in messages:
             _read(file, messages[file.path], rows)
+        else:
+            _note_not_run(file, rows)
     for gap in (*made.gaps, *made.intended):
         rows[gap.subject.firing].gaps.append(f"{gap.what}: {gap.reason}")
     return list(rows.values())
+
+
+def _can_run(file: ProofFile, tool: Tool) -> bool:
+    return not file.native or tool.version >= proofs.NATIVE_SINCE
+
+
+def _note_not_run(file: ProofFile, rows: Mapping[str, Row]) -> None:
+    for firing in dict.fromkeys(check.subject.firing for test in file.tests for check in test.checks):
+        row = rows[firing]
+        row.gaps += [] if _NEEDS_NEWER in row.gaps else [_NEEDS_NEWER]
 
 
 def _read(file: ProofFile, messages: Sequence[Message], rows: Mapping[str, Row]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 
@@ -17,7 +17,7 @@ from generator.promql import Selector
 from generator.proofs import realise, solve
 from generator.proofs.labels import NoLabelsError
 from generator.proofs.realise import Part
-from generator.proofs.series import Gauge, InputSeries, Signal, Slope, Stretch, Toggle, exact
+from generator.proofs.series import Gauge, InputSeries, Observed, Signal, Slope, Stretch, Toggle, bucket_index, exact
 from generator.proofs.slis import UnprovableError
 from generator.proofs.solve import UnsolvableError, beyond
 from generator.units import decimal_text
@@ -27,6 +27,7 @@ QUIET, BELOW, ABOVE, FULL, SPIKE = "quiet", "0.9 ×", "1.1 ×", "full breach", "
 FACTORS = {QUIET: Fraction(1, 2), BELOW: Fraction(9, 10), ABOVE: Fraction(11, 10), FULL: Fraction(10)}
 _TOLERATED = Fraction(9, 10)
 _EVENTS_PER_S = 1000
+_NATIVE_SCHEMA = 4
 
 Signals = dict[Selector, Signal]
 
@@ -42,6 +43,11 @@ class Plan:
     levels: Mapping[str, Signals]
     window_ms: int
     full_ms: int
+
+    @property
+    def native(self) -> bool:
+        """Whether its proof needs a promtool that knows native histograms."""
+        return any(isinstance(signal, Observed) for signal in self.levels[QUIET].values())
 
     @property
     def metrics(self) -> frozenset[str]:
@@ -151,20 +157,33 @@ def _changes(condition: ChangesOf, sample_ms: int) -> Plan:
 
 def _quantile(condition: QuantileOf, sample_ms: int) -> Plan:
     threshold = condition.threshold
-    if condition.native:
-        raise UnprovableError("native histograms cannot be written for promtool before 2.47")
     limit = Fraction(threshold.value)
     if limit <= 0:
         raise UnprovableError("quantiles of nothing are not synthesised")
-    bounds: dict[str, tuple[Decimal, Decimal]] = {}
-    for name, factor in FACTORS.items():
-        middle = beyond(threshold.op, limit, factor) or limit / 100
-        bounds[name] = (_short(middle * Fraction(99, 100)), _short(middle * Fraction(101, 100)))
+    centres = {name: beyond(threshold.op, limit, factor) or limit / 100 for name, factor in FACTORS.items()}
+    level = _native_level(condition, centres) if condition.native else _classic_level(condition, centres)
+    levels = {name: level({name: Fraction(1)}) for name in FACTORS}
+    share = 1 - Fraction(condition.quantile) if threshold.op in (">", ">=") else Fraction(condition.quantile)
+    tolerated = exact(min(share * _TOLERATED * (condition.over_ms - sample_ms) / sample_ms, Fraction(1)), up=False)
+    levels[SPIKE] = level({QUIET: 1 - tolerated, FULL: tolerated})
+    full_ms = max(int(share * (condition.over_ms + sample_ms)) - sample_ms, 0)
+    return Plan(levels=levels, window_ms=condition.over_ms, full_ms=full_ms)
+
+
+# Signals for observations that fall in these shares around the values of some levels.
+_Level = Callable[[Mapping[str, Fraction]], Signals]
+
+
+def _classic_level(condition: QuantileOf, centres: Mapping[str, Fraction]) -> _Level:
+    """Narrow buckets around the value of each level."""
+    bounds = {
+        name: (_short(centre * Fraction(99, 100)), _short(centre * Fraction(101, 100)))
+        for name, centre in centres.items()
+    }
     edges = sorted({edge for pair in bounds.values() for edge in pair})
     bucket = f"{condition.histogram.metric}_bucket"
 
     def level(shares: Mapping[str, Fraction]) -> Signals:
-        """Observations fall into the narrow buckets around the values of some levels, in these shares."""
         signals: Signals = {}
         for edge, le in [*((edge, decimal_text(edge)) for edge in edges), (None, "+Inf")]:
             counted = sum(share for name, share in shares.items() if edge is None or edge >= bounds[name][1])
@@ -172,12 +191,20 @@ def _quantile(condition: QuantileOf, sample_ms: int) -> Plan:
             signals[selector] = Slope(per_s=exact(Fraction(counted), up=False) * _EVENTS_PER_S)
         return signals
 
-    levels = {name: level({name: Fraction(1)}) for name in FACTORS}
-    share = 1 - Fraction(condition.quantile) if threshold.op in (">", ">=") else Fraction(condition.quantile)
-    tolerated = exact(min(share * _TOLERATED * (condition.over_ms - sample_ms) / sample_ms, Fraction(1)), up=False)
-    levels[SPIKE] = level({QUIET: 1 - tolerated, FULL: tolerated})
-    full_ms = max(int(share * (condition.over_ms + sample_ms)) - sample_ms, 0)
-    return Plan(levels=levels, window_ms=condition.over_ms, full_ms=full_ms)
+    return level
+
+
+def _native_level(condition: QuantileOf, centres: Mapping[str, Fraction]) -> _Level:
+    """The native bucket around the value of each level, narrow enough (4 %) to stay on its side of the threshold."""
+    indexes = {name: bucket_index(centre, _NATIVE_SCHEMA) for name, centre in centres.items()}
+
+    def level(shares: Mapping[str, Fraction]) -> Signals:
+        buckets = dict.fromkeys(indexes.values(), 0)
+        for name, share in shares.items():
+            buckets[indexes[name]] += int(share * _EVENTS_PER_S)
+        return {condition.histogram: Observed(schema=_NATIVE_SCHEMA, buckets=buckets)}
+
+    return level
 
 
 def _short(number: Fraction) -> Decimal:

@@ -36,7 +36,10 @@ def collect(spec: Spec, collected: Collected) -> None:
         else:
             courses.setdefault(alert.interval_ms, []).append(course)
     for interval_ms, own in courses.items():
-        collected.plain[interval_ms] = [_test(spec, batch) for batch in _batches(own)]
+        for native in (False, True):
+            batches = _batches([course for course in own if course.plan.native == native])
+            if batches:
+                collected.plain[interval_ms, native] = [_test(spec, batch) for batch in batches]
 
 
 def _batches(courses: list[_Course]) -> list[list[_Course]]:

@@ -12,7 +12,7 @@ from generator.promql import Selector
 from generator.proofs import labels, realise, solve
 from generator.proofs.labels import NoLabelsError
 from generator.proofs.realise import Part
-from generator.proofs.series import Gone, InputSeries, Signal, Slope, Stretch
+from generator.proofs.series import Gone, InputSeries, Observed, Signal, Slope, Stretch, bucket_index
 from generator.proofs.solve import UnsolvableError
 from generator.sli.bad_total import BadTotal
 from generator.sli.error_ratio import ErrorRatio
@@ -103,7 +103,7 @@ def _parts(slo: Slo, flows: Sequence[Flow], sample_ms: int) -> list[Part]:
         case GoodTotal(good=good, total=total):
             return _counters(total, good, flows, sample_ms, base_ms, count=lambda flow: (flow.total or 0) - flow.bad)
         case HistogramBelow(native=True):
-            raise UnprovableError("native histograms cannot be written for promtool before 2.47")
+            return [_native(sli, flows)]
         case HistogramBelow():
             return _classic(sli, flows, sample_ms)
         case ErrorRatio():
@@ -185,6 +185,27 @@ def _classic(sli: HistogramBelow, flows: Sequence[Flow], sample_ms: int) -> list
         part(f"{found.metric}_bucket", lambda flow: (flow.total or 0) - flow.bad, f'le="{bound}"'),
         part(f"{found.metric}_bucket", lambda flow: flow.total or 0, 'le="+Inf"'),
     ]
+
+
+def is_native(slo: Slo) -> bool:
+    """Whether its proofs need a promtool that knows native histograms."""
+    return isinstance(slo.sli, HistogramBelow) and slo.sli.native
+
+
+def _native(sli: HistogramBelow, flows: Sequence[Flow]) -> Part:
+    """Good observations fall into a bucket well below the bound, bad ones into a bucket well above."""
+    bound = Fraction(sli.bound)
+    good, bad = bucket_index(bound / 4, 0), bucket_index(bound * 4, 0)
+    stretches = tuple(
+        Stretch(
+            samples=flow.samples,
+            signal=Gone()
+            if flow.total is None
+            else Observed(schema=0, buckets={good: flow.total - flow.bad, bad: flow.bad}),
+        )
+        for flow in flows
+    )
+    return Part(selector=sli.histogram, stretches=stretches)
 
 
 def _ratio(sli: ErrorRatio, flows: Sequence[Flow], sample_ms: int, base_ms: int) -> list[Part]:

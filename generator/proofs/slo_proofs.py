@@ -38,7 +38,7 @@ from generator.units import MINUTE, SECOND
 def batches(slos: Iterable[Slo], collected: Collected, subjects: SloSubjects) -> list[list[Slo]]:
     """SLOs in groups that share no metric; those that nothing can be made for become gaps."""
     found: list[tuple[set[str], list[Slo]]] = []
-    for slo in slos:
+    for slo in sorted(slos, key=slis.is_native):
         try:
             own = slis.metrics(slo)
             slis.series(slo, [slis.Flow(samples=1, total=2, bad=1)], 1000)
@@ -46,7 +46,7 @@ def batches(slos: Iterable[Slo], collected: Collected, subjects: SloSubjects) ->
             collected.gaps += [Gap(subject=each, what="all proofs", reason=str(error)) for each in subjects.all(slo)]
             continue
         for taken, members in found:
-            if not taken & own:
+            if not taken & own and slis.is_native(members[0]) == slis.is_native(slo):
                 taken.update(own)
                 members.append(slo)
                 break

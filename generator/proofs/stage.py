@@ -22,19 +22,29 @@ CONSUMED = "consumed budget"
 _FEWEST_BAD = 20  # bad events a sample that a tenth of a threshold stands for, so that rounding is no matter
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Place:
+    """Which file a test belongs to: its interval, whether it needs a build of the rules, or native histograms."""
+
+    interval_ms: int
+    build: bool
+    native: bool
+
+
 @dataclass(slots=True)
 class Collected:
-    """Tests by evaluation interval, and whether they need a build of the rules; what builds hold; what is missing."""
+    """The tests by place; what builds hold; what is missing."""
 
-    tests: dict[tuple[int, bool], list[Test]] = field(default_factory=dict)
+    tests: dict[Place, list[Test]] = field(default_factory=dict)
     built: dict[int, dict[str, set[str]]] = field(default_factory=dict)  # interval → profile → tiers, and CONSUMED
-    plain: dict[int, list[Test]] = field(default_factory=dict)  # of plain alerts, by evaluation interval
+    plain: dict[tuple[int, bool], list[Test]] = field(default_factory=dict)  # of plain alerts: interval, native
     gaps: list[Gap] = field(default_factory=list)
     intended: list[Gap] = field(default_factory=list)  # not proven because the spec wants it otherwise
 
     def add(self, stage: Stage, test: Test, about: str = "") -> None:
         """Add a test about a tier or CONSUMED: what it needs of the build, where it needs one."""
-        self.tests.setdefault((stage.interval_ms, stage.build), []).append(test)
+        place = Place(interval_ms=stage.interval_ms, build=stage.build, native=stage.native)
+        self.tests.setdefault(place, []).append(test)
         if stage.build:
             self.built.setdefault(stage.interval_ms, {}).setdefault(stage.profile.name, set()).add(about)
 
@@ -98,6 +108,11 @@ class Stage:
         """What the rules' constants follow from; promtool evaluates every group at the one interval."""
         each = self.interval_ms
         return Cadence(fast_ms=each, tile_ms=each, slow_ms=each, gap_ms=each, aligned=self.build)
+
+    @property
+    def native(self) -> bool:
+        """Whether its tests need a promtool that knows native histograms."""
+        return any(slis.is_native(slo) for slo in self.slos)
 
     @property
     def scrape_ms(self) -> int:

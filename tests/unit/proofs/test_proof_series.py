@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.proofs.series import Clock, Gauge, Gone, Slope, Stretch, Toggle, exact, number_text, values_text
@@ -48,6 +48,7 @@ slopes = st.lists(
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(slopes, st.sampled_from([1000, 5000, 15_000, 60_000]))
 def test_counters_never_step_back(parts: list[tuple[int, Fraction]], sample_ms: int) -> None:
     """Floating point included: a lost bit at the seam of two stretches would look like a restart."""
@@ -56,6 +57,7 @@ def test_counters_never_step_back(parts: list[tuple[int, Fraction]], sample_ms: 
     assert values == sorted(values)
 
 
+@settings(deadline=None)
 @given(st.fractions(0, 10**9, max_denominator=10**9))
 def test_exact_rounds_to_the_asked_side(number: Fraction) -> None:
     """Within a thousandth, a number of ten binary digits, and its text says all of it."""
