@@ -219,6 +219,8 @@ class _Builder:
         return Position(self.name, mark.line + 1, mark.column + 1)
 
     def _value(self, node: yaml.Node) -> Value:
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
         key = id(node)
         known = self.built.get(key)
         if known is not None:
@@ -239,23 +241,28 @@ class _Builder:
             hint = f"aliases may add at most {MAX_ALIAS_NODES} nodes, and may not contain themselves"
             self.problems.add("source/aliases", self._position(node.start_mark), "aliases grow out of bounds", hint)
 
+    def _scalar(self, node: yaml.ScalarNode) -> Value:
+        """A scalar's alias adds no more than the alias itself, so that it need not be kept or counted."""
+        text, tag, mark = node.value, node.tag, node.start_mark
+        position = Position(self.name, mark.line + 1, mark.column + 1)
+        if tag == "plain":
+            return Value(position, _resolve_plain(text), text)
+        if tag != "text":
+            self._unknown_tag(node, position)
+        return Value(position, text, text)
+
     def _fresh(self, node: yaml.Node, position: Position) -> Value:
         key = id(node)
-        if isinstance(node, yaml.ScalarNode):
-            self.sizes[key] = 1
-            if node.tag not in ("plain", "text"):
-                self._unknown_tag(node, position)
-            return Value(position, _resolve_scalar(node.value, plain=node.tag == "plain"), node.value)
         if node.tag not in ("plain", "text"):
             self._unknown_tag(node, position)
         if isinstance(node, yaml.SequenceNode):
             items = tuple(self._value(item) for item in node.value)
-            self.sizes[key] = 1 + sum(self.sizes[id(item)] for item in node.value)
+            self.sizes[key] = 1 + sum(self.sizes.get(id(item), 1) for item in node.value)
             return Value(position, items)
         if not isinstance(node, yaml.MappingNode):
             raise TypeError(f"the YAML library gave a node of unknown kind: {type(node).__name__}")
         entries = self._entries(node)
-        self.sizes[key] = 1 + sum(1 + self.sizes[id(item)] for _, item in node.value)
+        self.sizes[key] = 1 + sum(1 + self.sizes.get(id(item), 1) for _, item in node.value)
         return Value(position, entries)
 
     def _unknown_tag(self, node: yaml.Node, position: Position) -> None:
@@ -280,9 +287,7 @@ class _Builder:
         return entries
 
 
-def _resolve_scalar(text: str, *, plain: bool) -> Scalar:
-    if not plain:
-        return text
+def _resolve_plain(text: str) -> Scalar:
     if text in _NULL:
         return None
     if text in _BOOL:
