@@ -1,7 +1,7 @@
 """The table panel as HTML: queries merged into rows; columns ordered, renamed, hidden and coloured."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -33,10 +33,10 @@ def html(panel: Mapping[str, Any], answers: Mapping[str, Sequence[Mapping[str, A
         words = panel["fieldConfig"]["defaults"].get("noValue", "no data")
         return f'<div class="nothing">{escape(words)}</div>'
     columns = _columns(panel, rows)
-    for sort in panel["options"]["sortBy"]:
-        source = next((name for name, heading in columns if heading == sort["displayName"]), "")
-        rows.sort(key=lambda row: _order(row.get(source)), reverse=sort["desc"])
     fields = {name: Field.of(panel, heading) for name, heading in columns}
+    shown = {fields[name].config.get("displayName", heading): name for name, heading in columns}
+    for sort in reversed(panel["options"]["sortBy"]):
+        rows.sort(key=_order(shown.get(sort["displayName"], "")), reverse=sort["desc"])
     kept = [(name, heading) for name, heading in columns if not fields[name].config["custom"].get("hidden")]
     head = "".join(f"<th>{escape(fields[name].config.get('displayName', heading))}</th>" for name, heading in kept)
     body = "".join("<tr>" + "".join(_cell(row.get(name), fields[name]) for name, _ in kept) + "</tr>" for row in rows)
@@ -55,8 +55,16 @@ def _columns(panel: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, s
     return [(name, renamed.get(name, name)) for name in names]
 
 
-def _order(value: object) -> float:
-    return value if isinstance(value, float) and not math.isnan(value) else math.inf
+def _order(column: str) -> Callable[[Row], tuple[int, float, str]]:
+    """How rows are sorted by a column: numbers, then texts, then what is missing."""
+
+    def key(row: Row) -> tuple[int, float, str]:
+        value = row.get(column)
+        if isinstance(value, float) and not math.isnan(value):
+            return 0, value, ""
+        return (1, 0.0, value) if isinstance(value, str) else (2, 0.0, "")
+
+    return key
 
 
 def _cell(value: object, field: Field) -> str:

@@ -7,8 +7,10 @@ from generator.panels.base import RED, Json, View, assemble
 TYPE = "timeseries"
 
 
-def build(view: View) -> Json:
-    """The panel.
+def build(view: View, *, from_zero: bool = False) -> Json:
+    """The panel. Its axis begins at zero, unless low values are the bad ones: there the interesting part is at the top.
+
+    `from_zero` begins there all the same, for what is used up.
 
     Lines take the classic palette and thresholds their own style: in colour mode *thresholds* a line would vanish
     wherever the threshold's colour is transparent.
@@ -31,8 +33,8 @@ def build(view: View) -> Json:
         "thresholdsStyle": {"mode": "line+area" if len(view.steps) > 1 else "off"},
     }
     low_is_bad = view.steps[0].color == RED
-    if view.minimum is None and not low_is_bad:
-        custom["axisSoftMin"] = 0  # where low is bad, the interesting part is near the top
+    if view.minimum is None and (from_zero or not low_is_bad):
+        custom["axisSoftMin"] = 0
     options: Json = {
         "legend": {"calcs": ["lastNotNull", "max"], "displayMode": "table", "placement": "bottom"},
         "tooltip": {"mode": "multi", "sort": "desc"},

@@ -271,7 +271,7 @@ def _over_time(queries: OverviewQueries) -> Json:
         width=14,
         height=10,
     )
-    return timeseries.build(view)
+    return timeseries.build(view, from_zero=True)
 
 
 def _freezes(queries: OverviewQueries) -> Json:

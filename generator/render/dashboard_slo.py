@@ -260,4 +260,4 @@ def _budget(own: SloQueries, runbook: tuple[Json, ...]) -> Json:
         width=6,
         height=8,
     )
-    return timeseries.build(view)
+    return timeseries.build(view, from_zero=True)

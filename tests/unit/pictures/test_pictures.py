@@ -79,6 +79,17 @@ def test_a_table_is_sorted_renamed_and_escaped() -> None:
     assert "<th>Left</th>" in found
 
 
+def test_a_table_is_sorted_by_the_first_column_first() -> None:
+    """And by the next where that is equal, by the names that are shown."""
+    panel = PANELS["table"](view(overrides=(override("severity", {"displayName": "Severity"}),)))
+    panel["options"]["sortBy"] = [{"displayName": "Value", "desc": True}, {"displayName": "Severity", "desc": False}]
+    rows = [("warning", "1"), ("critical", "1"), ("info", "2")]
+    found = tables.html(panel, {"A": [{"metric": {"severity": name}, "value": [0, value]} for name, value in rows]})
+    assert [found.index(name) for name in ("info", "critical", "warning")] == sorted(
+        found.index(name) for name in ("info", "critical", "warning")
+    )
+
+
 @pytest.mark.parametrize("kind", sorted(CHARTS))
 def test_every_type_of_panel_is_drawn(kind: str) -> None:
     """Values that are not numbers do not stop it."""
