@@ -15,6 +15,7 @@ class Service:
 
     def __init__(self) -> None:
         self.fail_every = 0
+        self.paused = False  # the client sends nothing
         self.answered: Counter[str] = Counter()
         self.address = ""
         self._lock = threading.Lock()
@@ -34,11 +35,6 @@ class Service:
         with self._lock:
             lines = [f'http_requests_total{{code="{code}"}} {count}' for code, count in sorted(self.answered.items())]
         return "\n".join(["# TYPE http_requests_total counter", *lines]) + "\n"
-
-    def error_ratio(self) -> float:
-        """Failed requests among all so far."""
-        with self._lock:
-            return self.answered["500"] / self.answered.total()
 
 
 def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
@@ -83,5 +79,7 @@ def _send(service: Service, per_second: float, stop: threading.Event) -> None:
     due = time.monotonic()
     while not stop.wait(max(0.0, due - time.monotonic())):
         due += 1 / per_second
+        if service.paused:
+            continue
         with contextlib.suppress(urllib.error.HTTPError):  # a failed request is what was asked for
             urllib.request.urlopen(f"http://{service.address}/work", timeout=5).close()
