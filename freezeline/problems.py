@@ -50,15 +50,21 @@ class Problems:
     """Collects problems; two equal ones are kept once."""
 
     found: dict[Problem, None] = field(default_factory=dict)
+    error_count: int = 0  # kept, because readers ask after each mapping whether there are more
 
     def add(self, code: str, position: Position, message: str, hint: str = "", *, warning: bool = False) -> None:
         """Record one mistake."""
-        problem = Problem(code=code, position=position, message=message, hint=hint, warning=warning)
-        self.found[problem] = None
+        self._keep(Problem(code=code, position=position, message=message, hint=hint, warning=warning))
 
     def extend(self, problems: Iterable[Problem]) -> None:
         """Record what another collector found."""
-        self.found.update(dict.fromkeys(problems))
+        for problem in problems:
+            self._keep(problem)
+
+    def _keep(self, problem: Problem) -> None:
+        if problem not in self.found:
+            self.found[problem] = None
+            self.error_count += not problem.warning
 
     @property
     def errors(self) -> list[Problem]:

@@ -245,12 +245,12 @@ def _parse_ab(reader: Reader) -> AbTest | None:
 def _parse_gates(reader: Reader) -> tuple[CanaryGate, ...]:
     gates: dict[str, CanaryGate] = {}
     for inner in reader.readers("gates"):
-        before = len(inner.problems.errors)
+        before = inner.problems.error_count
         gate = _parse_gate(inner)
         if gate.id in gates:
             hint = f"the other is on line {gates[gate.id].position.line}"
             inner.fail("canary/duplicate-gate", f"two gates have the id {gate.id}", hint, key="id")
-        elif len(inner.problems.errors) == before:
+        elif inner.problems.error_count == before:
             gates[gate.id] = gate
     return tuple(gates.values())
 

@@ -133,14 +133,14 @@ def parse(reader: Reader) -> Gate:
     """The `gate` section. What is wrong is reported with its place."""
     checks: dict[str, Check] = {}
     for inner in reader.readers("checks"):
-        before = len(inner.problems.errors)
+        before = inner.problems.error_count
         check_id = inner.name("id")
         kind = _parse_kind(check_id, inner)
         inner.finish()
         if check_id in checks:
             hint = f"the other is on line {checks[check_id].position.line}"
             inner.fail("gate/duplicate-check", f"two checks have the id {check_id}", hint, key="id")
-        elif kind is not None and len(inner.problems.errors) == before:
+        elif kind is not None and inner.problems.error_count == before:
             checks[check_id] = Check(id=check_id, kind=kind, position=inner.position)
     gate = Gate(sources=_parse_sources(reader), checks=tuple(checks.values()), position=reader.position)
     if not reader.values("checks"):

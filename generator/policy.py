@@ -105,13 +105,13 @@ def parse_rules(readers: Iterable[Reader]) -> tuple[PolicyRule, ...]:
     """The `policy` list. What is wrong is reported; a rule with a mistake is left out."""
     found: dict[str, PolicyRule] = {}
     for reader in readers:
-        before = len(reader.problems.errors)
+        before = reader.problems.error_count
         rule = _parse_rule(reader)
         if rule is not None and rule.id in found:
             first = found[rule.id].position.line
             hint = f"the other is on line {first}; write `id:` to tell them apart"
             reader.fail("policy/duplicate-id", f"two rules have the id {rule.id}", hint)
-        if rule is not None and len(reader.problems.errors) == before:
+        if rule is not None and reader.problems.error_count == before:
             found[rule.id] = rule
     return tuple(found.values())
 

@@ -61,11 +61,11 @@ class Reader:
     @property
     def failed(self) -> bool:
         """Whether an error was recorded since the first key was asked for, or there are no keys to ask for."""
-        return self._mistyped or (self._before is not None and len(self.problems.errors) > self._before)
+        return self._mistyped or (self._before is not None and self.problems.error_count > self._before)
 
     def _ask(self, *keys: str) -> None:
         if self._before is None:
-            self._before = len(self.problems.errors)
+            self._before = self.problems.error_count
         self._asked.update(keys)
 
     def fail(self, code: str, message: str, hint: str = "", *, key: str | None = None) -> None:

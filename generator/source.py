@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 import yaml
 from yaml import _yaml  # libyaml's composer: ten times faster than the one in Python
@@ -68,7 +69,13 @@ class Source:
     @property
     def lines(self) -> list[str]:
         """The text by line; split where YAML splits."""
-        return self.text.split("\n")
+        return _lines(self.text)
+
+
+@lru_cache(maxsize=64)
+def _lines(text: str) -> list[str]:
+    """Split once, however many problems a file has."""
+    return text.split("\n")
 
 
 class _Composer(_yaml.CParser):

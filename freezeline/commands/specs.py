@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 
@@ -18,7 +19,13 @@ def load(paths: list[str], scope: str | None) -> Loaded | None:
     except files.SpecFilesError as error:
         sys.stderr.write(f"freezeline: {error}\n")
         return None
-    return pipeline.load_set(contents, scope or files.default_scope(found[0]))
+    # What is loaded stays until the command ends: looking for garbage among it costs a fifth of the time.
+    gc.disable()
+    try:
+        return pipeline.load_set(contents, scope or files.default_scope(found[0]))
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def report(loaded: Loaded, *, as_json: bool) -> bool:

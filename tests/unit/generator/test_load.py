@@ -2,9 +2,11 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
+from freezeline.cli import main
 from freezeline.problems import Position
 from generator import burn
 from generator.reader import Reader
@@ -131,3 +133,17 @@ def test_null_counts_as_absent() -> None:
     """`key:` without a value is as if it were not written."""
     found = reader("a:\nb: ~\n")
     assert (found.text("a", "x"), found.mapping("b"), list(found.problems)) == ("x", None, [])
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    ["policy:\n" + "- {}\n" * 20_000, "slos:\n" + "".join(f"  a{number}: {{}}\n" for number in range(10_000))],
+    ids=["policy", "slos"],
+)
+def test_many_mistakes_are_told_in_time(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tens of thousands of problems take seconds, each with its place and source line."""
+    path = tmp_path / "a.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert main(["validate", str(path)]) == 1
+    assert capsys.readouterr().err.count(": error: ") > 20_000
