@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _ALERT_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _HUNDRED = Decimal(100)
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_FILLED_IN = ("service", "alert", "slo")
 
 
 def load(name: str, data: bytes, problems: Problems) -> tuple[Source, Spec | None]:
@@ -102,17 +104,39 @@ def _defaults(reader: Reader) -> Defaults:
         return fallback
     scrape_ms = inner.duration_ms("scrape", fallback.scrape_ms, at_least=100)
     interval_ms = inner.duration_ms("interval", fallback.interval_ms, at_least=100)
+    _warn_of_interval(inner, "interval", interval_ms, scrape_ms)
     defaults = Defaults(
         window_ms=inner.duration_ms("window", fallback.window_ms),
         # Evaluating more often than scraping sees nothing new.
         interval_ms=max(interval_ms, scrape_ms),
         scrape_ms=scrape_ms,
-        runbook=inner.text("runbook", ""),
-        grafana=inner.text("grafana", ""),
+        runbook=_url(inner, "runbook"),
+        grafana=_url(inner, "grafana"),
         retention_ms=inner.duration_ms("retention") if inner.has("retention") else None,
     )
     inner.finish()
     return defaults
+
+
+def _warn_of_interval(reader: Reader, key: str, interval_ms: int, scrape_ms: int) -> None:
+    if interval_ms < scrape_ms and reader.has(key):
+        scrape = duration_text(scrape_ms)
+        message = f"{reader.path(key)}: nothing new is seen between scrapes; {scrape} is used"
+        hint = f"write {scrape}, or say in `defaults` how often is scraped: `scrape: …`"
+        reader.problems.add("alert/interval", reader.at(key), message, hint, warning=True)
+
+
+def _url(reader: Reader, key: str) -> str:
+    """A web address; people click on it in alerts and dashboards, so that other schemes are refused."""
+    text = reader.text(key, "")
+    if text and not text.startswith(("https://", "http://")):
+        reader.fail("spec/url", f"{reader.path(key)}: {text!r} is not a web address", "begin with https://", key=key)
+    unknown = [name for name in _PLACEHOLDER.findall(text) if name not in _FILLED_IN]
+    if unknown:
+        hint = f"known: {', '.join(f'{{{name}}}' for name in _FILLED_IN)}"
+        message = f"{reader.path(key)}: nothing fills in {{{unknown[0]}}}"
+        reader.problems.add("spec/placeholder", reader.at(key), message, hint, warning=True)
+    return text
 
 
 # -- objectives
@@ -159,7 +183,7 @@ def _slo(
             reader.fail("spec/reserved-label", f"{reader.what} cannot group by {label!r}", hint, key="group_by")
     min_events = reader.integer("min_events", burn.MIN_EVENTS)
     description = reader.text("description", "")
-    runbook = reader.text("runbook", "")
+    runbook = _url(reader, "runbook")
     reader.finish()
     if parsed is None:
         return None
@@ -277,13 +301,15 @@ def _alerts(reader: Reader, defaults: Defaults, broken: set[str]) -> list[PlainA
 def _alert(name: str, position: Position, reader: Reader, defaults: Defaults) -> PlainAlert | None:
     condition = conditions.parse(reader)
     alert = None
+    every_ms = reader.duration_ms("every", defaults.interval_ms, at_least=100)
+    _warn_of_interval(reader, "every", every_ms, defaults.scrape_ms)
     fields = {
         "for_ms": reader.duration_ms("for", 0, at_least=0),
-        "interval_ms": max(reader.duration_ms("every", defaults.interval_ms, at_least=100), defaults.scrape_ms),
+        "interval_ms": max(every_ms, defaults.scrape_ms),
         "consecutive": reader.integer("consecutive", 1, at_least=1),
     }
     within_ms = reader.duration_ms("within") if reader.has("within") else None
-    texts = {key: reader.text(key, "") for key in ("summary", "description", "runbook")}
+    texts = {key: reader.text(key, "") for key in ("summary", "description")} | {"runbook": _url(reader, "runbook")}
     team = reader.name("team", "") if reader.has("team") else ""
     severity = reader.choice("severity", SEVERITIES)
     reader.finish()
