@@ -82,6 +82,11 @@ async def shown(desk: Desk, titles: list[str]) -> None:
     assert desk.titles() == titles
 
 
+async def kept(settings: Settings, seq: int) -> None:
+    """Wait until the number is kept, which is just after its toast was shown."""
+    await until(lambda: settings.seen_file.exists() and seen.load(settings.seen_file) == seq, 10, f"{seq} is kept")
+
+
 async def test_notices_are_shown_in_order(stream: StreamFake, settings: Settings) -> None:
     """Fresh notices get a toast each."""
     desk = Desk()
@@ -89,7 +94,7 @@ async def test_notices_are_shown_in_order(stream: StreamFake, settings: Settings
         stream.notice(1, NOW)
         stream.notice(2, NOW)
         await shown(desk, ["notice 1", "notice 2"])
-    assert seen.load(settings.seen_file) == 2
+        await kept(settings, 2)
 
 
 async def test_a_cut_connection_shows_nothing_twice(stream: StreamFake, settings: Settings) -> None:
@@ -98,6 +103,7 @@ async def test_a_cut_connection_shows_nothing_twice(stream: StreamFake, settings
     stream.notice(1, NOW)
     async with agent(settings, desk):
         await shown(desk, ["notice 1"])
+        await kept(settings, 1)
         stream.cut()
         stream.notice(2, NOW)
         await shown(desk, ["notice 1", "notice 2"])
@@ -111,6 +117,7 @@ async def test_a_restart_shows_nothing_twice(stream: StreamFake, settings: Setti
     stream.notice(1, NOW)
     async with agent(settings, first):
         await shown(first, ["notice 1"])
+        await kept(settings, 1)
     stream.notice(2, NOW)
     async with agent(settings, second):
         await shown(second, ["notice 2"])
