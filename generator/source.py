@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 
-import yaml
-from yaml import _yaml  # libyaml's composer: ten times faster than the one in Python
-
 from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position, Problems
+from generator import libyaml  # its composer is ten times faster than the one in Python
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import yaml
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
@@ -78,7 +80,7 @@ def _lines(text: str) -> list[str]:
     return text.split("\n")
 
 
-class _Composer(_yaml.CParser):
+class _Composer(libyaml.CParser):
     """libyaml's composer without tag resolution: scalars are resolved in `_resolve_scalar`."""
 
     def resolve(self, _kind: object, _value: object, implicit: object) -> str:
@@ -125,7 +127,7 @@ def read_documents(name: str, data: bytes, problems: Problems) -> tuple[Source, 
             value = _Builder(name, problems).build(node) if node is not None else None
             if value is not None and value.content is not None:
                 found.append(value)
-    except yaml.MarkedYAMLError as error:
+    except libyaml.MarkedYAMLError as error:
         mark = error.problem_mark
         position = Position(name, mark.line + 1, mark.column + 1) if mark is not None else Position(name)
         message = f"not valid YAML: {error.problem or error.context}"
@@ -142,7 +144,7 @@ def _compose(name: str, text: str, problems: Problems) -> Value | None:
     try:
         parser = _Composer(text)
         node = parser.get_single_node()
-    except yaml.MarkedYAMLError as error:
+    except libyaml.MarkedYAMLError as error:
         position = Position(name)
         for mark in (error.context_mark, error.problem_mark):
             if mark is not None:
@@ -151,7 +153,7 @@ def _compose(name: str, text: str, problems: Problems) -> Value | None:
         code = "source/documents" if "single document" in message else "source/yaml"
         problems.add(code, position, f"not valid YAML: {message}", "check indentation, quotes and brackets here")
         return None
-    except yaml.reader.ReaderError as error:
+    except libyaml.ReaderError as error:
         position = _position_at(name, text, error.position)
         problems.add("source/yaml", position, "a character that YAML does not allow", "remove it")
         return None
@@ -177,15 +179,17 @@ def _too_deep(name: str, text: str) -> Position | None:
         return None
     depth = 0
     try:
-        for event in yaml.parse(text, Loader=yaml.CLoader):
-            if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+        parser = libyaml.CParser(text)
+        while parser.check_event():
+            event = parser.get_event()
+            if isinstance(event, (libyaml.MappingStartEvent, libyaml.SequenceStartEvent)):
                 depth += 1
                 mark = event.start_mark
                 if depth > MAX_DEPTH and mark is not None:
                     return Position(name, mark.line + 1, mark.column + 1)
-            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            elif isinstance(event, (libyaml.MappingEndEvent, libyaml.SequenceEndEvent)):
                 depth -= 1
-    except (yaml.YAMLError, ValueError):
+    except (libyaml.YAMLError, ValueError):
         return None  # composing reports it, with its place
     return None
 
@@ -226,7 +230,7 @@ class _Builder:
         return Position(self.name, mark.line + 1, mark.column + 1)
 
     def _value(self, node: yaml.Node) -> Value:
-        if isinstance(node, yaml.ScalarNode):
+        if isinstance(node, libyaml.ScalarNode):
             return self._scalar(node)
         key = id(node)
         known = self.built.get(key)
@@ -262,11 +266,11 @@ class _Builder:
         key = id(node)
         if node.tag not in ("plain", "text"):
             self._unknown_tag(node, position)
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, libyaml.SequenceNode):
             items = tuple(self._value(item) for item in node.value)
             self.sizes[key] = 1 + sum(self.sizes.get(id(item), 1) for item in node.value)
             return Value(position, items)
-        if not isinstance(node, yaml.MappingNode):
+        if not isinstance(node, libyaml.MappingNode):
             raise TypeError(f"the YAML library gave a node of unknown kind: {type(node).__name__}")
         entries = self._entries(node)
         self.sizes[key] = 1 + sum(1 + self.sizes.get(id(item), 1) for _, item in node.value)
@@ -280,7 +284,7 @@ class _Builder:
         for key_node, value_node in node.value:
             position = self._position(key_node.start_mark)
             value = self._value(value_node)
-            if not isinstance(key_node, yaml.ScalarNode):
+            if not isinstance(key_node, libyaml.ScalarNode):
                 self.problems.add("source/key", position, "a key must be plain text", "write `name: value`")
             elif key_node.value == "<<" and key_node.tag == "plain":
                 hint = "repeat the keys; `defaults:` holds what all SLOs share"
