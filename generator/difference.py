@@ -83,8 +83,8 @@ def _spec(before: Spec, after: Spec, old_scope: str, new_scope: str) -> list[Cha
     added = _subjects(new) - _subjects(old)
     changes = [_subject(subject, old, added=False) for subject in sorted(gone)]
     changes += [_subject(subject, new, added=True) for subject in sorted(added)]
-    kept_slos = {slo.name for slo in before.slos} & {slo.name for slo in after.slos}
-    slos = {f"slo {name}": (_named(before, name), _named(after, name)) for name in sorted(kept_slos)}
+    kept = {slo.name: slo for slo in before.slos}
+    slos = {f"slo {slo.name}": (kept[slo.name], slo) for slo in after.slos if slo.name in kept}
     for fact in [*old, *(fact for fact in new if fact not in old)]:
         subject, what = fact
         if subject in gone | added or old.get(fact, "") == new.get(fact, ""):
@@ -98,10 +98,6 @@ def _spec(before: Spec, after: Spec, old_scope: str, new_scope: str) -> list[Cha
 
 def _subjects(facts: Mapping[spec_facts.Fact, str]) -> set[str]:
     return {subject for subject, _ in facts}
-
-
-def _named(spec: Spec, name: str) -> Slo:
-    return next(slo for slo in spec.slos if slo.name == name)
 
 
 def _subject(subject: str, facts: Mapping[spec_facts.Fact, str], *, added: bool) -> Change:

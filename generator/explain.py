@@ -96,12 +96,14 @@ class Explained:
         return asdict(self)
 
 
-def explain(spec: Spec, scope: str) -> tuple[Explained, ...]:
-    """Every SLO and plain alert of a spec, in the order of its lines."""
+def explain(spec: Spec, scope: str, only: frozenset[str] | None = None) -> tuple[Explained, ...]:
+    """The SLOs and plain alerts of a spec, or those of some names, in the order of its lines."""
     panels = dashboard.render(spec, scope)
     own = rules.render(spec, scope)
-    found = [(slo.position, _slo(spec, slo, scope, own, panels)) for slo in spec.slos]
-    found += [(alert.position, _alert(spec, alert, own, panels)) for alert in spec.alerts]
+    wanted = [slo for slo in spec.slos if only is None or slo.name in only]
+    found = [(slo.position, _slo(spec, slo, scope, own, panels)) for slo in wanted]
+    alerts = [alert for alert in spec.alerts if only is None or alert.name in only]
+    found += [(alert.position, _alert(spec, alert, own, panels)) for alert in alerts]
     return tuple(explained for _, explained in sorted(found, key=lambda item: item[0]))
 
 

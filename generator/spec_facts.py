@@ -20,6 +20,7 @@ from generator.units import decimal_text, duration_text, percent_text, promql_nu
 Fact = tuple[str, str]
 _SILENT = ("position", "written", "bound_text")  # how it is written, not what it means
 _QUERIES = ("query", "expr", "bad", "good", "total", "error_ratio", "weight")  # texts that are PromQL
+_FIELDS: dict[type, tuple[str, ...]] = {}  # asked for once per type: it is slow
 _TITLES = ("id", "name", "title", "cause", "level")  # what tells the items of a list apart
 
 
@@ -138,7 +139,7 @@ def _sections(spec: Spec) -> Iterator[tuple[Fact, str]]:
 
 def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     """The leaves of a value: path → text. What only says how it was written is left out."""
-    if isinstance(value, Selector) or not (is_dataclass(value) or isinstance(value, (Mapping, tuple))):
+    if _is_leaf(value):
         text = plain(value)
         if text:
             yield path, text
@@ -150,7 +151,17 @@ def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _is_leaf(value: object) -> bool:
-    return isinstance(value, Selector) or not (is_dataclass(value) or isinstance(value, (Mapping, tuple)))
+    if isinstance(value, Selector):
+        return True
+    return not isinstance(value, (Mapping, tuple)) and not _field_names(type(value))
+
+
+def _field_names(kind: type) -> tuple[str, ...]:
+    """The fields of a data class that say what it means; none for any other type."""
+    if kind not in _FIELDS:
+        every = fields(kind) if is_dataclass(kind) else ()
+        _FIELDS[kind] = tuple(field.name for field in every if field.name not in _SILENT)
+    return _FIELDS[kind]
 
 
 def _parts(value: object) -> Iterator[tuple[str, object]]:
@@ -160,14 +171,14 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
         yield from sorted(value, key=lambda pair: str(pair[0]))  # such as matchers: their order says nothing
     elif isinstance(value, tuple):
         for number, item in enumerate(value, start=1):
-            titles = _TITLES if is_dataclass(item) else ()
+            titles = _TITLES if _field_names(type(item)) else ()
             named = [str(getattr(item, title)) for title in titles if getattr(item, title, None)]
             yield (named[0] if named else str(number)), item
-    elif is_dataclass(value):
-        for field in fields(value):
-            inner = getattr(value, field.name)
-            if field.name not in _SILENT and not isinstance(inner, (Position, Value)):
-                yield field.name.removesuffix("_ms"), _of_field(field.name, inner)
+    else:
+        for name in _field_names(type(value)):
+            inner = getattr(value, name)
+            if not isinstance(inner, (Position, Value)):
+                yield name.removesuffix("_ms"), _of_field(name, inner)
 
 
 def _is_pair(item: object) -> bool:
@@ -196,7 +207,7 @@ def plain(value: object) -> str:
             return value
         case None:
             return ""
-        case _ if is_dataclass(value) or isinstance(value, (Mapping, tuple)):
+        case _ if not _is_leaf(value):
             return ", ".join(f"{path} {text}" for path, text in flat(value))
         case _:
             return str(value)

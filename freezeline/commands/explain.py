@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from freezeline.cli import OK, PROBLEMS, USAGE
 
 if TYPE_CHECKING:
-    from generator.explain import Explained
+    from generator.model import Spec
     from generator.pipeline import Loaded
 
 
@@ -36,10 +36,11 @@ def run(args: argparse.Namespace) -> int:
         return USAGE
     if specs.report(loaded, as_json=args.json):
         return PROBLEMS
-    everything = explain.explain(loaded.output_set.specs[0], loaded.output_set.scope)
-    chosen = everything if args.what is None else _chosen(everything, loaded, args.what)
-    if chosen is None:
+    spec = loaded.output_set.specs[0]
+    names = _everything(spec) if args.what is None else _meant(loaded, args.what)
+    if names is None:
         return USAGE
+    chosen = explain.explain(spec, loaded.output_set.scope, names)
     if args.json:
         sys.stdout.write(json.dumps([one.as_json() for one in chosen], indent=2, ensure_ascii=False) + "\n")
     else:
@@ -50,23 +51,27 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _chosen(everything: tuple[Explained, ...], loaded: Loaded, what: str) -> tuple[Explained, ...] | None:
+def _everything(spec: Spec) -> frozenset[str]:
+    return frozenset([*(slo.name for slo in spec.slos), *(alert.name for alert in spec.alerts)])
+
+
+def _meant(loaded: Loaded, what: str) -> frozenset[str] | None:
     """What a name or a line stands for; None after saying that it stands for nothing."""
     from freezeline.problems import nearest, printable
     from generator import explain
 
-    names = [one.name for one in everything]
+    spec = loaded.output_set.specs[0]
+    names = _everything(spec)
     if what in names:
-        return tuple(one for one in everything if one.name == what)
+        return frozenset({what})
     root = loaded.sources[0].root
     if what.isascii() and what.isdigit() and root is not None:
         lines = len(loaded.sources[0].lines)
         if not 0 < int(what) <= lines:
             sys.stderr.write(f"freezeline explain: {loaded.sources[0].name} has {lines} lines\n")
             return None
-        meant = explain.at_line(loaded.output_set.specs[0], root, int(what))
-        return tuple(one for one in everything if one.name in meant) or everything
+        return explain.at_line(spec, root, int(what)) or names
     near = nearest(what, names)
-    hint = f"did you mean {near}?" if near else f"there are {', '.join(names)}" if names else "there are none"
+    hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(names))}" if names else "there are none"
     sys.stderr.write(f"freezeline explain: no SLO or alert {printable(what)!r}; {hint}\n")
     return None
