@@ -88,6 +88,7 @@ class _Handlers:
     def __init__(self, shared: Web) -> None:
         self._shared = shared
         self._context = shared.context
+        self._memory = take.Memory()
 
     async def webhook(self, request: web.Request) -> web.Response:
         """Take a delivery: journal, plan, commit, answer."""
@@ -108,7 +109,9 @@ class _Handlers:
             return problem(413, f"more than {BODY_MAX_BYTES} bytes")
         context = self._context
         context.reached(Step.WEBHOOK_READ)
-        taking = take.Taking(body, context.box.policies, ids=context.ids, trace=CURRENT.get(), at=received_at)
+        taking = take.Taking(
+            body, context.box.policies, self._memory, ids=context.ids, trace=CURRENT.get(), at=received_at
+        )
         try:
             decided = await context.journal.write(taking.take, prepare=taking.parse)
         except NotADeliveryError as error:

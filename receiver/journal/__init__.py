@@ -132,7 +132,8 @@ class Journal:
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{self._path}: {error}") from error
         self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
-        self._thread = threading.Thread(target=self._run, args=(writer,), name="journal-write")
+        # A daemon: whoever forgets `close` shall not keep the process alive; what was committed is safe all the same.
+        self._thread = threading.Thread(target=self._run, args=(writer,), name="journal-write", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:

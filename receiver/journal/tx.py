@@ -57,6 +57,7 @@ class Tx(View):
         self._seen: dict[str, Seen | None] = {}
         self._seen_now: dict[str, Seen | None] = {}
         self._episodes: dict[str, list[Episode]] = {}
+        self._heard_at: dict[str, datetime] = {}
 
     def begin(self, now: datetime, fingerprints: Sequence[str]) -> None:
         """Start over. What is known of these alerts is read at once for all of the work."""
@@ -79,7 +80,7 @@ class Tx(View):
 
     def forget(self) -> None:
         """What was remembered may not be true: a commit failed."""
-        self._seen, self._seen_now, self._episodes = {}, {}, {}
+        self._seen, self._seen_now, self._episodes, self._heard_at = {}, {}, {}, {}
 
     def begin_work(self) -> None:
         """A piece of work begins."""
@@ -181,8 +182,32 @@ class Tx(View):
         if missing:
             found = View.seen(self, missing)
             self._seen_now.update({one: found.get(one) for one in missing})
-        known = {one: self._seen_now[one] if one in self._seen_now else self._seen[one] for one in fingerprints}
-        return {one: seen for one, seen in known.items() if seen is not None}
+        known: dict[str, Seen] = {}
+        for one in fingerprints:
+            seen = self._seen_now[one] if one in self._seen_now else self._seen[one]
+            if seen is not None:
+                heard_at = self._heard_at.get(one)
+                known[one] = seen if heard_at is None else replace(seen, last_at=max(heard_at, seen.last_at))
+        return known
+
+    def facts(self, fingerprint: str) -> tuple[Seen | None, list[Episode]] | None:
+        """What is remembered of an alert, as the very objects; None where the database has to be asked.
+
+        The time at which it was last heard of may be an older one.
+        """
+        if fingerprint not in self._episodes:
+            return None
+        if fingerprint in self._seen_now:
+            return self._seen_now[fingerprint], self._episodes[fingerprint]
+        if fingerprint in self._seen:
+            return self._seen[fingerprint], self._episodes[fingerprint]
+        return None
+
+    def heard_same(self, fingerprint: str) -> None:
+        """An exact repeat: only the time is new."""
+        self._heard_at[fingerprint] = self.now
+        self._working.heard_same.add(fingerprint)
+        self._working.at = self._at
 
     def newest_episodes(self, fingerprints: Sequence[str]) -> dict[str, list[Episode]]:
         """The newest episode of each rule, by alert."""
@@ -216,8 +241,7 @@ class Tx(View):
             unconfirmed_since=None if resolved or before is None else before.unconfirmed_since,
         )
         if before is not None and repeats and before.starts_at == alert.starts_at:
-            self._working.heard_same.add(alert.fingerprint)
-            self._working.at = self._at
+            self.heard_same(alert.fingerprint)
             return
         starts_at = stamp(alert.starts_at)
         if repeats:

@@ -1,0 +1,98 @@
+"""Taking deliveries into the journal: repeats cost little and are never mistaken for news."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from receiver.journal import Journal, Tx
+from receiver.model import NO_TRACE, EpisodeState, new_id
+from receiver.policy import Policies
+from receiver.steps import pass_by
+from receiver.take import Memory, Taking
+from tests.unit.receiver.builders import NOW, policies, policy
+
+START = "2026-11-21T08:17:42Z"
+
+
+def body(status: str = "firing", starts_at: str = START, name: str = "FailureRateHigh", **changes: Any) -> bytes:
+    """A delivery of one alert."""
+    alert = {
+        "status": status,
+        "labels": {"alertname": name, "service": "gateway"},
+        "annotations": {"summary": "x"},
+        "startsAt": starts_at,
+        "endsAt": "2026-11-21T08:18:11Z" if status == "resolved" else "0001-01-01T00:00:00Z",
+        "fingerprint": "b42cef305cefc9ab",
+    }
+    return json.dumps({"version": "4", "alerts": [{**alert, **changes}]}).encode()
+
+
+class Receiving:
+    """A journal with a memory, a clock set by hand, and policies that can be replaced."""
+
+    def __init__(self, path: Path) -> None:
+        self.now = NOW
+        self.policies = policies(policy())
+        self.journal = Journal(path, clock=self.clock, reached=pass_by)
+        self.memory = Memory()
+
+    def clock(self) -> datetime:
+        """The time."""
+        return self.now
+
+    async def take(self, data: bytes) -> int:
+        """Take one delivery; how many decisions it brought."""
+        self.now += timedelta(seconds=1)
+        taking = Taking(data, self.policies, self.memory, ids=new_id, trace=NO_TRACE, at=self.now)
+        return await self.journal.write(taking.take, prepare=taking.parse)
+
+    async def states(self) -> list[str]:
+        """States of all live episodes."""
+        return [one.state.value for one in await self.journal.read(lambda view: view.live_episodes())]
+
+
+@pytest.fixture
+async def one(tmp_path: Path) -> AsyncIterator[Receiving]:
+    """A journal that is closed afterwards."""
+    found = Receiving(tmp_path / "j.db")
+    found.journal.start()
+    yield found
+    await found.journal.close()
+
+
+async def test_repeats_decide_nothing_and_are_still_heard(one: Receiving) -> None:
+    """Only the time of the last repeat changes, in the journal and for whoever asks within a transaction."""
+    assert [await one.take(body()) for _ in range(4)] == [1, 0, 0, 0]
+    seen = (await one.journal.read(lambda view: view.seen(["b42cef305cefc9ab"])))["b42cef305cefc9ab"]
+    inside = (await one.journal.write(lambda tx: tx.seen(["b42cef305cefc9ab"])))["b42cef305cefc9ab"]
+    assert (seen.last_at, inside.last_at) == (one.now, one.now)
+
+
+async def test_a_repeat_after_a_change_is_news(one: Receiving) -> None:
+    """Resolved behind the sender's back, by new policies, by a new start: each is planned again."""
+    assert [await one.take(body()), await one.take(body()), await one.take(body())] == [1, 0, 0]
+
+    def resolve(tx: Tx) -> None:
+        (episode,) = tx.live_episodes()
+        tx.move_episode(episode, EpisodeState.RESOLVING)
+
+    await one.journal.write(resolve)
+    assert (await one.take(body()), await one.states()) == (1, ["OPEN"])
+    assert [await one.take(body()), await one.take(body())] == [0, 0]
+    one.policies = policies(policy(), policy(name="second"))
+    assert (await one.take(body()), await one.states()) == (1, ["OPEN", "OPEN"])
+    assert await one.take(body("resolved")) == 4  # two episodes, each with a rollback that is not needed
+    assert await one.states() == ["RESOLVING", "RESOLVING"]
+    assert [await one.take(body("resolved")), await one.take(body("resolved"))] == [0, 0]
+    assert await one.take(body(starts_at="2026-11-21T08:19:00Z")) == 2
+
+
+async def test_an_alert_without_a_rule_is_noted_again_after_its_resolve(one: Receiving) -> None:
+    """Firing, repeats, resolved, firing."""
+    one.policies = Policies(in_force=(), by_sha256={})
+    bodies = [body(), body(), body(), body("resolved"), body("resolved"), body()]
+    assert [await one.take(data) for data in bodies] == [1, 0, 0, 0, 0, 1]
