@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from freezeline.dataclass import dataclass
 from generator import names
+from generator.burn import TILE_MS
 from generator.model import OutputSet, Slo, Spec
 from generator.promql import matchers_text
 from generator.render.rule_file import Group, Rule, RuleFile
 from generator.render.rules import identity, in_cycle
-from generator.sli.base import BaseContext, BaseQueries
+from generator.sli.base import BaseContext, BaseQueries, seconds_text
 from generator.units import DAY, HOUR, SECOND, duration_text
 
 HEADER = "Rebuilds the past from raw counters: for `freezeline backfill`, not for Prometheus' own rule_files."
@@ -52,17 +53,17 @@ class Span:
 
 
 def base_queries(spec: Spec, slo: Slo) -> BaseQueries:
-    """The base pair with the total written out where the live rule reads its recorded self."""
-    total = slo.sli.base(_context(spec, slo, "total")).total
-    return slo.sli.base(_context(spec, slo, f"({total})"))
+    """The base pair with the totals written out where the live rules read their recorded selves."""
+    found = slo.sli.base(_context(spec, slo, "total", "total"))
+    return slo.sli.base(_context(spec, slo, f"({found.total})", f"({found.total_increase})"))
 
 
-def _context(spec: Spec, slo: Slo, total: str) -> BaseContext:
+def _context(spec: Spec, slo: Slo, total: str, total_increase: str) -> BaseContext:
     return BaseContext(
         group_by=slo.group_by,
         base_ms=slo.profile.base_ms,
         total_series=total,
-        total_increase_series=total,  # the increases are not used here
+        total_increase_series=total_increase,
         scrape_ms=spec.defaults.scrape_ms,
         gap_span_ms=slo.profile.cadence.gap_span_ms,
         aligned=False,
@@ -74,17 +75,67 @@ def _kinds(queries: BaseQueries) -> tuple[tuple[str, str], ...]:
 
 
 def tile_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
-    """The tiles of one SLO. A millisecond less than the tile holds the same number of points on Prometheus 2 and 3."""
+    """The tiles of one SLO."""
     profile, pace = slo.profile, slo.profile.cadence
-    span = f"{duration_text(pace.tile_ms - 1)}:{duration_text(pace.fast_ms)}"
     for kind, query in _kinds(base_queries(spec, slo)):
-        summed = f"sum_over_time(({query})[{span}]) / {pace.tile_ms // pace.fast_ms}"
         yield Rule(
             record=names.tile(kind, pace.tile_ms, profile.base_ms),
-            expr=in_cycle(summed, profile),
+            expr=in_cycle(_tile(query, slo), profile),
             labels=identity(spec, slo, scope),
             origin=slo.position,
         )
+
+
+def _tile(query: str, slo: Slo) -> str:
+    """A millisecond less than the tile holds the same number of points on Prometheus 2 and 3."""
+    pace = slo.profile.cadence
+    span = f"{duration_text(pace.tile_ms - 1)}:{duration_text(pace.fast_ms)}"
+    return f"sum_over_time(({query})[{span}]) / {pace.tile_ms // pace.fast_ms}"
+
+
+def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
+    """What the tiles of a day lack against the counters, once a day; as live gap repair does each hour.
+
+    Live, each repair is seen by the next one. Here none is, so the spans must not overlap: a gap over the edge of two
+    of them is lost.
+    """
+    queries, profile = base_queries(spec, slo), slo.profile
+    if not profile.repaired or queries.total_increase is None or queries.errors_increase is None:
+        return
+    pace = profile.cadence
+    missing = {
+        "total": _missing(queries.total, queries.total_increase, slo),
+        "errors": _missing(queries.errors, queries.errors_increase, slo),
+    }
+    every = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.fast_ms)}"
+    # As live: more than five minutes of samples, or half a percent of all events.
+    wanted = (pace.gap_span_ms - TILE_MS) // pace.fast_ms
+    for kind in names.KINDS:
+        expr = (
+            f"clamp_min({missing[kind]}, 0) / {seconds_text(pace.tile_ms)}\n"
+            f"and (\n"
+            f"  count_over_time(({queries.total})[{every}]) < {wanted}\n"
+            f"  or {missing['total']} > 0.005 * ({queries.total_increase})\n"
+            f")"
+        )
+        yield Rule(
+            record=names.tile(kind, pace.tile_ms, profile.base_ms),
+            expr=in_cycle(expr, profile),
+            labels={**identity(spec, slo, scope), names.PART: names.GAP},
+            origin=slo.position,
+        )
+
+
+def _missing(query: str, increase: str, slo: Slo) -> str:
+    """Events of the day that its tiles lack; the pace of now, less that of a day ago, stands for the last of them."""
+    pace = slo.profile.cadence
+    tile_s = seconds_text(pace.tile_ms)
+    span = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.tile_ms)}"
+    counted = f"{tile_s} * sum_over_time(({_tile(query, slo)})[{span}])"
+    since_tile = f"(time() % {tile_s} + {seconds_text(pace.tile_ms // 2)})"
+    recent = f"{duration_text(pace.tile_ms)}:{duration_text(pace.fast_ms)}"
+    yesterday = f"last_over_time(({query})[{recent}] offset {duration_text(pace.gap_span_ms)})"
+    return f"(({increase}) - {counted} - {since_tile} * (({query}) - {yesterday}))"
 
 
 def base_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
@@ -95,10 +146,11 @@ def base_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
 
 
 def live_since_query(slo: Slo, scope: str) -> str:
-    """When the live tiles of each SLO of a profile begin, as seconds since the epoch."""
+    """When the live tiles (or base rates, where there are none) of each SLO of a profile begin; seconds since 1970."""
     profile = slo.profile
     selector = {names.SCOPE: scope, names.PERIOD: profile.name, names.PART: ""}
-    tiles = names.tile("total", profile.cadence.tile_ms, profile.base_ms) + matchers_text(selector)
+    tile, base = names.tile("total", profile.cadence.tile_ms, profile.base_ms), names.base("total", profile.base_ms)
+    tiles = (tile if profile.tiled else base) + matchers_text(selector)
     span = f"{duration_text(profile.window.range_ms)}:{duration_text(profile.cadence.tile_ms)}"
     return f"min by ({names.SERVICE}, {names.SLO}) (min_over_time(timestamp({tiles})[{span}]))"
 
@@ -125,7 +177,8 @@ def block_ms(span_ms: int, interval_ms: int, at_most_ms: int) -> int:
 
 def plan(output_set: OutputSet, spans: Mapping[tuple[str, str], Span], at_most_ms: int) -> tuple[Part, ...]:
     """The runs of promtool for the SLOs that have a span: by (service, slo). Equal spans go together."""
-    grouped: dict[tuple[Span, int], list[Rule]] = {}
+    tiles: dict[tuple[Span, int], list[Rule]] = {}
+    gaps: dict[tuple[Span, int], list[Rule]] = {}
     base: dict[tuple[Span, int], list[Rule]] = {}
     for spec in output_set.specs:
         for slo in spec.slos:
@@ -134,11 +187,12 @@ def plan(output_set: OutputSet, spans: Mapping[tuple[str, str], Span], at_most_m
                 continue
             pace = slo.profile.cadence
             if slo.profile.tiled:
-                grouped.setdefault((span, pace.tile_ms), []).extend(tile_rules(spec, slo, output_set.scope))
+                tiles.setdefault((span, pace.tile_ms), []).extend(tile_rules(spec, slo, output_set.scope))
+                gaps.setdefault((span, pace.gap_span_ms), []).extend(gap_rules(spec, slo, output_set.scope))
             late = Span(start_s=max(span.start_s, span.end_s - BASE_SPAN_MS // SECOND), end_s=span.end_s)
             base.setdefault((late, pace.fast_ms), []).extend(base_rules(spec, slo, output_set.scope))
-    parts = [*_parts("tiles", grouped, at_most_ms), *_parts("base", base, at_most_ms)]
-    return tuple(parts)
+    named = (("tiles", tiles), ("gaps", gaps), ("base", base))
+    return tuple(part for name, grouped in named for part in _parts(name, grouped, at_most_ms) if part.rules)
 
 
 def _parts(name: str, grouped: Mapping[tuple[Span, int], Iterable[Rule]], at_most_ms: int) -> Iterator[Part]:

@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from freezeline.dataclass import dataclass, field
@@ -23,6 +22,7 @@ from generator.sli.histogram import check_histogram_name
 from generator.source import Value
 from generator.units import HOUR, MINUTE, SECOND, decimal_text, duration_text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from generator.model import Spec
 

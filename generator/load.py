@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from freezeline.problems import Position, Problems
 from generator import burn, conditions, names, sli
@@ -18,6 +17,7 @@ from generator.reader import NAME, Reader
 from generator.source import Source, Value, read_source
 from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from generator.canary import Canary
     from generator.dashboard import Dashboard

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from freezeline.dataclass import dataclass, field
 from generator.burn import DroppedTier, Profile
 from generator.source import Value, place
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from freezeline.problems import Position
     from generator.canary import Canary

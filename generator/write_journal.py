@@ -17,9 +17,12 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from freezeline.dataclass import dataclass, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MANIFEST = ".freezeline-generated.json"
 JOURNAL = ".freezeline-journal.json"

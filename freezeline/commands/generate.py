@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from generator.model import OutputSet
     from generator.pipeline import Rendered

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import promql_parser as parser
 
@@ -26,6 +25,7 @@ from generator.sli.time_slices import TimeSlices
 from generator.source import Value, place
 from generator.units import MS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from generator.conditions import Condition
     from generator.model import PlainAlert, Slo, Spec

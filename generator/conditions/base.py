@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import ClassVar, Protocol
 
 from freezeline.dataclass import dataclass
 from generator.reader import Reader
 from generator.units import decimal_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar, Protocol
+else:
+    Protocol = object  # what it checks, type checkers check: importing it takes as long as parsing a spec
 
 
 class Condition(Protocol):
@@ -17,15 +22,12 @@ class Condition(Protocol):
 
     def breaches(self) -> str:
         """The series that breach now; nothing where all is well."""
-        ...
 
     def breach(self) -> str:
         """1 where it breaches, 0 where it does not, nothing where nothing was measured."""
-        ...
 
     def describe(self) -> str:
         """The condition for people, without a full stop: what is compared with what."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

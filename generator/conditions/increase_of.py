@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from freezeline.dataclass import dataclass
 from generator.conditions.base import Threshold, aggregate, read_threshold
 from generator.conditions.ratio import read_selector
 from generator.promql import Selector
 from generator.reader import Reader
 from generator.units import duration_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import ClassVar
 
 from freezeline.dataclass import dataclass, replace
 from generator import promql
@@ -14,6 +13,10 @@ from generator.promql import Selector
 from generator.reader import Reader
 from generator.sli.histogram import check_histogram_name, in_metric_unit
 from generator.units import decimal_text, duration_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 QUANTILES = {
     "p50_of": Decimal("0.5"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from freezeline.dataclass import dataclass
 from generator import promql
 from generator.conditions.base import Threshold, aggregate, read_threshold
 from generator.promql import Selector, Want
 from generator.reader import Reader
 from generator.units import duration_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from freezeline.dataclass import dataclass
 from generator import promql
 from generator.promql import Want
 from generator.reader import Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 
 import promql_parser as parser
 
@@ -19,6 +18,10 @@ from freezeline.dataclass import dataclass, field, replace
 from generator import promql
 from generator.promql import Selector
 from generator.proofs.series import Clock, Gauge, Gone, Signal, Slope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 ORDINARY = Fraction(1000)  # what a divisor is given: any number that is not zero would do
 

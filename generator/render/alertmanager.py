@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from freezeline.dataclass import dataclass
 from generator import names
@@ -15,6 +14,7 @@ from generator.model import Spec
 from generator.render import inhibitions, people
 from generator.render.inhibitions import Data, matcher
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from generator.mute_times import MuteInterval, MuteTime
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from freezeline.dataclass import dataclass
 from freezeline.problems import Position
@@ -13,6 +12,7 @@ from generator.render.inhibitions import Data, matcher
 from generator.teams import Smtp, Team, channel_name, owner_team
 from generator.units import HOUR, SECOND, duration_text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from generator.routing import Route
 

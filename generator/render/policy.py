@@ -6,12 +6,11 @@ not imported: most specs have few of them, and the command should start at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from generator.model import Spec
 from generator.render.policy_values import seconds
 from generator.teams import channels_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from generator.routing import Routing
 

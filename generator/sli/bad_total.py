@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from freezeline.dataclass import dataclass
 from generator import promql
 from generator.promql import WINDOW, Selector, Want
 from generator.reader import Reader
 from generator.sli.base import BaseContext, BaseQueries, rate_with_newborns, seconds_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

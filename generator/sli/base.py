@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
-
 from freezeline.dataclass import dataclass
 from generator.promql import Selector
 from generator.units import duration_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar, Protocol
+else:
+    Protocol = object  # what it checks, type checkers check: importing it takes as long as parsing a spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +74,9 @@ class Sli(Protocol):
 
     def base(self, context: BaseContext) -> BaseQueries:
         """The base pair of this SLI."""
-        ...
 
     def describe(self) -> str:
         """One line for people: which events count, and which of them are bad."""
-        ...
 
 
 def seconds_text(duration_ms: int) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from freezeline.dataclass import dataclass
 from generator.promql import Selector
 from generator.reader import Reader
 from generator.sli.bad_total import increase_of, rate_of, read_source, source_text
 from generator.sli.base import BaseContext, BaseQueries, rate_with_newborns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

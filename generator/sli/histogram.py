@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import ClassVar
 
 from freezeline.dataclass import dataclass
 from generator import promql
@@ -11,6 +10,10 @@ from generator.promql import Selector, Want
 from generator.reader import Reader
 from generator.sli.base import BaseContext, BaseQueries
 from generator.units import decimal_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 _MILLISECOND_SUFFIXES = ("_ms", "_milliseconds", "_millis")
 _CLASSIC_SUFFIXES = ("_bucket", "_count", "_sum")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import ClassVar
 
 from freezeline.dataclass import dataclass
 from generator import promql
@@ -11,6 +10,10 @@ from generator.promql import Want
 from generator.reader import Reader
 from generator.sli.base import BaseContext, BaseQueries, seconds_text
 from generator.units import MINUTE, decimal_text, duration_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
