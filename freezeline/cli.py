@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -10,6 +11,9 @@ OK = 0
 PROBLEMS = 1
 USAGE = 2
 ENVIRONMENT = 3
+# What shells report for a program that these signals ended.
+INTERRUPTED = 128 + 2
+READER_LEFT = 128 + 13
 
 # Name → one line for people. Each is a module freezeline.commands.<name> with `configure(parser)` and `run(args)`;
 # where the name is a word of Python's own, the module's ends in `_`.
@@ -42,13 +46,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 def usage() -> str:
     """The help page."""
     width = max(map(len, COMMANDS))
-    lines = [
-        "usage: freezeline COMMAND [OPTIONS]",
-        "",
-        "One SLO spec decides what alerts, what is shown, when shipping stops",
-    ]
-    lines[-1] += " and when a release is taken back."
-    lines += ["", "commands:"]
+    about = "One SLO spec decides what alerts, what is shown, when shipping stops and when a release is taken back."
+    lines = ["usage: freezeline COMMAND [OPTIONS]", "", about, "", "commands:"]
     lines += [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     lines += ["", "`freezeline COMMAND --help` explains one. Exit codes: 0 ok or GO, 1 problems or NO-GO,"]
     lines += ["2 usage or cannot tell, 3 environment."]
@@ -58,6 +57,20 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has left: nothing more to say, and nobody to say it to.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the interpreter's own flush at its end
+        return READER_LEFT
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+    return code
+
+
+def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
         return OK if words else USAGE
@@ -93,12 +106,4 @@ def _run(name: str, words: list[str]) -> int:
         args = parser.parse_args(words)
     except SystemExit as stop:  # argparse leaves by this, for --help and for wrong usage
         return int(stop.code or OK)
-    try:
-        return int(module.run(args))
-    except BrokenPipeError:
-        # Whoever read our output has left: nothing more to say, and nobody to say it to.
-        sys.stderr.close()
-        return OK
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return 130
+    return int(module.run(args))
