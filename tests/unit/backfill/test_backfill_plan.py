@@ -35,12 +35,16 @@ def test_rules_read_raw_series_only(kind: str, window: str) -> None:
     """Promtool evaluates each rule alone: none may read what another one records; all of them parse."""
     spec, slo = slo_of(f"window: {window}\n{SLIS[kind]}")
     rules = [*backfill.tile_rules(spec, slo, "slos"), *backfill.base_rules(spec, slo, "slos")]
+    gaps = [] if kind in ("ratio", "slices") else ["t5m:total:rate5m", "t5m:errors:rate5m"]
     assert [rule.record for rule in rules] == [
         "t5m:total:rate5m",
         "t5m:errors:rate5m",
         "slo:total:rate5m",
         "slo:errors:rate5m",
     ]
+    repairs = list(backfill.gap_rules(spec, slo, "slos"))
+    assert [rule.record for rule in repairs] == gaps
+    rules += repairs
     read = {
         str(node.name)
         for rule in rules
@@ -100,5 +104,6 @@ def test_equal_spans_go_together() -> None:
     parts = backfill.plan(output_set, {("checkout", "one"): span, ("checkout", "two"): span}, BLOCKS_MS[-2])
     assert [(part.name, part.rules, part.end_s - part.start_s) for part in parts] == [
         ("backfill-tiles-1", 4, 30 * DAY // SECOND),
+        ("backfill-gaps-1", 4, 30 * DAY // SECOND),
         ("backfill-base-1", 4, BASE_SPAN_MS // SECOND),
     ]

@@ -14,7 +14,7 @@ BODY = f"slos:\n  one: {{objective: 99.5, {specs.BAD_TOTAL}}}\n"
 
 
 def parts() -> tuple[Part, ...]:
-    """Two runs of two rules each."""
+    """Three runs of two rules each."""
     return plan(specs.loaded(BODY).output_set, {("checkout", "one"): Span(start_s=0, end_s=86_400 * 3)}, 3_600_000 * 18)
 
 
@@ -42,8 +42,8 @@ mkdir "$out/block-$$"; echo '{}' > "$out/block-$$/meta.json"
     made = tmp_path / "out" / "blocks"
     tool = program(tmp_path, script)
     found = run(parts(), tool, "http://x", made, deadline_s=60, progress=lambda *step: heard.append(step))
-    assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert found.count == len(list(made.iterdir())) == 2
+    assert heard == [(step, 6) for step in range(1, 7)]
+    assert found.count == len(list(made.iterdir())) == 3
     assert [path.name for path in made.parent.iterdir()] == ["blocks"]
 
 
