@@ -15,7 +15,7 @@ from typing import Any
 from receiver.act import ACTIONS, Performer, freeze, lane_name, lane_of
 from receiver.context import Context
 from receiver.journal import JournalError, Tx
-from receiver.model import Action, ActionState, ActionType
+from receiver.model import Action, ActionState, ActionType, FlagView
 from receiver.notices import Deliverer, interrupted
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class Worker:
         """Take up what an earlier process left, then wait for work. Raises JournalError."""
         await self._resume_notices()
         self._context.journal.on_commit(self._on_commit)
+        self._context.journal.on_held(self._on_held)
         self._task = asyncio.create_task(self._run(), name="worker")
         self._wake.set()
 
@@ -90,6 +91,14 @@ class Worker:
     def _on_commit(self, _head: int, acted: bool) -> None:  # noqa: FBT001 - a callback's argument
         if acted:
             self._wake.set()
+
+    def _on_held(self, view: FlagView) -> None:
+        """A flag got a hold: write it now, without asking what else is due."""
+        lane = f"flag:{view.path}"
+        if lane in self._lanes:
+            self._dirty.add(lane)
+        elif not self._stopping:
+            self._start(lane, freeze.hold(self._context, view))
 
     async def _run(self) -> None:
         while not self._stopping:

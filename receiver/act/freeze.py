@@ -38,7 +38,12 @@ _TO_RUNNING = (ActionState.STARTING, ActionState.RUNNING)
 
 async def perform(context: Context, flag: str, _actions: Sequence[Action]) -> None:
     """Bring one flag and its legacy freezers into line with its holds."""
-    view = await context.journal.read(lambda journal: journal.flag_view(flag))
+    await hold(context, await context.journal.read(lambda journal: journal.flag_view(flag)))
+
+
+async def hold(context: Context, view: FlagView) -> None:
+    """As `perform`, from what is known of the flag already: a new hold is on disk one question sooner."""
+    flag = view.path
     while view.holds and not _is_written(view):
         if not await _freeze(context, view):
             return

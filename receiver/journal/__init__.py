@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar
 from receiver.journal.chain import Verdict, verify
 from receiver.journal.tx import Tx
 from receiver.journal.view import View
+from receiver.model import FlagView
 from receiver.steps import Reached, Step
 
 __all__ = ["GROUP_MAX", "Journal", "JournalError", "Tx", "Verdict", "View", "open_view", "verify"]
@@ -94,6 +95,7 @@ class Journal:
         self._readers: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[Callable[[int, bool], None]] = []
+        self._on_held: Callable[[FlagView], None] | None = None
         self._head = 0
         self._broken: BaseException | None = None
         self._commits = 0
@@ -111,6 +113,10 @@ class Journal:
     def on_commit(self, listener: Callable[[int, bool], None]) -> None:
         """Call `listener` after every commit that added decisions: the head's number, and whether actions changed."""
         self._listeners.append(listener)
+
+    def on_held(self, listener: Callable[[FlagView], None]) -> None:
+        """Call `listener` after every commit that gave a flag a hold, with all that there is to know of the flag."""
+        self._on_held = listener
 
     def off_commit(self, listener: Callable[[int, bool], None]) -> None:
         """Undo `on_commit`."""
@@ -232,12 +238,13 @@ class Journal:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             tx.forget()
+            head = 0
             for job in ready:
                 job.error = JournalError(f"{self._path}: {error}")
         else:
             self._reached(Step.JOURNAL_COMMITTED)
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._answer, group, head, tx.acted)
+            self._loop.call_soon_threadsafe(self._answer, group, head, tx.acted, tx.held if head else ())
 
     def _run_job(self, tx: Tx, job: _Job[Any]) -> None:
         tx.begin_work()
@@ -261,11 +268,14 @@ class Journal:
         for job in group:
             job.error = JournalError(f"{self._path}: the writer died: {error}")
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._answer, group, 0, False)
+            self._loop.call_soon_threadsafe(self._answer, group, 0, False, ())
 
     # the event loop
 
-    def _answer(self, group: list[_Job[Any]], head: int, acted: bool) -> None:  # noqa: FBT001 - a callback's argument
+    def _answer(self, group: list[_Job[Any]], head: int, acted: bool, held: tuple[FlagView, ...]) -> None:  # noqa: FBT001 - a callback's argument
+        for view in held:
+            if self._on_held is not None:
+                self._on_held(view)
         if head > self._head:
             self._head = head
             for listener in tuple(self._listeners):

@@ -23,6 +23,7 @@ from receiver.model import (
     Episode,
     EpisodeState,
     FlagFile,
+    FlagView,
     ForbiddenMoveError,
     Hold,
     Seen,
@@ -58,6 +59,8 @@ class Tx(View):
         self._seen_now: dict[str, Seen | None] = {}
         self._episodes: dict[str, list[Episode]] = {}
         self._heard_at: dict[str, datetime] = {}
+        self._newly_held: dict[str, None] = {}
+        self.held: tuple[FlagView, ...] = ()
 
     def begin(self, now: datetime, fingerprints: Sequence[str]) -> None:
         """Start over. What is known of these alerts is read at once for all of the work."""
@@ -68,6 +71,7 @@ class Tx(View):
         self._savepoint = False
         self._head = None
         self._seen_now = {}
+        self._newly_held, self.held = {}, ()
         if len(self._seen) > REMEMBERED_MAX or len(self._episodes) > REMEMBERED_MAX:
             self.forget()
         unknown = [one for one in fingerprints if one not in self._seen or one not in self._episodes]
@@ -109,9 +113,10 @@ class Tx(View):
         self._seen_now = {}
 
     def end(self) -> None:
-        """Send what waits to the database; the commit is the caller's."""
+        """Send what waits to the database; the commit is the caller's. `held` are then the flags that got a hold."""
         self._in_work = False
         self._done.flush(self._db)
+        self.held = tuple(self.flag_view(flag) for flag in self._newly_held)
 
     def _sync(self) -> None:
         """Before any statement of a piece of work: what earlier pieces and this one have written is in the database."""
@@ -310,6 +315,7 @@ class Tx(View):
 
     def add_hold(self, hold: Hold) -> None:
         """Store a reason for a flag."""
+        self._newly_held[hold.flag] = None
         self._run(
             "INSERT INTO hold (flag, episode, reason, since) VALUES (?, ?, ?, ?)",
             (hold.flag, hold.episode, hold.reason, stamp(hold.since)),
