@@ -7,7 +7,6 @@ Workbook, chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".)
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
@@ -15,6 +14,7 @@ from functools import lru_cache
 
 from freezeline.dataclass import dataclass
 from generator import names
+from generator.digest import digest
 from generator.units import DAY, HOUR, MINUTE, SECOND, decimal_text, duration_text
 
 BASE_WINDOW_MS = 5 * MINUTE
@@ -273,5 +273,5 @@ def _profile_name(
         parts.append("-".join(tier.name for tier in tiers))
     if not plain or consumed != CONSUMED or min_events != MIN_EVENTS:
         described = repr((tiers, consumed, min_events)).encode()
-        parts.append(hashlib.sha256(described).hexdigest()[:6])
+        parts.append(digest(described)[:6])
     return "-".join(parts)

@@ -5,11 +5,8 @@ SLOs, alerts and freezes are drawn for every spec without being asked for; this 
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Mapping
 from decimal import Decimal
-from urllib.parse import quote
 
 from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position, Problems, nearest
@@ -30,10 +27,7 @@ DEFAULT_REFRESH_MS = 30 * SECOND
 DEFAULT_RANGE_MS = 6 * HOUR
 DEFAULT_OVER_MS = 5 * MINUTE
 DEFAULT_QUANTILES = (Decimal("0.5"), Decimal("0.95"), Decimal("0.99"))
-MAX_UID = 40
-OVERVIEW = "overview"
 
-_UID_PREFIX = "freezeline-"
 _GRAFANA_RANGES = ("$__rate_interval", "$__interval", "$__range")
 _QUERY_KEYS = ("query", "p95_of", "quantiles_of")
 _P95 = Decimal("0.95")
@@ -90,34 +84,6 @@ class Dashboard:
     panels: tuple[PanelSpec, ...] = ()
     links: tuple[Link, ...] = ()
     position: Position = field(default_factory=lambda: Position("-"))
-
-
-def dashboard_uid(spec_name: str) -> str:
-    """Grafana's uid of a spec's dashboard: the same for ever, at most 40 characters, no spaces and no dots."""
-    plain = _UID_PREFIX + spec_name
-    if re.fullmatch(rf"[A-Za-z0-9_-]{{1,{MAX_UID}}}", plain):
-        return plain
-    digest = hashlib.sha256(spec_name.encode()).hexdigest()[:8]
-    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", spec_name).strip("-")
-    return f"{_UID_PREFIX}{slug[: MAX_UID - len(_UID_PREFIX) - 9]}-{digest}"
-
-
-def overview_uid(scope: str) -> str:
-    """Grafana's uid of the overview of an output set; sets in one Grafana have one each."""
-    return dashboard_uid(f"{OVERVIEW}/{scope}")  # no spec's name holds a slash
-
-
-def dashboard_url(grafana: str, spec_name: str, variables: Mapping[str, str] | None = None) -> str:
-    """Where a spec's dashboard opens. `grafana` is the base URL, with or without a path and trailing slash.
-
-    `variables` are values of the dashboard's variables. They are put in as they are, so that an alert can write its own
-    template: `{"route": "{{ $labels.route | urlquery }}"}`. Returns "" where no Grafana is known.
-    """
-    if not grafana:
-        return ""
-    uid = dashboard_uid(spec_name)
-    query = "&".join(f"var-{name}={value}" for name, value in (variables or {}).items())
-    return f"{grafana.rstrip('/')}/d/{uid}/{quote(uid)}" + (f"?{query}" if query else "")
 
 
 def parse(reader: Reader) -> Dashboard:

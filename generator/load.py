@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import PurePath
 
 from freezeline.problems import Position, Problems
 from generator import burn, conditions, names, sli
 from generator.burn import DroppedTier, SloWindow, Tier
+from generator.digest import digest
 from generator.model import API_VERSION, SEVERITIES, Defaults, Owner, PlainAlert, Slo, Spec
 from generator.reader import NAME, Reader
 from generator.source import Source, Value, read_source
@@ -36,7 +35,7 @@ def load(name: str, data: bytes, problems: Problems) -> tuple[Source, Spec | Non
     source = read_source(name, data, problems)
     if source.root is None:
         return source, None
-    return source, _spec(name, source.root, hashlib.sha256(data).hexdigest(), problems)
+    return source, _spec(name, source.root, digest(data), problems)
 
 
 def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | None:
@@ -44,7 +43,7 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
         problems.add("spec/type", root.position, "a spec is a mapping", "start with apiVersion: freezeline/v1")
         return None
     reader = Reader(root, "", problems)
-    stem = PurePath(file).name
+    stem = file.rpartition("/")[2]
     stem = stem.removesuffix(".yaml").removesuffix(".yml")
     version = reader.text("apiVersion")
     if version and version != API_VERSION:

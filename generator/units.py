@@ -10,6 +10,10 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+
 MS = 1
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -49,6 +53,11 @@ def duration_text(duration_ms: int) -> str:
         if count:
             parts.append(f"{count}{name}")
     return "".join(parts)
+
+
+def whole_ms(span: timedelta) -> int:
+    """A span of time in milliseconds, rounded down; `datetime` itself need not be imported for it."""
+    return span.days * DAY + span.seconds * SECOND + span.microseconds // 1000
 
 
 def parse_decimal(text: str) -> Decimal:

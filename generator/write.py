@@ -8,12 +8,12 @@ during it.
 
 from __future__ import annotations
 
-import difflib
+import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from freezeline.dataclass import dataclass, field
 from generator import write_journal
+from generator.digest import digest
 from generator.write_journal import JOURNAL, MANIFEST, Disk, WriteError
 
 __all__ = [
@@ -71,7 +71,7 @@ def everything(_path: str) -> bool:
 
 
 def write_all(
-    root: Path,
+    root: str | os.PathLike[str],
     outputs: Mapping[str, bytes],
     *,
     covers: Callable[[str], bool] = everything,
@@ -84,7 +84,7 @@ def write_all(
     outputs. A file that exists with other content without being in the manifest is refused unless `adopt` is set.
     Raises WriteError.
     """
-    disk = disk or Disk()
+    root, disk = _text(root), disk or Disk()
     write_journal.check_paths(outputs)
     try:
         with write_journal.locked_root(root, disk):
@@ -107,19 +107,19 @@ def write_all(
 
 
 def write_once(
-    root: Path, outputs: Mapping[str, bytes], *, replace: bool = False, disk: Disk | None = None
+    root: str | os.PathLike[str], outputs: Mapping[str, bytes], *, replace: bool = False, disk: Disk | None = None
 ) -> tuple[str, ...]:
     """Write files that are people's own from then on, all or none; no manifest knows them. What was written, sorted.
 
     A file that exists with other content is refused unless `replace` is set. Raises WriteError.
     """
-    disk = disk or Disk()
+    root, disk = _text(root), disk or Disk()
     write_journal.check_paths(outputs)
     try:
         with write_journal.locked_root(root, disk):
             write_journal.recover_locked(root, disk)
-            write_journal.check_places(root, outputs)
-            there = {path: write_journal.read(root / path) for path in outputs}
+            write_journal.check_places(root, tuple(outputs))
+            there = {path: write_journal.read(f"{root}/{path}") for path in outputs}
             changed = {path: data for path, data in outputs.items() if there[path] != data}
             existing = sorted(path for path in changed if there[path] is not None)
             if existing and not replace:
@@ -133,33 +133,39 @@ def write_once(
 
 
 def check_all(
-    root: Path, outputs: Mapping[str, bytes], *, covers: Callable[[str], bool] = everything
+    root: str | os.PathLike[str], outputs: Mapping[str, bytes], *, covers: Callable[[str], bool] = everything
 ) -> list[Difference]:
     """What `write_all` would change, sorted by path; empty where the root is up to date. Changes nothing.
 
     Raises WriteError where the root cannot be read.
     """
+    root = _text(root)
     write_journal.check_paths(outputs)
     try:
         state = _compare(root, outputs, covers)
         contents = state.changed | _changed_manifest(root, state)
         found = [_difference(root, path, data) for path, data in contents.items()]
         found += [Difference(path=path, kind="stale") for path in state.stale]
-        if (root / JOURNAL).exists():
+        if os.path.exists(f"{root}/{JOURNAL}"):
             found.append(Difference(path=JOURNAL, kind="unfinished"))
     except OSError as error:
         raise WriteError(write_journal.os_message(error, root)) from error
     return sorted(found, key=lambda difference: difference.path)
 
 
-def recover(root: Path, *, disk: Disk | None = None) -> bool:
+def recover(root: str | os.PathLike[str], *, disk: Disk | None = None) -> bool:
     """Complete or undo an interrupted run; whether there was one. Raises WriteError."""
-    disk = disk or Disk()
+    root, disk = _text(root), disk or Disk()
     try:
         with write_journal.locked_root(root, disk):
             return write_journal.recover_locked(root, disk)
     except OSError as error:
         raise WriteError(write_journal.os_message(error, root)) from error
+
+
+def _text(root: str | os.PathLike[str]) -> str:
+    text = os.fspath(root)
+    return text.rstrip("/") or text[:1] or "."
 
 
 _KIND_TEXT = {
@@ -175,55 +181,57 @@ def differences_text(differences: Iterable[Difference], mend: str) -> str:
     return "".join([*parts, f"mend it with: {mend}\n"])
 
 
-def _read_manifest(root: Path) -> dict[str, str]:
+def _read_manifest(root: str) -> dict[str, str]:
     """Path → digest of each file that an earlier run generated. Raises WriteError where it is damaged."""
-    content = write_journal.read_json(root / MANIFEST, MANIFEST_FORMAT)
+    content = write_journal.read_json(f"{root}/{MANIFEST}", MANIFEST_FORMAT)
     if content is None:
         return {}
     files = write_journal.string_map(content.get("files"))
     if files is None:
-        raise WriteError(f"{root / MANIFEST}: damaged; restore it, or remove it and generate with --adopt")
+        raise WriteError(f"{root}/{MANIFEST}: damaged; restore it, or remove it and generate with --adopt")
     write_journal.check_paths(files)
     return files
 
 
-def _compare(root: Path, outputs: Mapping[str, bytes], covers: Callable[[str], bool]) -> _State:
+def _compare(root: str, outputs: Mapping[str, bytes], covers: Callable[[str], bool]) -> _State:
     known = _read_manifest(root)
     gone = {path: digest for path, digest in known.items() if path not in outputs}
     write_journal.check_places(root, [*outputs, *(path for path in gone if covers(path))])
     state = _State()
     for path, data in outputs.items():
-        state.manifest[path] = write_journal.digest(data)
-        there = write_journal.read(root / path)
+        state.manifest[path] = digest(data)
+        there = write_journal.read(f"{root}/{path}")
         if there == data:
             state.unchanged.append(path)
             continue
         state.changed[path] = data
         if there is not None and path not in known:
             state.foreign.append(path)
-    for path, digest in gone.items():
+    for path, known_digest in gone.items():
         if not covers(path):
-            state.manifest[path] = digest
+            state.manifest[path] = known_digest
             continue
-        there = write_journal.read(root / path)
+        there = write_journal.read(f"{root}/{path}")
         if there is not None:
-            (state.stale if write_journal.digest(there) == digest else state.kept).append(path)
+            (state.stale if digest(there) == known_digest else state.kept).append(path)
     return state
 
 
-def _changed_manifest(root: Path, state: _State) -> dict[str, bytes]:
+def _changed_manifest(root: str, state: _State) -> dict[str, bytes]:
     manifest = write_journal.json_bytes({"format": MANIFEST_FORMAT, "files": state.manifest})
-    return {} if write_journal.read(root / MANIFEST) == manifest else {MANIFEST: manifest}
+    return {} if write_journal.read(f"{root}/{MANIFEST}") == manifest else {MANIFEST: manifest}
 
 
-def _foreign_message(root: Path, foreign: list[str]) -> str:
+def _foreign_message(root: str, foreign: list[str]) -> str:
     listed = ", ".join(sorted(foreign)[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
     hint = "move them away, choose another directory, or replace them with --adopt"
     return f"{root}: these files exist and were not generated here: {listed}; {hint}"
 
 
-def _difference(root: Path, path: str, data: bytes) -> Difference:
-    there = write_journal.read(root / path)
+def _difference(root: str, path: str, data: bytes) -> Difference:
+    import difflib
+
+    there = write_journal.read(f"{root}/{path}")
     if there is None:
         return Difference(path=path, kind="missing")
     old, new = (content.decode("utf-8", "replace").splitlines(keepends=True) for content in (there, data))

@@ -5,20 +5,21 @@
 3. Targets are renamed into place, stale files removed, the journal removed.
 
 The next run that finds a journal in phase `staging` throws the staged files away; in phase `commit` it completes it.
+Paths are texts here: `pathlib` takes long to import, and for thousands of files to use.
 """
 
 from __future__ import annotations
 
+import _thread  # documented; `threading` would be as long in importing as a file in writing
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from freezeline.dataclass import dataclass, replace
+from generator.digest import digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ JOURNAL = ".freezeline-journal.json"
 FORMAT = "freezeline.journal/1"
 TMP_SUFFIX = ".freezeline-tmp"
 _SYNC_EACH_AT_MOST = 32
+_SYNC_THREADS = 8
 
 
 class WriteError(Exception):
@@ -38,11 +40,11 @@ class WriteError(Exception):
 class Disk:
     """The operations that change anything, so that a test can end the process before any of them."""
 
-    def make_dir(self, path: Path) -> None:
+    def make_dir(self, path: str) -> None:
         """Create one directory."""
-        path.mkdir()
+        os.mkdir(path)
 
-    def write_new(self, path: Path, data: bytes, mode: int | None) -> None:
+    def write_new(self, path: str, data: bytes, mode: int | None) -> None:
         """Create a file with this content; it must not exist. `mode` None leaves it to the umask."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
         with os.fdopen(descriptor, "wb") as stream:
@@ -50,30 +52,61 @@ class Disk:
                 os.fchmod(descriptor, mode)
             stream.write(data)
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: str, target: str) -> None:
         """Put `source` in the place of `target`, at once."""
-        source.replace(target)
+        os.replace(source, target)
 
-    def remove(self, path: Path) -> None:
+    def remove(self, path: str) -> None:
         """Remove a file that may be gone already."""
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
-    def remove_dir(self, path: Path) -> None:
+    def remove_dir(self, path: str) -> None:
         """Remove an empty directory that may be gone already."""
         with contextlib.suppress(FileNotFoundError):
-            path.rmdir()
+            os.rmdir(path)
 
-    def sync(self, paths: list[Path]) -> None:
+    def sync(self, paths: Sequence[str]) -> None:
         """Make the contents of files and the entries of directories durable."""
         if len(paths) > _SYNC_EACH_AT_MOST:
             os.sync()  # one wait for all instead of thousands
-            return
-        for path in paths:
-            descriptor = os.open(path, os.O_RDONLY)
+        elif len(paths) < 2:
+            _sync_each(list(paths))
+        else:
+            _sync_together(paths)
+
+
+def _sync_each(paths: list[str]) -> None:
+    """Sync what the list holds; several threads may take from it."""
+    with contextlib.suppress(IndexError):  # somebody else took the last one
+        while paths:
+            descriptor = os.open(paths.pop(), os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def _sync_together(paths: Sequence[str]) -> None:
+    """Wait for all at once: a file system writes them down together. Raises the first OSError."""
+    left, errors = list(paths), list[OSError]()
+
+    def work(done: _thread.LockType) -> None:
+        try:
+            _sync_each(left)
+        except OSError as error:
+            errors.append(error)
+        finally:
+            done.release()
+
+    locks = [_thread.allocate_lock() for _ in range(min(_SYNC_THREADS, len(paths)))]
+    for lock in locks:
+        lock.acquire()
+        _thread.start_new_thread(work, (lock,))
+    for lock in locks:
+        lock.acquire()
+    if errors:
+        raise errors[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,22 +136,18 @@ def json_bytes(content: object) -> bytes:
     return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def digest(data: bytes) -> str:
-    """SHA-256, hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def read(path: Path) -> bytes | None:
+def read(path: str) -> bytes | None:
     """The file's content; None where there is none."""
     try:
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as stream:
+            return stream.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def read_json(path: Path, wanted_format: str) -> dict[str, Any] | None:
+def read_json(path: str, wanted_format: str) -> dict[str, Any] | None:
     """One of our own files; None where there is none. Raises WriteError where it is not what it should be."""
-    if path.is_symlink():
+    if os.path.islink(path):
         raise WriteError(f"{path}: is a symbolic link; remove it")
     data = read(path)
     if data is None:
@@ -142,25 +171,33 @@ def string_map(content: object) -> dict[str, str] | None:
 def check_paths(paths: Iterable[str]) -> None:
     """Refuse paths that could leave the root or meet our own files. Raises WriteError."""
     for path in paths:
-        pure = PurePosixPath(path)
-        plain = str(pure) == path and path != "." and not pure.is_absolute() and ".." not in pure.parts
+        plain = not {"", ".", ".."} & set(path.split("/"))  # an absolute path begins with an empty part
         if not plain or "\0" in path or path in (MANIFEST, JOURNAL) or path.endswith(TMP_SUFFIX):
             raise WriteError(f"{path!r} is not a path that can be written below the output directory")
 
 
-def check_places(root: Path, paths: Iterable[str]) -> None:
-    """Refuse to write through symbolic links, over directories or below files. Raises WriteError, OSError."""
-    directories: dict[str, None] = {}
+def parents(paths: Iterable[str]) -> list[str]:
+    """The directories that relative paths pass through, each once, parents first."""
+    found: set[str] = set()
     for path in paths:
-        directories.update((str(parent), None) for parent in PurePosixPath(path).parents if str(parent) != ".")
-        _check_place(root / path, stat.S_ISREG, "a regular file")
-    for directory in directories:
-        _check_place(root / directory, stat.S_ISDIR, "a directory")
+        directory = os.path.dirname(path)
+        while directory and directory not in found:
+            found.add(directory)
+            directory = os.path.dirname(directory)
+    return sorted(found)
 
 
-def _check_place(place: Path, fits: Callable[[int], bool], wanted: str) -> None:
+def check_places(root: str, paths: Sequence[str]) -> None:
+    """Refuse to write through symbolic links, over directories or below files. Raises WriteError, OSError."""
+    for path in paths:
+        _check_place(f"{root}/{path}", stat.S_ISREG, "a regular file")
+    for directory in parents(paths):
+        _check_place(f"{root}/{directory}", stat.S_ISDIR, "a directory")
+
+
+def _check_place(place: str, fits: Callable[[int], bool], wanted: str) -> None:
     try:
-        mode = place.lstat().st_mode
+        mode = os.lstat(place).st_mode
     except (FileNotFoundError, NotADirectoryError):  # a file in a directory's place is found at that place
         return
     if stat.S_ISLNK(mode):
@@ -169,20 +206,23 @@ def _check_place(place: Path, fits: Callable[[int], bool], wanted: str) -> None:
         raise WriteError(f"{place}: is not {wanted}; move it away")
 
 
-def os_message(error: OSError, root: Path) -> str:
+def os_message(error: OSError, root: str) -> str:
     """What the system refused, and where; staged files are not named, but their directory."""
-    place = Path(os.fsdecode(error.filename)) if error.filename is not None else root
-    if place.name.endswith(TMP_SUFFIX):
-        place = place.parent
+    place = os.fsdecode(error.filename) if error.filename is not None else root
+    if place.endswith(TMP_SUFFIX):
+        place = os.path.dirname(place)
     return f"{place}: {(error.strerror or str(error)).lower()}"
 
 
 @contextlib.contextmanager
-def locked_root(root: Path, disk: Disk) -> Iterator[None]:
+def locked_root(root: str, disk: Disk) -> Iterator[None]:
     """The root, made where it is missing, held against a second run. Raises WriteError, OSError."""
-    for parent in reversed([root, *root.parents]):
-        if not parent.exists():
-            disk.make_dir(parent)
+    missing, place = list[str](), root
+    while place and not os.path.exists(place):
+        missing.append(place)
+        place = os.path.dirname(place)
+    for place in reversed(missing):
+        disk.make_dir(place)
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
@@ -197,130 +237,129 @@ def locked_root(root: Path, disk: Disk) -> Iterator[None]:
 # -- carrying out a step
 
 
-def apply(root: Path, contents: Mapping[str, bytes], removals: Iterable[str], disk: Disk) -> None:
+def apply(root: str, contents: Mapping[str, bytes], removals: Iterable[str], disk: Disk) -> None:
     """Write these contents and remove these files, or change nothing.
 
     Raises OSError. Where that comes from a rename, after the commit, the journal stays and the next run completes the
     step.
     """
     moves = {path: digest(data) for path, data in contents.items()}
-    made = _missing_dirs(root, contents)
+    made = tuple(path for path in parents(contents) if not os.path.exists(f"{root}/{path}"))
     plan = Plan(phase="staging", moves=moves, removals=tuple(removals), made_dirs=made)
     try:
-        _put_journal(root, plan, disk)
+        # Not synced: only a process that dies needs it. A machine that dies leaves files of a name that is overwritten.
+        _write_journal(root, plan, disk)
+        disk.rename(_staged(f"{root}/{JOURNAL}"), f"{root}/{JOURNAL}")
         _stage(root, plan, contents, disk)
         plan = replace(plan, phase="commit")
-        _put_journal(root, plan, disk)
+        _write_journal(root, plan, disk)
+        staged = [_staged(f"{root}/{path}") for path in (*contents, JOURNAL)]
+        disk.sync(staged + _directories(root, plan))
+        disk.rename(_staged(f"{root}/{JOURNAL}"), f"{root}/{JOURNAL}")
+        disk.sync([root])
     except OSError:
         _undo(root, plan, disk)
         raise
     _complete(root, plan, disk)
 
 
-def _staged(path: Path) -> Path:
-    return path.with_name(f".{path.name}{TMP_SUFFIX}")
+def _staged(path: str) -> str:
+    directory, name = os.path.split(path)
+    return f"{directory}/.{name}{TMP_SUFFIX}"
 
 
-def _missing_dirs(root: Path, contents: Iterable[str]) -> tuple[str, ...]:
-    wanted = {str(parent) for path in contents for parent in PurePosixPath(path).parents if str(parent) != "."}
-    return tuple(sorted(path for path in wanted if not (root / path).exists()))
+def _write_journal(root: str, plan: Plan, disk: Disk) -> None:
+    """The journal that is to replace the present one; what an earlier attempt at that left is overwritten."""
+    staged = _staged(f"{root}/{JOURNAL}")
+    disk.remove(staged)
+    disk.write_new(staged, plan.encode(), None)
 
 
-def _put_journal(root: Path, plan: Plan, disk: Disk) -> None:
-    """Replace the journal at once; what an earlier attempt at that left is overwritten."""
-    temporary = _staged(root / JOURNAL)
-    disk.remove(temporary)
-    disk.write_new(temporary, plan.encode(), None)
-    disk.sync([temporary])
-    disk.rename(temporary, root / JOURNAL)
-    disk.sync([root])
-
-
-def _stage(root: Path, plan: Plan, contents: Mapping[str, bytes], disk: Disk) -> None:
+def _stage(root: str, plan: Plan, contents: Mapping[str, bytes], disk: Disk) -> None:
     for path in plan.made_dirs:
-        disk.make_dir(root / path)
+        disk.make_dir(f"{root}/{path}")
     for path, data in contents.items():
-        target = root / path
-        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+        target = f"{root}/{path}"
+        mode = stat.S_IMODE(os.stat(target).st_mode) if os.path.exists(target) else None
         disk.remove(_staged(target))
         disk.write_new(_staged(target), data, mode)
-    disk.sync([_staged(root / path) for path in contents] + _directories(root, plan))
 
 
-def _directories(root: Path, plan: Plan) -> list[Path]:
+def _directories(root: str, plan: Plan) -> list[str]:
     """Every directory that the plan changes, and the parents of those it makes."""
     paths = [*plan.moves, *plan.removals, *plan.made_dirs]
-    return sorted({(root / path).parent for path in paths})
+    return sorted({os.path.dirname(f"{root}/{path}") for path in paths})
 
 
-def _complete(root: Path, plan: Plan, disk: Disk) -> None:
+def _complete(root: str, plan: Plan, disk: Disk) -> None:
     """Carry out a committed plan; repeatable. The manifest moves last: it never names what is not there."""
     for path in sorted(plan.moves, key=lambda path: (path == MANIFEST, path)):
-        staged = _staged(root / path)
-        if staged.exists():
-            disk.rename(staged, root / path)
+        staged = _staged(f"{root}/{path}")
+        if os.path.exists(staged):
+            disk.rename(staged, f"{root}/{path}")
     for path in plan.removals:
-        disk.remove(root / path)
+        disk.remove(f"{root}/{path}")
     for directory in _emptied(root, plan.removals):
         disk.remove_dir(directory)
-    disk.sync([directory for directory in _directories(root, plan) if directory.exists()])
-    disk.remove(root / JOURNAL)
+    disk.sync([directory for directory in _directories(root, plan) if os.path.exists(directory)])
+    disk.remove(f"{root}/{JOURNAL}")
     disk.sync([root])
 
 
-def _emptied(root: Path, removals: tuple[str, ...]) -> list[Path]:
+def _emptied(root: str, removals: tuple[str, ...]) -> list[str]:
     """Directories that held only what was removed, deepest first."""
-    candidates = {root / parent for path in removals for parent in PurePosixPath(path).parents if str(parent) != "."}
-    emptied: list[Path] = []
-    for directory in sorted(candidates, key=lambda path: (-len(path.parts), path)):
-        if directory.is_dir() and all(child in emptied for child in directory.iterdir()):
-            emptied.append(directory)
+    emptied: list[str] = []
+    for directory in sorted(parents(removals), key=lambda path: (-path.count("/"), path)):
+        place = f"{root}/{directory}"
+        if os.path.isdir(place) and all(f"{place}/{child}" in emptied for child in os.listdir(place)):
+            emptied.append(place)
     return emptied
 
 
-def _undo(root: Path, plan: Plan, disk: Disk) -> None:
+def _undo(root: str, plan: Plan, disk: Disk) -> None:
     """Throw staged files away; repeatable."""
     if plan.phase == "commit":  # it may be on the disk already, and must not outlive what it would complete
-        disk.remove(root / JOURNAL)
+        disk.remove(f"{root}/{JOURNAL}")
     for path in plan.moves:
-        disk.remove(_staged(root / path))
+        disk.remove(_staged(f"{root}/{path}"))
     for path in reversed(plan.made_dirs):
-        disk.remove_dir(root / path)
-    disk.remove(_staged(root / JOURNAL))
-    disk.remove(root / JOURNAL)
+        disk.remove_dir(f"{root}/{path}")
+    disk.remove(_staged(f"{root}/{JOURNAL}"))
+    disk.remove(f"{root}/{JOURNAL}")
     disk.sync([root])
 
 
 # -- recovering
 
 
-def recover_locked(root: Path, disk: Disk) -> bool:
+def recover_locked(root: str, disk: Disk) -> bool:
     """Complete or undo what an interrupted run left; whether there was anything. Raises WriteError, OSError."""
     plan = _read_plan(root)
     if plan is None:
-        disk.remove(_staged(root / JOURNAL))
+        disk.remove(_staged(f"{root}/{JOURNAL}"))
         return False
     if plan.phase == "staging":
         _undo(root, plan, disk)
         return True
     for path, wanted in plan.moves.items():
-        staged = read(_staged(root / path))
-        there = staged if staged is not None else read(root / path)
+        target = f"{root}/{path}"
+        staged = read(_staged(target))
+        there = staged if staged is not None else read(target)
         if there is None or digest(there) != wanted:
-            hint = f"remove {root / JOURNAL} and run generate again"
-            raise WriteError(f"{root / path}: changed since a run was interrupted; {hint}")
+            hint = f"remove {root}/{JOURNAL} and run generate again"
+            raise WriteError(f"{target}: changed since a run was interrupted; {hint}")
     _complete(root, plan, disk)
     return True
 
 
-def _read_plan(root: Path) -> Plan | None:
-    content = read_json(root / JOURNAL, FORMAT)
+def _read_plan(root: str) -> Plan | None:
+    content = read_json(f"{root}/{JOURNAL}", FORMAT)
     if content is None:
         return None
     phase, moves = content.get("phase"), string_map(content.get("moves"))
     removals, made_dirs = (_strings(content.get(key)) for key in ("removals", "made_dirs"))
     if phase not in ("staging", "commit") or moves is None or removals is None or made_dirs is None:
-        raise WriteError(f"{root / JOURNAL}: damaged; remove it and run generate again")
+        raise WriteError(f"{root}/{JOURNAL}: damaged; remove it and run generate again")
     check_paths(path for path in (*moves, *removals, *made_dirs) if path != MANIFEST)
     check_places(root, (*moves, *removals))
     return Plan(phase=phase, moves=moves, removals=removals, made_dirs=made_dirs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 
@@ -94,7 +93,7 @@ def _write(args: argparse.Namespace, rendered: Rendered) -> int:
     from generator import write
 
     try:
-        report = write.write_all(Path(args.output), rendered.outputs, covers=_covers(args), adopt=args.adopt)
+        report = write.write_all(args.output, rendered.outputs, covers=_covers(args), adopt=args.adopt)
     except write.WriteError as error:
         sys.stderr.write(f"freezeline generate: {error}\n")
         return ENVIRONMENT
@@ -122,7 +121,7 @@ def _check(args: argparse.Namespace, rendered: Rendered) -> int:
     from generator import write
 
     try:
-        differences = write.check_all(Path(args.output), rendered.outputs, covers=_covers(args))
+        differences = write.check_all(args.output, rendered.outputs, covers=_covers(args))
     except write.WriteError as error:
         sys.stderr.write(f"freezeline generate: {error}\n")
         return ENVIRONMENT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from types import MappingProxyType
 
 import promql_parser as parser
@@ -23,7 +22,7 @@ from generator.sli.good_total import GoodTotal
 from generator.sli.histogram import HistogramBelow
 from generator.sli.time_slices import TimeSlices
 from generator.source import Value, place
-from generator.units import MS
+from generator.units import whole_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -183,7 +182,7 @@ def series(text: str) -> tuple[Series, ...]:
     range_ms: int | None = None
     for node in walk(promql.parse(text)):
         if isinstance(node, parser.MatrixSelector):
-            range_ms = _duration_ms(node.range)  # its selector comes next
+            range_ms = whole_ms(node.range)  # its selector comes next
         elif isinstance(node, parser.VectorSelector):
             matchers = tuple(promql.matchers(node))
             found.append(Series(metric=promql.metric(node), matchers=matchers, range_ms=range_ms))
@@ -211,8 +210,4 @@ def _filled(found: Series) -> Series:
 def ranges_ms(text: str) -> list[int]:
     """The ranges over which a query reads series, in order of length; subqueries are not among them."""
     nodes = walk(promql.parse(text))
-    return sorted({_duration_ms(node.range) for node in nodes if isinstance(node, parser.MatrixSelector)})
-
-
-def _duration_ms(span: timedelta) -> int:
-    return span // timedelta(milliseconds=MS)
+    return sorted({whole_ms(node.range) for node in nodes if isinstance(node, parser.MatrixSelector)})

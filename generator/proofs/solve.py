@@ -8,7 +8,6 @@ way.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -18,6 +17,7 @@ from freezeline.dataclass import dataclass, field, replace
 from generator import promql
 from generator.promql import Selector
 from generator.proofs.series import Clock, Gauge, Gone, Signal, Slope
+from generator.units import whole_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _solve_range(name: str, argument: Any, wanted: Fraction, demand: Demand) -> 
 
 
 def _ms(duration: Any) -> int:
-    return int(duration / timedelta(milliseconds=1))
+    return whole_ms(duration)
 
 
 def _solve_binary(tree: Any, wanted: Fraction, demand: Demand) -> None:

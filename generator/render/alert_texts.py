@@ -6,7 +6,7 @@ Shared alerts read what differs between SLOs from the info series, when they fir
 from __future__ import annotations
 
 from generator import names
-from generator.dashboard import dashboard_url
+from generator.dashboard_links import dashboard_url
 from generator.model import PlainAlert, Slo, Spec
 from generator.units import decimal_text
 

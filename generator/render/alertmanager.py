@@ -5,8 +5,8 @@ Every route is complete in itself, so that the same ones serve in a file of thei
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from freezeline.dataclass import dataclass
 from generator import names
@@ -154,4 +154,5 @@ def _interval(interval: MuteInterval) -> Data:
 def template_text() -> str:
     """The message templates that the configuration loads; written beside it as `TEMPLATE_FILE`."""
     # Not by importlib.resources, whose import takes longer than all that is done with it.
-    return (Path(__file__).parent / "templates" / "alertmanager.tmpl").read_text("utf-8")
+    with open(os.path.join(os.path.dirname(__file__), "templates", "alertmanager.tmpl"), encoding="utf-8") as stream:
+        return stream.read()

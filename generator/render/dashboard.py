@@ -11,9 +11,8 @@ from generator.dashboard import (
     DEFAULT_REFRESH_MS,
     Dashboard,
     PanelSpec,
-    dashboard_uid,
-    overview_uid,
 )
+from generator.dashboard_links import dashboard_uid, overview_uid
 from generator.model import Spec
 from generator.panels import PANELS, stat, state_timeline, table, timeseries
 from generator.panels.base import (

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from generator import names
 from generator.burn import Profile
-from generator.dashboard import dashboard_uid
+from generator.dashboard_links import dashboard_uid
 from generator.model import Spec
 from generator.panels import bargauge, stat, state_timeline, table, timeseries
 from generator.panels.base import (

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from generator.dashboard import dashboard_uid, dashboard_url, overview_uid
+from generator.dashboard_links import dashboard_uid, dashboard_url, overview_uid
 from generator.panels.base import Json
 from generator.pipeline import load_set
 from generator.render import dashboard, rules

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from generator import write
@@ -29,34 +30,34 @@ class DyingDisk(write.Disk):
             os.kill(os.getpid(), signal.SIGKILL)
         self.left -= 1
 
-    def make_dir(self, path: Path) -> None:
+    def make_dir(self, path: str) -> None:
         """As the real one."""
         self._step()
         super().make_dir(path)
 
-    def write_new(self, path: Path, data: bytes, mode: int | None) -> None:
+    def write_new(self, path: str, data: bytes, mode: int | None) -> None:
         """As the real one; the first half of the content gets written before the kill."""
         if self.left == 0:
-            path.write_bytes(data[: len(data) // 2])
+            Path(path).write_bytes(data[: len(data) // 2])
         self._step()
         super().write_new(path, data, mode)
 
-    def rename(self, source: Path, target: Path) -> None:
+    def rename(self, source: str, target: str) -> None:
         """As the real one."""
         self._step()
         super().rename(source, target)
 
-    def remove(self, path: Path) -> None:
+    def remove(self, path: str) -> None:
         """As the real one."""
         self._step()
         super().remove(path)
 
-    def remove_dir(self, path: Path) -> None:
+    def remove_dir(self, path: str) -> None:
         """As the real one."""
         self._step()
         super().remove_dir(path)
 
-    def sync(self, paths: list[Path]) -> None:
+    def sync(self, paths: Sequence[str]) -> None:
         """As the real one."""
         self._step()
         super().sync(paths)

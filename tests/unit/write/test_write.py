@@ -177,11 +177,11 @@ class FullDisk(write.Disk):
 
     files = 0
 
-    def write_new(self, path: Path, data: bytes, mode: int | None) -> None:
+    def write_new(self, path: str, data: bytes, mode: int | None) -> None:
         """ENOSPC from the second file on."""
-        self.files += write.JOURNAL not in path.name
+        self.files += write.JOURNAL not in path
         if self.files > 1:
-            raise OSError(28, "No space left on device", str(path))
+            raise OSError(28, "No space left on device", path)
         super().write_new(path, data, mode)
 
 
