@@ -100,10 +100,26 @@ def _run(name: str, words: list[str]) -> int:
     from keyword import iskeyword
 
     module = import_module(f"freezeline.commands.{name}{'_' if iskeyword(name) else ''}")
-    parser = argparse.ArgumentParser(prog=f"freezeline {name}", description=COMMANDS[name])
+    width = _columns() - 2
+    parser = argparse.ArgumentParser(
+        prog=f"freezeline {name}",
+        description=COMMANDS[name],
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=width),
+    )
     module.configure(parser)
     try:
         args = parser.parse_args(words)
     except SystemExit as stop:  # argparse leaves by this, for --help and for wrong usage
         return int(stop.code or OK)
     return int(module.run(args))
+
+
+def _columns() -> int:
+    """The terminal's width. argparse would ask `shutil` for it with each option, and import every compression."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    except (OSError, ValueError):  # no terminal
+        return 80
