@@ -115,33 +115,46 @@ def _suffix(*, native: bool) -> str:
 
 
 def _built_files(spec: Spec, scope: str, collected: Collected, interval_ms: int) -> Iterable[ProofFile]:
-    build = _build(spec, scope, interval_ms, collected.built[interval_ms])
-    text, origins = build.text()
-    yield ProofFile(path=build.path, text=text, origins=tuple(origins))
+    builds = _builds(spec, scope, interval_ms, collected.built[interval_ms])
+    for build in builds:
+        text, origins = build.text()
+        yield ProofFile(path=build.path, text=text, origins=tuple(origins))
     for place, tests in sorted(collected.tests.items()):
         if place.build and place.interval_ms == interval_ms:
             name = f"{spec.name}.{duration_text(interval_ms)}{_suffix(native=place.native)}"
-            yield _test_file(name, interval_ms, [build], tests, collected)
+            yield _test_file(name, interval_ms, builds, tests, collected)
 
 
 # -- builds
 
 
-def _build(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[str]]) -> RuleFile:
-    """The rules of a spec for one evaluation interval, and of its profiles only what the tests need."""
+def _builds(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[str]]) -> list[RuleFile]:
+    """The rules of a spec for one evaluation interval, and of its profiles only what the tests need.
+
+    One file for each profile, as the shipped ones: promtool's lint takes alerts of two profiles for duplicates.
+    """
     cadence = Cadence(fast_ms=interval_ms, tile_ms=interval_ms, slow_ms=interval_ms, gap_ms=interval_ms, aligned=True)
     narrowed = replace(spec, alerts=(), slos=tuple(slo for slo in spec.slos if slo.profile.name in needed))
-    groups = [group for group in rules.render(narrowed, scope, cadence).groups if not group.name.endswith("-gap")]
+    own = rules.render(narrowed, scope, cadence).groups
+    groups = [[group for group in own if not group.name.endswith("-gap")]]
     for profile in _profiles(narrowed).values():
-        for group in shared.render(profile, scope, cadence).groups:
-            kept = tuple(rule for rule in group.rules if _is_needed(rule, profile, needed[profile.name]))
-            groups.append(Group(name=group.name, interval_ms=interval_ms, rules=kept))
+        common = [
+            Group(
+                name=group.name,
+                interval_ms=interval_ms,
+                rules=tuple(rule for rule in group.rules if _is_needed(rule, profile, needed[profile.name])),
+            )
+            for group in shared.render(profile, scope, cadence).groups
+        ]
+        groups.append([group for group in common if group.rules])
+    first = [[*groups[0], *groups[1]], *groups[2:]]
     interval = duration_text(interval_ms)
-    return RuleFile(
-        path=f"{FOLDER}/{spec.name}.{interval}.rules.yml",
-        header=BUILD_HEADER.format(source=spec.file, interval=interval),
-        groups=tuple(group for group in groups if group.rules),
-    )
+    names_of_files = [interval, *(f"{interval}.{name}" for name in list(_profiles(narrowed))[1:])]
+    header = BUILD_HEADER.format(source=spec.file, interval=interval)
+    return [
+        RuleFile(path=f"{FOLDER}/{spec.name}.{name}.rules.yml", header=header, groups=tuple(own_groups))
+        for name, own_groups in zip(names_of_files, first, strict=True)
+    ]
 
 
 def _is_needed(rule: Rule, profile: Profile, needed: set[str]) -> bool:

@@ -44,7 +44,7 @@ CHANGES = {
     "page without its short window": (SHARED, '="5m"}) >', '="1h"}) >', FAST, 'tier="fast"'),
     "page without a minimum of events": (SHARED, "> 4.5", "> 0.5", FAST, 'tier="fast"'),
     "ticket without a minimum of events": (built("5m")[0], "> 4.5", "> 0.5", built("5m")[1], 'tier="slow"'),
-    "ticket factor too low": (built("10m")[0], " 3 * slo", " 2.6 * slo", built("10m")[1], 'tier="slow"'),
+    "ticket factor too low": (built("20m")[0], " 3 * slo", " 2.6 * slo", built("20m")[1], 'tier="slow"'),
     "no team on the alert": (SHARED, "group_left (team)", "group_left ()", FAST, 'tier="fast"'),
     "errors that need an error series": (OWN, " or 0 * sum(slo:total:rate5m", " or sum(gone", FAST, "SLONoData"),
     "no data too late": (SHARED, "for: 10m", "for: 20m", FAST, "SLONoData"),
