@@ -38,7 +38,8 @@ def test_each_rule_file_becomes_a_prometheus_rule(spec: str, tmp_path: Path) -> 
     options = ["--format", "operator", "--namespace", "monitoring", "--rule-label", "release=prometheus"]
     objects = generate(spec, wrapped, *options)
     files = {
-        path.name.removesuffix(".rules.yml"): yaml.safe_load(path.read_text()) for path in plain.rglob("*.rules.yml")
+        path.name.removesuffix(".rules.yml"): yaml.safe_load(path.read_text())
+        for path in (plain / "rules").glob("*.rules.yml")
     }
     rules = {Path(path).stem: found for path, found in objects.items() if found["kind"] == "PrometheusRule"}
     assert {name: found["spec"] for name, found in rules.items()} == files

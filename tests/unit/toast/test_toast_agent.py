@@ -141,8 +141,8 @@ async def test_old_notices_share_one_toast(stream: StreamFake, settings: Setting
     stream.notice(6, NOW)
     async with agent(settings, desk):
         await shown(desk, ["5 notices while you were away", "notice 6"])
+        await kept(settings, 6)
     assert desk.toasts[0].text == "notice 5; notice 4; notice 3; and 2 more"
-    assert seen.load(settings.seen_file) == 6
 
 
 async def test_old_notices_alone_are_shown_after_the_burst(stream: StreamFake, settings: Settings) -> None:
@@ -165,7 +165,7 @@ async def test_reset_says_that_notices_were_missed(stream: StreamFake, settings:
         await shown(desk, ["Freezeline: notices were missed"])
         stream.notice(21, NOW)
         await shown(desk, ["Freezeline: notices were missed", "notice 21"])
-    assert seen.load(settings.seen_file) == 21
+        await kept(settings, 21)
 
 
 async def test_state_events_move_the_position(stream: StreamFake, settings: Settings) -> None:
@@ -173,8 +173,8 @@ async def test_state_events_move_the_position(stream: StreamFake, settings: Sett
     desk = Desk()
     stream.add(7, "state", {"frozen": []})
     async with agent(settings, desk):
-        await until(settings.seen_file.exists, 10, "the position on disk")
-    assert (seen.load(settings.seen_file), desk.toasts) == (7, [])
+        await kept(settings, 7)
+    assert desk.toasts == []
 
 
 async def test_a_toast_that_cannot_be_shown_is_tried_again(stream: StreamFake, settings: Settings) -> None:
