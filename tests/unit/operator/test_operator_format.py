@@ -47,7 +47,7 @@ def test_each_rule_file_becomes_a_prometheus_rule(spec: str, tmp_path: Path) -> 
         assert found["apiVersion"] == "monitoring.coreos.com/v1"
         assert found["metadata"]["namespace"] == "monitoring"
         assert found["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "freezeline", "release": "prometheus"}
-    assert list(wrapped.rglob("*.rules.yml")) == []
+    assert list((wrapped / "rules").glob("*.rules.yml")) == []
 
 
 def test_each_dashboard_becomes_a_config_map(spec: str, tmp_path: Path) -> None:
