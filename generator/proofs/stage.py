@@ -19,6 +19,8 @@ from generator.render import rules
 
 GOOD, BELOW, ABOVE, FULL, IDLE, SPIKE, THREE = "good", "0.9 ×", "1.1 ×", "100 %", "idle", "spike", "three requests"
 CONSUMED = "consumed budget"
+# The number of the calendar unit in which promtool's clock begins, on 1970-01-01 (generator.burn: CALENDARS).
+_FIRST_CYCLES = {"week": "-1", "month": "1", "quarter": "1"}
 _FEWEST_BAD = 20  # bad events a sample that a tenth of a threshold stands for, so that rounding is no matter
 
 
@@ -166,6 +168,8 @@ class Stage:
         if tier_ms >= TILED_FROM_MS:
             metric = names.tile(kind, self.interval_ms, self.profile.base_ms)
             labels = labels | {names.PART: "history"}
+            if self.profile.window.calendar:
+                labels = labels | {names.CYCLE: _FIRST_CYCLES[self.profile.window.calendar]}
         parts, position = [], 0
         for index, value in sorted(values.items()):
             parts += ([f"_x{index - position}"] if index > position else []) + [number_text(value)]

@@ -34,6 +34,7 @@ slos:
   whole-second: {objective: 95, sli: {histogram: one_seconds, below: 1s}}
   good-of-all: {objective: 99, sli: {good: good_total, total: all_total}}
   hours:     {objective: 99, window: 6h, sli: {bad: 's_total{x="1"}', total: s_total}}
+  by-month:  {objective: 99, window: calendar month, tiers: off, sli: {bad: 'm_total{x="1"}', total: m_total}}
   own-tiers:
     objective: 99.9
     tiers: {quick: {share: 5%, long: 30m, short: 5m, severity: critical}, slower: {share: 10%, long: 12h, short: 1h}}
