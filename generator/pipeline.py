@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position, Problems
-from generator import checks
+from generator import checks, emitted
 from generator.load import load
 from generator.model import OutputSet, Spec
 from generator.render import rules, self_rules, shared
 from generator.render.rule_file import RuleFile
+from generator.second_process import processors
 from generator.source import Source
 
 OVERVIEW_FILE = "overview.json"
@@ -41,6 +42,7 @@ class Rendered:
     outputs: dict[str, bytes] = field(default_factory=dict)
     origins: dict[str, list[tuple[int, Position]]] = field(default_factory=dict)
     warnings: Problems = field(default_factory=Problems)
+    faults: Problems = field(default_factory=Problems)  # our own mistakes: such artefacts must not be written
 
     def add_rules(self, file: RuleFile) -> None:
         """Add a rule file."""
@@ -78,8 +80,11 @@ def rule_files(output_set: OutputSet) -> Iterable[RuleFile]:
 
 
 def _render_rules(output_set: OutputSet, rendered: Rendered) -> None:
-    for file in rule_files(output_set):
+    files = list(rule_files(output_set))
+    parsing = emitted.Parsing(files, processors())
+    for file in files:
         rendered.add_rules(file)
+    rendered.faults.extend(parsing.faults())
 
 
 def _render_policy(output_set: OutputSet, rendered: Rendered) -> None:

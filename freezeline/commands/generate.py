@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
+from freezeline.dataclass import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
     rendered = pipeline.render_set(loaded.output_set, args.only)
     for problem in rendered.warnings:
         sys.stderr.write(specs.show(problem, loaded) + "\n")
+    if rendered.faults:
+        specs.report(replace(loaded, problems=rendered.faults), as_json=args.json)
+        return PROBLEMS
     if args.format == "operator" and not _wrap(args, loaded.output_set, rendered):
         return USAGE
     if args.format == "grafana-com":

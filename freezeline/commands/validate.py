@@ -74,6 +74,7 @@ def _check_rules(loaded: Loaded, tool: Tool) -> None:
     from generator import pipeline, promtool_origins
 
     rendered = pipeline.render_set(loaded.output_set, ("rules",))
+    loaded.problems.extend(rendered.faults)
     generated = {
         path: promtool_origins.Generated(text=data.decode(), origins=rendered.origins.get(path, []))
         for path, data in rendered.outputs.items()
