@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def parse_duration_ms(text: str) -> int:
     return duration_ms
 
 
+@lru_cache(maxsize=1024)
 def duration_text(duration_ms: int) -> str:
     """The shortest Prometheus duration without weeks and years: 150000 → `2m30s`, 0 → `0s`."""
     if duration_ms == 0:

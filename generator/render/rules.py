@@ -47,20 +47,31 @@ def identity(spec: Spec, slo: Slo, scope: str) -> dict[str, str]:
 
 def _slo_groups(spec: Spec, slos: list[Slo], scope: str, profile: Profile, cadence: Cadence) -> Iterable[Group]:
     name = f"{spec.name}-{profile.name}"
-    pairs = [rule for slo in slos for rule in _base_pair(spec, slo, scope, cadence)]
+    built = [_Built(slo, identity(spec, slo, scope), spec, cadence) for slo in slos]
+    pairs = [rule for each in built for rule in _base_pair(each)]
     yield Group(name=f"{name}-fast", interval_ms=cadence.fast_ms, rules=tuple(pairs))
-    facts = [rule for slo in slos for rule in _facts(spec, slo, scope)]
+    facts = [rule for each in built for rule in _facts(spec, each)]
     yield Group(name=f"{name}-slow", interval_ms=cadence.slow_ms, rules=tuple(facts))
     if profile.repaired:
-        increases = [rule for slo in slos for rule in _increases(spec, slo, scope, cadence)]
+        increases = [rule for each in built for rule in _increases(each, cadence)]
         if increases:
             selector = {names.SERVICE: spec.service, names.SCOPE: scope, names.PERIOD: profile.name}
             repair = gap_rules(profile, cadence, selector)
             yield Group(name=f"{name}-gap", interval_ms=cadence.gap_ms, rules=(*increases, *repair))
 
 
-def _context(spec: Spec, slo: Slo, scope: str, cadence: Cadence) -> BaseContext:
-    own = matchers_text(identity(spec, slo, scope))
+class _Built:
+    """An SLO with what all of its rules are made from."""
+
+    __slots__ = ("labels", "queries", "slo")
+
+    def __init__(self, slo: Slo, labels: dict[str, str], spec: Spec, cadence: Cadence) -> None:
+        self.slo = slo
+        self.labels = labels
+        self.queries = slo.sli.base(_context(spec, slo, matchers_text(labels), cadence))
+
+
+def _context(spec: Spec, slo: Slo, own: str, cadence: Cadence) -> BaseContext:
     return BaseContext(
         group_by=slo.group_by,
         base_ms=slo.profile.base_ms,
@@ -72,26 +83,24 @@ def _context(spec: Spec, slo: Slo, scope: str, cadence: Cadence) -> BaseContext:
     )
 
 
-def _base_pair(spec: Spec, slo: Slo, scope: str, cadence: Cadence) -> Iterable[Rule]:
-    queries = slo.sli.base(_context(spec, slo, scope, cadence))
-    labels = identity(spec, slo, scope)
+def _base_pair(built: _Built) -> Iterable[Rule]:
+    slo, labels, queries = built.slo, built.labels, built.queries
     for kind, expr in (("total", queries.total), ("errors", queries.errors)):
         yield Rule(record=names.base(kind, slo.profile.base_ms), expr=expr, labels=labels, origin=slo.position)
 
 
-def _facts(spec: Spec, slo: Slo, scope: str) -> Iterable[Rule]:
-    labels = identity(spec, slo, scope)
+def _facts(spec: Spec, built: _Built) -> Iterable[Rule]:
+    slo, labels = built.slo, built.labels
     budget = f"vector({decimal_text(slo.budget_ratio)})"
     yield Rule(record=names.ERROR_BUDGET, expr=budget, labels=labels, origin=slo.position)
     info = labels | alert_texts.info_labels(spec, slo)
     yield Rule(record=names.INFO, expr="vector(1)", labels=info, origin=slo.position)
 
 
-def _increases(spec: Spec, slo: Slo, scope: str, cadence: Cadence) -> Iterable[Rule]:
-    queries = slo.sli.base(_context(spec, slo, scope, cadence))
+def _increases(built: _Built, cadence: Cadence) -> Iterable[Rule]:
+    slo, labels, queries = built.slo, built.labels, built.queries
     if queries.total_increase is None or queries.errors_increase is None:
         return
-    labels = identity(spec, slo, scope)
     for kind, expr in (("total", queries.total_increase), ("errors", queries.errors_increase)):
         yield Rule(record=names.increase(kind, cadence.gap_span_ms), expr=expr, labels=labels, origin=slo.position)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 from generator.units import decimal_text
 
@@ -30,6 +31,19 @@ def scalar(value: str | int | Decimal | bool | None) -> str:  # noqa: FBT001 - a
         return decimal_text(value)
     if isinstance(value, int):
         return str(value)
+    # The same short texts stand in every rule; a long one hardly ever comes back.
+    return _short_text(value) if len(value) < _SHORT else _text(value)
+
+
+_SHORT = 48
+
+
+@lru_cache(maxsize=2048)
+def _short_text(value: str) -> str:
+    return _text(value)
+
+
+def _text(value: str) -> str:
     if _SAFE.fullmatch(value) and value.lower() not in _WORDS:
         return value
     if value.isprintable():
@@ -47,6 +61,7 @@ def _escaped(char: str) -> str:
     return char if char.isprintable() else f"\\U{ord(char):08x}"
 
 
+@lru_cache(maxsize=1024)
 def key_text(key: str) -> str:
     """A mapping's key."""
     return key if _SAFE_KEY.fullmatch(key) and key.lower() not in _WORDS else scalar(key)
@@ -54,7 +69,7 @@ def key_text(key: str) -> str:
 
 def entry(key: str, value: str, indent: str) -> list[str]:
     """`key: value` for a text that may have several lines."""
-    block = _block(value, indent + "  ")
+    block = _block(value, indent + "  ") if "\n" in value else None
     return [f"{indent}{key_text(key)}: |-", *block] if block else [f"{indent}{key_text(key)}: {scalar(value)}"]
 
 
