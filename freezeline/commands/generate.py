@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         return USAGE
     if specs.report(loaded, as_json=args.json):
         return PROBLEMS
-    rendered = pipeline.render_set(loaded.output_set, args.only)
+    rendered = specs.kept(lambda: pipeline.render_set(loaded.output_set, args.only))
     for problem in rendered.warnings:
         sys.stderr.write(specs.show(problem, loaded) + "\n")
     if rendered.faults:

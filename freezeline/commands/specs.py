@@ -5,10 +5,17 @@ from __future__ import annotations
 import gc
 import json
 import sys
+from collections.abc import Callable
 
 from freezeline.problems import Problem, render
 from generator import files, pipeline
 from generator.pipeline import Loaded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 
 def load(paths: list[str], scope: str | None) -> Loaded | None:
@@ -19,10 +26,14 @@ def load(paths: list[str], scope: str | None) -> Loaded | None:
     except files.SpecFilesError as error:
         sys.stderr.write(f"freezeline: {error}\n")
         return None
-    # What is loaded stays until the command ends: looking for garbage among it costs a fifth of the time.
+    return kept(lambda: pipeline.load_set(contents, scope or files.default_scope(found[0])))
+
+
+def kept(make: Callable[[], T]) -> T:
+    """What `make` gives. It stays until the command ends: looking for garbage among it costs a fifth of the time."""
     gc.disable()
     try:
-        return pipeline.load_set(contents, scope or files.default_scope(found[0]))
+        return make()
     finally:
         gc.freeze()
         gc.enable()
