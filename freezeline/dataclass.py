@@ -230,7 +230,7 @@ def _methods(*, frozen: bool, order: bool) -> dict[str, object]:
 def _made(cls: Any, *, frozen: bool, slots: bool, kw_only: bool, order: bool) -> Any:
     shape = Shape(cls, frozen=frozen, kw_only=kw_only)
     members = {key: value for key, value in cls.__dict__.items() if key not in ("__dict__", "__weakref__")}
-    written = set(members) - {"__hash__"}
+    written = {key for key in members if key != "__hash__" or members[key] is not None}
     for key in shape.own:
         members.pop(key, None)
     members |= {key: value for key, value in _methods(frozen=frozen, order=order).items() if key not in written}

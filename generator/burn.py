@@ -51,6 +51,10 @@ class Tier:
     factor: Fraction
     severity: str
 
+    def __hash__(self) -> int:
+        """Without the numbers: hashing a fraction takes ten times as long as all of this."""
+        return hash((self.name, self.long_ms, self.short_ms, self.severity))
+
     @property
     def pages(self) -> bool:
         """Whether it belongs to the fast group: somebody is woken, so detection must lose nothing."""

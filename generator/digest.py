@@ -15,6 +15,13 @@ else:
             from hashlib import sha256
 
 
+_LARGE = 1_000_000  # from here on OpenSSL's speed makes up for loading it
+
+
 def digest(data: bytes) -> str:
     """SHA-256, hexadecimal."""
+    if len(data) > _LARGE:
+        import hashlib
+
+        return hashlib.sha256(data).hexdigest()
     return sha256(data).hexdigest()

@@ -15,7 +15,7 @@ from generator.units import decimal_text
 
 Plain = str | int | Decimal | bool | None | Sequence["Plain"] | Mapping[str, "Plain"]
 
-_SAFE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./()+=-]*(?:[ :][A-Za-z0-9_./()+=-]+)*")
+_SAFE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./()+=-]*+(?:[ :][A-Za-z0-9_./()+=-]++)*+")
 _SAFE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 # Words and shapes that YAML 1.1 or 1.2 would not read back as text.
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
@@ -23,16 +23,14 @@ _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 def scalar(value: str | int | Decimal | bool | None) -> str:  # noqa: FBT001 - a value to show, not a switch
     """One scalar on one line."""
+    if isinstance(value, str):
+        # The same short texts stand in every rule; a long one hardly ever comes back.
+        return _short_text(value) if len(value) < _SHORT else _text(value)
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return decimal_text(value)
-    if isinstance(value, int):
-        return str(value)
-    # The same short texts stand in every rule; a long one hardly ever comes back.
-    return _short_text(value) if len(value) < _SHORT else _text(value)
+    return decimal_text(value) if isinstance(value, Decimal) else str(value)
 
 
 _SHORT = 48

@@ -102,6 +102,25 @@ def test_equal_fields_make_equal_values(point: Any) -> None:
     assert len({Place("a"), Place("a"), Place("b")}) == 2
 
 
+@pytest.mark.parametrize("maker", MAKERS)
+def test_methods_that_are_written_stay(maker: str) -> None:
+    """A hash or a text of one's own is not replaced."""
+    make, _ = MAKERS[maker]
+
+    @make(frozen=True, slots=True)
+    class Own:
+        x: int
+
+        def __hash__(self) -> int:
+            return 7
+
+        def __repr__(self) -> str:
+            return "own"
+
+    made: Any = Own
+    assert (hash(made(1)), repr(made(1)), made(1) == made(1)) == (7, "own", True)
+
+
 def test_order_goes_by_the_fields() -> None:
     """First the file, then the line."""
     assert sorted([Place("b"), Place("a", 3), Place("a", 2)]) == [Place("a", 2), Place("a", 3), Place("b")]
