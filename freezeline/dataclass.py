@@ -48,6 +48,7 @@ class Shape:
     """What a class's methods know of its fields; `types` has them all, in order, those of base classes first."""
 
     def __init__(self, cls: type, *, frozen: bool, kw_only: bool) -> None:
+        self.made: Any = cls  # until the decorator has made the class itself
         self.frozen = frozen
         self.types: dict[str, str] = {}
         self.positional: tuple[str, ...] = ()
@@ -152,7 +153,7 @@ class _StandardFields:
 # -- methods of every data class
 
 
-def _init(cls: Any, shape: Shape) -> Callable[..., None]:
+def _init(shape: Shape) -> Callable[..., None]:
     """The first `__init__` of a class: it works for any, counts, and gives way to a compiled one."""
     made = 0
 
@@ -160,7 +161,7 @@ def _init(cls: Any, shape: Shape) -> Callable[..., None]:
         nonlocal made
         made += 1
         if made == COMPILED_AFTER:
-            cls.__init__ = shape.compiled_init()
+            shape.made.__init__ = shape.compiled_init()
         shape.fill(self, given, named)
 
     return init
@@ -239,11 +240,11 @@ def _made(cls: Any, *, frozen: bool, slots: bool, kw_only: bool, order: bool) ->
         members["__slots__"] = tuple(shape.own)
     else:
         members |= {key: shape.defaults[key] for key in shape.own if key in shape.defaults}
-    made = type(cls)(cls.__name__, cls.__bases__, members)
-    made.__qualname__ = cls.__qualname__
+    members["__qualname__"] = cls.__qualname__
     if "__init__" not in written:
-        made.__init__ = _init(made, shape)
-    return made
+        members["__init__"] = _init(shape)
+    shape.made = type(cls)(cls.__name__, cls.__bases__, members)
+    return shape.made
 
 
 @dataclass_transform(field_specifiers=(field,))

@@ -6,7 +6,6 @@ few hundred on a second process helps: numbers of chunks wait in a pipe, and who
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable
 
@@ -52,9 +51,11 @@ class Parsing:
         if self._chunks is not None and self._helper is not None:
             own = self._chunks.parse()
             self._chunks.close()
-            with contextlib.suppress(DiedError):
+            try:
                 helped: dict[int, str] = self._helper.result()
-                return own | helped
+            except DiedError:
+                return _faults(self._texts, 0, len(self._texts))
+            return own | helped
         return _faults(self._texts, 0, len(self._texts))
 
 

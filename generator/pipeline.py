@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 
 from freezeline.dataclass import dataclass, field
 from freezeline.problems import Position, Problems
-from generator import checks, emitted
+from generator import checks, emitted, json_text
 from generator.load import load
 from generator.model import OutputSet, Spec
 from generator.render import rules, self_rules, shared
@@ -52,7 +51,7 @@ class Rendered:
 
     def add_json(self, path: str, data: object) -> None:
         """Add a JSON file."""
-        self.outputs[path] = (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
+        self.outputs[path] = (json_text.text(data) + "\n").encode()
 
 
 def load_set(files: Iterable[tuple[str, bytes]], scope: str) -> Loaded:

@@ -87,7 +87,7 @@ def write_all(
     root, disk = _text(root), disk or Disk()
     write_journal.check_paths(outputs)
     try:
-        with write_journal.locked_root(root, disk):
+        with write_journal.LockedRoot(root, disk):
             recovered = write_journal.recover_locked(root, disk)
             state = _compare(root, outputs, covers)
             if state.foreign and not adopt:
@@ -116,7 +116,7 @@ def write_once(
     root, disk = _text(root), disk or Disk()
     write_journal.check_paths(outputs)
     try:
-        with write_journal.locked_root(root, disk):
+        with write_journal.LockedRoot(root, disk):
             write_journal.recover_locked(root, disk)
             write_journal.check_places(root, tuple(outputs))
             there = {path: write_journal.read(f"{root}/{path}") for path in outputs}
@@ -157,7 +157,7 @@ def recover(root: str | os.PathLike[str], *, disk: Disk | None = None) -> bool:
     """Complete or undo an interrupted run; whether there was one. Raises WriteError."""
     root, disk = _text(root), disk or Disk()
     try:
-        with write_journal.locked_root(root, disk):
+        with write_journal.LockedRoot(root, disk):
             return write_journal.recover_locked(root, disk)
     except OSError as error:
         raise WriteError(write_journal.os_message(error, root)) from error

@@ -11,19 +11,18 @@ Paths are texts here: `pathlib` takes long to import, and for thousands of files
 from __future__ import annotations
 
 import _thread  # documented; `threading` would be as long in importing as a file in writing
-import contextlib
 import fcntl
-import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from freezeline.dataclass import dataclass, replace
+from generator import json_text
 from generator.digest import digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
 MANIFEST = ".freezeline-generated.json"
 JOURNAL = ".freezeline-journal.json"
@@ -58,13 +57,17 @@ class Disk:
 
     def remove(self, path: str) -> None:
         """Remove a file that may be gone already."""
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.unlink(path)
+        except FileNotFoundError:
+            return
 
     def remove_dir(self, path: str) -> None:
         """Remove an empty directory that may be gone already."""
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.rmdir(path)
+        except FileNotFoundError:
+            return
 
     def sync(self, paths: Sequence[str]) -> None:
         """Make the contents of files and the entries of directories durable."""
@@ -78,13 +81,16 @@ class Disk:
 
 def _sync_each(paths: list[str]) -> None:
     """Sync what the list holds; several threads may take from it."""
-    with contextlib.suppress(IndexError):  # somebody else took the last one
-        while paths:
-            descriptor = os.open(paths.pop(), os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    while paths:
+        try:
+            path = paths.pop()
+        except IndexError:  # another thread took the last one
+            return
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _sync_together(paths: Sequence[str]) -> None:
@@ -131,9 +137,14 @@ class Plan:
         )
 
 
-def json_bytes(content: object) -> bytes:
+def json_bytes(content: Mapping[str, object]) -> bytes:
     """JSON that diffs well: sorted keys, one entry a line."""
-    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    ordered = {key: _sorted(content[key]) for key in sorted(content)}
+    return (json_text.text(ordered, indent=1) + "\n").encode()
+
+
+def _sorted(value: object) -> object:
+    return {key: value[key] for key in sorted(value)} if isinstance(value, dict) else value
 
 
 def read(path: str) -> bytes | None:
@@ -152,6 +163,8 @@ def read_json(path: str, wanted_format: str) -> dict[str, Any] | None:
     data = read(path)
     if data is None:
         return None
+    import json
+
     try:
         content = json.loads(data)
     except ValueError as error:
@@ -214,24 +227,31 @@ def os_message(error: OSError, root: str) -> str:
     return f"{place}: {(error.strerror or str(error)).lower()}"
 
 
-@contextlib.contextmanager
-def locked_root(root: str, disk: Disk) -> Iterator[None]:
-    """The root, made where it is missing, held against a second run. Raises WriteError, OSError."""
-    missing, place = list[str](), root
-    while place and not os.path.exists(place):
-        missing.append(place)
-        place = os.path.dirname(place)
-    for place in reversed(missing):
-        disk.make_dir(place)
-    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+class LockedRoot:
+    """The root, made where it is missing, held against a second run. Raises WriteError, OSError on entering."""
+
+    def __init__(self, root: str, disk: Disk) -> None:
+        self._root = root
+        self._disk = disk
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        missing, place = list[str](), self._root
+        while place and not os.path.exists(place):
+            missing.append(place)
+            place = os.path.dirname(place)
+        for place in reversed(missing):
+            self._disk.make_dir(place)
+        self._descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise WriteError(f"{root}: another run is writing here; run it again afterwards") from error
-        yield
-    finally:
-        os.close(descriptor)
+            os.close(self._descriptor)
+            raise WriteError(f"{self._root}: another run is writing here; run it again afterwards") from error
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        os.close(self._descriptor)
 
 
 # -- carrying out a step

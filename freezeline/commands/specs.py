@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import sys
 from collections.abc import Callable
 
@@ -31,12 +30,14 @@ def load(paths: list[str], scope: str | None) -> Loaded | None:
 
 def kept(make: Callable[[], T]) -> T:
     """What `make` gives. It stays until the command ends: looking for garbage among it costs a fifth of the time."""
+    collecting = gc.isenabled()
     gc.disable()
     try:
         return make()
     finally:
         gc.freeze()
-        gc.enable()
+        if collecting:
+            gc.enable()
 
 
 def report(loaded: Loaded, *, as_json: bool) -> bool:
@@ -44,6 +45,8 @@ def report(loaded: Loaded, *, as_json: bool) -> bool:
     problems = list(loaded.problems)
     errors = [problem for problem in problems if not problem.warning]
     if as_json and errors:
+        import json
+
         sys.stdout.write(json.dumps({"problems": [problem.as_json() for problem in problems]}, indent=2) + "\n")
         return True
     for problem in problems:
