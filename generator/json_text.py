@@ -1,7 +1,7 @@
 """Plain data as JSON text, in the bytes that `json.dumps(…, ensure_ascii=False)` with an indent gives.
 
-Own code because it was measured: with an indent the library writes in Python, piece by piece, and takes as long as making
-what it writes.
+Own code because it was measured: with an indent the library writes in Python, piece by piece, and takes as long as
+making what it writes.
 """
 
 from __future__ import annotations
