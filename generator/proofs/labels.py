@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import islice, product
 from re import _constants as syntax  # type: ignore[attr-defined]  # the parser's names; public under no other
 from re import _parser as regex_parser  # type: ignore[attr-defined]
@@ -53,6 +54,15 @@ def selected_by_both(whole: Selector, part: Selector, fixed: Mapping[str, str]) 
 
 
 def _search(wanted: Matchers, unwanted: Matchers, fixed: Mapping[str, str], what: str) -> dict[str, str]:
+    return dict(_found(wanted, unwanted, tuple(fixed.items()), what))
+
+
+@lru_cache(maxsize=1024)
+def _found(
+    wanted: Matchers, unwanted: Matchers, fixed_items: tuple[tuple[str, str], ...], what: str
+) -> tuple[tuple[str, str], ...]:
+    """Sought once for the many proofs of an SLO."""
+    fixed = dict(fixed_items)
     names = list(dict.fromkeys([*fixed, *(name for name, _, _ in (*wanted, *unwanted))]))
     pools = []
     for name in names:
@@ -62,7 +72,7 @@ def _search(wanted: Matchers, unwanted: Matchers, fixed: Mapping[str, str], what
     for values in islice(product(*pools), 100_000):
         labels = {name: value for name, value in zip(names, values, strict=True) if value}
         if not unwanted or not accepts(unwanted, labels):
-            return labels
+            return tuple(labels.items())
     raise NoLabelsError(f"no labels were found for {what}")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from generator.burn import TILED_FROM_MS, Cadence, Profile, Tier, round_up
 from generator.model import Slo
@@ -13,7 +15,12 @@ from generator.units import SECOND
 
 def threshold(slo: Slo, tier: Tier) -> Fraction:
     """The error ratio above which the tier fires."""
-    return tier.factor * Fraction(slo.budget_ratio)
+    return _threshold(tier, slo.budget_ratio)
+
+
+@lru_cache(maxsize=256)
+def _threshold(tier: Tier, budget_ratio: Decimal) -> Fraction:
+    return tier.factor * Fraction(budget_ratio)
 
 
 def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence, scrape_ms: int) -> int:

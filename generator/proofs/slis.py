@@ -76,6 +76,8 @@ def series(slo: Slo, flows: Sequence[Flow], sample_ms: int, *, error_series: boo
 
 def groups(slo: Slo) -> dict[str, str]:
     """The labels of the group whose series are made. Raises UnprovableError."""
+    if not slo.group_by:
+        return {}
     try:
         parts = _parts(slo, [Flow(samples=1, total=1)], 1000)
         matchers = tuple(m for part in parts for m in part.selector.matchers if m[0] in slo.group_by)
