@@ -210,11 +210,6 @@ def with_metric(found: Selector, metric: str, *extra: str) -> str:
     return metric + ("{" + ",".join(parts) + "}" if parts else "")
 
 
-def is_comparison(text: str) -> bool:
-    """Whether the outermost operation filters by comparing (`a > 1`), brackets aside."""
-    return split_comparison(text) is not None
-
-
 def split_comparison(text: str) -> tuple[str, str] | None:
     """The outermost comparison's operator and whether it already says `bool`; None where there is none."""
     tree = parse(text)
