@@ -83,12 +83,16 @@ def idle(at: float) -> tuple[float, float]:
 PEAK = 20 * DAY + 12 * HOUR
 _BEFORE, _LENGTH = HOUR, 4 * HOUR
 _IN_OUTAGE = incident(PEAK - _BEFORE, _LENGTH, 0.06)
+# When the raw counters are looked at, after each hour: the last tile is four and a half minutes old then, the worst.
+LOOK_AFTER = 1201.0
+_UNTIL_LOOK = incident(PEAK - _BEFORE, _BEFORE + HOUR + LOOK_AFTER - 330, 0.06)
 
 WORLDS: dict[str, tuple[tuple[float, float], ...]] = {
     "quiet": (),
     "outage-3m": ((PEAK, PEAK + 180),),
     "outage-10m": ((PEAK, PEAK + 600),),
     "outage-70m": ((PEAK, PEAK + 4200),),
+    "outage-before-look": ((PEAK, PEAK + HOUR + LOOK_AFTER - 100),),
     "outage-4h": ((PEAK - 0.5 * HOUR, PEAK + 3.5 * HOUR),),
     "outages": tuple((day * DAY + 5 * HOUR, day * DAY + 5 * HOUR + 4200) for day in range(3, 31, 3)),
 }
@@ -105,6 +109,8 @@ CASES = (
     Case(name="outage-10m", rate=_IN_OUTAGE, world="outage-10m"),
     Case(name="outage-70m", rate=_IN_OUTAGE, world="outage-70m"),
     Case(name="outage-4h", rate=_IN_OUTAGE, world="outage-4h"),
+    Case(name="ends-before-look", rate=_UNTIL_LOOK, world="outage-70m"),
+    Case(name="outage-before-look", rate=_IN_OUTAGE, world="outage-before-look"),
     Case(name="restart-in-outage", rate=_IN_OUTAGE, world="outage-70m", restarts=(PEAK + 2000,), allowed=0.023),
     Case(name="sparse-outages", rate=sparse, poisson=True, world="outages", allowed=0.0048),
 )
@@ -249,7 +255,7 @@ def evaluate_world(machine: TimeMachine, world: str, cases: Sequence[Case], star
     machine.run(recordings(groups_of([shared], "-tile")), live_spans(start + 331, end, outages, 300), 300)
     instants = [
         span.start + index * HOUR
-        for span in live_spans(start + DAY + 1247, end, outages, HOUR)
+        for span in live_spans(start + DAY + LOOK_AFTER, end, outages, HOUR)
         for index in range(int((span.end - span.start) / HOUR) + 1)
     ]
     machine.run_in_order(recordings(groups_of([spec_file], "-gap")), instants)

@@ -25,22 +25,26 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.budget_accuracy import DAY
 from benchmarks.history import HTTP_TIMEOUT_S, Recording, Series, TimeMachine, encoded, write_counters
 from generator import names, pipeline
 from generator.burn import Cadence
-from generator.render.rule_file import Group
+from generator.render.rule_file import Group, RuleFile
 from generator.units import DAY as DAY_MS
 from tests.tools import Generation, PrometheusServer, generations, prometheus_server
+from tests.waiting import wait_until
 
 SCRAPE = 30.0
 SERIES_PER_SLO = 12
 ROUNDS = 3
 AIM = 20.0
 GROUP_LIMIT_S = 1.0  # at 200 SLOs
+HURRIED_MS = 10_000
+GROUPS_DEADLINE_S = 600.0
+TIMED_FILE = "timed.rules.yml"
 RAW_SLOS = 4  # SLOs with raw counters over all 30 days; costs of raw forms are per SLO and do not depend on others
 METRIC = "bench_requests_total"
 SCOPE = "bench"
@@ -206,22 +210,36 @@ class Meter:
             repeats += 1
         return (self.cpu_s() - before) / repeats
 
-    def group_s(self, group: Group) -> float:
-        """Seconds that one evaluation of a group takes, HTTP included; the best of some, as the machine is shared."""
-        times = []
-        for _ in range(ROUNDS):
-            begun = time.perf_counter()
-            for query in queries_of([group]):
-                self.samples(query)
-            times.append(time.perf_counter() - begun)
-        return min(times)
+
+def groups_s(server: PrometheusServer, groups: Sequence[Group]) -> dict[str, float]:
+    """Seconds that one evaluation of each group takes in Prometheus' own rule manager.
+
+    The groups come more often than they would: what one evaluation reads is the same. The best of some, as the machine
+    is shared.
+    """
+    hurried = tuple(replace(group, interval_ms=HURRIED_MS) for group in groups)
+    (server.directory / TIMED_FILE).write_text(RuleFile(path=TIMED_FILE, header="", groups=hurried).text()[0])
+    server.reload()
+    times: dict[str, dict[str, float]] = {group.name: {} for group in groups}
+
+    def evaluated() -> bool:
+        for group in server.rule_groups():
+            if not group["lastEvaluation"].startswith("0001-"):
+                times[group["name"]][group["lastEvaluation"]] = float(group["evaluationTime"])
+        return all(len(found) >= ROUNDS for found in times.values())
+
+    wait_until(evaluated, GROUPS_DEADLINE_S, "every group is evaluated some times")
+    broken = [rule for group in server.rule_groups() for rule in group["rules"] if rule["health"] != "ok"]
+    if broken:
+        raise SystemExit(f"rules that do not work: {broken[:3]}")
+    return {name: min(found.values()) for name, found in times.items()}
 
 
 def run(
     generation: Generation, count: int, directory: Path, *, rivals: bool
 ) -> tuple[dict[str, Cost], dict[str, float]]:
     """The cost of each form at `count` SLOs, and the seconds that each of our groups takes."""
-    end = math.floor(time.time() / DAY) * DAY
+    end = math.floor(time.time() / 300) * 300.0
     data = directory / "data"
     data.mkdir(parents=True)
     long_ago = end - 30 * DAY
@@ -232,7 +250,7 @@ def run(
     )
     if rivals:
         write_counters(generation.promtool, data, METRIC, raw)
-    config = "storage: {tsdb: {out_of_order_time_window: 60d}}\n"
+    config = f"rule_files: [{TIMED_FILE}]\nstorage: {{tsdb: {{out_of_order_time_window: 60d}}}}\n"
     flags = ["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=400d", "--query.timeout=10m"]
     spec_groups, shared_groups, cadence = rendered(count)
     with prometheus_server(generation, directory, config, flags=flags) as server:
@@ -249,13 +267,13 @@ def run(
         groups = spec_groups if rivals else []
         if not rivals:
             costs["shared"] = meter.cost(list(queries_of(shared_groups)), count)
-            return costs, {group.name: meter.group_s(group) for group in shared_groups}
+            return costs, groups_s(server, shared_groups)
         machine.run_in_order(_recorded(groups, shared_groups), [end - 61, end - 1])
         costs["ours"] = meter.cost([*queries_of(groups), *queries_of(shared_groups)], count)
         for name, form in (("average of ratios", average_of_ratios), ("raw increase", raw_increase)):
             queries = [query for number in range(RAW_SLOS) for query in form(number)]
             costs[name] = meter.cost(queries, RAW_SLOS)
-        return costs, {group.name: meter.group_s(group) for group in (*groups, *shared_groups)}
+        return costs, groups_s(server, (*groups, *shared_groups))
 
 
 def _recorded(spec_groups: Sequence[Group], shared_groups: Sequence[Group]) -> list[Recording]:
@@ -278,7 +296,7 @@ def main() -> int:
     args = parser.parse_args()
     generation = generations()[-1]
     with tempfile.TemporaryDirectory() as folder:
-        costs, groups_s = run(generation, args.slos, Path(folder) / "prometheus", rivals=True)
+        costs, taken = run(generation, args.slos, Path(folder) / "prometheus", rivals=True)
     print(f"per SLO and minute, {args.slos} SLOs of {SERIES_PER_SLO} series:")
     print(f"{'form':<22}{'rules':>8}{'samples':>12}{'ratio':>8}{'CPU ms':>10}{'ratio':>8}")
     ours = costs["ours"]
@@ -287,17 +305,19 @@ def main() -> int:
             f"{name:<22}{cost.rules:>8}{cost.samples:>12,.0f}{cost.samples / ours.samples:>8.1f}"
             f"{cost.cpu_s * 1000:>10.2f}{cost.cpu_s / ours.cpu_s:>8.1f}"
         )
+    for name, taken_s in sorted(taken.items(), key=lambda item: -item[1]):
+        print(f"{name:<22}{taken_s:>8.3f} s an evaluation")
     for count in args.growth or ():
         with tempfile.TemporaryDirectory() as folder:
-            forms, slowest_s = run(generation, count, Path(folder) / "prometheus", rivals=False)
+            forms, grown_s = run(generation, count, Path(folder) / "prometheus", rivals=False)
         grown = forms["shared"]
         growth = f"{grown.samples:,.0f} samples, {grown.cpu_s * 1000:.2f} CPU ms"
-        print(f"shared set at {count} SLOs: {growth} per SLO and minute; slowest group {max(slowest_s.values()):.2f} s")
-    slowest = max(groups_s, key=lambda name: groups_s[name])
-    print(f"slowest group: {slowest}, {groups_s[slowest]:.2f} s an evaluation (limit: {GROUP_LIMIT_S:.0f} s)")
+        print(f"shared set at {count} SLOs: {growth} per SLO and minute; slowest group {max(grown_s.values()):.2f} s")
+    slowest_s = max(taken.values())
+    print(f"slowest group: {slowest_s:.2f} s an evaluation (limit: {GROUP_LIMIT_S:.0f} s)")
     cheaper = costs["average of ratios"].samples / ours.samples
     print(f"ours reads {cheaper:.1f} × fewer samples than the average of ratios (aim: {AIM:.0f})")
-    return 0 if cheaper >= AIM and groups_s[slowest] < GROUP_LIMIT_S else 1
+    return 0 if cheaper >= AIM and slowest_s < GROUP_LIMIT_S else 1
 
 
 if __name__ == "__main__":

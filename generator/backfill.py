@@ -14,8 +14,9 @@ from generator import names
 from generator.burn import TILE_MS
 from generator.model import OutputSet, Slo, Spec
 from generator.promql import matchers_text
+from generator.render.gaps import in_cycle
 from generator.render.rule_file import Group, Rule, RuleFile
-from generator.render.rules import identity, in_cycle
+from generator.render.rules import identity
 from generator.sli.base import BaseContext, BaseQueries, seconds_text
 from generator.units import DAY, HOUR, SECOND, duration_text
 

@@ -13,6 +13,7 @@ from generator.proofs import plain_proofs, slo_proofs
 from generator.proofs.model import FIRES, Check, Gap, Span, Test
 from generator.proofs.stage import CONSUMED, Collected
 from generator.render import rules, shared, yaml_text
+from generator.render.gaps import is_gap_group
 from generator.render.rule_file import Group, Rule, RuleFile
 from generator.units import duration_text
 
@@ -136,7 +137,7 @@ def _builds(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[s
     cadence = Cadence(fast_ms=interval_ms, tile_ms=interval_ms, slow_ms=interval_ms, gap_ms=interval_ms, aligned=True)
     narrowed = replace(spec, alerts=(), slos=tuple(slo for slo in spec.slos if slo.profile.name in needed))
     own = rules.render(narrowed, scope, cadence).groups
-    groups = [[group for group in own if not group.name.endswith("-gap")]]
+    groups = [[group for group in own if not is_gap_group(group.name)]]
     for profile in _profiles(narrowed).values():
         common = [
             Group(
@@ -208,7 +209,7 @@ def _relative(path: str) -> str:
 def _in_order(files: list[RuleFile]) -> list[Group]:
     """Groups so that each reads what was recorded at the same moment: base, facts, shared; repair and alerts last."""
     groups = [group for file in files for group in file.groups]
-    late = [group for group in groups if group.name.endswith("-gap") or "-alerts-" in group.name]
+    late = [group for group in groups if is_gap_group(group.name) or "-alerts-" in group.name]
     return [group for group in groups if group not in late] + late
 
 

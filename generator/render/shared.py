@@ -10,8 +10,8 @@ from generator import names
 from generator.burn import CALENDARS, TILED_FROM_MS, Cadence, Profile, Tier
 from generator.promql import matchers_text
 from generator.render import alert_texts
+from generator.render.gaps import in_cycle
 from generator.render.rule_file import Group, Rule, RuleFile
-from generator.render.rules import in_cycle
 from generator.sli.base import seconds_text
 from generator.units import decimal_text, duration_text, percent_text, promql_number
 

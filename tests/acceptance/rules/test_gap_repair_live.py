@@ -15,7 +15,7 @@ from generator.model import OutputSet
 from generator.render import rules, shared
 from tests.acceptance.rules.service import Service, running
 from tests.tools import Generation, PrometheusServer, prometheus_server
-from tests.waiting import wait_until
+from tests.waiting import DeadlinePassedError, wait_until
 
 # Minutes of waiting and hardly any work: beside the other tests. The old generation only by `./dev soak`.
 pytestmark = [
@@ -78,10 +78,20 @@ def truth(server: PrometheusServer, service: Service) -> float:
     return seen["500"] / sum(seen.values())
 
 
-def close_to_truth(server: PrometheusServer, service: Service) -> bool:
-    """Whether the recorded budget ratio is what really happened; scaled down, an edge of a second is a per cent."""
-    recorded = value(server, RATIO)
-    return recorded is not None and abs(recorded / truth(server, service) - 1) <= ALLOWED
+def far_from_truth(server: PrometheusServer, service: Service) -> str:
+    """The recorded budget ratio and the real one where they differ; scaled down, an edge of a second is a per cent."""
+    recorded, really = value(server, RATIO), truth(server, service)
+    close = recorded is not None and abs(recorded / really - 1) <= ALLOWED
+    return "" if close else f"recorded {recorded}, really {really}"
+
+
+def wait_for_truth(server: PrometheusServer, service: Service) -> None:
+    """Wait until the budget is right. Raises DeadlinePassedError with the difference."""
+    try:
+        wait_until(lambda: not far_from_truth(server, service), DEADLINE_S, "the budget is right")
+    except DeadlinePassedError as error:
+        error.add_note(far_from_truth(server, service))
+        raise
 
 
 def test_budget_is_repaired_after_an_outage_inside_an_incident(generation: Generation, tmp_path: Path) -> None:
@@ -108,10 +118,10 @@ def test_budget_is_repaired_after_an_outage_inside_an_incident(generation: Gener
             wait_until(lambda: server.query(REPAIRED), DEADLINE_S, "a gap is found")
             # What is recorded lags behind what happens by some seconds: let it catch up before comparing.
             service.paused = True
-            wait_until(lambda: close_to_truth(server, service), DEADLINE_S, "the budget is right")
+            wait_for_truth(server, service)
             unrepaired = value(server, UNREPAIRED)
             assert unrepaired is not None
             assert unrepaired < 0.85 * truth(server, service)
             later = time.monotonic() + 3 * CADENCE.gap_ms / 1000
             wait_until(lambda: time.monotonic() > later, 60, "three more looks for gaps")
-            assert close_to_truth(server, service)
+            assert far_from_truth(server, service) == ""
