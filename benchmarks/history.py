@@ -32,9 +32,9 @@ Samples = Sequence[tuple[float, float]]  # (time in seconds, value)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One series of samples, or of samples that are `encoded` already."""
+    """One series of samples; labels and samples may be encoded already (`encoded_labels`, `encoded`)."""
 
-    labels: Labels
+    labels: Labels | bytes
     samples: Samples | bytes
 
 
@@ -44,10 +44,10 @@ def write_counters(promtool: Path, data: Path, metric: str, series: Iterable[Ser
     with text.open("w") as file:
         file.write(f"# TYPE {metric.removesuffix('_total')} counter\n")
         for each in series:
+            if isinstance(each.samples, bytes) or isinstance(each.labels, bytes):
+                raise TypeError("blocks are made from what is not encoded")
             labels = ",".join(f"{name}={json.dumps(value)}" for name, value in each.labels.items())
             head = f"{metric}{{{labels}}} "
-            if isinstance(each.samples, bytes):
-                raise TypeError("blocks are made from samples that are not encoded")
             file.writelines(f"{head}{value:.10g} {at:.3f}\n" for at, value in each.samples)
         file.write("# EOF\n")
     options = ["--max-block-duration=768h", "openmetrics"]
@@ -194,12 +194,17 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _time_series(series: Series) -> bytes:
-    labels = b"".join(
+    labels = series.labels if isinstance(series.labels, bytes) else encoded_labels(series.labels)
+    return labels + (series.samples if isinstance(series.samples, bytes) else encoded(series.samples))
+
+
+def encoded_labels(labels: Labels) -> bytes:
+    """Labels as remote write wants them; a series that is written in many parts needs them once."""
+    return b"".join(
         _field(1, _field(1, name.encode()) + _field(2, value.encode()))
-        for name, value in sorted(series.labels.items())
+        for name, value in sorted(labels.items())
         if value
     )
-    return labels + (series.samples if isinstance(series.samples, bytes) else encoded(series.samples))
 
 
 def encoded(samples: Samples) -> bytes:

@@ -28,8 +28,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.budget_accuracy import DAY
-from benchmarks.history import HTTP_TIMEOUT_S, Recording, Series, TimeMachine, encoded, write_counters
+from benchmarks.budget_accuracy import DAY, HOUR
+from benchmarks.history import HTTP_TIMEOUT_S, Recording, Series, TimeMachine, encoded, encoded_labels, write_counters
 from generator import names, pipeline
 from generator.burn import Cadence
 from generator.render.rule_file import Group, RuleFile
@@ -136,22 +136,30 @@ def raw_series(number: int, start: float, end: float) -> Iterator[Series]:
             yield Series(labels=labels, samples=[(at, float(int(slope * index))) for index, at in enumerate(times)])
 
 
-def recorded_history(count: int, cadence: Cadence, end: float) -> Iterator[Series]:
-    """What our rules (and the rival's 5-minute ratio) would have recorded over 30 days; day by day, as it came."""
-    for day in range(30):
-        begin = end - (30 - day) * DAY
-        last = day == 29
-        tiles = {kind: flat(begin, begin + DAY, cadence.tile_ms / 1000, value) for kind, value in PACE.items()}
-        base = {kind: flat(begin, begin + DAY, cadence.fast_ms / 1000, value) for kind, value in PACE.items()}
-        ratios = flat(begin, begin + DAY, 60, 0.0025)
-        for number in range(count):
-            own = {"service": "bench", "slo": f"slo-{number}", "scope": SCOPE, "period": "30d"}
-            for kind in names.KINDS:
-                yield Series(labels={**own, "__name__": names.tile(kind, 300_000, 300_000)}, samples=tiles[kind])
-                if last:
-                    yield Series(labels={**own, "__name__": names.base(kind, 300_000)}, samples=base[kind])
-            if number < RAW_SLOS:
-                yield Series(labels={"__name__": "rival:error_ratio:rate5m", "slo": f"slo-{number}"}, samples=ratios)
+def recorded_history(count: int, cadence: Cadence, end: float) -> Iterator[list[Series]]:
+    """What our rules (and the rival's 5-minute ratio) would have recorded over 30 days, hour by hour, as it came.
+
+    In that order it lies in Prometheus as if it had been recorded: as full chunks, nothing of it out of order.
+    """
+    own = [{"service": "bench", "slo": f"slo-{number}", "scope": SCOPE, "period": "30d"} for number in range(count)]
+    tiles = {kind: _encoded(own, names.tile(kind, 300_000, 300_000)) for kind in names.KINDS}
+    bases = {kind: _encoded(own, names.base(kind, 300_000)) for kind in names.KINDS}
+    rivals = [encoded_labels({"__name__": "rival:error_ratio:rate5m", "slo": f"slo-{n}"}) for n in range(RAW_SLOS)]
+    hours = 30 * 24
+    for hour in range(hours):
+        begin = end - (hours - hour) * HOUR
+        for kind, value in PACE.items():
+            samples = flat(begin, begin + HOUR, cadence.tile_ms / 1000, value)
+            yield [Series(labels=labels, samples=samples) for labels in tiles[kind]]
+            if hour >= hours - 25:  # what gap repair compares with lies a day back
+                samples = flat(begin, begin + HOUR, cadence.fast_ms / 1000, value)
+                yield [Series(labels=labels, samples=samples) for labels in bases[kind]]
+        samples = flat(begin, begin + HOUR, 60, 0.0025)
+        yield [Series(labels=labels, samples=samples) for labels in rivals]
+
+
+def _encoded(all_labels: Sequence[dict[str, str]], name: str) -> list[bytes]:
+    return [encoded_labels({**labels, "__name__": name}) for labels in all_labels]
 
 
 PACE = {"total": 4.0, "errors": 0.01}
@@ -255,13 +263,8 @@ def run(
     spec_groups, shared_groups, cadence = rendered(count)
     with prometheus_server(generation, directory, config, flags=flags) as server:
         machine = TimeMachine(server.url)
-        batch: list[Series] = []
-        for series in recorded_history(count, cadence, end):
-            batch.append(series)
-            if len(batch) >= 500:
-                machine.remote_write(batch)
-                batch = []
-        machine.remote_write(batch)
+        for batch in recorded_history(count, cadence, end):
+            machine.remote_write(batch)
         meter = Meter(server=server, at=end - 1)
         costs = {}
         groups = spec_groups if rivals else []
