@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from generator import names
+from generator.dashboard_links import variable
 from generator.model import Slo, Spec
 from generator.panels import bargauge, stat, table, timeseries
 from generator.panels.base import (
@@ -26,7 +27,7 @@ from generator.panels.base import (
 )
 from generator.render.alert_texts import link
 from generator.render.dashboard_layout import Section
-from generator.render.dashboard_queries import SloQueries, SpecQueries, pace_ms, variable, window_s
+from generator.render.dashboard_queries import SloQueries, SpecQueries, pace_ms, window_s
 from generator.units import decimal_text, duration_text
 
 OPEN_SECTIONS = 6  # further SLOs are folded, so that a spec with fifty of them opens at once
