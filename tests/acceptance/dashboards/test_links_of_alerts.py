@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from generator import pipeline
-from generator.proofs.series import series_name
 from generator.promtool import find
+from generator.proofs.series import series_name
 from tests.tools import Generation
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]

@@ -76,7 +76,7 @@ def test_what_kubernetes_does_not_hold_stays_as_it_is(spec: str, tmp_path: Path)
 
 
 def test_proofs_run_as_they_lie_there(spec: str, tmp_path: Path, generation: Generation) -> None:
-    """promtool finds every rule file that they name; the rules are those of the PrometheusRules."""
+    """Promtool finds every rule file that they name; the rules are those of the PrometheusRules."""
     objects = generate(spec, tmp_path / "out", "--format", "operator")
     folder = tmp_path / "out" / "rules" / "tests"
     plain = {path.name: yaml.safe_load(path.read_text()) for path in (folder / "plain").iterdir()}
