@@ -85,12 +85,13 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
 def _owner(reader: Reader) -> Owner:
     inner = reader.mapping("owner", required=True)
     if inner is None:
-        return Owner(team="")
+        return Owner(team="", position=reader.position)
     owner = Owner(
         team=inner.name("team"),
         slack=inner.text("slack", ""),
         email=inner.text("email", ""),
         pagerduty=inner.text("pagerduty", ""),
+        position=inner.position,
     )
     inner.finish()
     return owner
