@@ -35,7 +35,14 @@ from generator.render.dashboard_queries import (
     runs_out_s,
     window_s,
 )
-from generator.render.dashboard_slo import BUDGET_STEPS, BURN_STEPS, LITTLE, runs_out_mappings, runs_out_steps
+from generator.render.dashboard_slo import (
+    BUDGET_STEPS,
+    BURN_STEPS,
+    LITTLE,
+    runs_out_mappings,
+    runs_out_reading,
+    runs_out_steps,
+)
 from generator.render.dashboard_status import FROZEN_TEXTS, NO_RECEIVER, ONE_IS_RED, ONE_IS_YELLOW
 
 SHOWN_IN_BARS = 20
@@ -187,7 +194,10 @@ def _table(queries: OverviewQueries, height: int) -> Json:
     colored: Json = {"custom.displayMode": "color-background"}
     view = View(
         title="Services",
-        description="The service with the least error budget first. A click on a service opens its dashboard.",
+        description=(
+            "The service with the least error budget first. A click on a service opens its dashboard. "
+            f"Runs out in: {runs_out_reading()}"
+        ),
         unit="none",
         targets=tuple(
             Target(expr=expr, instant=True, table=True)
@@ -219,7 +229,7 @@ def _table(queries: OverviewQueries, height: int) -> Json:
                     "thresholds": thresholds(runs_out_steps(max(windows, default=0))),
                 },
             ),
-            override("Burn rate", colored | {"decimals": 2, "thresholds": thresholds(BURN_STEPS)}),
+            override("Burn rate", colored | {"unit": "suffix:×", "decimals": 2, "thresholds": thresholds(BURN_STEPS)}),
             override("Releases", colored | {"mappings": [FROZEN_TEXTS]}),
             override("Critical", colored | {"thresholds": thresholds(ONE_IS_RED)}),
             override("Warning", colored | {"thresholds": thresholds(ONE_IS_YELLOW)}),

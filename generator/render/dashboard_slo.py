@@ -46,6 +46,14 @@ def runs_out_steps(longest_s: int) -> tuple[Step, ...]:
     )
 
 
+def runs_out_reading(*, calendar: bool = False) -> str:
+    """How "runs out in" is to be read; of a calendar window nothing leaves before it ends."""
+    reading = "Budget left ÷ burn rate, as such times are usually given"
+    if calendar:
+        return f"{reading}. The budget is whole again when the next window begins."
+    return f"{reading}: errors that leave the window meanwhile give nothing back, so the budget may last longer."
+
+
 def runs_out_mappings(windows_s: set[int]) -> tuple[Json, ...]:
     """Words for the ends of "runs out in": gone already, and not before the window itself ends."""
     texts = {0: ("spent", RED)} | dict.fromkeys(sorted(windows_s), ("not at this pace", GREEN))
@@ -62,7 +70,7 @@ def objectives_table(queries: SpecQueries, uid: str, width: int, height: int) ->
         override("Objective", {"unit": "percentunit", "decimals": 3}),
         override("SLI", {"unit": "percentunit", "decimals": 3}),
         override("Budget left", colored | {"unit": "percentunit", "thresholds": thresholds(BUDGET_STEPS)}),
-        override("Burn rate", colored | {"unit": "none", "thresholds": thresholds(BURN_STEPS)}),
+        override("Burn rate", colored | {"unit": "suffix:×", "thresholds": thresholds(BURN_STEPS)}),
         override(
             "Runs out in",
             colored
@@ -79,7 +87,8 @@ def objectives_table(queries: SpecQueries, uid: str, width: int, height: int) ->
         title="Objectives",
         description=(
             "One row per SLO and group, over the SLO's window. Burn rate 1 spends exactly the budget in that window. "
-            "Runs out in: the budget left at the pace of the last hour (or the shortest long window of its tiers)."
+            "Runs out in, at the pace of the last hour (or of the shortest long window of its tiers): "
+            f"{runs_out_reading()}"
         ),
         unit="none",
         decimals=2,
@@ -175,7 +184,7 @@ def _runs_out(own: SloQueries) -> Json:
         title="Runs out in",
         description=(
             f"When the budget is gone if errors go on as in the last {duration_text(pace_ms(profile))}. "
-            f"What leaves the window of {profile.window} meanwhile is not counted: the budget may last longer."
+            f"{runs_out_reading(calendar=bool(profile.window.calendar))}"
         ),
         unit="s",
         targets=(Target(expr=own.runs_out_s, instant=True, legend="runs out in"),),
