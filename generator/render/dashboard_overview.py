@@ -11,14 +11,10 @@ from generator.dashboard_links import dashboard_uid
 from generator.model import Spec
 from generator.panels import bargauge, stat, state_timeline, table, timeseries
 from generator.panels.base import (
-    GREEN,
-    RED,
-    YELLOW,
     Json,
     Step,
     Target,
     View,
-    falling,
     nan_mapping,
     override,
     thresholds,
@@ -38,7 +34,6 @@ from generator.render.dashboard_queries import (
 from generator.render.dashboard_slo import (
     BUDGET_STEPS,
     BURN_STEPS,
-    LITTLE,
     runs_out_mappings,
     runs_out_reading,
     runs_out_steps,
@@ -261,7 +256,7 @@ def _bars(queries: OverviewQueries) -> Json:
                 legend=f"{{{{{names.SERVICE}}}}} {{{{{names.SLO}}}}}",
             ),
         ),
-        steps=(Step(color=RED), Step(color=YELLOW, value=Decimal("0.1")), Step(color=GREEN, value=LITTLE)),
+        steps=BUDGET_STEPS,
         mappings=(nan_mapping("no traffic"),),
         decimals=1,
         width=10,
@@ -276,7 +271,7 @@ def _over_time(queries: OverviewQueries) -> Json:
         description="How the worst error budget of each service went.",
         unit="percentunit",
         targets=(Target(expr=f"min by ({names.SERVICE}) ({queries.remaining})", legend=f"{{{{{names.SERVICE}}}}}"),),
-        steps=falling(LITTLE, Decimal(0)),
+        steps=BUDGET_STEPS,
         maximum=Decimal(1),
         width=14,
         height=10,
