@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 from math import ceil, floor, lcm
 
 from freezeline.dataclass import dataclass
@@ -76,7 +76,9 @@ def pattern(share: Fraction, count: int, *, late: bool) -> list[bool]:
 
     With the late ones not even a window that is still filling up shows more than the share.
     """
-    reached = [floor(index * share) if late else ceil(index * share) for index in range(count + 1)]
+    part, whole = share.as_integer_ratio()
+    ahead = 0 if late else whole - 1  # rounds down, or up
+    reached = [(index * part + ahead) // whole for index in range(count + 1)]
     return [after > before for before, after in pairwise(reached)]
 
 
@@ -91,7 +93,8 @@ def lay(timeline: Timeline, bad: Sequence[bool], slice_ms: int) -> None:
     """Lay slices on the timeline, and good ones until one ends with an evaluation."""
     per_whole = lcm(timeline.interval_ms, slice_ms) // slice_ms
     laid = [*bad, *([False] * (-len(bad) % per_whole))]
-    timeline.phases += [(slice_ms // timeline.sample_ms, BAD if each else GOOD) for each in laid]
+    samples = slice_ms // timeline.sample_ms
+    timeline.phases += [(len(list(run)) * samples, BAD if each else GOOD) for each, run in groupby(laid)]
     timeline.now_ms += len(laid) * slice_ms
 
 
@@ -126,29 +129,34 @@ class Course:
         last = self._past + evaluation + 1
         return self._summed[last] - self._summed[last - back]
 
-    def _shares(self, evaluation: int, window_ms: int) -> Iterable[Fraction]:
-        """The share of bad slices in a window. An average holds one evaluation more on Prometheus 2 than on 3."""
+    def _exceeds(self, evaluation: int, window_ms: int) -> Iterable[bool]:
+        """Whether a window holds too large a share. An average holds one evaluation more on Prometheus 2 than on 3."""
         bases = window_ms // self.base_ms
         if window_ms % self.base_ms == 0 and (bases == 1 or (self.tier.pages and bases <= MAX_OFFSETS)):
             step = self.base_ms // self.interval_ms
             bad = sum(self._counted(evaluation - step * index, 1) for index in range(bases))
-            yield Fraction(bad * self.slice_ms, window_ms)
+            yield self._above(bad * self.slice_ms, window_ms)
             return
         for back in (window_ms // self.interval_ms, window_ms // self.interval_ms + 1):
-            yield Fraction(self._counted(evaluation, back) * self.slice_ms, back * self.base_ms)
+            yield self._above(self._counted(evaluation, back) * self.slice_ms, back * self.base_ms)
 
-    def _events(self, evaluation: int) -> Fraction:
+    def _above(self, bad_ms: int, all_ms: int) -> bool:
+        part, whole = self.threshold.as_integer_ratio()
+        return bad_ms * whole > all_ms * part
+
+    def _enough(self, evaluation: int) -> bool:
+        """Half a slice less than the minimum, as the rules have it."""
         bad = self._counted(evaluation, self.tier.long_ms // self.interval_ms)
-        return Fraction(bad * self.interval_ms, self.base_ms)
+        return 2 * bad * self.interval_ms > (2 * self.min_events - 1) * self.base_ms
 
-    def _burns(self, evaluation: int, sure: Callable[[Iterable[bool]], bool]) -> bool:
+    def _fires(self, evaluation: int, sure: Callable[[Iterable[bool]], bool]) -> bool:
         windows = (self.tier.long_ms, self.tier.short_ms)
-        return all(sure(share > self.threshold for share in self._shares(evaluation, each)) for each in windows)
+        return self._enough(evaluation) and all(sure(self._exceeds(evaluation, each)) for each in windows)
 
     def fires(self, evaluation: int) -> bool:
         """Whether the tier fires there, on both generations."""
-        return self._burns(evaluation, all) and 2 * self._events(evaluation) > 2 * self.min_events - 1
+        return self._fires(evaluation, all)
 
     def may_fire(self, evaluation: int) -> bool:
         """Whether the tier fires there on one of the generations."""
-        return self._burns(evaluation, any) and 2 * self._events(evaluation) > 2 * self.min_events - 1
+        return self._fires(evaluation, any)
