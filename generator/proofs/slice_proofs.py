@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from generator.burn import Tier
 from generator.model import Slo
 from generator.proofs import promises, slices, slis
@@ -11,6 +13,7 @@ from generator.proofs.slis import UnprovableError
 from generator.proofs.stage import FULL, GOOD, Collected, Stage
 from generator.proofs.timeline import Timeline
 
+_TRIES = 8
 _LEAST_EVENTS = 2  # below, one bad slice is meant to alert
 
 
@@ -43,35 +46,42 @@ def _clean(stage: Stage, slo: Slo, duration_ms: int) -> Timeline:
 
 
 def _below(stage: Stage, slo: Slo, tier: Tier) -> Test:
-    timeline, found = _clean(stage, slo, 2 * stage.profile.base_ms), slices.levels(slo, tier)
+    timeline, slice_ms = _clean(stage, slo, 2 * stage.profile.base_ms), slis.slice_ms(slo)
     duration_ms = tier.long_ms + stage.profile.base_ms + 2 * stage.interval_ms
-    slice_ms = slis.slice_ms(slo)
-    course = slices.Course(
-        slo, tier, slices.pattern(found.below, duration_ms // slice_ms, late=True), stage.interval_ms
-    )
-    if any(course.may_fire(each) for each in range(1, course.evaluations + 1)):
-        raise UnprovableError(f"it would fire {found.below_text}")
-    slices.lay(timeline, course.bad, slice_ms)
-    timeline.silent(stage.subjects.tier(slo, tier), found.below_text)
-    return stage.test(f"{tier.name} is silent {found.below_text}", timeline, _series(stage, slo, timeline))
+    for found in _candidates(slo, tier):
+        pattern = slices.pattern(found.below, duration_ms // slice_ms, late=True)
+        course = slices.Course(slo, tier, pattern, stage.interval_ms)
+        if not any(course.may_fire(each) for each in range(1, course.evaluations + 1)):
+            slices.lay(timeline, course.bad, slice_ms)
+            timeline.silent(stage.subjects.tier(slo, tier), found.below_text)
+            return stage.test(f"{tier.name} is silent {found.below_text}", timeline, _series(stage, slo, timeline))
+    raise UnprovableError("there is no share of bad slices at which it is surely silent")
 
 
 def _above(stage: Stage, slo: Slo, tier: Tier) -> Test:
     """It fires with a bad slice, and may stop until the next one: looked at where it must begin."""
-    found, subject = slices.levels(slo, tier), stage.subjects.tier(slo, tier)
-    slice_ms, each_ms = slis.slice_ms(slo), stage.interval_ms
+    subject, slice_ms, each_ms = stage.subjects.tier(slo, tier), slis.slice_ms(slo), stage.interval_ms
     timeline = _clean(stage, slo, tier.long_ms + stage.profile.base_ms)
     timeline.silent(subject, "")
-    promised_ms = promises.detection_ms(slo, tier, found.above, stage.cadence, stage.scrape_ms)
-    promised_ms += int(slice_ms / found.above)  # until the next bad slice
-    course = slices.Course(slo, tier, slices.pattern(found.above, promised_ms // slice_ms, late=False), each_ms)
-    begins = next((each for each in range(1, course.evaluations + 1) if course.fires(each)), None)
-    if begins is None:
-        raise UnprovableError(f"it does not fire in time at {found.above_text}")
-    fires_ms, from_ms = timeline.now_ms + begins * each_ms, timeline.now_ms + stage.sample_ms
-    slices.lay(timeline, course.bad[: (begins + 1) * each_ms // slice_ms], slice_ms)
-    timeline.fires_within(subject, found.above_text, from_ms, fires_ms - from_ms)
-    return stage.test(f"{tier.name} fires at {found.above_text}", timeline, _series(stage, slo, timeline))
+    for found in _candidates(slo, tier):
+        promised_ms = promises.detection_ms(slo, tier, found.above, stage.cadence, stage.scrape_ms)
+        promised_ms += int(slice_ms / found.above)  # until the next bad slice
+        course = slices.Course(slo, tier, slices.pattern(found.above, promised_ms // slice_ms, late=False), each_ms)
+        begins = next((each for each in range(1, course.evaluations + 1) if course.fires(each)), None)
+        if begins is not None:
+            fires_ms, from_ms = timeline.now_ms + begins * each_ms, timeline.now_ms + stage.sample_ms
+            slices.lay(timeline, course.bad[: (begins + 1) * each_ms // slice_ms], slice_ms)
+            timeline.fires_within(subject, found.above_text, from_ms, fires_ms - from_ms)
+            return stage.test(f"{tier.name} fires at {found.above_text}", timeline, _series(stage, slo, timeline))
+    raise UnprovableError("there is no share of bad slices at which it surely fires in time")
+
+
+def _candidates(slo: Slo, tier: Tier) -> Iterator[slices.Levels]:
+    """The nearest levels first. Base windows that are no whole slices hold now more, now fewer of them."""
+    found = slices.levels(slo, tier)
+    for _ in range(_TRIES):
+        yield found
+        found = found.wider()
 
 
 def _one_bad(stage: Stage, slo: Slo, tier: Tier) -> Test:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import accumulate, groupby, pairwise
 from math import ceil, floor, lcm
 
-from freezeline.dataclass import dataclass
+from freezeline.dataclass import dataclass, replace
 from generator.burn import Tier
 from generator.model import Slo
 from generator.proofs import promises, slis
@@ -24,12 +24,7 @@ BAD, GOOD = "bad slice", "good"
 
 def unprovable(slo: Slo, scrape_ms: int) -> str:
     """Why no pattern can be made; empty where one can."""
-    slice_ms, base_ms = slis.slice_ms(slo), slo.profile.base_ms
-    if slice_ms % scrape_ms:
-        return "slices are not whole scrapes"
-    if base_ms % slice_ms:
-        return "the base window is not whole slices"
-    return ""
+    return "slices are not whole scrapes" if slis.slice_ms(slo) % scrape_ms else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +44,10 @@ class Levels:
     def above_text(self) -> str:
         """`1.16 ×`."""
         return f"{_short(self.above / self.limit)} ×"
+
+    def wider(self) -> Levels:
+        """A little further from the limit on both sides."""
+        return replace(self, below=self.below * Fraction(19, 20), above=min(self.above * Fraction(20, 19), Fraction(1)))
 
 
 def _short(number: Fraction) -> str:
@@ -114,39 +113,39 @@ class Course:
         self.min_events = slo.profile.min_events
         self.evaluations = len(bad) * self.slice_ms // interval_ms
         self._past = (tier.long_ms + self.base_ms) // interval_ms
-        self._summed = self._sums([0, *accumulate(bad)])
+        bad_until = [0, *accumulate(bad)]
+        self._bad = self._sums(lambda ended: bad_until[max(ended, 0)])
+        self._all = self._sums(lambda ended: ended)
 
-    def _sums(self, bad_until: Sequence[int]) -> list[int]:
-        """Bad slices in the base window of each evaluation, past ones included, added up."""
-        per_base, found = self.base_ms // self.slice_ms, [0] * (self._past + 1)
-        for evaluation in range(1, self.evaluations + 1):
-            ended = evaluation * self.interval_ms // self.slice_ms
-            found.append(bad_until[ended] - bad_until[max(ended - per_base, 0)])
-        return [0, *accumulate(found)]
+    def _sums(self, until: Callable[[int], int]) -> list[int]:
+        """The slices in the base window of each evaluation, past ones included, added up. `until`: before the n-th."""
+        ends_ms = [each * self.interval_ms for each in range(-self._past, self.evaluations + 1)]
+        held = (until(end // self.slice_ms) - until((end - self.base_ms) // self.slice_ms) for end in ends_ms)
+        return [0, *accumulate(held)]
 
-    def _counted(self, evaluation: int, back: int) -> int:
-        """The base windows' bad slices over the last `back` evaluations, added up."""
+    def _counted(self, sums: Sequence[int], evaluation: int, back: int) -> int:
+        """What the base windows of the last `back` evaluations hold, added up."""
         last = self._past + evaluation + 1
-        return self._summed[last] - self._summed[last - back]
+        return sums[last] - sums[last - back]
 
     def _exceeds(self, evaluation: int, window_ms: int) -> Iterable[bool]:
         """Whether a window holds too large a share. An average holds one evaluation more on Prometheus 2 than on 3."""
         bases = window_ms // self.base_ms
         if window_ms % self.base_ms == 0 and (bases == 1 or (self.tier.pages and bases <= MAX_OFFSETS)):
             step = self.base_ms // self.interval_ms
-            bad = sum(self._counted(evaluation - step * index, 1) for index in range(bases))
-            yield self._above(bad * self.slice_ms, window_ms)
+            at = [evaluation - step * index for index in range(bases)]
+            yield self._above(*(sum(self._counted(sums, each, 1) for each in at) for sums in (self._bad, self._all)))
             return
         for back in (window_ms // self.interval_ms, window_ms // self.interval_ms + 1):
-            yield self._above(self._counted(evaluation, back) * self.slice_ms, back * self.base_ms)
+            yield self._above(*(self._counted(sums, evaluation, back) for sums in (self._bad, self._all)))
 
-    def _above(self, bad_ms: int, all_ms: int) -> bool:
+    def _above(self, bad: int, counted: int) -> bool:
         part, whole = self.threshold.as_integer_ratio()
-        return bad_ms * whole > all_ms * part
+        return bad * whole > counted * part
 
     def _enough(self, evaluation: int) -> bool:
         """Half a slice less than the minimum, as the rules have it."""
-        bad = self._counted(evaluation, self.tier.long_ms // self.interval_ms)
+        bad = self._counted(self._bad, evaluation, self.tier.long_ms // self.interval_ms)
         return 2 * bad * self.interval_ms > (2 * self.min_events - 1) * self.base_ms
 
     def _fires(self, evaluation: int, sure: Callable[[Iterable[bool]], bool]) -> bool:

@@ -326,13 +326,20 @@ def _stages(shipped: Stage, tier: Tier) -> tuple[Stage, Stage]:
     least_ms = min(MINUTE, base_ms)
     interval_ms = max(round_up(tier.short_ms // 6, 30 * SECOND), least_ms)
     if shipped.sliced:
-        interval_ms = min(interval_ms, base_ms)  # so that each slice is seen
+        interval_ms = _part_of(base_ms, interval_ms)
     if interval_ms <= fast_ms:
         return shipped, shipped
     finer_ms = max(tier.short_ms // 12 // SECOND * SECOND, least_ms)
+    if shipped.sliced:
+        finer_ms = _part_of(base_ms, finer_ms)
     if finer_ms <= 2 * fast_ms or tier.short_ms <= base_ms:
         return _at(shipped, interval_ms), shipped
     return _at(shipped, interval_ms), _at(shipped, min(finer_ms, base_ms))
+
+
+def _part_of(base_ms: int, at_most_ms: int) -> int:
+    """The interval at which base windows follow each other without a hole, so that each slice is seen as often."""
+    return base_ms // -(-base_ms // at_most_ms)
 
 
 def _note_gaps(tier: Tier, events: Stage, collected: Collected) -> None:

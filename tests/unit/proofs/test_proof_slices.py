@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from generator import pipeline
 from generator.burn import Tier
 from generator.model import Slo
-from generator.proofs import slices
+from generator.proofs import slices, slis
+from generator.render import proofs
 
 SPEC = """\
 apiVersion: freezeline/v1
@@ -79,11 +80,26 @@ def test_levels_say_what_they_are() -> None:
     assert found.above_text == "1.1 ×"
 
 
-@pytest.mark.parametrize("slice_text,reason", [("45s", "whole scrapes"), ("2m", "whole slices")])
-def test_what_cannot_be_laid_out_is_said(slice_text: str, reason: str) -> None:
-    """A slice must be whole scrapes, and the base window whole slices."""
-    assert reason in slices.unprovable(slo_of(slice_text=slice_text), 10_000)
+def test_what_cannot_be_laid_out_is_said() -> None:
+    """A slice must be whole scrapes."""
+    assert slices.unprovable(slo_of(slice_text="45s"), 10_000) == "slices are not whole scrapes"
     assert slices.unprovable(slo_of(), 10_000) == ""
+
+
+@pytest.mark.parametrize("more", ["window: 7d", "window: 14d, min_events: 3", "window: 12h", "group_by: [route]"])
+@pytest.mark.parametrize("slice_text", ["30s", "1m", "5m"])
+def test_every_tier_that_is_left_has_all_its_proofs(slice_text: str, more: str) -> None:
+    """Windows that are no whole base windows, slices as long as a base window: there is a pattern for each."""
+    text = SPEC.format(objective="99", slice=slice_text).replace("{objective", f"{{{more}, objective")
+    loaded = pipeline.load_set([("slos/shop.yaml", text.replace("'up ==", "'min by (route) (up) ==").encode())], "slos")
+    assert loaded.problems.errors == []
+    (slo,) = loaded.output_set.specs[0].slos
+    made = proofs.render(loaded.output_set.specs[0], "slos")
+    facts = [fact for file in made.files for test in file.tests for fact in test.facts]
+    below = {fact.subject.labels["tier"] for fact in facts if fact.text.endswith("% of slices bad)")}
+    assert (made.gaps, made.warnings()) == ((), [])
+    assert below == {tier.name for tier in slo.profile.tiers}
+    assert all(tier.long_ms >= slo.profile.min_events * slis.slice_ms(slo) for tier in slo.profile.tiers)
 
 
 @pytest.mark.parametrize("name,interval_ms", [("fast", 60_000), ("medium", 150_000), ("medium", 300_000)])
