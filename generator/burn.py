@@ -219,6 +219,14 @@ def unreachable(tier: Tier, budget_ratio: Decimal) -> str:
     return ""
 
 
+def too_few_slices(tier: Tier, slice_ms: int, min_events: int) -> str:
+    """Why a tier can never fire for an SLO that counts slices of time; empty where its long window holds enough."""
+    if tier.long_ms >= min_events * slice_ms:
+        return ""
+    window, length = duration_text(tier.long_ms), duration_text(slice_ms)
+    return f"in its long window of {window} there cannot be {min_events} bad slices of {length}: it could never fire"
+
+
 def base_window_ms(tiers: Iterable[Tier], interval_ms: int) -> int:
     """The window of the base rates: 5m, or the fastest short window where that is shorter; whole evaluations."""
     fastest_ms = min((tier.short_ms for tier in tiers), default=BASE_WINDOW_MS)

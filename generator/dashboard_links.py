@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from generator.digest import digest
 
 MAX_UID = 40
 OVERVIEW = "overview"
+
+DATASOURCE = "datasource"  # a variable that every dashboard has
+PREFIX = "label_"  # before a label of that name
 
 _UID_PREFIX = "freezeline-"
 
@@ -28,14 +30,17 @@ def overview_uid(scope: str) -> str:
     return dashboard_uid(f"{OVERVIEW}/{scope}")  # no spec's name holds a slash
 
 
-def dashboard_url(grafana: str, spec_name: str, variables: Mapping[str, str] | None = None) -> str:
+def variable(label: str) -> str:
+    """The dashboard variable for a `group_by` label; Grafana keeps some names for itself."""
+    return PREFIX + label if label == DATASOURCE or label.startswith("__") else label
+
+
+def dashboard_url(grafana: str, spec_name: str) -> str:
     """Where a spec's dashboard opens. `grafana` is the base URL, with or without a path and trailing slash.
 
-    `variables` are values of the dashboard's variables. They are put in as they are, so that an alert can write its own
-    template: `{"route": "{{ $labels.route | urlquery }}"}`. Returns "" where no Grafana is known.
+    Returns "" where no Grafana is known.
     """
     if not grafana:
         return ""
     uid = dashboard_uid(spec_name)
-    query = "&".join(f"var-{name}={value}" for name, value in (variables or {}).items())
-    return f"{grafana.rstrip('/')}/d/{uid}/{uid}" + (f"?{query}" if query else "")
+    return f"{grafana.rstrip('/')}/d/{uid}/{uid}"

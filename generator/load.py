@@ -13,6 +13,7 @@ from generator.burn import DroppedTier, SloWindow, Tier
 from generator.digest import digest
 from generator.model import API_VERSION, SEVERITIES, Defaults, Owner, PlainAlert, Slo, Spec
 from generator.reader import NAME, Reader
+from generator.sli.time_slices import TimeSlices
 from generator.source import Source, Value, read_source
 from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
 
@@ -85,12 +86,13 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
 def _owner(reader: Reader) -> Owner:
     inner = reader.mapping("owner", required=True)
     if inner is None:
-        return Owner(team="")
+        return Owner(team="", position=reader.position)
     owner = Owner(
         team=inner.name("team"),
         slack=inner.text("slack", ""),
         email=inner.text("email", ""),
         pagerduty=inner.text("pagerduty", ""),
+        position=inner.position,
     )
     inner.finish()
     return owner
@@ -181,6 +183,9 @@ def _slo(
             hint = "this label is Freezeline's own; relabel the metric"
             reader.fail("spec/reserved-label", f"{reader.what} cannot group by {label!r}", hint, key="group_by")
     min_events = reader.integer("min_events", burn.MIN_EVENTS)
+    if isinstance(parsed, TimeSlices):
+        tiers, few = _tiers_of_slices(reader, tiers, parsed.slice_ms, min_events)
+        dropped += few
     description = reader.text("description", "")
     runbook = _url(reader, "runbook")
     reader.finish()
@@ -236,6 +241,23 @@ def _tiers(
     for name, _, inner in reader.named_readers("tiers"):
         tiers.append(_tier(name, inner, window, budget_ratio, defaults))
     return tuple(tiers), ()
+
+
+def _tiers_of_slices(
+    reader: Reader, tiers: tuple[Tier, ...], slice_ms: int, min_events: int
+) -> tuple[tuple[Tier, ...], tuple[DroppedTier, ...]]:
+    """The tiers whose long window can hold so many bad slices as must be, and those that are left out."""
+    kept, dropped = [], []
+    for tier in tiers:
+        reason = burn.too_few_slices(tier, slice_ms, min_events)
+        if not reason:
+            kept.append(tier)
+        elif reader.has("tiers"):
+            hint = "a longer window, shorter slices, or a smaller `min_events`"
+            reader.fail("tier/unreachable", f"{reader.what}.tiers.{tier.name}: {reason}", hint, key="tiers")
+        else:
+            dropped.append(DroppedTier(name=tier.name, reason=reason))
+    return tuple(kept), tuple(dropped)
 
 
 def _tier(name: str, reader: Reader, window: SloWindow, budget_ratio: Decimal, defaults: Defaults) -> Tier:

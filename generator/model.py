@@ -35,6 +35,12 @@ class Owner:
     slack: str = ""
     email: str = ""
     pagerduty: str = ""
+    position: Position
+
+    @property
+    def addressed(self) -> bool:
+        """Whether anybody can be told."""
+        return bool(self.slack or self.email or self.pagerduty)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,10 @@ from generator.render.rule_file import RuleFile
 from generator.second_process import processors
 from generator.source import Source
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from generator.render.alertmanager import Settings
+
 OVERVIEW_FILE = "overview.json"
 Origins = Mapping[str, list[tuple[int, Position]]]
 
@@ -38,6 +42,7 @@ class Loaded:
 class Rendered:
     """All artefacts: relative path → bytes; and for rule files, which line comes from where in a spec."""
 
+    places: Settings | None = None  # where things are that Alertmanager's configuration names; None: the defaults
     outputs: dict[str, bytes] = field(default_factory=dict)
     origins: dict[str, list[tuple[int, Position]]] = field(default_factory=dict)
     warnings: Problems = field(default_factory=Problems)
@@ -96,11 +101,14 @@ def _render_policy(output_set: OutputSet, rendered: Rendered) -> None:
 def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:
     from generator.render import alertmanager, yaml_text
 
+    places = rendered.places or alertmanager.DEFAULTS
     for spec in output_set.specs:
-        text = yaml_text.document(alertmanager.render(spec), alertmanager.HEADER.format(source=spec.file))
+        text = yaml_text.document(alertmanager.render(spec, places), alertmanager.HEADER.format(source=spec.file))
         rendered.outputs[f"rules/alertmanager/{spec.name}.yml"] = text.encode()
     sources = ", ".join(spec.file for spec in output_set.specs)
-    text = yaml_text.document(alertmanager.render_merged(output_set.specs), alertmanager.HEADER.format(source=sources))
+    text = yaml_text.document(
+        alertmanager.render_merged(output_set.specs, places), alertmanager.HEADER.format(source=sources)
+    )
     rendered.outputs[f"rules/alertmanager/{alertmanager.ALL_FILE}"] = text.encode()
     rendered.outputs[f"rules/alertmanager/{alertmanager.TEMPLATE_FILE}"] = alertmanager.template_text().encode()
 
@@ -148,9 +156,9 @@ ARTEFACTS: Mapping[str, Callable[[OutputSet, Rendered], None]] = {
 }
 
 
-def render_set(output_set: OutputSet, only: Iterable[str] | None = None) -> Rendered:
+def render_set(output_set: OutputSet, only: Iterable[str] | None = None, *, places: Settings | None = None) -> Rendered:
     """All artefacts of a set, or those kinds of `ARTEFACTS` that are named."""
-    rendered = Rendered()
+    rendered = Rendered(places=places)
     wanted = set(ARTEFACTS if only is None else only)
     for kind, renderer in ARTEFACTS.items():
         if kind in wanted:

@@ -11,7 +11,7 @@ from freezeline.dataclass import dataclass
 from freezeline.problems import Position, Problems
 from generator import alert_labels, mute_times, names, policy
 from generator.actions import NotifyAction, read_channels
-from generator.model import Spec
+from generator.model import SEVERITIES, Spec
 from generator.mute_times import MuteTime
 from generator.reader import LABEL_NAME, Reader
 from generator.source import Value
@@ -19,6 +19,7 @@ from generator.teams import MEDIA, Smtp, Team, channels_of, owner_team
 from generator.units import MINUTE
 
 ASKS = ("rollback",)
+ESCALATES = "critical"  # unless a level says otherwise: a warning can wait until somebody looks
 SHORTEST_REPEAT_MS = MINUTE
 
 
@@ -63,11 +64,12 @@ class Inhibition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscalationLevel:
-    """Whom the receiver tells `after_ms` into an incident that nobody has acknowledged."""
+    """Whom the receiver tells `after_ms` into an incident of these severities that nobody has acknowledged."""
 
     level: int
     after_ms: int
     to: str
+    severities: tuple[str, ...]
     ask: str
     position: Position
 
@@ -197,6 +199,7 @@ def _parse_escalation(reader: Reader) -> tuple[EscalationLevel, ...]:
             level=inner.integer("level", number, at_least=1),
             after_ms=inner.duration_ms("after", at_least=0),
             to=inner.text("to"),
+            severities=_parse_severities(inner),
             ask=inner.choice("ask", ASKS) if inner.has("ask") else "",
             position=inner.position,
         )
@@ -206,6 +209,15 @@ def _parse_escalation(reader: Reader) -> tuple[EscalationLevel, ...]:
             inner.fail("routing/escalation", f"{inner.what} does not follow the level before it", hint)
         levels.append(level)
     return tuple(levels)
+
+
+def _parse_severities(reader: Reader) -> tuple[str, ...]:
+    found = reader.texts("severity") or (ESCALATES,)
+    for severity in found:
+        if severity not in SEVERITIES:
+            hint = f"known: {', '.join(SEVERITIES)}"
+            reader.fail("routing/severity", f"{severity!r} is not a severity", hint, key="severity")
+    return tuple(severity for severity in SEVERITIES if severity in found)
 
 
 def _parse_smtp(reader: Reader) -> Smtp | None:
@@ -230,7 +242,7 @@ def check(spec: Spec, problems: Problems) -> None:
         _check_inhibitions(spec, routing, problems)
         _check_escalation(spec, routing, problems)
         _check_owner(spec, routing, problems)
-    _check_told(spec, problems)
+    check_told(spec, problems)
 
 
 def _check_route(spec: Spec, routing: Routing, route: Route, problems: Problems) -> None:
@@ -315,12 +327,23 @@ def _check_escalation(spec: Spec, routing: Routing, problems: Problems) -> None:
         elif not channels_of(team):
             hint = "add `slack:`, `email:`, `pagerduty:` or `channels:`"
             problems.add("routing/no-address", team.position, f"{team.name} cannot be told", hint)
-    if routing.escalation and not spec.policy and not spec.broken:
-        hint = "an incident begins with a policy rule, such as `{on: {severity: critical}, do: [tell]}`"
-        position = routing.escalation[0].position
-        problems.add(
-            "routing/escalation", position, "nothing ever escalates: the spec has no policy", hint, warning=True
-        )
+    if not spec.broken:
+        _check_escalates(spec, routing, problems)
+
+
+def _check_escalates(spec: Spec, routing: Routing, problems: Problems) -> None:
+    begun = {
+        labels[names.SEVERITY]
+        for labels in alert_labels.of(spec)
+        if any(policy.begins(rule, labels) for rule in spec.policy)
+    }
+    for level in routing.escalation:
+        if level.severities and not begun & set(level.severities):
+            example = f"{{on: {{severity: {level.severities[0]}}}, do: [tell]}}"
+            hint = f"an incident begins with a policy rule, such as `{example}`"
+            of_what = " or ".join(level.severities)
+            message = f"level {level.level} is never told: no policy rule begins with an alert that is {of_what}"
+            problems.add("routing/escalation", level.position, message, hint, warning=True)
 
 
 def _check_owner(spec: Spec, routing: Routing, problems: Problems) -> None:
@@ -335,9 +358,9 @@ def _check_owner(spec: Spec, routing: Routing, problems: Problems) -> None:
             problems.add("routing/two-addresses", team.position, message, hint)
 
 
-def _check_told(spec: Spec, problems: Problems) -> None:
+def check_told(spec: Spec, problems: Problems) -> None:
     """Warn of alerts that reach nobody: neither a route, nor an owner with an address, nor a notice of the receiver."""
-    if spec.broken or any((spec.owner.slack, spec.owner.email, spec.owner.pagerduty)):
+    if spec.broken or spec.owner.addressed:
         return
     routes = spec.routing.routes if spec.routing else ()
     telling = [
@@ -352,6 +375,6 @@ def _check_told(spec: Spec, problems: Problems) -> None:
         }
     )
     if unheard:
-        position = spec.routing.position if spec.routing else Position(spec.file)
+        position = spec.routing.position if spec.routing else spec.owner.position
         hint = "give the owner an address (`slack:`, `email:`, `pagerduty:`), or add a route"
         problems.add("routing/unheard", position, f"nobody is told of {', '.join(unheard)}", hint, warning=True)

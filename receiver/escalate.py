@@ -1,7 +1,8 @@
 """Who else is told while nobody acknowledges an incident, and the status updates while anything is open. Pure.
 
-An incident is all live episodes of a service that share `incident`. Escalation runs from its beginning: each level of
-its policies is told once, `after_s` seconds in, while an alert fires and no live episode is acknowledged. A status
+An incident is all live episodes of a service that share `incident`. Each level of its policies is told once, `after_s`
+seconds after its first episode of the level's severities, while an alert of these fires and no live episode is
+acknowledged: a warning wakes nobody whom only critical alerts should wake. What an operator froze is no alert. A status
 update goes out every `status_every_s` seconds while an episode is live, acknowledged or not; of those missed while the
 receiver was away only the latest is sent.
 """
@@ -15,7 +16,7 @@ from datetime import datetime, timedelta
 from receiver.model import Action, Episode, EpisodeState, seconds
 from receiver.notice import Moment
 from receiver.plan import Ids
-from receiver.policy import Escalation, Policy
+from receiver.policy import DEFAULT_SEVERITY, Escalation, Policy
 from receiver.telling import telling_actions, to_channels
 
 SUMMARY_ALERTS_MAX = 3
@@ -25,24 +26,33 @@ SUMMARY_ALERTS_MAX = 3
 class Incident:
     """Live episodes that belong together, oldest first, each with the policy it was opened with.
 
-    `since` is when the incident began: the opening of the episode whose identifier it carries, live or not.
+    It began with the episode whose identifier it carries: `first`, which need not be live any more.
     """
 
     id: str
     service: str
-    since: datetime
+    first: Episode
     episodes: Sequence[Episode]
     policies: Mapping[str, Policy]
+
+    @property
+    def since(self) -> datetime:
+        """When it began."""
+        return self.first.opened_at
 
     @property
     def acknowledged(self) -> bool:
         """Whether somebody has said that they see to it."""
         return any(episode.acked_at is not None for episode in self.episodes)
 
-    @property
-    def firing(self) -> bool:
-        """Whether any of its alerts still fires."""
-        return any(episode.state is EpisodeState.OPEN for episode in self.episodes)
+    def firing(self, level: Escalation) -> list[Episode]:
+        """What of it fires and counts for a level, oldest first."""
+        return [episode for episode in self.episodes if episode.state is EpisodeState.OPEN and _counts(episode, level)]
+
+    def due_at(self, level: Escalation) -> datetime:
+        """When a level is told: its time runs from the first episode that counts for it."""
+        begun = [episode.opened_at for episode in (self.first, *self.episodes) if _counts(episode, level)]
+        return min(begun) + seconds(level.after_s)
 
     def in_force(self) -> Iterator[tuple[Episode, Policy]]:
         """Each policy once, with its oldest episode here."""
@@ -54,10 +64,13 @@ class Incident:
                 yield episode, policy
 
 
-def group(
-    episodes: Iterable[Episode], opened_at: Mapping[str, datetime], policies: Mapping[str, Policy]
-) -> list[Incident]:
-    """Incidents of live episodes. `opened_at` gives the opening of the episodes that incidents are named after."""
+def _counts(episode: Episode, level: Escalation) -> bool:
+    """Whether an episode is of a level's severities. An alert that has none may be the worst."""
+    return bool(episode.alert) and (episode.severity or DEFAULT_SEVERITY) in level.severities
+
+
+def group(episodes: Iterable[Episode], firsts: Mapping[str, Episode], policies: Mapping[str, Policy]) -> list[Incident]:
+    """Incidents of live episodes. `firsts` are the episodes that incidents are named after, by identifier."""
     found: dict[tuple[str, str], list[Episode]] = {}
     for episode in sorted(episodes, key=lambda one: (one.opened_at, one.id)):
         found.setdefault((episode.service, episode.incident), []).append(episode)
@@ -65,7 +78,7 @@ def group(
         Incident(
             id=incident,
             service=service,
-            since=opened_at.get(incident, members[0].opened_at),
+            first=firsts.get(incident, members[0]),
             episodes=tuple(members),
             policies=policies,
         )
@@ -80,7 +93,7 @@ def due(incident: Incident, *, now: datetime, ids: Ids) -> list[Action]:
 
 def next_due(incident: Incident, *, now: datetime) -> datetime | None:
     """When `due` will give more than now; None while only an alert or a person can change that."""
-    coming = [incident.since + seconds(level.after_s) for _, _, level in _levels(incident)]
+    coming = [incident.due_at(level) for _, _, level in _levels(incident)]
     coming += [
         _slot(incident, policy.status_every_s, now)[1] for _, policy in incident.in_force() if policy.status_every_s
     ]
@@ -99,17 +112,19 @@ def open_for(span: timedelta) -> str:
 
 
 def _levels(incident: Incident) -> Iterator[tuple[Episode, Policy, Escalation]]:
-    """Levels that may still be told."""
-    if incident.acknowledged or not incident.firing:
+    """Levels that may still be told, each with the oldest episode of its policy that calls for it."""
+    if incident.acknowledged:
         return
-    for episode, policy in incident.in_force():
+    for _, policy in incident.in_force():
         for level in policy.escalation:
-            yield episode, policy, level
+            calling = [one for one in incident.firing(level) if one.policy == policy.name]
+            if calling:
+                yield calling[0], policy, level
 
 
 def _escalations(incident: Incident, now: datetime, ids: Ids) -> Iterator[Action]:
     for episode, policy, level in _levels(incident):
-        if incident.since + seconds(level.after_s) > now:
+        if incident.due_at(level) > now:
             continue
         facts = {
             "level": str(level.level),

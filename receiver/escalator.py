@@ -76,8 +76,8 @@ def incidents_in(view: View, context: Context) -> list[Incident]:
     """The incidents that are going on."""
     live = view.live_episodes()
     named = {episode.incident: view.episode(episode.incident) for episode in live}
-    opened_at = {name: episode.opened_at for name, episode in named.items() if episode is not None}
-    return escalate.group(live, opened_at, context.box.policies.by_sha256)
+    firsts = {name: episode for name, episode in named.items() if episode is not None}
+    return escalate.group(live, firsts, context.box.policies.by_sha256)
 
 
 def untold(view: View, context: Context, *, now: datetime) -> tuple[list[Action], datetime | None]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from freezeline.problems import Position, Problems
 from receiver.policy_model import (
+    DEFAULT_SEVERITY,
     NO_POLICIES,
     Check,
     Condition,
@@ -39,6 +40,7 @@ from receiver.positions import locate
 
 __all__ = [
     "DEFAULT_MOMENTS",
+    "DEFAULT_SEVERITY",
     "NO_POLICIES",
     "Check",
     "Condition",
@@ -174,6 +176,7 @@ def _build(raw: Any, sha256: str) -> Policy:
                 level=level.get("level", number),
                 after_s=float(level["after_s"]),
                 channels=tuple(level["channels"]),
+                severities=frozenset(level.get("severities", (DEFAULT_SEVERITY,))),
                 to=level.get("to", ""),
                 ask=level.get("ask", ""),
             )

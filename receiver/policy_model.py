@@ -144,13 +144,21 @@ class NotifyAction:
 PolicyAction = FreezeAction | RollbackAction | NotifyAction
 
 
+DEFAULT_SEVERITY = "critical"
+"""What escalates where a level names no severities, and what an alert without one is taken for."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Escalation:
-    """Told `after_s` seconds into an incident that nobody has acknowledged. `level` counts from 1."""
+    """Told `after_s` seconds into an incident that nobody has acknowledged. `level` counts from 1.
+
+    Only alerts of these `severities` count: others neither begin its time nor keep it running.
+    """
 
     level: int
     after_s: float
     channels: tuple[str, ...]
+    severities: frozenset[str]
     to: str
     ask: str
 

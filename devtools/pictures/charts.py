@@ -86,7 +86,7 @@ def stat(canvas: Canvas) -> str:
             parts.append(rect(left, 0, width - 2, canvas.height, color, more='rx="2" opacity="0.85"'))
         if canvas.panel["options"]["graphMode"] == "area":
             parts.append(_sparkline(canvas, one, left, width, "#ffffff" if filled else color))
-        size = min(canvas.height * 0.42, 1.55 * width / max(len(words), 3), 44)
+        size = min(canvas.height * 0.42, 1.35 * width / max(len(words), 3), 44)
         middle = canvas.height / 2 + size * 0.35
         if len(canvas.series) > 1:
             parts.append(text(left + width / 2, canvas.height - 8, one.name, size=12, fill="#fff", anchor="middle"))

@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import shlex
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-
-if TYPE_CHECKING:
-    from generator.render.alertmanager import Settings
+from freezeline.commands import places
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 with a diff where the file would change"
     )
-    parser.add_argument(
-        "--webhook-url", metavar="URL", help="the receiver's webhook (default: http://127.0.0.1:9099/webhook)"
-    )
-    parser.add_argument(
-        "--secrets", metavar="DIR", help="directory of secret files (default: /etc/alertmanager/secrets)"
-    )
+    places.configure(parser)
     parser.add_argument(
         "--template", metavar="PATH", help="where the templates are loaded from (default: freezeline.tmpl)"
     )
@@ -50,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if changed is None:
         return code
     if args.check:
-        return _check(path, text, changed)
+        return _check(args, path, text, changed)
     if not args.write:
         sys.stdout.write(changed)
         return OK
@@ -79,7 +72,7 @@ def _changed(args: argparse.Namespace, text: str) -> tuple[str | None, int]:
             return None, USAGE
         if specs.report(loaded, as_json=False):
             return None, PROBLEMS
-        parts = alertmanager.parts(loaded.output_set.specs, _settings(args))
+        parts = alertmanager.parts(loaded.output_set.specs, places.settings(args, args.template))
         changed = alertmanager_merge.merge(args.config, text, parts, problems)
     lines = text.split("\n")
     for problem in problems:
@@ -87,22 +80,13 @@ def _changed(args: argparse.Namespace, text: str) -> tuple[str | None, int]:
     return changed, PROBLEMS
 
 
-def _settings(args: argparse.Namespace) -> Settings:
-    from generator.render.alertmanager import DEFAULTS, Settings
-
-    return Settings(
-        webhook_url=args.webhook_url or DEFAULTS.webhook_url,
-        secrets=args.secrets or DEFAULTS.secrets,
-        template=args.template or DEFAULTS.template,
-    )
-
-
-def _check(path: Path, text: str, changed: str) -> int:
+def _check(args: argparse.Namespace, path: Path, text: str, changed: str) -> int:
     if text == changed:
         return OK
     diff = difflib.unified_diff(text.splitlines(keepends=True), changed.splitlines(keepends=True), str(path), "merged")
     sys.stdout.writelines(diff)
-    sys.stderr.write(f"{path} is not up to date; mend: freezeline alertmanager merge --write {path}\n")
+    mend = ["freezeline", "alertmanager", args.operation, "--write", str(path), *places.words(args)]
+    sys.stderr.write(f"{path} is not up to date; mend: {shlex.join(mend)}\n")
     return PROBLEMS
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
+from freezeline.commands import places
 from freezeline.dataclass import replace
 
 TYPE_CHECKING = False
@@ -32,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rule-label", action="append", default=[], metavar="NAME=VALUE", help="with --format operator: rules' labels"
     )
+    places.configure(parser)
     parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
     parser.add_argument("--adopt", action="store_true", help="overwrite files of the same names that we did not make")
     parser.add_argument("--json", action="store_true", help="problems and results as JSON")
@@ -62,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
         return USAGE
     if specs.report(loaded, as_json=args.json):
         return PROBLEMS
-    rendered = pipeline.render_set(loaded.output_set, args.only)
+    rendered = pipeline.render_set(loaded.output_set, args.only, places=places.written(args))
     for problem in rendered.warnings:
         sys.stderr.write(specs.show(problem, loaded) + "\n")
     if rendered.faults:
@@ -157,4 +159,5 @@ def _command(args: argparse.Namespace) -> str:
     words += [] if args.format == "files" else ["--format", args.format]
     words += ["--namespace", args.namespace] if args.namespace else []
     words += [word for label in args.rule_label for word in ("--rule-label", label)]
+    words += places.words(args)
     return shlex.join(words)

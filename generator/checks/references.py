@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freezeline.problems import Problems
-from generator.model import OutputSet
+from generator.model import OutputSet, Spec
 
 
 def check(output_set: OutputSet, problems: Problems) -> None:
@@ -17,6 +17,10 @@ def check(output_set: OutputSet, problems: Problems) -> None:
             from generator import routing
 
             routing.check(spec, problems)
+        elif _acts(spec) and not spec.owner.addressed:
+            from generator import routing
+
+            routing.check_told(spec, problems)
         if spec.canary is not None:
             from generator import canary
 
@@ -29,3 +33,8 @@ def check(output_set: OutputSet, problems: Problems) -> None:
             from generator import dashboard
 
             dashboard.check(spec, problems)
+
+
+def _acts(spec: Spec) -> bool:
+    """Whether the spec is for more than rules, whose alerts somebody may route by a configuration of their own."""
+    return bool(spec.policy or spec.actions) or spec.canary is not None

@@ -9,7 +9,7 @@ from functools import lru_cache
 from generator.burn import TILED_FROM_MS, Cadence, Profile, Tier, round_up
 from generator.model import Slo
 from generator.proofs import slis
-from generator.render.shared import MAX_OFFSETS
+from generator.render.shared import MAX_OFFSETS, NO_DATA_FOR_MS
 from generator.units import SECOND
 
 
@@ -42,8 +42,8 @@ def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence, scrap
 def detection_ms(slo: Slo, tier: Tier, level: Fraction, cadence: Cadence, scrape_ms: int) -> int:
     """From the first bad sample scraped until the alert fires, after a clean past, at a steady error ratio `level`.
 
-    threshold × window / level for each window, its lag, one scrape and one evaluation. Where events are slices of
-    time, the fewest that alert take their time too.
+    threshold × window / level for each window, its lag, one scrape and one evaluation. Where events are seconds or
+    slices of time, the fewest that alert take their time too; and a slice counts when it ends.
     """
     interval_ms = cadence.fast_ms if tier.pages else cadence.slow_ms
     crossings = [
@@ -52,12 +52,35 @@ def detection_ms(slo: Slo, tier: Tier, level: Fraction, cadence: Cadence, scrape
         for window_ms in (tier.long_ms, tier.short_ms)
     ]
     if not slis.counts_events(slo):
-        crossings.append(int(slo.profile.min_events * slis.slice_ms(slo) / level))
-    return round_up(max(crossings) + scrape_ms + interval_ms, SECOND)
+        crossings.append(int(slo.profile.min_events * slis.slice_ms(slo) / level) + _counting_ms(slo, tier, cadence))
+    return round_up(max(crossings) + _slice_ms(slo) + scrape_ms + interval_ms, SECOND)
+
+
+def _counting_ms(slo: Slo, tier: Tier, cadence: Cadence) -> int:
+    """By how much the count of bad slices lags: it adds up base rates, which reach a base window back."""
+    if not slis.sliced(slo):
+        return 0
+    tiled = tier.long_ms >= TILED_FROM_MS
+    return slo.profile.base_ms // 2 + (cadence.tile_ms + cadence.slow_ms if tiled else 0)
+
+
+def _slice_ms(slo: Slo) -> int:
+    """What passes until a slice ends, where there are any."""
+    return slis.slice_ms(slo) if slis.sliced(slo) else 0
+
+
+def no_data_ms(slo: Slo, interval_ms: int, scrape_ms: int) -> int:
+    """From the moment at which everything is gone until that is said: the base window must pass, then the wait."""
+    return slo.profile.base_ms + _slice_ms(slo) + NO_DATA_FOR_MS + 2 * interval_ms + scrape_ms
+
+
+def data_back_ms(slo: Slo, interval_ms: int, sample_ms: int) -> int:
+    """From the first sample after an outage until missing data is no longer said: a rate needs two samples."""
+    return 2 * sample_ms + 2 * interval_ms + _slice_ms(slo)
 
 
 def reset_ms(slo: Slo, tier: Tier, cadence: Cadence, scrape_ms: int) -> int:
     """From the first good sample scraped until the alert is gone: the short window and its rates' reach must pass."""
     interval_ms = cadence.fast_ms if tier.pages else cadence.slow_ms
     lag = 2 * lag_ms(slo.profile, tier, tier.short_ms, cadence, scrape_ms)
-    return round_up(tier.short_ms + lag + 2 * scrape_ms + 2 * interval_ms, SECOND)
+    return round_up(tier.short_ms + lag + _slice_ms(slo) + 2 * scrape_ms + 2 * interval_ms, SECOND)

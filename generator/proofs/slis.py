@@ -48,9 +48,9 @@ def slice_ms(slo: Slo) -> int:
     return slo.sli.slice_ms if isinstance(slo.sli, TimeSlices) else 1000
 
 
-def any_ratio(slo: Slo) -> bool:
-    """Whether the SLI can be given any error ratio; slices of time are good or bad."""
-    return not isinstance(slo.sli, TimeSlices)
+def sliced(slo: Slo) -> bool:
+    """Whether the SLI counts slices of time, each of which is good or bad."""
+    return isinstance(slo.sli, TimeSlices)
 
 
 def errors_can_be_missing(slo: Slo) -> bool:

@@ -13,7 +13,7 @@ from freezeline.dataclass import replace
 from generator import alert_labels
 from generator.burn import TILED_FROM_MS, Tier, round_up
 from generator.model import Slo, Spec
-from generator.proofs import promises, slis
+from generator.proofs import promises, slice_proofs, slis
 from generator.proofs.model import Gap, Test
 from generator.proofs.series import InputSeries, exact
 from generator.proofs.slis import UnprovableError
@@ -36,14 +36,21 @@ from generator.units import MINUTE, SECOND
 
 
 def batches(slos: Iterable[Slo], collected: Collected, subjects: SloSubjects) -> list[list[Slo]]:
-    """SLOs in groups that share no metric; those that nothing can be made for become gaps."""
+    """SLOs in groups that share no metric; those that nothing can be made for become gaps.
+
+    Slices of time stand alone: each SLO's pattern of bad ones is its own.
+    """
     found: list[tuple[set[str], list[Slo]]] = []
+    alone: list[list[Slo]] = []
     for slo in sorted(slos, key=slis.is_native):
         try:
             own = slis.metrics(slo)
             slis.series(slo, [slis.Flow(samples=1, total=2, bad=1)], 1000)
         except UnprovableError as error:
             collected.gaps += [Gap(subject=each, what="all proofs", reason=str(error)) for each in subjects.all(slo)]
+            continue
+        if slis.sliced(slo):
+            alone.append([slo])
             continue
         for taken, members in found:
             if not taken & own and slis.is_native(members[0]) == slis.is_native(slo):
@@ -52,25 +59,7 @@ def batches(slos: Iterable[Slo], collected: Collected, subjects: SloSubjects) ->
                 break
         else:
             found.append((set(own), [slo]))
-    return [members for _, members in found]
-
-
-def test(
-    stage: Stage,
-    name: str,
-    timeline: Timeline,
-    series: Iterable[InputSeries],
-) -> Test:
-    """A finished test."""
-    who = ", ".join(slo.name for slo in stage.slos)
-    return Test(
-        name=f"{stage.subjects.spec.name}: {name} ({who})",
-        sample_ms=stage.sample_ms,
-        series=tuple(series),
-        checks=tuple(timeline.checks),
-        spans=tuple(timeline.spans),
-        facts=tuple(timeline.facts),
-    )
+    return [members for _, members in found] + alone
 
 
 # -- burn-rate tiers
@@ -82,10 +71,9 @@ def tier_tests(stage: Stage, events: Stage, tier: Tier) -> Iterable[tuple[Stage,
     `stage` is for what lasts as long as the long window; `events`, at least as often as the base window, for what
     counts single events.
     """
-    exact = stage.with_slos(slo for slo in stage.slos if slis.any_ratio(slo))
-    if exact.slos:
-        yield exact, _below(exact, tier)
-        yield exact, _above(exact, tier)
+    if not stage.sliced:
+        yield stage, _below(stage, tier)
+        yield stage, _above(stage, tier)
     yield events, _full(events, tier)
     spiked = events.with_slos(slo for slo in events.slos if _spike(events, slo, tier) > 0)
     if spiked.slos:
@@ -127,7 +115,7 @@ def _below(stage: Stage, tier: Tier) -> Test:
     timeline.phase(BELOW, tier.long_ms + stage.profile.base_ms + 2 * stage.interval_ms)
     for slo in stage.slos:
         timeline.silent(stage.subjects.tier(slo, tier), "at 0.9 × the threshold")
-    return test(stage, f"{tier.name} is silent at 0.9 ×", timeline, _live(stage, tier, timeline))
+    return stage.test(f"{tier.name} is silent at 0.9 ×", timeline, _live(stage, tier, timeline))
 
 
 def _detection_ms(stage: Stage, slo: Slo, tier: Tier, name: str) -> int:
@@ -143,7 +131,7 @@ def _above(stage: Stage, tier: Tier) -> Test:
     begin_ms = timeline.phase(ABOVE, max(promised.values()) + stage.sample_ms)
     for slo in stage.slos:
         timeline.fires_within(stage.subjects.tier(slo, tier), ABOVE, begin_ms, promised[slo.name])
-    return test(stage, f"{tier.name} fires at 1.1 ×", timeline, _live(stage, tier, timeline))
+    return stage.test(f"{tier.name} fires at 1.1 ×", timeline, _live(stage, tier, timeline))
 
 
 def _needs_real_past(stage: Stage, tier: Tier) -> bool:
@@ -170,15 +158,12 @@ def _full(stage: Stage, tier: Tier) -> Test:
     end_ms = timeline.phase(GOOD, max(resets.values()) + stage.sample_ms)
     for slo in stage.slos:
         timeline.resets_within(stage.subjects.tier(slo, tier), FULL, end_ms, resets[slo.name])
-    return test(stage, f"{tier.name} fires at 100 % and resets", timeline, [*past, *_live(stage, tier, timeline)])
+    return stage.test(f"{tier.name} fires at 100 % and resets", timeline, [*past, *_live(stage, tier, timeline)])
 
 
 def _spike(stage: Stage, slo: Slo, tier: Tier) -> int:
     """Bad events of one scrape that the long window bears: all of them, or 0.9 × what it tolerates; 0: none."""
     count = stage.events(slo)
-    if not slis.any_ratio(slo):
-        # A bad slice counts once for each evaluation that sees it, and there must be fewer than make an alert.
-        return count if stage.interval_ms <= slis.slice_ms(slo) and stage.profile.min_events > 2 else 0
     if not slis.counts_events(slo):
         return 0
     tolerated = promises.threshold(slo, tier) * Fraction(9, 10) * tier.long_ms / stage.sample_ms
@@ -193,7 +178,7 @@ def _one_bad(stage: Stage, tier: Tier) -> Test:
     past = [item for slo in stage.slos for item in stage.past(slo, tier)]
     for slo in stage.slos:
         timeline.silent(stage.subjects.tier(slo, tier), "on one bad scrape")
-    return test(stage, f"{tier.name} is silent on one bad scrape", timeline, [*past, *_live(stage, tier, timeline)])
+    return stage.test(f"{tier.name} is silent on one bad scrape", timeline, [*past, *_live(stage, tier, timeline)])
 
 
 def _three_requests(stage: Stage, tier: Tier) -> Test:
@@ -204,7 +189,7 @@ def _three_requests(stage: Stage, tier: Tier) -> Test:
     for slo in stage.slos:
         timeline.silent(stage.subjects.tier(slo, tier), "one failure of three requests")
     name = f"{tier.name} is silent on one failure of three requests"
-    return test(stage, name, timeline, _live(stage, tier, timeline))
+    return stage.test(name, timeline, _live(stage, tier, timeline))
 
 
 # -- the SLO as a whole
@@ -228,7 +213,7 @@ def quiet_test(stage: Stage) -> Test:
             meaning[IDLE] = meaning[GOOD]
         missing = slis.errors_can_be_missing(slo)
         series += slis.series(slo, timeline.flows(meaning), stage.sample_ms, error_series=not missing)
-    return test(stage, "silent without errors and when idle", timeline, series)
+    return stage.test("silent without errors and when idle", timeline, series)
 
 
 def gone_test(stage: Stage) -> Test:
@@ -236,19 +221,20 @@ def gone_test(stage: Stage) -> Test:
     timeline, each = stage.timeline(), stage.interval_ms
     timeline.phase(GOOD, stage.profile.base_ms + 2 * each)
     gone_ms = timeline.now_ms
-    promised_ms = stage.profile.base_ms + NO_DATA_FOR_MS + 2 * each + stage.scrape_ms
-    begin_ms = timeline.phase("gone", promised_ms + stage.sample_ms)
+    promised = {slo.name: promises.no_data_ms(slo, each, stage.scrape_ms) for slo in stage.slos}
+    begin_ms = timeline.phase("gone", max(promised.values()) + stage.sample_ms)
     for slo in stage.slos:
         subject = stage.subjects.no_data(slo)
         timeline.silent_until(subject, gone_ms + NO_DATA_FOR_MS - each)
-        timeline.fires_within(subject, "everything gone", begin_ms, promised_ms)
-    back_ms = timeline.phase(GOOD, 2 * stage.sample_ms + 4 * each)
+        timeline.fires_within(subject, "everything gone", begin_ms, promised[slo.name])
+    back = {slo.name: promises.data_back_ms(slo, each, stage.sample_ms) for slo in stage.slos}
+    back_ms = timeline.phase(GOOD, max(back.values()) + 2 * each)
     for slo in stage.slos:
-        timeline.resets_within(stage.subjects.no_data(slo), "everything gone", back_ms, 2 * stage.sample_ms + 2 * each)
+        timeline.resets_within(stage.subjects.no_data(slo), "everything gone", back_ms, back[slo.name])
     series: list[InputSeries] = []
     for slo in stage.slos:
         series += slis.series(slo, timeline.flows(stage.traffic(slo)), stage.sample_ms)
-    return test(stage, "missing data", timeline, series)
+    return stage.test("missing data", timeline, series)
 
 
 # -- the consumed budget
@@ -270,7 +256,7 @@ def consumed_test(stage: Stage, share: Decimal) -> Test:
         timeline.resets_within(subject, ABOVE, good_ms, promised_ms)
         series += _consumed_history(stage, slo, share, (above_ms // stage.sample_ms, good_ms // stage.sample_ms))
         series += slis.series(slo, timeline.flows(stage.traffic(slo)), stage.sample_ms)
-    return test(stage, f"{alert_labels.consumed_label(share)} % of the budget", timeline, series)
+    return stage.test(f"{alert_labels.consumed_label(share)} % of the budget", timeline, series)
 
 
 def _consumed_history(stage: Stage, slo: Slo, share: Decimal, at: tuple[int, int]) -> list[InputSeries]:
@@ -317,7 +303,10 @@ def _collect_batch(shipped: Stage, collected: Collected) -> None:
         stage, events = _stages(shipped, tier)
         for staged, made in tier_tests(stage, events, tier):
             collected.add(staged, made, tier.name)
-        _note_gaps(tier, events, collected)
+        if stage.sliced:
+            slice_proofs.collect(stage, events, tier, collected)
+        else:
+            _note_gaps(tier, events, collected)
     if profile.window.length_ms >= TILED_FROM_MS:
         built = _at(shipped, profile.base_ms)
         for share in profile.consumed:
@@ -336,24 +325,26 @@ def _stages(shipped: Stage, tier: Tier) -> tuple[Stage, Stage]:
     base_ms, fast_ms = shipped.profile.base_ms, shipped.interval_ms
     least_ms = min(MINUTE, base_ms)
     interval_ms = max(round_up(tier.short_ms // 6, 30 * SECOND), least_ms)
+    if shipped.sliced:
+        interval_ms = _part_of(base_ms, interval_ms)
     if interval_ms <= fast_ms:
         return shipped, shipped
     finer_ms = max(tier.short_ms // 12 // SECOND * SECOND, least_ms)
+    if shipped.sliced:
+        finer_ms = _part_of(base_ms, finer_ms)
     if finer_ms <= 2 * fast_ms or tier.short_ms <= base_ms:
         return _at(shipped, interval_ms), shipped
     return _at(shipped, interval_ms), _at(shipped, min(finer_ms, base_ms))
 
 
+def _part_of(base_ms: int, at_most_ms: int) -> int:
+    """The interval at which base windows follow each other without a hole, so that each slice is seen as often."""
+    return base_ms // -(-base_ms // at_most_ms)
+
+
 def _note_gaps(tier: Tier, events: Stage, collected: Collected) -> None:
     for slo in events.slos:
-        subject = events.subjects.tier(slo, tier)
-        if not slis.any_ratio(slo):
-            reason = "slices of time are good or bad: no ratio in between can be held steady"
-            collected.gaps.append(Gap(subject=subject, what="0.9 × and 1.1 ×", reason=reason))
         if _spike(events, slo, tier) == 0:
             reason = "the query itself spreads it out"
-            if not slis.any_ratio(slo):
-                reason = (
-                    "one bad slice would count for several where the rules are evaluated less often than slices end"
-                )
+            subject = events.subjects.tier(slo, tier)
             collected.gaps.append(Gap(subject=subject, what="one bad scrape", reason=reason))

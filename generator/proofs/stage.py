@@ -117,6 +117,11 @@ class Stage:
         return any(slis.is_native(slo) for slo in self.slos)
 
     @property
+    def sliced(self) -> bool:
+        """Whether it is about an SLO that counts slices of time; then it is about that one alone."""
+        return any(slis.sliced(slo) for slo in self.slos)
+
+    @property
     def scrape_ms(self) -> int:
         """How often the spec's targets are scraped, or the proof's, where that is less often."""
         return max(self.subjects.spec.defaults.scrape_ms, self.sample_ms)
@@ -125,11 +130,25 @@ class Stage:
     def sample_ms(self) -> int:
         """The interval of the input's samples."""
         scrape_ms = self.subjects.spec.defaults.scrape_ms
-        return tolerant_sample_ms(self.interval_ms, scrape_ms, self.profile.base_ms, build=self.build)
+        # A sample that lasted longer than a scrape would reach into the next slice.
+        tolerant = self.build and not self.sliced
+        return tolerant_sample_ms(self.interval_ms, scrape_ms, self.profile.base_ms, build=tolerant)
 
     def timeline(self) -> Timeline:
         """An empty one."""
         return Timeline(interval_ms=self.interval_ms, sample_ms=self.sample_ms)
+
+    def test(self, name: str, timeline: Timeline, series: Iterable[InputSeries]) -> Test:
+        """A finished test of these SLOs."""
+        who = ", ".join(slo.name for slo in self.slos)
+        return Test(
+            name=f"{self.subjects.spec.name}: {name} ({who})",
+            sample_ms=self.sample_ms,
+            series=tuple(series),
+            checks=tuple(timeline.checks),
+            spans=tuple(timeline.spans),
+            facts=tuple(timeline.facts),
+        )
 
     def with_slos(self, slos: Iterable[Slo]) -> Stage:
         """The same with fewer SLOs."""

@@ -5,8 +5,10 @@ Shared alerts read what differs between SLOs from the info series, when they fir
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from generator import names
-from generator.dashboard_links import dashboard_url
+from generator.dashboard_links import DATASOURCE, PREFIX, dashboard_url
 from generator.model import PlainAlert, Slo, Spec
 from generator.units import decimal_text
 
@@ -23,6 +25,26 @@ def inert(text: str) -> str:
     return text.replace("{{", "{{`{{`}}")
 
 
+def _chosen(is_of_group: str) -> str:
+    """A template that adds the alert's group to a dashboard's URL, as values of the dashboard's variables.
+
+    `is_of_group` says whether a label, `$name`, is one of the group's. `urlquery` is Go's own, so every Prometheus has
+    it; of a space it makes `+`, which not all that read a URL understand. What it leaves of a value can neither end the
+    URL nor begin markup where the link is shown.
+    """
+    return (
+        '{{ $sep := "?" }}{{ range $name, $value := $labels }}'
+        f"{{{{ if {is_of_group} }}}}"
+        f'{{{{ $sep }}}}var-{{{{ if eq $name "{DATASOURCE}" }}}}{PREFIX}{{{{ end }}}}{{{{ $name }}}}='
+        '{{ $value | urlquery | reReplaceAll "[+]" "%20" }}{{ $sep = "&" }}'
+        "{{ end }}{{ end }}"
+    )
+
+
+def _any_of(labels: Iterable[str]) -> str:
+    return "eq $name " + " ".join(f'"{label}"' for label in labels)
+
+
 def info_labels(spec: Spec, slo: Slo) -> dict[str, str]:
     """Labels of the info series beyond the SLO's identity; `{alert}` in the runbook is filled in by the alert."""
     runbook = link(slo.runbook or spec.defaults.runbook, service=spec.service, slo=slo.name)
@@ -32,7 +54,7 @@ def info_labels(spec: Spec, slo: Slo) -> dict[str, str]:
         names.WINDOW: str(slo.profile.window),
         names.SPEC: spec.reference,
         "runbook": runbook,
-        "dashboard": dashboard_url(spec.defaults.grafana, spec.name) if spec.defaults.grafana else "",
+        "dashboard": dashboard_url(spec.defaults.grafana, spec.name),
         "description": slo.description,
     }
     return {name: value for name, value in found.items() if value}
@@ -48,18 +70,27 @@ def plain(spec: Spec, alert: PlainAlert) -> dict[str, str]:
         "description": inert(alert.description) or f"{condition}; now {{{{ $value | humanize }}}}.",
         "value": "{{ $value }}",
         "runbook_url": inert(runbook),
-        "dashboard_url": dashboard_url(spec.defaults.grafana, spec.name) if spec.defaults.grafana else "",
+        "dashboard_url": _plain_dashboard(spec),
         "spec": spec.reference,
     }
     return {name: value for name, value in found.items() if value}
 
 
-def _info(label: str) -> str:
-    """A template that gives one label of the alert's info series, or nothing."""
+def _plain_dashboard(spec: Spec) -> str:
+    url = inert(dashboard_url(spec.defaults.grafana, spec.name))
+    groups = dict.fromkeys(label for slo in spec.slos for label in slo.group_by)
+    return url + _chosen(_any_of(groups)) if url and groups else url
+
+
+def _info(label: str, more: str = "") -> str:
+    """A template that gives one label of the alert's info series and `more` behind it, or nothing."""
     selector = f"{names.INFO}{{{names.SERVICE}=%q,{names.SLO}=%q,{names.SCOPE}=%q}}"
     arguments = f"$labels.{names.SERVICE} $labels.{names.SLO} $labels.{names.SCOPE}"
     query = f'printf "{selector.replace(chr(34), chr(92) + chr(34))}" {arguments} | query'
-    return f'{{{{ with {query} }}}}{{{{ . | first | label "{label}" }}}}{{{{ end }}}}'
+    value = f'{{{{ . | first | label "{label}" }}}}'
+    if more:
+        value = f'{{{{ with . | first | label "{label}" }}}}{{{{ . }}}}{more}{{{{ end }}}}'
+    return f"{{{{ with {query} }}}}{value}{{{{ end }}}}"
 
 
 def shared(alert: str, summary: str, description: str, *, value: str = "{{ $value }}") -> dict[str, str]:
@@ -72,6 +103,6 @@ def shared(alert: str, summary: str, description: str, *, value: str = "{{ $valu
         "description": description,
         "value": value,
         "runbook_url": runbook,
-        "dashboard_url": _info("dashboard"),
+        "dashboard_url": _info("dashboard", _chosen(f"not ({_any_of((*names.IDENTITY, names.TEAM))})")),
         "spec": _info("spec"),
     }

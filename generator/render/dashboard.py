@@ -12,7 +12,7 @@ from generator.dashboard import (
     Dashboard,
     PanelSpec,
 )
-from generator.dashboard_links import dashboard_uid, overview_uid
+from generator.dashboard_links import dashboard_uid, overview_uid, variable
 from generator.model import Spec
 from generator.panels import PANELS, stat, state_timeline, table, timeseries
 from generator.panels.base import (
@@ -32,7 +32,7 @@ from generator.render import dashboard_slo, dashboard_status
 from generator.render.alert_texts import link
 from generator.render.dashboard_layout import Line, Section, in_lines, place, spread
 from generator.render.dashboard_overview import overview_sections
-from generator.render.dashboard_queries import SpecQueries, equal, one_of, variable
+from generator.render.dashboard_queries import SpecQueries, equal, one_of
 from generator.units import decimal_text, duration_text
 
 SCHEMA_VERSION = 36

@@ -11,14 +11,10 @@ from generator.dashboard_links import dashboard_uid
 from generator.model import Spec
 from generator.panels import bargauge, stat, state_timeline, table, timeseries
 from generator.panels.base import (
-    GREEN,
-    RED,
-    YELLOW,
     Json,
     Step,
     Target,
     View,
-    falling,
     nan_mapping,
     override,
     thresholds,
@@ -35,7 +31,13 @@ from generator.render.dashboard_queries import (
     runs_out_s,
     window_s,
 )
-from generator.render.dashboard_slo import BUDGET_STEPS, BURN_STEPS, LITTLE, runs_out_mappings, runs_out_steps
+from generator.render.dashboard_slo import (
+    BUDGET_STEPS,
+    BURN_STEPS,
+    runs_out_mappings,
+    runs_out_reading,
+    runs_out_steps,
+)
 from generator.render.dashboard_status import FROZEN_TEXTS, NO_RECEIVER, ONE_IS_RED, ONE_IS_YELLOW
 
 SHOWN_IN_BARS = 20
@@ -187,7 +189,10 @@ def _table(queries: OverviewQueries, height: int) -> Json:
     colored: Json = {"custom.displayMode": "color-background"}
     view = View(
         title="Services",
-        description="The service with the least error budget first. A click on a service opens its dashboard.",
+        description=(
+            "The service with the least error budget first. A click on a service opens its dashboard. "
+            f"Runs out in: {runs_out_reading()}"
+        ),
         unit="none",
         targets=tuple(
             Target(expr=expr, instant=True, table=True)
@@ -219,7 +224,7 @@ def _table(queries: OverviewQueries, height: int) -> Json:
                     "thresholds": thresholds(runs_out_steps(max(windows, default=0))),
                 },
             ),
-            override("Burn rate", colored | {"decimals": 2, "thresholds": thresholds(BURN_STEPS)}),
+            override("Burn rate", colored | {"unit": "suffix:×", "decimals": 2, "thresholds": thresholds(BURN_STEPS)}),
             override("Releases", colored | {"mappings": [FROZEN_TEXTS]}),
             override("Critical", colored | {"thresholds": thresholds(ONE_IS_RED)}),
             override("Warning", colored | {"thresholds": thresholds(ONE_IS_YELLOW)}),
@@ -251,7 +256,7 @@ def _bars(queries: OverviewQueries) -> Json:
                 legend=f"{{{{{names.SERVICE}}}}} {{{{{names.SLO}}}}}",
             ),
         ),
-        steps=(Step(color=RED), Step(color=YELLOW, value=Decimal("0.1")), Step(color=GREEN, value=LITTLE)),
+        steps=BUDGET_STEPS,
         mappings=(nan_mapping("no traffic"),),
         decimals=1,
         width=10,
@@ -266,7 +271,7 @@ def _over_time(queries: OverviewQueries) -> Json:
         description="How the worst error budget of each service went.",
         unit="percentunit",
         targets=(Target(expr=f"min by ({names.SERVICE}) ({queries.remaining})", legend=f"{{{{{names.SERVICE}}}}}"),),
-        steps=falling(LITTLE, Decimal(0)),
+        steps=BUDGET_STEPS,
         maximum=Decimal(1),
         width=14,
         height=10,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from freezeline.dataclass import dataclass
 from generator import names
 from generator.burn import Profile, Tier
+from generator.dashboard_links import variable
 from generator.model import Slo, Spec
 from generator.promql import quote
 from generator.units import HOUR, duration_text, promql_number
@@ -30,11 +31,6 @@ PENDING, FIRING = 1, 2
 
 _PACE_WITHOUT_TIERS_MS = HOUR
 _SPECIAL = re.compile(r"[.\\+*?()|\[\]{}^$]")
-
-
-def variable(label: str) -> str:
-    """The dashboard variable for a `group_by` label; Grafana keeps some names for itself."""
-    return f"label_{label}" if label == "datasource" or label.startswith("__") else label
 
 
 def equal(**labels: str) -> str:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from generator import names
+from generator.dashboard_links import variable
 from generator.model import Slo, Spec
 from generator.panels import bargauge, stat, table, timeseries
 from generator.panels.base import (
@@ -17,7 +18,6 @@ from generator.panels.base import (
     Step,
     Target,
     View,
-    falling,
     nan_mapping,
     override,
     rising,
@@ -26,7 +26,7 @@ from generator.panels.base import (
 )
 from generator.render.alert_texts import link
 from generator.render.dashboard_layout import Section
-from generator.render.dashboard_queries import SloQueries, SpecQueries, pace_ms, variable, window_s
+from generator.render.dashboard_queries import SloQueries, SpecQueries, pace_ms, window_s
 from generator.units import decimal_text, duration_text
 
 OPEN_SECTIONS = 6  # further SLOs are folded, so that a spec with fifty of them opens at once
@@ -45,6 +45,14 @@ def runs_out_steps(longest_s: int) -> tuple[Step, ...]:
     )
 
 
+def runs_out_reading(*, calendar: bool = False) -> str:
+    """How "runs out in" is to be read; of a calendar window nothing leaves before it ends."""
+    reading = "Budget left ÷ burn rate, as such times are usually given"
+    if calendar:
+        return f"{reading}. The budget is whole again when the next window begins."
+    return f"{reading}: errors that leave the window meanwhile give nothing back, so the budget may last longer."
+
+
 def runs_out_mappings(windows_s: set[int]) -> tuple[Json, ...]:
     """Words for the ends of "runs out in": gone already, and not before the window itself ends."""
     texts = {0: ("spent", RED)} | dict.fromkeys(sorted(windows_s), ("not at this pace", GREEN))
@@ -61,7 +69,7 @@ def objectives_table(queries: SpecQueries, uid: str, width: int, height: int) ->
         override("Objective", {"unit": "percentunit", "decimals": 3}),
         override("SLI", {"unit": "percentunit", "decimals": 3}),
         override("Budget left", colored | {"unit": "percentunit", "thresholds": thresholds(BUDGET_STEPS)}),
-        override("Burn rate", colored | {"unit": "none", "thresholds": thresholds(BURN_STEPS)}),
+        override("Burn rate", colored | {"unit": "suffix:×", "thresholds": thresholds(BURN_STEPS)}),
         override(
             "Runs out in",
             colored
@@ -78,7 +86,8 @@ def objectives_table(queries: SpecQueries, uid: str, width: int, height: int) ->
         title="Objectives",
         description=(
             "One row per SLO and group, over the SLO's window. Burn rate 1 spends exactly the budget in that window. "
-            "Runs out in: the budget left at the pace of the last hour (or the shortest long window of its tiers)."
+            "Runs out in, at the pace of the last hour (or of the shortest long window of its tiers): "
+            f"{runs_out_reading()}"
         ),
         unit="none",
         decimals=2,
@@ -174,7 +183,7 @@ def _runs_out(own: SloQueries) -> Json:
         title="Runs out in",
         description=(
             f"When the budget is gone if errors go on as in the last {duration_text(pace_ms(profile))}. "
-            f"What leaves the window of {profile.window} meanwhile is not counted: the budget may last longer."
+            f"{runs_out_reading(calendar=bool(profile.window.calendar))}"
         ),
         unit="s",
         targets=(Target(expr=own.runs_out_s, instant=True, legend="runs out in"),),
@@ -253,7 +262,7 @@ def _budget(own: SloQueries, runbook: tuple[Json, ...]) -> Json:
         description=f"Part of the error budget left, over {profile.window} whatever range the dashboard shows.",
         unit="percentunit",
         targets=(Target(expr=own.remaining, legend=legend),),
-        steps=falling(LITTLE, Decimal(0)),
+        steps=BUDGET_STEPS,
         maximum=Decimal(1),
         links=runbook,
         time_from=duration_text(profile.window.length_ms),

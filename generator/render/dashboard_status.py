@@ -37,7 +37,7 @@ from generator.render.dashboard_queries import (
     SpecQueries,
     window_s,
 )
-from generator.render.dashboard_slo import BUDGET_STEPS, runs_out_mappings, runs_out_steps
+from generator.render.dashboard_slo import BUDGET_STEPS, runs_out_mappings, runs_out_reading, runs_out_steps
 
 NO_RECEIVER = "no receiver"
 FROZEN_TEXTS = value_mapping({0: ("open", GREEN), 1: ("FROZEN", RED)})
@@ -122,7 +122,7 @@ def _first_to_run_out(queries: SpecQueries) -> Json:
     windows = {window_s(slo.profile) for slo in queries.spec.slos}
     return _stat(
         "First budget runs out in",
-        "Time until the first SLO's budget is gone if errors go on at the present pace.",
+        f"Time until the first SLO's budget is gone if errors go on at the present pace. {runs_out_reading()}",
         "s",
         Target(expr=f"min({queries.runs_out_s})", legend="runs out in", instant=True),
         steps=runs_out_steps(max(windows)),

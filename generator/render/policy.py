@@ -78,6 +78,7 @@ def _people(routing: Routing) -> dict[str, object]:
                 "level": level.level,
                 "to": level.to,
                 "channels": list(channels_of(routing.teams[level.to])),
+                "severities": list(level.severities),
             }
             | ({"ask": level.ask} if level.ask else {})
             for level in routing.escalation

@@ -9,7 +9,7 @@ from generator import promql
 from generator.promql import Want
 from generator.reader import Reader
 from generator.sli.base import BaseContext, BaseQueries, seconds_text
-from generator.units import MINUTE, decimal_text, duration_text
+from generator.units import MINUTE, SECOND, decimal_text, duration_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,12 +27,24 @@ class TimeSlices:
     written: str
 
     def base(self, context: BaseContext) -> BaseQueries:
-        """One event a slice. Nothing measured is no event: the no-data alert speaks up, the budget stays."""
+        """One event a slice, each in the base window in which it ends. Nothing measured is no event.
+
+        A subquery's steps are whole multiples of its step since the epoch, so slices begin and end with the clock.
+        """
         worst = context.aggregate("min", self.good)
         step_ms = min(context.scrape_ms, self.slice_ms)
-        good = f"min_over_time(({worst})[{duration_text(self.slice_ms)}:{duration_text(step_ms)}])"
-        seconds = seconds_text(self.slice_ms)
-        return BaseQueries(total=f"(0 * {good} + 1) / {seconds}", errors=f"(1 - {good}) / {seconds}")
+        # Half a step less, where steps and slices fall together: Prometheus 2 would count the moment at which a slice
+        # begins, which belongs to the one before.
+        reach_ms = self.slice_ms if self.slice_ms % step_ms else self.slice_ms - step_ms // 2
+        good = f"min_over_time(({worst})[{duration_text(reach_ms)}:{duration_text(step_ms)}])"
+        span_ms = max(context.base_ms, self.slice_ms)
+        # In a build for tests evaluations fall on the slices' ends too.
+        span = duration_text(span_ms - SECOND if context.aligned else span_ms)
+        reach, seconds = f"{span}:{duration_text(self.slice_ms)}", seconds_text(span_ms)
+        return BaseQueries(
+            total=f"count_over_time({good}[{reach}]) / {seconds}",
+            errors=f"sum_over_time((1 - {good})[{reach}]) / {seconds}",
+        )
 
     def describe(self) -> str:
         """One line for people."""

@@ -199,6 +199,18 @@ async def test_escalation_stops_at_the_acknowledgement_and_survives_a_restart(wo
     assert world.slack_heads() == ["gateway: level 1, not acknowledged", "gateway: level 2, not acknowledged"]
 
 
+async def test_only_the_severities_of_a_level_escalate(world: World) -> None:
+    """A critical alert passes the level for warnings by, which would have been told first."""
+    levels = [{"after_s": 0, "to": "office", "severities": ["warning"]}, {"after_s": 1, "to": "devops"}]
+    world.tell(moments=["frozen"], channels=["log"], escalation=[{**level, "channels": ["slack"]} for level in levels])
+    async with receiver(world.site) as running_receiver:
+        assert await running_receiver.post(body("0.34.2", "firing")) == 200
+        await until(lambda: bool(world.slack.received), 11, "a level is told")
+        rows = world.site.rows("SELECT key FROM action WHERE key LIKE '%:escalation:%'")
+    assert [key.rpartition(":")[2] for (key,) in rows] == ["2"]
+    assert world.slack_heads() == ["gateway: level 2, not acknowledged"]
+
+
 async def test_status_updates_come_while_anything_is_open(world: World) -> None:
     """Every two seconds until the release; none after it."""
     world.tell(moments=["released"], channels=["slack"], status_every_s=2)

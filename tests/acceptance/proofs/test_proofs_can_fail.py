@@ -25,6 +25,17 @@ alerts:
 """
 OWN, SHARED = "rules/gateway.rules.yml", "rules/shared.30d-30s.rules.yml"
 FAST, ALERTS = "rules/tests/gateway.test.yml", "rules/tests/gateway.alerts.test.yml"
+SLICES = """\
+apiVersion: freezeline/v1
+service: gateway
+owner: {team: gateway}
+defaults: {interval: 30s, scrape: 15s}
+slos:
+  up:
+    objective: 99.5
+    tiers: {medium: {share: 5%, long: 6h, short: 30m, severity: critical}}
+    sli: {good_when: 'up == 1', slice: 1m}
+"""
 
 
 def built(interval: str) -> tuple[str, str]:
@@ -74,3 +85,29 @@ def test_a_wrong_rule_is_noticed(change: str, newest: Generation, tmp_path: Path
     (tmp_path / file).write_text(changed, encoding="utf-8")
     found = failures(newest, tmp_path, [test])
     assert any(named in message.replace('\\"', '"') for message in found), found
+
+
+# (what stands in the build for 5 minutes, what is put there instead)
+CHANGES_OF_SLICES = {
+    "factor too high": (" 6 *", " 6.7 *"),
+    "factor too low": (" 6 *", " 5.3 *"),
+    "slices counted twice": ("[4m59s:1m]", "[9m59s:1m]"),
+    "slices of half a minute": (":1m]", ":30s]"),
+    "without a minimum of slices": ("> 4.5", "> 0.5"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES_OF_SLICES)
+def test_a_wrong_count_of_slices_is_noticed(change: str, newest: Generation, tmp_path: Path) -> None:
+    """Patterns of good and bad slices hold the rules to the share, as steady traffic does elsewhere."""
+    tests = render("slos/gateway.yaml", SLICES, tmp_path)
+    old, new = CHANGES_OF_SLICES[change]
+    found = []
+    for interval in ("5m", "2m30s"):
+        file, test = built(interval)
+        assert test in tests
+        text = (tmp_path / file).read_text(encoding="utf-8")
+        assert old in text
+        (tmp_path / file).write_text(text.replace(old, new), encoding="utf-8")
+        found += failures(newest, tmp_path, [test])
+    assert any('tier="medium"' in message.replace('\\"', '"') for message in found), found

@@ -1,10 +1,12 @@
 """`freezeline alertmanager`: prints, checks or changes a file."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 
 from freezeline.cli import main
+from freezeline.commands import places
 from generator.render import alertmanager
 from tests.unit.alertmanager_merge.test_alertmanager_merge import USERS
 from tests.unit.policy.loading import BASE
@@ -74,3 +76,42 @@ def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path, capsys: pytest.
     assert main(["alertmanager", "merge", str(tmp_path / "none.yml")]) == 2
     assert "none.yml" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_generate_takes_the_same_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They change Alertmanager's files alone; `--check` speaks of them, and its mending command repeats them."""
+    spec, plain, placed = tmp_path / "gateway.yaml", tmp_path / "plain", tmp_path / "placed"
+    spec.write_text(BASE)
+    options = ["--webhook-url", "http://deploy-1:9099/webhook", "--secrets", "/run/my secrets"]
+    assert main(["generate", str(spec), "-o", str(plain), "--scope", "test"]) == 0
+    argv = ["generate", str(spec), "-o", str(placed), "--scope", "test"]
+    assert main([*argv, *options]) == 0
+    for name in ("gateway.yml", "_all.yml"):
+        text = (placed / "rules" / "alertmanager" / name).read_text()
+        assert "url: http://deploy-1:9099/webhook" in text
+        assert "credentials_file: /run/my secrets/freezeline-webhook" in text
+        assert alertmanager.SECRETS not in text
+    assert differing(plain, placed) == {"gateway.yml", "_all.yml", ".freezeline-generated.json"}
+    capsys.readouterr()
+    assert main([*argv, *options, "--check"]) == 0
+    assert main([*argv, "--check"]) == 1
+    (placed / "rules" / "alertmanager" / "gateway.yml").unlink()
+    capsys.readouterr()
+    assert main([*argv, *options, "--check"]) == 1
+    assert "--webhook-url http://deploy-1:9099/webhook --secrets '/run/my secrets'" in capsys.readouterr().out
+
+
+def differing(one: Path, other: Path) -> set[str]:
+    """Names of the files that are not the same in two folders, which hold the same ones."""
+    paths = {path.relative_to(one) for path in one.rglob("*") if path.is_file()}
+    assert paths == {path.relative_to(other) for path in other.rglob("*") if path.is_file()}
+    return {path.name for path in paths if (one / path).read_bytes() != (other / path).read_bytes()}
+
+
+def test_the_help_names_the_real_defaults() -> None:
+    """The options are declared without loading what they are about."""
+    parser = argparse.ArgumentParser()
+    places.configure(parser)
+    text = " ".join(parser.format_help().split())
+    assert f"(default: {alertmanager.WEBHOOK_URL})" in text
+    assert f"(default: {alertmanager.SECRETS})" in text

@@ -39,12 +39,6 @@ def test_the_url_is_built_on_any_base() -> None:
     )
 
 
-def test_the_url_carries_variables_as_they_are() -> None:
-    """An alert writes a template into it."""
-    url = dashboard_url("https://g.example.org", "a", {"route": "{{ $labels.route | urlquery }}", "b": "1"})
-    assert url.endswith("/freezeline-a?var-route={{ $labels.route | urlquery }}&var-b=1")
-
-
 def test_without_a_grafana_there_is_no_url() -> None:
     """An annotation that leads nowhere is worse than none."""
     assert dashboard_url("", "a") == ""

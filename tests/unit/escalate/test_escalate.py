@@ -1,5 +1,6 @@
 """Escalation until somebody acknowledges, and status updates: what is due when."""
 
+import dataclasses
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,11 @@ from receiver.policy import Escalation, NotifyAction, Policy, Release, Rule
 
 START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+CRITICAL = frozenset({"critical"})
 LEVELS = (
-    Escalation(level=1, after_s=0, channels=("toast",), to="devops", ask=""),
-    Escalation(level=2, after_s=300, channels=("slack", "pagerduty"), to="tech-lead", ask=""),
-    Escalation(level=3, after_s=900, channels=("slack",), to="everyone", ask="rollback"),
+    Escalation(level=1, after_s=0, channels=("toast",), severities=CRITICAL, to="devops", ask=""),
+    Escalation(level=2, after_s=300, channels=("slack", "pagerduty"), severities=CRITICAL, to="tech-lead", ask=""),
+    Escalation(level=3, after_s=900, channels=("slack",), severities=CRITICAL, to="everyone", ask="rollback"),
 )
 
 
@@ -45,6 +47,8 @@ def episode(
     policy_name: str = "day0",
     acked_by: str = "",
     service: str = "scripts",
+    severity: str = "critical",
+    alert: str | None = None,
 ) -> Episode:
     """The episode E<number>, opened <number> - 1 minutes after START."""
     opened_at = START + (number - 1) * MINUTE
@@ -59,8 +63,8 @@ def episode(
         opened_at=opened_at,
         policy_sha256=f"sha-{policy_name}",
         incident=incident,
-        alert=f"Alert{number}",
-        severity="critical",
+        alert=f"Alert{number}" if alert is None else alert,
+        severity=severity,
         reason="5xx > 1 %",
         spec="",
         labels={},
@@ -71,10 +75,10 @@ def episode(
     )
 
 
-def incident(*episodes: Episode, policies: tuple[Policy, ...] = (policy(),), since: datetime = START) -> Incident:
-    """One incident of those episodes."""
+def incident(*episodes: Episode, policies: tuple[Policy, ...] = (policy(),), first: Episode | None = None) -> Incident:
+    """One incident of those episodes. It began with `first`: a critical one at START, unless another is given."""
     by_sha = {one.sha256: one for one in policies}
-    (found,) = group(episodes or (episode(),), {"E1": since}, by_sha)
+    (found,) = group(episodes or (episode(),), {"E1": first or episode()}, by_sha)
     return found
 
 
@@ -133,6 +137,58 @@ def test_five_alerts_escalate_once() -> None:
     """One incident, one call a level."""
     many = incident(*(episode(number) for number in range(1, 6)))
     assert keys(many, START + 15 * MINUTE) == keys(incident(), START + 15 * MINUTE)
+
+
+def test_a_warning_does_not_escalate() -> None:
+    """Levels are for critical alerts unless they say otherwise; status updates come all the same."""
+    old = episode(1, severity="warning")
+    warned = incident(old, policies=(policy(status_every_s=1800),), first=old)
+    assert keys(warned, START + 60 * MINUTE) == ["slack:scripts:E1:status:day0:2"]
+    assert next_due(warned, now=START) == START + 30 * MINUTE
+
+
+def test_a_level_that_asks_for_warnings_is_told_of_them() -> None:
+    """Level 1 hears of both, level 2 of critical alerts."""
+    low = frozenset({"warning", "critical"})
+    levels = (dataclasses.replace(LEVELS[0], severities=low), LEVELS[1])
+    warned = incident(episode(1, severity="warning"), policies=(policy(levels=levels),))
+    assert keys(warned, START + 60 * MINUTE) == ["toast:scripts:E1:escalation:1"]
+
+
+def test_the_time_of_a_level_runs_from_what_counts_for_it() -> None:
+    """A warning for an hour, then a critical alert: the five minutes begin with that, and the notice is about it."""
+    old = episode(1, severity="warning")
+    worse = incident(old, episode(61), first=old)
+    at = START + 60 * MINUTE
+    assert keys(worse, at) == ["toast:scripts:E1:escalation:1"]
+    assert next_due(worse, now=at) == at + 5 * MINUTE
+    (told,) = due(worse, now=at, ids=lambda _: "id")
+    assert json.loads(told.payload["facts"])["alert"] == "Alert61"
+
+
+def test_a_warning_does_not_keep_a_resolved_critical_alert_escalating() -> None:
+    """What should wake people is over."""
+    over = incident(episode(1, state=EpisodeState.RESOLVING), episode(2, severity="warning"))
+    assert keys(over, START + 60 * MINUTE) == []
+
+
+def test_an_alert_without_a_severity_counts_as_critical() -> None:
+    """Nobody has said that it can wait."""
+    assert len(keys(incident(episode(1, severity="")), START + 15 * MINUTE)) == 4
+
+
+def test_what_an_operator_froze_does_not_escalate() -> None:
+    """There is no alert, and somebody knows."""
+    by_hand = episode(1, severity="", alert="")
+    assert keys(incident(by_hand, first=by_hand), START + 60 * MINUTE) == []
+
+
+def test_a_policy_that_changed_meanwhile_still_escalates() -> None:
+    """The alert came after the change, the incident before: its policy is the same by name."""
+    changed = dataclasses.replace(episode(2), policy_sha256="sha-new")
+    old = episode(1, severity="warning")
+    found = incident(old, changed, policies=(policy(), dataclasses.replace(policy(), sha256="sha-new")), first=old)
+    assert len(keys(found, START + 60 * MINUTE)) == 4
 
 
 def test_the_facts_say_level_team_question_and_time() -> None:
@@ -199,7 +255,7 @@ def test_the_next_look_is_known(minutes: int, next_minutes: int) -> None:
 def test_incidents_of_services_are_apart() -> None:
     """Each with its own episodes and beginning."""
     found = group(
-        [episode(1), episode(2), episode(3, service="other", incident="E3")], {"E1": START - MINUTE}, {"x": policy()}
+        [episode(1), episode(2), episode(3, service="other", incident="E3")], {"E1": episode(0)}, {"x": policy()}
     )
     assert [(one.service, one.id, one.since, len(one.episodes)) for one in found] == [
         ("scripts", "E1", START - MINUTE, 2),

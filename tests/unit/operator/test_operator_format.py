@@ -10,7 +10,9 @@ import yaml
 
 from freezeline.cli import main
 from generator import pipeline
+from generator.promtool import find
 from generator.render import operator
+from tests.tools import Generation
 from tests.unit.policy.loading import BASE
 
 
@@ -71,6 +73,33 @@ def test_what_kubernetes_does_not_hold_stays_as_it_is(spec: str, tmp_path: Path)
         assert {path.name: path.read_text() for path in (plain / folder).iterdir()} == {
             path.name: path.read_text() for path in (wrapped / folder).iterdir()
         }
+
+
+def test_proofs_run_as_they_lie_there(spec: str, tmp_path: Path, generation: Generation) -> None:
+    """Promtool finds every rule file that they name; the rules are those of the PrometheusRules."""
+    objects = generate(spec, tmp_path / "out", "--format", "operator")
+    folder = tmp_path / "out" / "rules" / "tests"
+    plain = {path.name: yaml.safe_load(path.read_text()) for path in (folder / "plain").iterdir()}
+    assert plain
+    for name, content in plain.items():
+        assert content == objects[f"rules/operator/{name.removesuffix('.rules.yml')}.yaml"]["spec"]
+    tests = sorted(path.relative_to(tmp_path) for path in folder.glob("*.test.yml"))
+    tool = find("promtool", environment={}, given=str(generation.promtool))
+    outcome = tool.test_rules(tests, tmp_path)
+    assert tests
+    assert (outcome.ok, [message.text for message in outcome.messages]) == (True, [])
+
+
+def test_proofs_alone_bring_the_rules_that_they_name(spec: str, tmp_path: Path) -> None:
+    """`--only proofs` writes all that promtool needs; `--only rules` nothing under rules/tests."""
+    proofs, rules = tmp_path / "proofs", tmp_path / "rules"
+    generate(spec, proofs, "--format", "operator", "--only", "proofs")
+    for path in (proofs / "rules" / "tests").glob("*.test.yml"):
+        for name in yaml.safe_load(path.read_text())["rule_files"]:
+            assert (path.parent / name).is_file()
+    assert not (proofs / "rules" / "operator").exists()
+    generate(spec, rules, "--format", "operator", "--only", "rules")
+    assert not (rules / "rules" / "tests").exists()
 
 
 def test_check_speaks_of_the_same_format(spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,10 @@
 
 import pytest
 
-from generator.render import policy
+from generator import alert_labels, pipeline
+from generator.render import people, policy
 from generator.teams import channel_name
+from tests.tools import ROOT
 from tests.unit.policy.loading import ACTIONS, BASE, found, good
 
 TEAMS = '  teams: {a: {slack: "#a", email: a@example.org}}\n'
@@ -34,6 +36,7 @@ NOBODY = BASE.replace(', slack: "#payments"', "")
             "{after: 1m",
         ),
         (f"{TEAMS.strip()}\n  escalation: [{{after: 5m, to: a, ask: freeze}}]", "spec/type", "freeze"),
+        (f"{TEAMS.strip()}\n  escalation: [{{after: 5m, to: a, severity: [page]}}]", "routing/severity", "[page]"),
         ("smtp: {smarthost: mail.example.org}", "routing/smtp", "mail.example.org"),
         ('mute_times: {n: [{times: ["22:00-06:00"]}]}', "routing/mute", '["22:00'),
         ('mute_times: {n: [{times: ["25:00-26:00"]}]}', "routing/mute", '["25:00'),
@@ -78,6 +81,46 @@ def test_alerts_that_nobody_hears_of_are_worth_a_warning() -> None:
     assert [code for code, _ in found(f"routing:\n{TEAMS}", base=NOBODY)] == ["routing/unheard"]
 
 
+def test_a_spec_that_acts_is_told_that_nobody_hears_of_its_alerts_even_without_routing() -> None:
+    """One that only makes rules is not: its alerts may be routed by a configuration of somebody's own."""
+    freezes = ACTIONS + "policy: [{on: {alert: QueueLong}, do: [freeze, rollback]}]\n"
+    assert ("routing/unheard", "{team: payments}") in found(freezes, base=NOBODY)
+    assert "routing/unheard" not in [code for code, _ in found(freezes)]
+    assert found("", base=NOBODY) == []
+
+
+def test_somebody_hears_of_every_alert_of_the_systems() -> None:
+    """A person by Alertmanager's routes, whatever the receiver tells; and the specs are read without a warning."""
+    paths = sorted((ROOT / "slos").glob("*.yaml"))
+    loaded = pipeline.load_set([(f"slos/{path.name}", path.read_bytes()) for path in paths], "slos")
+    assert [str(problem) for problem in loaded.problems] == []
+    unheard = [
+        (spec.name, labels)
+        for spec in loaded.output_set.specs
+        for labels in alert_labels.of(spec)
+        if not any(takes(route, labels) for route in people.plan(spec))
+    ]
+    assert len(loaded.output_set.specs) == 5
+    assert unheard == []
+
+
+def takes(route: people.PlannedRoute, labels: dict[str, str]) -> bool:
+    """Whether an alert goes to the route's people."""
+    return all(labels.get(label, "") in values for label, values in route.match)
+
+
+def test_levels_that_no_policy_rule_can_reach_are_worth_a_warning() -> None:
+    """A policy on critical alerts alone never begins an incident of warnings."""
+    text = """\
+        policy: [{on: {severity: critical}, do: [freeze, rollback, tell]}]
+        routing:
+          teams: {a: {slack: "#a"}}
+          escalation: [{after: 0m, to: a}, {after: 5m, to: a, severity: [warning, info]}]
+        """
+    problems = found(ACTIONS + "\n".join(line[8:] for line in text.splitlines()) + "\n")
+    assert [(code, place[:9]) for code, place in problems] == [("routing/escalation", "{after: 5")]
+
+
 def test_an_owner_with_another_address_than_the_team_is_reported() -> None:
     """One team cannot have two Slack channels."""
     text = 'routing:\n  teams: {payments: {slack: "#other"}}\n'
@@ -92,14 +135,29 @@ def test_escalation_is_compiled_for_the_receiver() -> None:
             devops: {slack: "#war-room", pagerduty: day0, email: on.call@example.org}
             leads:  {channels: [slack-leads]}
           routes: [{to: [devops]}]
-          escalation: [{after: 0m, to: devops}, {level: 3, after: 15m, to: leads, ask: rollback}]
+          escalation:
+            - {after: 0m, to: devops, severity: [warning, critical]}
+            - {level: 3, after: 15m, to: leads, ask: rollback}
           status_every: 30m
         """
     rules = ACTIONS + "policy: [{on: {severity: critical}, do: [freeze, rollback, tell]}]\n"
     compiled = policy.render(good(rules + "\n".join(line[8:] for line in text.splitlines()) + "\n"))
     assert compiled["escalation"] == [
-        {"after_s": 0, "level": 1, "to": "devops", "channels": ["email-on.call", "slack-war-room", "pagerduty-day0"]},
-        {"after_s": 900, "level": 3, "to": "leads", "channels": ["slack-leads"], "ask": "rollback"},
+        {
+            "after_s": 0,
+            "level": 1,
+            "to": "devops",
+            "channels": ["email-on.call", "slack-war-room", "pagerduty-day0"],
+            "severities": ["critical", "warning"],
+        },
+        {
+            "after_s": 900,
+            "level": 3,
+            "to": "leads",
+            "channels": ["slack-leads"],
+            "severities": ["critical"],
+            "ask": "rollback",
+        },
     ]
     assert compiled["status_every_s"] == 1800
 
