@@ -80,9 +80,10 @@ def trace_of(request: web.Request) -> Trace:
     """The request's identifiers: the sender's where they are fit, else new ones."""
     request_id = request.headers.get("X-Request-ID", "")
     trace_id = request.headers.get("X-Trace-ID", "")
+    new = f"{random.getrandbits(256):064x}"
     return Trace(
-        request_id=request_id if request_id and _ID.fullmatch(request_id) else _new_id(),
-        trace_id=trace_id if trace_id and _ID.fullmatch(trace_id) else _new_id(),
+        request_id=request_id if request_id and _ID.fullmatch(request_id) else new[:32],
+        trace_id=trace_id if trace_id and _ID.fullmatch(trace_id) else new[32:],
     )
 
 
@@ -97,10 +98,6 @@ async def _answer(
     except JournalError as error:
         log.error("journal.failed", extra={"error": str(error)})  # noqa: TRY400 - the cause is told, the trace is noise
         return web.json_response({"error": "the journal cannot be used"}, status=503)
-
-
-def _new_id() -> str:
-    return f"{random.getrandbits(128):032x}"
 
 
 def identified(access: Access, took: Callable[[str, float], None]) -> Any:

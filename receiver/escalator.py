@@ -73,11 +73,15 @@ class Escalator:
 
 
 def incidents_in(view: View, context: Context) -> list[Incident]:
-    """The incidents that are going on."""
-    live = view.live_episodes()
+    """The incidents that are going on and of which somebody may be told by time."""
+    policies = context.box.policies.by_sha256
+    timed = [sha256 for sha256, policy in policies.items() if policy.escalation or policy.status_every_s is not None]
+    if not timed:
+        return []
+    live = view.episodes_beside(timed)
     named = {episode.incident: view.episode(episode.incident) for episode in live}
     firsts = {name: episode for name, episode in named.items() if episode is not None}
-    return escalate.group(live, firsts, context.box.policies.by_sha256)
+    return escalate.group(live, firsts, policies)
 
 
 def untold(view: View, context: Context, *, now: datetime) -> tuple[list[Action], datetime | None]:

@@ -80,7 +80,7 @@ async def release(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     trace = CURRENT.get()
 
     def work(tx: Tx) -> list[str]:
-        episodes = tx.live_episodes(service)
+        episodes = tx.holding_episodes(service)
         holds = [hold for episode in episodes for hold in tx.holds(episode=episode.id, held=True)]
         if not holds:
             raise RefusedError(409, f"{service} is not frozen")

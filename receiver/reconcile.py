@@ -236,20 +236,19 @@ class Reconciler:
         """Do what is due by time; returns when the next thing is. Raises JournalError."""
         now = self._context.clock()
         due_at = now + seconds(IDLE_S)
-        episodes, doubts = await self._context.journal.read(
-            lambda journal: (journal.live_episodes(), journal.unconfirmed())
+        # Asked after every commit that acted: a storm's open episodes are not read one by one.
+        resolving, review_at, doubts = await self._context.journal.read(
+            lambda journal: (journal.resolving_episodes(), journal.first_review(), journal.unconfirmed())
         )
-        if doubts:
+        if doubts or (review_at is not None and review_at <= now):
             self.compare_soon()
-        for episode in episodes:
+        for episode in resolving:
             policy = self._context.policy_of(episode)
             rule = policy.rule(episode.rule) if policy else None
-            if policy is not None and rule is not None and episode.state is EpisodeState.RESOLVING:
+            if rule is not None:
                 due_at = min(due_at, await self._release(episode, rule))
-            if episode.state is EpisodeState.OPEN and episode.review_at is not None:
-                if episode.review_at <= now:
-                    self.compare_soon()
-                due_at = min(due_at, max(episode.review_at, now + seconds(1)))
+        if review_at is not None:
+            due_at = min(due_at, max(review_at, now + seconds(1)))
         return due_at
 
     async def _release(self, episode: Episode, rule: Rule) -> datetime:

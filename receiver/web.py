@@ -6,6 +6,7 @@ had, because Alertmanager tries those again; never 429 and no redirect, because 
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -89,12 +90,13 @@ class _Handlers:
         self._shared = shared
         self._context = shared.context
         self._memory = take.Memory()
+        self._answered = functools.cache(lambda status: shared.context.meters.requests.labels(str(status)))
 
     async def webhook(self, request: web.Request) -> web.Response:
         """Take a delivery: journal, plan, commit, answer."""
         refused = self._shared.access.refuse(request, Role.WEBHOOK)
         response = refused if refused is not None else await self._take(request)
-        self._context.meters.requests.labels(str(response.status)).inc()
+        self._answered(response.status).inc()
         return response
 
     async def _take(self, request: web.Request) -> web.Response:

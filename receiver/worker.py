@@ -35,6 +35,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._dirty: set[str] = set()
+        self._held_again: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -96,7 +97,7 @@ class Worker:
         """A flag got a hold: write it now, without asking what else is due."""
         lane = f"flag:{view.path}"
         if lane in self._lanes:
-            self._dirty.add(lane)
+            self._held_again.add(lane)
         elif not self._stopping:
             self._start(lane, freeze.hold(self._context, view))
 
@@ -168,8 +169,13 @@ class Worker:
 
     def _lane_done(self, lane: str, task: asyncio.Task[None]) -> None:
         del self._lanes[lane]
+        held_again = lane in self._held_again
+        self._held_again.discard(lane)
         if task.cancelled():
             return
+        if held_again and not self._stopping:
+            # What was known of the flag when it got its hold may be old by now: perform asks anew.
+            self._start(lane, freeze.perform(self._context, lane_name(lane), ()))
         error = task.exception()
         if error is not None:
             log.error("worker.lane_failed", exc_info=error, extra={"lane": lane})

@@ -156,8 +156,11 @@ async def _finish_freezes(context: Context, view: FlagView) -> None:
 
 async def _drive_on(context: Context, view: FlagView, action: Action) -> None:
     episode = view.episodes[action.episode]
-    driven = await context.journal.read(lambda journal: _already_driven(journal.flag_view(view.path), action))
-    problems = [] if driven else await legacy.drive(_freeze_action(context, view, action), episode, on=True)
+    freeze = _freeze_action(context, view, action)
+    problems: list[str] = []
+    if freeze is not None and freeze.legacy:
+        driven = await context.journal.read(lambda journal: _already_driven(journal.flag_view(view.path), action))
+        problems = [] if driven else await legacy.drive(freeze, episode, on=True)
     context.reached(Step.FREEZE_LEGACY_DRIVEN)
     if problems:
         await _retry(context, action, "; ".join(problems))

@@ -30,6 +30,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS episode_live ON episode (policy, rule, fingerp
   WHERE state IN ('OPEN', 'RESOLVING');
 CREATE INDEX IF NOT EXISTS episode_newest ON episode (fingerprint, policy, rule, generation);
 CREATE INDEX IF NOT EXISTS episode_service ON episode (service, opened_at) WHERE state IN ('OPEN', 'RESOLVING');
+CREATE INDEX IF NOT EXISTS episode_resolving ON episode (opened_at, id) WHERE state = 'RESOLVING';
+CREATE INDEX IF NOT EXISTS episode_review ON episode (review_at) WHERE state = 'OPEN';
 
 CREATE TABLE IF NOT EXISTS hold (
   flag TEXT NOT NULL, episode TEXT NOT NULL, reason TEXT NOT NULL, since TEXT NOT NULL, written_at TEXT,

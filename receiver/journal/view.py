@@ -92,6 +92,32 @@ class View:
             sql, parameters = f"{sql} AND service = ?", (service,)
         return [rows.episode_of(row) for row in self._all(f"{sql} ORDER BY opened_at, id", parameters)]
 
+    def resolving_episodes(self) -> list[Episode]:
+        """Episodes that wait for their release conditions, oldest first."""
+        sql = f"SELECT {rows.EPISODE} FROM episode WHERE state = 'RESOLVING' ORDER BY opened_at, id"
+        return [rows.episode_of(row) for row in self._all(sql)]
+
+    def first_review(self) -> datetime | None:
+        """When the first review of an open episode is due; None where there is none."""
+        row = self._one("SELECT min(review_at) FROM episode WHERE state = 'OPEN'")
+        return rows.when(row[0]) if row else None
+
+    def holding_episodes(self, service: str) -> list[Episode]:
+        """Episodes of a service that count and hold a flag, oldest first."""
+        sql = (
+            f"SELECT {rows.EPISODE} FROM episode WHERE {_LIVE} AND service = ? "
+            "AND id IN (SELECT episode FROM hold WHERE released_at IS NULL) ORDER BY opened_at, id"
+        )
+        return [rows.episode_of(row) for row in self._all(sql, (service,))]
+
+    def episodes_beside(self, policies: Sequence[str]) -> list[Episode]:
+        """Episodes that count, of every incident in which one of these policies (by hash) has a part; oldest first."""
+        sql = (
+            f"SELECT {rows.EPISODE} FROM episode WHERE {_LIVE} AND incident IN (SELECT incident FROM episode "
+            f"WHERE {_LIVE} AND policy_sha256 IN ({rows.marks_for(policies)})) ORDER BY opened_at, id"
+        )
+        return [rows.episode_of(row) for row in self._all(sql, policies)]
+
     def incident(self, service: str) -> str | None:
         """Identifier of the service's incident: its oldest live episode that no operator has released."""
         row = self._one(

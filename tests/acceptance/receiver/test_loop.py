@@ -17,7 +17,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.acceptance
 
 DEADLINE_S = 30.0
-READS = 1_000_000
+READS = 2_000_000
 
 READER = """
 import json, os, sys
@@ -44,7 +44,7 @@ def frozen(site: Site) -> bool:
 
 
 async def test_a_reader_in_a_tight_loop_never_sees_a_partial_flag(tmp_path: Path) -> None:
-    """A million reads in another process while the service is frozen and released over and over."""
+    """Two million reads in another process while the service is frozen and released over and over."""
     async with receiver(Site(root=tmp_path)) as server:
         reader = await asyncio.create_subprocess_exec(
             sys.executable, "-c", READER, str(server.site.flag), str(READS), stdout=subprocess.PIPE

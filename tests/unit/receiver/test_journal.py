@@ -272,6 +272,43 @@ async def test_a_flags_view_has_its_holds_and_what_was_written(tmp_path: Path) -
         assert [one.written_at for one in view.holds] == [at(1)]
 
 
+async def test_what_time_brings_is_asked_of_few_episodes(tmp_path: Path) -> None:
+    """Of many episodes: those that resolve, the first review of those that are open, and who holds a flag."""
+    several = [
+        episode(id=f"E{n}", fingerprint=f"{n}", incident="E1", opened_at=at(n), review_at=at(100 - n))
+        for n in (1, 2, 3)
+    ]
+    async with opened(tmp_path / "j.db") as journal:
+        assert await journal.read(lambda view: view.first_review()) is None
+        await journal.write(all_of(*(lambda tx, one=one: tx.add_episode(one) for one in several)))
+        await journal.write(lambda tx: tx.move_episode(several[2], EpisodeState.RESOLVING))
+        await journal.write(lambda tx: tx.add_hold(hold(episode="E2")))
+        assert await journal.read(lambda view: view.first_review()) == at(98)
+        assert [one.id for one in await journal.read(lambda view: view.resolving_episodes())] == ["E3"]
+        assert [one.id for one in await journal.read(lambda view: view.holding_episodes("gateway"))] == ["E2"]
+        await journal.write(lambda tx: tx.release_hold(hold(episode="E2"), by="alice", reason="why not"))
+        assert await journal.read(lambda view: view.holding_episodes("gateway")) == []
+
+
+async def test_a_policys_incidents_come_with_all_their_episodes(tmp_path: Path) -> None:
+    """Also those of other policies: one of them may be acknowledged for all."""
+    mine = episode(id="E1", fingerprint="1", policy_sha256="mine", incident="E1")
+    beside = episode(id="E2", fingerprint="2", policy_sha256="other", incident="E1")
+    apart = episode(id="E3", fingerprint="3", policy_sha256="other", incident="E3", service="shop")
+    async with opened(tmp_path / "j.db") as journal:
+        await journal.write(all_of(*(lambda tx, one=one: tx.add_episode(one) for one in (mine, beside, apart))))
+        assert [one.id for one in await journal.read(lambda view: view.episodes_beside(["mine"]))] == ["E1", "E2"]
+
+
+async def test_the_log_is_moved_into_the_database_before_it_grows(tmp_path: Path) -> None:
+    """A log that grows costs more at every commit."""
+    path = tmp_path / "j.db"
+    async with opened(path) as journal:
+        for number in range(500):
+            await journal.write(noting(f"{number}"))
+        assert path.with_name("j.db-wal").stat().st_size < 1100 * 4096
+
+
 async def test_a_notice_is_on_the_stream_once(tmp_path: Path) -> None:
     """Publishing it again gives the number that it has."""
     async with opened(tmp_path / "j.db") as journal:
