@@ -14,7 +14,7 @@ from freezeline.problems import Position, Problems
 from generator import alert_labels, names, policy
 from generator.model import SEVERITIES, Spec
 from generator.promql import Want
-from generator.reader import LABEL_NAME, Reader
+from generator.reader import Reader, is_label_name
 from generator.units import DAY
 
 SOURCES = ("flag", "prometheus", "receiver")
@@ -180,7 +180,7 @@ def _none_firing(reader: Reader) -> NoneFiring:
     match = []
     for key, _ in inner.free_entries():
         label = "alertname" if key == "alert" else key
-        if not LABEL_NAME.fullmatch(label):
+        if not is_label_name(label):
             inner.fail("spec/label", f"{label!r} is not a label name", "letters, digits and `_`", key=key)
         match.append((label, inner.choice(key, SEVERITIES) if label == names.SEVERITY else inner.text(key)))
     return NoneFiring(match=tuple(match))

@@ -12,7 +12,7 @@ from generator import burn, conditions, names, sli
 from generator.burn import DroppedTier, SloWindow, Tier
 from generator.digest import digest
 from generator.model import API_VERSION, SEVERITIES, Defaults, Owner, PlainAlert, Slo, Spec
-from generator.reader import NAME, Reader
+from generator.reader import NAME, Reader, is_label_name
 from generator.sli.time_slices import TimeSlices
 from generator.source import Source, Value, read_source
 from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from generator.policy import Action, PolicyRule
     from generator.routing import Routing
 
-_ALERT_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _HUNDRED = Decimal(100)
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = r"\{(\w+)\}"
 _FILLED_IN = ("service", "alert", "slo")
 
 
@@ -132,7 +131,7 @@ def _url(reader: Reader, key: str) -> str:
     text = reader.text(key, "")
     if text and not text.startswith(("https://", "http://")):
         reader.fail("spec/url", f"{reader.path(key)}: {text!r} is not a web address", "begin with https://", key=key)
-    unknown = [name for name in _PLACEHOLDER.findall(text) if name not in _FILLED_IN]
+    unknown = [name for name in re.findall(_PLACEHOLDER, text) if name not in _FILLED_IN] if "{" in text else []
     if unknown:
         hint = f"known: {', '.join(f'{{{name}}}' for name in _FILLED_IN)}"
         message = f"{reader.path(key)}: nothing fills in {{{unknown[0]}}}"
@@ -305,7 +304,7 @@ def _check_tier(reader: Reader, tier: Tier, budget_ratio: Decimal, defaults: Def
 def _alerts(reader: Reader, defaults: Defaults, broken: set[str]) -> list[PlainAlert]:
     found = []
     for name, position, inner in reader.named_readers("alerts"):
-        if not _ALERT_NAME.fullmatch(name):
+        if not is_label_name(name):
             hint = "letters, digits and `_`, like HighFailureRate"
             reader.problems.add("alert/name", position, f"{name!r} is not an alert name", hint)
         elif name in names.GENERATED_ALERTS or name.startswith(names.SELF_PREFIX):

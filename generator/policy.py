@@ -15,7 +15,7 @@ from generator import alert_labels, names
 from generator.actions import Action, FreezeAction, NotifyAction, RollbackAction, parse_actions
 from generator.model import SEVERITIES, Slo, Spec
 from generator.promql import Want
-from generator.reader import LABEL_NAME, Reader
+from generator.reader import Reader, is_label_name
 from generator.units import DAY, MINUTE
 
 __all__ = [
@@ -160,7 +160,7 @@ def _parse_labels(reader: Reader) -> tuple[tuple[str, str], ...]:
         return ()
     found = []
     for label, _ in inner.free_entries():
-        if not LABEL_NAME.fullmatch(label) or label in names.RESERVED_LABELS:
+        if not is_label_name(label) or label in names.RESERVED_LABELS:
             hint = "a label of the data, such as one of `group_by`; the others have keys of their own beside `labels`"
             inner.fail("policy/label", f"{label!r} cannot stand in {inner.what}", hint, key=label)
         found.append((label, inner.text(label)))

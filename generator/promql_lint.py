@@ -12,9 +12,14 @@ from generator.promql import Fault
 from generator.promql_labels import Facts, facts, labels_of, mismatch, operator
 
 _RATES = frozenset({"rate", "irate", "increase"})
-_RECORDED_RATE = re.compile(r":(?:rate|irate|increase)(?:\d|$)")
-_LIKE_A_PATTERN = re.compile(r"[1-5]\.\.?|.*\.[*+].*|.*\w\|\w.*")
+_RECORDED_RATE = r":(?:rate|irate|increase)(?:\d|$)"
+_LIKE_A_PATTERN = r"[1-5]\.\.?|.*\.[*+].*|.*\w\|\w.*"
 _TARGET_LABELS = ("instance", "job")
+
+
+def is_recorded_rate(metric: str) -> bool:
+    """Whether the metric's name says that a rule recorded it as a rate, as in `job:requests:rate5m`."""
+    return ":" in metric and re.search(_RECORDED_RATE, metric) is not None
 
 
 def lints(tree: parser.Expr) -> list[Fault]:
@@ -94,7 +99,7 @@ def _rate_of_rate(node: parser.Expr) -> Iterator[Fault]:
     if not isinstance(node, parser.Call) or str(node.func.name) not in _RATES or not node.args:
         return
     name, over = str(node.func.name), node.args[0]
-    if isinstance(over, parser.MatrixSelector) and _RECORDED_RATE.search(str(over.vector_selector.name or "")):
+    if isinstance(over, parser.MatrixSelector) and is_recorded_rate(str(over.vector_selector.name or "")):
         recorded = str(over.vector_selector.name)
         yield Fault(
             code="promql/rate-of-rate",
@@ -128,7 +133,7 @@ def of_matchers(matchers: Iterable[tuple[str, str, str]]) -> list[Fault]:
     """What is odd about the matchers (label, operator, value) of a selector."""
     found = []
     for name, op, value in matchers:
-        if op in ("=", "!=") and _LIKE_A_PATTERN.fullmatch(value):
+        if op in ("=", "!=") and re.fullmatch(_LIKE_A_PATTERN, value):
             wanted = "=~" if op == "=" else "!~"
             message = f'{name}{op}"{value}" compares text, and the text looks like a pattern'
             hint = f'for a pattern write `{name}{wanted}"{value}"`'

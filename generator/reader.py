@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?")
 
 
@@ -31,6 +30,11 @@ class Required:
 
 
 REQUIRED: Final = Required()
+
+
+def is_label_name(text: str) -> bool:
+    """Whether it can name a label of Prometheus', or an alert: ASCII letters, digits and `_`, no digit first."""
+    return text.isascii() and text.isidentifier()
 
 
 class Reader:
@@ -259,7 +263,7 @@ class Reader:
         """A list of Prometheus label names."""
         names = self.texts(key)
         for name in names:
-            if not LABEL_NAME.fullmatch(name):
+            if not is_label_name(name):
                 self.fail("spec/label", f"{name!r} is not a label name", "letters, digits and `_`", key=key)
         return names
 

@@ -13,7 +13,7 @@ from generator import alert_labels, mute_times, names, policy
 from generator.actions import NotifyAction, read_channels
 from generator.model import SEVERITIES, Spec
 from generator.mute_times import MuteTime
-from generator.reader import LABEL_NAME, Reader
+from generator.reader import Reader, is_label_name
 from generator.source import Value
 from generator.teams import MEDIA, Smtp, Team, channels_of, owner_team
 from generator.units import MINUTE
@@ -161,7 +161,7 @@ def _parse_match(reader: Reader) -> Iterator[tuple[str, tuple[str, ...]]]:
         return
     for key, _ in inner.free_entries():
         label = "alertname" if key == "alert" else key
-        if not LABEL_NAME.fullmatch(label):
+        if not is_label_name(label):
             inner.fail("spec/label", f"{label!r} is not a label name", "letters, digits and `_`", key=key)
         elif label == names.SERVICE:
             inner.fail("routing/match", "every route is for this service already", "remove `service`", key=key)

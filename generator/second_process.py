@@ -14,11 +14,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_THREADS = "/proc/self/task"
+
+
 def processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """How many processors this process may use, by itself and by copies; one where it must not be copied.
+
+    A copy of a process with threads could wait for ever for a lock that one of them held. Where threads cannot be
+    counted (not Linux), there is no copy either.
+    """
+    if not hasattr(os, "sched_getaffinity") or not os.path.isdir(_THREADS) or len(os.listdir(_THREADS)) > 1:
+        return 1
+    return len(os.sched_getaffinity(0))
 
 
 class DiedError(Exception):

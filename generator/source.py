@@ -7,6 +7,7 @@ Duplicate keys, merge keys, tags and more than one document are problems, not su
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -99,8 +100,9 @@ def read_source(name: str, data: bytes, problems: Problems) -> Source:
     if len(data) > MAX_BYTES:
         problems.add("source/too-large", start, f"the file has {len(data)} bytes", f"at most {MAX_BYTES}; split it")
         return Source(name=name, text="", root=None)
+    data = data.removeprefix(BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
@@ -119,7 +121,7 @@ def read_documents(name: str, data: bytes, problems: Problems) -> tuple[Source, 
     if not any(problem.code in ("source/documents", "source/empty") for problem in one_by_one):
         problems.extend(one_by_one)
         return source, () if source.root is None else (source.root,)
-    text = data.decode("utf-8-sig")
+    text = data.removeprefix(BOM_UTF8).decode()
     parser, found = _Composer(text), []
     try:
         while parser.check_node():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from freezeline.problems import Problems
+from generator import promql_lint
 from generator.checks import queries
 from generator.checks.queries import Query
 from generator.model import OutputSet
@@ -15,10 +16,9 @@ from generator.promql import Selector
 CODES = ("sli/same", "sli/excluded", "sli/subset", "sli/swapped", "sli/not-a-counter", "sli/not-a-histogram")
 
 _COUNTED = ("bad", "good", "total", "increase_of")
-_RECORDED_RATE = re.compile(r":(?:rate|irate|increase)(?:\d|$)")
 _STATUS_LABELS = frozenset({"code", "status", "status_code", "response_code", "http_status_code"})
-_FAILURE = re.compile(r"5\.\.|5xx|5\d\d|\^?5.*", re.IGNORECASE)
-_SUCCESS = re.compile(r"2\.\.|2xx|2\d\d|\^?2.*", re.IGNORECASE)
+_FAILURE = r"5\.\.|5xx|5\d\d|\^?5.*"
+_SUCCESS = r"2\.\.|2xx|2\d\d|\^?2.*"
 
 # Whether a value passes a matcher; Prometheus anchors patterns.
 _PASSES: MappingProxyType[str, Callable[[str, str], bool]] = MappingProxyType(
@@ -64,7 +64,7 @@ def _check_counter(query: Query, selector: Selector, problems: Problems) -> None
     elif metric.endswith("_sum"):
         message = f"{query.what}.{query.role}: {metric} adds up values, it does not count events"
         hint = f"use {metric.removesuffix('_sum')}_count"
-    elif _RECORDED_RATE.search(metric):
+    elif promql_lint.is_recorded_rate(metric):
         message = f"{query.what}.{query.role}: {metric} is a rate already, not a counter"
         hint = f"write a query: `avg_over_time({metric}[$window])`"
     elif any(name == "quantile" for name, _, _ in selector.matchers):
@@ -91,7 +91,7 @@ def _check_sense(query: Query, selector: Selector, problems: Problems) -> None:
     """A good event with a 5xx status, or a bad one with 2xx, is most likely the other way round."""
     wrong = _FAILURE if query.role == "good" else _SUCCESS
     for name, op, value in selector.matchers:
-        if name in _STATUS_LABELS and op in ("=", "=~") and wrong.fullmatch(value):
+        if name in _STATUS_LABELS and op in ("=", "=~") and re.fullmatch(wrong, value, re.IGNORECASE):
             message = f'{query.what}: {name}{op}"{value}" counts as {query.role}'
             other = "bad" if query.role == "good" else "good"
             problems.add("sli/swapped", query.position, message, f"did you mean `{other}:`?", warning=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 
 from freezeline.dataclass import dataclass
 from generator.promql import Selector
@@ -71,7 +72,7 @@ def _difference(whole: Sequence[Stretch], part: Sequence[Stretch]) -> tuple[Stre
             case Gone(), _:
                 remaining.append(outer)
             case Slope(per_s=total), Slope(per_s=share):
-                remaining.append(Stretch(samples=outer.samples, signal=Slope(per_s=max(total - share, total * 0))))
+                remaining.append(Stretch(samples=outer.samples, signal=Slope(per_s=max(total - share, Fraction(0)))))
             case Slope(), Gone():
                 remaining.append(outer)
             case _:

@@ -104,13 +104,18 @@ def _leading_zeros(number: Fraction) -> int:
     return zeros
 
 
-def number_text(number: Fraction) -> str:
+def number_text(number: Fraction | int) -> str:
     """The number as a plain decimal: in full where it is exact in binary, else to 17 digits, all that a float holds."""
     if number.denominator == 1:
         return str(number.numerator)
     with localcontext() as context:
         context.prec = 60 if number.denominator & (number.denominator - 1) == 0 else 17
         return decimal_text(Decimal(number.numerator) / Decimal(number.denominator))
+
+
+def _plain(number: Fraction) -> Fraction | int:
+    """Whole numbers as such: most are, and adding fractions up takes twenty times as long."""
+    return number.numerator if number.denominator == 1 else number
 
 
 def values_text(stretches: Iterable[Stretch], sample_ms: int) -> str:
@@ -128,7 +133,7 @@ class _Writer:
     def __init__(self, sample_ms: int) -> None:
         self.sample_ms = sample_ms
         self.parts: list[str] = []
-        self.counter = Fraction(COUNTER_START)
+        self.counter: Fraction | int = COUNTER_START
         self.index = 0
         self.there = False  # whether the sample before exists
         self.observations: dict[int, int] = {}
@@ -139,9 +144,10 @@ class _Writer:
             case Gone():
                 self._gone(stretch.samples)
             case Gauge(value=value):
-                self._run(value, Fraction(0), stretch.samples)
+                self._run(value, 0, stretch.samples)
             case Slope(per_s=per_s, up=up):
-                step = exact(per_s * self.sample_ms / 1000, up=up)
+                a_sample = Fraction(per_s.numerator * self.sample_ms, per_s.denominator * 1000)
+                step = _plain(exact(a_sample, up=up))
                 self._run(self.counter + step, step, stretch.samples)
                 self.counter += step * stretch.samples
             case Clock(behind_s=behind_s):
@@ -161,15 +167,15 @@ class _Writer:
         if samples > 0:
             self.parts.append(f"_x{samples}")
 
-    def _run(self, start: Fraction, step: Fraction, samples: int) -> None:
+    def _run(self, start: Fraction | int, step: Fraction | int, samples: int) -> None:
         sign = "-" if step < 0 else "+"
-        self.parts.append(f"{number_text(start)}{sign}{number_text(abs(step))}x{samples - 1}")
+        self.parts.append(f"{number_text(start)}{sign}{number_text(-step if step < 0 else step)}x{samples - 1}")
 
     def _toggle(self, every: int, samples: int) -> None:
         value = 1
         while samples > 0:
             count = min(every, samples)
-            self._run(Fraction(value), Fraction(0), count)
+            self._run(value, 0, count)
             value, samples = 1 - value, samples - count
 
     def _observe(self, observed: Observed, samples: int) -> None:

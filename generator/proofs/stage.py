@@ -53,10 +53,11 @@ class Collected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SloSubjects:
-    """The alerts of SLOs, by the labels that they fire with."""
+    """The alerts of SLOs, by the labels that they fire with; and how much traffic each SLO is given."""
 
     spec: Spec
     scope: str
+    events: dict[str, int] = field(default_factory=dict)  # events a sample, by SLO: worked out once for all tests
 
     def _subject(self, slo: Slo, **labels: str) -> Subject:
         common = {
@@ -156,12 +157,15 @@ class Stage:
 
     def events(self, slo: Slo) -> int:
         """Events a sample of ordinary traffic: a power of ten at which a tenth of every threshold is many events."""
-        ratios = [promises.threshold(slo, tier) for tier in self.profile.tiers]
-        least = min([*ratios, Fraction(1)])
-        count = 1000
-        while count * least < 10 * _FEWEST_BAD:
-            count *= 10
-        return count
+        known = self.subjects.events
+        if slo.name not in known:
+            ratios = [promises.threshold(slo, tier) for tier in self.profile.tiers]
+            least = min([*ratios, Fraction(1)])
+            count = 1000
+            while count * least < 10 * _FEWEST_BAD:
+                count *= 10
+            known[slo.name] = count
+        return known[slo.name]
 
     def per_s(self, slo: Slo) -> Fraction:
         """Events a second that ordinary traffic is recorded as."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 
 from generator import names
@@ -81,7 +80,9 @@ def render_overview(specs: Sequence[Spec], scope: str) -> Json:
 
 def export(dashboard: Json) -> Json:
     """The form that grafana.com takes: the data source is an input that is asked for, not a variable."""
-    exported = copy.deepcopy(dashboard)
+    from copy import deepcopy
+
+    exported = deepcopy(dashboard)
     variables = exported["templating"]["list"]
     exported["templating"]["list"] = [item for item in variables if item["name"] != "datasource"]
     _replace_datasource(exported, {**DATASOURCE, "uid": "${DS_PROMETHEUS}"})

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from generator import names
-from generator.command import Command
 from generator.model import Slo, Spec
 from generator.promql import matchers_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from generator.command import Command
 
 
 def seconds(duration_ms: int) -> int | float:

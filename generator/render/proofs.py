@@ -9,7 +9,7 @@ from freezeline.problems import Position, Problem
 from generator import names
 from generator.burn import TILED_FROM_MS, Cadence, Profile
 from generator.model import Spec
-from generator.proofs import plain_proofs, slo_proofs
+from generator.proofs import slo_proofs
 from generator.proofs.model import FIRES, Check, Gap, Span, Test
 from generator.proofs.stage import CONSUMED, Collected
 from generator.render import rules, shared, yaml_text
@@ -84,7 +84,10 @@ def render(spec: Spec, scope: str) -> Proofs:
     """The proofs of a spec."""
     collected = Collected()
     slo_proofs.collect(spec, scope, collected)
-    plain_proofs.collect(spec, collected)
+    if spec.alerts:
+        from generator.proofs import plain_proofs
+
+        plain_proofs.collect(spec, collected)
     files = list(_shipped_files(spec, scope, collected))
     for interval_ms in sorted(collected.built):
         files += _built_files(spec, scope, collected, interval_ms)

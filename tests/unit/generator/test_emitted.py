@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -58,6 +60,19 @@ def test_a_shared_rule_is_told_by_its_file() -> None:
     group = Group(name="g", interval_ms=1000, rules=(Rule(record="r", expr="("),))
     (found,) = Parsing([RuleFile(path="rules/shared.yml", header="", groups=(group,))], 1).faults()
     assert found.position == Position("rules/shared.yml")
+
+
+def test_a_process_with_threads_is_not_copied() -> None:
+    """The copy could wait for a lock that a thread held: such a process counts one processor."""
+    script = (
+        "import os, threading; from generator.second_process import processors\n"
+        "alone, leave = processors(), threading.Event()\n"
+        "thread = threading.Thread(target=leave.wait); thread.start()\n"
+        "beside = processors(); leave.set()\n"
+        "print(alone == len(os.sched_getaffinity(0)), beside)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "True 1\n"
 
 
 def test_a_second_process_answers() -> None:
