@@ -167,7 +167,8 @@ def _group_costs(file: RuleFile, owner: str, resolve: Resolve) -> Iterator[RuleC
 
 
 def _cost(rule: Rule, interval_ms: int, *, owner: str, once: Read) -> RuleCost:
-    gap = rule.labels.get(names.PART) == names.GAP  # written only where there are gaps
+    # Repaired tiles are written only where there are gaps.
+    gap = names.PART in rule.labels and f":{names.MISSING}" not in rule.name
     return RuleCost(
         owner=owner,
         name=rule.name,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from freezeline.dataclass import dataclass
 from generator import names
 from generator.model import OutputSet, Slo, Spec
+from generator.render import gaps
 from generator.render.rules import identity
 from generator.units import duration_text
 
@@ -35,9 +36,10 @@ class Catalog:
         self._by_metric: dict[str, list[_Entry]] = {}
         self._kept: dict[tuple[str, Matchers], tuple[Matched, ...]] = {}
         for spec in output_set.specs:
+            parts = _parts(spec)
             for slo in spec.slos:
                 count = groups if slo.group_by else 1.0
-                for metric, interval_ms, labels in _recorded(spec, slo, output_set.scope):
+                for metric, interval_ms, labels in _recorded(spec, slo, output_set.scope, parts[slo.name]):
                     self._add(metric, _Entry(labels=labels, matched=Matched(series=count, interval_ms=interval_ms)))
             for alert in spec.alerts:
                 if alert.consecutive > 1:
@@ -78,7 +80,20 @@ def _together(found: Iterable[Matched]) -> Iterator[Matched]:
         yield Matched(series=series, interval_ms=interval_ms)
 
 
-def _recorded(spec: Spec, slo: Slo, scope: str) -> Iterator[tuple[str, int, Mapping[str, str]]]:
+def _parts(spec: Spec) -> Mapping[str, str]:
+    """The part of each SLO's gap repair, by its name."""
+    by_profile: dict[str, list[str]] = {}
+    for slo in spec.slos:
+        by_profile.setdefault(slo.profile.name, []).append(slo.name)
+    return {
+        slo: part
+        for slos in by_profile.values()
+        for part, which in gaps.parts(len(slos)).items()
+        for slo in slos[which]
+    }
+
+
+def _recorded(spec: Spec, slo: Slo, scope: str, part: str) -> Iterator[tuple[str, int, Mapping[str, str]]]:
     """(metric, interval, labels) of every series of one SLO; gap tiles are absent where there are no gaps."""
     profile, own = slo.profile, identity(spec, slo, scope)
     pace = profile.cadence
@@ -88,7 +103,7 @@ def _recorded(spec: Spec, slo: Slo, scope: str) -> Iterator[tuple[str, int, Mapp
             yield names.tile(kind, pace.tile_ms, profile.base_ms), pace.tile_ms, own
         if profile.repaired:
             yield names.increase(kind, pace.gap_span_ms), pace.gap_ms, own
-            yield names.missing(kind, pace.gap_span_ms), pace.gap_ms, own
+            yield names.missing(kind, pace.gap_span_ms), pace.gap_ms, own | {names.PART: part}
         yield names.events(kind), pace.slow_ms, own
     for metric in (names.ERROR_BUDGET, names.INFO, names.ERROR_BUDGET_REMAINING):
         yield metric, pace.slow_ms, own

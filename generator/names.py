@@ -56,7 +56,8 @@ ERROR_BUDGET_REMAINING = "slo:error_budget_remaining"
 INFO = "slo:info"
 BUDGET_WINDOW = "budget"  # the value of WINDOW on the ratio over the whole SLO window
 BREACH = "freezeline:breach"  # 0 or 1, for alerts that ask for N breaches in a row
-GAP = "gap"  # the value of PART on repaired tiles
+GAP = "gap"  # what values of PART begin with, on repaired tiles and on what they are made from
+MISSING = "missing"
 
 KINDS = ("total", "errors")
 
@@ -83,4 +84,4 @@ def increase(kind: str, span_ms: int) -> str:
 
 def missing(kind: str, span_ms: int) -> str:
     """Events that the tiles of a long span lack: `slo:total:missing1d`."""
-    return f"slo:{kind}:missing{duration_text(span_ms)}"
+    return f"slo:{kind}:{MISSING}{duration_text(span_ms)}"

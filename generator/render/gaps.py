@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from freezeline.dataclass import dataclass
 from generator import burn, names
@@ -30,6 +30,13 @@ def is_gap_group(name: str) -> bool:
     return name.rstrip("0123456789").removesuffix("-").endswith(f"-{names.GAP}")
 
 
+def parts(count: int) -> Mapping[str, slice]:
+    """Which of so many SLOs of one spec and profile are repaired together, by the value of `part` on their repairs."""
+    size = max(SLOS_PER_GROUP, -(-count // GROUPS_MAX))
+    starts = range(0, count, size)
+    return {f"{names.GAP}-{at // size + 1}" if at else names.GAP: slice(at, at + size) for at in starts}
+
+
 def groups(
     name: str, increases: Sequence[Increases], labels: dict[str, str], profile: Profile, cadence: Cadence
 ) -> Iterable[Group]:
@@ -37,11 +44,10 @@ def groups(
 
     What compares stands in the group of what it compares: groups are evaluated up to an hour apart.
     """
-    size = max(SLOS_PER_GROUP, -(-len(increases) // GROUPS_MAX))
-    parts = [increases[start : start + size] for start in range(0, len(increases), size)]
-    for number, part in enumerate(parts, 1):
-        slos = [each.slo for each in part] if len(parts) > 1 else []
-        label = names.GAP + (f"-{number}" if number > 1 else "")
+    split = parts(len(increases))
+    for label, which in split.items():
+        part = increases[which]
+        slos = [each.slo for each in part] if len(split) > 1 else []
         repair = _Repair(profile, cadence, labels, label, slos)
         rules = [rule for each in part for rule in each.rules]
         yield Group(
