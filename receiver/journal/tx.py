@@ -33,6 +33,9 @@ from receiver.model import (
 REMEMBERED_MAX = 20_000
 """Alerts whose last state is kept in memory: nobody but this writer changes it."""
 
+HEARD_EVERY = timedelta(seconds=1)
+"""An alert that several Alertmanagers repeat at once is written once: who reads the time asks for 20 s and more."""
+
 PREFETCH_MAX = 500
 """Alerts asked about in one query."""
 
@@ -59,6 +62,7 @@ class Tx(View):
         self._seen_now: dict[str, Seen | None] = {}
         self._episodes: dict[str, list[Episode]] = {}
         self._heard_at: dict[str, datetime] = {}
+        self._heard_written: dict[str, datetime] = {}
         self._newly_held: dict[str, None] = {}
         self.held: tuple[FlagView, ...] = ()
 
@@ -84,7 +88,8 @@ class Tx(View):
 
     def forget(self) -> None:
         """What was remembered may not be true: a commit failed."""
-        self._seen, self._seen_now, self._episodes, self._heard_at = {}, {}, {}, {}
+        self._seen, self._seen_now, self._episodes = {}, {}, {}
+        self._heard_at, self._heard_written = {}, {}
 
     def begin_work(self) -> None:
         """A piece of work begins."""
@@ -209,8 +214,12 @@ class Tx(View):
         return None
 
     def heard_same(self, fingerprint: str) -> None:
-        """An exact repeat: only the time is new."""
+        """An exact repeat: only the time is new, and that is kept on disk to `HEARD_EVERY`, in memory exactly."""
         self._heard_at[fingerprint] = self.now
+        written = self._heard_written.get(fingerprint)
+        if written is not None and written <= self.now < written + HEARD_EVERY:
+            return
+        self._heard_written[fingerprint] = self.now
         self._working.heard_same.add(fingerprint)
         self._working.at = self._at
 

@@ -1,12 +1,16 @@
 """The generated proofs hold on both generations of promtool, for every system and every kind of SLI and condition."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from generator import pipeline
 from generator.promtool import find
 from generator.render.proofs import NATIVE_SINCE, NATIVE_SUFFIX
+from generator.units import DAY, parse_duration_ms
 from tests.tools import ROOT, Generation
 
 SYSTEMS = sorted(path.name for path in (ROOT / "slos").glob("*.yaml"))
@@ -97,12 +101,26 @@ def test_proofs_of_every_kind_hold(generation: Generation, tmp_path: Path) -> No
     assert failures(generation, tmp_path, tests) == []
 
 
+def keep_short(path: Path) -> None:
+    """Leave out of a test file what plays more than a day: rare bad slices take days to add up."""
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    short = [test for test in written["tests"] if last_look_ms(test) <= DAY]
+    assert short
+    path.write_text(json.dumps({**written, "tests": short}), encoding="utf-8")
+
+
+def last_look_ms(test: dict[str, Any]) -> int:
+    """The last moment at which a test expects something."""
+    return max(parse_duration_ms(check["eval_time"]) for check in test["promql_expr_test"])
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("part", ["kinds.alerts.test.yml", "kinds.alerts.test-native.yml", "kinds.5m.test.yml"])
 def test_short_proofs_of_every_kind_hold(part: str, generation: Generation, tmp_path: Path) -> None:
-    """Of the same, what is quick: all forms of conditions, and what SLOs show within hours."""
+    """Of the same, what is quick: all forms of conditions, and what SLOs show within a day."""
     tests = [path for path in render("slos/kinds.yaml", KINDS, tmp_path) if path.endswith(f"/{part}")]
     assert len(tests) == 1
+    keep_short(tmp_path / tests[0])
     assert failures(generation, tmp_path, tests) == []
 
 

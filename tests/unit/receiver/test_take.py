@@ -44,9 +44,9 @@ class Receiving:
         """The time."""
         return self.now
 
-    async def take(self, data: bytes) -> int:
-        """Take one delivery; how many decisions it brought."""
-        self.now += timedelta(seconds=1)
+    async def take(self, data: bytes, after_s: float = 1) -> int:
+        """Take one delivery, so long after the last one; how many decisions it brought."""
+        self.now += timedelta(seconds=after_s)
         taking = Taking(data, self.policies, self.memory, ids=new_id, trace=NO_TRACE, at=self.now)
         return await self.journal.write(taking.take, prepare=taking.parse)
 
@@ -70,6 +70,22 @@ async def test_repeats_decide_nothing_and_are_still_heard(one: Receiving) -> Non
     seen = (await one.journal.read(lambda view: view.seen(["b42cef305cefc9ab"])))["b42cef305cefc9ab"]
     inside = (await one.journal.write(lambda tx: tx.seen(["b42cef305cefc9ab"])))["b42cef305cefc9ab"]
     assert (seen.last_at, inside.last_at) == (one.now, one.now)
+
+
+async def test_repeats_at_once_are_written_once(one: Receiving) -> None:
+    """Within a second the time is kept in memory, exactly; on disk it is that of the second's first repeat."""
+    await one.take(body())
+    await one.take(body())
+    first_repeat = one.now
+    for _ in range(3):
+        await one.take(body(), after_s=0.2)
+    fingerprint = "b42cef305cefc9ab"
+    on_disk = (await one.journal.read(lambda view: view.seen((fingerprint,))))[fingerprint]
+    inside = (await one.journal.write(lambda tx: tx.seen((fingerprint,))))[fingerprint]
+    assert (on_disk.last_at, inside.last_at) == (first_repeat, one.now)
+    await one.take(body(), after_s=0.5)
+    on_disk = (await one.journal.read(lambda view: view.seen((fingerprint,))))[fingerprint]
+    assert on_disk.last_at == one.now
 
 
 async def test_a_repeat_after_a_change_is_news(one: Receiving) -> None:
