@@ -53,9 +53,9 @@ def _slo_groups(spec: Spec, slos: list[Slo], scope: str, profile: Profile, caden
     facts = [rule for each in built for rule in _facts(spec, each)]
     yield Group(name=f"{name}-slow", interval_ms=cadence.slow_ms, rules=tuple(facts))
     if profile.repaired:
-        countable = [each for each in built if each.queries.total_increase and each.queries.errors_increase]
+        increases = [found for each in built if (found := _increases(each, cadence)) is not None]
         labels = {names.SERVICE: spec.service, names.SCOPE: scope, names.PERIOD: profile.name}
-        yield from gaps.groups(name, [_increases(each, cadence) for each in countable], labels, profile, cadence)
+        yield from gaps.groups(name, increases, labels, profile, cadence)
 
 
 class _Built:
@@ -95,12 +95,14 @@ def _facts(spec: Spec, built: _Built) -> Iterable[Rule]:
     yield Rule(record=names.INFO, expr="vector(1)", labels=info, origin=slo.position)
 
 
-def _increases(built: _Built, cadence: Cadence) -> gaps.Increases:
-    slo, queries = built.slo, built.queries
-    by_kind = {"total": queries.total_increase or "", "errors": queries.errors_increase or ""}
+def _increases(built: _Built, cadence: Cadence) -> gaps.Increases | None:
+    """What the raw counters grew by; None where the SLI has no counters."""
+    slo, labels, queries = built.slo, built.labels, built.queries
+    if queries.total_increase is None or queries.errors_increase is None:
+        return None
     rules = tuple(
-        Rule(record=names.increase(kind, cadence.gap_span_ms), expr=expr, labels=built.labels, origin=slo.position)
-        for kind, expr in by_kind.items()
+        Rule(record=names.increase(kind, cadence.gap_span_ms), expr=expr, labels=labels, origin=slo.position)
+        for kind, expr in (("total", queries.total_increase), ("errors", queries.errors_increase))
     )
     return gaps.Increases(slo=slo.name, rules=rules)
 
