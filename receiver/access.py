@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import istr
 
 from receiver.journal import JournalError
 from receiver.logs import CURRENT
@@ -26,6 +27,8 @@ LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 QUIET = "freezeline.quiet"
 """Set on a request that changed nothing, such as a repeat of a known alert: its record is for debugging only."""
 
+REQUEST_ID, TRACE_ID = istr("X-Request-ID"), istr("X-Trace-ID")
+
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -38,7 +41,7 @@ class Access:
 
     def refuse(self, request: web.Request, role: Role) -> web.Response | None:
         """The response that refuses a request; None where it may pass."""
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        kind, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         if kind.lower() != "bearer" or not self.tokens.allows(token.strip(), role):
             headers = {"WWW-Authenticate": 'Bearer realm="freezeline"'}
             return web.json_response({"error": "token missing or not for this"}, status=401, headers=headers)
@@ -46,11 +49,11 @@ class Access:
 
     def misdirected(self, request: web.Request) -> web.Response | None:
         """Refuse a request that names another host (DNS rebinding) or comes from a page elsewhere."""
-        host = request.headers.get("Host", "").lower()
+        host = request.headers.get(hdrs.HOST, "").lower()
         if host not in self.hosts and _name(host) not in self.hosts:
             message = "this host name is not ours; see allowed_hosts"
             return web.json_response({"error": message}, status=421)
-        origin = request.headers.get("Origin")
+        origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None:
             netloc = urlsplit(origin).netloc.lower()
             if netloc not in self.hosts and _name(netloc) not in self.hosts:
@@ -78,26 +81,14 @@ def allowed_hosts(public_url: str, listen_host: str, more: tuple[str, ...]) -> f
 
 def trace_of(request: web.Request) -> Trace:
     """The request's identifiers: the sender's where they are fit, else new ones."""
-    request_id = request.headers.get("X-Request-ID", "")
-    trace_id = request.headers.get("X-Trace-ID", "")
-    new = f"{random.getrandbits(256):064x}"
-    return Trace(
-        request_id=request_id if request_id and _ID.fullmatch(request_id) else new[:32],
-        trace_id=trace_id if trace_id and _ID.fullmatch(trace_id) else new[32:],
-    )
-
-
-async def _answer(
-    access: Access, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    misdirected = access.misdirected(request)
-    if misdirected is not None:
-        return misdirected
-    try:
-        return await handler(request)
-    except JournalError as error:
-        log.error("journal.failed", extra={"error": str(error)})  # noqa: TRY400 - the cause is told, the trace is noise
-        return web.json_response({"error": "the journal cannot be used"}, status=503)
+    headers = request.headers
+    new = random.randbytes(32).hex()  # noqa: S311 - they tell requests apart and keep no secret
+    request_id, trace_id = new[:32], new[32:]
+    if REQUEST_ID in headers and _ID.fullmatch(headers[REQUEST_ID]):
+        request_id = headers[REQUEST_ID]
+    if TRACE_ID in headers and _ID.fullmatch(headers[TRACE_ID]):
+        trace_id = headers[TRACE_ID]
+    return Trace(request_id=request_id, trace_id=trace_id)
 
 
 def identified(access: Access, took: Callable[[str, float], None]) -> Any:
@@ -114,10 +105,15 @@ def identified(access: Access, took: Callable[[str, float], None]) -> Any:
         trace = trace_of(request)
         reset = CURRENT.set(trace)
         try:
-            answer = await _answer(access, request, handler)
+            refused = access.misdirected(request)
+            try:
+                answer = refused if refused is not None else await handler(request)
+            except JournalError as error:
+                log.error("journal.failed", extra={"error": str(error)})  # noqa: TRY400 - the trace is noise
+                answer = web.json_response({"error": "the journal cannot be used"}, status=503)
             if not answer.prepared:
-                answer.headers["X-Request-ID"] = trace.request_id
-                answer.headers["X-Trace-ID"] = trace.trace_id
+                answer.headers[REQUEST_ID] = trace.request_id
+                answer.headers[TRACE_ID] = trace.trace_id
             spent = time.perf_counter() - begun
             took(request.path, spent)
             _log(request, answer.status, spent)

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from receiver.model import Alert, AlertStatus
 from receiver.plaintext import plain
+
+T = TypeVar("T")
 
 ALERTS_MAX = 10_000
 LABELS_MAX = 256
@@ -37,8 +41,7 @@ class Quarantined:
     why: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One webhook. `truncated` is how many alerts Alertmanager left out of it."""
 
     sha256: str
@@ -49,8 +52,42 @@ class Delivery:
     receiver: str
 
 
+class _AlertBody(msgspec.Struct, gc=False, rename={"starts_at": "startsAt", "ends_at": "endsAt"}):
+    """An alert as it was sent, its types checked and nothing else."""
+
+    labels: dict[str, str]
+    status: Any = None
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    starts_at: Any = None
+    ends_at: Any = None
+    fingerprint: Any = None
+
+
+class _Body(msgspec.Struct, gc=False, rename={"truncated": "truncatedAlerts"}):
+    """A webhook whose alerts all have the right types."""
+
+    alerts: list[_AlertBody]
+    version: Any = "4"
+    truncated: Any = 0
+    receiver: Any = ""
+
+
+_DECODER = msgspec.json.Decoder(_Body)
+
+
 def parse_delivery(body: bytes) -> Delivery:
-    """Read a webhook. Raises NotADeliveryError."""
+    """Read a webhook. Raises NotADeliveryError.
+
+    Nearly every body is sound, and is read in one go; one that is not is read piece by piece, to tell what is wrong.
+    """
+    try:
+        read = _DECODER.decode(body)
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        return _read_by_piece(body)
+    return _delivery(body, read, read.alerts, _checked)
+
+
+def _read_by_piece(body: bytes) -> Delivery:
     try:
         raw = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -60,67 +97,90 @@ def parse_delivery(body: bytes) -> Delivery:
     entries = raw.get("alerts")
     if not isinstance(entries, list):
         raise NotADeliveryError("alerts is not a list")
-    if raw.get("version", "4") != "4":
-        raise NotADeliveryError(f"version is {plain(str(raw['version']), 20)}, not 4")
+    head = _Body(
+        alerts=[],
+        version=raw.get("version", "4"),
+        truncated=raw.get("truncatedAlerts", 0),
+        receiver=raw.get("receiver", ""),
+    )
+    return _delivery(body, head, entries, lambda entry: _checked(_typed(entry)))
+
+
+def _delivery(body: bytes, head: _Body, entries: Sequence[T], read: Callable[[T], Alert]) -> Delivery:
+    if head.version != "4":
+        raise NotADeliveryError(f"version is {plain(str(head.version), 20)}, not 4")
     if len(entries) > ALERTS_MAX:
         raise NotADeliveryError(f"more than {ALERTS_MAX} alerts")
     alerts: list[Alert] = []
     quarantined: list[Quarantined] = []
     for index, entry in enumerate(entries):
         try:
-            alerts.append(parse_alert(entry))
+            alerts.append(read(entry))
         except _MalformedAlertError as error:
             quarantined.append(Quarantined(index=index, why=plain(str(error), 200)))
-    truncated = raw.get("truncatedAlerts", 0)
+    truncated = head.truncated
     return Delivery(
         sha256=hashlib.sha256(body).hexdigest(),
         body=body,
         alerts=tuple(alerts),
         quarantined=tuple(quarantined),
         truncated=truncated if isinstance(truncated, int) and truncated > 0 else 0,
-        receiver=plain(str(raw.get("receiver", "")), 200),
+        receiver=plain(str(head.receiver), 200),
     )
 
 
-def parse_alert(raw: Any) -> Alert:
-    """Read one alert of a webhook."""
+def _typed(raw: Any) -> _AlertBody:
+    """Check the types of one alert, which came as JSON has them."""
     if not isinstance(raw, dict):
         raise _MalformedAlertError("not an object")
-    status = raw.get("status")
-    labels, annotations = raw.get("labels"), raw.get("annotations", {})
-    _check_texts(labels, "labels")
-    _check_texts(annotations, "annotations")
+    return _AlertBody(
+        labels=_texts(raw.get("labels"), "labels"),
+        status=raw.get("status"),
+        annotations=_texts(raw.get("annotations", {}), "annotations"),
+        starts_at=raw.get("startsAt"),
+        ends_at=raw.get("endsAt"),
+        fingerprint=raw.get("fingerprint"),
+    )
+
+
+def _texts(raw: Any, what: str) -> dict[str, str]:
+    if not isinstance(raw, dict):
+        raise _MalformedAlertError(f"{what} is not an object")
+    if not all(isinstance(value, str) for value in raw.values()):
+        raise _MalformedAlertError(f"a value of {what} is not text")
+    return raw
+
+
+def _checked(raw: _AlertBody) -> Alert:
+    """Read one alert whose types are right."""
+    labels, status = raw.labels, raw.status
+    _check_size(labels, "labels")
+    _check_size(raw.annotations, "annotations")
     if not labels:
         raise _MalformedAlertError("no labels")
-    starts_at = _time(raw.get("startsAt"), "startsAt")
+    starts_at = _time(raw.starts_at, "startsAt")
     if starts_at is None:
         raise _MalformedAlertError("startsAt is missing")
     if status == "firing":
         state, ends_at = AlertStatus.FIRING, None
     elif status == "resolved":
-        state, ends_at = AlertStatus.RESOLVED, _time(raw.get("endsAt"), "endsAt")
+        state, ends_at = AlertStatus.RESOLVED, _time(raw.ends_at, "endsAt")
     else:
         raise _MalformedAlertError("status is neither firing nor resolved")
     return Alert(
-        fingerprint=_fingerprint(raw.get("fingerprint"), labels),
+        fingerprint=_fingerprint(raw.fingerprint, labels),
         status=state,
         labels=labels,
-        annotations=annotations,
+        annotations=raw.annotations,
         starts_at=starts_at,
         ends_at=ends_at,
     )
 
 
-def _check_texts(raw: Any, what: str) -> None:
-    if not isinstance(raw, dict):
-        raise _MalformedAlertError(f"{what} is not an object")
-    if len(raw) > LABELS_MAX:
+def _check_size(texts: Mapping[str, str], what: str) -> None:
+    if len(texts) > LABELS_MAX:
         raise _MalformedAlertError(f"more than {LABELS_MAX} {what}")
-    try:
-        size = len("".join(raw.values()))
-    except TypeError as error:
-        raise _MalformedAlertError(f"a value of {what} is not text") from error
-    if size > TEXTS_MAX:
+    if len("".join(texts.values())) > TEXTS_MAX:
         raise _MalformedAlertError(f"{what} are longer than {TEXTS_MAX} characters")
 
 

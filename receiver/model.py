@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
+import msgspec
+
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,8 +51,7 @@ class AlertStatus(StrEnum):
     RESOLVED = "resolved"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Alert:
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """One alert of a delivery. `ends_at` is None while it fires; both times are the sender's clock."""
 
     fingerprint: str
@@ -66,8 +67,7 @@ class Alert:
         return self.labels.get("alertname", "")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trace:
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """Identifiers of the request that caused something."""
 
     request_id: str = ""

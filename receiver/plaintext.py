@@ -10,6 +10,8 @@ _JOINERS = frozenset("\u200c\u200d")
 
 def plain(text: str, limit: int) -> str:
     """One line of at most `limit` characters: control, format and line characters become single blanks."""
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return " ".join(text.split())
     kept = (" " if _unprintable(char) else char for char in text[: 16 * limit])
     line = " ".join("".join(kept).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

@@ -5,8 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from receiver import ingest
 from receiver.ingest import NotADeliveryError, parse_delivery
 from receiver.model import AlertStatus
 
@@ -103,3 +107,35 @@ def test_what_is_no_delivery(body: bytes, why: str) -> None:
 def test_lone_surrogates_are_taken() -> None:
     """JSON can say what UTF-8 cannot."""
     assert reasons(raw(labels={"alertname": "\ud800"})) == []
+
+
+TEXTS = st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers(), max_size=3)
+TIMES = st.sampled_from(
+    ["2026-11-21T08:17:42Z", "2026-11-21T08:17:42.123456789+02:00", "0001-01-01T00:00:00Z", "x", 5, None]
+)
+ENTRIES = st.fixed_dictionaries(
+    {"status": st.sampled_from(["firing", "resolved", "other", 1]), "labels": TEXTS | st.none(), "startsAt": TIMES},
+    optional={"annotations": TEXTS, "endsAt": TIMES, "fingerprint": st.sampled_from(["abc", "", "../x", None, 7])},
+)
+HEADS = st.fixed_dictionaries(
+    {}, optional={"version": st.sampled_from(["4", "3", 4]), "truncatedAlerts": st.sampled_from([0, 2, "2", -1])}
+)
+
+
+def read(body: bytes) -> object:
+    """The delivery, or why it is none."""
+    try:
+        return parse_delivery(body)
+    except NotADeliveryError as error:
+        return str(error)
+
+
+@given(st.lists(ENTRIES, max_size=3), HEADS)
+def test_both_ways_of_reading_agree(entries: list[dict[str, object]], head: dict[str, object]) -> None:
+    """In one go and piece by piece: the same alerts, the same reasons."""
+    body = json.dumps({**head, "alerts": entries}).encode()
+    in_one_go = read(body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ingest, "_DECODER", msgspec.json.Decoder(int))
+        by_piece = read(body)
+    assert in_one_go == by_piece
