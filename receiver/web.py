@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from receiver import operate, page, report, stream, take
@@ -30,7 +30,7 @@ from receiver.tokens import Role
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
 
-_JSON = {"Content-Type": "application/json"}
+_JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
 _STREAMS = frozenset({"/api/v1/events", page.CHANGES_PATH})
 """Answers that never end say nothing about response times."""

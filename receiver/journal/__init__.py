@@ -7,6 +7,7 @@ many are run in one transaction, each in a savepoint of its own, and every calle
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import sqlite3
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from receiver.journal.chain import Verdict, verify
+from receiver.journal.heard import WRITTEN_EVERY
 from receiver.journal.tx import Tx
 from receiver.journal.view import View
 from receiver.model import FlagView
@@ -40,7 +42,7 @@ A log that is begun anew overwrites itself; one that grows has the file system j
 which was measured at twice the time. So it is kept short.
 """
 
-COMMIT_PAGES, WORK_PAGES = 4, 2
+COMMIT_PAGES, WORK_PAGES = 4, 1
 """What a commit, and each piece of work in it, writes to the log: measured with deliveries of three alerts."""
 
 
@@ -141,12 +143,13 @@ class Journal:
             writer.execute("PRAGMA wal_autocheckpoint = 0")
             writer.executescript(resources.files("receiver.journal").joinpath("schema.sql").read_text("utf-8"))
             self._reader = _connect(self._path, read_only=True)
-            self._head = View(writer).head()[0]
+            tx = Tx(writer)
+            self._head = tx.head()[0]
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{self._path}: {error}") from error
         self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
         # A daemon: whoever forgets `close` shall not keep the process alive; what was committed is safe all the same.
-        self._thread = threading.Thread(target=self._run, args=(writer,), name="journal-write", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(writer, tx), name="journal-write", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
@@ -201,13 +204,14 @@ class Journal:
 
     # the writer thread
 
-    def _run(self, connection: sqlite3.Connection) -> None:
+    def _run(self, connection: sqlite3.Connection, tx: Tx) -> None:
         group: list[_Job[Any]] = []
         try:
-            tx = Tx(connection)
-            while group := self._next_group():
-                self._commit_group(connection, tx, group)
+            while group := self._next_group(tx):
+                self._commit_group(tx, group)
                 self._checkpoint(connection, len(group))
+            if tx.owes:
+                tx.pay(self._clock())
         except BaseException as error:
             # A writer that dies must not leave its callers waiting; the process then ends by its own health check.
             self._broken = error
@@ -216,11 +220,11 @@ class Journal:
         finally:
             connection.close()
 
-    def _next_group(self) -> list[_Job[Any]]:
+    def _next_group(self, tx: Tx) -> list[_Job[Any]]:
         """Wait for work and take what has piled up meanwhile; empty where the journal is to close."""
         while len(self._waiting) < self._group_max:
             try:
-                jobs = self._jobs.get(block=not self._waiting)
+                jobs = self._jobs.get_nowait() if self._waiting else self._next_jobs(tx)
             except queue.Empty:
                 break
             if jobs is None:
@@ -229,22 +233,30 @@ class Journal:
             self._waiting.extend(jobs)
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._group_max))]
 
-    def _commit_group(self, connection: sqlite3.Connection, tx: Tx, group: list[_Job[Any]]) -> None:
+    def _next_jobs(self, tx: Tx) -> list[_Job[Any]] | None:
+        """Wait for work; if none comes for a while, what is owed to the disk is written."""
+        if tx.owes:
+            try:
+                return self._jobs.get(timeout=WRITTEN_EVERY.total_seconds())
+            except queue.Empty:
+                # A disk that refuses these times refuses the next delivery too, and that one is told.
+                with contextlib.suppress(sqlite3.Error):
+                    tx.pay(self._clock())
+        return self._jobs.get()
+
+    def _commit_group(self, tx: Tx, group: list[_Job[Any]]) -> None:
         head = 0
         ready = [job for job in group if _prepared(job)]
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            tx.begin(self._clock(), list({one for job in ready for one in job.about}))
+            tx.begin(self._clock(), (one for job in ready for one in job.about))
             for job in ready:
                 self._run_job(tx, job)
             head = tx.noted
             tx.end()
             self._reached(Step.JOURNAL_BEFORE_COMMIT)
-            connection.execute("COMMIT")
+            tx.commit()
         except sqlite3.Error as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            tx.forget()
+            tx.roll_back()
             head = 0
             for job in ready:
                 job.error = JournalError(f"{self._path}: {error}")

@@ -10,11 +10,8 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from receiver.journal import rows
+from receiver.journal.deliveries import Deliveries
 
-_DELIVERY = (
-    "INSERT INTO delivery (sha256, body, first_at, last_at, count) VALUES {} "
-    "ON CONFLICT (sha256) DO UPDATE SET last_at = excluded.last_at, count = count + 1"
-)
 _HEARD = (
     f"INSERT INTO alert_seen ({rows.SEEN}) VALUES {{}} "
     "ON CONFLICT (fingerprint) DO UPDATE SET status = excluded.status, starts_at = excluded.starts_at, "
@@ -26,58 +23,47 @@ _HEARD_AGAIN = (
     "UPDATE alert_seen SET starts_at = v.column2, last_at = v.column3 FROM (VALUES {}) AS v "
     "WHERE fingerprint = v.column1"
 )
-_HEARD_SAME = "UPDATE alert_seen SET last_at = ? WHERE fingerprint IN ({})"
 _DECISION = f"INSERT INTO decision ({rows.DECISION}) VALUES {{}}"
 
-ROWS_MAX = 500
-"""Rows in one statement; SQLite takes 32,766 values."""
+Mark = tuple[int, int, int, int]
 
 
 @dataclass(slots=True)
 class Pending:
-    """Rows on their way.
+    """Rows on their way, in the order in which they came.
 
-    `heard` are whole rows; `heard_again`, by fingerprint, are repeats with another start; `heard_same` are exact
-    repeats, heard at `at`.
+    `heard` are whole rows; `heard_again` are repeats with another start (fingerprint, start, time).
     """
 
     deliveries: list[rows.Row] = field(default_factory=list)
     heard: list[rows.Row] = field(default_factory=list)
-    heard_again: dict[str, rows.Row] = field(default_factory=dict)
-    heard_same: set[str] = field(default_factory=set)
-    at: str = ""
+    heard_again: list[rows.Row] = field(default_factory=list)
     decisions: list[rows.Row] = field(default_factory=list)
 
-    def take_over(self, other: Pending) -> None:
-        """Append the rows of `other`."""
-        self.deliveries += other.deliveries
-        self.heard += other.heard
-        self.heard_again |= other.heard_again
-        self.heard_same |= other.heard_same
-        self.at = other.at or self.at
-        self.decisions += other.decisions
+    def mark(self) -> Mark:
+        """Where we are, to come back to."""
+        return len(self.deliveries), len(self.heard), len(self.heard_again), len(self.decisions)
 
-    def flush(self, connection: sqlite3.Connection) -> None:
-        """Send everything to the database and forget it."""
-        _send(connection, _DELIVERY, self.deliveries)
-        _send(connection, _HEARD, self.heard)
-        if self.heard_again:
-            _send(connection, _HEARD_AGAIN, list(self.heard_again.values()))
-            self.heard_again = {}
-        if self.heard_same:
-            same = list(self.heard_same)
-            for start in range(0, len(same), ROWS_MAX):
-                chunk = same[start : start + ROWS_MAX]
-                connection.execute(_HEARD_SAME.format(rows.marks_for(chunk)), (self.at, *chunk))
-            self.heard_same = set()
-        _send(connection, _DECISION, self.decisions)
+    def cut(self, mark: Mark) -> Pending:
+        """Take away what came after the mark."""
+        parts = (self.deliveries, self.heard, self.heard_again, self.decisions)
+        after = Pending(*(part[length:] for part, length in zip(parts, mark, strict=True)))
+        for part, length in zip(parts, mark, strict=True):
+            del part[length:]
+        return after
 
+    def statements(self, deliveries: Deliveries) -> int:
+        """How many statements `flush` would run, or a few more."""
+        return deliveries.statements(self.deliveries) + len(self.heard) + len(self.heard_again) + len(self.decisions)
 
-def _send(connection: sqlite3.Connection, sql: str, waiting: list[rows.Row]) -> None:
-    """One statement for many rows, not one each; `waiting` is empty afterwards."""
-    for start in range(0, len(waiting), ROWS_MAX):
-        chunk = waiting[start : start + ROWS_MAX]
-        marks = f"({rows.marks_for(chunk[0])})"
-        values = [value for row in chunk for value in row]
-        connection.execute(sql.format(", ".join([marks] * len(chunk))), values)
-    waiting.clear()
+    def flush(self, connection: sqlite3.Connection, deliveries: Deliveries) -> None:
+        """Send everything to the database and forget it.
+
+        Of one alert a whole row must not wait together with an older repeat, which goes after it.
+        """
+        deliveries.send(self.deliveries)
+        rows.send(connection, _HEARD, self.heard)
+        rows.send(connection, _HEARD_AGAIN, list({row[0]: row for row in self.heard_again}.values()))
+        rows.send(connection, _DECISION, self.decisions)
+        for sent in (self.deliveries, self.heard, self.heard_again, self.decisions):
+            sent.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
@@ -26,6 +27,9 @@ from receiver.model import (
 )
 
 Row = tuple[Any, ...]
+
+SENT_MAX = 500
+"""Rows in one statement; SQLite takes 32,766 values."""
 
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
@@ -227,3 +231,12 @@ def flag_file_of(row: Row) -> FlagFile:
 def marks_for(values: Sequence[object]) -> str:
     """As many question marks as there are values."""
     return ", ".join("?" * len(values))
+
+
+def send(connection: sqlite3.Connection, sql: str, waiting: Sequence[Row]) -> None:
+    """One statement for many rows, not one each: `{}` in it stands for their values."""
+    for start in range(0, len(waiting), SENT_MAX):
+        chunk = waiting[start : start + SENT_MAX]
+        marks = f"({marks_for(chunk[0])})"
+        values = [value for row in chunk for value in row]
+        connection.execute(sql.format(", ".join([marks] * len(chunk))), values)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from receiver.journal import chain, rows
-from receiver.journal.pending import Pending
 from receiver.journal.view import View
+from receiver.journal.work import Work
 from receiver.model import (
     ACTION_MOVES,
     EPISODE_MOVES,
-    EPOCH,
     Action,
     ActionState,
     Alert,
@@ -23,168 +21,21 @@ from receiver.model import (
     Episode,
     EpisodeState,
     FlagFile,
-    FlagView,
     ForbiddenMoveError,
     Hold,
     Seen,
     stamp,
 )
 
-REMEMBERED_MAX = 20_000
-"""Alerts whose last state is kept in memory: nobody but this writer changes it."""
 
-HEARD_EVERY = timedelta(seconds=1)
-"""An alert that several Alertmanagers repeat at once is written once: who reads the time asks for 20 s and more."""
-
-PREFETCH_MAX = 500
-"""Alerts asked about in one query."""
-
-
-class Tx(View):
-    """Writes, each with the decision that explains it. `now` is one time for the whole transaction.
-
-    `acted` says that worker and reconciler have something to look at. A transaction runs many pieces of work; each can
-    fail by itself: `begin`, then for each piece `begin_work` and `end_work` or `undo_work`, then `end`.
-    """
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
-        self.now = EPOCH
-        self.acted = False
-        self._at = stamp(EPOCH)
-        self._done = Pending()
-        self._working = Pending()
-        self._in_work = False
-        self._savepoint = False
-        self._head: tuple[int, str] | None = None
-        self._head_before: tuple[int, str] | None = None
-        self._seen: dict[str, Seen | None] = {}
-        self._seen_now: dict[str, Seen | None] = {}
-        self._episodes: dict[str, list[Episode]] = {}
-        self._heard_at: dict[str, datetime] = {}
-        self._heard_written: dict[str, datetime] = {}
-        self._newly_held: dict[str, None] = {}
-        self.held: tuple[FlagView, ...] = ()
-
-    def begin(self, now: datetime, fingerprints: Sequence[str]) -> None:
-        """Start over. What is known of these alerts is read at once for all of the work."""
-        self.now, self._at = now, stamp(now)
-        self._in_work = False
-        self.acted = False
-        self._done, self._working = Pending(), Pending()
-        self._savepoint = False
-        self._head = None
-        self._seen_now = {}
-        self._newly_held, self.held = {}, ()
-        if len(self._seen) > REMEMBERED_MAX or len(self._episodes) > REMEMBERED_MAX:
-            self.forget()
-        unknown = [one for one in fingerprints if one not in self._seen or one not in self._episodes]
-        for start in range(0, len(unknown), PREFETCH_MAX):
-            chunk = unknown[start : start + PREFETCH_MAX]
-            found, episodes = View.seen(self, chunk), View.newest_episodes(self, chunk)
-            for fingerprint in chunk:
-                self._seen[fingerprint] = found.get(fingerprint)
-                self._episodes[fingerprint] = episodes.get(fingerprint, [])
-
-    def forget(self) -> None:
-        """What was remembered may not be true: a commit failed."""
-        self._seen, self._seen_now, self._episodes = {}, {}, {}
-        self._heard_at, self._heard_written = {}, {}
-
-    def begin_work(self) -> None:
-        """A piece of work begins."""
-        self._in_work, self._savepoint = True, False
-        self._head_before = self._head
-
-    def end_work(self) -> None:
-        """It succeeded: it belongs to the transaction."""
-        if self._savepoint:
-            self._db.execute("RELEASE work")
-            self._savepoint = False
-        self._done.take_over(self._working)
-        self._working = Pending()
-        self._seen.update(self._seen_now)
-        self._seen_now = {}
-
-    def undo_work(self) -> None:
-        """It failed: nothing of it stays."""
-        if self._savepoint:
-            self._db.execute("ROLLBACK TO work")
-            self._db.execute("RELEASE work")
-            self._savepoint = False
-            self._episodes = {}
-        self._working = Pending()
-        self._head = self._head_before
-        self._seen_now = {}
-
-    def end(self) -> None:
-        """Send what waits to the database; the commit is the caller's. `held` are then the flags that got a hold."""
-        self._in_work = False
-        self._done.flush(self._db)
-        self.held = tuple(self.flag_view(flag) for flag in self._newly_held)
-
-    def _sync(self) -> None:
-        """Before any statement of a piece of work: what earlier pieces and this one have written is in the database."""
-        if not self._in_work:
-            return
-        if not self._savepoint:
-            self._done.flush(self._db)
-            self._db.execute("SAVEPOINT work")
-            self._savepoint = True
-        self._working.flush(self._db)
-
-    def _all(self, sql: str, parameters: Sequence[object] = ()) -> list[rows.Row]:
-        self._sync()
-        return super()._all(sql, parameters)
-
-    def _one(self, sql: str, parameters: Sequence[object] = ()) -> rows.Row | None:
-        self._sync()
-        return super()._one(sql, parameters)
-
-    def _run(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Change rows; how many they were."""
-        self._sync()
-        return self._db.execute(sql, parameters).rowcount
-
-    @property
-    def noted(self) -> int:
-        """Number of the last decision where this transaction added any; else 0."""
-        return self._head[0] if self._head is not None else 0
-
-    def head(self) -> tuple[int, str]:
-        """Number and hash of the last decision, this transaction's included."""
-        if self._head is None:
-            self._head = super().head()
-            self._head_before = self._head_before or self._head
-        return self._head
-
-    def note(self, decision: Decision) -> int:
-        """Append one decision to the chain and return its number."""
-        last, prev_hash = self.head()
-        seq = last + 1
-        digest = chain.row_hash(prev_hash, seq, self._at, decision)
-        self._working.decisions.append(
-            (
-                seq,
-                self._at,
-                decision.kind,
-                decision.sentence,
-                decision.delivery,
-                decision.episode,
-                decision.action,
-                decision.trace_id,
-                prev_hash,
-                digest,
-            )
-        )
-        self._head = (seq, digest)
-        return seq
+class Tx(Work):
+    """Writes, each with the decision that explains it."""
 
     # deliveries and alerts
 
     def took_delivery(self, sha256: str, body: bytes) -> None:
         """Keep a body, or count a known one once more."""
-        self._working.deliveries.append((sha256, body, self._at, self._at, 1))
+        self._pending.deliveries.append((sha256, body, self._at))
 
     def seen(self, fingerprints: Sequence[str]) -> dict[str, Seen]:
         """What was last heard of these alerts."""
@@ -196,8 +47,7 @@ class Tx(View):
         for one in fingerprints:
             seen = self._seen_now[one] if one in self._seen_now else self._seen[one]
             if seen is not None:
-                heard_at = self._heard_at.get(one)
-                known[one] = seen if heard_at is None else replace(seen, last_at=max(heard_at, seen.last_at))
+                known[one] = self._heard.latest(seen)
         return known
 
     def facts(self, fingerprint: str) -> tuple[Seen | None, list[Episode]] | None:
@@ -213,15 +63,9 @@ class Tx(View):
             return self._seen[fingerprint], self._episodes[fingerprint]
         return None
 
-    def heard_same(self, fingerprint: str) -> None:
-        """An exact repeat: only the time is new, and that is kept on disk to `HEARD_EVERY`, in memory exactly."""
-        self._heard_at[fingerprint] = self.now
-        written = self._heard_written.get(fingerprint)
-        if written is not None and written <= self.now < written + HEARD_EVERY:
-            return
-        self._heard_written[fingerprint] = self.now
-        self._working.heard_same.add(fingerprint)
-        self._working.at = self._at
+    def heard_same(self, alerts: Iterable[Alert]) -> None:
+        """Exact repeats: only the time is new."""
+        self._heard.hear((alert.fingerprint for alert in alerts), self.now)
 
     def newest_episodes(self, fingerprints: Sequence[str]) -> dict[str, list[Episode]]:
         """The newest episode of each rule, by alert."""
@@ -255,13 +99,15 @@ class Tx(View):
             unconfirmed_since=None if resolved or before is None else before.unconfirmed_since,
         )
         if before is not None and repeats and before.starts_at == alert.starts_at:
-            self.heard_same(alert.fingerprint)
+            self.heard_same((alert,))
             return
         starts_at = stamp(alert.starts_at)
         if repeats:
-            self._working.heard_again[alert.fingerprint] = (alert.fingerprint, starts_at, self._at)
+            self._pending.heard_again.append((alert.fingerprint, starts_at, self._at))
             return
-        self._working.heard.append(
+        if any(row[0] == alert.fingerprint for row in self._pending.heard_again):
+            self._sync()
+        self._pending.heard.append(
             (
                 alert.fingerprint,
                 alert.status.value,

@@ -60,11 +60,6 @@ class View:
         )
         return rows.when(row[0]) if row else None
 
-    def delivery_body(self, sha256: str) -> bytes | None:
-        """Bytes of a delivery; None where it is unknown or pruned."""
-        row = self._one("SELECT body FROM delivery WHERE sha256 = ?", (sha256,))
-        return row[0] if row else None
-
     # episodes and holds
 
     def newest_episodes(self, fingerprints: Sequence[str]) -> dict[str, list[Episode]]:

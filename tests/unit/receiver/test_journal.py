@@ -186,15 +186,70 @@ async def test_pruning_leaves_a_checkpoint_that_vouches(tmp_path: Path) -> None:
     async with opened(tmp_path / "j.db", clock) as journal:
         await journal.write(lambda tx: tx.took_delivery("abc", b"{}"))
         await journal.write(lambda tx: tx.note(note("old")))
+        clock.now = NOW + timedelta(days=31)
+        await journal.write(lambda tx: tx.took_delivery("def", b"{}"))
+        before = NOW + timedelta(days=1)
+        await journal.write(lambda tx: tx.prune(bodies_before=before, decisions_before=NOW))
+        assert rows_of(tmp_path / "j.db", BODIES) == [("abc", None), ("def", b"{}")]
         clock.now = NOW + timedelta(days=401)
         await journal.write(lambda tx: tx.note(note("new")))
-        before = NOW + timedelta(days=1)
         dropped = await journal.write(lambda tx: tx.prune(bodies_before=before, decisions_before=before))
         assert dropped == 1
         kinds = await journal.read(lambda view: [one.decision.kind for one in view.decisions()])
         assert kinds == ["test", chain.CHECKPOINT]
         assert await journal.read(lambda view: verify(view.all_decisions()).broken_at) is None
-        assert await journal.read(lambda view: view.delivery_body("abc")) is None
+    assert rows_of(tmp_path / "j.db", BODIES) == [("def", b"{}")]
+
+
+def rows_of(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """What a closed journal holds."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+BODIES = "SELECT sha256, body FROM delivery ORDER BY id"
+COUNTED = "SELECT sha256, body, count FROM delivery ORDER BY id"
+
+
+async def test_a_body_that_comes_again_is_counted(tmp_path: Path) -> None:
+    """In one commit, in the next, and after a restart."""
+    for _ in range(2):
+        async with opened(tmp_path / "j.db") as journal:
+            await asyncio.gather(*(journal.write(lambda tx: tx.took_delivery("a", b"A")) for _ in range(3)))
+            await journal.write(lambda tx: tx.took_delivery("b", b"B"))
+            await journal.write(lambda tx: tx.took_delivery("a", b"A"))
+    assert rows_of(tmp_path / "j.db", COUNTED) == [("a", b"A", 8), ("b", b"B", 2)]
+
+
+async def test_a_body_whose_work_failed_is_not_known(tmp_path: Path) -> None:
+    """What was undone, in its own piece of work or with the whole commit, is kept when it comes again."""
+
+    def undone(tx: Tx) -> None:
+        tx.took_delivery("a", b"A")
+        tx.live_episodes()
+        raise ValueError("no")
+
+    def disk_full(tx: Tx) -> None:
+        tx.took_delivery("b", b"B")
+        tx.live_episodes()
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async with opened(tmp_path / "j.db") as journal:
+        for work, error in ((undone, ValueError), (disk_full, JournalError)):
+            with pytest.raises(error):
+                await journal.write(work)
+        await journal.write(lambda tx: tx.took_delivery("b", b"B"))
+        await journal.write(lambda tx: tx.took_delivery("a", b"A"))
+    assert rows_of(tmp_path / "j.db", COUNTED) == [("b", b"B", 1), ("a", b"A", 1)]
+
+
+async def test_a_journal_of_an_older_shape_is_refused(tmp_path: Path) -> None:
+    """It says so at the start, not at the first webhook."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "j.db")) as connection:
+        connection.execute("CREATE TABLE delivery (sha256 TEXT PRIMARY KEY, body BLOB, last_at TEXT)")
+    journal = Journal(tmp_path / "j.db", clock=Clock(), reached=pass_by)
+    with pytest.raises(JournalError, match="no such column: id"):
+        journal.start()
 
 
 async def test_a_key_is_stored_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Taking deliveries into the journal: repeats cost little and are never mistaken for news."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -8,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from receiver.journal import Journal, Tx
+from receiver.journal import Journal, Tx, open_view
 from receiver.model import NO_TRACE, EpisodeState, new_id
 from receiver.policy import Policies
 from receiver.steps import pass_by
 from receiver.take import Memory, Taking
 from tests.unit.receiver.builders import NOW, policies, policy
+from tests.waiting import until
 
 START = "2026-11-21T08:17:42Z"
 
@@ -66,26 +68,65 @@ async def one(tmp_path: Path) -> AsyncIterator[Receiving]:
 
 async def test_repeats_decide_nothing_and_are_still_heard(one: Receiving) -> None:
     """Only the time of the last repeat changes, in the journal and for whoever asks within a transaction."""
-    assert [await one.take(body()) for _ in range(4)] == [1, 0, 0, 0]
+    assert [await one.take(body(), after_s=5) for _ in range(4)] == [1, 0, 0, 0]
     seen = (await one.journal.read(lambda view: view.seen(["b42cef305cefc9ab"])))["b42cef305cefc9ab"]
     inside = (await one.journal.write(lambda tx: tx.seen(["b42cef305cefc9ab"])))["b42cef305cefc9ab"]
     assert (seen.last_at, inside.last_at) == (one.now, one.now)
 
 
+FINGERPRINT = "b42cef305cefc9ab"
+
+
 async def test_repeats_at_once_are_written_once(one: Receiving) -> None:
-    """Within a second the time is kept in memory, exactly; on disk it is that of the second's first repeat."""
+    """Within five seconds the time is kept in memory, exactly; on disk it is that of the first repeat."""
     await one.take(body())
     await one.take(body())
     first_repeat = one.now
     for _ in range(3):
         await one.take(body(), after_s=0.2)
-    fingerprint = "b42cef305cefc9ab"
-    on_disk = (await one.journal.read(lambda view: view.seen((fingerprint,))))[fingerprint]
-    inside = (await one.journal.write(lambda tx: tx.seen((fingerprint,))))[fingerprint]
+    on_disk = (await one.journal.read(lambda view: view.seen((FINGERPRINT,))))[FINGERPRINT]
+    inside = (await one.journal.write(lambda tx: tx.seen((FINGERPRINT,))))[FINGERPRINT]
     assert (on_disk.last_at, inside.last_at) == (first_repeat, one.now)
-    await one.take(body(), after_s=0.5)
-    on_disk = (await one.journal.read(lambda view: view.seen((fingerprint,))))[fingerprint]
+    await one.take(body(), after_s=4.5)
+    on_disk = (await one.journal.read(lambda view: view.seen((FINGERPRINT,))))[FINGERPRINT]
     assert on_disk.last_at == one.now
+
+
+async def test_what_was_heard_is_written_where_nothing_else_comes(
+    one: Receiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last repeat's time reaches the disk without another delivery."""
+    monkeypatch.setattr("receiver.journal.WRITTEN_EVERY", timedelta(seconds=0.05))
+    for _ in range(3):
+        await one.take(body(), after_s=0.2)
+
+    async def written() -> bool:
+        seen = await one.journal.read(lambda view: view.seen((FINGERPRINT,)))
+        return seen[FINGERPRINT].last_at == one.now
+
+    await until(written, 20, "the time is on disk")
+
+
+async def test_what_was_heard_is_written_at_the_end(tmp_path: Path) -> None:
+    """A receiver that stops keeps the times that it had only in memory."""
+    one = Receiving(tmp_path / "j.db")
+    one.journal.start()
+    for _ in range(3):
+        await one.take(body(), after_s=0.2)
+    await one.journal.close()
+    view, connection = open_view(tmp_path / "j.db")
+    assert view.seen((FINGERPRINT,))[FINGERPRINT].last_at == one.now
+    connection.close()
+
+
+async def test_the_last_word_on_an_alert_in_one_commit_is_the_last(one: Receiving) -> None:
+    """A repeat with another start, then a resolve with yet another, both in one transaction."""
+    await one.take(body())
+    starts = ("2026-11-21T08:18:00Z", "2026-11-21T08:19:00Z")
+    again, resolved = body(starts_at=starts[0]), body("resolved", starts_at=starts[1])
+    await asyncio.gather(one.take(again), one.take(resolved))
+    view = await one.journal.read(lambda view: view.seen((FINGERPRINT,)))
+    assert view[FINGERPRINT].starts_at == datetime.fromisoformat(starts[1])
 
 
 async def test_a_repeat_after_a_change_is_news(one: Receiving) -> None:

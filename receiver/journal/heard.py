@@ -1,0 +1,58 @@
+"""When alerts were last heard of: exactly in memory, on disk every five seconds.
+
+Alertmanagers repeat what they said, several of them at once. Nothing of a repeat is new but its time, and a receiver
+that wrote each would do little else. Whoever reads that time from disk asks for 20 s and more.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from receiver.journal import rows
+from receiver.model import EPOCH, Seen, stamp
+
+WRITTEN_EVERY = timedelta(seconds=5)
+
+_HEARD = "UPDATE alert_seen SET last_at = max(last_at, v.column2) FROM (VALUES {}) AS v WHERE fingerprint = v.column1"
+
+
+class Heard:
+    """Times of exact repeats. Only the journal's writer uses it."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, datetime] = {}
+        self._unwritten: dict[str, datetime] = {}
+        self._written_at = EPOCH
+
+    @property
+    def owes(self) -> bool:
+        """Whether there are times that are not on disk."""
+        return bool(self._unwritten)
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether they have waited long enough, or the clock was set back."""
+        return self.owes and not self._written_at <= now < self._written_at + WRITTEN_EVERY
+
+    def hear(self, fingerprints: Iterable[str], now: datetime) -> None:
+        """Exact repeats were heard."""
+        for one in fingerprints:
+            self._at[one] = self._unwritten[one] = now
+
+    def latest(self, seen: Seen) -> Seen:
+        """What is known of an alert, with the time at which it was really heard of last."""
+        at = self._at.get(seen.fingerprint)
+        return seen if at is None or at <= seen.last_at else replace(seen, last_at=at)
+
+    def write(self, connection: sqlite3.Connection, now: datetime) -> None:
+        """Put all times on disk; where that fails, they are owed still."""
+        values = [(one, stamp(at)) for one, at in self._unwritten.items()]
+        rows.send(connection, _HEARD, values)
+        self._unwritten.clear()
+        self._written_at = now
+
+    def forget(self) -> None:
+        """Keep only what is not on disk."""
+        self._at = dict(self._unwritten)
