@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -34,6 +34,16 @@ T = TypeVar("T")
 
 GROUP_MAX = 256
 """Most pieces of work in one commit."""
+
+QUIET_TURNS = 2
+"""Turns of the event loop that bring no more work, after which the writer is woken.
+
+Writer and event loop share one interpreter's lock. A writer that is woken while requests are still being read fights
+for it, and commits fewer at a time: measured, a tenth more processor time a webhook.
+"""
+
+GATHER_MAX_S = 0.005
+"""However busy the event loop is, no work waits for longer than this before the writer is woken."""
 
 CHECKPOINT_PAGES = 1000
 """Pages after which the write-ahead log is moved into the database.
@@ -143,7 +153,8 @@ class Journal:
             writer.execute("PRAGMA wal_autocheckpoint = 0")
             writer.executescript(resources.files("receiver.journal").joinpath("schema.sql").read_text("utf-8"))
             self._reader = _connect(self._path, read_only=True)
-            tx = Tx(writer)
+            # One commit a piece of work means that nothing of it waits for a later one either.
+            tx = Tx(writer, WRITTEN_EVERY if self._group_max > 1 else timedelta(0))
             self._head = tx.head()[0]
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{self._path}: {error}") from error
@@ -176,10 +187,18 @@ class Journal:
             raise JournalError(f"the journal is not open ({self._broken})")
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._handed_in:
-            # Everything that this turn of the event loop brings wakes the writer once.
-            self._loop.call_soon(self._hand_over)
+            self._loop.call_soon(self._gather, self._loop, 0, 0, self._loop.time() + GATHER_MAX_S)
         self._handed_in.append(_Job(work, future, prepare))
         return future
+
+    def _gather(self, loop: asyncio.AbstractEventLoop, before: int, quiet: int, until: float) -> None:
+        """Wake the writer once for all that comes in these turns of the event loop."""
+        count = len(self._handed_in)
+        quiet = quiet + 1 if count == before else 0
+        if quiet < QUIET_TURNS and count < self._group_max and loop.time() < until:
+            loop.call_soon(self._gather, loop, count, quiet, until)
+        else:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         jobs, self._handed_in = self._handed_in, []

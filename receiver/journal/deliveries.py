@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
 from receiver.journal import rows
 
@@ -48,20 +49,24 @@ class Deliveries:
         return sum(-(-number // rows.SENT_MAX) for number in (known, len(waiting) - known))
 
     def send(self, waiting: Sequence[rows.Row]) -> None:
-        """Keep bodies, and count those that are known once more."""
+        """Keep bodies, and count those that are known once more. All of them were taken at one time."""
         if not self._looked:
             self._look()
-        times: dict[str, int] = {}
-        for sha256, _body, _at in waiting:
-            times[sha256] = times.get(sha256, 0) + 1
-        last = {row[0]: row for row in waiting}
-        new = [row for sha256, row in last.items() if sha256 not in self._ids]
-        again = [(self._ids[row[0]], row[2], times[row[0]]) for row in last.values() if row[0] in self._ids]
-        numbered = enumerate(new, self._last + 1)
-        rows.send(self._db, _NEW, [(number, sha, body, at, at, times[sha]) for number, (sha, body, at) in numbered])
-        rows.send(self._db, _AGAIN, again)
-        for sha256, _body, _at in new:
-            self._last += 1
-            self._ids[sha256] = self._last
+        new: dict[str, list[Any]] = {}
+        again: dict[int, list[Any]] = {}
+        for sha256, body, at in waiting:
+            number = self._ids.get(sha256)
+            if number is None:
+                self._last = number = self._last + 1
+                self._ids[sha256] = number
+                new[sha256] = [number, sha256, body, at, at, 1]
+            elif sha256 in new:
+                new[sha256][-1] += 1
+            elif number in again:
+                again[number][-1] += 1
+            else:
+                again[number] = [number, at, 1]
+        rows.send(self._db, _NEW, list(new.values()))
+        rows.send(self._db, _AGAIN, list(again.values()))
         if len(self._ids) > 2 * KNOWN_MAX:
             self._ids = dict(islice(self._ids.items(), KNOWN_MAX, None))

@@ -20,9 +20,10 @@ _HEARD = "UPDATE alert_seen SET last_at = max(last_at, v.column2) FROM (VALUES {
 
 
 class Heard:
-    """Times of exact repeats. Only the journal's writer uses it."""
+    """Times of exact repeats, written to disk every so often. Only the journal's writer uses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, written_every: timedelta) -> None:
+        self._every = written_every
         self._at: dict[str, datetime] = {}
         self._unwritten: dict[str, datetime] = {}
         self._written_at = EPOCH
@@ -34,7 +35,7 @@ class Heard:
 
     def is_due(self, now: datetime) -> bool:
         """Whether they have waited long enough, or the clock was set back."""
-        return self.owes and not self._written_at <= now < self._written_at + WRITTEN_EVERY
+        return self.owes and not self._written_at <= now < self._written_at + self._every
 
     def hear(self, fingerprints: Iterable[str], now: datetime) -> None:
         """Exact repeats were heard."""

@@ -233,7 +233,7 @@ def marks_for(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-def send(connection: sqlite3.Connection, sql: str, waiting: Sequence[Row]) -> None:
+def send(connection: sqlite3.Connection, sql: str, waiting: Sequence[Sequence[Any]]) -> None:
     """One statement for many rows, not one each: `{}` in it stands for their values."""
     for start in range(0, len(waiting), SENT_MAX):
         chunk = waiting[start : start + SENT_MAX]

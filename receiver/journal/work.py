@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from receiver.journal import chain, rows
 from receiver.journal.deliveries import Deliveries
-from receiver.journal.heard import Heard
+from receiver.journal.heard import WRITTEN_EVERY, Heard
 from receiver.journal.pending import Pending
 from receiver.journal.view import View
 from receiver.model import EPOCH, Decision, Episode, FlagView, Seen, stamp
@@ -27,7 +27,7 @@ class Work(View):
     `end_work` or `undo_work`, then `end` and `commit`, or `roll_back`.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, heard_every: timedelta = WRITTEN_EVERY) -> None:
         super().__init__(connection)
         self.now = EPOCH
         self.acted = False
@@ -41,7 +41,7 @@ class Work(View):
         self._seen: dict[str, Seen | None] = {}
         self._seen_now: dict[str, Seen | None] = {}
         self._episodes: dict[str, list[Episode]] = {}
-        self._heard = Heard()
+        self._heard = Heard(heard_every)
         self._deliveries = Deliveries(connection)
         self._newly_held: dict[str, None] = {}
         self.held: tuple[FlagView, ...] = ()
