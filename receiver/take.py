@@ -55,7 +55,7 @@ class Taking:
 
     def _take_alert(self, tx: Tx, alert: Alert) -> int:
         if self._memory.is_quiet(tx, alert, self._policies):
-            tx.heard_same((alert,))
+            tx.heard_same(alert.fingerprint)
             return 0
         one = (alert.fingerprint,)
         seen, episodes = tx.seen(one).get(alert.fingerprint), tx.newest_episodes(one).get(alert.fingerprint, ())

@@ -7,7 +7,6 @@ that wrote each would do little else. Whoever reads that time from disk asks for
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -27,6 +26,7 @@ class Heard:
         self._at: dict[str, datetime] = {}
         self._unwritten: dict[str, datetime] = {}
         self._written_at = EPOCH
+        self._sent_at: datetime | None = None
 
     @property
     def owes(self) -> bool:
@@ -37,10 +37,9 @@ class Heard:
         """Whether they have waited long enough, or the clock was set back."""
         return self.owes and not self._written_at <= now < self._written_at + self._every
 
-    def hear(self, fingerprints: Iterable[str], now: datetime) -> None:
-        """Exact repeats were heard."""
-        for one in fingerprints:
-            self._at[one] = self._unwritten[one] = now
+    def hear(self, fingerprint: str, now: datetime) -> None:
+        """An exact repeat was heard."""
+        self._at[fingerprint] = self._unwritten[fingerprint] = now
 
     def latest(self, seen: Seen) -> Seen:
         """What is known of an alert, with the time at which it was really heard of last."""
@@ -48,12 +47,18 @@ class Heard:
         return seen if at is None or at <= seen.last_at else replace(seen, last_at=at)
 
     def write(self, connection: sqlite3.Connection, now: datetime) -> None:
-        """Put all times on disk; where that fails, they are owed still."""
+        """Send all times to the database; they are owed until `written`."""
         values = [(one, stamp(at)) for one, at in self._unwritten.items()]
         rows.send(connection, _HEARD, values)
-        self._unwritten.clear()
-        self._written_at = now
+        self._sent_at = now
+
+    def written(self) -> None:
+        """What was sent is durable."""
+        if self._sent_at is not None:
+            self._unwritten.clear()
+            self._written_at, self._sent_at = self._sent_at, None
 
     def forget(self) -> None:
-        """Keep only what is not on disk."""
+        """Keep only what is not on disk; what was sent may have been undone."""
         self._at = dict(self._unwritten)
+        self._sent_at = None

@@ -63,9 +63,9 @@ class Tx(Work):
             return self._seen[fingerprint], self._episodes[fingerprint]
         return None
 
-    def heard_same(self, alerts: Iterable[Alert]) -> None:
-        """Exact repeats: only the time is new."""
-        self._heard.hear((alert.fingerprint for alert in alerts), self.now)
+    def heard_same(self, fingerprint: str) -> None:
+        """An exact repeat: only the time is new."""
+        self._heard.hear(fingerprint, self.now)
 
     def newest_episodes(self, fingerprints: Sequence[str]) -> dict[str, list[Episode]]:
         """The newest episode of each rule, by alert."""
@@ -99,7 +99,7 @@ class Tx(Work):
             unconfirmed_since=None if resolved or before is None else before.unconfirmed_since,
         )
         if before is not None and repeats and before.starts_at == alert.starts_at:
-            self.heard_same((alert,))
+            self.heard_same(alert.fingerprint)
             return
         starts_at = stamp(alert.starts_at)
         if repeats:

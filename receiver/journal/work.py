@@ -122,6 +122,7 @@ class Work(View):
             self._db.execute("COMMIT")
         else:
             self._pending.flush(self._db, self._deliveries)
+        self._heard.written()
 
     def roll_back(self) -> None:
         """Nothing of it stays."""
@@ -137,6 +138,7 @@ class Work(View):
     def pay(self, now: datetime) -> None:
         """Write what is owed, while no transaction is open."""
         self._heard.write(self._db, now)
+        self._heard.written()
 
     def _begin(self) -> None:
         if not self._db.in_transaction:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from receiver.journal import Journal, Tx, open_view
+from receiver.journal import Journal, JournalError, Tx, open_view
 from receiver.model import NO_TRACE, EpisodeState, new_id
 from receiver.policy import Policies
-from receiver.steps import pass_by
+from receiver.steps import Reached, Step, pass_by
 from receiver.take import Memory, Taking
 from tests.unit.receiver.builders import NOW, policies, policy
 from tests.waiting import until
@@ -36,10 +37,10 @@ def body(status: str = "firing", starts_at: str = START, name: str = "FailureRat
 class Receiving:
     """A journal with a memory, a clock set by hand, and policies that can be replaced."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reached: Reached = pass_by) -> None:
         self.now = NOW
         self.policies = policies(policy())
-        self.journal = Journal(path, clock=self.clock, reached=pass_by)
+        self.journal = Journal(path, clock=self.clock, reached=reached)
         self.memory = Memory()
 
     def clock(self) -> datetime:
@@ -116,6 +117,29 @@ async def test_what_was_heard_is_written_at_the_end(tmp_path: Path) -> None:
     await one.journal.close()
     view, connection = open_view(tmp_path / "j.db")
     assert view.seen((FINGERPRINT,))[FINGERPRINT].last_at == one.now
+    connection.close()
+
+
+async def test_what_was_heard_in_a_commit_that_failed_is_written_later(tmp_path: Path) -> None:
+    """The time stays owed, although it had been sent to the database."""
+    full = False
+
+    def reached(step: Step) -> None:
+        if full and step is Step.JOURNAL_BEFORE_COMMIT:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    one = Receiving(tmp_path / "j.db", reached)
+    one.journal.start()
+    await one.take(body())
+    await one.take(body())
+    await one.take(body(), after_s=0.2)
+    heard_at, full = one.now, True
+    with pytest.raises(JournalError, match="disk is full"):
+        await one.take(body(name="Other"), after_s=7)
+    full = False
+    await one.journal.close()
+    view, connection = open_view(tmp_path / "j.db")
+    assert view.seen((FINGERPRINT,))[FINGERPRINT].last_at == heard_at
     connection.close()
 
 
