@@ -136,9 +136,12 @@ def _load(url: str, token: str, connections: int, seconds: float, first: int) ->
 
 def load_process(url: str, token: str, *, connections: int, seconds: float, first: int) -> Load:
     """Load from another process."""
-    command = [sys.executable, "-m", "benchmarks.receiver", "--load", url, token]
-    command += [str(connections), str(seconds), str(first)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=seconds + 60)
+    command = [sys.executable, "-m", "benchmarks.receiver", "--load", url, str(connections), str(seconds), str(first)]
+    # Not an argument: it may begin with a dash.
+    environment = {**os.environ, "BENCH_TOKEN": token}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=seconds + 60
+    )
     if done.returncode:
         raise SystemExit(done.stderr)
     return Load(**json.loads(done.stdout))
@@ -376,12 +379,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="of load at each number of connections")
     parser.add_argument("--rounds", type=int, default=300, help="flags to write")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--load", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--load", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.load:
-        url, token, connections, seconds, first = args.load
-        print(json.dumps(vars(_load(url, token, int(connections), float(seconds), int(first)))))
+        url, connections, seconds, first = args.load
+        print(json.dumps(vars(_load(url, os.environ["BENCH_TOKEN"], int(connections), float(seconds), int(first)))))
         return 0
     if args.serve:
         kind, directory = args.serve
