@@ -144,7 +144,8 @@ async def test_what_was_heard_in_a_commit_that_failed_is_written_later(tmp_path:
 
 
 async def test_the_last_word_on_an_alert_in_one_commit_is_the_last(one: Receiving) -> None:
-    """A repeat with another start, then a resolve with yet another, both in one transaction."""
+    """A repeat with another start, then a resolve with yet another, both in one transaction, and nothing to decide."""
+    one.policies = Policies(in_force=(), by_sha256={})
     await one.take(body())
     starts = ("2026-11-21T08:18:00Z", "2026-11-21T08:19:00Z")
     again, resolved = body(starts_at=starts[0]), body("resolved", starts_at=starts[1])
