@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +113,10 @@ def _load(url: str, token: str, connections: int, seconds: float, first: int) ->
         one.sendall(ready.pop())
     while sent:
         for fd, _event in poll.poll(START_S):
-            answer = got.pop(fd, b"") + by_fd[fd].recv(65536)
+            piece = by_fd[fd].recv(65536)
+            if not piece:
+                raise SystemExit("the server closed a connection")
+            answer = got.pop(fd, b"") + piece
             if not _is_whole(answer):
                 got[fd] = answer
                 continue
@@ -282,12 +285,13 @@ def _plain_write(directory: Path, text: bytes) -> float:
     return time.perf_counter() - begun
 
 
-def _until(there: bool, flag: Path) -> float:  # noqa: FBT001 - which way
+def _until(what: str, is_so: Callable[[], bool], poll_s: float = POLL_S) -> float:
+    """Wait for something; when it was so."""
     end = time.monotonic() + 30
-    while flag.exists() is not there:
-        time.sleep(POLL_S)  # a busy loop would take a core from what it measures
+    while not is_so():
+        time.sleep(poll_s)  # a busy loop would take a core from what it measures
         if time.monotonic() > end:
-            raise SystemExit(f"{flag} did not {'come' if there else 'go'} in 30 s")
+            raise SystemExit(f"not in 30 s: {what}")
     return time.perf_counter()
 
 
@@ -296,11 +300,7 @@ def _until_at_rest(journal: Path) -> None:
     from receiver.journal import open_view
 
     view, connection = open_view(journal)
-    end = time.monotonic() + 30
-    while view.unfinished_actions():
-        time.sleep(10 * POLL_S)
-        if time.monotonic() > end:
-            raise SystemExit("the receiver did not come to rest in 30 s")
+    _until("the receiver is at rest", lambda: not view.unfinished_actions(), 10 * POLL_S)
     connection.close()
 
 
@@ -317,11 +317,11 @@ def to_flag(directory: Path, rounds: int) -> tuple[list[float], list[float]]:
             data = _firing(number)
             begun = time.perf_counter()
             _post(connection, "/webhook", webhook, data)
-            there = _until(True, flag)
+            there = _until("the flag is there", flag.exists)
             flags.append(there - begun)
             text = flag.read_bytes()
             _post(connection, "/api/v1/release", operate, b'{"service": "gateway", "reason": "bench"}')
-            _until(False, flag)
+            _until("the flag is gone", lambda: not flag.exists())
             _until_at_rest(directory / "state" / "journal.db")
             writes.append(_plain_write(directory, text))
     return sorted(flags[10:]), sorted(writes[10:])

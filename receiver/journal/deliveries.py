@@ -27,38 +27,40 @@ class Deliveries:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._ids: dict[str, int] = {}
-        self._last = 0
-        self._look()
+        self._ids, self._last = self._newest()
+        self._sure = True
 
     def forget(self) -> None:
         """What was sent may have been undone: look again before more is sent."""
-        self._looked = False
+        self._sure = False
 
-    def _look(self) -> None:
+    def _newest(self) -> tuple[dict[str, int], int]:
         newest = self._db.execute(_NEWEST, (KNOWN_MAX,)).fetchall()
-        self._ids = {sha256: number for number, sha256 in reversed(newest)}
-        self._last = newest[0][0] if newest else 0
-        self._looked = True
+        return {sha256: number for number, sha256 in reversed(newest)}, newest[0][0] if newest else 0
+
+    def _known(self) -> dict[str, int]:
+        """Numbers of the newest bodies, by hash, the oldest first."""
+        if not self._sure:
+            self._ids, self._last = self._newest()
+            self._sure = True
+        return self._ids
 
     def statements(self, waiting: Sequence[rows.Row]) -> int:
         """How many statements `send` would run."""
-        if not self._looked:
-            self._look()
-        known = sum(row[0] in self._ids for row in waiting)
+        ids = self._known()
+        known = sum(row[0] in ids for row in waiting)
         return sum(-(-number // rows.SENT_MAX) for number in (known, len(waiting) - known))
 
     def send(self, waiting: Sequence[rows.Row]) -> None:
         """Keep bodies, and count those that are known once more. All of them were taken at one time."""
-        if not self._looked:
-            self._look()
+        ids = self._known()
         new: dict[str, list[Any]] = {}
         again: dict[int, list[Any]] = {}
         for sha256, body, at in waiting:
-            number = self._ids.get(sha256)
+            number = ids.get(sha256)
             if number is None:
                 self._last = number = self._last + 1
-                self._ids[sha256] = number
+                ids[sha256] = number
                 new[sha256] = [number, sha256, body, at, at, 1]
             elif sha256 in new:
                 new[sha256][-1] += 1
@@ -68,5 +70,5 @@ class Deliveries:
                 again[number] = [number, at, 1]
         rows.send(self._db, _NEW, list(new.values()))
         rows.send(self._db, _AGAIN, list(again.values()))
-        if len(self._ids) > 2 * KNOWN_MAX:
-            self._ids = dict(islice(self._ids.items(), KNOWN_MAX, None))
+        if len(ids) > 2 * KNOWN_MAX:
+            self._ids = dict(islice(ids.items(), KNOWN_MAX, None))

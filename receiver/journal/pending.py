@@ -46,11 +46,14 @@ class Pending:
 
     def cut(self, mark: Mark) -> Pending:
         """Take away what came after the mark."""
-        parts = (self.deliveries, self.heard, self.heard_again, self.decisions)
-        after = Pending(*(part[length:] for part, length in zip(parts, mark, strict=True)))
-        for part, length in zip(parts, mark, strict=True):
+        after = Pending()
+        for part, rest, length in zip(self._parts(), after._parts(), mark, strict=True):
+            rest.extend(part[length:])
             del part[length:]
         return after
+
+    def _parts(self) -> tuple[list[rows.Row], ...]:
+        return self.deliveries, self.heard, self.heard_again, self.decisions
 
     def statements(self, deliveries: Deliveries) -> int:
         """How many statements `flush` would run, or a few more."""
@@ -65,5 +68,5 @@ class Pending:
         rows.send(connection, _HEARD, self.heard)
         rows.send(connection, _HEARD_AGAIN, list({row[0]: row for row in self.heard_again}.values()))
         rows.send(connection, _DECISION, self.decisions)
-        for sent in (self.deliveries, self.heard, self.heard_again, self.decisions):
+        for sent in self._parts():
             sent.clear()
