@@ -20,12 +20,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from benchmarks.history import Recording, Series, TimeMachine, live_spans, write_counters
 from generator import pipeline
-from generator.render.rule_file import Group, RuleFile
+from generator.render.rules.rule_file import Group, RuleFile
 from tests.tools import Generation, generations, prometheus_server
 
 HOUR = 3600.0
@@ -37,8 +38,7 @@ PODS = 3
 Rate = Callable[[float], tuple[float, float]]  # seconds since the start → (requests per second, error ratio)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """One kind of month. `allowed` is the error that ours may have, as a ratio; `world` names its outages."""
 
     name: str
@@ -119,8 +119,7 @@ CASES = (
 # -- the past, event by event
 
 
-@dataclass(slots=True)
-class Month:
+class Month(Struct):
     """What a case's counters show, and what really happened in the last 30 days."""
 
     series: list[Series] = field(default_factory=list)
@@ -275,8 +274,7 @@ def evaluate_world(machine: TimeMachine, world: str, cases: Sequence[Case], star
     machine.run(ratios, base_spans, 60)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """Relative errors of the 30-day ratio against the truth; NaN where a form gives no number."""
 
     case: Case

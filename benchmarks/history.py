@@ -15,11 +15,11 @@ import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cramjam
+from msgspec import Struct
 
 STALE_NAN = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 MAX_POINTS = 10_000
@@ -30,8 +30,7 @@ Labels = Mapping[str, str]
 Samples = Sequence[tuple[float, float]]  # (time in seconds, value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
+class Series(Struct, frozen=True, kw_only=True):
     """One series of samples; labels and samples may be encoded already (`encoded_labels`, `encoded`)."""
 
     labels: Labels | bytes
@@ -56,8 +55,7 @@ def write_counters(promtool: Path, data: Path, metric: str, series: Iterable[Ser
     text.unlink()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
+class Recording(Struct, frozen=True, kw_only=True):
     """A recording rule as the machine needs it: the expression, the name and the labels of what it records."""
 
     record: str
@@ -65,8 +63,7 @@ class Recording:
     labels: Labels
 
 
-@dataclass(frozen=True, slots=True)
-class TimeMachine:
+class TimeMachine(Struct, frozen=True):
     """Evaluates rules at past instants. The Prometheus needs the remote-write receiver and an out-of-order window."""
 
     url: str
@@ -134,8 +131,7 @@ class TimeMachine:
             answer.read()
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A span of time in which Prometheus runs; both ends in seconds, both evaluated."""
 
     start: float

@@ -9,8 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 RUN_DEADLINE_S = 300
 
@@ -18,8 +19,7 @@ EMPTY = (sys.executable, "-E", "-s", "-c", "pass")
 FREEZELINE = str(Path(sys.executable).with_name("freezeline"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """One run of a command, the processes that it started included."""
 
     wall_s: float
@@ -27,8 +27,7 @@ class Run:
     peak_mib: float  # of the largest process
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ratio:
+class Ratio(Struct, frozen=True, kw_only=True):
     """Medians over several runs, each held against the empty Pythons right before and after it."""
 
     wall: float

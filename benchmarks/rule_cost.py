@@ -25,14 +25,16 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from benchmarks.budget_accuracy import DAY, HOUR
 from benchmarks.history import HTTP_TIMEOUT_S, Recording, Series, TimeMachine, encoded, encoded_labels, write_counters
 from generator import names, pipeline
-from generator.burn import Cadence
-from generator.render.rule_file import Group, RuleFile
+from generator.model.burn import Cadence
+from generator.render.rules.rule_file import Group, RuleFile
 from generator.units import DAY as DAY_MS
 from tests.tools import Generation, PrometheusServer, generations, prometheus_server
 from tests.waiting import wait_until
@@ -50,16 +52,14 @@ METRIC = "bench_requests_total"
 SCOPE = "bench"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """One rule of a form: what it evaluates, how often a minute."""
 
     expr: str
     per_minute: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class Cost(Struct, frozen=True, kw_only=True):
     """What one form costs per SLO and minute."""
 
     rules: int
@@ -173,8 +173,7 @@ def flat(begin: float, end: float, step_s: float, value: float) -> bytes:
 # -- measuring
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meter:
+class Meter(Struct, frozen=True, kw_only=True):
     """Evaluates queries and reads what they cost from Prometheus itself."""
 
     server: PrometheusServer

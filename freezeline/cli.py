@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from keyword import iskeyword
 from types import MappingProxyType
+
+from freezeline.problems import nearest, printable
 
 OK = 0
 PROBLEMS = 1
@@ -75,8 +81,6 @@ def _dispatch(words: list[str]) -> int:
         print(usage())
         return OK if words else USAGE
     if words[0] == "--version":
-        from importlib.metadata import version
-
         print(f"freezeline {version('freezeline')}")
         return OK
     name = words[0]
@@ -86,8 +90,6 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _unknown(name: str) -> int:
-    from freezeline.problems import nearest, printable
-
     near = nearest(name, COMMANDS)
     hint = f"did you mean `freezeline {near}`?" if near else "see `freezeline --help`"
     sys.stderr.write(f"freezeline: no command {printable(name)!r}; {hint}\n")
@@ -95,10 +97,6 @@ def _unknown(name: str) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
-    import argparse
-    from importlib import import_module
-    from keyword import iskeyword
-
     module = import_module(f"freezeline.commands.{name}{'_' if iskeyword(name) else ''}")
     width = _columns() - 2
     parser = argparse.ArgumentParser(

@@ -6,12 +6,12 @@ Every reader of user input collects all of its problems into one `Problems` and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 
-from freezeline.dataclass import dataclass, field
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(Struct, frozen=True, order=True):
     """A place in a text file; `line` and `column` count from 1, as editors do."""
 
     file: str
@@ -22,8 +22,7 @@ class Position:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One mistake. `code` is `area/name`, and is the heading of its entry in docs/problems.md."""
 
     code: str
@@ -45,8 +44,7 @@ class Problem:
         }
 
 
-@dataclass(slots=True)
-class Problems:
+class Problems(Struct):
     """Collects problems; two equal ones are kept once."""
 
     found: dict[Problem, None] = field(default_factory=dict)
@@ -97,7 +95,5 @@ def render(problem: Problem, source_line: str | None = None) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` was most likely meant to be; `None` where nothing is close."""
-    from difflib import get_close_matches
-
     matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None

@@ -7,9 +7,14 @@ import getpass
 import json
 import os
 import sys
-from dataclasses import dataclass
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+
+from freezeline.problems import printable
 
 ENVIRONMENT = 3
 PROBLEMS = 1
@@ -24,8 +29,7 @@ class RemoteError(Exception):
         self.exit_code = exit_code
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Remote:
+class Remote(Struct, frozen=True, kw_only=True):
     """A receiver's address, and the token that is sent to it."""
 
     url: str
@@ -40,9 +44,6 @@ class Remote:
         return self._ask(path, json.dumps(body).encode())
 
     def _ask(self, path: str, body: bytes | None) -> Any:
-        import urllib.error
-        import urllib.request
-
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         request = urllib.request.Request(self.url + path, data=body, headers=headers)  # noqa: S310 - checked in `remote`
         try:
@@ -113,8 +114,6 @@ def _read(path: Path, hint: str) -> str:
 
 def failed(name: str, error: RemoteError) -> int:
     """Say what went wrong and give the exit code."""
-    from freezeline.problems import printable
-
     sys.stderr.write(f"freezeline {name}: {printable(str(error))}\n")
     return error.exit_code
 

@@ -85,3 +85,6 @@ def increase(kind: str, span_ms: int) -> str:
 def missing(kind: str, span_ms: int) -> str:
     """Events that the tiles of a long span lack: `slo:total:missing1d`."""
     return f"slo:{kind}:{MISSING}{duration_text(span_ms)}"
+
+
+SEVERITIES = ("critical", "warning", "info")

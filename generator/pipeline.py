@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from freezeline.dataclass import dataclass, field
-from freezeline.problems import Position, Problems
-from generator import checks, emitted, json_text
-from generator.load import load
-from generator.model import OutputSet, Spec
-from generator.render import rules, self_rules, shared
-from generator.render.rule_file import RuleFile
-from generator.second_process import processors
-from generator.source import Source
+from msgspec import Struct, field
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from generator.render.alertmanager import Settings
+from freezeline.problems import Position, Problems
+from generator import checks
+from generator.model.spec import OutputSet, Spec
+from generator.proofs import file as proofs
+from generator.reading.source import Source
+from generator.render.alertmanager import alertmanager
+from generator.render.alertmanager.alertmanager import Settings
+from generator.render.dashboards import dashboard
+from generator.render.policy import policy
+from generator.render.rules import emitted, rules, self_rules, shared
+from generator.render.rules.rule_file import RuleFile
+from generator.spec.load import load
+from generator.text import json_text, yaml_text
 
 OVERVIEW_FILE = "overview.json"
 Origins = Mapping[str, list[tuple[int, Position]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(Struct, frozen=True, kw_only=True):
     """Specs as read. The set holds what could be read even where there are problems."""
 
     sources: tuple[Source, ...]
@@ -38,8 +39,7 @@ class Loaded:
         return None
 
 
-@dataclass(slots=True)
-class Rendered:
+class Rendered(Struct):
     """All artefacts: relative path → bytes; and for rule files, which line comes from where in a spec."""
 
     places: Settings | None = None  # where things are that Alertmanager's configuration names; None: the defaults
@@ -85,22 +85,17 @@ def rule_files(output_set: OutputSet) -> Iterable[RuleFile]:
 
 def _render_rules(output_set: OutputSet, rendered: Rendered) -> None:
     files = list(rule_files(output_set))
-    parsing = emitted.Parsing(files, processors())
     for file in files:
         rendered.add_rules(file)
-    rendered.faults.extend(parsing.faults())
+    rendered.faults.extend(emitted.faults(files))
 
 
 def _render_policy(output_set: OutputSet, rendered: Rendered) -> None:
-    from generator.render import policy
-
     for spec in output_set.specs:
         rendered.add_json(f"rules/policy/{spec.name}.policy.json", policy.render(spec))
 
 
 def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:
-    from generator.render import alertmanager, yaml_text
-
     places = rendered.places or alertmanager.DEFAULTS
     for spec in output_set.specs:
         text = yaml_text.document(alertmanager.render(spec, places), alertmanager.HEADER.format(source=spec.file))
@@ -114,8 +109,6 @@ def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:
 
 
 def _render_dashboards(output_set: OutputSet, rendered: Rendered) -> None:
-    from generator.render import dashboard
-
     for spec in output_set.specs:
         rendered.add_json(f"dashboards/{spec.name}.json", dashboard.render(spec, output_set.scope))
     overview = dashboard.render_overview(output_set.specs, output_set.scope)
@@ -123,8 +116,6 @@ def _render_dashboards(output_set: OutputSet, rendered: Rendered) -> None:
 
 
 def _render_proofs(output_set: OutputSet, rendered: Rendered) -> None:
-    from generator.render import proofs
-
     for spec in output_set.specs:
         made = proofs.render(spec, output_set.scope)
         rendered.warnings.extend(made.warnings())

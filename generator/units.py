@@ -7,13 +7,10 @@ binary floats, so that 99.9 % leaves a budget of 0.001 and not 0.000999999999999
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from datetime import timedelta
 
 MS = 1
 SECOND = 1000

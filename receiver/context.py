@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from msgspec import Struct, field
+
+from receiver.decide.model import Episode
+from receiver.decide.plan import Ids
 from receiver.journal import Journal
-from receiver.model import Episode
-from receiver.plan import Ids
-from receiver.policy import NO_POLICIES, Policies, Policy
+from receiver.policy.model import NO_POLICIES, Policies, Policy
 from receiver.report import Meters
-from receiver.run_environment import child_environment, labels_json
+from receiver.run.run_environment import child_environment, labels_json
 from receiver.steps import Reached
 
 
-@dataclass(slots=True)
-class PolicyBox:
+class PolicyBox(Struct):
     """The policies in force, replaced as a whole when they are loaded again."""
 
     policies: Policies = field(default=NO_POLICIES)
     load_ok: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Context:
+class Context(Struct, frozen=True, kw_only=True):
     """Shared by the parts of one receiver. `jitter` draws from [0, 1)."""
 
     journal: Journal

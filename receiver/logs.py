@@ -13,7 +13,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from receiver.model import NO_TRACE, Trace
+from receiver.decide.model import NO_TRACE, Trace
 
 CURRENT: contextvars.ContextVar[Trace] = contextvars.ContextVar("trace", default=NO_TRACE)
 """Identifiers of the request being served."""

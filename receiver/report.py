@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from receiver.decide.model import Action, Episode, Hold, Recorded, stamp_ms
 from receiver.journal import View
-from receiver.model import Action, Episode, Hold, Recorded, stamp_ms
-from receiver.policy import Policies
+from receiver.policy.model import Policies
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
@@ -72,8 +72,7 @@ class Meters:
         self.action_duration.labels(action.type.value).observe((now - action.created_at).total_seconds())
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True, kw_only=True):
     """What the journal says at one moment, for gauges and for the state."""
 
     seq: int

@@ -13,37 +13,38 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from freezeline.problems import Problems, render
 from receiver import logs, notify
-from receiver.access import Access, allowed_hosts
+from receiver.act.notices import Deliverer
 from receiver.context import Context, PolicyBox
-from receiver.escalator import Escalator
-from receiver.health import Health
-from receiver.heartbeat import Heartbeat
+from receiver.decide.model import Decision, new_id
+from receiver.http.access import Access, allowed_hosts
+from receiver.http.health import Health
+from receiver.http.tokens import TokenError, ensure_tokens
+from receiver.http.web import Web, make_app
 from receiver.journal import GROUP_MAX, Journal, JournalError
-from receiver.model import Decision, new_id
-from receiver.notices import Deliverer
-from receiver.policy_store import Loaded, adopt, last_good, read_directory
-from receiver.publish import publisher
-from receiver.reconcile import Reconciler
+from receiver.loops.escalator import Escalator
+from receiver.loops.heartbeat import Heartbeat
+from receiver.loops.policies import adopt, last_good
+from receiver.loops.publish import publisher
+from receiver.loops.reconcile import Reconciler
+from receiver.loops.retention import Retention
+from receiver.loops.sources import Alertmanager, Prometheus
+from receiver.loops.worker import Worker
+from receiver.policy.directory import Loaded, read_directory
 from receiver.report import Meters, StandingCollector
-from receiver.retention import Retention
 from receiver.settings import Settings, load_settings
-from receiver.sources import Alertmanager, Prometheus
 from receiver.steps import Reached, pass_by
 from receiver.templates import Templates
-from receiver.tokens import TokenError, ensure_tokens
-from receiver.web import Web, make_app
-from receiver.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,7 @@ class StartError(Exception):
     """The receiver cannot run here; the message says why."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """What the command line says. `config` may be absent: every setting then has its default or its variable."""
 
     policy_dir: Path

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from msgspec import Struct
 
 from freezeline.problems import Position, Problems
 from receiver.notify import Channel, parse_channels
-from receiver.positions import locate
+from receiver.policy.positions import locate
 
 TEXT_MAX_BYTES = 1024 * 1024
 
@@ -25,8 +25,7 @@ class _WrongValueError(Exception):
     """A value cannot be taken; the message says what is expected."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True, kw_only=True):
     """One setting. `name` is its path in receiver.yaml, with dots; `read` turns text or YAML into its value."""
 
     name: str
@@ -40,8 +39,7 @@ class Setting:
         return "FREEZELINE_" + self.name.upper().replace(".", "_")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """Every setting of SETTINGS, by its name with dots as underscores."""
 
     public_url: str

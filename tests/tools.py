@@ -14,9 +14,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from tests.waiting import wait_until
 
@@ -60,8 +61,7 @@ def missing_is_an_error() -> bool:
     return os.environ.get("CI", "") not in {"", "0", "false"} and os.environ.get("FREEZELINE_ALLOW_MISSING") != "1"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Server:
+class Server(Struct, frozen=True, kw_only=True):
     """A running Prometheus or Alertmanager: `url` has no slash at its end, `log` is its output."""
 
     url: str
@@ -84,8 +84,7 @@ class Server:
         request("POST", f"{self.url}/-/reload")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PrometheusServer(Server):
+class PrometheusServer(Server, frozen=True, kw_only=True):
     """A running Prometheus."""
 
     def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
@@ -105,8 +104,7 @@ class PrometheusServer(Server):
         return groups
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AlertmanagerServer(Server):
+class AlertmanagerServer(Server, frozen=True, kw_only=True):
     """A running Alertmanager."""
 
     def post_alerts(self, alerts: Sequence[Mapping[str, Any]]) -> None:

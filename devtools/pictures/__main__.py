@@ -15,7 +15,7 @@ from typing import Any
 from devtools.pictures.page import WIDTH, draw
 from devtools.steps import say
 from generator.pipeline import load_set
-from generator.render import dashboard
+from generator.render.dashboards import dashboard
 from tests.acceptance.dashboards.meter import Incident
 from tests.acceptance.dashboards.stage import Past, staged
 from tests.acceptance.dashboards.workloads import systems

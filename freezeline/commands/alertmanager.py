@@ -11,7 +11,10 @@ import tempfile
 from pathlib import Path
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import places
+from freezeline.commands import places, specs
+from freezeline.problems import Problems, render
+from generator.render.alertmanager import alertmanager
+from generator.render.alertmanager import merge as alertmanager_merge
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,16 +60,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _changed(args: argparse.Namespace, text: str) -> tuple[str | None, int]:
     """The new text; or None and the exit code, after showing the problems."""
-    from freezeline.problems import Problems, render
-    from generator import alertmanager_merge
-
     problems = Problems()
     if args.operation == "remove":
         changed = alertmanager_merge.remove(args.config, text, problems)
     else:
-        from freezeline.commands import specs
-        from generator.render import alertmanager
-
         loaded = specs.load(args.specs, None)
         if loaded is None:
             return None, USAGE
@@ -92,8 +89,6 @@ def _check(args: argparse.Namespace, path: Path, text: str, changed: str) -> int
 
 def _write(args: argparse.Namespace, path: Path, changed: str) -> None:
     """The template first: the configuration names it."""
-    from generator.render import alertmanager
-
     target = path.resolve()
     if args.operation == "merge":
         template = target.parent / (args.template or alertmanager.TEMPLATE_FILE)

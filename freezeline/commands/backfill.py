@@ -9,15 +9,16 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-
-if TYPE_CHECKING:
-    from generator.backfill import Part, Span
-    from generator.backfill_run import Blocks
-    from generator.checks.live import Prometheus
-    from generator.model import OutputSet
+from freezeline.commands import specs
+from generator.checks import live
+from generator.checks.live import Prometheus
+from generator.model.spec import OutputSet
+from generator.prometheus import backfill, backfill_run, promtool
+from generator.prometheus.backfill import HEAD_MS, Part, Span
+from generator.prometheus.backfill_run import Blocks
+from generator.units import parse_duration_ms
 
 DEADLINE_S = 3600.0
 
@@ -40,11 +41,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load, find out from when to when, run promtool, and say how the blocks get into Prometheus."""
-    from freezeline.commands import specs
-    from generator import backfill, backfill_run, promtool
-    from generator.checks import live
-    from generator.units import parse_duration_ms
-
     now_s = int(time.time())
     try:
         start_s, end_s = (_instant(text, now_s) for text in (args.start, args.end))
@@ -90,8 +86,6 @@ def _instant(text: str | None, now_s: int) -> int | None:
 
     Raises ValueError.
     """
-    from generator.units import parse_duration_ms
-
     if text is None:
         return None
     if text.isascii() and text.isdigit():
@@ -111,8 +105,6 @@ def _spans(
     output_set: OutputSet, prometheus: Prometheus, *, now_s: int, start_s: int | None, end_s: int | None
 ) -> dict[tuple[str, str], Span]:
     """From when to when, for each SLO by (service, slo). Raises PrometheusError."""
-    from generator import backfill
-
     live_since: dict[tuple[str, str], int] = {}
     asked = dict.fromkeys(
         backfill.live_since_query(slo, output_set.scope) for spec in output_set.specs for slo in spec.slos
@@ -134,8 +126,6 @@ def _spans(
 
 def _warn_of_hole(slo: str, live_since_s: int | None, span: Span | None, end_s: int | None) -> None:
     """Say where a stretch stays empty between the rebuilt past and the live rules."""
-    from generator.backfill import HEAD_MS
-
     if span is None or end_s is not None:
         return
     if live_since_s is None:

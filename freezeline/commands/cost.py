@@ -7,14 +7,19 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-
-if TYPE_CHECKING:
-    from generator.checks.live import Prometheus
-    from generator.cost import Assumptions, RuleCost, Total
-    from generator.model import OutputSet
+from freezeline.commands import specs
+from generator.checks import live
+from generator.checks.live import Prometheus
+from generator.model.spec import OutputSet
+from generator.promql import text as promql
+from generator.promql.check import Want, faults
+from generator.reports import cost, cost_rivals
+from generator.reports.cost import Assumptions, RuleCost, Total, raw_selectors, selector_text, spread, totals
+from generator.reports.cost_rivals import compared
 
 _OF_SELECTOR = re.compile(r"(?P<selector>.*\S)\s*=\s*(?P<series>\d+)")
 _WIDTH = 44
@@ -38,10 +43,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load, count, and show."""
-    from freezeline.commands import specs
-    from generator import cost, cost_rivals
-    from generator.checks import live
-
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
@@ -72,15 +73,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _assumptions(written: Sequence[str], groups: int) -> Assumptions | None:
     """The numbers of series as given; None after saying what is wrong with them."""
-    from generator import promql
-    from generator.cost import Assumptions, selector_text
-
     default, by_selector = 10.0, {}
     for text in written:
         match = _OF_SELECTOR.fullmatch(text)
         if text.isascii() and text.isdigit():
             default = float(text)
-        elif match is not None and not promql.faults(match["selector"], promql.Want.SELECTOR):
+        elif match is not None and not faults(match["selector"], Want.SELECTOR):
             found = promql.selector(match["selector"])
             by_selector[selector_text(found.metric, found.matchers)] = float(match["series"])
         else:
@@ -94,8 +92,6 @@ def _assumptions(written: Sequence[str], groups: int) -> Assumptions | None:
 
 def _counted(prometheus: Prometheus, output_set: OutputSet, assumed: Assumptions) -> Assumptions:
     """The series behind each raw selector, counted. Raises PrometheusError."""
-    from generator.cost import Assumptions, raw_selectors
-
     found = dict(assumed.by_selector)
     for selector in raw_selectors(output_set):
         answer = prometheus.query(f"count({selector})")
@@ -113,8 +109,6 @@ def _asked(prometheus: Prometheus, rule: RuleCost) -> float:
 
 
 def _print_json(costs: Sequence[RuleCost], measured: Mapping[int, float], rivals: Mapping[str, Total]) -> None:
-    from generator.cost import totals
-
     data = {
         "rules": [
             {
@@ -142,11 +136,6 @@ def _total_json(total: Total) -> dict[str, float]:
 def _print_table(
     output_set: OutputSet, costs: Sequence[RuleCost], measured: Mapping[int, float], rivals: Mapping[str, Total]
 ) -> None:
-    from dataclasses import replace
-
-    from generator.cost import spread, totals
-    from generator.cost_rivals import compared
-
     found = totals(costs)
     asked = totals(replace(one, samples=measured[index]) for index, one in enumerate(costs)) if measured else {}
     columns = ("rules", "series", "samples/min") + (("measured/min",) if measured else ())

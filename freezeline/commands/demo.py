@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import json
+import os
 import sys
 from pathlib import Path
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS
+from freezeline.demo import show
+from freezeline.demo.programs import DemoError
+from freezeline.demo.story import STORY_LIMIT_S, Told, tell
 
 INTERRUPTED = 130
 
@@ -30,14 +36,6 @@ def run(args: argparse.Namespace) -> int:
 
 def play(*, keep: bool, as_json: bool, example: Path | None = None, story_limit_s: float | None = None) -> int:
     """Play the demo on an example (default: the committed one) and return the exit code; see `story.tell`."""
-    import asyncio
-    import json
-    import os
-
-    from freezeline.demo import show
-    from freezeline.demo.programs import DemoError
-    from freezeline.demo.story import STORY_LIMIT_S, Told, tell
-
     outcomes: list[Told] = []
 
     def say(text: str) -> None:

@@ -7,12 +7,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-
-if TYPE_CHECKING:
-    from generator.model import OutputSet
+from freezeline.commands import specs
+from generator import pipeline
+from generator.model.spec import OutputSet
+from generator.reports import difference, difference_text
+from generator.write import files
 
 GIT_DEADLINE_S = 30.0
 
@@ -31,9 +32,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load both sides, compare. 0: same meaning, 1: differs, 2: cannot tell."""
-    from freezeline.commands import specs
-    from generator import difference, difference_text, files, pipeline
-
     wanted = 1 if args.git else 2
     if len(args.specs) != wanted:
         words = "one path with --git" if args.git else "OLD and NEW"

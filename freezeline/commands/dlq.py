@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
+
+from freezeline.problems import printable
+from freezeline.remote import RemoteError, add_operator_options, failed, operate, remote
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from freezeline.remote import add_operator_options
-
     parser.add_argument(
         "--resend", nargs="?", const="", metavar="ACTION", help="send one again, or all where none is named"
     )
@@ -17,11 +19,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List or send again."""
-    import json
-
-    from freezeline.problems import printable
-    from freezeline.remote import RemoteError, failed, operate, remote
-
     if args.resend is not None:
         code, answer = operate("dlq", args, {"action": args.resend})
         if code == 0 and not args.json:

@@ -6,13 +6,13 @@ import argparse
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from freezeline.cli import OK, PROBLEMS, USAGE
-
-if TYPE_CHECKING:
-    from generator.model import Spec
-    from generator.pipeline import Loaded
+from freezeline.commands import specs
+from freezeline.problems import nearest, printable
+from generator.model.spec import Spec
+from generator.pipeline import Loaded
+from generator.reports import explain, explain_text
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +25,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load the spec, explain what was asked for."""
-    from freezeline.commands import specs
-    from generator import explain
-
     loaded = specs.load([args.spec], args.scope)
     if loaded is None:
         return USAGE
@@ -44,8 +41,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(json.dumps([one.as_json() for one in chosen], indent=2, ensure_ascii=False) + "\n")
     else:
-        from generator import explain_text
-
         colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         sys.stdout.write(explain_text.text(chosen, explain_text.bold if colour else explain_text.plain))
     return OK
@@ -57,9 +52,6 @@ def _everything(spec: Spec) -> frozenset[str]:
 
 def _meant(loaded: Loaded, what: str) -> frozenset[str] | None:
     """What a name or a line stands for; None after saying that it stands for nothing."""
-    from freezeline.problems import nearest, printable
-    from generator import explain
-
     spec = loaded.output_set.specs[0]
     names = _everything(spec)
     if what in names:

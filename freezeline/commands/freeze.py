@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from freezeline.problems import printable
+from freezeline.remote import add_operator_options, operate
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from freezeline.remote import add_operator_options
-
     parser.add_argument("service")
     parser.add_argument("--reason", required=True, help="why; it stands in the flag and in the journal")
     add_operator_options(parser)
@@ -16,9 +17,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask the receiver to freeze."""
-    from freezeline.problems import printable
-    from freezeline.remote import operate
-
     code, answer = operate("freeze", args, {"service": args.service, "reason": args.reason})
     if code == 0 and not args.json:
         print(f"{printable(args.service)} is frozen until you release it (episode {answer['episode']})")

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
+import shlex
 import sys
 from collections.abc import Callable
 
-from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import places
-from freezeline.dataclass import replace
+from msgspec.structs import replace
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from generator.model import OutputSet
-    from generator.pipeline import Rendered
+from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
+from freezeline.commands import places, specs
+from generator import pipeline
+from generator.model.spec import OutputSet
+from generator.pipeline import Rendered
+from generator.render import prometheus_operator as operator
+from generator.render.dashboards import grafana_com
+from generator.write import all_or_none as write
+from generator.write.journal import WriteError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -51,9 +56,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from freezeline.commands import specs
-    from generator import pipeline
-
     unknown = [kind for kind in args.only or () if kind not in pipeline.ARTEFACTS]
     if unknown:
         known = ", ".join(pipeline.ARTEFACTS)
@@ -73,17 +75,12 @@ def _run(args: argparse.Namespace) -> int:
     if args.format == "operator" and not _wrap(args, loaded.output_set, rendered):
         return USAGE
     if args.format == "grafana-com":
-        from generator.render import grafana_com
-
         rendered.outputs = grafana_com.wrap(rendered.outputs)
     return _check(args, rendered) if args.check else _write(args, rendered)
 
 
 def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
     """Turn rules and dashboards into Kubernetes objects; False after saying why not."""
-    from generator import pipeline
-    from generator.render import operator
-
     labels = dict(label.partition("=")[::2] for label in args.rule_label)
     if not all(labels.values()):
         sys.stderr.write("freezeline generate: --rule-label takes NAME=VALUE, such as release=prometheus\n")
@@ -99,24 +96,18 @@ def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -
 
 def _covers(args: argparse.Namespace) -> Callable[[str], bool]:
     """With --only, files of other kinds are none of this run's business."""
-    from generator import pipeline
-
     if not args.only:
         return lambda _path: True
     return lambda path: pipeline.kind_of(path) in args.only
 
 
 def _write(args: argparse.Namespace, rendered: Rendered) -> int:
-    from generator import write
-
     try:
         report = write.write_all(args.output, rendered.outputs, covers=_covers(args), adopt=args.adopt)
-    except write.WriteError as error:
+    except WriteError as error:
         sys.stderr.write(f"freezeline generate: {error}\n")
         return ENVIRONMENT
     if args.json:
-        import json
-
         sys.stdout.write(
             json.dumps({"written": report.written, "unchanged": report.unchanged, "removed": report.removed})
         )
@@ -135,11 +126,9 @@ def _write(args: argparse.Namespace, rendered: Rendered) -> int:
 
 
 def _check(args: argparse.Namespace, rendered: Rendered) -> int:
-    from generator import write
-
     try:
         differences = write.check_all(args.output, rendered.outputs, covers=_covers(args))
-    except write.WriteError as error:
+    except WriteError as error:
         sys.stderr.write(f"freezeline generate: {error}\n")
         return ENVIRONMENT
     if not differences:
@@ -151,8 +140,6 @@ def _check(args: argparse.Namespace, rendered: Rendered) -> int:
 
 def _command(args: argparse.Namespace) -> str:
     """The command line that writes what this one checks."""
-    import shlex
-
     words = ["freezeline", "generate", *args.specs]
     words += [] if args.output == "." else ["-o", args.output]
     words += ["--scope", args.scope] if args.scope else []

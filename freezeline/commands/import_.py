@@ -6,14 +6,18 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-
-if TYPE_CHECKING:
-    from freezeline.problems import Problems
-    from generator.imports.assemble import Outcome
-    from generator.imports.base import Options
+from freezeline.commands.specs import count
+from freezeline.problems import Problems, render
+from generator.imports import IMPORTERS, assemble, report
+from generator.imports.assemble import Outcome
+from generator.imports.base import Found, Options
+from generator.reading.reader import NAME
+from generator.units import parse_duration_ms
+from generator.write import all_or_none as write
+from generator.write import files
+from generator.write.journal import WriteError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,11 +36,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, translate, check, and write all specs or none."""
-    from freezeline.problems import Problems
-    from generator import files
-    from generator.imports import IMPORTERS, assemble
-    from generator.imports.base import Found
-
     options = _options(args)
     if options is None:
         return USAGE
@@ -68,10 +67,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace) -> Options | None:
     """The options; None after saying on stderr what is wrong with them."""
-    from generator.imports.base import Options
-    from generator.reader import NAME
-    from generator.units import parse_duration_ms
-
     for option, text in (("--team", args.team), ("--service", args.service)):
         if text and not NAME.fullmatch(text):
             sys.stderr.write(f"freezeline import: {option}: letters, digits, `-`, `_` and `.`, at most 64\n")
@@ -86,8 +81,6 @@ def _options(args: argparse.Namespace) -> Options | None:
 
 
 def _print_problems(outcome: Outcome, problems: Problems) -> None:
-    from freezeline.problems import render
-
     lines = {source.name: source.lines for source in outcome.sources if source.text}
     for problem in problems:
         place = problem.position
@@ -108,11 +101,9 @@ def _print_json(outcome: Outcome, problems: Problems) -> None:
 def _write(args: argparse.Namespace, outcome: Outcome) -> int:
     if args.output is None:
         return OK if args.json else _print_spec(outcome)
-    from generator import write
-
     try:
         written = write.write_once(Path(args.output), outcome.specs, replace=args.replace)
-    except write.WriteError as error:
+    except WriteError as error:
         sys.stderr.write(f"freezeline import: {error}\n")
         return ENVIRONMENT
     if not args.json:
@@ -131,8 +122,5 @@ def _print_spec(outcome: Outcome) -> int:
 
 
 def _print_report(tool: str, outcome: Outcome) -> None:
-    from freezeline.commands.specs import count
-    from generator.imports import IMPORTERS, report
-
     sys.stderr.write(report.text(IMPORTERS[tool].title, outcome.differences))
     sys.stderr.write(f"{count(len(outcome.slos), 'SLO')} in {count(len(outcome.specs), 'spec')}\n")

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import sys
+from pathlib import Path
+
+from freezeline.problems import printable
+from receiver.journal import JournalError, View, open_view, verify
+from receiver.report import decision_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +29,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print decisions, or verify."""
-    import sys
-    from pathlib import Path
-
-    from receiver.journal import JournalError, open_view
-
     if args.state is None:
         sys.stderr.write("freezeline journal: --state DIR is needed\n")
         return 2
@@ -42,12 +44,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(view: object, args: argparse.Namespace) -> int:
-    import json
-
-    from freezeline.problems import printable
-    from receiver.journal import View
-    from receiver.report import decision_json
-
     assert isinstance(view, View)  # noqa: S101 - the type is imported late, so that --help starts fast
     found = view.decisions(after=args.after) if args.after is not None else view.last_decisions(max(args.last, 0))
     for recorded in found:
@@ -61,10 +57,6 @@ def _print(view: object, args: argparse.Namespace) -> int:
 
 
 def _verify(view: object, *, as_json: bool) -> int:
-    import json
-
-    from receiver.journal import View, verify
-
     assert isinstance(view, View)  # noqa: S101 - the type is imported late, so that --help starts fast
     verdict = verify(view.all_decisions())
     if as_json:

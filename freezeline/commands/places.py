@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from generator.render.alertmanager import Settings
+from generator.render.alertmanager.alertmanager import DEFAULTS, Settings
 
 WEBHOOK_URL = "--webhook-url"
 SECRETS = "--secrets"
@@ -22,8 +20,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def settings(args: argparse.Namespace, template: str | None = None) -> Settings:
     """What the options say, and the defaults for what they do not."""
-    from generator.render.alertmanager import DEFAULTS, Settings
-
     return Settings(
         webhook_url=args.webhook_url or DEFAULTS.webhook_url,
         secrets=args.secrets or DEFAULTS.secrets,

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import sys
+from pathlib import Path
 from typing import Any
+
+from freezeline.problems import Problems, printable, render
+from receiver.webhook.replay import ReplayError, replay
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +39,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what would follow."""
-    import json
-    import sys
-    from pathlib import Path
-
-    from freezeline.problems import Problems, printable, render
-    from receiver.replay import ReplayError, replay
-
     if args.policy is None:
         sys.stderr.write("freezeline replay: --policy DIR is needed\n")
         return 2
@@ -71,8 +70,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(outcome: dict[str, Any]) -> None:
-    from freezeline.problems import printable
-
     for alert in outcome["alerts"]:
         print(f"{printable(alert['alert']) or '(no name)'} {alert['status']}:")
         for change in alert["changes"] or [{"sentence": "nothing new: it is known", "actions": []}]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
+
+from receiver.serve import USAGE, Options, serve
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +44,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM."""
-    import sys
-
-    from receiver.serve import USAGE, Options, serve
-
     host, _, port = args.listen.rpartition(":")
     if args.policy is None or args.state is None:
         sys.stderr.write("freezeline serve: --policy DIR and --state DIR are needed\n")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 from collections.abc import Callable
+from typing import TypeVar
 
 from freezeline.problems import Problem, render
-from generator import files, pipeline
+from generator import pipeline
 from generator.pipeline import Loaded
+from generator.write import files
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import TypeVar
-
-    T = TypeVar("T")
+T = TypeVar("T")
 
 
 def load(paths: list[str], scope: str | None) -> Loaded | None:
@@ -45,8 +44,6 @@ def report(loaded: Loaded, *, as_json: bool) -> bool:
     problems = list(loaded.problems)
     errors = [problem for problem in problems if not problem.warning]
     if as_json and errors:
-        import json
-
         sys.stdout.write(json.dumps({"problems": [problem.as_json() for problem in problems]}, indent=2) + "\n")
         return True
     for problem in problems:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
+
+from freezeline.problems import printable
+from freezeline.remote import RemoteError, add_options, failed, remote
 
 FINAL = {"SUCCEEDED", "CANCELLED", "SKIPPED"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from freezeline.remote import add_options
-
     add_options(parser)
     parser.add_argument("--json", action="store_true", help="print the state as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the state."""
-    import json
-
-    from freezeline.remote import RemoteError, failed, remote
-
     try:
         state = remote(args, "read").get("/api/v1/state")
     except RemoteError as error:
@@ -32,8 +30,6 @@ def run(args: argparse.Namespace) -> int:
 
 def lines(state: dict[str, Any]) -> list[str]:
     """The state as a person reads it; nothing that a label holds can steer the terminal."""
-    from freezeline.problems import printable
-
     shown = []
     for service in state["services"]:
         name = printable(service["service"])

@@ -1,7 +1,14 @@
 """`freezeline toast`: show desktop notices from the receiver's event stream."""
 
 import argparse
+import asyncio
 import sys
+
+from freezeline.cli import ENVIRONMENT, OK, USAGE
+from freezeline.toast.program import follow_until_stopped
+from freezeline.toast.seen import SeenFileError
+from freezeline.toast.settings import SettingsError, TokenError, read_token, settings_from
+from freezeline.toast.show import NoDesktopError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,14 +46,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Follow until stopped; 0 after SIGINT or SIGTERM."""
-    import asyncio
-
-    from freezeline.cli import ENVIRONMENT, OK, USAGE
-    from freezeline.toast.program import follow_until_stopped
-    from freezeline.toast.seen import SeenFileError
-    from freezeline.toast.settings import SettingsError, TokenError, read_token, settings_from
-    from freezeline.toast.show import NoDesktopError
-
     if args.json and not args.print:
         return _fail("--json goes with --print", USAGE)
     try:

@@ -8,13 +8,15 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-
-if TYPE_CHECKING:
-    from generator.pipeline import Loaded
-    from generator.promtool import Tool
+from freezeline.commands import specs
+from generator import pipeline
+from generator.checks import live
+from generator.pipeline import Loaded
+from generator.prometheus import origins as promtool_origins
+from generator.prometheus import promtool
+from generator.prometheus.promtool import Tool, ToolError
 
 PROMTOOL_CODE = "promtool/rules"
 
@@ -33,10 +35,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, check, ask Prometheus and promtool where there are such, and report."""
-    from freezeline.commands import specs
-    from generator.checks import live
-    from generator.promtool import ToolError
-
     if args.prometheus and not args.prometheus.startswith(("http://", "https://")):
         sys.stderr.write("freezeline validate: --prometheus takes a URL, such as http://localhost:9090\n")
         return USAGE
@@ -59,8 +57,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _promtool(given: str | None) -> Tool | None:
     """The promtool to use; None where none was asked for and none is there. Raises ToolError."""
-    from generator import promtool
-
     try:
         return promtool.find("promtool", environment=os.environ, given=given)
     except promtool.ToolError:
@@ -71,8 +67,6 @@ def _promtool(given: str | None) -> Tool | None:
 
 def _check_rules(loaded: Loaded, tool: Tool) -> None:
     """Render the rules into a folder of their own, and take promtool's objections over as the spec's problems."""
-    from generator import pipeline, promtool_origins
-
     rendered = pipeline.render_set(loaded.output_set, ("rules",))
     loaded.problems.extend(rendered.faults)
     generated = {
@@ -90,8 +84,6 @@ def _check_rules(loaded: Loaded, tool: Tool) -> None:
 
 def _report(loaded: Loaded, tool: Tool | None, *, as_json: bool) -> bool:
     """Show the problems and one line of summary; whether any problem is an error."""
-    from freezeline.commands import specs
-
     checked = f"promtool {tool.version_text}" if tool else ""
     if as_json:
         counts = {"specs": len(loaded.output_set.specs), "slos": _slos(loaded), "alerts": _alerts(loaded)}

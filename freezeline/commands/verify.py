@@ -8,12 +8,11 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-
-if TYPE_CHECKING:
-    from generator.verify import Row
+from freezeline.commands import specs
+from generator.prometheus import promtool, verify
+from generator.prometheus.verify import Row
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +26,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prove all alerts of all specs."""
-    from freezeline.commands import specs
-    from generator import promtool, verify
-
     if args.jobs < 1:
         sys.stderr.write("freezeline verify: --jobs takes a number of at least 1\n")
         return USAGE

@@ -3,9 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import aiohttp
+from msgspec import Struct, field
 
 from freezeline.demo.switch import RELEASE_HEADER
 
@@ -15,16 +15,14 @@ WINDOW = 100
 REQUEST_TIMEOUT_S = 5.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """One answered request. A request without an answer has no release, and failed."""
 
     release: str
     failed: bool
 
 
-@dataclass(kw_only=True)
-class Load:
+class Load(Struct, kw_only=True):
     """Sends `per_second` requests evenly and hands each answer to `seen`."""
 
     http: aiohttp.ClientSession

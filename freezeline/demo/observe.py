@@ -4,17 +4,17 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from msgspec import Struct, field
 
 from freezeline.demo.load import Answer
 from freezeline.demo.timeline import Step, Timeline
-from receiver.notice import Moment
-from receiver.words import words
+from receiver.decide.notice import Moment
+from receiver.notify.messages import words
 
 ALERT = "FailureRateHigh"
 SERVICE = "shop"
@@ -31,8 +31,7 @@ _NOTICES: Mapping[Moment, tuple[Step, Step]] = {
 _BY_TITLE = {words(moment, SERVICE, {})[0]: steps for moment, steps in _NOTICES.items()}
 
 
-@dataclass(kw_only=True, slots=True)
-class Traffic:
+class Traffic(Struct, kw_only=True):
     """Notes the breach and the return of the good release from what the load client is answered.
 
     Requests overlap, so that a late answer of the bad release may follow an early one of the good release: a release
@@ -59,8 +58,7 @@ class Traffic:
             self.live = answer.release
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Prometheus:
+class Prometheus(Struct, frozen=True, kw_only=True):
     """A running Prometheus, asked over HTTP."""
 
     http: aiohttp.ClientSession

@@ -7,10 +7,11 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from receiver.process_tree import die_with_parent
+from msgspec import Struct
+
+from receiver.run.process_tree import die_with_parent
 
 READY_LIMIT_S = 30.0
 STOP_LIMIT_S = 15.0
@@ -25,8 +26,7 @@ class DemoError(Exception):
     """Something that the demo needs is missing, does not start or stops answering; the message says what to do."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Program:
+class Program(Struct, frozen=True, kw_only=True):
     """A running program. `url` is where it listens; empty for one that does not."""
 
     name: str

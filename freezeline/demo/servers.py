@@ -5,16 +5,16 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+from msgspec import Struct
 
 from freezeline.demo import stage as files
 from freezeline.demo.observe import BAD, GOOD
 from freezeline.demo.programs import PROMETHEUS_LISTENING, DemoError, Program, find, started
 from freezeline.demo.stage import Stage
-from receiver import runs
+from receiver.run import runs
 
 FAILURE_RATIO = 0.2
 """Share of its requests that the bad release fails."""
@@ -24,8 +24,7 @@ READY_LIMIT_S = 30.0
 POLL_S = 0.1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Servers:
+class Servers(Struct, frozen=True, kw_only=True):
     """Where everything answers."""
 
     shop: str

@@ -4,15 +4,14 @@ It serves `/order`, fails the given share of requests evenly, and tells both in 
 """
 
 import argparse
-from dataclasses import dataclass, field
 
 from aiohttp import web
+from msgspec import Struct, field
 
 from freezeline.demo.listen import serve
 
 
-@dataclass(kw_only=True, slots=True)
-class Shop:
+class Shop(Struct, kw_only=True):
     """What one release has done so far. A failed series starts at 0, so that its first failure counts."""
 
     release: str

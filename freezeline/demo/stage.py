@@ -4,11 +4,11 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from freezeline.demo.observe import GOOD
 from freezeline.demo.programs import DemoError
@@ -22,8 +22,7 @@ DEPLOY_LIMIT_S = 10.0
 _WEBHOOK_RECEIVER = "freezeline"
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """The demo's directory and what lies where in it."""
 
     root: Path

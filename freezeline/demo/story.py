@@ -8,10 +8,10 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+from msgspec import Struct
 
 from freezeline.demo import observe, show, stage
 from freezeline.demo.load import Load
@@ -32,8 +32,7 @@ POLL_S = 0.1
 HTTP_TIMEOUT_S = 5.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Told(Struct, frozen=True, kw_only=True):
     """The whole demo, once it is over."""
 
     timeline: Timeline
@@ -84,8 +83,7 @@ async def tell(
         say("everything is stopped")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Scene:
+class _Scene(Struct, frozen=True, kw_only=True):
     stage: Stage
     servers: Servers
     prometheus: Prometheus

@@ -5,11 +5,11 @@ A reverse proxy that reads, with each request, which release is live. Whoever ch
 
 import argparse
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
+from msgspec import Struct
 
 from freezeline.demo.listen import serve
 
@@ -18,8 +18,7 @@ UPSTREAM_TIMEOUT_S = 5.0
 _HTTP = web.AppKey("http", aiohttp.ClientSession)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Switch:
+class Switch(Struct, frozen=True, kw_only=True):
     """`follow` names the live release; `upstreams` says where each answers."""
 
     follow: Path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 
 class Step(StrEnum):
@@ -28,8 +29,7 @@ class Step(StrEnum):
     TOAST_RELEASED = "toast: released"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True, kw_only=True):
     """From one step to another no more than this may pass."""
 
     start: Step
@@ -44,8 +44,7 @@ LIMITS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sighting:
+class Sighting(Struct, frozen=True, kw_only=True):
     """A step that was seen: `at` in seconds since 1970."""
 
     step: Step
@@ -53,8 +52,7 @@ class Sighting:
     detail: str
 
 
-@dataclass(kw_only=True, slots=True)
-class Timeline:
+class Timeline(Struct, kw_only=True):
     """Sightings in the order in which they were noticed. `told` gets each one as it comes."""
 
     told: Callable[[Timeline, Sighting], None]
@@ -82,8 +80,7 @@ class Timeline:
         return {sighting.step for sighting in self.sightings} == set(Step)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class Held(Struct, frozen=True, kw_only=True):
     """A limit and the time that passed; None where one of its steps was not seen."""
 
     limit: Limit
@@ -95,8 +92,7 @@ class Held:
         return self.took_s is not None and self.took_s <= self.limit.at_most_s
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What is wrong with the story; nothing where it went as it should."""
 
     missing: tuple[Step, ...]

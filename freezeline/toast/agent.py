@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import aiohttp
+from msgspec import Struct, field
 
 from freezeline.toast import seen
 from freezeline.toast.follow import ConnectionLostError, delay_s, follow
@@ -20,8 +20,7 @@ SHOW_RETRY_S = (1.0, 5.0, 30.0)
 SAVE_EVERY = timedelta(seconds=60)
 
 
-@dataclass(kw_only=True)
-class Agent:
+class Agent(Struct, kw_only=True):
     """Follows one receiver for ever.
 
     `say` gets one line for a person whenever the connection's state changes. `position` is the last sequence number
@@ -37,7 +36,7 @@ class Agent:
     position: int = -1
     failures: int = 0
     saved_at: datetime | None = None
-    collapser: Collapser = field(init=False)
+    collapser: Collapser = field(default_factory=lambda: Collapser(public_url=""))
 
     def __post_init__(self) -> None:
         self.collapser = Collapser(public_url=self.settings.public_url)

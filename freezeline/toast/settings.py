@@ -4,9 +4,10 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 TOKEN_MAX_BYTES = 4096
@@ -20,8 +21,7 @@ class TokenError(Exception):
     """The token file cannot be used now."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """`url` is where the receiver is reached, `public_url` how it calls itself in notices; both without a final slash.
 
     `after` asks for everything after a sequence number where `seen_file` does not exist yet.

@@ -1,6 +1,6 @@
 """Server-sent events, as https://html.spec.whatwg.org/multipage/server-sent-events.html defines them."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 EVENT_MAX_BYTES = 4 * 1024 * 1024
 
@@ -9,8 +9,7 @@ class StreamTooLargeError(Exception):
     """One event is larger than EVENT_MAX_BYTES."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """One event. `id` is the last one given on the stream so far, "" before any."""
 
     id: str
@@ -18,8 +17,7 @@ class Event:
     data: str
 
 
-@dataclass(kw_only=True, slots=True)
-class Parser:
+class Parser(Struct, kw_only=True):
     """Turns the bytes of one connection into events. `retry_ms` is the server's wish for reconnecting, if any."""
 
     retry_ms: int | None = None

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from receiver.notice import TEXT_MAX, TITLE_MAX
+from msgspec import Struct, field
+
+from receiver.decide.notice import TEXT_MAX, TITLE_MAX
 from receiver.plaintext import plain
 
 COLLAPSE_AFTER = timedelta(minutes=10)
@@ -20,8 +21,7 @@ class BadNoticeError(ValueError):
     """A `notice` event that does not keep the event stream's contract."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StreamNotice:
+class StreamNotice(Struct, frozen=True, kw_only=True):
     """One notice as the stream gives it, its texts made inert and short once more."""
 
     seq: int
@@ -33,8 +33,7 @@ class StreamNotice:
     url: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Toast:
+class Toast(Struct, frozen=True, kw_only=True):
     """What is shown once. `seq` is the last notice that it covers; `url` is "" where nothing may be opened."""
 
     seq: int
@@ -73,8 +72,7 @@ def parse(data: str) -> StreamNotice:
     )
 
 
-@dataclass(kw_only=True, slots=True)
-class Collapser:
+class Collapser(Struct, kw_only=True):
     """Decides which notices get a toast of their own, and which share one because they are old news."""
 
     public_url: str

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from freezeline.problems import Problems
 from generator.checks import grouping, measures, promises, references, selectors, tiers, unique, windows
-from generator.model import OutputSet
+from generator.model.spec import OutputSet
 
 CHECKS: Mapping[str, Callable[[OutputSet, Problems], None]] = MappingProxyType(
     {

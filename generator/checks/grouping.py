@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from freezeline.problems import Problems
-from generator import names, promql
+from generator import names
 from generator.checks import queries
 from generator.checks.queries import Query
-from generator.model import OutputSet
-from generator.promql_labels import labels_of
+from generator.model.spec import OutputSet
+from generator.promql import text as promql
+from generator.promql.labels import labels_of
 
 CODES = ("sli/group-by",)
 

@@ -7,12 +7,12 @@ from decimal import Decimal
 import promql_parser as parser
 
 from freezeline.problems import Position, Problems
-from generator import promql
 from generator.conditions.base import THRESHOLDS
 from generator.conditions.quantile_of import QuantileOf
 from generator.conditions.when import When
-from generator.model import OutputSet, PlainAlert
-from generator.promql_labels import operator
+from generator.model.spec import OutputSet, PlainAlert
+from generator.promql import text as promql
+from generator.promql.labels import operator
 from generator.sli.histogram import HistogramBelow
 from generator.units import decimal_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from freezeline.problems import Problems
 from generator.conditions.base import THRESHOLDS
 from generator.conditions.ratio import Ratio
-from generator.model import OutputSet, PlainAlert
+from generator.model.spec import OutputSet, PlainAlert
 from generator.units import duration_text
 
 CODES = ("alert/promise", "alert/for", "alert/threshold")

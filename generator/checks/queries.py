@@ -6,30 +6,28 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import promql_parser as parser
+from msgspec import Struct
 
-from freezeline.dataclass import dataclass
 from freezeline.problems import Position
-from generator import promql
+from generator.conditions import Condition
 from generator.conditions.increase_of import ChangesOf, IncreaseOf
 from generator.conditions.quantile_of import QUANTILES, QuantileOf
 from generator.conditions.ratio import Ratio
 from generator.conditions.when import When
-from generator.promql import Selector
-from generator.promql_lint import walk
+from generator.model.gate import QueryWithin
+from generator.model.policy import QueryHolds
+from generator.model.spec import PlainAlert, Slo, Spec
+from generator.promql import text as promql
+from generator.promql.lint import walk
+from generator.promql.text import Selector
+from generator.reading.source import Value, place
+from generator.sli import Sli
 from generator.sli.bad_total import BadTotal
 from generator.sli.error_ratio import ErrorRatio
 from generator.sli.good_total import GoodTotal
 from generator.sli.histogram import HistogramBelow
 from generator.sli.time_slices import TimeSlices
-from generator.source import Value, place
 from generator.units import whole_ms
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from generator.conditions import Condition
-    from generator.model import PlainAlert, Slo, Spec
-    from generator.sli import Sli
-
 
 # Where a role is written under other keys.
 _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -37,8 +35,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Struct, frozen=True, kw_only=True):
     """A selector or a free query. `role` is the key it was written under, `owner` the section and name that hold it."""
 
     role: str
@@ -69,8 +66,7 @@ class Query:
         return self.place if isinstance(self.place, Position) else _where(self.place, self.path, self.role)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
+class Series(Struct, frozen=True, kw_only=True):
     """A series selector inside a query. `range_ms` is None where it is read at an instant."""
 
     metric: str  # empty where only a pattern names it
@@ -162,14 +158,10 @@ def others(spec: Spec) -> Iterator[Query]:
         if gate.query:
             yield _query(gate.query, ("canary.gates", gate.id), gate.position)
     if spec.gate is not None:
-        from generator.gate import QueryWithin
-
         for check in spec.gate.checks:
             if isinstance(check.kind, QueryWithin):
                 yield _query(check.kind.query, ("gate.checks", check.id), check.position)
     if spec.policy:
-        from generator.policy import QueryHolds
-
         for rule in spec.policy:
             for condition in rule.release.all_of:
                 if isinstance(condition, QueryHolds):

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from freezeline.problems import Problems
-from generator.model import OutputSet, Spec
+from generator.checks import canary, dashboard, gate, policy, routing
+from generator.model.spec import OutputSet, Spec
 
 
 def check(output_set: OutputSet, problems: Problems) -> None:
     """Each section checks its own references; sections that no spec uses are not imported."""
     for spec in output_set.specs:
         if spec.policy or spec.actions:
-            from generator import policy
-
             policy.check(spec, problems)
         if spec.routing is not None:
-            from generator import routing
-
             routing.check(spec, problems)
         elif _acts(spec) and not spec.owner.addressed:
-            from generator import routing
-
             routing.check_told(spec, problems)
         if spec.canary is not None:
-            from generator import canary
-
             canary.check(spec, problems)
         if spec.gate is not None:
-            from generator import gate
-
             gate.check(spec, problems)
         if spec.dashboard is not None:
-            from generator import dashboard
-
             dashboard.check(spec, problems)
 
 

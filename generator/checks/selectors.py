@@ -7,11 +7,11 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from freezeline.problems import Problems
-from generator import promql_lint
 from generator.checks import queries
 from generator.checks.queries import Query
-from generator.model import OutputSet
-from generator.promql import Selector
+from generator.model.spec import OutputSet
+from generator.promql import lint as promql_lint
+from generator.promql.text import Selector
 
 CODES = ("sli/same", "sli/excluded", "sli/subset", "sli/swapped", "sli/not-a-counter", "sli/not-a-histogram")
 

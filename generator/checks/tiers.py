@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freezeline.problems import Problems
-from generator.model import OutputSet
+from generator.model.spec import OutputSet
 
 CODES = ("tier/dropped",)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from freezeline.problems import Position, Problems
-from generator.model import OutputSet, Spec
+from generator.model.actions import FreezeAction
+from generator.model.spec import OutputSet, Spec
 
 CODES = ("set/spec-name", "set/reserved-name", "set/duplicate-slo", "set/duplicate-alert", "set/shared-flag")
 
@@ -52,8 +53,6 @@ def _check_name(spec: Spec, names: dict[str, str], problems: Problems) -> None:
 
 def _check_flags(spec: Spec, flags: dict[str, Spec], problems: Problems) -> None:
     """A service has one flag, and a flag one service (contracts: freeze flag)."""
-    from generator.actions import FreezeAction
-
     for action in spec.actions.values():
         if not isinstance(action, FreezeAction) or not action.flag:
             continue

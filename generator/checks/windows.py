@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from freezeline.problems import Position, Problems
-from generator import promql
 from generator.checks import queries
 from generator.conditions.when import When
-from generator.model import OutputSet, Slo, Spec
+from generator.model.spec import OutputSet, Slo, Spec
+from generator.promql import text as promql
 from generator.sli.error_ratio import ErrorRatio
 from generator.sli.time_slices import TimeSlices
 from generator.units import MS, duration_text

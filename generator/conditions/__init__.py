@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from generator.conditions import increase_of, quantile_of, ratio, when
 from generator.conditions.base import THRESHOLDS, Condition, Threshold
-from generator.reader import Reader
+from generator.reading.reader import Reader
 
 __all__ = ["CONDITIONS", "Condition", "Threshold", "parse"]
 

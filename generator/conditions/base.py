@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import ClassVar, Protocol
 
-from freezeline.dataclass import dataclass
-from generator.reader import Reader
+from msgspec import Struct
+
+from generator.reading.reader import Reader
 from generator.units import decimal_text
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar, Protocol
-else:
-    Protocol = object  # what it checks, type checkers check: importing it takes as long as parsing a spec
 
 
 class Condition(Protocol):
@@ -30,8 +26,7 @@ class Condition(Protocol):
         """The condition for people, without a full stop: what is compared with what."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Threshold:
+class Threshold(Struct, frozen=True, kw_only=True):
     """A limit as a number in the query's unit, and as it was written."""
 
     op: str  # `>`, `>=`, `<` or `<=`

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from freezeline.dataclass import dataclass
+from typing import ClassVar
+
+from msgspec import Struct
+
 from generator.conditions.base import Threshold, aggregate, read_threshold
 from generator.conditions.ratio import read_selector
-from generator.promql import Selector
-from generator.reader import Reader
+from generator.promql.text import Selector
+from generator.reading.reader import Reader
 from generator.units import duration_text
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncreaseOf:
+class IncreaseOf(Struct, frozen=True, kw_only=True):
     """`sum(increase(counter))`: events over the range, of all series together or by label."""
 
     KIND: ClassVar[str] = "increase_of"
@@ -41,8 +39,7 @@ class IncreaseOf:
         return f"increase of {self.counter.text} over {duration_text(self.over_ms)} {self.threshold.words}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangesOf:
+class ChangesOf(Struct, frozen=True, kw_only=True):
     """`max(changes(series))`: how often the most restless series changed over the range."""
 
     KIND: ClassVar[str] = "changes_of"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import ClassVar
 
-from freezeline.dataclass import dataclass, replace
-from generator import promql
+from msgspec import Struct
+from msgspec.structs import replace
+
 from generator.conditions.base import Threshold, aggregate, read_threshold
 from generator.conditions.ratio import read_selector
-from generator.promql import Selector
-from generator.reader import Reader
+from generator.promql import text as promql
+from generator.promql.text import Selector
+from generator.reading.reader import Reader
 from generator.sli.histogram import check_histogram_name, in_metric_unit
 from generator.units import decimal_text, duration_text
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar
 
 QUANTILES = {
     "p50_of": Decimal("0.5"),
@@ -26,8 +25,7 @@ QUANTILES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuantileOf:
+class QuantileOf(Struct, frozen=True, kw_only=True):
     """`histogram_quantile(q, sum by (le) (rate(…)))`: for showing and alerting; an objective counts events instead."""
 
     KIND: ClassVar[str] = "quantile_of"

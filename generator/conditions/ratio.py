@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from freezeline.dataclass import dataclass
-from generator import promql
+from typing import ClassVar
+
+from msgspec import Struct
+
 from generator.conditions.base import Threshold, aggregate, read_threshold
-from generator.promql import Selector, Want
-from generator.reader import Reader
+from generator.promql import text as promql
+from generator.promql.check import Want, faults
+from generator.promql.text import Selector
+from generator.reading.reader import Reader
 from generator.units import duration_text
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ratio:
+class Ratio(Struct, frozen=True, kw_only=True):
     """`sum(rate(bad)) / sum(rate(total))`; where nothing happens it is 0/0 and does not breach."""
 
     KIND: ClassVar[str] = "ratio"
@@ -70,4 +69,4 @@ _EMPTY = Selector(text="", metric="", matchers=())
 def read_selector(reader: Reader, key: str) -> Selector:
     """A series selector; an empty one after a report."""
     text = reader.promql(key, Want.SELECTOR)
-    return promql.selector(text) if text and not promql.faults(text, Want.SELECTOR) else _EMPTY
+    return promql.selector(text) if text and not faults(text, Want.SELECTOR) else _EMPTY

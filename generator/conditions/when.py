@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from freezeline.dataclass import dataclass
-from generator import promql
-from generator.promql import Want
-from generator.reader import Reader
+from typing import ClassVar
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar
+from msgspec import Struct
+
+from generator.promql import text as promql
+from generator.promql.check import Want
+from generator.reading.reader import Reader
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class When:
+class When(Struct, frozen=True, kw_only=True):
     """A query as in a Prometheus alert."""
 
     KIND: ClassVar[str] = "when"

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-from freezeline.dataclass import dataclass
+from msgspec import Struct
+
 from generator.imports import openslo, pyrra, sloth
 from generator.imports.base import Difference, Found
-
-if TYPE_CHECKING:
-    from generator.source import Value
+from generator.reading.source import Value
 
 __all__ = ["IMPORTERS", "Importer"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Importer:
+class Importer(Struct, frozen=True, kw_only=True):
     """One tool: `read` takes its documents over into a `Found`, `differences` says what holds for all its SLOs."""
 
     title: str

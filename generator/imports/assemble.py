@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-from freezeline.dataclass import dataclass
+from msgspec import Struct
+
 from freezeline.problems import Position, Problem
 from generator import pipeline
 from generator.imports import Importer
 from generator.imports.base import Difference, Found, ImportedSlo, as_spec_name
-from generator.model import API_VERSION
-from generator.render import yaml_text
-from generator.source import Source, Value, read_documents
-
-if TYPE_CHECKING:
-    from generator.render.yaml_text import Plain
+from generator.model.spec import API_VERSION
+from generator.reading.source import Source, Value, read_documents
+from generator.text import yaml_text
+from generator.text.yaml_text import Plain
 
 HEADER = "Imported by freezeline from {title}: {files}. From here on this file is the original: edit it."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """Spec files (name → content), the foreign sources for showing problems, and what will differ."""
 
     specs: dict[str, bytes]

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from freezeline.dataclass import dataclass, field
+from msgspec import Struct, field
+
 from freezeline.problems import Position, Problems, nearest
-from generator.reader import NAME, Reader, as_decimal
+from generator.reading.reader import NAME, Reader, as_decimal
+from generator.reading.source import Value
+from generator.text.yaml_text import Plain
 from generator.units import parse_decimal
-
-if TYPE_CHECKING:
-    from generator.render.yaml_text import Plain
-    from generator.source import Value
 
 _NAME_MAX = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """What a foreign file may leave open, as given on the command line. Empty: take it from the file."""
 
     team: str = ""
@@ -29,8 +26,7 @@ class Options:
     scrape_ms: int = 15_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(Struct, frozen=True, kw_only=True):
     """One thing that will be otherwise than with the old tool. `slo` is empty where it holds for all."""
 
     topic: str
@@ -44,8 +40,7 @@ class Difference:
         return {"topic": self.topic, "slo": self.slo, "was": self.was, "becomes": self.becomes, "why": self.why}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedSlo:
+class ImportedSlo(Struct, frozen=True, kw_only=True):
     """One SLO. `body` is what stands under its name in a spec; `position` is where it stands in the foreign file."""
 
     service: str
@@ -56,8 +51,7 @@ class ImportedSlo:
     position: Position
 
 
-@dataclass(slots=True)
-class Found:
+class Found(Struct):
     """What one importer found in its files."""
 
     problems: Problems

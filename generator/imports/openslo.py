@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from freezeline.dataclass import dataclass, field
+from msgspec import Struct, field
+
 from generator.imports.base import Difference, ForeignReader, Found, ImportedSlo, as_spec_name, check_objective
 from generator.imports.openslo_sli import Objective, sli_of
 from generator.imports.openslo_window import read_window
 from generator.imports.queries import Mapped
-from generator.reader import Reader
-
-if TYPE_CHECKING:
-    from generator.render.yaml_text import Plain
-    from generator.source import Value
+from generator.reading.reader import Reader
+from generator.reading.source import Value
+from generator.text.yaml_text import Plain
 
 TITLE = "OpenSLO"
 API_VERSION = "openslo/v1"
@@ -23,8 +21,7 @@ _TEAM_LABELS = ("team", "owner")
 _KINDS = ("SLO", "SLI", "Service", "DataSource", "AlertPolicy", "AlertCondition", "AlertNotificationTarget")
 
 
-@dataclass(slots=True)
-class _Objects:
+class _Objects(Struct):
     """What SLOs may refer to by name."""
 
     indicators: dict[str, Value] = field(default_factory=dict)

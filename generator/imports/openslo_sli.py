@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from freezeline.dataclass import dataclass
+from msgspec import Struct
+
 from generator.imports import queries
 from generator.imports.base import ForeignReader, Found
 from generator.imports.queries import Mapped, QueryError
 from generator.imports.sloth import fail_query, warn_counts, warn_unweighted
-from generator.promql import WINDOW
+from generator.promql.text import WINDOW
+from generator.reading.source import Value
+from generator.text.yaml_text import Plain
 from generator.units import decimal_text, parse_duration_ms
-
-if TYPE_CHECKING:
-    from generator.render.yaml_text import Plain
-    from generator.source import Value
 
 _OPS = {"lte": "<=", "lt": "<", "gte": ">=", "gt": ">"}
 _QUERY_KEYS = ("query", "promql")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
+class Objective(Struct, frozen=True, kw_only=True):
     """One objective of an SLO. `percent` is the target; the slice's fields are for time slices only."""
 
     percent: Decimal
@@ -34,8 +31,7 @@ class Objective:
     reader: ForeignReader
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Metric:
+class _Metric(Struct, frozen=True, kw_only=True):
     """One query, where it stands, and whether it is a counter."""
 
     text: str

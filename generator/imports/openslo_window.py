@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 from generator.imports.base import ForeignReader
 from generator.units import duration_text, parse_duration_ms
@@ -75,8 +76,6 @@ def _start(calendar: ForeignReader) -> str:
 
 def _starts_with_unit(start: str, unit: str) -> bool:
     """Whether a unit begins at this date and time; an empty one says nothing against it."""
-    from datetime import UTC, datetime
-
     if not start:
         return True
     day, _, clock = start.partition(" ")

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from generator import promql
 from generator.imports import queries, tiers
 from generator.imports.base import Difference, ForeignReader, Found, ImportedSlo, as_spec_name, check_objective
 from generator.imports.queries import Counted, Mapped
-from generator.promql import Selector, Want
+from generator.promql import text as promql
+from generator.promql.check import Want, faults
+from generator.promql.text import Selector
+from generator.reading.source import Value
+from generator.text.yaml_text import Plain
 from generator.units import DAY, decimal_text, duration_text, parse_duration_ms
-
-if TYPE_CHECKING:
-    from generator.render.yaml_text import Plain
-    from generator.source import Value
 
 TITLE = "Pyrra"
 API_VERSION = "pyrra.dev/v1alpha1"
@@ -141,7 +139,7 @@ def _selector(reader: ForeignReader, key: str) -> Selector | None:
         return None
     text = inner.promql("metric", Want.SELECTOR)
     inner.finish()
-    return promql.selector(text) if text and not promql.faults(text, Want.SELECTOR) else None
+    return promql.selector(text) if text and not faults(text, Want.SELECTOR) else None
 
 
 def _grouping(reader: ForeignReader) -> tuple[str, ...]:
@@ -174,7 +172,7 @@ def _native(reader: ForeignReader) -> Mapped | None:
 def _bool_gauge(reader: ForeignReader, found: Found) -> Mapped | None:
     """Each sample of each series is an event, as with Pyrra: a slice of time would be bad where any series is 0."""
     text, by = reader.promql("metric", Want.SELECTOR), _grouping(reader)
-    if not text or promql.faults(text, Want.SELECTOR):
+    if not text or faults(text, Want.SELECTOR):
         return None
     group = f" by ({', '.join(by)}) " if by else ""
     up = f"sum{group}(sum_over_time({text}[$window]))"

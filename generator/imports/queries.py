@@ -9,18 +9,16 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import promql_parser as parser
+from msgspec import Struct
 
-from freezeline.dataclass import dataclass
-from generator import promql
-from generator.promql import WINDOW, Selector, Want
-from generator.promql_lint import walk
+from generator.promql import text as promql
+from generator.promql.check import Want, faults
+from generator.promql.lint import walk
+from generator.promql.text import WINDOW, Selector
+from generator.text.yaml_text import Plain
 from generator.units import parse_decimal
-
-if TYPE_CHECKING:
-    from generator.render.yaml_text import Plain
 
 _TEMPLATE_WINDOW = re.compile(r"\{\{-?\s*\.[wW]indow\s*-?\}\}")
 _ZERO_TAIL = re.compile(r"\s+or\s+(?:on\s*\(\s*\)\s*)?vector\s*\(\s*0\s*\)\s*$", re.IGNORECASE)
@@ -41,16 +39,14 @@ class QueryError(ValueError):
     """A query that cannot be carried over; the message says why, a hint may follow after a line break."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class Counted(Struct, frozen=True, kw_only=True):
     """What `sum by (…) (rate(selector[…]))` counts."""
 
     selector: Selector
     by: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mapped:
+class Mapped(Struct, frozen=True, kw_only=True):
     """An SLI of ours, the labels to group by, and what a person should know (`counts`: events are not per second)."""
 
     sli: Mapping[str, Plain]
@@ -63,7 +59,7 @@ def windowed(text: str) -> str:
     query = _TEMPLATE_WINDOW.sub(WINDOW, text).strip()
     if "{{" in query:
         raise QueryError("the query holds a template other than {{.window}}\nwrite the query out")
-    for fault in promql.faults(query, Want.NUMBER):
+    for fault in faults(query, Want.NUMBER):
         raise QueryError(f"{fault.message}\n{fault.hint}")
     return query
 
@@ -85,7 +81,7 @@ def counted_counter(text: str) -> Counted | None:
 
 def _as_counted(selector: str, by: str) -> Counted | None:
     selector = without_brackets(selector)
-    if promql.faults(selector, Want.SELECTOR):
+    if faults(selector, Want.SELECTOR):
         return None
     labels = tuple(sorted(label.strip() for label in by.split(",") if label.strip()))
     return Counted(selector=promql.selector(selector), by=labels)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from generator.imports import queries, tiers
 from generator.imports.base import Difference, ForeignReader, Found, ImportedSlo, as_spec_name, check_objective
 from generator.imports.queries import Mapped, QueryError
-from generator.model import SEVERITIES
+from generator.names import SEVERITIES
+from generator.reading.source import Value
+from generator.text.yaml_text import Plain
 from generator.units import DAY, parse_duration_ms
-
-if TYPE_CHECKING:
-    from generator.render.yaml_text import Plain
-    from generator.source import Value
 
 TITLE = "Sloth"
 VERSION = "prometheus/v1"

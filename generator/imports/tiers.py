@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from freezeline.dataclass import dataclass
-from generator import burn
+from msgspec import Struct
+
+from generator.model import burn
+from generator.text.yaml_text import Plain
 from generator.units import DAY, HOUR, MINUTE, decimal_text, duration_text
-
-if TYPE_CHECKING:
-    from generator.render.yaml_text import Plain
 
 PAGES = ("fast", "medium")
 TICKETS = ("slow", "trickle")
 _PYRRA_REFERENCE_MS = 28 * DAY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """One burn-rate alert of another tool."""
 
     long_ms: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from freezeline.dataclass import replace
+from msgspec.structs import replace
+
 from generator.panels.base import Json, View, assemble, reduce_last
 
 TYPE = "gauge"

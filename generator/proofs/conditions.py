@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 
-from freezeline.dataclass import dataclass
-from generator import promql
+from msgspec import Struct
+
 from generator.conditions.base import Condition
 from generator.conditions.increase_of import ChangesOf, IncreaseOf
 from generator.conditions.quantile_of import QuantileOf
 from generator.conditions.ratio import Ratio
 from generator.conditions.when import When
-from generator.promql import Selector
+from generator.promql import text as promql
+from generator.promql.text import Selector
 from generator.proofs import realise, solve
 from generator.proofs.labels import NoLabelsError
 from generator.proofs.realise import Part
@@ -32,8 +33,7 @@ _NATIVE_SCHEMA = 4
 Signals = dict[Selector, Signal]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """How one condition is driven: signals for each level, and the times that follow from its ranges.
 
     `SPIKE` is among the levels where a range spreads one bad scrape out: as much of it as the range tolerates.

@@ -8,12 +8,9 @@ from functools import lru_cache
 from itertools import islice, product
 from re import _constants as syntax  # type: ignore[attr-defined]  # the parser's names; public under no other
 from re import _parser as regex_parser  # type: ignore[attr-defined]
+from typing import Any
 
-from generator.promql import Selector
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from generator.promql.text import Selector
 
 Matchers = tuple[tuple[str, str, str], ...]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from freezeline.dataclass import dataclass, field
+from msgspec import Struct, field
+
 from freezeline.problems import Position
 from generator import names
-from generator.promql import matchers_text
+from generator.promql.text import matchers_text
 from generator.proofs.series import InputSeries
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """One alert of one SLO, or one plain alert, by the labels that it fires with. `labels` begin with alertname."""
 
     labels: Mapping[str, str]
@@ -35,8 +35,7 @@ FIRES = "fires"
 SILENT = "silent"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(Struct, frozen=True, kw_only=True):
     """One expectation: fires at `at_ms`, or is silent from `since_ms` to `at_ms` (both included)."""
 
     subject: Subject
@@ -45,8 +44,7 @@ class Check:
     since_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(Struct, frozen=True, kw_only=True):
     """A time to be measured: how long after `from_ms` the alert starts (`detected`) or stops firing (`reset`)."""
 
     subject: Subject
@@ -57,16 +55,14 @@ class Span:
     promised_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(Struct, frozen=True, kw_only=True):
     """Something that the test shows without a number: `silent when idle`."""
 
     subject: Subject
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Test:
+class Test(Struct, frozen=True, kw_only=True):
     """One simulated course of events."""
 
     name: str
@@ -82,8 +78,7 @@ class Test:
         return max(check.at_ms for check in self.checks)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class Gap(Struct, frozen=True, kw_only=True):
     """A proof that could not be made."""
 
     subject: Subject
@@ -91,8 +86,7 @@ class Gap:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suite:
+class Suite(Struct, frozen=True, kw_only=True):
     """The tests that are evaluated at one interval, and the rules they are about.
 
     `build` false: the shipped rule files; true: the same rules rendered for this interval.

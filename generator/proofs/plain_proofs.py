@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from generator import names
-from generator.model import PlainAlert, Spec
+from generator.model.spec import PlainAlert, Spec
 from generator.proofs import conditions
 from generator.proofs.conditions import ABOVE, BELOW, FULL, QUIET, SPIKE, Plan
 from generator.proofs.model import Gap, Subject, Test

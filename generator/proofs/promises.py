@@ -6,10 +6,10 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 
-from generator.burn import TILED_FROM_MS, Cadence, Profile, Tier, round_up
-from generator.model import Slo
+from generator.model.burn import TILED_FROM_MS, Cadence, Profile, Tier, round_up
+from generator.model.spec import Slo
 from generator.proofs import slis
-from generator.render.shared import MAX_OFFSETS, NO_DATA_FOR_MS
+from generator.render.rules.shared import MAX_OFFSETS, NO_DATA_FOR_MS
 from generator.units import SECOND
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from freezeline.dataclass import dataclass
-from generator.promql import Selector
+from msgspec import Struct
+
+from generator.promql.text import Selector
 from generator.proofs import labels
 from generator.proofs.labels import NoLabelsError
 from generator.proofs.series import Gone, InputSeries, Slope, Stretch, series_name, values_text
@@ -14,8 +15,7 @@ from generator.proofs.series import Gone, InputSeries, Slope, Stretch, series_na
 TARGET = {"job": "proof", "instance": "proof:9090"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """One selector and what its series do; what the sum over all series that it selects does, where there are more."""
 
     selector: Selector

@@ -10,69 +10,62 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
-from freezeline.dataclass import dataclass
-from generator.promql import quote
+from msgspec import Struct
+
+from generator.promql.text import quote
 from generator.units import decimal_text
 
 COUNTER_START = 4096  # so that no rate is held back by a counter's zero
 _BITS_KEPT = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gauge:
+class Gauge(Struct, frozen=True, kw_only=True):
     """Holds a value."""
 
     value: Fraction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slope:
+class Slope(Struct, frozen=True, kw_only=True):
     """A counter: grows by so much a second. `up` rounds the increments up, not down, where they must be rounded."""
 
     per_s: Fraction
     up: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
+class Clock(Struct, frozen=True, kw_only=True):
     """A time stamp: the time of day less `behind_s` seconds."""
 
     behind_s: Fraction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Toggle:
+class Toggle(Struct, frozen=True, kw_only=True):
     """Changes between 0 and 1 each `every` samples."""
 
     every: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(Struct, frozen=True, kw_only=True):
     """A native histogram: so many observations a sample in each of its buckets, by index; `schema` is their width."""
 
     schema: int
     buckets: Mapping[int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gone:
+class Gone(Struct, frozen=True, kw_only=True):
     """Is not there."""
 
 
 Signal = Gauge | Slope | Clock | Toggle | Observed | Gone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class Stretch(Struct, frozen=True, kw_only=True):
     """A signal for a number of samples."""
 
     samples: int
     signal: Signal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputSeries:
+class InputSeries(Struct, frozen=True, kw_only=True):
     """One series of a test: as promtool writes it, and its values."""
 
     name: str

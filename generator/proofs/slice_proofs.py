@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generator.burn import Tier
-from generator.model import Slo
+from generator.model.burn import Tier
+from generator.model.spec import Slo
 from generator.proofs import promises, slices, slis
 from generator.proofs.model import Gap, Test
 from generator.proofs.series import InputSeries

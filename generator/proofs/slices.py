@@ -12,12 +12,14 @@ from fractions import Fraction
 from itertools import accumulate, groupby, pairwise
 from math import ceil, floor, lcm
 
-from freezeline.dataclass import dataclass, replace
-from generator.burn import Tier
-from generator.model import Slo
+from msgspec import Struct
+from msgspec.structs import replace
+
+from generator.model.burn import Tier
+from generator.model.spec import Slo
 from generator.proofs import promises, slis
 from generator.proofs.timeline import Timeline
-from generator.render.shared import MAX_OFFSETS
+from generator.render.rules.shared import MAX_OFFSETS
 
 BAD, GOOD = "bad slice", "good"
 
@@ -27,8 +29,7 @@ def unprovable(slo: Slo, scrape_ms: int) -> str:
     return "slices are not whole scrapes" if slis.slice_ms(slo) % scrape_ms else ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Levels:
+class Levels(Struct, frozen=True, kw_only=True):
     """Shares of bad slices on both sides of what one tier tolerates, and the texts that name them."""
 
     limit: Fraction  # the share at which it would fire: the threshold, or the fewest bad slices that alert at all

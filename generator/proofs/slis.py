@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from freezeline.dataclass import dataclass
-from generator import promql
-from generator.model import Slo
-from generator.promql import Selector
+from msgspec import Struct
+
+from generator.model.spec import Slo
+from generator.promql import text as promql
+from generator.promql.text import Selector
 from generator.proofs import labels, realise, solve
 from generator.proofs.labels import NoLabelsError
 from generator.proofs.realise import Part
@@ -28,8 +29,7 @@ class UnprovableError(Exception):
     """No input series can be made for this part of a spec; the message says why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flow:
+class Flow(Struct, frozen=True, kw_only=True):
     """Traffic over some samples: events in each, and how many of them are bad. `total` None: no series is there."""
 
     samples: int

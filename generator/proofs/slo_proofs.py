@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 
-from freezeline.dataclass import replace
-from generator import alert_labels
-from generator.burn import TILED_FROM_MS, Tier, round_up
-from generator.model import Slo, Spec
+from msgspec.structs import replace
+
+from generator.model.burn import TILED_FROM_MS, Tier, consumed_label, round_up
+from generator.model.spec import Slo, Spec
 from generator.proofs import promises, slice_proofs, slis
 from generator.proofs.model import Gap, Test
 from generator.proofs.series import InputSeries, exact
@@ -31,7 +31,7 @@ from generator.proofs.stage import (
     Stage,
 )
 from generator.proofs.timeline import Timeline
-from generator.render.shared import MAX_OFFSETS, NO_DATA_FOR_MS
+from generator.render.rules.shared import MAX_OFFSETS, NO_DATA_FOR_MS
 from generator.units import MINUTE, SECOND
 
 
@@ -256,7 +256,7 @@ def consumed_test(stage: Stage, share: Decimal) -> Test:
         timeline.resets_within(subject, ABOVE, good_ms, promised_ms)
         series += _consumed_history(stage, slo, share, (above_ms // stage.sample_ms, good_ms // stage.sample_ms))
         series += slis.series(slo, timeline.flows(stage.traffic(slo)), stage.sample_ms)
-    return stage.test(f"{alert_labels.consumed_label(share)} % of the budget", timeline, series)
+    return stage.test(f"{consumed_label(share)} % of the budget", timeline, series)
 
 
 def _consumed_history(stage: Stage, slo: Slo, share: Decimal, at: tuple[int, int]) -> list[InputSeries]:

@@ -10,18 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import promql_parser as parser
+from msgspec import Struct, field
+from msgspec.structs import replace
 
-from freezeline.dataclass import dataclass, field, replace
-from generator import promql
-from generator.promql import Selector
+from generator.promql import text as promql
+from generator.promql.text import Selector
 from generator.proofs.series import Clock, Gauge, Gone, Signal, Slope
 from generator.units import whole_ms
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 ORDINARY = Fraction(1000)  # what a divisor is given: any number that is not zero would do
 
@@ -30,8 +28,7 @@ class UnsolvableError(Exception):
     """The query cannot be turned round; the message names the part."""
 
 
-@dataclass(slots=True)
-class Demand:
+class Demand(Struct):
     """What each selector has to do."""
 
     signals: dict[Selector, Signal] = field(default_factory=dict)
@@ -52,8 +49,7 @@ def value(query: str, wanted: Fraction) -> Demand:
     return demand
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """One comparison of a condition: a query, an operator and a number."""
 
     query: Any

@@ -6,16 +6,19 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 
-from freezeline.dataclass import dataclass, field, replace
-from generator import alert_labels, names
-from generator.burn import TILED_FROM_MS, Cadence, Profile, Tier
-from generator.model import Slo, Spec
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from generator import names
+from generator.model import alert_labels
+from generator.model.burn import TILED_FROM_MS, Cadence, Profile, Tier, consumed_label, consumed_severity
+from generator.model.spec import Slo, Spec
 from generator.proofs import promises, slis
 from generator.proofs.model import Gap, Subject, Test
 from generator.proofs.series import InputSeries, exact, number_text, series_name
 from generator.proofs.slis import UnprovableError
 from generator.proofs.timeline import Timeline, tolerant_sample_ms
-from generator.render import rules
+from generator.render.rules import rules
 
 GOOD, BELOW, ABOVE, FULL, IDLE, SPIKE, THREE = "good", "0.9 ×", "1.1 ×", "100 %", "idle", "spike", "three requests"
 CONSUMED = "consumed budget"
@@ -24,8 +27,7 @@ _FIRST_CYCLES = {"week": "-1", "month": "1", "quarter": "1"}
 _FEWEST_BAD = 20  # bad events a sample that a tenth of a threshold stands for, so that rounding is no matter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True, kw_only=True):
     """Which file a test belongs to: its interval, whether it needs a build of the rules, or native histograms."""
 
     interval_ms: int
@@ -33,8 +35,7 @@ class Place:
     native: bool
 
 
-@dataclass(slots=True)
-class Collected:
+class Collected(Struct):
     """The tests by place; what builds hold; what is missing."""
 
     tests: dict[Place, list[Test]] = field(default_factory=dict)
@@ -51,8 +52,7 @@ class Collected:
             self.built.setdefault(stage.interval_ms, {}).setdefault(stage.profile.name, set()).add(about)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SloSubjects:
+class SloSubjects(Struct, frozen=True, kw_only=True):
     """The alerts of SLOs, by the labels that they fire with; and how much traffic each SLO is given."""
 
     spec: Spec
@@ -79,7 +79,7 @@ class SloSubjects:
 
     def consumed(self, slo: Slo, share: Decimal) -> Subject:
         """SLOBudgetConsumed of one share."""
-        severity, label = alert_labels.consumed_severity(share), alert_labels.consumed_label(share)
+        severity, label = consumed_severity(share), consumed_label(share)
         return self._subject(slo, alertname=names.BUDGET_CONSUMED, budget_consumed=label, severity=severity)
 
     def no_data(self, slo: Slo) -> Subject:
@@ -96,8 +96,7 @@ class SloSubjects:
         return [*found, self.no_data(slo)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True):
     """Some SLOs of one profile, the interval at which their rules are evaluated, and whether that needs a build."""
 
     subjects: SloSubjects

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import gcd
 
-from freezeline.dataclass import dataclass, field
+from msgspec import Struct, field
+
 from generator.proofs.model import FIRES, SILENT, Check, Fact, Span, Subject
 from generator.proofs.slis import Flow
 from generator.units import SECOND
@@ -18,8 +19,7 @@ def sample_interval_ms(interval_ms: int, wanted_ms: int) -> int:
     return gcd(interval_ms, min(wanted_ms, interval_ms // 2))
 
 
-@dataclass(slots=True)
-class Timeline:
+class Timeline(Struct):
     """Collects phases and what is expected of them. All times are milliseconds since the start of the test.
 
     The very first sample, at time 0, is left out: nothing is recorded then, and history can stand in its place.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from generator.reader import Reader
+from generator.reading.reader import Reader
 from generator.sli import bad_total, error_ratio, good_total, histogram, time_slices
 from generator.sli.base import BaseContext, BaseQueries, Sli
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from freezeline.dataclass import dataclass
-from generator import promql
-from generator.promql import WINDOW, Selector, Want
-from generator.reader import Reader
+from typing import ClassVar
+
+from msgspec import Struct
+
+from generator.promql import text as promql
+from generator.promql.check import Want, faults
+from generator.promql.text import WINDOW, Selector
+from generator.reading.reader import Reader
 from generator.sli.base import BaseContext, BaseQueries, rate_with_newborns, seconds_text
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadTotal:
+class BadTotal(Struct, frozen=True, kw_only=True):
     """Bad events among all events. A selector names counters; a query with `$window` gives events per second."""
 
     KIND: ClassVar[str] = "bad/total"
@@ -66,7 +65,7 @@ def read_source(reader: Reader, key: str) -> Selector | str:
     if WINDOW in reader.text(key):
         return reader.promql(key, Want.VECTOR)
     text = reader.promql(key, Want.SELECTOR)
-    if not text or promql.faults(text, Want.SELECTOR):
+    if not text or faults(text, Want.SELECTOR):
         return ""
     return promql.selector(text)
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from freezeline.dataclass import dataclass
-from generator.promql import Selector
+from typing import ClassVar, Protocol
+
+from msgspec import Struct
+
+from generator.promql.text import Selector
 from generator.units import duration_text
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar, Protocol
-else:
-    Protocol = object  # what it checks, type checkers check: importing it takes as long as parsing a spec
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseContext:
+class BaseContext(Struct, frozen=True, kw_only=True):
     """Where base rules are written: the labels to keep, the base window, and the recorded total to fall back on."""
 
     group_by: tuple[str, ...]
@@ -57,8 +53,7 @@ class BaseContext:
         return f"0 * {self.aggregate('sum', series)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseQueries:
+class BaseQueries(Struct, frozen=True, kw_only=True):
     """Per second: all events and bad ones. The increases count events over a day; None where no raw counter exists."""
 
     total: str

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from freezeline.dataclass import dataclass
-from generator import promql
-from generator.promql import Want
-from generator.reader import Reader
+from typing import ClassVar
+
+from msgspec import Struct
+
+from generator.promql import text as promql
+from generator.promql.check import Want
+from generator.reading.reader import Reader
 from generator.sli.base import BaseContext, BaseQueries
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorRatio:
+class ErrorRatio(Struct, frozen=True, kw_only=True):
     """A query for the error ratio over `$window`. Without a weight each moment counts the same, busy or idle."""
 
     KIND: ClassVar[str] = "error_ratio"

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from freezeline.dataclass import dataclass
-from generator.promql import Selector
-from generator.reader import Reader
+from typing import ClassVar
+
+from msgspec import Struct
+
+from generator.promql.text import Selector
+from generator.reading.reader import Reader
 from generator.sli.bad_total import increase_of, rate_of, read_source, source_text
 from generator.sli.base import BaseContext, BaseQueries, rate_with_newborns
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoodTotal:
+class GoodTotal(Struct, frozen=True, kw_only=True):
     """Good events among all events; what is not good is bad."""
 
     KIND: ClassVar[str] = "good/total"

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import ClassVar
 
-from freezeline.dataclass import dataclass
-from generator import promql
-from generator.promql import Selector, Want
-from generator.reader import Reader
+from msgspec import Struct
+
+from generator.promql import text as promql
+from generator.promql.check import Want, faults
+from generator.promql.text import Selector
+from generator.reading.reader import Reader
 from generator.sli.base import BaseContext, BaseQueries
 from generator.units import decimal_text
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar
 
 _MILLISECOND_SUFFIXES = ("_ms", "_milliseconds", "_millis")
 _CLASSIC_SUFFIXES = ("_bucket", "_count", "_sum")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistogramBelow:
+class HistogramBelow(Struct, frozen=True, kw_only=True):
     """Observations of a histogram that exceed `bound` (in the metric's own unit) are bad."""
 
     KIND: ClassVar[str] = "histogram"
@@ -108,7 +106,7 @@ def parse(reader: Reader) -> HistogramBelow:
     """Read `{histogram: …, below: 300ms, native: false}`."""
     text = reader.promql("histogram", Want.SELECTOR)
     found = Selector(text=text, metric="", matchers=())
-    if text and not promql.faults(text, Want.SELECTOR):
+    if text and not faults(text, Want.SELECTOR):
         found = promql.selector(text)
         check_histogram_name(reader, "histogram", found)
     bound, written = bound_in_unit(reader, "below", found.metric)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import ClassVar
 
-from freezeline.dataclass import dataclass
-from generator import promql
-from generator.promql import Want
-from generator.reader import Reader
+from msgspec import Struct
+
+from generator.promql import text as promql
+from generator.promql.check import Want, faults
+from generator.reading.reader import Reader
 from generator.sli.base import BaseContext, BaseQueries, seconds_text
 from generator.units import MINUTE, SECOND, decimal_text, duration_text
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import ClassVar
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeSlices:
+class TimeSlices(Struct, frozen=True, kw_only=True):
     """A slice is bad where `good` (0 or 1 at each scrape) was 0 at any time in it, for any series of the group."""
 
     KIND: ClassVar[str] = "time slices"
@@ -56,7 +53,7 @@ def parse_good_when(reader: Reader) -> TimeSlices:
     text = reader.promql("good_when", Want.VECTOR)
     slice_ms = reader.duration_ms("slice", MINUTE)
     good = text
-    if text and not promql.faults(text, Want.VECTOR):
+    if text and not faults(text, Want.VECTOR):
         made = promql.as_bool(text)
         if made is None:
             hint = "write `query == 1`, `query < 0.5`, …"

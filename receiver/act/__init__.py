@@ -11,7 +11,7 @@ from typing import Any
 
 from receiver.act import freeze, rollback
 from receiver.context import Context
-from receiver.model import Action, ActionType
+from receiver.decide.model import Action, ActionType
 
 Performer = Callable[[Context, str, Sequence[Action]], Coroutine[Any, Any, None]]
 

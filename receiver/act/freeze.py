@@ -11,24 +11,15 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from receiver import flagfile, retry
-from receiver.act import legacy
+from receiver.act import flagfile, legacy
 from receiver.context import Context
+from receiver.decide import retry
+from receiver.decide.model import Action, ActionState, ActionType, Decision, FlagFile, FlagView, Hold, stamp_ms
+from receiver.decide.notice import Moment
+from receiver.decide.plan import release_when
 from receiver.journal import Tx
-from receiver.model import (
-    Action,
-    ActionState,
-    ActionType,
-    Decision,
-    FlagFile,
-    FlagView,
-    Hold,
-    stamp_ms,
-)
-from receiver.notice import Moment
-from receiver.plan import release_when
-from receiver.policy import FreezeAction
-from receiver.record import tell_in
+from receiver.journal.record import tell_in
+from receiver.policy.model import FreezeAction
 from receiver.steps import Step
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,12 @@ import os
 import re
 from pathlib import Path
 
-from receiver import flagfile
-from receiver.commands import ask
+from receiver.act import flagfile
 from receiver.context import command_environment
-from receiver.guard import UnsafeFileError, check_command
-from receiver.model import Episode, stamp_ms
-from receiver.policy import FreezeAction, LegacyCommand, LegacyFile
+from receiver.decide.model import Episode, stamp_ms
+from receiver.policy.guard import UnsafeFileError, check_command
+from receiver.policy.model import FreezeAction, LegacyCommand, LegacyFile
+from receiver.run.commands import ask
 
 _NAMES = re.compile(r"\{(reason|service|since)\}")
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
-from receiver import rundir, runs
+from msgspec.structs import replace
+
 from receiver.act import rollback_rules as rules
 from receiver.act.rollback_record import Recorder
 from receiver.act.rollback_rules import Skip
-from receiver.commands import Answer, ask
 from receiver.context import Context, command_environment
-from receiver.guard import UnsafeFileError, check_command
+from receiver.decide.model import Action, ActionState, ActionType, Decision, Episode
 from receiver.journal import Tx, View
-from receiver.model import Action, ActionState, ActionType, Decision, Episode
 from receiver.plaintext import plain
-from receiver.policy import Check, RollbackAction
+from receiver.policy.guard import UnsafeFileError, check_command
+from receiver.policy.model import Check, RollbackAction
+from receiver.run import rundir, runs
+from receiver.run.commands import Answer, ask
+from receiver.run.rundir import Order, RunDirectoryError
 from receiver.steps import Step
 
 CLAIM_POLL_S = 0.02
@@ -135,7 +137,7 @@ class _Job:
         """Lay down the run; says what is wrong with it, "" where nothing is."""
         try:
             check_command(self._spec.command[0])
-            order = runs.Order(
+            order = Order(
                 argv=self._spec.command,
                 cwd=self._spec.cwd,
                 env=command_environment(self._episode, self._spec.env, action=action.id, release=release),
@@ -145,7 +147,7 @@ class _Job:
                 nonce=secrets.token_hex(16),
             )
             runs.prepare(self._context.runs_dir, action.id, attempt, order)
-        except (UnsafeFileError, runs.RunClaimedError, runs.RunDirectoryError, OSError, ValueError) as error:
+        except (UnsafeFileError, runs.RunClaimedError, RunDirectoryError, OSError, ValueError) as error:
             return f"the run could not be prepared: {error}"
         return ""
 
@@ -238,7 +240,7 @@ def _claimed(run: runs.RunDir) -> bool:
     try:
         with rundir.opened(run.path) as dir_fd:
             return rundir.exists(dir_fd, rundir.CLAIM)
-    except runs.RunDirectoryError:
+    except RunDirectoryError:
         return True
 
 

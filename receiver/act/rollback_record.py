@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from receiver import retry, runs
 from receiver.act.rollback_rules import Skip
 from receiver.context import Context
+from receiver.decide import retry
+from receiver.decide.model import EMPTY, Action, ActionState, ActionType, Decision, Episode
+from receiver.decide.notice import Moment
 from receiver.journal import Tx
-from receiver.model import EMPTY, Action, ActionState, ActionType, Decision, Episode
-from receiver.notice import Moment
+from receiver.journal.record import tell_in
 from receiver.plaintext import plain
-from receiver.policy import RollbackAction
-from receiver.record import tell_in
+from receiver.policy.model import RollbackAction
+from receiver.run import runs
+from receiver.run.rundir import Outcome, Result
 
 RETRY_LONG_S = 300.0
 
@@ -174,7 +176,7 @@ def _fate(found: runs.RunState) -> Fate:
     return (ActionState.INTERRUPTED,), "its runner claimed it and ran nothing", {"outcome": "interrupted"}
 
 
-def _fate_of_result(result: runs.Result) -> Fate:
+def _fate_of_result(result: Result) -> Fate:
     facts = {
         "outcome": result.outcome.value,
         "code": "" if result.code is None else str(result.code),
@@ -184,15 +186,15 @@ def _fate_of_result(result: runs.Result) -> Fate:
         "started": "yes" if result.started_at is not None else "no",
     }
     outcome = result.outcome
-    if outcome is runs.Outcome.TIMED_OUT:
+    if outcome is Outcome.TIMED_OUT:
         return (ActionState.TIMED_OUT,), "took too long and was ended", facts
-    if outcome is runs.Outcome.CANCELLED:
+    if outcome is Outcome.CANCELLED:
         return (ActionState.CANCELLED,), f"cancelled: {plain(result.reason, 200)}", facts
-    if outcome is runs.Outcome.SPAWN_FAILED:
+    if outcome is Outcome.SPAWN_FAILED:
         return (ActionState.DEAD,), f"could not be started: {plain(result.reason, 200)}", facts
-    if outcome is runs.Outcome.EXITED and result.code == 0:
+    if outcome is Outcome.EXITED and result.code == 0:
         return (ActionState.SUCCEEDED,), "its command exited with 0", facts
-    how = f"exited with {result.code}" if outcome is runs.Outcome.EXITED else f"was ended by signal {result.signal}"
+    how = f"exited with {result.code}" if outcome is Outcome.EXITED else f"was ended by signal {result.signal}"
     return (ActionState.DEAD,), f"its command {how}", facts
 
 

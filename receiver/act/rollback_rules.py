@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from receiver.model import FINAL_STATES, Action, Hold, seconds
-from receiver.plan import span
-from receiver.policy import RollbackAction
+from msgspec import Struct
+
+from receiver.decide.model import FINAL_STATES, Action, Hold, seconds
+from receiver.decide.plan import span
+from receiver.policy.model import RollbackAction
 
 DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Skip:
+class Skip(Struct, frozen=True, kw_only=True):
     """Why a rollback is not started."""
 
     why: str

@@ -15,17 +15,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
+
+from receiver.decide.model import FlagView
 from receiver.journal.chain import Verdict, verify
-from receiver.journal.heard import WRITTEN_EVERY
+from receiver.journal.last_seen import WRITTEN_EVERY
 from receiver.journal.tx import Tx
 from receiver.journal.view import View
-from receiver.model import FlagView
 from receiver.steps import Reached, Step
 
 __all__ = ["GROUP_MAX", "Journal", "JournalError", "Tx", "Verdict", "View", "open_view", "verify"]
@@ -60,8 +61,7 @@ class JournalError(Exception):
     """The journal could not be written; nothing of the work was kept."""
 
 
-@dataclass(slots=True)
-class _Job(Generic[T]):
+class _Job(Struct, Generic[T]):
     work: Callable[[Tx], T]
     done: asyncio.Future[T]
     prepare: Callable[[], Sequence[str]] | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from receiver.model import Decision, Recorded, stamp
+from msgspec import Struct
+
+from receiver.decide.model import Decision, Recorded, stamp
 
 GENESIS = "0" * 64
 """`prev_hash` of the first row."""
@@ -34,8 +35,7 @@ def row_hash(prev_hash: str, seq: int, at: str, decision: Decision) -> str:
     return hashlib.sha256(_encode(fields).encode()).hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """What a walk over the chain found. `broken_at` is the first row that does not fit, None where all do."""
 
     rows: int

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from receiver.model import (
+from receiver.decide.model import (
     EMPTY,
     Action,
     ActionState,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
-from receiver.journal import chain, rows
-from receiver.journal.view import View
-from receiver.journal.work import Work
-from receiver.model import (
+from msgspec.structs import replace
+
+from receiver.decide.model import (
     ACTION_MOVES,
     EPISODE_MOVES,
     Action,
@@ -26,6 +24,9 @@ from receiver.model import (
     Seen,
     stamp,
 )
+from receiver.journal import chain, rows
+from receiver.journal.view import View
+from receiver.journal.work import Work
 
 
 class Tx(Work):
@@ -237,7 +238,7 @@ class Tx(Work):
             if step not in ACTION_MOVES[action.state]:
                 raise ForbiddenMoveError(f"action {action.id}: {action.state} → {step}")
             action = replace(action, state=step)
-        action = replace(action, **changes)  # type: ignore[arg-type]
+        action = replace(action, **changes)
         assignments = ", ".join(f"{column} = ?" for column in rows.ACTION.split(", "))
         changed = self._run(
             f"UPDATE action SET {assignments}, updated_at = ? WHERE id = ? AND state = ?",

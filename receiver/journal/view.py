@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from receiver.journal import rows
-from receiver.model import (
+from receiver.decide.model import (
     FINAL_STATES,
     Action,
     ActionState,
@@ -21,6 +20,7 @@ from receiver.model import (
     Seen,
     stamp,
 )
+from receiver.journal import rows
 
 _FINAL = ", ".join(f"'{state.value}'" for state in sorted(FINAL_STATES))
 _LIVE = "state IN ('OPEN', 'RESOLVING')"

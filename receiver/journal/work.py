@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from receiver.decide.model import EPOCH, Decision, Episode, FlagView, Seen, stamp
 from receiver.journal import chain, rows
 from receiver.journal.deliveries import Deliveries
-from receiver.journal.heard import WRITTEN_EVERY, Heard
-from receiver.journal.pending import Pending
+from receiver.journal.last_seen import WRITTEN_EVERY, Heard
 from receiver.journal.view import View
-from receiver.model import EPOCH, Decision, Episode, FlagView, Seen, stamp
+from receiver.journal.write_buffer import Pending
 
 REMEMBERED_MAX = 20_000
 """Alerts whose last state is kept in memory: nobody but this writer changes it."""

@@ -6,13 +6,13 @@ matter.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import aiohttp
+from msgspec import Struct
 
-from receiver.notice import (
+from receiver.decide.notice import (
     CLOSING_MOMENTS,
     Moment,
     Notice,
@@ -58,8 +58,7 @@ NOTIFIERS: dict[str, type[Channel]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ParsedChannels:
+class ParsedChannels(Struct, frozen=True, kw_only=True):
     """The channels that are sound, by name, and everything that is wrong with the others."""
 
     channels: Mapping[str, Channel]

@@ -1,17 +1,16 @@
 """What all channels of receiver.yaml have in common, and what their notifiers are given to work with."""
 
 import difflib
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
+from msgspec import Struct, field
 
-from receiver.notice import Notice, Notifier
+from receiver.decide.notice import Notice, Notifier
 from receiver.notify.secret import SecretFile
 from receiver.templates import Templates
 
@@ -20,8 +19,7 @@ TIMEOUT_MAX_S = 60.0
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tools:
+class Tools(Struct, frozen=True, kw_only=True):
     """What notifiers may use. `publish` puts a notice on the event stream; `emit` writes a log record."""
 
     http: aiohttp.ClientSession
@@ -31,25 +29,23 @@ class Tools:
     now: Callable[[], datetime]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Channel(ABC):
+class Channel(Struct, frozen=True, kw_only=True):
     """Settings of one channel. `timeout_s` bounds one attempt from connect to answer."""
 
     name: str
     timeout_s: float
 
     @classmethod
-    @abstractmethod
     def parse(cls, fields: "Fields") -> Self:
         """Read the settings; what is wrong is noted in `fields`, and the result is then thrown away."""
+        raise NotImplementedError
 
-    @abstractmethod
     def notifier(self, tools: Tools) -> Notifier:
         """Give the notifier of this channel. Opens nothing."""
+        raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChannelProblem:
+class ChannelProblem(Struct, frozen=True, kw_only=True):
     """One thing wrong in `channels:`. `path`: the channel's name, then the key, where there is one."""
 
     path: tuple[str, ...]
@@ -57,8 +53,7 @@ class ChannelProblem:
     hint: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fields:
+class Fields(Struct, frozen=True, kw_only=True):
     """One channel's mapping while it is read. Getters note a problem and return an empty stand-in."""
 
     name: str

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import ssl
-from dataclasses import dataclass
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -12,20 +11,20 @@ from typing import Literal, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import aiosmtplib
+from msgspec import Struct
 
-from receiver.notice import Notice, Notifier, PermanentFailure, Receipt, TemporaryFailure
+from receiver.decide.notice import Notice, Notifier, PermanentFailure, Receipt, TemporaryFailure
+from receiver.decide.retry import Kind, classify_smtp
 from receiver.notify.channel import LOOPBACK, Channel, Fields, Tools
 from receiver.notify.secret import SecretFile, redact
 from receiver.plaintext import plain
-from receiver.retry import Kind, classify_smtp
 
 Tls = Literal["implicit", "starttls", "none"]
 PORTS: dict[Tls, int] = {"implicit": 465, "starttls": 587, "none": 25}
 SUBJECT_MAX = 200
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EmailChannel(Channel):
+class EmailChannel(Channel, frozen=True, kw_only=True):
     """`smtp` is smtp://[USER@]HOST[:PORT] (STARTTLS, insisted on) or smtps:// (TLS at once).
 
     `tls: none` turns STARTTLS off, where no password is sent or HOST is loopback. `user` is who logs in with
@@ -71,8 +70,7 @@ class EmailChannel(Channel):
         return EmailNotifier(self, tools)
 
 
-@dataclass(frozen=True, slots=True)
-class EmailNotifier:
+class EmailNotifier(Struct, frozen=True):
     """Sends one message a notice, each over a connection of its own."""
 
     channel: EmailChannel

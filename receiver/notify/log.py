@@ -1,15 +1,15 @@
 """The log channel: a record in the receiver's own log. It cannot fail: the fallback of last resort."""
 
-from dataclasses import dataclass
 from typing import Self
 
-from receiver.notice import TEXT_MAX, TITLE_MAX, Notice, Notifier, Receipt
+from msgspec import Struct
+
+from receiver.decide.notice import TEXT_MAX, TITLE_MAX, Notice, Notifier, Receipt
 from receiver.notify.channel import TIMEOUT_S, Channel, Fields, Tools
 from receiver.plaintext import plain
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LogChannel(Channel):
+class LogChannel(Channel, frozen=True, kw_only=True):
     """Settings: none."""
 
     @classmethod
@@ -22,8 +22,7 @@ class LogChannel(Channel):
         return LogNotifier(self, tools)
 
 
-@dataclass(frozen=True, slots=True)
-class LogNotifier:
+class LogNotifier(Struct, frozen=True):
     """Writes `event=notice` records."""
 
     channel: LogChannel

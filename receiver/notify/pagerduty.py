@@ -1,10 +1,11 @@
 """The PagerDuty channel: Events API v2. One incident there per incident here, told apart by dedup_key."""
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any, Self
 
-from receiver.notice import CLOSING_MOMENTS, Moment, Notice, Notifier, Receipt
+from msgspec import Struct
+
+from receiver.decide.notice import CLOSING_MOMENTS, Moment, Notice, Notifier, Receipt
 from receiver.notify.channel import Channel, Fields, Tools, unsafe_url
 from receiver.notify.post import post_json
 from receiver.notify.secret import SecretFile
@@ -16,8 +17,7 @@ FACT_MAX = 1024
 SEVERITIES = {"critical": "critical", "warning": "warning", "info": "info"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PagerDutyChannel(Channel):
+class PagerDutyChannel(Channel, frozen=True, kw_only=True):
     """`routing_key_file` holds the integration key; `url` is for the EU region and for tests."""
 
     routing_key: SecretFile
@@ -42,8 +42,7 @@ class PagerDutyChannel(Channel):
         return PagerDutyNotifier(self, tools)
 
 
-@dataclass(frozen=True, slots=True)
-class PagerDutyNotifier:
+class PagerDutyNotifier(Struct, frozen=True):
     """Enqueues one event a notice."""
 
     channel: PagerDutyChannel

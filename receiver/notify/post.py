@@ -7,10 +7,10 @@ from typing import Any
 
 import aiohttp
 
-from receiver.notice import PermanentFailure, RateLimited, TemporaryFailure
+from receiver.decide.notice import PermanentFailure, RateLimited, TemporaryFailure
+from receiver.decide.retry import Kind, classify_http
 from receiver.notify.channel import unsafe_url
 from receiver.notify.secret import redact
-from receiver.retry import Kind, classify_http
 
 ANSWER_MAX_BYTES = 2048
 

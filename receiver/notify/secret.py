@@ -1,10 +1,11 @@
 """Secrets are read from files when they are used, and never shown."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from receiver.notice import PermanentFailure
+from msgspec import Struct
+
+from receiver.decide.notice import PermanentFailure
 from receiver.plaintext import plain
 
 SECRET_MAX_BYTES = 4096
@@ -14,8 +15,7 @@ _HIDDEN = "[redacted]"
 _PIECE_MIN = 8
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SecretFile:
+class SecretFile(Struct, frozen=True, kw_only=True):
     """A file that holds one secret alone. Read at each use, so that a rotated secret needs no restart."""
 
     path: Path

@@ -1,9 +1,10 @@
 """The Slack channel: an incoming webhook. Slack has no dedup key, so a repeat is marked as one."""
 
-from dataclasses import dataclass
 from typing import Any, Self
 
-from receiver.notice import TITLE_MAX, Notice, Notifier, Receipt
+from msgspec import Struct
+
+from receiver.decide.notice import TITLE_MAX, Notice, Notifier, Receipt
 from receiver.notify.channel import Channel, Fields, Tools
 from receiver.notify.post import post_json
 from receiver.notify.secret import SecretFile
@@ -13,8 +14,7 @@ from receiver.templates.escape import slack_link, slack_text
 SECTION_MAX = 3000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SlackChannel(Channel):
+class SlackChannel(Channel, frozen=True, kw_only=True):
     """`url_file` holds the webhook's URL, which is the secret."""
 
     url: SecretFile
@@ -33,8 +33,7 @@ class SlackChannel(Channel):
         return SlackNotifier(self, tools)
 
 
-@dataclass(frozen=True, slots=True)
-class SlackNotifier:
+class SlackNotifier(Struct, frozen=True):
     """Posts one message a notice."""
 
     channel: SlackChannel

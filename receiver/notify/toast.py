@@ -3,16 +3,17 @@
 Delivered means on the stream and durable; a desktop that is off shows it when it comes back.
 """
 
-from dataclasses import dataclass, replace
 from typing import Self
 
-from receiver.notice import TEXT_MAX, TITLE_MAX, Notice, Notifier, Receipt
+from msgspec import Struct
+from msgspec.structs import replace
+
+from receiver.decide.notice import TEXT_MAX, TITLE_MAX, Notice, Notifier, Receipt
 from receiver.notify.channel import TIMEOUT_S, Channel, Fields, Tools
 from receiver.plaintext import plain
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ToastChannel(Channel):
+class ToastChannel(Channel, frozen=True, kw_only=True):
     """Settings: none; who may follow the stream is a matter of the `read` token."""
 
     @classmethod
@@ -25,8 +26,7 @@ class ToastChannel(Channel):
         return ToastNotifier(self, tools)
 
 
-@dataclass(frozen=True, slots=True)
-class ToastNotifier:
+class ToastNotifier(Struct, frozen=True):
     """Publishes notices, made inert and short, on the event stream."""
 
     channel: ToastChannel

@@ -5,15 +5,15 @@ replaces ours of the same name.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from msgspec import Struct
 
-from receiver.notice import Notice
+from receiver.decide.notice import Notice
 from receiver.templates.escape import line, slack_text
 from receiver.templates.language import SOURCE_MAX, TemplateProblem, check
 
@@ -31,8 +31,7 @@ ESCAPES: dict[str, Callable[[str], str]] = {
 """What each variable passes through, by channel type."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Templates:
+class Templates(Struct, frozen=True, kw_only=True):
     """Every template, compiled. `problems` are what is wrong in the user's files, for which ours stand in."""
 
     compiled: Mapping[str, Template]

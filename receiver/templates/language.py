@@ -5,10 +5,9 @@ include or nest loops, so that nothing in it can grow or run long, whatever the 
 not watched at run time.
 """
 
-from dataclasses import dataclass
-
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.environment import Environment
+from msgspec import Struct
 
 SOURCE_MAX = 8192
 FILTERS = frozenset(
@@ -61,8 +60,7 @@ _ALLOWED: tuple[type[nodes.Node], ...] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TemplateProblem:
+class TemplateProblem(Struct, frozen=True, kw_only=True):
     """One thing wrong in a template that a user wrote."""
 
     file: str

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from freezeline.cli import COMMANDS
-from generator import files, pipeline
+from generator import pipeline
+from generator.write import files
 from tests.tools import ROOT, Generation
 
 EXAMPLES = ROOT / "examples"

@@ -2,8 +2,9 @@
 
 import pytest
 
-from generator import alert_labels, names, pipeline
-from generator.model import OutputSet, Spec
+from generator import names, pipeline
+from generator.model import alert_labels
+from generator.model.spec import OutputSet, Spec
 from tests.acceptance.alertmanager.systems import specs
 from tests.unit.policy.loading import good
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from receiver.model import ActionState, ActionType
+from receiver.decide.model import ActionState, ActionType
 from receiver.report import StandingCollector
 from tests.unit.dashboards.examples import dashboards, panels
 

@@ -8,11 +8,12 @@ import jsonschema
 import pytest
 
 from freezeline.problems import Problems
-from generator import files, pipeline
-from generator.actions import MOMENTS
-from generator.model import Spec
-from generator.render import policy
-from receiver.policy import parse_policy, schema
+from generator import pipeline
+from generator.model.spec import Spec
+from generator.render.policy import policy
+from generator.spec.actions import MOMENTS
+from generator.write import files
+from receiver.policy.read import parse_policy, schema
 from tests.unit.policy.loading import good
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,10 +1,9 @@
 """What a stand-in does with the next request instead of answering it well."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """Answer with `status` (an HTTP status, or an SMTP code) and, over HTTP, Retry-After and a body."""
 
     status: int
@@ -12,13 +11,11 @@ class Answer:
     body: str = "no"
 
 
-@dataclass(frozen=True, slots=True)
-class Hang:
+class Hang(Struct, frozen=True):
     """Take the request and never answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
+class Reset(Struct, frozen=True):
     """Take the request and break the connection."""
 
 

@@ -7,10 +7,10 @@ import struct
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from msgspec import Struct, field
 
 from tests.fakes.faults import Answer, Fault, Hang, Reset
 
@@ -18,8 +18,7 @@ SLACK_PATH = "/services/T0000FAKE/B0000FAKE/xoxFAKEsecretFAKEsecret"
 ROUTING_KEY = "R0UT1NGKEYFAKE0000000000000000FF"
 
 
-@dataclass(kw_only=True)
-class HttpFake:
+class HttpFake(Struct, kw_only=True):
     """One running stand-in. `faults` are used up one a request; `received` are the bodies taken well."""
 
     url: str = ""
@@ -48,8 +47,7 @@ class HttpFake:
         return web.Response(text="ok")
 
 
-@dataclass(kw_only=True)
-class SlackFake(HttpFake):
+class SlackFake(HttpFake, kw_only=True):
     """An incoming webhook: refuses what Slack refuses."""
 
     def take(self, body: dict[str, Any]) -> web.Response:
@@ -62,8 +60,7 @@ class SlackFake(HttpFake):
         return HttpFake.take(self, body)
 
 
-@dataclass(kw_only=True)
-class PagerDutyFake(HttpFake):
+class PagerDutyFake(HttpFake, kw_only=True):
     """Events API v2: keeps one incident a dedup_key, as PagerDuty does."""
 
     incidents: dict[str, str] = field(default_factory=dict)

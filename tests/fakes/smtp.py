@@ -4,20 +4,19 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from msgspec import Struct, field
 
 from tests.fakes.faults import Answer, Fault, Hang, Reset
 
 PASSWORD = "smtpFAKEpassword"
 
 
-@dataclass(kw_only=True)
-class SmtpFake:
+class SmtpFake(Struct, kw_only=True):
     """One running relay. `faults` are used up one a message; `refuse` are mailboxes that are never taken."""
 
     port: int = 0

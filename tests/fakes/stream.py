@@ -4,17 +4,16 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from aiohttp import web
+from msgspec import Struct, field
 
 TOKEN = "read-token-for-tests"
 
 
-@dataclass(kw_only=True)
-class StreamFake:
+class StreamFake(Struct, kw_only=True):
     """One running stream. `asked` are the Last-Event-ID headers seen; `refuse` answers that status instead."""
 
     url: str = ""

@@ -23,8 +23,9 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from freezeline.cli import main
 
@@ -32,8 +33,7 @@ _SECTION = re.compile(r"^-- (.+) --$")
 EXPECTED = ("stdout", "stderr", "exit", "new files")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
+class Script(Struct, frozen=True, kw_only=True):
     """A case as read. `sections` are in the order of the file; names of inputs are relative paths."""
 
     head: str

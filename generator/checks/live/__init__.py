@@ -11,7 +11,7 @@ from types import MappingProxyType
 from freezeline.problems import Problems
 from generator.checks.live import buckets, kinds, presence, storage
 from generator.checks.live.api import Prometheus, PrometheusError, connect
-from generator.model import OutputSet
+from generator.model.spec import OutputSet
 
 __all__ = ["LIVE_CHECKS", "Prometheus", "PrometheusError", "connect", "run"]
 

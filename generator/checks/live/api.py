@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from freezeline.dataclass import dataclass, field
+from msgspec import Struct, field
 
 DEADLINE_S = 20.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -21,8 +21,7 @@ class PrometheusError(Exception):
     """Prometheus cannot be asked, or does not answer as one. Exit code 3."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prometheus:
+class Prometheus(Struct, frozen=True, kw_only=True):
     """A Prometheus that can be asked. Answers are kept: one run asks for the same thing once."""
 
     get: Get

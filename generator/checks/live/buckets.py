@@ -5,10 +5,10 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 
 from freezeline.problems import Problems
-from generator import promql
 from generator.checks.live.api import Prometheus
 from generator.checks.live.kinds import declared
-from generator.model import OutputSet, Slo
+from generator.model.spec import OutputSet, Slo
+from generator.promql import text as promql
 from generator.sli.histogram import HistogramBelow
 from generator.units import decimal_text
 

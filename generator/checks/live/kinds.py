@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from freezeline.problems import Problems
-from generator import promql
 from generator.checks import queries
 from generator.checks.live.api import Prometheus
-from generator.model import OutputSet, Slo
+from generator.model.spec import OutputSet, Slo
+from generator.promql import text as promql
 from generator.sli.error_ratio import ErrorRatio
 from generator.units import duration_text
 

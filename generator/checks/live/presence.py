@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from freezeline.problems import Problems, nearest
-from generator import promql
 from generator.checks import queries
 from generator.checks.live.api import Prometheus
 from generator.checks.queries import Query, Series
-from generator.model import OutputSet
+from generator.model.spec import OutputSet
+from generator.promql import text as promql
 
 CODES = ("live/no-metric", "live/no-label", "live/no-series")
 

@@ -6,7 +6,7 @@ from freezeline.problems import Position, Problems
 from generator.checks import queries
 from generator.checks.live.api import Prometheus
 from generator.checks.windows import RETENTION_HINT, longest_reads
-from generator.model import OutputSet, Spec
+from generator.model.spec import OutputSet, Spec
 from generator.units import duration_text, parse_duration_ms
 
 CODES = ("live/retention", "live/scrape")

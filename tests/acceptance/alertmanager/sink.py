@@ -4,14 +4,14 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Post:
+
+class Post(Struct, frozen=True, kw_only=True):
     """One request: `at` is the monotonic clock, `body` its JSON."""
 
     at: float
@@ -24,8 +24,7 @@ class Post:
         return [alert["labels"]["alertname"] for alert in self.body["alerts"]]
 
 
-@dataclass(kw_only=True)
-class Sink:
+class Sink(Struct, kw_only=True):
     """What came. Requests arrive on other threads: read `posts()`."""
 
     url: str = ""

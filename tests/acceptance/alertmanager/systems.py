@@ -5,9 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from generator import files, pipeline
-from generator.model import Spec
-from generator.render import alertmanager, yaml_text
+from generator import pipeline
+from generator.model.spec import Spec
+from generator.render.alertmanager import alertmanager
+from generator.text import yaml_text
+from generator.write import files
 
 ROOT = Path(__file__).resolve().parents[3]
 

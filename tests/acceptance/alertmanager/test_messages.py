@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from generator.model import Spec
+from generator.model.spec import Spec
 from tests.acceptance.alertmanager.firing import ANNOTATIONS, alert
 from tests.acceptance.alertmanager.sink import Sink, running_sink
 from tests.acceptance.alertmanager.systems import write_config

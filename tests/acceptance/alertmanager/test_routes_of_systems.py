@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from freezeline.cli import main
-from generator import alert_labels, files, pipeline
-from generator.render import alertmanager, yaml_text
+from generator import pipeline
+from generator.model import alert_labels
+from generator.render.alertmanager import alertmanager
+from generator.text import yaml_text
+from generator.write import files
 from tests.acceptance.alertmanager.systems import ROOT, specs, write_config
 from tests.tools import Generation
 from tests.unit.alertmanager_merge.test_alertmanager_merge import USERS

@@ -7,15 +7,15 @@ import random
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from benchmarks.history import Series, write_counters
 from freezeline.cli import main
 from generator import names, pipeline
-from generator.backfill_run import BackfillError, prepare
+from generator.prometheus.backfill_run import BackfillError, prepare
 from tests.tools import Generation, PrometheusServer, prometheus_server
 from tests.waiting import wait_until
 
@@ -44,8 +44,7 @@ slos:
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class Past(Struct, frozen=True, kw_only=True):
     """Counters of a month with busy days, quiet nights and one incident at night. Times in seconds."""
 
     start: int

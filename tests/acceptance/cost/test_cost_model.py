@@ -10,8 +10,9 @@ import pytest
 
 from benchmarks.history import Recording, Series, TimeMachine, write_counters
 from freezeline.cli import main
-from generator import cost, names, pipeline
-from generator.model import OutputSet
+from generator import names, pipeline
+from generator.model.spec import OutputSet
+from generator.reports import cost
 from generator.units import DAY as DAY_MS
 from tests.tools import Generation, PrometheusServer, prometheus_server
 

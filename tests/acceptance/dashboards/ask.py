@@ -3,11 +3,12 @@
 import re
 import urllib.error
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+
 from generator.panels.base import Json
-from generator.render.dashboard import all_panels
+from generator.render.dashboards.dashboard import all_panels
 from generator.units import parse_duration_ms
 from tests.tools import PrometheusServer
 
@@ -15,8 +16,7 @@ POINTS = 240
 SHORTEST_STEP_S = 15
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """One query of a panel or annotation, ready to be asked."""
 
     place: str

@@ -3,19 +3,19 @@
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[str, Labels, float]
 
 
-@dataclass(slots=True)
-class Meter:
+class Meter(Struct):
     """The series of one scrape target. Values are reproducible: the noise comes from a seed."""
 
     seed: int = 1
     values: dict[tuple[str, Labels], float] = field(default_factory=dict)
-    noise: random.Random = field(init=False)
+    noise: random.Random = field(default_factory=random.Random)
 
     def __post_init__(self) -> None:
         self.noise = random.Random(self.seed)
@@ -59,8 +59,7 @@ class Meter:
 Step = Callable[[Meter, float, float, float], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True):
     """One scrape target: Prometheus sets `job` and `labels`, the exporter gives the rest."""
 
     job: str
@@ -77,8 +76,7 @@ class Target:
         return f"/{self.job}/{self.instance}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
+class Incident(Struct, frozen=True, kw_only=True):
     """Trouble that rises to `level`, holds, and goes, in seconds relative to the start of the live part."""
 
     begins_s: float
@@ -95,8 +93,7 @@ class Incident:
         return self.level * min(rising, falling)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class System:
+class System(Struct, frozen=True, kw_only=True):
     """One of the systems: its targets, and what befalls it."""
 
     targets: tuple[Target, ...]

@@ -9,14 +9,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
-from generator.model import OutputSet
+from generator.model.spec import OutputSet
 from generator.pipeline import rule_files
 from tests.acceptance.dashboards.meter import Labels, Sample, System, Target
 from tests.tools import Generation, PrometheusServer, prometheus_server
@@ -29,8 +29,7 @@ PROMTOOL_LIMIT_S = 300
 RuleData = dict[str, Any]
 
 
-@dataclass(slots=True)
-class World:
+class World(Struct):
     """All systems, moved on together. `start` is when their live part begins; times are Unix seconds."""
 
     systems: Sequence[System]
@@ -206,8 +205,7 @@ def _reads(expr: str, key: str) -> bool:
     return any(not window or f'window="{window}"' in selector or "window" not in selector for selector in found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class Past(Struct, frozen=True, kw_only=True):
     """How much past there is, and how finely it was scraped and evaluated; no `interval_s`: as the rules say."""
 
     length_s: float

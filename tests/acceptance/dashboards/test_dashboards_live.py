@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from generator.model import OutputSet
+from generator.model.spec import OutputSet
 from generator.panels.base import Json
 from generator.pipeline import load_set
-from generator.render import dashboard
+from generator.render.dashboards import dashboard
 from tests.acceptance.dashboards.ask import Question, ask, questions
 from tests.acceptance.dashboards.grouped import GROUPED_SPEC, grouped_system
 from tests.acceptance.dashboards.stage import Past, staged

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from generator import pipeline
-from generator.promtool import find
+from generator.prometheus.promtool import find
 from generator.proofs.series import series_name
 from tests.tools import Generation
 

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tests.acceptance.dashboards.meter import Incident, Meter, Step, System, Target
 
@@ -112,8 +113,7 @@ _SERVICES = ("gateway", "shop", "script-generation", "generation", "assistant")
 _CANARIES = {"shop": 0.1, "script-generation": 0.1, "assistant": 0.5}
 
 
-@dataclass(slots=True)
-class Receiver:
+class Receiver(Struct):
     """The receiver's own metrics (contracts: receiver metrics), as it acts on the trouble of these services."""
 
     acting_s: float = 0.0

@@ -4,12 +4,12 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from dbus_fast.aio.message_bus import MessageBus
 from dbus_fast.annotations import DBusInt32, DBusSignature, DBusStr, DBusUInt32
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_signal
+from msgspec import Struct
 
 DBUS_DAEMON = shutil.which("dbus-daemon")
 Texts = Annotated[list[str], DBusSignature("as")]
@@ -19,8 +19,7 @@ Click = Annotated[list[int | str], DBusSignature("us")]
 Closing = Annotated[list[int], DBusSignature("uu")]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True, kw_only=True):
     """One native toast as the desktop got it."""
 
     id: int

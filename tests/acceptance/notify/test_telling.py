@@ -6,12 +6,12 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Struct, field
 
 from tests.acceptance.receiver.harness import VERSIONS, Receiver, Site, body, receiver
 from tests.fakes.faults import Answer
@@ -25,8 +25,7 @@ TOAST = (sys.executable, "-m", "freezeline", "toast", "--print", "--json", "--af
 TOLD_WITHIN_S = 5.0
 
 
-@dataclass(kw_only=True)
-class World:
+class World(Struct, kw_only=True):
     """The stand-ins, and a site whose channels lead to them."""
 
     site: Site

@@ -8,11 +8,11 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from msgspec import Struct, field
 
 from tests.waiting import until
 
@@ -25,8 +25,7 @@ class ScriptError(AssertionError):
     """A script in the page failed."""
 
 
-@dataclass(kw_only=True)
-class Page:
+class Page(Struct, kw_only=True):
     """One tab. `dialogs` are alerts that some script opened, `violations` what the Content-Security-Policy stopped."""
 
     socket: aiohttp.ClientWebSocketResponse

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from generator import pipeline
-from generator.promtool import find
-from generator.render.proofs import NATIVE_SINCE, NATIVE_SUFFIX
+from generator.prometheus.promtool import find
+from generator.proofs.file import NATIVE_SINCE, NATIVE_SUFFIX
 from generator.units import DAY, parse_duration_ms
 from tests.tools import ROOT, Generation
 

@@ -10,11 +10,11 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from msgspec import Struct, field
 
 from tests.waiting import until
 
@@ -38,8 +38,7 @@ def script(path: Path, text: str) -> Path:
     return path
 
 
-@dataclass(kw_only=True)
-class Site:
+class Site(Struct, kw_only=True):
     """A directory with a service, a policy, settings, and (once started) a receiver's state."""
 
     root: Path
@@ -137,8 +136,7 @@ def default_policy(site: Site) -> dict[str, Any]:
     }
 
 
-@dataclass(kw_only=True)
-class Receiver:
+class Receiver(Struct, kw_only=True):
     """A running receiver."""
 
     site: Site

@@ -1,13 +1,13 @@
 """The fast page is detected no later than with windows over raw counters."""
 
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from generator import pipeline
-from generator.render import rules, shared
+from generator.render.rules import rules, shared
 from tests.tools import Generation
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]

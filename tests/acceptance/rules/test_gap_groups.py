@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from generator import pipeline
-from generator.promtool import find
-from generator.render import rules
-from generator.render.gaps import GROUPS_MAX, SLOS_PER_GROUP, is_gap_group
-from generator.render.rule_file import Group, RuleFile
+from generator.prometheus.promtool import find
+from generator.render.rules import rules
+from generator.render.rules.gaps import GROUPS_MAX, SLOS_PER_GROUP, is_gap_group
+from generator.render.rules.rule_file import Group, RuleFile
 from tests.tools import Generation
 
 SCOPE = "many"

@@ -4,15 +4,15 @@ All intervals are scaled down from hours to seconds by the cadence alone; the ex
 """
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from generator import pipeline
-from generator.burn import Cadence, Profile
-from generator.model import OutputSet
-from generator.render import rules, shared
+from generator.model.burn import Cadence, Profile
+from generator.model.spec import OutputSet
+from generator.render.rules import rules, shared
 from tests.acceptance.rules.service import Service, running
 from tests.tools import Generation, PrometheusServer, prometheus_server
 from tests.waiting import DeadlinePassedError, wait_until

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from receiver import runner
+from receiver.run import runner
 
 _, directory, step, signal_name = sys.argv
 

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from receiver import process_tree, rundir, runs
-from receiver.runner import Step
+from receiver.run import process_tree, rundir, runs
+from receiver.run.runner import Step
 from tests.waiting import wait_until
 
 KILLED_AT = Path(__file__).with_name("killed_at.py")

@@ -5,13 +5,15 @@ import os
 import random
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from receiver import runs
-from receiver.runner import Step
-from receiver.runs import Finished, NeverRan, Outcome
+from msgspec import Struct
+
+from receiver.run import runs
+from receiver.run.rundir import Outcome
+from receiver.run.runner import Step
+from receiver.run.runs import Finished, NeverRan
 from tests.acceptance.runner.processes import runner_pid, runner_signalled_at
 from tests.unit.runner.orders import shell, started
 from tests.waiting import wait_until
@@ -51,8 +53,7 @@ SCRIPTS: Mapping[Fault, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rehearsed:
+class Rehearsed(Struct, frozen=True, kw_only=True):
     """One rollback: what was injected, what the receiver would report, and what is true."""
 
     fault: Fault

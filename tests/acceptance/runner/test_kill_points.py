@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from receiver import runs
-from receiver.runner import Step
-from receiver.runs import Alive, Finished, Interrupted, NeverRan
+from receiver.run import runs
+from receiver.run.runner import Step
+from receiver.run.runs import Alive, Finished, Interrupted, NeverRan
 from tests.acceptance.runner.processes import left_of, runner, runner_signalled_at
 from tests.unit.runner.orders import shell, started
 from tests.waiting import wait_until

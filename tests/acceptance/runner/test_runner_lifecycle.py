@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from receiver import rundir, runs
-from receiver.rundir import Outcome
-from receiver.runs import Finished, Interrupted, NeverRan
+from receiver.run import rundir, runs
+from receiver.run.rundir import Outcome
+from receiver.run.runs import Finished, Interrupted, NeverRan
 from tests.acceptance.runner.processes import carry_out, left_of, result_of, runner, runner_pid
 from tests.unit.runner.orders import order, python, shell, started
 from tests.waiting import wait_until

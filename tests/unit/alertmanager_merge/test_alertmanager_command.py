@@ -7,7 +7,7 @@ import pytest
 
 from freezeline.cli import main
 from freezeline.commands import places
-from generator.render import alertmanager
+from generator.render.alertmanager import alertmanager
 from tests.unit.alertmanager_merge.test_alertmanager_merge import USERS
 from tests.unit.policy.loading import BASE
 

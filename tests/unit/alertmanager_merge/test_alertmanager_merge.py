@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freezeline.problems import Problem, Problems
-from generator import alertmanager_merge
-from generator.render import alertmanager
-from generator.render.alertmanager import Parts
+from generator.render.alertmanager import alertmanager
+from generator.render.alertmanager import merge as alertmanager_merge
+from generator.render.alertmanager.alertmanager import Parts
 from tests.unit.policy.loading import BASE, good
 
 USERS = """\

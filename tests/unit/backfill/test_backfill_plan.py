@@ -3,10 +3,11 @@
 import promql_parser
 import pytest
 
-from generator import backfill, names
-from generator.backfill import BASE_SPAN_MS, BLOCKS_MS, HEAD_MS, Span
-from generator.model import Slo, Spec
-from generator.promql_lint import walk
+from generator import names
+from generator.model.spec import Slo, Spec
+from generator.prometheus import backfill
+from generator.prometheus.backfill import BASE_SPAN_MS, BLOCKS_MS, HEAD_MS, Span
+from generator.promql.lint import walk
 from generator.units import DAY, HOUR, MINUTE, SECOND
 from tests.unit.generator import specs
 

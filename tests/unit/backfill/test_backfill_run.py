@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from generator.backfill import Part, Span, plan
-from generator.backfill_run import BackfillError, run
-from generator.promtool import ToolError
+from generator.prometheus.backfill import Part, Span, plan
+from generator.prometheus.backfill_run import BackfillError, run
+from generator.prometheus.promtool import ToolError
 from tests.unit.generator import specs
 
 BODY = f"slos:\n  one: {{objective: 99.5, {specs.BAD_TOTAL}}}\n"

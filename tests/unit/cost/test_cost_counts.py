@@ -2,9 +2,10 @@
 
 import pytest
 
-from generator import cost, cost_rivals, promql
-from generator.cost import Assumptions
-from generator.cost_series import Matched
+from generator.promql import text as promql
+from generator.reports import cost, cost_rivals
+from generator.reports.cost import Assumptions
+from generator.reports.cost_series import Matched
 from tests.unit.generator import specs
 
 SLO = specs.BAD_TOTAL

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from freezeline.problems import Problems
-from generator.load import load
-from generator.model import Spec
+from generator.model.spec import Spec
 from generator.panels.base import Json
 from generator.pipeline import load_set
-from generator.render import dashboard
+from generator.render.dashboards import dashboard
+from generator.spec.load import load
 
 ROOT = Path(__file__).resolve().parents[3]
 SCOPE = "tests"

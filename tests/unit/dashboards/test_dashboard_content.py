@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from generator.panels.base import Json, falling, reference, rising
-from generator.render import dashboard
-from generator.render.dashboard_layout import Section, in_lines, place, spread
+from generator.render.dashboards import dashboard
+from generator.render.dashboards.layout import Section, in_lines, place, spread
 from tests.unit.dashboards.examples import ALERTS_ONLY, EVERYTHING, MINIMAL, SCOPE, committed_specs, panels, spec
 
 

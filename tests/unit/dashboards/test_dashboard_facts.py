@@ -9,7 +9,7 @@ import pytest
 
 from generator.panels import PANELS, is_unit
 from generator.panels.base import DATASOURCE, Json
-from generator.render import dashboard, grafana_com
+from generator.render.dashboards import dashboard, grafana_com
 from tests.unit.dashboards import grafana_9
 from tests.unit.dashboards.examples import dashboards, panels
 from tests.unit.dashboards.output_labels import output_labels

@@ -5,10 +5,11 @@ import re
 
 import pytest
 
-from generator.dashboard_links import dashboard_uid, dashboard_url, overview_uid
 from generator.panels.base import Json
 from generator.pipeline import load_set
-from generator.render import dashboard, rules
+from generator.render.dashboards import dashboard
+from generator.render.links import dashboard_uid, dashboard_url, overview_uid
+from generator.render.rules import rules
 from tests.unit.dashboards.examples import EVERYTHING, MINIMAL, SCOPE, committed_specs, panels, spec
 
 

@@ -5,13 +5,14 @@ from decimal import Decimal
 import pytest
 
 from freezeline.problems import Problems
-from generator import dashboard
-from generator.dashboard import Dashboard, Link, PanelQuery, PanelSpec, Thresholds
-from generator.load import load
+from generator.checks.dashboard import check
+from generator.model.dashboard import Dashboard, Link, PanelQuery, PanelSpec, Thresholds
 from generator.panels import PANELS
 from generator.pipeline import load_set
-from generator.reader import Reader
-from generator.source import read_source
+from generator.reading.reader import Reader
+from generator.reading.source import read_source
+from generator.spec import dashboard
+from generator.spec.load import load
 from generator.units import HOUR, MINUTE, SECOND
 from tests.unit.dashboards.examples import MINIMAL, ROOT
 
@@ -144,7 +145,7 @@ def test_two_panels_with_one_title_are_a_mistake() -> None:
     problems = Problems()
     _, spec = load("slos/a.yaml", text.encode(), problems)
     assert spec is not None
-    dashboard.check(spec, problems)
+    check(spec, problems)
     assert [problem.code for problem in problems] == ["dashboard/duplicate-panel"]
 
 
@@ -154,7 +155,7 @@ def test_a_refresh_faster_than_scrapes_warns() -> None:
     problems = Problems()
     _, spec = load("slos/a.yaml", text.encode(), problems)
     assert spec is not None
-    dashboard.check(spec, problems)
+    check(spec, problems)
     assert [(problem.code, problem.warning) for problem in problems] == [("dashboard/refresh", True)]
 
 

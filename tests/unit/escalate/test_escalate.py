@@ -1,15 +1,15 @@
 """Escalation until somebody acknowledges, and status updates: what is due when."""
 
-import dataclasses
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
-from receiver.escalate import Incident, due, group, next_due, open_for, summary
-from receiver.model import Episode, EpisodeState
-from receiver.policy import Escalation, NotifyAction, Policy, Release, Rule
+from receiver.decide.escalate import Incident, due, group, next_due, open_for, summary
+from receiver.decide.model import Episode, EpisodeState
+from receiver.policy.model import Escalation, NotifyAction, Policy, Release, Rule
 
 START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -150,7 +150,7 @@ def test_a_warning_does_not_escalate() -> None:
 def test_a_level_that_asks_for_warnings_is_told_of_them() -> None:
     """Level 1 hears of both, level 2 of critical alerts."""
     low = frozenset({"warning", "critical"})
-    levels = (dataclasses.replace(LEVELS[0], severities=low), LEVELS[1])
+    levels = (replace(LEVELS[0], severities=low), LEVELS[1])
     warned = incident(episode(1, severity="warning"), policies=(policy(levels=levels),))
     assert keys(warned, START + 60 * MINUTE) == ["toast:scripts:E1:escalation:1"]
 
@@ -185,9 +185,9 @@ def test_what_an_operator_froze_does_not_escalate() -> None:
 
 def test_a_policy_that_changed_meanwhile_still_escalates() -> None:
     """The alert came after the change, the incident before: its policy is the same by name."""
-    changed = dataclasses.replace(episode(2), policy_sha256="sha-new")
+    changed = replace(episode(2), policy_sha256="sha-new")
     old = episode(1, severity="warning")
-    found = incident(old, changed, policies=(policy(), dataclasses.replace(policy(), sha256="sha-new")), first=old)
+    found = incident(old, changed, policies=(policy(), replace(policy(), sha256="sha-new")), first=old)
     assert len(keys(found, START + 60 * MINUTE)) == 4
 
 

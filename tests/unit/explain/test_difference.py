@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from freezeline.cli import main
-from generator import difference, spec_facts
-from generator.difference import Change
 from generator.pipeline import load_set
+from generator.reports import difference, spec_facts
+from generator.reports.difference import Change
 from tests.unit.generator import specs
 
 SLO = specs.BAD_TOTAL

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from freezeline.cli import main
-from generator import explain, explain_text, pipeline
-from generator.explain import Explained
+from generator import pipeline
+from generator.reports import explain, explain_text
+from generator.reports.explain import Explained
 from tests.tools import ROOT
 from tests.unit.generator import specs
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from generator.pipeline import load_set
-from generator.source import Value, read_source
+from generator.reading.source import Value, read_source
 from tests.unit.generator import specs
 
 UNKNOWN = "0" * 20

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from freezeline.problems import Problems
-from generator.model import Spec
+from generator.model.spec import Spec
 from generator.pipeline import Loaded, load_set
 from tests.scripts import script
 from tests.tools import ROOT

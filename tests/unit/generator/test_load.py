@@ -8,9 +8,9 @@ import pytest
 
 from freezeline.cli import main
 from freezeline.problems import Position
-from generator import burn
-from generator.reader import Reader
-from generator.source import read_source
+from generator.model import burn
+from generator.reading.reader import Reader
+from generator.reading.source import read_source
 from generator.units import DAY, HOUR, MINUTE, SECOND
 from tests.unit.generator import specs
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import promql
-from generator.promql import Want
-from generator.promql_labels import labels_of
+from generator.promql import text as promql
+from generator.promql.check import Want, faults, lints
+from generator.promql.labels import labels_of
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ from generator.promql_labels import labels_of
 )
 def test_faults(text: str, want: Want, code: str | None) -> None:
     """A text is of the wanted type, or the fault says why not."""
-    assert [fault.code for fault in promql.faults(text, want)] == ([code] if code else [])
+    assert [fault.code for fault in faults(text, want)] == ([code] if code else [])
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_label_that_is_gone_is_known_to_be() -> None:
 )
 def test_lints(text: str, codes: list[str]) -> None:
     """What surely or most likely is a mistake, and what only looks like one."""
-    assert [lint.code for lint in promql.lints(text)] == codes
+    assert [lint.code for lint in lints(text)] == codes
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,13 @@ def test_quoted_text_reads_back(value: str) -> None:
 )
 def test_what_nests_too_deep_is_refused(text: str) -> None:
     """The parser would take the process down."""
-    assert [fault.code for fault in promql.faults(text, Want.VECTOR)] == ["promql/parse"]
+    assert [fault.code for fault in faults(text, Want.VECTOR)] == ["promql/parse"]
 
 
 def test_a_long_list_of_alternatives_is_no_nesting() -> None:
     """A pattern may be long: its characters are no operations."""
     pattern = "|".join(f"/route/{number}/(a|b)+" for number in range(500))
-    assert promql.faults(f'x{{route=~"{pattern}"}}', Want.SELECTOR) == []
+    assert faults(f'x{{route=~"{pattern}"}}', Want.SELECTOR) == []
 
 
 SELECTORS = st.from_regex(

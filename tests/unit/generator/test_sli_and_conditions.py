@@ -5,12 +5,13 @@ from decimal import Decimal
 
 import pytest
 
-from generator import promql
 from generator.checks import queries
 from generator.conditions import CONDITIONS
 from generator.names import RESERVED_LABELS
 from generator.pipeline import rule_files
-from generator.promql_labels import labels_of
+from generator.promql import text as promql
+from generator.promql.check import Want, faults
+from generator.promql.labels import labels_of
 from generator.sli import SLI_TYPES
 from generator.sli.histogram import in_metric_unit, le_spellings
 from tests.unit.generator import specs
@@ -59,7 +60,7 @@ def test_base_rules_of_an_sli(kind: str, grouped: bool) -> None:  # noqa: FBT001
     assert len(pairs) >= 2
     read: set[str] = set()
     for rule in pairs:
-        assert promql.faults(rule.expr, promql.Want.VECTOR) == []
+        assert faults(rule.expr, Want.VECTOR) == []
         exact = labels_of(promql.parse(rule.expr)).exact
         assert exact is not None
         assert exact <= ({"route"} if grouped else set())
@@ -79,7 +80,7 @@ def test_rules_of_a_condition(kind: str, consecutive: int) -> None:
     assert [bool(rule.alert) for rule in rules] == [False] * (consecutive > 1) + [True]
     read: set[str] = set()
     for rule in rules:
-        assert promql.faults(rule.expr, promql.Want.VECTOR) == []
+        assert faults(rule.expr, Want.VECTOR) == []
         read |= raw_metrics(rule.expr)
     assert labels_of(promql.parse(rules[0].expr)).exact == frozenset({"route"})
     assert read - {"freezeline:breach"} == metrics

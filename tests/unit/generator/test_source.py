@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from freezeline.problems import Position
-from generator.source import Source, Value, place, read_source
+from generator.reading.source import Source, Value, place, read_source
 from tests.unit.generator import specs
 
 

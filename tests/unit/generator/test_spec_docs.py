@@ -6,8 +6,8 @@ import pytest
 
 from freezeline.problems import Problems
 from generator.conditions import CONDITIONS
-from generator.load import load
 from generator.sli import SLI_TYPES
+from generator.spec.load import load
 from tests.tools import ROOT
 from tests.unit.generator import keys
 

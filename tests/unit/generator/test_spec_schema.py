@@ -9,11 +9,11 @@ import pytest
 
 from freezeline.problems import Problems
 from generator.pipeline import load_set
-from generator.source import read_source
+from generator.reading.source import read_source
 from tests.tools import ROOT
 from tests.unit.generator import keys, specs
 
-SCHEMA = json.loads((ROOT / "generator" / "spec.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((ROOT / "generator" / "spec" / "spec.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 # What a schema sees too. It knows nothing of YAML, of PromQL, of other places in the spec, or of arithmetic.

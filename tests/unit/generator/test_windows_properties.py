@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import burn, promql, units
-from generator.burn import SloWindow
-from generator.model import OutputSet
+from generator import units
+from generator.model import burn
+from generator.model.burn import SloWindow
+from generator.model.spec import OutputSet
 from generator.pipeline import load_set, rule_files
+from generator.promql import text as promql
 from generator.units import DAY, MINUTE, SECOND
 from tests.unit.generator import specs
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freezeline.problems import Position
-from generator.render import yaml_text
-from generator.render.rule_file import Group, Rule, RuleFile, as_data
-from generator.source import read_source
+from generator.reading.source import read_source
+from generator.render.rules.rule_file import Group, Rule, RuleFile, as_data
+from generator.text import yaml_text
 from tests.unit.generator import keys, specs
 
 LOADERS = (yaml.SafeLoader, yaml.CSafeLoader)

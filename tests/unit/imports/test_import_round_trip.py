@@ -1,10 +1,10 @@
 """Files of Sloth, Pyrra and OpenSLO become specs that pass every check, promtool's included."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from freezeline.cli import main
 from freezeline.problems import Problems
@@ -12,7 +12,7 @@ from generator import pipeline
 from generator.imports import IMPORTERS, assemble
 from generator.imports.assemble import Outcome
 from generator.imports.base import Found, Options
-from generator.model import Slo
+from generator.model.spec import Slo
 from tests.tools import ROOT, Generation
 
 DATA = ROOT / "tests" / "data" / "imports"

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from receiver.notice import Moment, Notice
+from receiver.decide.notice import Moment, Notice
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HOSTILE = (

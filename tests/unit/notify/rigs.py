@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from msgspec import Struct, field
 
-from receiver.notice import Notice, Notifier
+from receiver.decide.notice import Notice, Notifier
 from receiver.notify import NOTIFIERS, build, parse_channels
 from receiver.templates import Templates
 from tests.fakes.faults import Fault
@@ -20,8 +20,7 @@ TIMEOUT_S = 0.5
 REMOTE = ("email", "pagerduty", "slack")
 
 
-@dataclass(kw_only=True)
-class Rig:
+class Rig(Struct, kw_only=True):
     """A notifier against its stand-in. `heads` are the titles that arrived, `texts` all that arrived."""
 
     kind: str

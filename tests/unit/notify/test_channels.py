@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from receiver.notice import Moment
+from receiver.decide.notice import Moment
 from receiver.notify import NOTIFIERS, parse_channels
 from receiver.notify.email import EmailChannel
 from receiver.notify.log import LogChannel

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from receiver.notice import PermanentFailure, TemporaryFailure
+from receiver.decide.notice import PermanentFailure, TemporaryFailure
 from tests.fakes.faults import Answer
 from tests.fakes.smtp import PASSWORD, SmtpFake, running_smtp
 from tests.unit.notify.notices import hostile, notice

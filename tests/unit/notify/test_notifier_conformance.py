@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.notice import Moment, NotifyFailure, PermanentFailure, RateLimited, TemporaryFailure
+from receiver.decide.notice import Moment, NotifyFailure, PermanentFailure, RateLimited, TemporaryFailure
 from receiver.notify import NOTIFIERS
 from tests.fakes.faults import Answer, Hang, Reset
 from tests.unit.notify.notices import hostile, notice

@@ -5,7 +5,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from receiver.notice import Moment
+from receiver.decide.notice import Moment
 from receiver.notify.pagerduty import dedup_key, event
 from tests.fakes.http import ROUTING_KEY, PagerDutyFake, running
 from tests.unit.notify.notices import hostile, notice

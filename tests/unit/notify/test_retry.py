@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.retry import (
+from receiver.decide.retry import (
     BACKOFF_S,
     RETRY_AFTER_MAX_S,
     DeadLetter,

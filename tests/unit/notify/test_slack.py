@@ -5,7 +5,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from receiver.notice import PermanentFailure
+from receiver.decide.notice import PermanentFailure
 from receiver.notify.slack import message
 from receiver.templates import Templates
 from tests.fakes.http import SLACK_PATH, SlackFake, running

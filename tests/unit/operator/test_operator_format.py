@@ -10,8 +10,8 @@ import yaml
 
 from freezeline.cli import main
 from generator import pipeline
-from generator.promtool import find
-from generator.render import operator
+from generator.prometheus.promtool import find
+from generator.render import prometheus_operator as operator
 from tests.tools import Generation
 from tests.unit.policy.loading import BASE
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from receiver.model import Action, ActionState, ActionType, Decision, Recorded
-from receiver.page import session
-from receiver.page.board import Board, board
-from receiver.page.render import html
+from receiver.decide.model import Action, ActionState, ActionType, Decision, Recorded
+from receiver.http.page import session
+from receiver.http.page.board import Board, board
+from receiver.http.page.render import html
+from receiver.http.tokens import Role
 from receiver.report import Standing
-from receiver.tokens import Role
 from tests.unit.receiver.builders import NOW, at, episode, hold, policies, policy
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.page.session import LIFETIME, Session, begin, cookie_of, csrf_matches, csrf_of, key_of, session_of
-from receiver.tokens import Role
+from receiver.http.page.session import LIFETIME, Session, begin, cookie_of, csrf_matches, csrf_of, key_of, session_of
+from receiver.http.tokens import Role
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEY = key_of("operate-token-for-tests")

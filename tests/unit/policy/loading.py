@@ -4,7 +4,7 @@ from textwrap import dedent
 
 from freezeline.problems import Problem
 from generator import pipeline
-from generator.model import Spec
+from generator.model.spec import Spec
 
 BASE = """\
 apiVersion: freezeline/v1

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from generator.render import policy
+from generator.render.policy import policy
 from tests.unit.policy.loading import found, good
 
 RULE = "policy: [{on: {severity: critical}, do: [act]}]\n"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from generator.render import policy
+from generator.render.policy import policy
 from tests.unit.policy.loading import ACTIONS, found, good
 
 RULES = "policy: [{on: {severity: critical}, do: [freeze, tell]}]\n"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from generator.policy import kebab
-from generator.render import policy
+from generator.render.policy import policy
+from generator.spec.policy import kebab
 from tests.unit.policy.loading import ACTIONS, found, good
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import promtool
-from generator.promtool import ToolError, find
+from generator.prometheus import promtool
+from generator.prometheus.promtool import ToolError, find
 from tests.tools import Generation
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from freezeline.problems import Position, Problem
-from generator.promtool import Tool, find
-from generator.promtool_origins import Generated, position_of, problems
+from generator.prometheus.origins import Generated, position_of, problems
+from generator.prometheus.promtool import Tool, find
 from tests.tools import Generation
 
 RULES = """\

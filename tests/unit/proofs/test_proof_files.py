@@ -5,8 +5,8 @@ from pathlib import Path
 import yaml
 
 from generator import pipeline
-from generator.model import Spec
-from generator.render import proofs
+from generator.model.spec import Spec
+from generator.proofs import file as proofs
 
 SPEC = """\
 apiVersion: freezeline/v1

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from generator import promql
+from generator.promql import text as promql
 from generator.proofs import labels
 from generator.proofs.labels import NoLabelsError
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator import pipeline
-from generator.burn import Tier
-from generator.model import Slo
+from generator.model.burn import Tier
+from generator.model.spec import Slo
+from generator.proofs import file as proofs
 from generator.proofs import slices, slis
-from generator.render import proofs
 
 SPEC = """\
 apiVersion: freezeline/v1

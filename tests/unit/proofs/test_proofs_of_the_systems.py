@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from generator import pipeline
+from generator.proofs import file as proofs
 from generator.proofs.model import Test as Proof
-from generator.render import proofs
 from tests.tools import ROOT
 
 SYSTEMS = sorted(path.stem for path in (ROOT / "slos").glob("*.yaml"))

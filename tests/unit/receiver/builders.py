@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from freezeline.problems import Problems
-from receiver.model import Alert, AlertStatus, Episode, EpisodeState, Hold
-from receiver.policy import Policies, Policy, parse_policy
+from receiver.decide.model import Alert, AlertStatus, Episode, EpisodeState, Hold
+from receiver.policy.model import Policies, Policy
+from receiver.policy.read import parse_policy
 
 NOW = datetime(2026, 11, 21, 8, 20, tzinfo=UTC)
 STARTED = datetime(2026, 11, 21, 8, 17, 42, tzinfo=UTC)

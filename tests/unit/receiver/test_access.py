@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from receiver.access import allowed_hosts
-from receiver.guard import UnsafeFileError, check_command, check_file
-from receiver.tokens import Role, TokenError, ensure_tokens, read_token
+from receiver.http.access import allowed_hosts
+from receiver.http.tokens import Role, TokenError, ensure_tokens, read_token
+from receiver.policy.guard import UnsafeFileError, check_command, check_file
 
 
 def test_tokens_are_made_once_and_alone_in_their_files(tmp_path: Path) -> None:

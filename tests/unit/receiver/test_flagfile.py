@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from receiver import flagfile
-from receiver.flagfile import FlagDirectoryError
-from receiver.model import FlagView
+from receiver.act import flagfile
+from receiver.act.flagfile import FlagDirectoryError
+from receiver.decide.model import FlagView
 from receiver.steps import Step
 from tests.unit.receiver.builders import NOW, episode, hold
 

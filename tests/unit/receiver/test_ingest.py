@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver import ingest
-from receiver.ingest import NotADeliveryError, parse_delivery
-from receiver.model import AlertStatus
+from receiver.decide.model import AlertStatus
+from receiver.webhook import ingest
+from receiver.webhook.ingest import NotADeliveryError, parse_delivery
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "alertmanager-webhooks"
 BODIES = sorted(path for path in DATA.glob("*/*.json") if path.name != "headers.json")

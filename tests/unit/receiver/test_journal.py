@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from receiver.journal import Journal, JournalError, Tx, chain, open_view, verify
-from receiver.model import (
+from receiver.decide.model import (
     Action,
     ActionState,
     ActionType,
@@ -22,6 +21,7 @@ from receiver.model import (
     new_id,
     stamp,
 )
+from receiver.journal import Journal, JournalError, Tx, chain, open_view, verify
 from receiver.steps import Step, pass_by
 from tests.unit.receiver.builders import NOW, alert, at, episode, hold
 

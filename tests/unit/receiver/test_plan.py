@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from receiver import plan
-from receiver.model import (
+from receiver.decide import plan
+from receiver.decide.model import (
     ACTION_MOVES,
     EPISODE_MOVES,
     FINAL_STATES,
@@ -19,8 +19,8 @@ from receiver.model import (
     EpisodeState,
     Seen,
 )
-from receiver.plan import Change, ConditionState, Known
-from receiver.policy import Release
+from receiver.decide.plan import Change, ConditionState, Known
+from receiver.policy.model import Release
 from tests.unit.receiver.builders import (
     LABELS,
     NOW,

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from freezeline.problems import Problems
-from receiver.policy import Matcher, parse_policy, schema
+from receiver.policy.model import Matcher
+from receiver.policy.read import parse_policy, schema
 from tests.unit.receiver.builders import CHANNELS, policy, raw_policy
 
 

@@ -1,12 +1,12 @@
 """What speaks against starting a rollback."""
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 
 from receiver.act import rollback_rules as rules
-from receiver.model import Action, ActionState, ActionType
+from receiver.decide.model import Action, ActionState, ActionType
 from tests.unit.receiver.builders import NOW, at, hold, policy
 
 (SPEC,) = policy().rollbacks(["rollback"])

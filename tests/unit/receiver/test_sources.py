@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from receiver.policy import Condition
-from receiver.sources import Judgement, judge
+from receiver.loops.sources import Judgement, judge
+from receiver.policy.model import Condition
 from tests.unit.receiver.builders import NOW
 
 FRESH = [str(NOW.timestamp() - 60)]

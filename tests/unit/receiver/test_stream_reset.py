@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from receiver.decide.model import Decision
+from receiver.http.stream import HELD, _lost
 from receiver.journal import Journal
-from receiver.model import Decision
 from receiver.steps import pass_by
-from receiver.stream import HELD, _lost
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

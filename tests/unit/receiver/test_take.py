@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from receiver.decide.model import NO_TRACE, EpisodeState, new_id
 from receiver.journal import Journal, JournalError, Tx, open_view
-from receiver.model import NO_TRACE, EpisodeState, new_id
-from receiver.policy import Policies
+from receiver.policy.model import Policies
 from receiver.steps import Reached, Step, pass_by
-from receiver.take import Memory, Taking
+from receiver.webhook.process import Memory, Taking
 from tests.unit.receiver.builders import NOW, policies, policy
 from tests.waiting import until
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from receiver.notice import TEXT_MAX, TITLE_MAX, Moment
-from receiver.telling import tell, to_channels
-from receiver.words import words
+from receiver.decide.due_notices import tell, to_channels
+from receiver.decide.notice import TEXT_MAX, TITLE_MAX, Moment
+from receiver.notify.messages import words
 from tests.unit.receiver.builders import NOW, counting_ids, episode, policy
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from generator.render import alertmanager
+from generator.render.alertmanager import alertmanager
 from tests.unit.policy.loading import ACTIONS, BASE, good
 
 NOBODY = BASE.replace(', slack: "#payments"', "")

@@ -2,9 +2,11 @@
 
 import pytest
 
-from generator import alert_labels, pipeline
-from generator.render import people, policy
-from generator.teams import channel_name
+from generator import pipeline
+from generator.model import alert_labels
+from generator.model.teams import channel_name
+from generator.render.alertmanager import people
+from generator.render.policy import policy
 from tests.tools import ROOT
 from tests.unit.policy.loading import ACTIONS, BASE, found, good
 

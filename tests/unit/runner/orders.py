@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from receiver.rundir import Order
+from receiver.run.rundir import Order
 
 PLAIN_ENVIRONMENT = {"PATH": os.environ["PATH"]}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from receiver import rundir
-from receiver.output_log import OutputLog
+from receiver.run import rundir
+from receiver.run.output_log import OutputLog
 
 
 @pytest.fixture

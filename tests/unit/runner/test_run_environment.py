@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from receiver.run_environment import child_environment, labels_json
+from receiver.run.run_environment import child_environment, labels_json
 
 OWN = {"PATH": "/usr/bin", "HOME": "/root", "LANG": "C.UTF-8", "TZ": "UTC", "AWS_SECRET_ACCESS_KEY": "s3cret"}
 

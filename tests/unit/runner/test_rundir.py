@@ -1,6 +1,5 @@
 """Preparing and reading a run's directory."""
 
-import dataclasses
 import json
 import os
 import stat
@@ -8,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import asdict, replace
 
-from receiver import rundir, runs
-from receiver.runs import Alive, Finished, Interrupted, NeverRan, RunClaimedError, RunDirectoryError
+from receiver.run import rundir, runs
+from receiver.run.rundir import RunDirectoryError
+from receiver.run.runs import Alive, Finished, Interrupted, NeverRan, RunClaimedError
 from tests.unit.runner.orders import order
 
 
@@ -34,7 +35,7 @@ def test_prepare_lays_down_order_and_lock(tmp_path: Path) -> None:
     assert {mode(file) for file in run.path.iterdir()} == {0o600}
     assert names(tmp_path / "runs") == ["rollback-1.2"]
     assert json.loads((run.path / "order.json").read_text()) == {
-        **dataclasses.asdict(wanted),
+        **asdict(wanted),
         "argv": ["/bin/true"],
     }
 
@@ -121,7 +122,7 @@ def test_a_result_of_another_order_is_not_adopted(tmp_path: Path) -> None:
     )
     (run.path / "result.json").write_bytes(rundir.encode(result))
     assert isinstance(runs.recover(run), Interrupted)
-    mine = dataclasses.replace(result, nonce="mine")
+    mine = replace(result, nonce="mine")
     (run.path / "result.json").write_bytes(rundir.encode(mine))
     assert runs.recover(run) == Finished(mine)
 

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from freezeline.toast import seen
 from freezeline.toast.agent import Agent
@@ -22,8 +23,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 OLD = NOW - timedelta(minutes=11)
 
 
-@dataclass(kw_only=True)
-class Desk:
+class Desk(Struct, kw_only=True):
     """A desktop on which toasts appear; `failing` showings fail first."""
 
     toasts: list[Toast] = field(default_factory=list)

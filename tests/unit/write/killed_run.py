@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from generator import write
+from generator.write import all_or_none as write
+from generator.write.journal import Disk
 
 OUTPUTS = {
     "new": {
@@ -19,7 +20,7 @@ OUTPUTS = {
 }
 
 
-class DyingDisk(write.Disk):
+class DyingDisk(Disk):
     """Counts the operations that change something; SIGKILL comes before the one with number `dies_at`."""
 
     def __init__(self, dies_at: int) -> None:

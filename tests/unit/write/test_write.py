@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import write
+from generator.write import all_or_none as write
+from generator.write.journal import JOURNAL, MANIFEST, Disk, WriteError
 
 FIRST = {"rules/a.yml": b"a: 1\n", "rules/tests/a.yml": b"t: 1\n"}
 
@@ -76,7 +77,7 @@ def test_refuses_to_replace_a_foreign_file(tmp_path: Path) -> None:
     """A file in our way that no run made is named, and nothing is written; `adopt` replaces it."""
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules/a.yml").write_bytes(b"own\n")
-    with pytest.raises(write.WriteError, match=r"were not generated here: rules/a\.yml; .*--adopt"):
+    with pytest.raises(WriteError, match=r"were not generated here: rules/a\.yml; .*--adopt"):
         write.write_all(tmp_path, FIRST)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.yml", "rules"]
     assert write.write_all(tmp_path, FIRST, adopt=True).written == ("rules/a.yml", "rules/tests/a.yml")
@@ -85,9 +86,9 @@ def test_refuses_to_replace_a_foreign_file(tmp_path: Path) -> None:
 def test_takes_over_a_file_with_the_wanted_content(tmp_path: Path) -> None:
     """A checkout without its manifest is no obstacle where the files are up to date."""
     write.write_all(tmp_path, FIRST)
-    (tmp_path / write.MANIFEST).unlink()
+    (tmp_path / MANIFEST).unlink()
     assert write.write_all(tmp_path, FIRST).written == ()
-    assert (tmp_path / write.MANIFEST).exists()
+    assert (tmp_path / MANIFEST).exists()
 
 
 def test_overwrites_an_edited_generated_file(tmp_path: Path) -> None:
@@ -105,12 +106,10 @@ def test_keeps_the_mode_of_a_file(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "rules/a.yml").stat().st_mode) == 0o640
 
 
-@pytest.mark.parametrize(
-    "path", ["../x", "/x", "a/../x", "a//x", "./x", "", ".", "a\0b", write.MANIFEST, write.JOURNAL]
-)
+@pytest.mark.parametrize("path", ["../x", "/x", "a/../x", "a//x", "./x", "", ".", "a\0b", MANIFEST, JOURNAL])
 def test_refuses_paths_out_of_the_root(tmp_path: Path, path: str) -> None:
     """No output can be named so that it lands elsewhere, or on our own files."""
-    with pytest.raises(write.WriteError, match="not a path that can be written"):
+    with pytest.raises(WriteError, match="not a path that can be written"):
         write.write_all(tmp_path / "out", {path: b""})
     assert list(tmp_path.iterdir()) == []
 
@@ -121,11 +120,11 @@ def test_refuses_symbolic_links(tmp_path: Path) -> None:
     outside.mkdir()
     root.mkdir()
     (root / "rules").symlink_to(outside)
-    with pytest.raises(write.WriteError, match="out/rules: is a symbolic link"):
+    with pytest.raises(WriteError, match="out/rules: is a symbolic link"):
         write.write_all(root, FIRST | {"b.txt": b""})
     (root / "rules").unlink()
     (root / "b.txt").symlink_to(outside / "b.txt")
-    with pytest.raises(write.WriteError, match=r"b\.txt: is a symbolic link"):
+    with pytest.raises(WriteError, match=r"b\.txt: is a symbolic link"):
         write.write_all(root, FIRST | {"b.txt": b""})
     assert list(outside.iterdir()) == []
     assert [path.name for path in root.iterdir()] == ["b.txt"]
@@ -134,19 +133,19 @@ def test_refuses_symbolic_links(tmp_path: Path) -> None:
 def test_refuses_a_directory_in_a_files_place(tmp_path: Path) -> None:
     """And a file in a directory's place: both are named."""
     (tmp_path / "rules/a.yml").mkdir(parents=True)
-    with pytest.raises(write.WriteError, match=r"rules/a\.yml: is not a regular file"):
+    with pytest.raises(WriteError, match=r"rules/a\.yml: is not a regular file"):
         write.write_all(tmp_path, FIRST)
     (tmp_path / "rules/a.yml").rmdir()
     (tmp_path / "rules").rmdir()
     (tmp_path / "rules").write_bytes(b"")
-    with pytest.raises(write.WriteError, match="rules: is not a directory"):
+    with pytest.raises(WriteError, match="rules: is not a directory"):
         write.write_all(tmp_path, FIRST)
 
 
 _AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from generator import write
+from generator.write import all_or_none as write
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 try:
     write.write_all(Path(sys.argv[1]), {"open/a.yml": b"new", "shut/b.yml": b"new"})
@@ -172,14 +171,14 @@ def test_an_unwritable_directory_stops_all(tmp_path: Path) -> None:
     assert sorted(path.name for path in root.rglob("*")) == ["open", "shut"]
 
 
-class FullDisk(write.Disk):
+class FullDisk(Disk):
     """Has room for one file only, besides the journal."""
 
     files = 0
 
     def write_new(self, path: str, data: bytes, mode: int | None) -> None:
         """ENOSPC from the second file on."""
-        self.files += write.JOURNAL not in path
+        self.files += JOURNAL not in path
         if self.files > 1:
             raise OSError(28, "No space left on device", path)
         super().write_new(path, data, mode)
@@ -187,7 +186,7 @@ class FullDisk(write.Disk):
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
     """What was staged before the disk was full is taken back, with the directories made for it."""
-    with pytest.raises(write.WriteError, match="no space left on device"):
+    with pytest.raises(WriteError, match="no space left on device"):
         write.write_all(tmp_path, FIRST, disk=FullDisk())
     assert list(tmp_path.iterdir()) == []
 
@@ -197,19 +196,19 @@ def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
-        with pytest.raises(write.WriteError, match="another run is writing here"):
+        with pytest.raises(WriteError, match="another run is writing here"):
             write.write_all(tmp_path, FIRST)
     finally:
         os.close(descriptor)
     assert write.write_all(tmp_path, FIRST).written == tuple(FIRST)
 
 
-@pytest.mark.parametrize("name", [write.MANIFEST, write.JOURNAL])
+@pytest.mark.parametrize("name", [MANIFEST, JOURNAL])
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b'{"format": "freezeline.other/1"}'])
 def test_damaged_book_keeping_is_an_error(tmp_path: Path, name: str, content: bytes) -> None:
     """A manifest or journal that cannot be read stops the run instead of being guessed at."""
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(write.WriteError, match=name):
+    with pytest.raises(WriteError, match=name):
         write.write_all(tmp_path, FIRST)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -221,7 +220,7 @@ def test_a_journal_cannot_reach_out_of_the_root(tmp_path: Path, path: str) -> No
     victim.write_bytes(b"")
     journal = f'{{"format":"freezeline.journal/1","phase":"commit","moves":{{}},"removals":["{path}"],"made_dirs":[]}}'
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / write.JOURNAL).write_text(journal)
-    with pytest.raises(write.WriteError, match="not a path that can be written"):
+    (tmp_path / "out" / JOURNAL).write_text(journal)
+    with pytest.raises(WriteError, match="not a path that can be written"):
         write.write_all(tmp_path / "out", FIRST)
     assert victim.exists()

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from generator import write
+from generator.write import all_or_none as write
+from generator.write.journal import MANIFEST
 
 OUTPUTS = {"rules/a.yml": b"one\ntwo\nthree\n", "rules/b.yml": b"b\n"}
 
@@ -30,7 +31,7 @@ def test_missing_and_stale_files_are_differences(tmp_path: Path) -> None:
     (tmp_path / "rules/a.yml").unlink()
     found = write.check_all(tmp_path, {"rules/a.yml": OUTPUTS["rules/a.yml"]})
     assert [(difference.path, difference.kind) for difference in found] == [
-        (write.MANIFEST, "changed"),
+        (MANIFEST, "changed"),
         ("rules/a.yml", "missing"),
         ("rules/b.yml", "stale"),
     ]

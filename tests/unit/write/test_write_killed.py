@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import write
+from generator.write import all_or_none as write
+from generator.write.journal import JOURNAL, MANIFEST
 from tests.unit.write.killed_run import OUTPUTS
 
 PROJECT = Path(__file__).parents[3]
@@ -26,7 +27,7 @@ def run_killed(root: Path, dies_at: int, what: str) -> bool:
 
 def files(root: Path) -> dict[str, bytes]:
     """Every file of the root that is not our own book-keeping."""
-    paths = (path for path in root.rglob("*") if path.is_file() and path.name not in (write.MANIFEST, write.JOURNAL))
+    paths = (path for path in root.rglob("*") if path.is_file() and path.name not in (MANIFEST, JOURNAL))
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
 
@@ -74,7 +75,7 @@ def test_recovery_gives_all_or_none(killed: list[Path], tmp_path: Path) -> None:
         write.recover(copy)
         assert files(copy) in (OLD, OUTPUTS["new"]), root.name
         outcomes.add("old" if files(copy) == OLD else "new")
-        assert not (copy / write.JOURNAL).exists()
+        assert not (copy / JOURNAL).exists()
     assert outcomes == {"old", "new"}
 
 
@@ -102,7 +103,7 @@ def test_killed_recovery_is_recovered(killed: list[Path], tmp_path: Path) -> Non
 
 def test_check_reports_an_interrupted_run(killed: list[Path]) -> None:
     """A journal that was left is a difference, so that CI does not pass over it."""
-    unfinished = [root for root in killed if (root / write.JOURNAL).exists()]
+    unfinished = [root for root in killed if (root / JOURNAL).exists()]
     assert unfinished
     for root in unfinished:
         assert "unfinished" in {difference.kind for difference in write.check_all(root, OUTPUTS["new"])}

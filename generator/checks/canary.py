@@ -1,0 +1,61 @@
+"""Whether `canary` names only alerts and actions that exist, and whether an aborted rollout is taken back."""
+
+from __future__ import annotations
+
+from freezeline.problems import Problems
+from generator import names
+from generator.checks.policy import known_alerts, report_unknown
+from generator.model import alert_labels
+from generator.model.actions import FreezeAction, RollbackAction
+from generator.model.canary import Canary
+from generator.model.policy import Trigger, matchers
+from generator.model.spec import Spec
+
+
+def check(spec: Spec, problems: Problems) -> None:
+    """Report references that lead nowhere, and a rollout that could not be taken back."""
+    canary = spec.canary
+    if canary is None:
+        return
+    for name in canary.on_abort:
+        if name not in spec.actions and name not in spec.broken:
+            report_unknown(
+                problems, "canary/unknown-action", canary.position, kind="action", name=name, known=spec.actions
+            )
+    freezing = [action for action in spec.actions.values() if isinstance(action, FreezeAction)]
+    rollbacks = [name for name in canary.on_abort if isinstance(spec.actions.get(name), RollbackAction)]
+    if not rollbacks and not spec.broken & set(canary.on_abort):
+        hint = "name an action with `command:` under `on_abort`"
+        problems.add("canary/no-rollback", canary.position, "an aborted rollout would not be rolled back", hint)
+    if canary.on_abort and freezing and not _freezes(spec, canary):
+        hint = "add the freeze action to `on_abort`, so that the bad release is not shipped again"
+        problems.add("canary/no-freeze", canary.position, "an aborted rollout does not freeze", hint, warning=True)
+    labels = alert_labels.of(spec)
+    for trigger in canary.abort_on:
+        if not spec.broken and not any(_begins(trigger, one) for one in labels):
+            known = known_alerts(spec)
+            report_unknown(
+                problems,
+                "canary/unknown-alert",
+                trigger.position,
+                kind="alert",
+                name=trigger.alert or trigger.severity,
+                known=known,
+            )
+    _check_stages(spec, canary, problems)
+
+
+def _freezes(spec: Spec, canary: Canary) -> bool:
+    return any(isinstance(spec.actions.get(name), FreezeAction) for name in canary.on_abort)
+
+
+def _begins(trigger: Trigger, labels: alert_labels.AlertLabels) -> bool:
+    return all(labels.get(label) == value for label, value in matchers(trigger, labels[names.SERVICE]))
+
+
+def _check_stages(spec: Spec, canary: Canary, problems: Problems) -> None:
+    known = {slo.name for slo in spec.slos}
+    for stage in canary.stages:
+        for metric in stage.ab.metrics if stage.ab else ():
+            if metric not in known | spec.broken:
+                report_unknown(problems, "canary/unknown-slo", stage.position, kind="SLO", name=metric, known=known)

@@ -1,0 +1,50 @@
+"""Whether the checks of `gate` name only SLOs, alerts and checks that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from freezeline.problems import Problems
+from generator import names
+from generator.checks import policy
+from generator.model import alert_labels
+from generator.model.gate import BudgetLeft, Check, ImagePinned, NoneFiring, ScanClean
+from generator.model.spec import Spec
+
+
+def check(spec: Spec, problems: Problems) -> None:
+    """Report checks that name what the spec does not have."""
+    if spec.gate is None:
+        return
+    slos = {slo.name for slo in spec.slos}
+    ids = {one.id: one for one in spec.gate.checks}
+    for one in spec.gate.checks:
+        match one.kind:
+            case BudgetLeft(slo=slo) if slo not in slos | spec.broken:
+                policy.report_unknown(problems, "gate/unknown-slo", one.position, kind="SLO", name=slo, known=slos)
+            case ScanClean(same_digest_as=other) if other:
+                if other not in ids and other not in spec.broken:
+                    policy.report_unknown(
+                        problems, "gate/unknown-check", one.position, kind="check", name=other, known=ids
+                    )
+                elif other in ids and not isinstance(ids[other].kind, ImagePinned):
+                    hint = "name a check with `image:`"
+                    problems.add("gate/unknown-check", one.position, f"{other} is not about an image", hint)
+            case NoneFiring(match=match):
+                _check_firing(spec, one, dict(match), problems)
+            case _:
+                pass
+
+
+def _check_firing(spec: Spec, one: Check, match: Mapping[str, str], problems: Problems) -> None:
+    alert = match.get("alertname", "")
+    known = policy.known_alerts(spec)
+    if alert and alert not in known | spec.broken:
+        policy.report_unknown(problems, "gate/unknown-alert", one.position, kind="alert", name=alert, known=known)
+    elif not spec.broken and not any(
+        labels.get(names.SEVERITY) == match.get(names.SEVERITY, labels.get(names.SEVERITY))
+        for labels in alert_labels.of(spec)
+    ):
+        severity = match.get(names.SEVERITY, "")
+        message = f"the spec has no alert of severity {severity}" if severity else "the spec has no alert"
+        problems.add("gate/unknown-alert", one.position, message, "the check would always pass", warning=True)

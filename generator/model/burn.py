@@ -1,0 +1,294 @@
+"""Burn-rate tiers and the profiles that shared rules are made for: pure arithmetic on exact numbers.
+
+A tier fires when the budget is burnt so fast that `share` of it goes within the long window, and still is in the
+short one: error ratio > factor × budget, factor = share × SLO window / long window. (Google, The Site Reliability
+Workbook, chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+
+from msgspec import Struct
+
+from generator import names
+from generator.text.digest import digest
+from generator.units import DAY, HOUR, MINUTE, SECOND, decimal_text, duration_text
+
+BASE_WINDOW_MS = 5 * MINUTE
+TILE_MS = 5 * MINUTE
+SLOW_MS = 150 * SECOND
+GAP_MS = HOUR
+GAP_SPAN_MS = DAY
+GAP_LOOK_MS = 3 * HOUR
+TILED_FROM_MS = DAY  # windows this long are computed from tiles
+REPAIRED_FROM_MS = 3 * DAY  # SLO windows this long have their gaps repaired
+REFERENCE_WINDOW_MS = 30 * DAY
+SHORT_PER_LONG = 12
+MIN_EVENTS = 5
+CONSUMED = (Decimal("0.5"), Decimal(1))
+
+_PLAIN_MS = tuple(
+    sorted(
+        {count * SECOND for count in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 45)}
+        | {count * MINUTE for count in (1, 2, 3, 5, 6, 10, 12, 15, 20, 30, 45, 90)}
+        | {count * HOUR for count in (1, 2, 3, 4, 6, 8, 9, 12, 18)}
+        | {count * DAY for count in (1, 2, 3, 4, 5, 6, 7, 9, 10, 12, 14, 15, 18, 21, 28, 30, 45, 60, 90)}
+    )
+)
+
+
+class Tier(Struct, frozen=True, kw_only=True):
+    """One burn-rate tier. `share` is the part of the budget that burns within `long_ms` where it begins to fire."""
+
+    name: str
+    share: Decimal
+    long_ms: int
+    short_ms: int
+    factor: Fraction
+    severity: str
+
+    def __hash__(self) -> int:
+        """Without the numbers: hashing a fraction takes ten times as long as all of this."""
+        return hash((self.name, self.long_ms, self.short_ms, self.severity))
+
+    @property
+    def pages(self) -> bool:
+        """Whether it belongs to the fast group: somebody is woken, so detection must lose nothing."""
+        return self.severity == "critical"
+
+
+class Cadence(Struct, frozen=True, kw_only=True):
+    """The intervals at which the groups of one set are evaluated; the constants in the rules follow from them.
+
+    `aligned` marks a build for `promtool test rules`, which evaluates every group at the same instants: there a range
+    of N intervals holds N + 1 samples on Prometheus 2 and N on 3, so ranges that are summed are shortened by half an
+    interval and hold exactly N on both.
+    """
+
+    fast_ms: int
+    tile_ms: int
+    slow_ms: int
+    gap_ms: int
+    gap_span_ms: int = GAP_SPAN_MS  # how far back gaps are looked for; an outage may last nearly as long
+    gap_look_ms: int = GAP_LOOK_MS  # a hole this recent is repaired however small
+    aligned: bool = False
+
+    def summed_range(self, span_ms: int, interval_ms: int) -> str:
+        """The range, as PromQL, that holds span/interval samples of a series recorded each `interval_ms`."""
+        return duration_text(span_ms - interval_ms // 2 if self.aligned else span_ms)
+
+
+class Calendar(Struct, frozen=True, kw_only=True):
+    """A calendar unit in UTC. `cycle` is PromQL that numbers the units so that neighbours differ."""
+
+    nominal_ms: int
+    longest_ms: int
+    cycle: str
+
+
+# Weeks begin on Monday: 1970-01-05 was the first one of the epoch, four days in.
+CALENDARS = {
+    "week": Calendar(nominal_ms=7 * DAY, longest_ms=7 * DAY, cycle="floor((vector(time()) - 345600) / 604800) % 4"),
+    "month": Calendar(nominal_ms=30 * DAY, longest_ms=31 * DAY, cycle="month()"),
+    "quarter": Calendar(nominal_ms=91 * DAY, longest_ms=92 * DAY, cycle="floor((month() + 2) / 3)"),
+}
+
+
+class SloWindow(Struct, frozen=True, kw_only=True):
+    """The window over which an objective holds; `length_ms` is nominal where it is a calendar unit."""
+
+    length_ms: int
+    calendar: str = ""  # "" for a rolling window, or a key of CALENDARS
+
+    @property
+    def range_ms(self) -> int:
+        """The longest that the window can be: what a query must reach back."""
+        return CALENDARS[self.calendar].longest_ms if self.calendar else self.length_ms
+
+    def __str__(self) -> str:
+        return f"calendar-{self.calendar}" if self.calendar else duration_text(self.length_ms)
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """All that one shared rule set depends on. Its name is the `period` label of the series it reads."""
+
+    name: str
+    window: SloWindow
+    tiers: tuple[Tier, ...]
+    base_ms: int
+    cadence: Cadence
+    consumed: tuple[Decimal, ...] = CONSUMED
+    min_events: int = MIN_EVENTS
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Labels in which tiles of one SLO differ; sums go over them."""
+        return (names.PART, names.CYCLE) if self.window.calendar else (names.PART,)
+
+    @property
+    def tiled(self) -> bool:
+        """Whether any window is long enough to be computed from tiles."""
+        spans = [self.window.range_ms] + [span for tier in self.tiers for span in (tier.long_ms, tier.short_ms)]
+        return max(spans) >= TILED_FROM_MS
+
+    @property
+    def repaired(self) -> bool:
+        """Whether gaps in the recorded series are filled from the raw counters."""
+        return self.window.length_ms >= REPAIRED_FROM_MS
+
+
+class DroppedTier(Struct, frozen=True, kw_only=True):
+    """A default tier that an objective cannot have, and why."""
+
+    name: str
+    reason: str
+
+
+# (name, share of the budget, long window at 30 days, severity): the workbook's table, as severities of ours.
+DEFAULT_TIERS = (
+    ("fast", Decimal("0.02"), HOUR, "critical"),
+    ("medium", Decimal("0.05"), 6 * HOUR, "critical"),
+    ("slow", Decimal("0.1"), DAY, "warning"),
+    ("trickle", Decimal("0.1"), 3 * DAY, "warning"),
+)
+
+
+def plain_duration_ms(duration_ms: Fraction, at_most_ms: Fraction) -> int:
+    """The plain duration (1, 2, 5, … of one unit) that is nearest in proportion, among those up to a limit."""
+    allowed = [plain for plain in _PLAIN_MS if plain <= at_most_ms] or [_PLAIN_MS[0]]
+    return min(allowed, key=lambda plain: max(Fraction(plain) / duration_ms, duration_ms / plain))
+
+
+def factor(share: Decimal, window_ms: int, long_ms: int) -> Fraction:
+    """How many times the sustainable pace burns `share` of the budget within the long window."""
+    return Fraction(share) * window_ms / long_ms
+
+
+def round_up(duration_ms: int, step_ms: int) -> int:
+    """The least multiple of `step_ms` that is not below."""
+    return -(-duration_ms // step_ms) * step_ms
+
+
+def shortest_window_ms(scrape_ms: int, interval_ms: int) -> int:
+    """The floor of every window: four scrapes, so that a missed one leaves a rate, and two evaluations."""
+    return max(4 * scrape_ms, 2 * interval_ms)
+
+
+@lru_cache(maxsize=1024)
+def default_tiers(
+    window_ms: int, budget_ratio: Decimal, *, scrape_ms: int, interval_ms: int
+) -> tuple[tuple[Tier, ...], tuple[DroppedTier, ...]]:
+    """The four tiers scaled to an SLO window, and those left out because they could never fire or always would."""
+    floor_ms = shortest_window_ms(scrape_ms, interval_ms)
+    kept: list[Tier] = []
+    dropped: list[DroppedTier] = []
+    for name, share, reference_ms, severity in DEFAULT_TIERS:
+        scaled = Fraction(reference_ms * window_ms, REFERENCE_WINDOW_MS)
+        # Rounded up past share × window, the factor would fall below 1.
+        limit_ms = Fraction(share) * window_ms
+        plain_ms = reference_ms if window_ms == REFERENCE_WINDOW_MS else plain_duration_ms(scaled, limit_ms)
+        long_ms = max(plain_ms, floor_ms)
+        short_ms = max(plain_ms // SHORT_PER_LONG, floor_ms)
+        burn = factor(share, window_ms, long_ms)
+        tier = Tier(name=name, share=share, long_ms=long_ms, short_ms=short_ms, factor=burn, severity=severity)
+        reason = unreachable(tier, budget_ratio)
+        if reason:
+            dropped.append(DroppedTier(name=name, reason=reason))
+        else:
+            kept.append(tier)
+    return tuple(kept), tuple(dropped)
+
+
+def unreachable(tier: Tier, budget_ratio: Decimal) -> str:
+    """Why a tier makes no sense with this budget; empty where 1 ≤ factor < 1/budget holds."""
+    factor_text = decimal_text(Decimal(tier.factor.numerator) / Decimal(tier.factor.denominator))
+    if tier.factor < 1:
+        return f"its factor {factor_text} is below 1: it would fire inside the budget"
+    if tier.factor * Fraction(budget_ratio) >= 1:
+        ratio_text = decimal_text(budget_ratio)
+        return f"factor {factor_text} × budget {ratio_text} is not below 1: it could never fire"
+    return ""
+
+
+def too_few_slices(tier: Tier, slice_ms: int, min_events: int) -> str:
+    """Why a tier can never fire for an SLO that counts slices of time; empty where its long window holds enough."""
+    if tier.long_ms >= min_events * slice_ms:
+        return ""
+    window, length = duration_text(tier.long_ms), duration_text(slice_ms)
+    return f"in its long window of {window} there cannot be {min_events} bad slices of {length}: it could never fire"
+
+
+def base_window_ms(tiers: Iterable[Tier], interval_ms: int) -> int:
+    """The window of the base rates: 5m, or the fastest short window where that is shorter; whole evaluations."""
+    fastest_ms = min((tier.short_ms for tier in tiers), default=BASE_WINDOW_MS)
+    return round_up(min(BASE_WINDOW_MS, fastest_ms), interval_ms)
+
+
+def cadence(tiers: Iterable[Tier], interval_ms: int) -> Cadence:
+    """Intervals of the groups: tile and slow groups are fixed, except for SLO windows of hours."""
+    shorts = [tier.short_ms for tier in tiers if not tier.pages]
+    slow_ms = min([SLOW_MS, *(short // 2 for short in shorts)])
+    return Cadence(
+        fast_ms=interval_ms,
+        tile_ms=round_up(TILE_MS, interval_ms),
+        slow_ms=max(interval_ms, slow_ms),
+        gap_ms=GAP_MS,
+    )
+
+
+@lru_cache(maxsize=1024)
+def profile(
+    window: SloWindow,
+    tiers: tuple[Tier, ...],
+    *,
+    interval_ms: int,
+    consumed: tuple[Decimal, ...] = CONSUMED,
+    min_events: int = MIN_EVENTS,
+) -> Profile:
+    """The profile of an SLO; two SLOs with equal profiles share one rule set."""
+    pace = cadence(tiers, interval_ms)
+    base_ms = base_window_ms(tiers, interval_ms)
+    name = _profile_name(window, tiers, interval_ms, consumed, min_events)
+    return Profile(
+        name=name,
+        window=window,
+        tiers=tiers,
+        base_ms=base_ms,
+        cadence=pace,
+        consumed=consumed,
+        min_events=min_events,
+    )
+
+
+def _profile_name(
+    window: SloWindow, tiers: tuple[Tier, ...], interval_ms: int, consumed: tuple[Decimal, ...], min_events: int
+) -> str:
+    """Readable where all is default (`30d`, `30d-30s`, `7d-off`), else with a digest of what differs."""
+    parts = [str(window)]
+    if interval_ms != MINUTE:
+        parts.append(duration_text(interval_ms))
+    reachable, _ = default_tiers(window.length_ms, Decimal(0), scrape_ms=1, interval_ms=interval_ms)
+    by_name = {tier.name: tier for tier in reachable}
+    plain = all(by_name.get(tier.name) == tier for tier in tiers)
+    if not tiers:
+        parts.append("off")
+    elif plain and len(tiers) < len(DEFAULT_TIERS):
+        parts.append("-".join(tier.name for tier in tiers))
+    if not plain or consumed != CONSUMED or min_events != MIN_EVENTS:
+        described = repr((tiers, consumed, min_events)).encode()
+        parts.append(digest(described)[:6])
+    return "-".join(parts)
+
+
+def consumed_severity(share: Decimal) -> str:
+    """Severity of SLOBudgetConsumed: critical once the whole budget is spent."""
+    return "critical" if share >= 1 else "warning"
+
+
+def consumed_label(share: Decimal) -> str:
+    """A share of the budget as the label `budget_consumed` gives it: 0.5 → `50`."""
+    return decimal_text(share.scaleb(2))

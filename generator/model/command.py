@@ -1,0 +1,12 @@
+"""A command that a spec names, as a value."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """A program, its arguments, and how long it may run."""
+
+    argv: tuple[str, ...]
+    timeout_ms: int

@@ -1,0 +1,104 @@
+"""What must hold before a release ships: the values of a spec's `gate` section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from msgspec import Struct, field
+
+from freezeline.problems import Position
+from generator import names
+
+
+class NotFrozen(Struct, frozen=True, kw_only=True):
+    """The service's freeze flag is absent, and its heartbeat fresh."""
+
+
+class NoneFiring(Struct, frozen=True, kw_only=True):
+    """No alert of the service with these labels is firing."""
+
+    match: tuple[tuple[str, str], ...]
+
+
+class BudgetLeft(Struct, frozen=True, kw_only=True):
+    """At least this ratio of an SLO's budget is left."""
+
+    slo: str
+    at_least: Decimal
+
+
+class RulesLoaded(Struct, frozen=True, kw_only=True):
+    """Prometheus runs every rule of the spec."""
+
+
+class ImagePinned(Struct, frozen=True, kw_only=True):
+    """The image is named by its digest. `${NAME}` is taken from the gate's environment."""
+
+    image: str
+
+
+class ScanClean(Struct, frozen=True, kw_only=True):
+    """A Trivy report counts at most so many findings, is fresh, and is about the image of another check."""
+
+    trivy: str
+    at_most: tuple[tuple[str, int], ...]
+    max_age_ms: int
+    same_digest_as: str
+
+
+class QueryWithin(Struct, frozen=True, kw_only=True):
+    """A query stays within a bound."""
+
+    query: str
+    op: str
+    value: Decimal
+
+
+class FlagsPresent(Struct, frozen=True, kw_only=True):
+    """A JSON file holds these feature flags."""
+
+    flag_file: str
+    present: tuple[str, ...]
+
+
+class Rehearsed(Struct, frozen=True, kw_only=True):
+    """The last rehearsal of a kind went well, is fresh, and kept its limits (`rto_s` → milliseconds)."""
+
+    kind: str
+    max_age_ms: int
+    limits_ms: Mapping[str, int] = field(default_factory=dict)
+    integrity: bool = False
+
+
+CheckKind = (
+    NotFrozen | NoneFiring | BudgetLeft | RulesLoaded | ImagePinned | ScanClean | QueryWithin | FlagsPresent | Rehearsed
+)
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """One line of the checklist."""
+
+    id: str
+    kind: CheckKind
+    position: Position
+
+
+class Gate(Struct, frozen=True, kw_only=True):
+    """The `gate` section. `sources` says which must be readable for a verdict."""
+
+    sources: Mapping[str, str]
+    checks: tuple[Check, ...]
+    position: Position
+
+
+def default(position: Position) -> Gate:
+    """What is asked where a spec has no gate of its own: not frozen, and nothing critical firing."""
+    return Gate(
+        sources={"flag": "required", "prometheus": "required", "receiver": "optional"},
+        checks=(
+            Check(id="not-frozen", kind=NotFrozen(), position=position),
+            Check(id="no-critical", kind=NoneFiring(match=((names.SEVERITY, "critical"),)), position=position),
+        ),
+        position=position,
+    )

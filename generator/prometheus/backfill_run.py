@@ -1,0 +1,142 @@
+"""Runs promtool for each part of a backfill, with progress and a time limit; blocks appear all or none."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from generator.prometheus.backfill import Part
+from generator.prometheus.promtool import ToolError
+from generator.units import HOUR
+
+TAIL_LINES = 12
+_RULE_BEGINS = "processing rule"
+_TOO_MANY = ("too many samples", "exceeded maximum resolution", "timed out")
+
+
+class BackfillError(Exception):
+    """Nothing was written; the message says why. Exit code 3."""
+
+
+class Blocks(Struct, frozen=True, kw_only=True):
+    """What was made: folders of TSDB blocks in `folder`, and how many bytes they have."""
+
+    folder: Path
+    count: int
+    size_bytes: int
+
+
+def prepare(folder: Path) -> None:
+    """Refuse a folder that holds something: old blocks would be counted twice. Raises BackfillError."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BackfillError(f"{folder}: is not an empty folder; blocks of an earlier run would count twice")
+
+
+def run(
+    parts: Sequence[Part],
+    promtool: Path,
+    url: str,
+    folder: Path,
+    *,
+    deadline_s: float,
+    progress: Callable[[int, int], None],
+) -> Blocks:
+    """Make all blocks in `folder`, which is empty or missing. `progress` hears (rules begun, rules in all).
+
+    Raises BackfillError, ToolError.
+    """
+    prepare(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    ends = time.monotonic() + deadline_s
+    total, done = sum(part.rules for part in parts), 0
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as work:
+        blocks = Path(work, "blocks")
+        blocks.mkdir()
+        for part in parts:
+            rules = Path(work, part.file.path)
+            rules.write_text(part.file.text()[0], encoding="utf-8")
+            argv = _argv(part, promtool, url, blocks, rules)
+            _run_one(argv, ends - time.monotonic(), _Counter(progress, done, total))
+            done += part.rules
+        found = [path for path in blocks.iterdir() if (path / "meta.json").is_file()]
+        size = sum(path.stat().st_size for path in blocks.rglob("*") if path.is_file())
+        if folder.exists():
+            folder.rmdir()
+        shutil.move(blocks, folder)
+    return Blocks(folder=folder, count=len(found), size_bytes=size)
+
+
+def _argv(part: Part, promtool: Path, url: str, blocks: Path, rules: Path) -> list[str]:
+    return [
+        str(promtool),
+        "tsdb",
+        "create-blocks-from",
+        "rules",
+        f"--start={part.start_s}",
+        f"--end={part.end_s}",
+        f"--url={url}",
+        f"--output-dir={blocks}",
+        f"--max-block-duration={part.block_ms // HOUR}h",  # Go's durations have no days
+        str(rules),
+    ]
+
+
+class _Counter:
+    """Counts the rules that promtool says it begins."""
+
+    def __init__(self, progress: Callable[[int, int], None], before: int, total: int) -> None:
+        self._progress = progress
+        self._count = before
+        self._total = total
+
+    def __call__(self, line: str) -> None:
+        if _RULE_BEGINS in line:
+            self._count += 1
+            self._progress(self._count, self._total)
+
+
+def _run_one(argv: Sequence[str], deadline_s: float, hear: Callable[[str], None]) -> None:
+    """One promtool, heard line by line, killed at the deadline. Raises BackfillError, ToolError."""
+    if deadline_s <= 0:
+        raise BackfillError("the time is up; give more with --deadline")
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except OSError as error:
+        raise ToolError(f"{argv[0]}: does not start: {error.strerror}") from error
+    timer = threading.Timer(deadline_s, process.kill)
+    begun = time.monotonic()
+    tail: list[str] = []
+    timer.start()
+    with process:
+        try:
+            if process.stdout is not None:
+                for line in process.stdout:
+                    tail = [*tail[-TAIL_LINES:], line.rstrip()]
+                    hear(line)
+        except BaseException:  # interrupted: nobody else would end it
+            process.kill()
+            raise
+        finally:
+            timer.cancel()
+    code = process.returncode
+    if time.monotonic() - begun >= deadline_s:
+        raise BackfillError("promtool did not end in time; give more with --deadline, or fewer SLOs at once")
+    if code:
+        said = "\n".join(tail[-TAIL_LINES:])
+        hint = "\ntry shorter blocks: --block 18h" if any(text in said for text in _TOO_MANY) else ""
+        raise BackfillError(f"promtool ended with {code}:\n{said}{hint}")

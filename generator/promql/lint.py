@@ -1,0 +1,148 @@
+"""What parses as PromQL and still cannot be meant: sides that never match, quantiles without `le`, rates of rates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+import promql_parser as parser
+
+from generator.promql import text as promql
+from generator.promql.labels import Facts, facts, labels_of, mismatch, operator
+from generator.promql.text import Fault
+
+_RATES = frozenset({"rate", "irate", "increase"})
+_RECORDED_RATE = r":(?:rate|irate|increase)(?:\d|$)"
+_LIKE_A_PATTERN = r"[1-5]\.\.?|.*\.[*+].*|.*\w\|\w.*"
+_TARGET_LABELS = ("instance", "job")
+
+
+def is_recorded_rate(metric: str) -> bool:
+    """Whether the metric's name says that a rule recorded it as a rate, as in `job:requests:rate5m`."""
+    return ":" in metric and re.search(_RECORDED_RATE, metric) is not None
+
+
+def lints(tree: parser.Expr) -> list[Fault]:
+    """Everything of the kind in an expression, each once."""
+    found: list[Fault] = []
+    if not isinstance(tree, parser.VectorSelector):
+        facts(tree, lambda node, left, right: found.extend(_never_match(node, left, right)))
+    found += [lint for node in walk(tree) for check in _CHECKS for lint in check(node)]
+    return list(dict.fromkeys(found))
+
+
+def walk(tree: parser.Expr) -> Iterator[parser.Expr]:
+    """The expression and all that it is made of, outside in."""
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        yield node
+        match node:
+            case parser.BinaryExpr():
+                pending += [node.rhs, node.lhs]
+            case parser.Call():
+                pending += reversed(node.args)
+            case parser.AggregateExpr():
+                pending += [node.expr] if node.param is None else [node.expr, node.param]
+            case parser.ParenExpr() | parser.UnaryExpr() | parser.SubqueryExpr():
+                pending.append(node.expr)
+            case parser.MatrixSelector():
+                pending.append(node.vector_selector)
+            case _:
+                pass
+
+
+def _never_match(node: parser.BinaryExpr, left: Facts, right: Facts) -> Iterator[Fault]:
+    name = operator(node)
+    if name == "or" or not (left.vector and right.vector):
+        return
+    label = mismatch(node, left.labels, right.labels)
+    if label:
+        hint = f"aggregate both sides by the same labels, or say which ones count: `{name} on (…)`"
+        yield Fault(
+            code="promql/never-matches",
+            message=f"the two sides of `{name}` can never match: only one of them has the label {label}",
+            hint=hint,
+        )
+        return
+    if name in ("and", "unless") or (node.modifier is not None and node.modifier.matching is not None):
+        return
+    for one, other in ((left, right), (right, left)):
+        exact = other.labels.exact
+        if one.raw and exact is not None and not exact & set(_TARGET_LABELS):
+            hint = "aggregate both sides alike, or write `on (…) group_left ()`"
+            yield Fault(
+                code="promql/never-matches",
+                message=f"`{name}`: series of {one.raw} have labels that the other side's aggregate lacks",
+                hint=hint,
+                warning=True,
+            )
+
+
+def _quantile_without_le(node: parser.Expr) -> Iterator[Fault]:
+    if not isinstance(node, parser.Call) or str(node.func.name) != "histogram_quantile" or len(node.args) != 2:
+        return
+    buckets = [
+        str(part.name)
+        for part in walk(node.args[1])
+        if isinstance(part, parser.VectorSelector) and str(part.name or "").endswith("_bucket")
+    ]
+    if buckets and not labels_of(node.args[1]).may_have("le"):
+        yield Fault(
+            code="promql/le",
+            message=f"histogram_quantile over {buckets[0]} without the label le gives nothing",
+            hint="keep it: `sum by (le) (rate(…_bucket[5m]))`",
+        )
+
+
+def _rate_of_rate(node: parser.Expr) -> Iterator[Fault]:
+    if not isinstance(node, parser.Call) or str(node.func.name) not in _RATES or not node.args:
+        return
+    name, over = str(node.func.name), node.args[0]
+    if isinstance(over, parser.MatrixSelector) and is_recorded_rate(str(over.vector_selector.name or "")):
+        recorded = str(over.vector_selector.name)
+        yield Fault(
+            code="promql/rate-of-rate",
+            message=f"{name} of {recorded}, which is a rate already",
+            hint="average a recorded rate: `avg_over_time(…[5m])`",
+        )
+    if not isinstance(over, parser.SubqueryExpr):
+        return
+    inner = over.expr
+    while isinstance(inner, parser.ParenExpr):
+        inner = inner.expr
+    if isinstance(inner, parser.AggregateExpr):
+        yield Fault(
+            code="promql/rate-of-aggregate",
+            message=f"{name} of an aggregate: a restart of one of its counters looks like a restart of all",
+            hint=f"`{operator(inner)}({name}(…))`, not `{name}({operator(inner)}(…))`",
+            warning=True,
+        )
+    elif isinstance(inner, parser.Call) and str(inner.func.name) in _RATES:
+        hint = "take one rate, over the range that you mean"
+        message = f"{name} of a rate"
+        yield Fault(code="promql/rate-of-rate", message=message, hint=hint)
+
+
+def _pattern_as_text(node: parser.Expr) -> Iterator[Fault]:
+    if isinstance(node, parser.VectorSelector):
+        yield from of_matchers(promql.matchers(node))
+
+
+def of_matchers(matchers: Iterable[tuple[str, str, str]]) -> list[Fault]:
+    """What is odd about the matchers (label, operator, value) of a selector."""
+    found = []
+    for name, op, value in matchers:
+        if op in ("=", "!=") and re.fullmatch(_LIKE_A_PATTERN, value):
+            wanted = "=~" if op == "=" else "!~"
+            message = f'{name}{op}"{value}" compares text, and the text looks like a pattern'
+            hint = f'for a pattern write `{name}{wanted}"{value}"`'
+            found.append(Fault(code="promql/pattern-as-text", message=message, hint=hint, warning=True))
+    return found
+
+
+_CHECKS: tuple[Callable[[parser.Expr], Iterator[Fault]], ...] = (
+    _quantile_without_le,
+    _rate_of_rate,
+    _pattern_as_text,
+)

@@ -1,0 +1,226 @@
+"""PromQL as text: checked by its own parser, put together without ever printing the parser's tree.
+
+The library's printer loses escapes inside matchers, so expressions are only ever composed from text that was parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+import promql_parser as parser
+from msgspec import Struct
+
+WINDOW = "$window"
+MAX_OPERATIONS = 250
+
+# Patterns that few specs need are compiled where they are used: each takes as long as reading an SLO.
+_WINDOW = r"\$window\b"
+_STRING = r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'|`[^`]*+`'
+_OPERATION = r"[-+*/%^<>=!(\[{]|\b(?:and|or|unless|atan2)\b"
+
+
+class Fault(Struct, frozen=True, kw_only=True):
+    """Why a text is not the wanted PromQL."""
+
+    code: str
+    message: str
+    hint: str = ""
+    warning: bool = False
+
+
+class Selector(Struct, frozen=True, kw_only=True):
+    """A plain series selector: metric name and matchers `(label, op, value)`."""
+
+    text: str
+    metric: str
+    matchers: tuple[tuple[str, str, str], ...]
+
+
+@lru_cache(maxsize=256)
+def parse(text: str) -> parser.Expr:
+    """The expression's tree; `$window` counts as a range of 5m. Raises ValueError."""
+    if len(text) > MAX_OPERATIONS:
+        _check_size(text)
+    return parser.parse(over(text, "5m"))
+
+
+def _check_size(text: str) -> None:
+    """The parser works by recursion, and ends the whole process where a query nests some thousands deep."""
+    operations = len(re.findall(_OPERATION, re.sub(_STRING, "", text, flags=re.DOTALL), re.IGNORECASE))
+    if operations > MAX_OPERATIONS:
+        raise ValueError(f"it has {operations} operations and brackets, at most {MAX_OPERATIONS} are read")
+
+
+# Metric, then matchers of plain text or of patterns that are surely valid: what most selectors are. The name has a `_`,
+# as all exporters' names do; no keyword of PromQL's but those listed has one.
+_SIMPLE = re.compile(
+    r'([a-zA-Z:][a-zA-Z0-9:]*_[a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_]\w*(?:!?=|[=!]~)"[\w .|/:-]*",?)+)\})?', re.ASCII
+)
+_SIMPLE_MATCHER = re.compile(r'([a-zA-Z_]\w*)(!?=|[=!]~)"([\w .|/:-]*)"(,?)', re.ASCII)
+_KEYWORDS = frozenset({"group_left", "group_right", "count_values", "limit_ratio", "fill_left", "fill_right"})
+
+
+@lru_cache(maxsize=256)
+def simple_selector(text: str) -> Selector | None:
+    """The parts of a selector in its plainest form, without the parser's 50 µs; None for any other text."""
+    match = _SIMPLE.fullmatch(text)
+    if match is None or match[1].lower() in _KEYWORDS:
+        return None
+    found = _SIMPLE_MATCHER.findall(match[2] or "")
+    # Every matcher but the last ends with a comma; names and empty matches have rules of their own.
+    if any(not comma for *_, comma in found[:-1]) or any(name == "__name__" for name, *_ in found):
+        return None
+    return Selector(text=text, metric=match[1], matchers=tuple((name, op, value) for name, op, value, _ in found))
+
+
+def value_type(tree: parser.Expr) -> str:
+    """`scalar`, `vector`, `matrix` or `string`, as Prometheus types the expression."""
+    match tree:
+        case parser.NumberLiteral():
+            return "scalar"
+        case parser.StringLiteral():
+            return "string"
+        case parser.MatrixSelector() | parser.SubqueryExpr():
+            return "matrix"
+        case parser.ParenExpr() | parser.UnaryExpr():
+            return value_type(tree.expr)
+        case parser.Call():
+            return "scalar" if tree.func.return_type == parser.ValueType.Scalar else "vector"
+        case parser.BinaryExpr():
+            both = {value_type(tree.lhs), value_type(tree.rhs)}
+            return "scalar" if both == {"scalar"} else "vector"
+        case _:
+            return "vector"
+
+
+def metric(tree: parser.VectorSelector) -> str:
+    """The metric that a selector names; empty where it names none, or by a pattern."""
+    if tree.name:
+        return str(tree.name)
+    for matcher in tree.matchers.matchers:
+        if matcher.name == "__name__" and matcher.op == parser.MatchOp.Equal:
+            return str(matcher.value)
+    return ""
+
+
+_OPS = (
+    (parser.MatchOp.Equal, "="),
+    (parser.MatchOp.NotEqual, "!="),
+    (parser.MatchOp.Re, "=~"),
+    (parser.MatchOp.NotRe, "!~"),
+)
+
+
+def selector(text: str) -> Selector:
+    """The parts of a selector that `faults` accepts. Raises ValueError for any other text."""
+    simple = simple_selector(text)
+    if simple is not None:
+        return simple
+    tree = parse(text)
+    if not isinstance(tree, parser.VectorSelector):
+        raise ValueError(f"{text!r} is not a selector")
+    return Selector(text=text, metric=metric(tree), matchers=tuple(matchers(tree)))
+
+
+def matchers(tree: parser.VectorSelector) -> Iterator[tuple[str, str, str]]:
+    """A selector's matchers as (label, operator, value); the metric's name is not among them, a pattern for it is."""
+    for matcher in tree.matchers.matchers:
+        op = _op(matcher.op)
+        if matcher.name != "__name__" or op != "=":
+            yield str(matcher.name), op, str(matcher.value)
+
+
+def _op(op: object) -> str:
+    for known, text in _OPS:
+        if op == known:
+            return text
+    raise ValueError(f"unknown match operator {op!r}")
+
+
+def quote(text: str) -> str:
+    """`text` as a PromQL string literal."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def matchers_text(labels: dict[str, str]) -> str:
+    """`{a="x",b="y"}` for equality with each label."""
+    return "{" + ",".join(f"{name}={quote(value)}" for name, value in labels.items()) + "}"
+
+
+def with_metric(found: Selector, metric: str, *extra: str) -> str:
+    """The selector's matchers on another metric, with extra matchers such as `le="0.3"`."""
+    parts = [f"{name}{op}{quote(value)}" for name, op, value in found.matchers]
+    parts += extra
+    return metric + ("{" + ",".join(parts) + "}" if parts else "")
+
+
+def split_comparison(text: str) -> tuple[str, str] | None:
+    """The outermost comparison's operator and whether it already says `bool`; None where there is none."""
+    tree = parse(text)
+    while isinstance(tree, parser.ParenExpr):
+        tree = tree.expr
+    if not isinstance(tree, parser.BinaryExpr) or value_type(tree) != "vector":
+        return None
+    op = str(tree.op).split()[0]
+    if op not in ("==", "!=", ">", "<", ">=", "<="):
+        return None
+    returns_bool = tree.modifier is not None and tree.modifier.return_bool
+    return op, "bool" if returns_bool else "filter"
+
+
+def over(text: str, window_text: str) -> str:
+    """The query with `$window` replaced."""
+    return re.sub(_WINDOW, window_text, text) if WINDOW in text else text
+
+
+_COMPARISONS = ("==", "!=", ">=", "<=", ">", "<")
+
+
+def as_bool(text: str) -> str | None:
+    """The outermost comparison with `bool`, so that it gives 0 or 1; None where the query does not compare.
+
+    The operator's place in the text is found by trying: at the right one, both sides parse to the tree's own sides.
+    """
+    found = split_comparison(text)
+    if found is None:
+        return None
+    op, kind = found
+    if kind == "bool":
+        return text
+    stripped = _without_brackets(text.strip())
+    place = _comparison_place(stripped, op)
+    if place is None:
+        return None
+    return f"{stripped[:place]}{op} bool{stripped[place + len(op) :]}"
+
+
+def _without_brackets(text: str) -> str:
+    while text.startswith("(") and text.endswith(")"):
+        inner = text[1:-1].strip()
+        try:
+            tree = parse(inner)
+        except ValueError:
+            return text
+        if not isinstance(tree, (parser.BinaryExpr, parser.ParenExpr)):
+            return text
+        text = inner
+    return text
+
+
+def _comparison_place(text: str, op: str) -> int | None:
+    """Where the outermost comparison's operator stands; the last place at which it still is the outermost one."""
+    start = len(text)
+    while (start := text.rfind(op, 0, start)) >= 0:
+        marked = f"{text[:start]}{op} bool {text[start + len(op) :]}"
+        try:
+            tree = parse(marked)
+        except ValueError:
+            continue
+        if not isinstance(tree, parser.BinaryExpr) or tree.modifier is None or not tree.modifier.return_bool:
+            continue
+        if str(tree.op).split()[0] == op:
+            return start
+    return None

@@ -1,0 +1,74 @@
+"""The policy's `gate` member: the checklist as `freezeline gate` works through it. `kind` says what a check is."""
+
+from __future__ import annotations
+
+from generator import names
+from generator.model.gate import (
+    BudgetLeft,
+    Check,
+    FlagsPresent,
+    Gate,
+    ImagePinned,
+    NoneFiring,
+    NotFrozen,
+    QueryWithin,
+    Rehearsed,
+    RulesLoaded,
+    ScanClean,
+)
+from generator.model.spec import Spec
+from generator.render.policy.policy_values import budget_query, matcher_list, seconds
+from generator.units import decimal_text
+
+
+def render(spec: Spec, gate: Gate) -> dict[str, object]:
+    """The `gate` section as JSON data."""
+    return {
+        "sources": dict(gate.sources),
+        "checks": [{"id": check.id, **_check(spec, check)} for check in gate.checks],
+    }
+
+
+def _check(spec: Spec, check: Check) -> dict[str, object]:
+    match check.kind:
+        case NotFrozen():
+            return {"kind": "not-frozen"}
+        case RulesLoaded():
+            return {"kind": "rules-loaded"}
+        case NoneFiring(match=match):
+            pairs = (*match, (names.SERVICE, spec.service))
+            return {"kind": "none-firing", "match": matcher_list(pairs)}
+        case BudgetLeft(slo=slo, at_least=at_least):
+            query = next(budget_query(spec, one) for one in spec.slos if one.name == slo)
+            return {"kind": "budget", "slo": slo, "query": query, "op": ">=", "value": decimal_text(at_least)}
+        case QueryWithin(query=query, op=op, value=value):
+            return {"kind": "query", "query": query, "op": op, "value": decimal_text(value)}
+        case _:
+            return _evidence(check)
+
+
+def _evidence(check: Check) -> dict[str, object]:
+    """Checks that read what other tools left behind."""
+    match check.kind:
+        case ImagePinned(image=image):
+            return {"kind": "image-pinned", "image": image}
+        case ScanClean() as scan:
+            found: dict[str, object] = {
+                "kind": "scan-clean",
+                "trivy": scan.trivy,
+                "at_most": dict(scan.at_most),
+                "max_age_s": seconds(scan.max_age_ms),
+            }
+            return found | ({"same_digest_as": scan.same_digest_as} if scan.same_digest_as else {})
+        case FlagsPresent(flag_file=flag_file, present=present):
+            return {"kind": "flags", "flag_file": flag_file, "present": list(present)}
+        case Rehearsed() as rehearsed:
+            return {
+                "kind": "rehearsed",
+                "rehearsal": rehearsed.kind,
+                "max_age_s": seconds(rehearsed.max_age_ms),
+                **{f"{limit}_s": seconds(duration_ms) for limit, duration_ms in rehearsed.limits_ms.items()},
+                **({"integrity": True} if rehearsed.integrity else {}),
+            }
+        case _:
+            raise AssertionError(f"{check.id}: a check of unknown kind")

@@ -1,0 +1,81 @@
+"""The policy file that the receiver reads (contracts: policy): rules, actions, escalation, gate and canary as data.
+
+Durations are seconds (`*_s`), decimals are texts, so that no reader rounds them. Sections that a spec does not have are
+not imported: most specs have few of them, and the command should start at once.
+"""
+
+from __future__ import annotations
+
+from generator.model import canary, gate
+from generator.model.routing import Routing
+from generator.model.spec import Spec
+from generator.model.teams import channels_of
+from generator.render.policy import actions, policy_rules
+from generator.render.policy import canary as canary_render
+from generator.render.policy import gate as gate_render
+from generator.render.policy.policy_values import seconds
+
+FORMAT = "freezeline.policy/1"
+
+
+def render(spec: Spec) -> dict[str, object]:
+    """The policy of one spec as JSON data."""
+    policy: dict[str, object] = {
+        "format": FORMAT,
+        "name": spec.name,
+        "service": spec.service,
+        "spec": spec.reference,
+        "rules": _rules(spec),
+        "actions": _actions(spec),
+    }
+    if spec.routing is not None:
+        policy |= _people(spec.routing)
+    if spec.gate is not None or spec.canary is not None:
+        policy |= _shipping(spec)
+    if spec.targets:
+        policy["targets"] = dict(spec.targets)
+    return policy
+
+
+def _rules(spec: Spec) -> list[dict[str, object]]:
+    if not spec.policy:
+        return []
+    return [policy_rules.render(spec, rule) for rule in spec.policy]
+
+
+def _actions(spec: Spec) -> dict[str, dict[str, object]]:
+    if not spec.actions:
+        return {}
+    return {name: actions.render(action) for name, action in spec.actions.items()}
+
+
+def _shipping(spec: Spec) -> dict[str, object]:
+    """Gate and canary. Where a rollout asks a gate that is not written, the default one."""
+    found: dict[str, object] = {}
+    asked = spec.gate
+    if asked is None and spec.canary is not None and canary.asks_gate(spec.canary):
+        asked = gate.default(spec.canary.position)
+    if asked is not None:
+        found["gate"] = gate_render.render(spec, asked)
+    if spec.canary is not None:
+        found["canary"] = canary_render.render(spec, spec.canary)
+    return found
+
+
+def _people(routing: Routing) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if routing.escalation:
+        found["escalation"] = [
+            {
+                "after_s": seconds(level.after_ms),
+                "level": level.level,
+                "to": level.to,
+                "channels": list(channels_of(routing.teams[level.to])),
+                "severities": list(level.severities),
+            }
+            | ({"ask": level.ask} if level.ask else {})
+            for level in routing.escalation
+        ]
+    if routing.status_every_ms is not None:
+        found["status_every_s"] = seconds(routing.status_every_ms)
+    return found

@@ -1,0 +1,112 @@
+"""Prometheus rule files as data: groups of rules that remember where in the spec they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+
+from freezeline.problems import Position
+from generator.text import yaml_text
+from generator.units import duration_text
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """A recording rule (`record`) or an alert (`alert`). `expr` may have several lines."""
+
+    record: str = ""
+    alert: str = ""
+    expr: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    for_ms: int = 0
+    origin: Position | None = None  # None for what is shared by all SLOs
+
+    @property
+    def name(self) -> str:
+        """What is recorded, or the alert's name."""
+        return self.record or self.alert
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Rules that are evaluated together, in order, each `interval_ms`."""
+
+    name: str
+    interval_ms: int
+    rules: tuple[Rule, ...]
+
+
+class RuleFile(Struct, frozen=True, kw_only=True):
+    """One rule file."""
+
+    path: str
+    header: str
+    groups: tuple[Group, ...]
+
+    def text(self) -> tuple[str, list[tuple[int, Position]]]:
+        """The file's text, and from which line on it comes from which place of a spec."""
+        lines = [f"# {line}".rstrip() for line in self.header.splitlines()]
+        origins: list[tuple[int, Position]] = []
+        known: dict[int, list[str]] = {}
+        lines.append("groups:" if self.groups else "groups: []")
+        for group in self.groups:
+            lines.append(f"  - name: {yaml_text.scalar(group.name)}")
+            lines.append(f"    interval: {duration_text(group.interval_ms)}")
+            lines.append("    rules:")
+            for rule in group.rules:
+                if rule.origin is not None:
+                    origins.append((len(lines) + 1, rule.origin))
+                lines += rule_lines(rule, known)
+        return "\n".join(lines) + "\n", origins
+
+
+_INDENT = " " * 8
+
+
+def rule_lines(rule: Rule, known: dict[int, list[str]] | None = None) -> list[str]:
+    """One rule as the lines of a YAML list item. `known` holds the lines of labels that several rules have."""
+    kind = "record" if rule.record else "alert"
+    lines = [f"      - {kind}: {yaml_text.scalar(rule.name)}", *yaml_text.entry("expr", rule.expr, _INDENT)]
+    if rule.for_ms:
+        lines.append(f"{_INDENT}for: {duration_text(rule.for_ms)}")
+    if rule.labels:
+        labels = known.get(id(rule.labels)) if known is not None else None
+        if labels is None:
+            labels = _entries("labels", rule.labels)
+            if known is not None:
+                known[id(rule.labels)] = labels
+        lines += labels
+    if rule.annotations:
+        lines += _entries("annotations", rule.annotations)
+    return lines
+
+
+def _entries(key: str, values: Mapping[str, str]) -> list[str]:
+    lines = [f"{_INDENT}{key}:"]
+    for name, value in values.items():
+        lines += yaml_text.entry(name, value, _INDENT + "  ")
+    return lines
+
+
+def as_data(file: RuleFile) -> dict[str, object]:
+    """The file as plain data, for other wrappings such as a PrometheusRule."""
+    return {"groups": [_group_data(group) for group in file.groups]}
+
+
+def _group_data(group: Group) -> dict[str, object]:
+    return {
+        "name": group.name,
+        "interval": duration_text(group.interval_ms),
+        "rules": [_rule_data(rule) for rule in group.rules],
+    }
+
+
+def _rule_data(rule: Rule) -> dict[str, object]:
+    data: dict[str, object] = {"record" if rule.record else "alert": rule.name, "expr": rule.expr}
+    if rule.for_ms:
+        data["for"] = duration_text(rule.for_ms)
+    if rule.labels:
+        data["labels"] = dict(rule.labels)
+    if rule.annotations:
+        data["annotations"] = dict(rule.annotations)
+    return data

@@ -1,0 +1,115 @@
+"""Which series the rules of a set record, how many of each, and how often: what selectors on them will find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from msgspec import Struct
+
+from generator import names
+from generator.model.spec import OutputSet, Slo, Spec
+from generator.render.rules import gaps
+from generator.render.rules.rules import identity
+from generator.units import duration_text
+
+Matchers = tuple[tuple[str, str, str], ...]
+
+
+class Matched(Struct, frozen=True, kw_only=True):
+    """Series that a selector finds, with a sample each `interval_ms`."""
+
+    series: float
+    interval_ms: int
+
+
+class _Entry(Struct, frozen=True, kw_only=True):
+    labels: Mapping[str, str]
+    matched: Matched
+
+
+class Catalog:
+    """The recorded series of a set, found by metric and, where a selector names one, by SLO."""
+
+    def __init__(self, output_set: OutputSet, groups: float) -> None:
+        self._by_slo: dict[tuple[str, str], list[_Entry]] = {}
+        self._by_metric: dict[str, list[_Entry]] = {}
+        self._kept: dict[tuple[str, Matchers], tuple[Matched, ...]] = {}
+        for spec in output_set.specs:
+            parts = _parts(spec)
+            for slo in spec.slos:
+                count = groups if slo.group_by else 1.0
+                for metric, interval_ms, labels in _recorded(spec, slo, output_set.scope, parts[slo.name]):
+                    self._add(metric, _Entry(labels=labels, matched=Matched(series=count, interval_ms=interval_ms)))
+            for alert in spec.alerts:
+                if alert.consecutive > 1:
+                    labels = {names.SERVICE: spec.service, names.ALERT: alert.name}
+                    self._add(
+                        names.BREACH,
+                        _Entry(labels=labels, matched=Matched(series=1.0, interval_ms=alert.interval_ms)),
+                    )
+
+    def _add(self, metric: str, entry: _Entry) -> None:
+        self._by_metric.setdefault(metric, []).append(entry)
+        self._by_slo.setdefault((metric, entry.labels.get(names.SLO, "")), []).append(entry)
+
+    @property
+    def metrics(self) -> frozenset[str] | dict[str, list[_Entry]]:
+        """What is recorded."""
+        return self._by_metric
+
+    def find(self, metric: str, matchers: Matchers) -> tuple[Matched, ...]:
+        """The series that a selector on a recorded metric finds, those of one interval together."""
+        key = (metric, matchers)
+        if key not in self._kept:
+            slo = next((value for name, op, value in matchers if name == names.SLO and op == "="), None)
+            among = self._by_metric.get(metric, []) if slo is None else self._by_slo.get((metric, slo), [])
+            self._kept[key] = tuple(_together(entry.matched for entry in among if _fits(entry.labels, matchers)))
+        return self._kept[key]
+
+
+def _fits(labels: Mapping[str, str], matchers: Matchers) -> bool:
+    return all(labels.get(name, "") == value for name, op, value in matchers if op == "=")
+
+
+def _together(found: Iterable[Matched]) -> Iterator[Matched]:
+    by_interval: dict[int, float] = {}
+    for one in found:
+        by_interval[one.interval_ms] = by_interval.get(one.interval_ms, 0) + one.series
+    for interval_ms, series in by_interval.items():
+        yield Matched(series=series, interval_ms=interval_ms)
+
+
+def _parts(spec: Spec) -> Mapping[str, str]:
+    """The part of each SLO's gap repair, by its name."""
+    by_profile: dict[str, list[str]] = {}
+    for slo in spec.slos:
+        by_profile.setdefault(slo.profile.name, []).append(slo.name)
+    return {
+        slo: part
+        for slos in by_profile.values()
+        for part, which in gaps.parts(len(slos)).items()
+        for slo in slos[which]
+    }
+
+
+def _recorded(spec: Spec, slo: Slo, scope: str, part: str) -> Iterator[tuple[str, int, Mapping[str, str]]]:
+    """(metric, interval, labels) of every series of one SLO; gap tiles are absent where there are no gaps."""
+    profile, own = slo.profile, identity(spec, slo, scope)
+    pace = profile.cadence
+    for kind in names.KINDS:
+        yield names.base(kind, profile.base_ms), pace.fast_ms, own
+        if profile.tiled:
+            yield names.tile(kind, pace.tile_ms, profile.base_ms), pace.tile_ms, own
+        if profile.repaired:
+            yield names.increase(kind, pace.gap_span_ms), pace.gap_ms, own
+            yield names.missing(kind, pace.gap_span_ms), pace.gap_ms, own | {names.PART: part}
+        yield names.events(kind), pace.slow_ms, own
+    for metric in (names.ERROR_BUDGET, names.INFO, names.ERROR_BUDGET_REMAINING):
+        yield metric, pace.slow_ms, own
+    windows = {profile.base_ms: pace.fast_ms}
+    for tier in sorted(profile.tiers, key=lambda one: not one.pages):
+        for span in (tier.long_ms, tier.short_ms):
+            windows.setdefault(span, pace.fast_ms if tier.pages else pace.slow_ms)
+    for span, interval_ms in windows.items():
+        yield names.ERROR_RATIO, interval_ms, own | {names.WINDOW: duration_text(span)}
+    yield names.ERROR_RATIO, pace.slow_ms, own | {names.WINDOW: names.BUDGET_WINDOW}

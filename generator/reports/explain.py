@@ -1,0 +1,359 @@
+"""What a line of a spec leads to: series, rules, alerts, panels, policy and people, with the factors worked out.
+
+Pure: it asks the same functions that generate, so that it cannot say anything else than what is generated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from fractions import Fraction
+
+from msgspec import Struct, to_builtins
+
+from generator import names
+from generator.checks import queries
+from generator.model import alert_labels
+from generator.model.alert_labels import begins
+from generator.model.burn import Tier
+from generator.model.policy import BudgetRemaining, PolicyRule, Release
+from generator.model.spec import PlainAlert, Slo, Spec
+from generator.panels.base import Json
+from generator.proofs import promises, slis
+from generator.reading.source import Value
+from generator.render.alertmanager import people
+from generator.render.dashboards import dashboard
+from generator.render.rules import rules, shared
+from generator.render.rules.rule_file import Rule, RuleFile
+from generator.units import decimal_text, duration_text, percent_text, promql_number
+
+LEVELS = (Fraction(1), Fraction(1, 2), Fraction(1, 5))
+
+
+class RuleShown(Struct, frozen=True, kw_only=True):
+    """One rule: where it is written, how often it is evaluated, what it records or fires."""
+
+    file: str
+    group: str
+    interval: str
+    name: str
+    labels: Mapping[str, str]
+    expr: str
+    own: bool  # written for this SLO or alert alone, not shared
+
+
+class TierShown(Struct, frozen=True, kw_only=True):
+    """One tier worked out. `detected_after`: steady error ratio → time from a clean past until it fires."""
+
+    name: str
+    severity: str
+    share: str
+    long: str
+    short: str
+    factor: str
+    factor_working: str
+    threshold_ratio: str
+    threshold_working: str
+    budget_gone_after: str
+    detected_after: Mapping[str, str]
+    resets_after: str
+
+
+class PolicyShown(Struct, frozen=True, kw_only=True):
+    """A policy rule that an alert begins: what is done, and when a freeze ends again."""
+
+    id: str
+    position: str
+    does: tuple[str, ...]
+    released: str
+
+
+class AlertShown(Struct, frozen=True, kw_only=True):
+    """An alert, with what follows from it."""
+
+    name: str
+    labels: Mapping[str, str]
+    fires_when: str
+    policy: tuple[PolicyShown, ...]
+    told: tuple[str, ...]
+
+
+class Explained(Struct, frozen=True, kw_only=True):
+    """One SLO or plain alert from its line to the people that hear of it."""
+
+    kind: str  # "slo" or "alert"
+    name: str
+    position: str
+    facts: Mapping[str, str]
+    reads: tuple[str, ...]
+    rules: tuple[RuleShown, ...]
+    tiers: tuple[TierShown, ...]
+    left_out: Mapping[str, str]  # default tiers that this objective cannot have, and why
+    alerts: tuple[AlertShown, ...]
+    panels: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """For `--json`."""
+        plain: dict[str, object] = to_builtins(self)
+        return plain
+
+
+def explain(spec: Spec, scope: str, only: frozenset[str] | None = None) -> tuple[Explained, ...]:
+    """The SLOs and plain alerts of a spec, or those of some names, in the order of its lines."""
+    panels = dashboard.render(spec, scope)
+    own = rules.render(spec, scope)
+    wanted = [slo for slo in spec.slos if only is None or slo.name in only]
+    found = [(slo.position, _slo(spec, slo, scope, own, panels)) for slo in wanted]
+    alerts = [alert for alert in spec.alerts if only is None or alert.name in only]
+    found += [(alert.position, _alert(spec, alert, own, panels)) for alert in alerts]
+    return tuple(explained for _, explained in sorted(found, key=lambda item: item[0]))
+
+
+# -- SLOs
+
+
+def _slo(spec: Spec, slo: Slo, scope: str, own: RuleFile, panels: Json) -> Explained:
+    profile = slo.profile
+    budget = percent_text(slo.budget_ratio)
+    outage_ms = int(slo.budget_ratio * profile.window.length_ms)
+    counted = "slices of time" if not slis.counts_events(slo) else "events"
+    facts = {
+        "objective": f"{decimal_text(slo.objective)} % over {profile.window}",
+        "error budget": f"100 % − {decimal_text(slo.objective)} % = {budget}: {_of_a_million(slo)} of a million "
+        f"{counted}; as one full outage {duration_text(outage_ms // 1000 * 1000)}",
+        "sli": slo.sli.describe(),
+        "base": f"{names.base('total', profile.base_ms)} and {names.base('errors', profile.base_ms)}, each "
+        f"{duration_text(profile.cadence.fast_ms)}",
+        "identity": ", ".join(f'{label}="{value}"' for label, value in rules.identity(spec, slo, scope).items()),
+    }
+    if slo.group_by:
+        facts["group by"] = ", ".join(slo.group_by)
+    if profile.min_events:
+        facts["minimum"] = f"{profile.min_events} bad {counted} in the long window, or no tier fires"
+    return Explained(
+        kind="slo",
+        name=slo.name,
+        position=str(slo.position),
+        facts=facts,
+        reads=tuple(f"{query.role}: {query.text}" for query in queries.of_slo(slo)),
+        rules=(*_own_rules(own, slo), *_shown(shared.render(profile, scope), own=False)),
+        tiers=tuple(_tier(spec, slo, tier) for tier in profile.tiers),
+        left_out={tier.name: tier.reason for tier in slo.dropped_tiers},
+        alerts=tuple(_slo_alerts(spec, slo)),
+        panels=tuple(_panels(panels, f'{names.SLO}="{slo.name}"')),
+    )
+
+
+def _of_a_million(slo: Slo) -> str:
+    return f"{slo.budget_ratio * 1_000_000:,.0f}"
+
+
+def _tier(spec: Spec, slo: Slo, tier: Tier) -> TierShown:
+    profile = slo.profile
+    limit = promises.threshold(slo, tier)
+    long_text, window = duration_text(tier.long_ms), profile.window
+    factor, ratio = promql_number(tier.factor), _decimal(limit)
+    detected = {
+        percent_text(_decimal(level)): _seconds(
+            promises.detection_ms(slo, tier, level, profile.cadence, spec.defaults.scrape_ms)
+        )
+        for level in LEVELS
+        if level > limit
+    }
+    return TierShown(
+        name=tier.name,
+        severity=tier.severity,
+        share=percent_text(tier.share),
+        long=long_text,
+        short=duration_text(tier.short_ms),
+        factor=factor,
+        factor_working=f"{percent_text(tier.share)} × {window} / {long_text} = {factor}",
+        threshold_ratio=decimal_text(ratio),
+        threshold_working=f"{factor} × {decimal_text(slo.budget_ratio)} = {decimal_text(ratio)} "
+        f"({percent_text(ratio)} errors)",
+        budget_gone_after=_seconds(int(window.length_ms / tier.factor)),
+        detected_after=detected,
+        resets_after=_seconds(promises.reset_ms(slo, tier, profile.cadence, spec.defaults.scrape_ms)),
+    )
+
+
+def _decimal(ratio: Fraction) -> Decimal:
+    """The ratio, to seven places at most."""
+    return (Decimal(ratio.numerator) / Decimal(ratio.denominator)).quantize(Decimal("0.0000001"))
+
+
+def _seconds(duration_ms: int) -> str:
+    """A duration in whole seconds, rounded up."""
+    return duration_text(-(-duration_ms // 1000) * 1000)
+
+
+def _slo_alerts(spec: Spec, slo: Slo) -> Iterator[AlertShown]:
+    by_tier = {tier.name: tier for tier in slo.profile.tiers}
+    for labels in alert_labels.of(spec):
+        if labels.get(names.SLO) != slo.name:
+            continue
+        tier = by_tier.get(labels.get(names.TIER, ""))
+        if tier is not None:
+            ratio = percent_text(_decimal(promises.threshold(slo, tier)))
+            spans = f"{duration_text(tier.long_ms)} and over {duration_text(tier.short_ms)}"
+            when = f"more than {ratio} errors over {spans}"
+        elif names.BUDGET_CONSUMED_LABEL in labels:
+            when = f"{labels[names.BUDGET_CONSUMED_LABEL]} % of the budget over {slo.profile.window} is gone"
+        else:
+            when = f"nothing is measured for {duration_text(shared.NO_DATA_FOR_MS)}"
+        yield _alert_shown(spec, labels, when)
+
+
+# -- plain alerts
+
+
+def _alert(spec: Spec, alert: PlainAlert, own: RuleFile, panels: Json) -> Explained:
+    facts = {
+        "condition": alert.condition.describe(),
+        "severity": alert.severity,
+        "evaluated": f"each {duration_text(alert.interval_ms)}",
+        "fires": f"at the latest {duration_text(alert.earliest_ms)} after a sample that breaches at once: "
+        + " + ".join(_waits(alert)),
+    }
+    if alert.within_ms is not None:
+        facts["promise"] = f"within {duration_text(alert.within_ms)} of the first bad sample"
+    read = queries.of_alert(alert)
+    labels = next(labels for labels in alert_labels.of(spec) if labels["alertname"] == alert.name)
+    return Explained(
+        kind="alert",
+        name=alert.name,
+        position=str(alert.position),
+        facts=facts,
+        reads=tuple(f"{query.role}: {query.text}" for query in read),
+        rules=tuple(_own_rules(own, alert)),
+        tiers=(),
+        left_out={},
+        alerts=(_alert_shown(spec, labels, alert.condition.describe()),),
+        panels=tuple(_panels(panels, *(query.text for query in read))),
+    )
+
+
+def _waits(alert: PlainAlert) -> Iterator[str]:
+    yield f"one evaluation ({duration_text(alert.interval_ms)})"
+    if alert.consecutive > 1:
+        yield f"{alert.consecutive - 1} more in a row"
+    if alert.for_ms:
+        yield f"for {duration_text(alert.for_ms)}"
+
+
+# -- what both have
+
+
+def _own_rules(file: RuleFile, subject: Slo | PlainAlert) -> Iterator[RuleShown]:
+    for shown, rule in _pairs(file, own=True):
+        if rule.origin == subject.position:
+            yield shown
+
+
+def _shown(file: RuleFile, *, own: bool) -> Iterator[RuleShown]:
+    return (shown for shown, _ in _pairs(file, own=own))
+
+
+def _pairs(file: RuleFile, *, own: bool) -> Iterator[tuple[RuleShown, Rule]]:
+    for group in file.groups:
+        for rule in group.rules:
+            shown = RuleShown(
+                file=file.path,
+                group=group.name,
+                interval=duration_text(group.interval_ms),
+                name=rule.name,
+                labels=dict(rule.labels),
+                expr=rule.expr,
+                own=own,
+            )
+            yield shown, rule
+
+
+def _alert_shown(spec: Spec, labels: Mapping[str, str], when: str) -> AlertShown:
+    found = dict(labels)
+    begun = [rule for rule in spec.policy if begins(rule, found)]
+    return AlertShown(
+        name=found["alertname"],
+        labels=found,
+        fires_when=when,
+        policy=tuple(_policy_shown(rule) for rule in begun),
+        told=tuple(_told(spec, found)),
+    )
+
+
+def _policy_shown(rule: PolicyRule) -> PolicyShown:
+    return PolicyShown(id=rule.id, position=str(rule.position), does=rule.do, released=release_text(rule.release))
+
+
+def release_text(release: Release) -> str:
+    """When a freeze ends, in one line."""
+    parts = []
+    if release.resolved_for_ms or not release.all_of:
+        parts.append(f"the alert has been resolved for {duration_text(release.resolved_for_ms)}")
+    for condition in release.all_of:
+        held = f" for {duration_text(condition.held_for_ms)}" if condition.held_for_ms else ""
+        if isinstance(condition, BudgetRemaining):
+            parts.append(f"{percent_text(condition.at_least)} of the budget is left{held}")
+        else:
+            parts.append(f"{condition.query} {condition.op} {decimal_text(condition.value)}{held}")
+    return f"{' and '.join(parts)}; reviewed after {duration_text(release.review_after_ms)}"
+
+
+def _told(spec: Spec, labels: Mapping[str, str]) -> Iterator[str]:
+    """Whom Alertmanager tells, in order."""
+    for planned in people.plan(spec):
+        if all(labels.get(label, "") in values for label, values in planned.match):
+            where = f" ({planned.written.position})" if planned.written is not None else " (the owner)"
+            yield f"{planned.address.team.name} by {', '.join(planned.address.media)}{where}"
+            if not planned.goes_on:
+                return
+
+
+def _panels(shown: Json, *wanted: str) -> Iterable[str]:
+    """Titles of the panels with a query that holds one of some texts, each with its row."""
+    row = ""
+    found: dict[str, None] = {}
+    for panel in dashboard.all_panels(shown):
+        title = str(panel.get("title", ""))
+        if panel.get("type") == "row":
+            row = title
+        queries = [str(target.get("expr", "")) for target in panel.get("targets", ())]
+        if any(text in query for query in queries for text in wanted):
+            found[f"{row} › {title}" if row else title] = None
+    return found
+
+
+# -- lines
+
+
+def at_line(spec: Spec, root: Value, line: int) -> frozenset[str]:
+    """Names of the SLOs and alerts that a line of the spec is about; those that lead to it, for a line of policy.
+
+    Empty where the line is about none in particular.
+    """
+    before = [(at, found) for at, found in _starts(spec, root) if at <= line]
+    return max(before, key=lambda item: item[0])[1] if before else frozenset()
+
+
+def _starts(spec: Spec, root: Value) -> Iterator[tuple[int, frozenset[str]]]:
+    """From which line on the spec is about which names."""
+    sections = root.content if isinstance(root.content, dict) else {}
+    for section, entry in sections.items():
+        yield entry.key_position.line, frozenset()
+        inner = entry.value.content if isinstance(entry.value.content, dict) else {}
+        for name, one in inner.items():
+            if section in ("slos", "alerts"):
+                yield one.key_position.line, frozenset({name})
+            elif section == "actions":
+                doing = tuple(rule for rule in spec.policy if name in rule.do)
+                yield one.key_position.line, _beginning(spec, doing)
+    for rule in spec.policy:
+        yield rule.position.line, _beginning(spec, (rule,))
+
+
+def _beginning(spec: Spec, begun: tuple[PolicyRule, ...]) -> frozenset[str]:
+    return frozenset(
+        labels.get(names.SLO, labels["alertname"])
+        for labels in alert_labels.of(spec)
+        if any(begins(rule, labels) for rule in begun)
+    )

@@ -1,0 +1,223 @@
+"""Actions: what the receiver does when a policy says so. Their type follows from their keys; their names are free."""
+
+from __future__ import annotations
+
+from generator.model.actions import (
+    LEGACY_TIMEOUT_MS,
+    Action,
+    FreezeAction,
+    LegacyCommand,
+    LegacyFile,
+    NotifyAction,
+    RollbackAction,
+    Undo,
+    Verify,
+)
+from generator.model.command import Command
+from generator.reading.reader import NAME, Reader, as_name
+from generator.spec.command import read_argv, read_command, read_optional_path, read_path
+from generator.units import DAY, HOUR, SECOND
+
+MOMENTS = (
+    "opened",
+    "frozen",
+    "freeze_failed",
+    "renewed",
+    "released",
+    "resolved",
+    "expired",
+    "flag_restored",
+    "rollback_started",
+    "rollback_done",
+    "rollback_failed",
+    "rollback_skipped",
+    "rollback_cancelled",
+    "rollback_undone",
+    "acknowledged",
+    "dead_letter",
+)
+
+ROLLBACK_TIMEOUT_MS = 300 * SECOND
+GRACE_MS = 10 * SECOND
+OUTPUT_MAX_BYTES = 1024 * 1024
+VERIFY_TIMEOUT_MS = 30 * SECOND
+RELEASE_TIMEOUT_MS = 5 * SECOND
+COOLDOWN_MS = HOUR
+MAX_PER_DAY = 3
+LONGEST_RUN_MS = DAY
+
+
+_KINDS = {"flag": "freeze", "command": "rollback", "channels": "notify"}
+
+
+def parse_actions(reader: Reader) -> dict[str, Action]:
+    """The `actions` mapping. What is wrong is reported; an action with a mistake is left out."""
+    found: dict[str, Action] = {}
+    for name, entry in reader.free_entries():
+        inner = Reader(entry.value, f"{reader.what}.{name}", reader.problems)
+        if not NAME.fullmatch(name):
+            hint = "letters, digits, `-`, `_` and `.`, at most 64"
+            reader.problems.add("spec/name", entry.key_position, f"{name!r} cannot be an action's name", hint)
+        if not isinstance(entry.value.content, dict):
+            continue
+        action = _parse_action(name, inner)
+        if action is not None and not inner.failed:
+            found[name] = action
+    reader.finish()
+    return found
+
+
+def _parse_action(name: str, reader: Reader) -> Action | None:
+    kinds = [kind for key, kind in _KINDS.items() if key in reader.keys()]  # noqa: SIM118 - a Reader is no mapping
+    if len(kinds) != 1:
+        hint = "`flag:` makes it a freeze, `command:` a rollback, `channels:` a notice"
+        what = "several kinds of action at once" if kinds else "no kind of action that is known"
+        reader.fail("policy/action", f"{reader.what} is {what}", hint)
+        return None
+    match kinds[0]:
+        case "freeze":
+            return _freeze(name, reader)
+        case "rollback":
+            return _rollback(name, reader)
+        case _:
+            return _notify(name, reader)
+
+
+def _freeze(name: str, reader: Reader) -> FreezeAction:
+    flag = read_path(reader, "flag")
+    if flag.endswith("/"):
+        reader.fail("policy/path", f"{reader.what}.flag is a directory", "name the file: …/FREEZE.FLAG", key="flag")
+    legacy = tuple(_legacy(inner) for inner in reader.readers("legacy"))
+    reader.finish()
+    return FreezeAction(name=name, flag=flag, legacy=legacy, position=reader.position)
+
+
+def _legacy(reader: Reader) -> LegacyCommand | LegacyFile:
+    if reader.has("file"):
+        found: LegacyCommand | LegacyFile = LegacyFile(
+            file=read_path(reader, "file"), text=reader.text("text", "frozen={reason}\n")
+        )
+    else:
+        timeout_ms = reader.duration_ms("timeout", LEGACY_TIMEOUT_MS)
+        found = LegacyCommand(on=read_argv(reader, "on"), off=read_argv(reader, "off"), timeout_ms=timeout_ms)
+    reader.finish()
+    return found
+
+
+def _rollback(name: str, reader: Reader) -> RollbackAction:
+    timeout_ms = reader.duration_ms("timeout", ROLLBACK_TIMEOUT_MS)
+    if timeout_ms > LONGEST_RUN_MS:
+        reader.fail("policy/timeout", "a rollback may run for a day at most", "shorten it", key="timeout")
+    release = read_command(reader, "release", timeout_ms=RELEASE_TIMEOUT_MS)
+    once_per = reader.choice("once_per", ("release", "episode"), "release" if release else "episode")
+    if once_per == "release" and release is None:
+        hint = "add `release: {command: […]}`, which prints the running release"
+        reader.fail("policy/release", f"{reader.what} cannot tell releases apart", hint, key="once_per")
+    action = RollbackAction(
+        name=name,
+        command=Command(argv=read_argv(reader, "command"), timeout_ms=timeout_ms),
+        cwd=read_optional_path(reader, "cwd"),
+        env=_env(reader),
+        grace_ms=reader.duration_ms("grace", GRACE_MS, at_least=0),
+        output_max_bytes=reader.integer("output_max_bytes", OUTPUT_MAX_BYTES),
+        verify=_verify(reader),
+        release=release,
+        once_per=once_per,
+        cooldown_ms=reader.duration_ms("cooldown", COOLDOWN_MS, at_least=0),
+        max_per_day=reader.integer("max_per_day", MAX_PER_DAY, at_least=1),
+        undo=_undo(reader, timeout_ms),
+        position=reader.position,
+    )
+    reader.finish()
+    return action
+
+
+def _env(reader: Reader) -> dict[str, str]:
+    inner = reader.mapping("env")
+    if inner is None:
+        return {}
+    found = {}
+    for key, _ in inner.free_entries():
+        if key.startswith("FREEZELINE_") or not key.replace("_", "a").isalnum() or key[0].isdigit():
+            hint = "letters, digits and `_`; FREEZELINE_… is the receiver's own"
+            inner.fail("policy/env", f"{key!r} cannot be set for a command", hint, key=key)
+        found[key] = inner.text(key)
+    return found
+
+
+def _verify(reader: Reader) -> Verify | None:
+    inner = reader.mapping("verify")
+    if inner is None:
+        return None
+    command = Command(argv=read_argv(inner, "command"), timeout_ms=inner.duration_ms("timeout", VERIFY_TIMEOUT_MS))
+    done, not_done = _exit_codes(inner, "done", (0,)), _exit_codes(inner, "not_done", (1,))
+    if set(done) & set(not_done):
+        inner.fail("policy/verify", f"{inner.what}: a status is both done and not done", "each in one list only")
+    inner.finish()
+    return Verify(command=command, done=done, not_done=not_done)
+
+
+def _exit_codes(reader: Reader, key: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    if not reader.has(key):
+        return default
+    codes = []
+    for value in reader.values(key):
+        code = value.content
+        if not isinstance(code, int) or isinstance(code, bool) or not 0 <= code <= 255:
+            hint = "exit statuses are 0 to 255"
+            reader.problems.add("policy/verify", value.position, f"{value.text!r} is not an exit status", hint)
+            continue
+        codes.append(code)
+    if not reader.values(key):
+        reader.fail("policy/verify", f"{reader.what}.{key} names no exit status", "write `[0]`", key=key)
+    return tuple(codes)
+
+
+def _undo(reader: Reader, timeout_ms: int) -> Undo | None:
+    inner = reader.mapping("undo")
+    if inner is None:
+        return None
+    undo = Undo(
+        within_ms=inner.duration_ms("within"),
+        command=read_argv(inner, "command") if inner.has("command") else (),
+        timeout_ms=inner.duration_ms("timeout", timeout_ms),
+    )
+    inner.finish()
+    return undo
+
+
+def read_channels(reader: Reader, key: str) -> tuple[str, ...]:
+    """Names of the receiver's channels; bad and doubled ones are reported."""
+    names: list[str] = []
+    for value in reader.values(key):
+        try:
+            name = as_name(value)
+        except ValueError as error:
+            hint = "channels are named in receiver.yaml: letters, digits, `-`, `_` and `.`"
+            message = f"{reader.what}.{key}: {str(error).partition(chr(10))[0]}"
+            reader.problems.add("policy/channel", value.position, message, hint)
+            continue
+        if name in names:
+            reader.problems.add("policy/channel", value.position, f"the channel {name} stands here twice", "remove one")
+        names.append(name)
+    return tuple(names)
+
+
+def _notify(name: str, reader: Reader) -> NotifyAction:
+    moments = reader.texts("moments")
+    for moment in moments:
+        if moment not in MOMENTS:
+            hint = f"known moments: {', '.join(MOMENTS)}"
+            reader.fail("policy/moment", f"{moment!r} is not a moment", hint, key="moments")
+    channels = read_channels(reader, "channels")
+    if not channels:
+        reader.fail("policy/channel", f"{reader.what} tells nobody", "name a channel: [log]", key="channels")
+    action = NotifyAction(
+        name=name,
+        channels=channels,
+        fallback=read_channels(reader, "fallback"),
+        moments=tuple(dict.fromkeys(moments)),
+        position=reader.position,
+    )
+    reader.finish()
+    return action

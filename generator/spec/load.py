@@ -1,0 +1,409 @@
+"""From a spec's YAML to the model: every key, every type, and all problems at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+
+from freezeline.problems import Position, Problems
+from generator import conditions, names, sli
+from generator.model import burn
+from generator.model.actions import Action
+from generator.model.burn import DroppedTier, SloWindow, Tier
+from generator.model.canary import Canary
+from generator.model.dashboard import Dashboard
+from generator.model.gate import Gate
+from generator.model.policy import PolicyRule
+from generator.model.routing import Routing
+from generator.model.spec import API_VERSION, Defaults, PlainAlert, Slo, Spec
+from generator.model.teams import Owner
+from generator.names import SEVERITIES
+from generator.reading.reader import NAME, Reader, is_label_name
+from generator.reading.source import Source, Value, read_source
+from generator.sli.time_slices import TimeSlices
+from generator.spec import canary as canary_section
+from generator.spec import dashboard as dashboard_section
+from generator.spec import gate as gate_section
+from generator.spec import policy
+from generator.spec import routing as routing_section
+from generator.spec.actions import parse_actions
+from generator.text.digest import digest
+from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
+
+_HUNDRED = Decimal(100)
+_PLACEHOLDER = r"\{(\w+)\}"
+_FILLED_IN = ("service", "alert", "slo")
+
+
+def load(name: str, data: bytes, problems: Problems) -> tuple[Source, Spec | None]:
+    """The source and the model of one spec file. None where it cannot be read at all; else what could be read."""
+    source = read_source(name, data, problems)
+    if source.root is None:
+        return source, None
+    return source, _spec(name, source.root, digest(data), problems)
+
+
+def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | None:
+    if not isinstance(root.content, dict):
+        problems.add("spec/type", root.position, "a spec is a mapping", "start with apiVersion: freezeline/v1")
+        return None
+    reader = Reader(root, "", problems)
+    stem = file.rpartition("/")[2]
+    stem = stem.removesuffix(".yaml").removesuffix(".yml")
+    version = reader.text("apiVersion")
+    if version and version != API_VERSION:
+        reader.fail("spec/version", f"unknown apiVersion {version!r}", f"write `{API_VERSION}`", key="apiVersion")
+    name = reader.name("name", stem)
+    if not NAME.fullmatch(name) and not reader.has("name"):
+        hint = "rename the file, or write `name:`; letters, digits, `-`, `_` and `.`, at most 64"
+        problems.add("spec/name", Position(file), f"{name!r} cannot be the name of a spec", hint)
+    service = reader.name("service")
+    owner = _owner(reader)
+    defaults = _defaults(reader)
+    broken: set[str] = set()
+    actions, rules = _policy(reader, broken)
+    slos = _slos(reader, defaults, _consumed(rules), broken)
+    alerts = _alerts(reader, defaults, broken)
+    routing, canary, gate, dashboard = _sections(reader)
+    targets = _targets(reader)
+    reader.finish()
+    return Spec(
+        name=name,
+        file=file,
+        digest=sha256[:12],
+        service=service,
+        owner=owner,
+        defaults=defaults,
+        slos=tuple(slos),
+        alerts=tuple(alerts),
+        policy=rules,
+        actions=actions,
+        routing=routing,
+        canary=canary,
+        gate=gate,
+        dashboard=dashboard,
+        targets=targets,
+        broken=frozenset(broken),
+    )
+
+
+def _owner(reader: Reader) -> Owner:
+    inner = reader.mapping("owner", required=True)
+    if inner is None:
+        return Owner(team="", position=reader.position)
+    owner = Owner(
+        team=inner.name("team"),
+        slack=inner.text("slack", ""),
+        email=inner.text("email", ""),
+        pagerduty=inner.text("pagerduty", ""),
+        position=inner.position,
+    )
+    inner.finish()
+    return owner
+
+
+def _defaults(reader: Reader) -> Defaults:
+    fallback = Defaults(window_ms=30 * DAY, interval_ms=MINUTE, scrape_ms=15 * SECOND)
+    inner = reader.mapping("defaults")
+    if inner is None:
+        return fallback
+    scrape_ms = inner.duration_ms("scrape", fallback.scrape_ms, at_least=100)
+    interval_ms = inner.duration_ms("interval", fallback.interval_ms, at_least=100)
+    _warn_of_interval(inner, "interval", interval_ms, scrape_ms)
+    defaults = Defaults(
+        window_ms=inner.duration_ms("window", fallback.window_ms),
+        # Evaluating more often than scraping sees nothing new.
+        interval_ms=max(interval_ms, scrape_ms),
+        scrape_ms=scrape_ms,
+        runbook=_url(inner, "runbook"),
+        grafana=_url(inner, "grafana"),
+        retention_ms=inner.duration_ms("retention") if inner.has("retention") else None,
+    )
+    inner.finish()
+    return defaults
+
+
+def _warn_of_interval(reader: Reader, key: str, interval_ms: int, scrape_ms: int) -> None:
+    if interval_ms < scrape_ms and reader.has(key):
+        scrape = duration_text(scrape_ms)
+        message = f"{reader.path(key)}: nothing new is seen between scrapes; {scrape} is used"
+        hint = f"write {scrape}, or say in `defaults` how often is scraped: `scrape: …`"
+        reader.problems.add("alert/interval", reader.at(key), message, hint, warning=True)
+
+
+def _url(reader: Reader, key: str) -> str:
+    """A web address; people click on it in alerts and dashboards, so that other schemes are refused."""
+    text = reader.text(key, "")
+    if text and not text.startswith(("https://", "http://")):
+        reader.fail("spec/url", f"{reader.path(key)}: {text!r} is not a web address", "begin with https://", key=key)
+    unknown = [name for name in re.findall(_PLACEHOLDER, text) if name not in _FILLED_IN] if "{" in text else []
+    if unknown:
+        hint = f"known: {', '.join(f'{{{name}}}' for name in _FILLED_IN)}"
+        message = f"{reader.path(key)}: nothing fills in {{{unknown[0]}}}"
+        reader.problems.add("spec/placeholder", reader.at(key), message, hint, warning=True)
+    return text
+
+
+# -- objectives
+
+
+def _consumed(rules: tuple[PolicyRule, ...]) -> tuple[Decimal, ...]:
+    """The shares of consumed budget that alert: the usual ones, and those that the policy asks for."""
+    asked = {rule.on.budget_consumed for rule in rules if rule.on.budget_consumed is not None}
+    return tuple(sorted({*burn.CONSUMED, *asked}))
+
+
+def _slos(reader: Reader, defaults: Defaults, consumed: tuple[Decimal, ...], broken: set[str]) -> list[Slo]:
+    found = []
+    for name, position, inner in reader.named_readers("slos"):
+        slo = _slo(name, position, inner, defaults, consumed)
+        if inner.failed or slo is None:
+            broken.add(name)
+        else:
+            found.append(slo)
+    return found
+
+
+def _slo(
+    name: str, position: Position, reader: Reader, defaults: Defaults, consumed: tuple[Decimal, ...]
+) -> Slo | None:
+    objective = reader.decimal("objective")
+    if reader.has("objective") and not reader.failed and not 0 < objective < _HUNDRED:
+        hint = "leave some budget: 99.9 allows one bad event in a thousand" if objective == _HUNDRED else "write 99.9"
+        message = f"{reader.what}.objective must be above 0 and below 100"
+        reader.fail("spec/objective", message, hint, key="objective")
+    elif 0 < objective < 1:
+        hint = f"objectives are percentages: write {decimal_text(objective.scaleb(2))}"
+        message = f"{reader.what}.objective: {decimal_text(objective)} % good would be enough"
+        reader.fail("spec/objective", message, hint, key="objective")
+    budget_ratio = (_HUNDRED - objective) / _HUNDRED
+    sli_reader = reader.mapping("sli", required=True)
+    parsed = sli.parse(sli_reader) if sli_reader is not None else None
+    window = _window(reader, defaults)
+    tiers, dropped = _tiers(reader, window, budget_ratio, defaults)
+    group_by = reader.labels("group_by")
+    for label in group_by:
+        if label in names.RESERVED_LABELS:
+            hint = "this label is Freezeline's own; relabel the metric"
+            reader.fail("spec/reserved-label", f"{reader.what} cannot group by {label!r}", hint, key="group_by")
+    min_events = reader.integer("min_events", burn.MIN_EVENTS)
+    if isinstance(parsed, TimeSlices):
+        tiers, few = _tiers_of_slices(reader, tiers, parsed.slice_ms, min_events)
+        dropped += few
+    description = reader.text("description", "")
+    runbook = _url(reader, "runbook")
+    reader.finish()
+    if parsed is None:
+        return None
+    profile = burn.profile(window, tiers, interval_ms=defaults.interval_ms, consumed=consumed, min_events=min_events)
+    return Slo(
+        name=name,
+        objective=objective,
+        budget_ratio=budget_ratio,
+        sli=parsed,
+        group_by=group_by,
+        profile=profile,
+        dropped_tiers=dropped,
+        position=position,
+        written=reader.written,
+        description=description,
+        runbook=runbook,
+    )
+
+
+def _window(reader: Reader, defaults: Defaults) -> SloWindow:
+    if not reader.has("window"):
+        return SloWindow(length_ms=defaults.window_ms)
+    value = reader.value("window")
+    kind, _, unit = value.text.partition(" ") if value is not None else ("", "", "")
+    if kind == "calendar":
+        if unit in burn.CALENDARS:
+            return SloWindow(length_ms=burn.CALENDARS[unit].nominal_ms, calendar=unit)
+        known = ", ".join(f"`calendar {name}`" for name in burn.CALENDARS)
+        reader.fail(
+            "spec/calendar", f"{reader.what}.window: {unit!r} is no calendar unit", f"one of {known}", key="window"
+        )
+        return SloWindow(length_ms=defaults.window_ms)
+    return SloWindow(length_ms=reader.duration_ms("window", at_least=SECOND))
+
+
+def _tiers(
+    reader: Reader, window: SloWindow, budget_ratio: Decimal, defaults: Defaults
+) -> tuple[tuple[Tier, ...], tuple[DroppedTier, ...]]:
+    value = reader.value("tiers")
+    if value is not None and value.text == "off":
+        return (), ()
+    if value is None or reader.failed:
+        return burn.default_tiers(
+            window.length_ms, budget_ratio, scrape_ms=defaults.scrape_ms, interval_ms=defaults.interval_ms
+        )
+    if not isinstance(value.content, dict):
+        hint = "write `tiers: off`, or `tiers: {fast: {share: 2%, long: 1h, short: 5m}}`"
+        reader.fail("spec/type", f"{reader.what}.tiers must be `off` or a mapping", hint, key="tiers")
+        return (), ()
+    tiers = []
+    for name, _, inner in reader.named_readers("tiers"):
+        tiers.append(_tier(name, inner, window, budget_ratio, defaults))
+    return tuple(tiers), ()
+
+
+def _tiers_of_slices(
+    reader: Reader, tiers: tuple[Tier, ...], slice_ms: int, min_events: int
+) -> tuple[tuple[Tier, ...], tuple[DroppedTier, ...]]:
+    """The tiers whose long window can hold so many bad slices as must be, and those that are left out."""
+    kept, dropped = [], []
+    for tier in tiers:
+        reason = burn.too_few_slices(tier, slice_ms, min_events)
+        if not reason:
+            kept.append(tier)
+        elif reader.has("tiers"):
+            hint = "a longer window, shorter slices, or a smaller `min_events`"
+            reader.fail("tier/unreachable", f"{reader.what}.tiers.{tier.name}: {reason}", hint, key="tiers")
+        else:
+            dropped.append(DroppedTier(name=tier.name, reason=reason))
+    return tuple(kept), tuple(dropped)
+
+
+def _tier(name: str, reader: Reader, window: SloWindow, budget_ratio: Decimal, defaults: Defaults) -> Tier:
+    """One tier of the user's own; what it leaves open is as in the default tier of that name."""
+    defaults_by_name = {
+        tier.name: tier
+        for tier in burn.default_tiers(
+            window.length_ms, Decimal(0), scrape_ms=defaults.scrape_ms, interval_ms=defaults.interval_ms
+        )[0]
+    }
+    known = defaults_by_name.get(name)
+    if known is not None:
+        share = reader.ratio("share", known.share)
+        long_ms = reader.duration_ms("long", known.long_ms)
+        short_ms = reader.duration_ms("short", max(known.short_ms, long_ms // burn.SHORT_PER_LONG))
+    else:
+        share = reader.ratio("share")
+        long_ms = reader.duration_ms("long")
+        short_ms = reader.duration_ms("short", max(1, long_ms // burn.SHORT_PER_LONG))
+    severity = reader.choice("severity", SEVERITIES, known.severity if known else "warning")
+    reader.finish()
+    factor = burn.factor(share, window.length_ms, long_ms) if share > 0 else Fraction(1)
+    tier = Tier(name=name, share=share, long_ms=long_ms, short_ms=short_ms, factor=factor, severity=severity)
+    if not reader.failed:
+        _check_tier(reader, tier, budget_ratio, defaults)
+    return tier
+
+
+def _check_tier(reader: Reader, tier: Tier, budget_ratio: Decimal, defaults: Defaults) -> None:
+    reason = burn.unreachable(tier, budget_ratio) if 0 < tier.share <= 1 else "share must be above 0 and at most 100 %"
+    if reason:
+        hint = "factor = share × SLO window / long; 1 ≤ factor < 1/budget"
+        reader.fail("tier/unreachable", f"{reader.what}: {reason}", hint)
+    floor_ms = burn.shortest_window_ms(defaults.scrape_ms, defaults.interval_ms)
+    if tier.short_ms < floor_ms:
+        hint = f"at least {duration_text(floor_ms)}: four scrapes and two evaluations"
+        reader.fail("tier/short-window", f"{reader.what}: the short window is too short", hint, key="short")
+    if tier.long_ms <= tier.short_ms:
+        reader.fail("tier/windows", f"{reader.what}: long must be longer than short", "long = 12 × short", key="long")
+
+
+# -- plain alerts
+
+
+def _alerts(reader: Reader, defaults: Defaults, broken: set[str]) -> list[PlainAlert]:
+    found = []
+    for name, position, inner in reader.named_readers("alerts"):
+        if not is_label_name(name):
+            hint = "letters, digits and `_`, like HighFailureRate"
+            reader.problems.add("alert/name", position, f"{name!r} is not an alert name", hint)
+        elif name in names.GENERATED_ALERTS or name.startswith(names.SELF_PREFIX):
+            hint = "choose another; these are generated"
+            reader.problems.add("alert/reserved", position, f"the name {name!r} is Freezeline's own", hint)
+        alert = _alert(name, position, inner, defaults)
+        if inner.failed or alert is None:
+            broken.add(name)
+        else:
+            found.append(alert)
+    return found
+
+
+def _alert(name: str, position: Position, reader: Reader, defaults: Defaults) -> PlainAlert | None:
+    condition = conditions.parse(reader)
+    alert = None
+    every_ms = reader.duration_ms("every", defaults.interval_ms, at_least=100)
+    _warn_of_interval(reader, "every", every_ms, defaults.scrape_ms)
+    fields = {
+        "for_ms": reader.duration_ms("for", 0, at_least=0),
+        "interval_ms": max(every_ms, defaults.scrape_ms),
+        "consecutive": reader.integer("consecutive", 1, at_least=1),
+    }
+    within_ms = reader.duration_ms("within") if reader.has("within") else None
+    texts = {key: reader.text(key, "") for key in ("summary", "description")} | {"runbook": _url(reader, "runbook")}
+    team = reader.name("team", "") if reader.has("team") else ""
+    severity = reader.choice("severity", SEVERITIES)
+    reader.finish()
+    if condition is not None:
+        alert = PlainAlert(
+            name=name,
+            condition=condition,
+            severity=severity,
+            within_ms=within_ms,
+            team=team,
+            position=position,
+            written=reader.written,
+            for_ms=fields["for_ms"],
+            interval_ms=fields["interval_ms"],
+            consecutive=fields["consecutive"],
+            summary=texts["summary"],
+            description=texts["description"],
+            runbook=texts["runbook"],
+        )
+    return alert
+
+
+# -- the other sections
+
+
+def _policy(reader: Reader, broken: set[str]) -> tuple[Mapping[str, Action], tuple[PolicyRule, ...]]:
+    if not any([reader.has("actions"), reader.has("policy")]):  # both are asked for: `finish` knows them then
+        return {}, ()
+    actions: Mapping[str, Action] = {}
+    inner = reader.mapping("actions")
+    if inner is not None:
+        actions = parse_actions(inner)
+        broken.update(set(inner.keys()) - set(actions))
+    rules = policy.parse_rules(reader.readers("policy"))
+    if len(rules) < len(reader.values("policy")):
+        broken.add("policy")
+    return actions, rules
+
+
+def _sections(reader: Reader) -> tuple[Routing | None, Canary | None, Gate | None, Dashboard | None]:
+    """The sections that have readers of their own; imported only where they are written."""
+    routing = canary = gate = dashboard = None
+    if (inner := reader.mapping("routing")) is not None:
+        routing = routing_section.parse(inner)
+    if (inner := reader.mapping("canary")) is not None:
+        canary = canary_section.parse(inner)
+    if (inner := reader.mapping("gate")) is not None:
+        gate = gate_section.parse(inner)
+    if (inner := reader.mapping("dashboard")) is not None:
+        dashboard = dashboard_section.parse(inner)
+    return routing, canary, gate, dashboard
+
+
+def _targets(reader: Reader) -> Mapping[str, str]:
+    inner = reader.mapping("targets")
+    if inner is None:
+        return {}
+    found: dict[str, str] = {}
+    for name, entry in inner.free_entries():
+        if _is_scalar(entry.value):
+            found[name] = entry.value.text
+        else:
+            reader.problems.add(
+                "spec/type", entry.value.position, f"targets.{name} must be one value", "write `name: 5m`"
+            )
+    return found
+
+
+def _is_scalar(value: Value) -> bool:
+    return not isinstance(value.content, (dict, tuple)) and value.content is not None

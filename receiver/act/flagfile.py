@@ -1,0 +1,156 @@
+"""The freeze flag on disk: its text, and writing, reading and removing it so that no reader sees half of it.
+
+The file's existence is the freeze. Files are reached through a descriptor of their directory, never through a link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from receiver.decide.model import FlagView, stamp_ms
+from receiver.steps import Reached, Step, pass_by
+
+FORMAT = "freezeline.flag/1"
+HEARTBEAT_FORMAT = "freezeline.heartbeat/1"
+HEARTBEAT_NAME = "FREEZE.HEARTBEAT"
+FLAG_MAX_BYTES = 4 * 1024 * 1024
+
+
+class FlagDirectoryError(Exception):
+    """The flag's directory is missing, a link, somebody else's, or open for others to write."""
+
+
+def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, release_when: Mapping[str, str]) -> str:
+    """The flag's content: who holds it, and why. `release_when` is by episode."""
+    reasons = []
+    for hold in view.holds:
+        episode = view.episodes[hold.episode]
+        reasons.append(
+            {
+                "episode": hold.episode,
+                "rule": episode.rule,
+                "alert": episode.alert,
+                "spec": episode.spec,
+                "reason": hold.reason,
+                "since": stamp_ms(hold.since),
+                "release_when": release_when.get(hold.episode, "an operator releases it"),
+                "review_at": stamp_ms(episode.review_at) if episode.review_at else None,
+            }
+        )
+    content = {
+        "format": FORMAT,
+        "generation": generation,
+        "service": next(iter(view.episodes.values())).service if view.episodes else "",
+        "host": host,
+        "written_at": written_at,
+        "since": min((stamp_ms(hold.since) for hold in view.holds), default=written_at),
+        "journal_seq": view.seq,
+        "reasons": reasons,
+    }
+    return json.dumps(content, ensure_ascii=True, indent=1) + "\n"
+
+
+def named_episodes(text: str | None) -> frozenset[str]:
+    """Which episodes a flag's text names; none where there is no text of ours."""
+    if text is None:
+        return frozenset()
+    try:
+        raw: Any = json.loads(text)
+        return frozenset(str(reason["episode"]) for reason in raw["reasons"])
+    except (ValueError, KeyError, TypeError):
+        return frozenset()
+
+
+@contextlib.contextmanager
+def directory(path: Path, *, make: bool) -> Iterator[int]:
+    """Descriptor of the directory of a flag, which must be ours and writable by nobody else.
+
+    Raises FlagDirectoryError where it is not, OSError where it cannot be opened or made.
+    """
+    parent = path.parent
+    if make and not parent.exists():
+        parent.mkdir(parents=True, exist_ok=True)
+        parent.chmod(0o755)  # whatever the umask is: others read the flag
+    try:
+        fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.ENOENT}:
+            raise FlagDirectoryError(f"{parent}: {error.strerror}") from error
+        raise
+    try:
+        about = os.fstat(fd)
+        if about.st_uid != os.geteuid():
+            raise FlagDirectoryError(f"{parent}: must belong to the receiver's user")
+        if stat.S_IMODE(about.st_mode) & 0o022:
+            raise FlagDirectoryError(f"{parent}: must not be writable by group or others")
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def write_flag(path: Path, text: str, reached: Reached = pass_by) -> None:
+    """Write a flag durably: temporary file beside it, fsync, rename, fsync of the directory."""
+    with directory(path, make=True) as dir_fd:
+        write_in(dir_fd, path.name, text.encode(), reached)
+
+
+def write_in(dir_fd: int, name: str, data: bytes, reached: Reached = pass_by, *, durable: bool = True) -> None:
+    """Replace `name` in a directory, all or nothing, mode 0644. Its earlier temporary file goes."""
+    temporary = f".{name}.tmp"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=dir_fd)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o644, dir_fd=dir_fd)
+    with os.fdopen(fd, "wb") as file:
+        os.fchmod(fd, 0o644)
+        file.write(data)
+        file.flush()
+        if durable:
+            os.fsync(fd)
+    reached(Step.FREEZE_TEMPORARY_WRITTEN)
+    os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    reached(Step.FREEZE_FLAG_RENAMED)
+    if durable:
+        os.fsync(dir_fd)
+        reached(Step.FREEZE_DIRECTORY_SYNCED)
+
+
+def read_flag(path: Path) -> str | None:
+    """The flag's text; None where there is no flag. Unreadable bytes are replaced: it is a flag all the same."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+            return ""
+        raise
+    with os.fdopen(fd, "rb") as file:
+        return file.read(FLAG_MAX_BYTES).decode(errors="replace")
+
+
+def remove_flag(path: Path) -> bool:
+    """Remove a flag durably; False where there was none."""
+    if not path.parent.exists():
+        return False
+    with directory(path, make=False) as dir_fd:
+        try:
+            os.unlink(path.name, dir_fd=dir_fd)
+        except FileNotFoundError:
+            return False
+        os.fsync(dir_fd)
+    return True
+
+
+def write_heartbeat(flag: Path, content: Mapping[str, object]) -> None:
+    """Say beside a flag that somebody is watching; readers see the whole of it or the one before."""
+    with directory(flag, make=True) as dir_fd:
+        data = json.dumps({"format": HEARTBEAT_FORMAT, **content}, ensure_ascii=True).encode() + b"\n"
+        write_in(dir_fd, HEARTBEAT_NAME, data, durable=False)

@@ -1,0 +1,195 @@
+"""Delivering notices: at least once, with retries, then dead letter and the fallback channel.
+
+A notice is RUNNING in the journal before it is sent, so that after a kill it is known that it may have been sent; it
+then goes again, marked as a repeat.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from receiver.context import Context
+from receiver.decide import retry
+from receiver.decide.due_notices import to_channels
+from receiver.decide.model import Action, ActionState, Decision, Episode
+from receiver.decide.notice import Moment, Notice, Notifier, NotifyFailure, Receipt, TemporaryFailure
+from receiver.journal import Tx
+from receiver.notify.messages import words
+from receiver.steps import Step
+
+NO_CHANNEL = "the channel is no longer in receiver.yaml"
+
+
+class Deliverer:
+    """Sends the notices of each channel in their order. `public_url` is what links in notices lie under."""
+
+    def __init__(self, context: Context, notifiers: Mapping[str, Notifier], *, public_url: str) -> None:
+        self._context = context
+        self._notifiers = notifiers
+        self._public_url = public_url
+
+    async def perform(self, _context: Context, channel: str, actions: Sequence[Action]) -> None:
+        """Deliver what is due on a channel."""
+        for action in actions:
+            await self._deliver(channel, action)
+
+    async def _deliver(self, channel: str, action: Action) -> None:
+        context = self._context
+        running = await context.journal.write(lambda tx: _begin(tx, action))
+        context.reached(Step.NOTICE_RUNNING)
+        notice = self.notice_of(running)
+        notifier = self._notifiers.get(channel)
+        failure: NotifyFailure | None = None
+        receipt = Receipt(channel=channel, answer="")
+        if notifier is None:
+            await self._dead(running, notice, NO_CHANNEL)
+            return
+        try:
+            receipt = await notifier.send(notice)
+        except NotifyFailure as error:
+            failure = error
+        context.reached(Step.NOTICE_SENT)
+        if failure is None:
+            await self._delivered(running, notice, receipt)
+        else:
+            await self._failed(running, notice, failure)
+        context.reached(Step.NOTICE_RECORDED)
+
+    def notice_of(self, action: Action) -> Notice:
+        """The notice that an action is about."""
+        moment = Moment(action.payload["moment"])
+        facts: Mapping[str, str] = json.loads(action.payload["facts"])
+        title, text = words(moment, action.service, facts)
+        return Notice(
+            key=action.key,
+            incident=action.payload["incident"],
+            channel=action.name,
+            service=action.service,
+            severity=action.payload["severity"],
+            moment=moment,
+            title=title,
+            text=text,
+            url=f"{self._public_url}/",
+            at=datetime.fromisoformat(action.payload["at"]),
+            trace_id=action.trace.trace_id,
+            request_id=action.trace.request_id,
+            repeat=action.repeat,
+            facts=facts,
+        )
+
+    async def _delivered(self, action: Action, notice: Notice, receipt: Receipt) -> None:
+        def record(tx: Tx) -> Action:
+            _note(tx, action, "told", f"{action.name} was told that {notice.title}")
+            return tx.move(action, ActionState.SUCCEEDED, due_at=None, result={"answer": receipt.answer[:500]})
+
+        done = await self._context.journal.write(record)
+        now = self._context.clock()
+        self._context.meters.ended(done, now)
+        waited_s = (now - action.created_at).total_seconds()
+        self._context.meters.to_notice.labels(action.name).observe(waited_s)
+
+    async def _failed(self, action: Action, notice: Notice, failure: NotifyFailure) -> None:
+        context = self._context
+        after = retry.after_failure(
+            failure.kind,
+            failures=action.failures + 1,
+            jitter=context.jitter(),
+            retry_after_s=failure.retry_after_s if isinstance(failure, TemporaryFailure) else None,
+        )
+        if isinstance(after, retry.DeadLetter):
+            await self._dead(action, notice, f"{failure.reason} ({after.reason})")
+            return
+        due_at = context.clock() + timedelta(seconds=after.delay_s)
+
+        def record(tx: Tx) -> None:
+            sentence = f"{action.name} failed ({failure.reason}): again in {after.delay_s:.0f} s"
+            _note(tx, action, "notice_failed", sentence)
+            tx.move(
+                action,
+                ActionState.RETRY_WAIT,
+                due_at=due_at,
+                failures=action.failures + 1,
+                result={"error": failure.reason[:500]},
+            )
+
+        await context.journal.write(record)
+
+    async def _dead(self, action: Action, notice: Notice, why: str) -> None:
+        context = self._context
+
+        def record(tx: Tx) -> Action:
+            _note(tx, action, "dead_letter", f"{action.name} was given up: {why}")
+            dead = tx.move(action, ActionState.DEAD, due_at=None, result={"error": why[:500]})
+            episode = tx.episode(action.episode)
+            if episode is not None:
+                for instead in self._instead(tx, episode, action, notice, why):
+                    tx.add_action(instead)
+            return dead
+
+        context.meters.ended(await context.journal.write(record), context.clock())
+
+    def _instead(self, tx: Tx, episode: Episode, action: Action, notice: Notice, why: str) -> list[Action]:
+        """The same notice to the fallback channels; a fallback that fails has no fallback of its own."""
+        fallback = [name for name in json.loads(action.payload.get("fallback", "[]")) if name != action.name]
+        facts = {"channel": action.name, "error": why[:200], "title": notice.title}
+        return to_channels(
+            episode,
+            self._context.policy_of(episode),
+            fallback,
+            Moment.DEAD_LETTER,
+            now=tx.now,
+            ids=self._context.ids,
+            facts=facts,
+            which=f"{action.name}:{action.payload['moment']}",
+        )
+
+
+def _begin(tx: Tx, action: Action) -> Action:
+    again = (ActionState.PENDING,) if action.state is ActionState.RETRY_WAIT else ()
+    return tx.move(
+        action,
+        *again,
+        ActionState.STARTING,
+        ActionState.RUNNING,
+        attempt=action.attempt + 1,
+        fence=action.fence + 1,
+        due_at=None,
+    )
+
+
+def interrupted(tx: Tx, action: Action) -> Action:
+    """A notice that was being sent when the receiver was killed: it goes again, and says so."""
+    _note(tx, action, "notice_repeat", f"{action.name} may have been told before the restart: told again, marked")
+    waiting = tx.move(action, ActionState.RETRY_WAIT, due_at=None)
+    return tx.move(waiting, ActionState.PENDING, repeat=True)
+
+
+def again(action: Action, *, now: datetime, new_id: str) -> Action:
+    """A dead letter to be sent once more, on an operator's word."""
+    return replace(
+        action,
+        id=new_id,
+        key=f"{action.key}#again",
+        state=ActionState.PENDING,
+        created_at=now,
+        attempt=0,
+        failures=0,
+        due_at=None,
+        result={},
+    )
+
+
+def _note(tx: Tx, action: Action, kind: str, sentence: str) -> None:
+    tx.note(
+        Decision(
+            kind=kind,
+            sentence=sentence,
+            episode=action.episode,
+            action=action.id,
+            trace_id=action.trace.trace_id,
+        )
+    )

@@ -1,0 +1,95 @@
+"""Which notices a moment means: pure. Their words are `receiver.templates`', their delivery the worker's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from receiver.decide.model import EMPTY, Action, ActionType, Episode
+from receiver.decide.notice import Moment
+from receiver.decide.plan import Ids, release_when
+from receiver.policy.model import NotifyAction, Policy
+
+
+def tell(
+    episode: Episode,
+    policy: Policy | None,
+    moment: Moment,
+    *,
+    now: datetime,
+    ids: Ids,
+    facts: Mapping[str, str] = EMPTY,
+) -> list[Action]:
+    """Notices of a moment to the channels of the episode's own rule; none where the rule does not tell of it."""
+    return [
+        notice
+        for action in telling_actions(episode, policy)
+        if moment.value in action.moments
+        for notice in to_channels(
+            episode,
+            policy,
+            action.channels,
+            moment,
+            now=now,
+            ids=ids,
+            facts=facts,
+            fallback=action.fallback,
+        )
+    ]
+
+
+def telling_actions(episode: Episode, policy: Policy | None) -> tuple[NotifyAction, ...]:
+    """The `notify` actions of an episode: its rule's; for an operator's freeze, all of the policy."""
+    if policy is None:
+        return ()
+    rule = policy.rule(episode.rule)
+    return policy.notifies(rule.do if rule else policy.actions)
+
+
+def to_channels(
+    episode: Episode,
+    policy: Policy | None,
+    channels: Iterable[str],
+    moment: Moment,
+    *,
+    now: datetime,
+    ids: Ids,
+    facts: Mapping[str, str] = EMPTY,
+    fallback: Iterable[str] = (),
+    which: str = "",
+) -> list[Action]:
+    """One notice per channel. `which` tells moments apart that come again, such as levels of escalation."""
+    moment_key = f"{moment.value}:{which}" if which else moment.value
+    rule = policy.rule(episode.rule) if policy else None
+    known = {
+        "alert": episode.alert,
+        "reason": episode.reason,
+        "rule": episode.rule,
+        "policy": episode.policy,
+        "spec": episode.spec,
+        "episode": episode.id,
+        "release_when": release_when(rule.release) if rule else "an operator releases it",
+    }
+    payload = {
+        "moment": moment.value,
+        "incident": episode.incident,
+        "severity": episode.severity,
+        "at": now.isoformat(),
+        "fallback": json.dumps(list(fallback)),
+        "facts": json.dumps({**known, **facts}),
+    }
+    return [
+        Action(
+            id=ids(now),
+            key=f"notice:{channel}:{episode.service}:{episode.incident}:{moment_key}",
+            episode=episode.id,
+            service=episode.service,
+            type=ActionType.NOTIFY,
+            name=channel,
+            created_at=now,
+            payload=payload,
+            trace=episode.trace,
+        )
+        for channel in dict.fromkeys(channels)
+    ]

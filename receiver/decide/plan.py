@@ -1,0 +1,398 @@
+"""What an alert, an operator or the passing of time means: pure decisions.
+
+Every function takes what is known and the time, and gives Changes; each carries the sentence that explains it. Nothing
+here reads, writes or waits. `receiver.record` carries the changes into the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct, field
+
+from receiver.decide.model import (
+    Action,
+    ActionState,
+    ActionType,
+    Alert,
+    AlertStatus,
+    Episode,
+    EpisodeState,
+    Hold,
+    Seen,
+    Trace,
+    seconds,
+    stamp_ms,
+)
+from receiver.plaintext import plain
+from receiver.policy.model import Policies, Policy, Release, Rule
+
+WATCHDOG = "FreezelineWatchdog"
+"""The alert that always fires: it shows that alerts arrive, and is never planned."""
+
+OPERATOR_POLICY = "operator"
+OPERATOR_RULE = "manual"
+REASON_MAX = 200
+
+Ids = Callable[[datetime], str]
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """What the journal knows about one alert: the newest episode of each rule, and the pending rollbacks of those.
+
+    `incident` names a service's incident that is going on.
+    """
+
+    seen: Seen | None = None
+    episodes: Sequence[Episode] = ()
+    pending: Mapping[str, Sequence[Action]] = field(default_factory=dict)
+    incident: Callable[[str], str | None] = lambda _service: None
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    """A new episode with its holds and actions."""
+
+    episode: Episode
+    holds: tuple[Hold, ...]
+    actions: tuple[Action, ...]
+    sentence: str
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """An episode changes its state."""
+
+    episode: Episode
+    to: EpisodeState
+    sentence: str
+
+
+class Released(Struct, frozen=True, kw_only=True):
+    """A hold ends. The flag goes with its last hold."""
+
+    hold: Hold
+    episode: Episode
+    by: str
+    reason: str
+    sentence: str
+
+
+class Cancelled(Struct, frozen=True, kw_only=True):
+    """A pending action is not done after all."""
+
+    action: Action
+    sentence: str
+
+
+class Doubted(Struct, frozen=True, kw_only=True):
+    """A firing that may be stale waits for Alertmanager's word (since now), or no longer (since None)."""
+
+    fingerprint: str
+    since: datetime | None
+    sentence: str
+
+
+class Renewed(Struct, frozen=True, kw_only=True):
+    """A freeze whose review was due goes on."""
+
+    episode: Episode
+    review_at: datetime
+    sentence: str
+
+
+class Noted(Struct, frozen=True, kw_only=True):
+    """Nothing is done, and why."""
+
+    kind: str
+    sentence: str
+    episode: str = ""
+
+
+Change = Opened | Moved | Released | Cancelled | Doubted | Renewed | Noted
+
+
+def on_alert(alert: Alert, known: Known, policies: Policies, *, now: datetime, ids: Ids, trace: Trace) -> list[Change]:
+    """What one alert of a delivery means. A repeat of what is known means nothing and gives nothing."""
+    if alert.name == WATCHDOG:
+        return []
+    if alert.status is AlertStatus.RESOLVED:
+        return _on_resolved(alert, known)
+    return on_firing(alert, known, policies, now=now, ids=ids, trace=trace)
+
+
+def on_firing(
+    alert: Alert,
+    known: Known,
+    policies: Policies,
+    *,
+    now: datetime,
+    ids: Ids,
+    trace: Trace,
+    confirmed: bool = False,
+) -> list[Change]:
+    """What a firing alert means. `confirmed` says that Alertmanager itself has just said that it fires."""
+    matching = policies.matching(alert.labels)
+    if not matching:
+        return _unmatched(alert, known)
+    newest = {(episode.policy, episode.rule): episode for episode in known.episodes}
+    changes: list[Change] = []
+    for policy, rule in matching:
+        episode = newest.get((policy.name, rule.id))
+        if episode is None or (not episode.live and (confirmed or _is_new(alert, known.seen, episode))):
+            generation = episode.generation + 1 if episode else 1
+            changes.append(_open(alert, policy, rule, generation, known, now=now, ids=ids, trace=trace))
+        elif episode.state is EpisodeState.RESOLVING:
+            sentence = f"{_named(alert)} fires again before its release: the freeze goes on"
+            changes.append(Moved(episode=episode, to=EpisodeState.OPEN, sentence=sentence))
+        elif not episode.live and (known.seen is None or known.seen.unconfirmed_since is None):
+            sentence = (
+                f"{_named(alert)} is told as firing since {stamp_ms(alert.starts_at)}, which is before it was last "
+                "resolved: asking Alertmanager"
+            )
+            changes.append(Doubted(fingerprint=alert.fingerprint, since=now, sentence=sentence))
+    return changes
+
+
+def _is_new(alert: Alert, seen: Seen | None, episode: Episode) -> bool:
+    """Whether a firing began after the last end: a later start in the sender's clock, else it may be an old message."""
+    ended = (seen.ends_at if seen else None) or episode.resolved_at or episode.closed_at
+    return ended is None or alert.starts_at > ended
+
+
+def _unmatched(alert: Alert, known: Known) -> list[Change]:
+    if known.seen is not None and known.seen.status is AlertStatus.FIRING:
+        return []
+    return [Noted(kind="unmatched", sentence=f"{_named(alert)} fires and no rule matches: nothing to do")]
+
+
+def _on_resolved(alert: Alert, known: Known) -> list[Change]:
+    changes: list[Change] = []
+    for episode in known.episodes:
+        if episode.state is not EpisodeState.OPEN:
+            continue
+        if alert.ends_at is not None and known.seen is not None and alert.ends_at < known.seen.starts_at:
+            sentence = (
+                f"{_named(alert)} is told as resolved at {stamp_ms(alert.ends_at)}, before it last began: ignored"
+            )
+            changes.append(Noted(kind="stale_resolve", sentence=sentence, episode=episode.id))
+            continue
+        changes += resolve(episode, known.pending.get(episode.id, ()), why=f"{_named(alert)} resolved")
+    return changes
+
+
+def resolve(episode: Episode, pending: Sequence[Action], *, why: str) -> list[Change]:
+    """An episode's alert has ended: start its hold-down; rollbacks that have not begun are not needed any more."""
+    changes: list[Change] = [
+        Moved(episode=episode, to=EpisodeState.RESOLVING, sentence=f"{why}: waiting for the release conditions")
+    ]
+    changes += [
+        Cancelled(action=action, sentence=f"{why} before {action.name} began: not needed")
+        for action in pending
+        if action.state is ActionState.PENDING and action.type is ActionType.ROLLBACK
+    ]
+    return changes
+
+
+def _open(
+    alert: Alert, policy: Policy, rule: Rule, generation: int, known: Known, *, now: datetime, ids: Ids, trace: Trace
+) -> Opened:
+    episode_id = ids(now)
+    episode = Episode(
+        id=episode_id,
+        policy=policy.name,
+        rule=rule.id,
+        fingerprint=alert.fingerprint,
+        service=policy.service,
+        state=EpisodeState.OPEN,
+        generation=generation,
+        opened_at=now,
+        policy_sha256=policy.sha256,
+        incident=known.incident(policy.service) or episode_id,
+        alert=plain(alert.name, 200),
+        severity=plain(alert.labels.get("severity", ""), 64),
+        reason=_reason(alert),
+        spec=policy.spec,
+        labels=alert.labels,
+        starts_at=alert.starts_at,
+        review_at=now + seconds(rule.release.review_after_s),
+        trace=trace,
+    )
+    sentence = f"{_named(alert)} fires and rule {policy.name}/{rule.id} matches: {', '.join(rule.do)}"
+    holds, actions = _answers(episode, policy, rule, now=now, ids=ids)
+    return Opened(episode=episode, holds=holds, actions=actions, sentence=sentence)
+
+
+def _answers(
+    episode: Episode, policy: Policy, rule: Rule, *, now: datetime, ids: Ids
+) -> tuple[tuple[Hold, ...], tuple[Action, ...]]:
+    """Holds and actions of a new episode. A rollback waits for the flags of its own rule."""
+    flags = {action.flag: action.name for action in policy.freezes(rule.do)}
+    holds = tuple(Hold(flag=flag, episode=episode.id, reason=episode.reason, since=episode.opened_at) for flag in flags)
+    actions = [
+        Action(
+            id=ids(now),
+            key=f"freeze:{flag}:{episode.id}",
+            episode=episode.id,
+            service=policy.service,
+            type=ActionType.FREEZE,
+            name=name,
+            created_at=now,
+            payload={"flag": flag},
+            trace=episode.trace,
+        )
+        for flag, name in flags.items()
+    ]
+    actions += [
+        Action(
+            id=ids(now),
+            key=f"rollback:{policy.service}:episode:{episode.id}",
+            episode=episode.id,
+            service=policy.service,
+            type=ActionType.ROLLBACK,
+            name=rollback.name,
+            created_at=now,
+            trace=episode.trace,
+        )
+        for rollback in policy.rollbacks(rule.do)
+    ]
+    return holds, tuple(actions)
+
+
+def on_operator_freeze(
+    *, policy: Policy, reason: str, by: str, generation: int, known: Known, now: datetime, ids: Ids, trace: Trace
+) -> Opened:
+    """An operator freezes a service: every flag of its policy, until an operator releases it."""
+    episode_id = ids(now)
+    episode = Episode(
+        id=episode_id,
+        policy=OPERATOR_POLICY,
+        rule=OPERATOR_RULE,
+        fingerprint=f"operator:{policy.service}",
+        service=policy.service,
+        state=EpisodeState.OPEN,
+        generation=generation,
+        opened_at=now,
+        policy_sha256=policy.sha256,
+        incident=known.incident(policy.service) or episode_id,
+        alert="",
+        severity="",
+        reason=plain(f"{reason} (by {by})", REASON_MAX),
+        spec=policy.spec,
+        labels={},
+        starts_at=now,
+        review_at=None,
+        trace=trace,
+    )
+    freezes = {name: action for name, action in policy.actions.items() if action in policy.freezes([name])}
+    rule = Rule(
+        id=OPERATOR_RULE, match=(), do=tuple(freezes), release=Release(resolved_for_s=0, all_of=(), review_after_s=0)
+    )
+    holds, actions = _answers(episode, policy, rule, now=now, ids=ids)
+    sentence = f"{plain(by, 64)} froze {policy.service}: {plain(reason, REASON_MAX)}"
+    return Opened(episode=episode, holds=holds, actions=actions, sentence=sentence)
+
+
+def on_operator_release(episodes: Sequence[Episode], holds: Sequence[Hold], *, reason: str, by: str) -> list[Change]:
+    """An operator releases a service: every hold ends; episodes whose alert still fires stay open without a hold."""
+    by_id = {episode.id: episode for episode in episodes}
+    changes: list[Change] = [
+        Released(
+            hold=hold,
+            episode=by_id[hold.episode],
+            by=plain(by, 64),
+            reason=plain(reason, REASON_MAX),
+            sentence=f"{plain(by, 64)} released {by_id[hold.episode].service}: {plain(reason, REASON_MAX)}",
+        )
+        for hold in holds
+        if hold.released_at is None and hold.episode in by_id
+    ]
+    changes += [
+        Moved(episode=episode, to=EpisodeState.CLOSED, sentence="An operator's freeze ends with its release")
+        for episode in episodes
+        if episode.policy == OPERATOR_POLICY and episode.live
+    ]
+    return changes
+
+
+class ConditionState(Struct, frozen=True, kw_only=True):
+    """One release condition: since when it has been true without a break; None while it is not, and why."""
+
+    id: str
+    true_since: datetime | None
+    held_for_s: float
+    why: str = ""
+
+
+def on_release_check(
+    episode: Episode, holds: Sequence[Hold], release: Release, conditions: Sequence[ConditionState], *, now: datetime
+) -> list[Change]:
+    """Whether a resolving episode may end: resolved long enough, and every condition true for its time."""
+    if episode.state is not EpisodeState.RESOLVING or episode.resolved_at is None:
+        return []
+    if now < episode.resolved_at + seconds(release.resolved_for_s):
+        return []
+    for condition in conditions:
+        if condition.true_since is None or now < condition.true_since + seconds(condition.held_for_s):
+            return []
+    reason = release_when(release)
+    changes: list[Change] = [
+        Released(
+            hold=hold,
+            episode=episode,
+            by="policy",
+            reason=reason,
+            sentence=f"{episode.alert} of {episode.service}: {reason}: released",
+        )
+        for hold in holds
+        if hold.released_at is None
+    ]
+    closed = f"{episode.alert} of {episode.service} stayed resolved: closed"
+    changes.append(Moved(episode=episode, to=EpisodeState.CLOSED, sentence=closed))
+    return changes
+
+
+def on_review(
+    episode: Episode, holds: Sequence[Hold], *, firing: bool | None, review_after_s: float, now: datetime
+) -> list[Change]:
+    """An open episode's review is due. `firing` is what Alertmanager says; None where it cannot be asked."""
+    if episode.state is not EpisodeState.OPEN or episode.review_at is None or now < episode.review_at:
+        return []
+    if firing is False:
+        sentence = f"{episode.alert} of {episode.service} has not fired for long, says Alertmanager: expired"
+        released: list[Change] = [
+            Released(hold=hold, episode=episode, by="review", reason="no longer firing", sentence=sentence)
+            for hold in holds
+            if hold.released_at is None
+        ]
+        return [*released, Moved(episode=episode, to=EpisodeState.EXPIRED, sentence=sentence)]
+    what = "still fires" if firing else "may still fire (Alertmanager cannot be asked)"
+    sentence = f"{episode.alert} of {episode.service} {what}: the freeze is renewed"
+    return [Renewed(episode=episode, review_at=now + seconds(review_after_s), sentence=sentence)]
+
+
+def release_when(release: Release) -> str:
+    """The release conditions as a person reads them."""
+    parts = [f"alert resolved for {span(release.resolved_for_s)}"]
+    for condition in release.all_of:
+        held = f" for {span(condition.held_for_s)}" if condition.held_for_s else ""
+        parts.append(f"{condition.id} {condition.op} {condition.value}{held}")
+    return " and ".join(parts)
+
+
+def span(value_s: float) -> str:
+    """A duration as a person says it: the largest unit that fits without a rest."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if value_s >= size and value_s % size == 0:
+            return f"{value_s / size:g} {unit}"
+    return f"{value_s:g} s"
+
+
+def _named(alert: Alert) -> str:
+    name = plain(alert.name, 80) or "an alert without a name"
+    service = plain(alert.labels.get("service", ""), 60)
+    return f"{name} of {service}" if service else name
+
+
+def _reason(alert: Alert) -> str:
+    text = alert.annotations.get("summary") or alert.annotations.get("description") or f"{alert.name} fires"
+    return plain(text, REASON_MAX)

@@ -1,0 +1,211 @@
+"""What operators do over the API: freeze, release, acknowledge, cancel, send again. Each leaves who and why."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from receiver.act import notices
+from receiver.context import Context
+from receiver.decide import plan
+from receiver.decide.model import Action, ActionState, ActionType, Decision, parse_stamp
+from receiver.decide.notice import Moment
+from receiver.decide.plan import Known
+from receiver.journal import Tx
+from receiver.journal.record import record, tell_in
+from receiver.logs import CURRENT
+from receiver.plaintext import plain
+from receiver.policy.model import FreezeAction, Policy, RollbackAction
+from receiver.run import runs
+
+TEXT_MAX = 200
+
+
+class RefusedError(Exception):
+    """An operator's request that cannot be done; `status` is its HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+Operation = Callable[[Context, Mapping[str, Any]], Awaitable[dict[str, Any]]]
+
+
+def _text(raw: Mapping[str, Any], key: str, *, required: bool = True) -> str:
+    value = raw.get(key, "")
+    if not isinstance(value, str) or (required and not value.strip()):
+        raise RefusedError(422, f"{key} is missing or not text")
+    return plain(value, TEXT_MAX)
+
+
+def _service_policy(context: Context, service: str) -> Policy:
+    """The policy with which a service is frozen by hand: its first that has a flag."""
+    policies = context.box.policies.of_service(service)
+    for policy in policies:
+        if any(isinstance(action, FreezeAction) for action in policy.actions.values()):
+            return policy
+    known = ", ".join(sorted({policy.service for policy in context.box.policies.in_force})) or "none"
+    raise RefusedError(404, f"no policy freezes {service}; services: {known}")
+
+
+async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Freeze a service until an operator releases it: {service, reason, by?}."""
+    service, reason, by = _text(raw, "service"), _text(raw, "reason"), _text(raw, "by", required=False) or "operator"
+    policy, trace = _service_policy(context, service), CURRENT.get()
+
+    def work(tx: Tx) -> str:
+        fingerprint = f"operator:{service}"
+        earlier = tx.newest_episodes([fingerprint]).get(fingerprint, [])
+        if earlier and earlier[0].live:
+            raise RefusedError(409, f"{service} is frozen by hand already")
+        opened = plan.on_operator_freeze(
+            policy=policy,
+            reason=reason,
+            by=by,
+            generation=earlier[0].generation + 1 if earlier else 1,
+            known=Known(incident=tx.incident),
+            now=tx.now,
+            ids=context.ids,
+            trace=trace,
+        )
+        record(tx, [opened], context.box.policies, ids=context.ids, trace=trace)
+        return opened.episode.id
+
+    return {"service": service, "episode": await context.journal.write(work)}
+
+
+async def release(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Release a service, whatever holds it: {service, reason, by?}."""
+    service, reason, by = _text(raw, "service"), _text(raw, "reason"), _text(raw, "by", required=False) or "operator"
+    trace = CURRENT.get()
+
+    def work(tx: Tx) -> list[str]:
+        episodes = tx.holding_episodes(service)
+        holds = [hold for episode in episodes for hold in tx.holds(episode=episode.id, held=True)]
+        if not holds:
+            raise RefusedError(409, f"{service} is not frozen")
+        changes = plan.on_operator_release(episodes, holds, reason=reason, by=by)
+        record(tx, changes, context.box.policies, ids=context.ids, trace=trace)
+        return sorted({hold.flag for hold in holds})
+
+    return {"service": service, "flags": await context.journal.write(work)}
+
+
+async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Acknowledge a service's incidents: escalation stops. {service, by?}."""
+    service, by = _text(raw, "service"), _text(raw, "by", required=False) or "operator"
+
+    def work(tx: Tx) -> list[str]:
+        waiting = [episode for episode in tx.live_episodes(service) if episode.acked_at is None]
+        if not waiting:
+            raise RefusedError(409, f"{service} has nothing to acknowledge")
+        incidents = dict.fromkeys(episode.incident for episode in waiting)
+        for incident in incidents:
+            tx.acknowledge(incident, by)
+            first = next(episode for episode in waiting if episode.incident == incident)
+            sentence = f"{by} acknowledged {service}: escalation stops"
+            tx.note(Decision(kind="acknowledged", sentence=sentence, episode=first.id))
+            facts = {"acknowledged_by": by}
+            tell_in(tx, first.id, Moment.ACKNOWLEDGED, context.box.policies, ids=context.ids, facts=facts)
+        return list(incidents)
+
+    return {"service": service, "incidents": await context.journal.write(work)}
+
+
+async def cancel(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Cancel an action: {action, reason, by?}. A pending one is dropped, a running one ended, a done one undone."""
+    action_id, reason = _text(raw, "action"), _text(raw, "reason")
+    by = _text(raw, "by", required=False) or "operator"
+    action = await context.journal.read(lambda journal: journal.action(action_id))
+    if action is None:
+        raise RefusedError(404, f"no action {action_id}")
+    if action.type in {ActionType.FREEZE, ActionType.THAW}:
+        raise RefusedError(409, f"a {action.type.value} is not cancelled: use freeze or release")
+    if action.state in {ActionState.PENDING, ActionState.RETRY_WAIT}:
+        return await _drop(context, action, reason, by)
+    if action.type is not ActionType.ROLLBACK:
+        raise RefusedError(409, f"a {action.type.value} in state {action.state.value} cannot be cancelled")
+    undo = await _undo(context, action, reason, by)
+    if action.state in {ActionState.STARTING, ActionState.RUNNING}:
+        runs.request_cancel(runs.locate(context.runs_dir, action.id, action.attempt), f"{by}: {reason}")
+        return {"action": action.id, "done": "asked its runner to end it", "undo": undo}
+    if undo is None:
+        raise RefusedError(409, f"the rollback is {action.state.value} and its undo window is over, or it has none")
+    return {"action": action.id, "done": "undo planned", "undo": undo}
+
+
+async def _drop(context: Context, action: Action, reason: str, by: str) -> dict[str, Any]:
+    def work(tx: Tx) -> None:
+        current = tx.action(action.id)
+        if current is None or current.state not in {ActionState.PENDING, ActionState.RETRY_WAIT}:
+            raise RefusedError(409, "it has begun meanwhile: cancel it again")
+        sentence = f"{by} cancelled {current.type.value} of {current.service}: {reason}"
+        tx.note(Decision(kind="cancelled", sentence=sentence, episode=current.episode, action=current.id))
+        tx.move(current, ActionState.CANCELLED, due_at=None, result={"cancelled_by": by, "reason": reason})
+        if current.type is ActionType.ROLLBACK:
+            facts = {"cancelled_by": by, "reason": reason}
+            moment = Moment.ROLLBACK_CANCELLED
+            tell_in(tx, current.episode, moment, context.box.policies, ids=context.ids, facts=facts)
+
+    await context.journal.write(work)
+    return {"action": action.id, "done": "cancelled", "undo": None}
+
+
+async def _undo(context: Context, action: Action, reason: str, by: str) -> str | None:
+    """Plan the undo command where the window is open; it waits until the rollback has ended."""
+
+    def work(tx: Tx) -> str | None:
+        episode = tx.episode(action.episode)
+        policy = context.policy_of(episode) if episode else None
+        spec = policy.actions.get(action.name) if policy else None
+        started = action.result.get("started_at")
+        if not isinstance(spec, RollbackAction) or spec.undo is None or spec.undo.check is None or started is None:
+            return None
+        if tx.now > parse_stamp(started) + timedelta(seconds=spec.undo.within_s):
+            return None
+        undo = Action(
+            id=context.ids(tx.now),
+            key=f"undo:{action.id}",
+            episode=action.episode,
+            service=action.service,
+            type=ActionType.UNDO,
+            name=action.name,
+            created_at=tx.now,
+            payload={"release": action.payload.get("release", ""), "by": by, "of": action.id},
+            trace=CURRENT.get(),
+        )
+        sentence = f"{by} takes back the rollback of {action.service}: {reason}"
+        tx.note(Decision(kind="undo", sentence=sentence, episode=action.episode, action=undo.id))
+        tx.add_action(undo)
+        return undo.id
+
+    return await context.journal.write(work)
+
+
+async def resend(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Send dead letters once more: {action?}; without it, all of them."""
+    wanted = _text(raw, "action", required=False)
+
+    def work(tx: Tx) -> list[str]:
+        letters = [letter for letter in tx.dead_letters(1000) if wanted in {"", letter.id}]
+        if wanted and not letters:
+            raise RefusedError(404, f"no dead letter {wanted}")
+        for letter in letters:
+            sentence = f"An operator sends the notice to {letter.name} again"
+            tx.note(Decision(kind="resent", sentence=sentence, episode=letter.episode, action=letter.id))
+            tx.add_action(notices.again(letter, now=tx.now, new_id=context.ids(tx.now)))
+        return [letter.id for letter in letters]
+
+    return {"resent": await context.journal.write(work)}
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "freeze": freeze,
+    "release": release,
+    "ack": acknowledge,
+    "cancel": cancel,
+    "dlq": resend,
+}
+"""The endpoints POST /api/v1/<name>."""

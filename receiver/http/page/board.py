@@ -1,0 +1,221 @@
+"""What the page shows, as plain texts: what is frozen and why, what is open, running, lost and was decided. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
+
+from receiver.decide.escalate import open_for
+from receiver.decide.model import FINAL_STATES, Action, ActionState, ActionType, Episode, Hold, Recorded
+from receiver.decide.plan import release_when
+from receiver.policy.model import Policies
+from receiver.report import Standing
+
+CANCELLABLE = {
+    ActionType.ROLLBACK: frozenset({ActionState.PENDING, ActionState.STARTING, ActionState.RUNNING}),
+    ActionType.NOTIFY: frozenset({ActionState.PENDING, ActionState.RETRY_WAIT}),
+}
+BY_OPERATOR = "an operator releases it"
+
+
+class Moment(Struct, frozen=True, kw_only=True):
+    """A time for people: `iso` in UTC, `ago` how long ago."""
+
+    iso: str
+    ago: str
+
+
+class Reason(Struct, frozen=True, kw_only=True):
+    """Why a service is frozen."""
+
+    alert: str
+    rule: str
+    text: str
+    since: Moment
+    release_when: str
+    on_disk: bool
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """One service. `reasons` is empty where it is not frozen."""
+
+    name: str
+    reasons: tuple[Reason, ...]
+    flags: tuple[str, ...]
+    since: Moment | None
+    open: int
+    acknowledged_by: str
+
+    @property
+    def frozen(self) -> bool:
+        """Whether shipping is stopped."""
+        return bool(self.reasons)
+
+
+class OpenEpisode(Struct, frozen=True, kw_only=True):
+    """One open episode."""
+
+    id: str
+    service: str
+    alert: str
+    severity: str
+    state: str
+    rule: str
+    reason: str
+    opened: Moment
+    acknowledged_by: str
+
+
+class Running(Struct, frozen=True, kw_only=True):
+    """One action that is not over."""
+
+    id: str
+    type: str
+    name: str
+    service: str
+    state: str
+    attempt: int
+    since: Moment
+    cancellable: bool
+
+
+class Lost(Struct, frozen=True, kw_only=True):
+    """One notice that was given up."""
+
+    id: str
+    channel: str
+    service: str
+    moment: str
+    error: str
+    at: Moment
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    """One decision."""
+
+    seq: int
+    at: Moment
+    kind: str
+    sentence: str
+
+
+class Board(Struct, frozen=True, kw_only=True):
+    """Everything on the page. Services that are frozen come first."""
+
+    at: str
+    seq: int
+    services: tuple[Service, ...]
+    episodes: tuple[OpenEpisode, ...]
+    running: tuple[Running, ...]
+    lost: tuple[Lost, ...]
+    decided: tuple[Decided, ...]
+
+    @property
+    def frozen(self) -> tuple[Service, ...]:
+        """The services that are frozen."""
+        return tuple(service for service in self.services if service.frozen)
+
+    @property
+    def free(self) -> tuple[Service, ...]:
+        """The services that are not frozen."""
+        return tuple(service for service in self.services if not service.frozen)
+
+
+def board(standing: Standing, decisions: Sequence[Recorded], policies: Policies, *, now: datetime) -> Board:
+    """Lay the standing out for people; `decisions` in their order, shown newest first."""
+    names = {policy.service for policy in policies.in_force} | set(standing.flags.values())
+    names |= {episode.service for episode in standing.live}
+    by_id = {episode.id: episode for episode in standing.live}
+    services = [_service(name, standing, by_id, policies, now) for name in sorted(names)]
+    return Board(
+        at=now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        seq=standing.seq,
+        services=tuple(sorted(services, key=lambda service: not service.frozen)),
+        episodes=tuple(_episode(episode, now) for episode in standing.live),
+        running=tuple(_running(action, now) for action in standing.unfinished if action.state not in FINAL_STATES),
+        lost=tuple(_lost(action, now) for action in standing.dead_letters),
+        decided=tuple(_decided(one, now) for one in reversed(decisions)),
+    )
+
+
+def _service(name: str, standing: Standing, by_id: Mapping[str, Episode], policies: Policies, now: datetime) -> Service:
+    holds = [hold for hold in standing.holds if _service_of(hold, standing, by_id) == name]
+    episodes = [episode for episode in standing.live if episode.service == name]
+    return Service(
+        name=name,
+        reasons=tuple(_reason(hold, by_id.get(hold.episode), policies, now) for hold in holds),
+        flags=tuple(sorted({hold.flag for hold in holds})),
+        since=_moment(min(hold.since for hold in holds), now) if holds else None,
+        open=len(episodes),
+        acknowledged_by=next((episode.acked_by for episode in episodes if episode.acked_by), ""),
+    )
+
+
+def _service_of(hold: Hold, standing: Standing, by_id: Mapping[str, Episode]) -> str | None:
+    episode = by_id.get(hold.episode)
+    return episode.service if episode else standing.flags.get(hold.flag)
+
+
+def _reason(hold: Hold, episode: Episode | None, policies: Policies, now: datetime) -> Reason:
+    return Reason(
+        alert=(episode.alert if episode else "") or "frozen by hand",
+        rule=f"{episode.policy}/{episode.rule}" if episode else "",
+        text=hold.reason,
+        since=_moment(hold.since, now),
+        release_when=_release_when(episode, policies),
+        on_disk=hold.written_at is not None,
+    )
+
+
+def _release_when(episode: Episode | None, policies: Policies) -> str:
+    policy = policies.by_sha256.get(episode.policy_sha256) if episode else None
+    rule = policy.rule(episode.rule) if policy and episode else None
+    return release_when(rule.release) if rule else BY_OPERATOR
+
+
+def _episode(episode: Episode, now: datetime) -> OpenEpisode:
+    return OpenEpisode(
+        id=episode.id,
+        service=episode.service,
+        alert=episode.alert or "frozen by hand",
+        severity=episode.severity,
+        state=episode.state.value.lower(),
+        rule=f"{episode.policy}/{episode.rule}",
+        reason=episode.reason,
+        opened=_moment(episode.opened_at, now),
+        acknowledged_by=episode.acked_by,
+    )
+
+
+def _running(action: Action, now: datetime) -> Running:
+    return Running(
+        id=action.id,
+        type=action.type.value,
+        name=action.name,
+        service=action.service,
+        state=action.state.value.lower().replace("_", " "),
+        attempt=action.attempt,
+        since=_moment(action.created_at, now),
+        cancellable=action.state in CANCELLABLE.get(action.type, frozenset()),
+    )
+
+
+def _lost(action: Action, now: datetime) -> Lost:
+    return Lost(
+        id=action.id,
+        channel=action.name,
+        service=action.service,
+        moment=action.payload.get("moment", ""),
+        error=action.result.get("error", ""),
+        at=_moment(action.created_at, now),
+    )
+
+
+def _decided(one: Recorded, now: datetime) -> Decided:
+    return Decided(seq=one.seq, at=_moment(one.at, now), kind=one.decision.kind, sentence=one.decision.sentence)
+
+
+def _moment(at: datetime, now: datetime) -> Moment:
+    span = now - at
+    ago = f"{max(0, int(span.total_seconds()))} s" if span < timedelta(minutes=1) else open_for(span)
+    return Moment(iso=at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"), ago=ago)

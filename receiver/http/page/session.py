@@ -1,0 +1,81 @@
+"""Sessions of the page: a signed cookie, so that nothing is stored and a restart logs nobody out. Pure.
+
+The signing key is derived from the `operate` token: a new token ends every session.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from receiver.http.tokens import Role
+from receiver.plaintext import plain
+
+LIFETIME = timedelta(hours=12)
+COOKIE_MAX = 1024
+NAME_MAX = 64
+_PURPOSE = b"freezeline page session/1"
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """Who looks at the page. `role` is `read` or `operate`; `nonce` tells sessions apart."""
+
+    name: str
+    role: Role
+    nonce: str
+    expires_at: datetime
+
+    @property
+    def may_operate(self) -> bool:
+        """Whether it may change anything."""
+        return self.role is Role.OPERATE
+
+
+def key_of(operate_token: str) -> bytes:
+    """The key that signs sessions."""
+    return hmac.digest(operate_token.encode(), _PURPOSE, hashlib.sha256)
+
+
+def begin(*, name: str, role: Role, nonce: str, now: datetime) -> Session:
+    """A new session; an empty name becomes "somebody"."""
+    return Session(name=plain(name, NAME_MAX) or "somebody", role=role, nonce=nonce, expires_at=now + LIFETIME)
+
+
+def cookie_of(session: Session, key: bytes) -> str:
+    """The cookie's value."""
+    fields = [session.name, session.role.value, session.nonce, int(session.expires_at.timestamp())]
+    body = base64.urlsafe_b64encode(json.dumps(fields).encode()).decode().rstrip("=")
+    return f"{body}.{_sign(key, 'session', body)}"
+
+
+def session_of(cookie: str, key: bytes, *, now: datetime) -> Session | None:
+    """The session of a cookie; None where it is not ours, altered or expired: the visitor then logs in."""
+    body, _, signature = cookie.rpartition(".")
+    if len(cookie) > COOKIE_MAX or not hmac.compare_digest(signature.encode(), _sign(key, "session", body).encode()):
+        return None
+    try:
+        fields: Any = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        name, role, nonce, expires = fields
+        session = Session(name=name, role=Role(role), nonce=nonce, expires_at=datetime.fromtimestamp(expires, UTC))
+    except (binascii.Error, ValueError, TypeError):
+        return None
+    return session if now < session.expires_at else None
+
+
+def csrf_of(session: Session, key: bytes) -> str:
+    """The token that every form of this session carries."""
+    return _sign(key, "csrf", session.nonce)
+
+
+def csrf_matches(given: str, session: Session, key: bytes) -> bool:
+    """Whether a form came from this session's own page. Takes equal time for any."""
+    return hmac.compare_digest(given.encode(), csrf_of(session, key).encode())
+
+
+def _sign(key: bytes, purpose: str, text: str) -> str:
+    return hmac.new(key, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()

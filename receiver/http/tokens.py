@@ -1,0 +1,80 @@
+"""Who may do what: one token per role, made at first start, each alone in a file of mode 0600.
+
+`webhook` may deliver alerts, `read` may look, `operate` may look and change. There is no mode without them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from msgspec import Struct
+
+TOKEN_BYTES = 32
+
+
+class Role(StrEnum):
+    """What a token is good for."""
+
+    WEBHOOK = "webhook"
+    READ = "read"
+    OPERATE = "operate"
+
+
+class TokenError(Exception):
+    """A token file is damaged, or others may read it."""
+
+
+class Tokens(Struct, frozen=True):
+    """The three tokens."""
+
+    by_role: Mapping[Role, str]
+
+    def allows(self, given: str, role: Role) -> bool:
+        """Whether a token opens what `role` opens; `operate` opens what `read` opens. Takes equal time for any."""
+        wanted = (role, Role.OPERATE) if role is Role.READ else (role,)
+        offered = given.encode()
+        matches = [hmac.compare_digest(offered, self.by_role[one].encode()) for one in wanted]
+        return any(matches)
+
+
+def ensure_tokens(directory: Path) -> Tokens:
+    """Read the tokens, making those that are missing. Raises TokenError, or OSError where files cannot be made."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Tokens({role: _ensure(directory / role.value) for role in Role})
+
+
+def read_token(directory: Path, role: Role) -> str:
+    """One token, for a client on the same machine. Raises TokenError."""
+    return _read(directory / role.value)
+
+
+def _ensure(path: Path) -> str:
+    if not path.exists():
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.unlink(missing_ok=True)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(TOKEN_BYTES))
+            file.flush()
+            os.fsync(fd)
+        temporary.rename(path)
+    return _read(path)
+
+
+def _read(path: Path) -> str:
+    try:
+        about = path.stat()
+        token = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenError(f"{path}: cannot be read: {error}") from error
+    if stat.S_IMODE(about.st_mode) & 0o077:
+        raise TokenError(f"{path}: others may read it; it must have mode 0600")
+    if len(token) < 16 or not token.isprintable() or " " in token:
+        raise TokenError(f"{path}: holds no token; remove it and start again to make one")
+    return token

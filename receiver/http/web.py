@@ -1,0 +1,223 @@
+"""HTTP: the webhook, health, metrics, the API and the operator's endpoints.
+
+Nothing here decides anything. A webhook is answered 200 only after the journal's commit; 503 while that cannot be
+had, because Alertmanager tries those again; never 429 and no redirect, because it does not.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from aiohttp import hdrs, web
+from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from receiver import report
+from receiver.context import Context
+from receiver.decide.plan import WATCHDOG
+from receiver.http import operate, page, stream
+from receiver.http.access import QUIET, Access, identified
+from receiver.http.health import Health
+from receiver.http.tokens import Role
+from receiver.journal import JournalError
+from receiver.logs import CURRENT
+from receiver.report import StandingCollector
+from receiver.steps import Step
+from receiver.webhook import process as take
+from receiver.webhook.ingest import Delivery, NotADeliveryError
+
+BODY_MAX_BYTES = 10 * 1024 * 1024
+
+_JSON = {hdrs.CONTENT_TYPE: "application/json"}
+
+_STREAMS = frozenset({"/api/v1/events", page.CHANGES_PATH})
+"""Answers that never end say nothing about response times."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Web(Struct):
+    """What the handlers share. `draining` is set when the receiver stops; `on_truncated` asks the reconciler."""
+
+    context: Context
+    access: Access
+    health: Health
+    collector: StandingCollector
+    version: str
+    public_url: str
+    on_truncated: Callable[[], None]
+    draining: bool = False
+
+
+def make_app(shared: Web) -> web.Application:
+    """The application. It starts nothing of its own."""
+
+    def took(path: str, spent_s: float) -> None:
+        if path not in _STREAMS:
+            shared.health.took(spent_s)
+
+    app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[identified(shared.access, took)])
+    handlers = _Handlers(shared)
+    app.router.add_post("/webhook", handlers.webhook)
+    app.router.add_get("/health", handlers.health)
+    app.router.add_get("/health/detailed", handlers.health_detailed)
+    app.router.add_get("/metrics", handlers.metrics)
+    app.router.add_get("/api/v1/state", handlers.state)
+    app.router.add_get("/api/v1/decisions", handlers.decisions)
+    app.router.add_get("/api/v1/events", handlers.events)
+    for name in operate.OPERATIONS:
+        app.router.add_post(f"/api/v1/{name}", handlers.operation(name))
+    page.setup(
+        app,
+        context=shared.context,
+        tokens=shared.access.tokens,
+        public_url=shared.public_url,
+        stopping=lambda: shared.draining,
+    )
+    return app
+
+
+def problem(status: int, message: str) -> web.Response:
+    """An error as JSON."""
+    return web.json_response({"error": message}, status=status)
+
+
+class _Handlers:
+    def __init__(self, shared: Web) -> None:
+        self._shared = shared
+        self._context = shared.context
+        self._memory = take.Memory()
+        self._answered = functools.cache(lambda status: shared.context.meters.requests.labels(str(status)))
+
+    async def webhook(self, request: web.Request) -> web.Response:
+        """Take a delivery: journal, plan, commit, answer."""
+        refused = self._shared.access.refuse(request, Role.WEBHOOK)
+        response = refused if refused is not None else await self._take(request)
+        self._answered(response.status).inc()
+        return response
+
+    async def _take(self, request: web.Request) -> web.Response:
+        if self._shared.draining:
+            return problem(503, "shutting down")
+        if (request.content_length or 0) > BODY_MAX_BYTES:
+            return problem(413, f"more than {BODY_MAX_BYTES} bytes")
+        received_at = self._context.clock()
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return problem(413, f"more than {BODY_MAX_BYTES} bytes")
+        context = self._context
+        context.reached(Step.WEBHOOK_READ)
+        taking = take.Taking(
+            body, context.box.policies, self._memory, ids=context.ids, trace=CURRENT.get(), at=received_at
+        )
+        try:
+            decided = await context.journal.write(taking.take, prepare=taking.parse)
+        except NotADeliveryError as error:
+            return problem(422, str(error))
+        except JournalError as error:
+            self._shared.health.journal_failed(str(error))
+            return problem(503, "the journal cannot be written")
+        context.reached(Step.WEBHOOK_ANSWERING)
+        if not decided:
+            request[QUIET] = True
+        return self._taken(taking.delivery, received_at)
+
+    def _taken(self, delivery: Delivery, received_at: datetime) -> web.Response:
+        meters = self._context.meters
+        meters.alerts.inc(len(delivery.alerts))
+        if delivery.quarantined:
+            meters.quarantined.inc(len(delivery.quarantined))
+        if any(alert.name == WATCHDOG for alert in delivery.alerts):
+            meters.watchdog.set(received_at.timestamp())
+        if delivery.truncated:
+            self._shared.on_truncated()
+        answer = b'{"taken": %d, "quarantined": %d}' % (len(delivery.alerts), len(delivery.quarantined))
+        return web.Response(body=answer, headers=_JSON)
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """Whether the receiver works: open to everyone, because probes carry no tokens; tells no secrets."""
+        body = await self._shared.health.brief()
+        return web.json_response(body, status=503 if body["status"] == "failing" else 200)
+
+    async def health_detailed(self, request: web.Request) -> web.Response:
+        """Every dependency, memory, disk and response times."""
+        refused = self._shared.access.refuse(request, Role.READ)
+        if refused is not None:
+            return refused
+        body = await self._shared.health.detailed()
+        return web.json_response(body, status=503 if body["status"] == "failing" else 200)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Prometheus metrics."""
+        refused = self._shared.access.refuse(request, Role.READ)
+        if refused is not None:
+            return refused
+        collector = self._shared.collector
+        collector.standing = await self._context.journal.read(report.look)
+        collector.services = tuple(policy.service for policy in self._context.box.policies.in_force)
+        text = generate_latest(self._context.meters.registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def state(self, request: web.Request) -> web.Response:
+        """What is frozen, open and under way."""
+        refused = self._shared.access.refuse(request, Role.READ)
+        return refused if refused is not None else web.json_response(await self._state())
+
+    async def _state(self) -> dict[str, Any]:
+        standing = await self._context.journal.read(report.look)
+        return report.state(
+            standing, self._context.box.policies, now=self._context.clock(), version=self._shared.version
+        )
+
+    async def decisions(self, request: web.Request) -> web.Response:
+        """Decisions after a number, at most 1000."""
+        refused = self._shared.access.refuse(request, Role.READ)
+        if refused is not None:
+            return refused
+        try:
+            after = int(request.query.get("after", "0"))
+        except ValueError:
+            return problem(422, "after is not a number")
+        found = await self._context.journal.read(lambda journal: journal.decisions(after=after))
+        return web.json_response({"decisions": [report.decision_json(one) for one in found]})
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """The event stream."""
+        refused = self._shared.access.refuse(request, Role.READ)
+        if refused is not None:
+            return refused
+        return await stream.follow(request, self._context, self._state, stopping=lambda: self._shared.draining)
+
+    def operation(self, name: str) -> Handler:
+        """A handler for one of the operator's endpoints."""
+
+        async def handle(request: web.Request) -> web.Response:
+            refused = self._shared.access.refuse(request, Role.OPERATE)
+            if refused is not None:
+                return refused
+            if self._shared.draining:
+                return problem(503, "shutting down")
+            try:
+                raw = json.loads(await request.read())
+            except (ValueError, web.HTTPRequestEntityTooLarge):
+                return problem(422, "the body is not JSON")
+            if not isinstance(raw, dict):
+                return problem(422, "the body is not a JSON object")
+            return await self._operate(name, raw)
+
+        return handle
+
+    async def _operate(self, name: str, raw: Mapping[str, Any]) -> web.Response:
+        try:
+            answer = await operate.OPERATIONS[name](self._context, raw)
+        except operate.RefusedError as error:
+            return problem(error.status, str(error))
+        except JournalError as error:
+            self._shared.health.journal_failed(str(error))
+            return problem(503, "the journal cannot be written")
+        return web.json_response(answer, status=202)

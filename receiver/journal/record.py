@@ -1,0 +1,126 @@
+"""Carries the planner's changes into the journal, each with its decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from receiver.decide import plan
+from receiver.decide.due_notices import tell
+from receiver.decide.model import EMPTY, Action, ActionState, ActionType, Decision, EpisodeState, Trace
+from receiver.decide.notice import Moment
+from receiver.decide.plan import Change, Ids, span
+from receiver.journal import Tx
+from receiver.policy.model import Policies
+
+
+def record(
+    tx: Tx, changes: Iterable[Change], policies: Policies, *, ids: Ids, trace: Trace, delivery: str = ""
+) -> None:
+    """Write changes in their order. Raises ForbiddenMoveError where a change contradicts the journal."""
+    for change in changes:
+        _record_one(tx, change, policies, ids=ids, trace=trace, delivery=delivery)
+
+
+def _record_one(tx: Tx, change: Change, policies: Policies, *, ids: Ids, trace: Trace, delivery: str) -> None:
+    def note(kind: str, episode: str = "", action: str = "") -> None:
+        tx.note(
+            Decision(
+                kind=kind,
+                sentence=change.sentence,
+                delivery=delivery,
+                episode=episode,
+                action=action,
+                trace_id=trace.trace_id,
+            )
+        )
+
+    if isinstance(change, plan.Opened):
+        note("opened", change.episode.id)
+        _record_opened(tx, change, policies, ids)
+    elif isinstance(change, plan.Moved):
+        note(change.to.value.lower(), change.episode.id)
+        tx.move_episode(change.episode, change.to)
+        _tell_moved(tx, change, policies, ids)
+    elif isinstance(change, plan.Released):
+        note("released", change.episode.id)
+        _record_released(tx, change, ids)
+    elif isinstance(change, plan.Cancelled):
+        note("cancelled", change.action.episode, change.action.id)
+        tx.move(change.action, ActionState.CANCELLED)
+        facts = {"reason": change.sentence}
+        tell_in(tx, change.action.episode, Moment.ROLLBACK_CANCELLED, policies, ids=ids, facts=facts)
+    elif isinstance(change, plan.Doubted):
+        note("doubted" if change.since else "doubt_settled")
+        tx.set_unconfirmed(change.fingerprint, since=change.since)
+    elif isinstance(change, plan.Renewed):
+        note("renewed", change.episode.id)
+        tx.set_review(change.episode.id, change.review_at)
+        facts = {"frozen_for": span(round((tx.now - change.episode.opened_at).total_seconds()))}
+        tell_in(tx, change.episode.id, Moment.RENEWED, policies, ids=ids, facts=facts)
+    else:
+        note(change.kind, change.episode)
+
+
+def _record_opened(tx: Tx, change: plan.Opened, policies: Policies, ids: Ids) -> None:
+    episode = change.episode
+    tx.add_episode(episode)
+    tx.set_unconfirmed(episode.fingerprint, since=None)
+    for hold in change.holds:
+        tx.add_hold(hold)
+    for action in change.actions:
+        tx.add_action(action)
+    policy = policies.by_sha256.get(episode.policy_sha256)
+    for notice in tell(episode, policy, Moment.OPENED, now=tx.now, ids=ids):
+        tx.add_action(notice)
+
+
+def _record_released(tx: Tx, change: plan.Released, ids: Ids) -> None:
+    hold = change.hold
+    tx.release_hold(hold, by=change.by, reason=change.reason)
+    if tx.holds(flag=hold.flag, held=True):
+        return
+    thaw = Action(
+        id=ids(tx.now),
+        key=f"thaw:{hold.flag}:{hold.episode}",
+        episode=hold.episode,
+        service=change.episode.service,
+        type=ActionType.THAW,
+        name="thaw",
+        created_at=tx.now,
+        payload={"flag": hold.flag, "reason": change.reason, "by": change.by},
+        trace=change.episode.trace,
+    )
+    tx.add_action(thaw)
+
+
+def _tell_moved(tx: Tx, change: plan.Moved, policies: Policies, ids: Ids) -> None:
+    """`resolved` is told once nothing of the incident is open any more: before, an alert may still come back.
+
+    Where there was a freeze, `released` has said so already.
+    """
+    if change.to not in {EpisodeState.CLOSED, EpisodeState.EXPIRED}:
+        return
+    if change.to is EpisodeState.EXPIRED:
+        tell_in(tx, change.episode.id, Moment.EXPIRED, policies, ids=ids)
+    if tx.holds(episode=change.episode.id):
+        return
+    if not any(other.incident == change.episode.incident for other in tx.live_episodes(change.episode.service)):
+        tell_in(tx, change.episode.id, Moment.RESOLVED, policies, ids=ids)
+
+
+def tell_in(
+    tx: Tx,
+    episode_id: str,
+    moment: Moment,
+    policies: Policies,
+    *,
+    ids: Ids,
+    facts: Mapping[str, str] = EMPTY,
+) -> None:
+    """Store the notices of a moment in this transaction; those whose key is known stay as they are."""
+    episode = tx.episode(episode_id)
+    if episode is None:
+        return
+    policy = policies.by_sha256.get(episode.policy_sha256)
+    for notice in tell(episode, policy, moment, now=tx.now, ids=ids, facts=facts):
+        tx.add_action(notice)

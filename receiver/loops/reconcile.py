@@ -1,0 +1,313 @@
+"""The reconciler: compares journal, Alertmanager, Prometheus and flags on disk, and repairs what differs.
+
+It also does what time brings: releases and reviews (escalation is `receiver.escalator`'s). It is woken by commits and
+by the next time at which something is due; a whole comparison runs every `reconcile_every_s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from receiver.context import Context
+from receiver.decide import plan
+from receiver.decide.model import NO_TRACE, Alert, Episode, EpisodeState, seconds
+from receiver.decide.plan import Change, ConditionState, Known
+from receiver.journal import JournalError, Tx
+from receiver.journal.record import record
+from receiver.loops.sources import Alertmanager, Prometheus, SourceError
+from receiver.loops.sources import Known as AlertmanagerKnows
+from receiver.plaintext import plain
+from receiver.policy.model import Release, Rule
+from receiver.webhook.process import pending_rollbacks
+
+log = logging.getLogger(__name__)
+
+DOUBT_S = 30.0
+"""A firing that may be stale opens an episode after this, where Alertmanager cannot be asked."""
+
+FRESH_S = 20.0
+"""An alert heard of within this may not have reached every Alertmanager's API: its absence says nothing."""
+
+CONDITION_EVERY_S = 5.0
+CONDITION_GAP_S = 60.0
+"""A condition that was not looked at for longer has to hold anew: nobody knows what was in between."""
+
+IDLE_S = 3600.0
+
+
+class Cluster(Struct, frozen=True, kw_only=True):
+    """What all Alertmanagers together know. `complete`: all answered and have run long enough to know everything."""
+
+    alerts: Mapping[str, Alert]
+    ours: frozenset[str]
+    reachable: bool
+    complete: bool
+
+    def firing(self, fingerprint: str) -> bool | None:
+        """Whether an alert fires; None where that cannot be said."""
+        if fingerprint in self.alerts:
+            return True
+        return False if self.complete else None
+
+
+class Reconciler:
+    """Starts with `start`, ends with `stop`. `check_flag` has a flag on disk compared, where nobody works on it."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        prometheus: Prometheus,
+        alertmanagers: Sequence[Alertmanager],
+        every_s: float,
+        check_flag: Callable[[str], None],
+    ) -> None:
+        self._context = context
+        self._prometheus = prometheus
+        self._alertmanagers = alertmanagers
+        self._every_s = every_s
+        self._check_flag = check_flag
+        self._time_wake = asyncio.Event()
+        self._compare_wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin."""
+        self._context.journal.on_commit(self._on_commit)
+        self._tasks = [
+            asyncio.create_task(self._run_comparisons(), name="reconcile"),
+            asyncio.create_task(self._run_time(), name="reconcile-time"),
+        ]
+
+    async def stop(self) -> None:
+        """Finish the passes that run, and end."""
+        self._stopping = True
+        self._time_wake.set()
+        self._compare_wake.set()
+        await asyncio.gather(*self._tasks)
+
+    def compare_soon(self) -> None:
+        """Compare now: something was left out of a delivery, or a review is due."""
+        self._compare_wake.set()
+
+    def _on_commit(self, _head: int, acted: bool) -> None:  # noqa: FBT001 - a callback's argument
+        if acted:
+            self._time_wake.set()
+
+    async def _run_comparisons(self) -> None:
+        while not self._stopping:
+            self._compare_wake.clear()
+            pause_s = self._every_s
+            try:
+                await self.compare()
+                if await self._context.journal.read(lambda journal: journal.unconfirmed()):
+                    pause_s = min(pause_s, CONDITION_EVERY_S)
+            except JournalError as error:
+                log.error("reconcile.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
+                pause_s = 1.0
+            await _rest(self._compare_wake, pause_s)
+
+    async def _run_time(self) -> None:
+        while not self._stopping:
+            self._time_wake.clear()
+            try:
+                due_at = await self.keep_time()
+            except JournalError as error:
+                log.error("reconcile.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
+                due_at = self._context.clock() + timedelta(seconds=1)
+            await _rest(self._time_wake, (due_at - self._context.clock()).total_seconds())
+
+    # comparing
+
+    async def compare(self) -> None:
+        """One whole comparison. Raises JournalError."""
+        for flag in await self._context.journal.read(lambda journal: list(journal.flags())):
+            self._check_flag(flag)
+        cluster = await self.ask_alertmanagers()
+        await self._context.journal.write(lambda tx: self._repair(tx, cluster))
+        self._context.meters.reconciled.set(self._context.clock().timestamp())
+
+    async def ask_alertmanagers(self) -> Cluster:
+        """What the Alertmanagers know together."""
+        now = self._context.clock()
+        answers: list[AlertmanagerKnows] = []
+        for alertmanager in self._alertmanagers:
+            try:
+                answers.append(await alertmanager.known(now))
+            except SourceError as error:
+                log.warning("reconcile.alertmanager", extra={"url": alertmanager.url, "error": str(error)})
+        alerts: dict[str, Alert] = {}
+        for answer in answers:
+            alerts.update(answer.alerts)
+        everyone = bool(answers) and len(answers) == len(self._alertmanagers)
+        return Cluster(
+            alerts=alerts,
+            ours=frozenset().union(*(answer.ours for answer in answers)),
+            reachable=bool(answers),
+            complete=everyone and all(answer.settled for answer in answers),
+        )
+
+    def _repair(self, tx: Tx, cluster: Cluster) -> None:
+        self._settle_doubts(tx, cluster)
+        self._find_lost_resolves(tx, cluster)
+        self._find_lost_firings(tx, cluster)
+        self._review(tx, cluster)
+
+    def _record(self, tx: Tx, changes: Sequence[Change]) -> None:
+        record(tx, changes, self._context.box.policies, ids=self._context.ids, trace=NO_TRACE)
+
+    def _settle_doubts(self, tx: Tx, cluster: Cluster) -> None:
+        """Firings that may be stale: open where Alertmanager has them, or cannot be asked for too long."""
+        for seen in tx.unconfirmed():
+            if seen.unconfirmed_since is None:
+                continue
+            waited = tx.now - seen.unconfirmed_since
+            there = seen.fingerprint in cluster.alerts
+            if there or (not cluster.reachable and waited >= seconds(DOUBT_S)):
+                self._open(tx, cluster.alerts.get(seen.fingerprint, seen.as_firing()))
+            elif cluster.reachable:
+                name = plain(seen.labels.get("alertname", ""), 80)
+                sentence = f"Alertmanager knows no firing {name}: it was an old message"
+                doubted = plan.Doubted(fingerprint=seen.fingerprint, since=None, sentence=sentence)
+                self._record(tx, [doubted])
+
+    def _find_lost_resolves(self, tx: Tx, cluster: Cluster) -> None:
+        for episode in tx.live_episodes():
+            if episode.state is not EpisodeState.OPEN or episode.policy == plan.OPERATOR_POLICY:
+                continue
+            seen = tx.seen([episode.fingerprint]).get(episode.fingerprint)
+            fresh = seen is not None and tx.now < seen.last_at + seconds(FRESH_S)
+            if cluster.firing(episode.fingerprint) is False and not fresh:
+                why = f"{episode.alert} of {episode.service} no longer fires, says Alertmanager: its resolve was lost"
+                self._record(tx, plan.resolve(episode, pending_rollbacks(tx, episode.id), why=why))
+
+    def _find_lost_firings(self, tx: Tx, cluster: Cluster) -> None:
+        ours = [cluster.alerts[fingerprint] for fingerprint in sorted(cluster.ours)]
+        episodes = tx.newest_episodes([alert.fingerprint for alert in ours])
+        for alert in ours:
+            newest = episodes.get(alert.fingerprint, [])
+            matching = self._context.box.policies.matching(alert.labels)
+            live = {(episode.policy, episode.rule) for episode in newest if episode.state is EpisodeState.OPEN}
+            if alert.name != plan.WATCHDOG and any((policy.name, rule.id) not in live for policy, rule in matching):
+                self._open(tx, alert)
+
+    def _open(self, tx: Tx, alert: Alert) -> None:
+        seen = tx.seen([alert.fingerprint]).get(alert.fingerprint)
+        newest = tx.newest_episodes([alert.fingerprint]).get(alert.fingerprint, [])
+        known = Known(seen=seen, episodes=newest, incident=tx.incident)
+        changes = plan.on_firing(
+            alert,
+            known,
+            self._context.box.policies,
+            now=tx.now,
+            ids=self._context.ids,
+            trace=NO_TRACE,
+            confirmed=True,
+        )
+        tx.saw(alert, seen)
+        self._record(tx, changes)
+        tx.set_unconfirmed(alert.fingerprint, since=None)
+
+    def _review(self, tx: Tx, cluster: Cluster) -> None:
+        for episode in tx.live_episodes():
+            policy = self._context.policy_of(episode)
+            rule = policy.rule(episode.rule) if policy else None
+            if rule is None:
+                continue
+            holds = tx.holds(episode=episode.id, held=True)
+            changes = plan.on_review(
+                episode,
+                holds,
+                firing=cluster.firing(episode.fingerprint),
+                review_after_s=rule.release.review_after_s,
+                now=tx.now,
+            )
+            self._record(tx, changes)
+
+    # what time brings
+
+    async def keep_time(self) -> datetime:
+        """Do what is due by time; returns when the next thing is. Raises JournalError."""
+        now = self._context.clock()
+        due_at = now + seconds(IDLE_S)
+        # Asked after every commit that acted: a storm's open episodes are not read one by one.
+        resolving, review_at, doubts = await self._context.journal.read(
+            lambda journal: (journal.resolving_episodes(), journal.first_review(), journal.unconfirmed())
+        )
+        if doubts or (review_at is not None and review_at <= now):
+            self.compare_soon()
+        for episode in resolving:
+            policy = self._context.policy_of(episode)
+            rule = policy.rule(episode.rule) if policy else None
+            if rule is not None:
+                due_at = min(due_at, await self._release(episode, rule))
+        if review_at is not None:
+            due_at = min(due_at, max(review_at, now + seconds(1)))
+        return due_at
+
+    async def _release(self, episode: Episode, rule: Rule) -> datetime:
+        """Release a resolving episode where its conditions are met; returns when to look again."""
+        now = self._context.clock()
+        conditions = await self._conditions(episode, rule.release)
+
+        def work(tx: Tx) -> bool:
+            current = tx.episode(episode.id)
+            if current is None:
+                return True
+            holds = tx.holds(episode=episode.id, held=True)
+            changes = plan.on_release_check(current, holds, rule.release, conditions, now=tx.now)
+            self._record(tx, changes)
+            return bool(changes)
+
+        ready_at = (episode.resolved_at or now) + seconds(rule.release.resolved_for_s)
+        if ready_at <= now and await self._context.journal.write(work):
+            return now + seconds(IDLE_S)
+        if rule.release.all_of:
+            return now + seconds(CONDITION_EVERY_S)
+        return max(ready_at, now)
+
+    async def _conditions(self, episode: Episode, release: Release) -> list[ConditionState]:
+        """Ask Prometheus about each condition and remember since when it has been true."""
+        if not release.all_of:
+            return []
+        held = await self._context.journal.read(lambda journal: journal.condition_held(episode.id))
+        now = self._context.clock()
+        states: list[ConditionState] = []
+        for condition in release.all_of:
+            judgement = await self._prometheus.judge(condition, now)
+            since, checked_at = held.get(condition.id, (now, now))
+            if now - checked_at > seconds(CONDITION_GAP_S):
+                since = now
+            states.append(
+                ConditionState(
+                    id=condition.id,
+                    true_since=since if judgement.true else None,
+                    held_for_s=condition.held_for_s,
+                    why=judgement.why,
+                )
+            )
+
+        def remember(tx: Tx) -> None:
+            for state in states:
+                if state.true_since is None:
+                    tx.condition_false(episode.id, state.id)
+                else:
+                    tx.condition_true(episode.id, state.id, since=state.true_since)
+
+        await self._context.journal.write(remember)
+        return states
+
+
+async def _rest(wake: asyncio.Event, pause_s: float) -> None:
+    """Wait until woken, or for so long."""
+    try:
+        async with asyncio.timeout(max(pause_s, 0.005)):
+            await wake.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,56 @@
+"""Once a day: what is too old goes (bodies, decisions, runs), and the chain's head goes into the log, out of reach."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from receiver.context import Context
+from receiver.journal import JournalError
+from receiver.run import runs
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 86400.0
+BODIES_KEPT = timedelta(days=30)
+DECISIONS_KEPT = timedelta(days=400)
+
+
+class Retention:
+    """Runs at start and then daily."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._run(), name="retention")
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.tidy()
+            except (JournalError, OSError) as error:
+                log.error("retention.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
+            await asyncio.sleep(EVERY_S)
+
+    async def tidy(self) -> None:
+        """Prune once and log the chain's head. Raises JournalError, OSError."""
+        now = self._context.clock()
+        dropped = await self._context.journal.write(
+            lambda tx: tx.prune(bodies_before=now - BODIES_KEPT, decisions_before=now - DECISIONS_KEPT)
+        )
+        runs_dropped = await asyncio.to_thread(runs.prune, self._context.runs_dir, before=now - BODIES_KEPT)
+        seq, digest = await self._context.journal.read(lambda journal: journal.head())
+        log.info(
+            "journal.head",
+            extra={"action": "retention", "seq": seq, "hash": digest, "dropped": dropped, "runs_dropped": runs_dropped},
+        )

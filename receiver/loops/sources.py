@@ -1,0 +1,188 @@
+"""What the receiver asks of others: Prometheus about release conditions, Alertmanager about alerts.
+
+Only addresses from receiver.yaml are asked, never one from an alert.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from msgspec import Struct
+
+from receiver.decide.model import Alert, AlertStatus
+from receiver.plaintext import plain
+from receiver.policy.model import Condition
+
+TIMEOUT = aiohttp.ClientTimeout(total=5)
+ANSWER_MAX_BYTES = 16 * 1024 * 1024
+
+_OPERATORS: Mapping[str, Callable[[Decimal, Decimal], bool]] = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+class SourceError(Exception):
+    """Another server could not be asked, or its answer makes no sense."""
+
+
+class Judgement(Struct, frozen=True, kw_only=True):
+    """Whether a condition is true now, and why not."""
+
+    true: bool
+    why: str
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """What one Alertmanager knows. `settled` says that it has run long enough to know everything that fires."""
+
+    alerts: Mapping[str, Alert]
+    ours: frozenset[str]
+    settled: bool
+
+
+class Prometheus:
+    """One Prometheus, or anything that speaks its query API."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, token_file: str) -> None:
+        self._http = http
+        self._url = url
+        self._token_file = token_file
+
+    async def judge(self, condition: Condition, now: datetime) -> Judgement:
+        """Whether every sample of the query compares true. No answer, NaN, an error or old samples: not true."""
+        try:
+            values = await self._query(condition.query)
+            times = await self._query(f"timestamp({condition.query})") if values else []
+        except SourceError as error:
+            return Judgement(true=False, why=str(error))
+        return judge(condition, values, times, now)
+
+    async def _query(self, query: str) -> list[str]:
+        """Values of an instant query, as texts."""
+        if not self._url:
+            raise SourceError("no Prometheus in receiver.yaml")
+        headers = {"Authorization": f"Bearer {_token(self._token_file)}"} if self._token_file else {}
+        body = await _fetch(
+            self._http.post(
+                f"{self._url}/api/v1/query",
+                data={"query": query},
+                headers=headers,
+                timeout=TIMEOUT,
+                allow_redirects=False,
+            )
+        )
+        try:
+            data = body["data"]
+            if data["resultType"] == "scalar":
+                return [str(data["result"][1])]
+            return [str(series["value"][1]) for series in data["result"]]
+        except (KeyError, IndexError, TypeError) as error:
+            raise SourceError("Prometheus gave no vector") from error
+
+    async def check(self) -> str:
+        """Ask whether it is there; "" where it is."""
+        try:
+            await self._query("vector(1)")
+        except SourceError as error:
+            return str(error)
+        return ""
+
+
+def judge(condition: Condition, values: Sequence[str], times: Sequence[str], now: datetime) -> Judgement:
+    """Compare samples with a condition: pure. `times` are their times, in seconds."""
+    if not values:
+        return Judgement(true=False, why="no data")
+    oldest = min((float(text) for text in times), default=math.nan)
+    if not now.timestamp() - oldest <= condition.max_age_s:
+        return Judgement(true=False, why=f"older than {condition.max_age_s:g} s")
+    for text in values:
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            return Judgement(true=False, why=f"{plain(text, 20)} is no number")
+        if value.is_nan() or not _OPERATORS[condition.op](value, condition.value):
+            return Judgement(true=False, why=f"{plain(text, 20)} is not {condition.op} {condition.value}")
+    return Judgement(true=True, why="")
+
+
+class Alertmanager:
+    """One Alertmanager."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, *, receiver: str, settle_s: float) -> None:
+        self._http = http
+        self.url = url
+        self._receiver = receiver
+        self._settle_s = settle_s
+
+    async def known(self, now: datetime) -> Known:
+        """Every alert that it holds, silenced and inhibited ones included. Raises SourceError."""
+        status = await _fetch(self._http.get(f"{self.url}/api/v2/status", timeout=TIMEOUT, allow_redirects=False))
+        flags = "active=true&silenced=true&inhibited=true&unprocessed=true"
+        raw = await _fetch(self._http.get(f"{self.url}/api/v2/alerts?{flags}", timeout=TIMEOUT, allow_redirects=False))
+        try:
+            up_s = (now - datetime.fromisoformat(status["uptime"])).total_seconds()
+            alerts = {entry["fingerprint"]: entry for entry in raw}
+            ours = frozenset(
+                fingerprint
+                for fingerprint, entry in alerts.items()
+                if entry["status"]["state"] == "active"
+                and any(one["name"] == self._receiver for one in entry["receivers"])
+            )
+            return Known(
+                alerts={fingerprint: _alert(entry) for fingerprint, entry in alerts.items()},
+                ours=ours,
+                settled=up_s >= self._settle_s,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SourceError(f"{self.url}: not an answer of Alertmanager") from error
+
+    async def check(self) -> str:
+        """Ask whether it is there; "" where it is."""
+        try:
+            await _fetch(self._http.get(f"{self.url}/api/v2/status", timeout=TIMEOUT, allow_redirects=False))
+        except SourceError as error:
+            return str(error)
+        return ""
+
+
+def _alert(entry: Mapping[str, Any]) -> Alert:
+    return Alert(
+        fingerprint=str(entry["fingerprint"]),
+        status=AlertStatus.FIRING,
+        labels={str(name): str(value) for name, value in entry["labels"].items()},
+        annotations={str(name): str(value) for name, value in entry.get("annotations", {}).items()},
+        starts_at=datetime.fromisoformat(entry["startsAt"]).astimezone(UTC),
+        ends_at=None,
+    )
+
+
+def _token(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read") from error
+
+
+async def _fetch(request: Any) -> Any:
+    """The JSON body of a request that is made here. Raises SourceError for anything but 200 with JSON."""
+    try:
+        async with request as response:
+            if response.status != 200:
+                raise SourceError(f"{response.url.host} answered {response.status}")
+            if (response.content_length or 0) > ANSWER_MAX_BYTES:
+                raise SourceError(f"{response.url.host} answered more than {ANSWER_MAX_BYTES} bytes")
+            return await response.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise SourceError(plain(f"cannot be asked: {type(error).__name__} {error}", 200)) from error

@@ -1,0 +1,184 @@
+"""The worker: due actions to their lanes, woken by commits and by time; nothing is polled.
+
+A lane (a flag, a service's rollbacks, a channel) is worked by one task at a time, so that its actions keep their
+order; lanes do not wait for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from datetime import datetime
+from typing import Any
+
+from receiver.act import ACTIONS, Performer, freeze, lane_name, lane_of
+from receiver.act.notices import Deliverer, interrupted
+from receiver.context import Context
+from receiver.decide.model import Action, ActionState, ActionType, FlagView
+from receiver.journal import JournalError, Tx
+
+log = logging.getLogger(__name__)
+
+RETRY_LANE_S = 1.0
+"""How long a lane rests after something unforeseen, such as a full disk."""
+
+_WAITING = {ActionState.PENDING, ActionState.RETRY_WAIT}
+
+
+class Worker:
+    """Starts with `start`, finishes what runs with `stop`."""
+
+    def __init__(self, context: Context, deliverer: Deliverer) -> None:
+        self._context = context
+        self._deliverer = deliverer
+        self._wake = asyncio.Event()
+        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._dirty: set[str] = set()
+        self._held_again: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Take up what an earlier process left, then wait for work. Raises JournalError."""
+        await self._resume_notices()
+        self._context.journal.on_commit(self._on_commit)
+        self._context.journal.on_held(self._on_held)
+        self._task = asyncio.create_task(self._run(), name="worker")
+        self._wake.set()
+
+    def check_flag(self, flag: str) -> None:
+        """Compare a flag on disk with the journal, in the flag's own lane; a lane that is busy will do without."""
+        lane = f"flag:{flag}"
+        if lane not in self._lanes and not self._stopping:
+            self._start(lane, freeze.repair(self._context, flag))
+
+    async def _resume_notices(self, channel: str | None = None) -> None:
+        """Notices cut off while they were sent go again, marked as repeats."""
+        unfinished = await self._context.journal.read(lambda journal: journal.unfinished_actions())
+        cut_off = [
+            action
+            for action in unfinished
+            if action.type is ActionType.NOTIFY
+            and action.state is ActionState.RUNNING
+            and channel in {None, action.name}
+        ]
+
+        def repeat(tx: Tx) -> None:
+            for action in cut_off:
+                interrupted(tx, action)
+
+        if cut_off:
+            await self._context.journal.write(repeat)
+
+    async def stop(self, *, wait_s: float) -> None:
+        """Start nothing more; give what runs `wait_s` seconds. Runners go on by themselves."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        running = list(self._lanes.values())
+        if running:
+            _, late = await asyncio.wait(running, timeout=wait_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    @property
+    def busy(self) -> int:
+        """How many lanes are being worked."""
+        return len(self._lanes)
+
+    def _on_commit(self, _head: int, acted: bool) -> None:  # noqa: FBT001 - a callback's argument
+        if acted:
+            self._wake.set()
+
+    def _on_held(self, view: FlagView) -> None:
+        """A flag got a hold: write it now, without asking what else is due."""
+        lane = f"flag:{view.path}"
+        if lane in self._lanes:
+            self._held_again.add(lane)
+        elif not self._stopping:
+            self._start(lane, freeze.hold(self._context, view))
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            now = self._context.clock()
+            try:
+                unfinished = await self._context.journal.read(lambda journal: journal.unfinished_actions())
+            except JournalError as error:
+                log.error("worker.read_failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
+                await asyncio.sleep(RETRY_LANE_S)
+                self._wake.set()
+                continue
+            next_due = self._dispatch(unfinished, now)
+            await self._rest(next_due)
+
+    async def _rest(self, next_due: datetime | None) -> None:
+        timeout = None
+        if next_due is not None:
+            timeout = max((next_due - self._context.clock()).total_seconds(), 0.001)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _dispatch(self, unfinished: Sequence[Action], now: datetime) -> datetime | None:
+        """Hand due actions to lanes that rest; returns when the next one is due."""
+        due: dict[str, list[Action]] = {}
+        later: list[datetime] = []
+        for action in unfinished:
+            if action.due_at is not None and action.due_at > now:
+                later.append(action.due_at)
+            elif self._is_due(action):
+                due.setdefault(lane_of(action), []).append(action)
+        for lane, actions in due.items():
+            if lane in self._lanes:
+                self._dirty.add(lane)
+            elif not self._stopping:
+                self._start_lane(lane, actions)
+        return min(later, default=None)
+
+    def _is_due(self, action: Action) -> bool:
+        """Whether a lane may take it: it waits, or an earlier process left it half done."""
+        return action.state in _WAITING or action.type in {ActionType.ROLLBACK, ActionType.UNDO}
+
+    def _start_lane(self, lane: str, actions: Sequence[Action]) -> None:
+        kind = actions[0].type
+        performer: Performer = self._deliverer.perform if kind is ActionType.NOTIFY else ACTIONS[kind]
+        self._start(lane, performer(self._context, lane_name(lane), actions))
+
+    def _start(self, lane: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._work(lane, work), name=lane)
+        self._lanes[lane] = task
+        task.add_done_callback(lambda done: self._lane_done(lane, done))
+
+    async def _work(self, lane: str, work: Coroutine[Any, Any, None]) -> None:
+        """Work a lane; after something unforeseen, rest, and leave its actions fit to be taken up again."""
+        done = False
+        try:
+            await work
+            done = True
+        finally:
+            if not done and not self._stopping:
+                await asyncio.sleep(RETRY_LANE_S)
+                if lane.startswith("channel:"):
+                    await self._resume_notices(lane_name(lane))
+
+    def _lane_done(self, lane: str, task: asyncio.Task[None]) -> None:
+        del self._lanes[lane]
+        held_again = lane in self._held_again
+        self._held_again.discard(lane)
+        if task.cancelled():
+            return
+        if held_again and not self._stopping:
+            # What was known of the flag when it got its hold may be old by now: perform asks anew.
+            self._start(lane, freeze.perform(self._context, lane_name(lane), ()))
+        error = task.exception()
+        if error is not None:
+            log.error("worker.lane_failed", exc_info=error, extra={"lane": lane})
+        if error is not None or lane in self._dirty:
+            self._wake.set()
+        self._dirty.discard(lane)

@@ -1,0 +1,82 @@
+"""TODO: say what this is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from freezeline.problems import Position, Problems
+from receiver.policy.guard import UnsafeFileError, check_command, check_file
+from receiver.policy.model import FreezeAction, Policy
+from receiver.policy.read import parse_policy
+
+SUFFIX = ".policy.json"
+
+
+POLICY_MAX_BYTES = 16 * 1024 * 1024
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """Policies read from a directory, by name, each with its text."""
+
+    policies: Mapping[str, tuple[Policy, str]]
+
+
+def read_directory(directory: Path, *, channels: Collection[str], problems: Problems) -> Loaded:
+    """Read every `*.policy.json`; everything that is wrong, in all of them, goes into `problems`."""
+    found: dict[str, tuple[Policy, str]] = {}
+    origin: dict[str, str] = {}
+    if not directory.is_dir():
+        problems.add("policy/directory", Position(str(directory)), "no such directory")
+    for path in sorted(directory.glob(f"*{SUFFIX}")):
+        read = _read_one(path, channels, problems)
+        if read is None:
+            continue
+        policy, text = read
+        if policy.name in found:
+            message = f"two policies are named {policy.name}"
+            problems.add("policy/name", Position(str(path)), message, f"the other is {origin[policy.name]}")
+            continue
+        found[policy.name], origin[policy.name] = (policy, text), str(path)
+    _check_flags([policy for policy, _ in found.values()], origin, problems)
+    return Loaded(policies=found)
+
+
+def _read_one(path: Path, channels: Collection[str], problems: Problems) -> tuple[Policy, str] | None:
+    try:
+        check_file(path)
+        with path.open("rb") as file:
+            text = file.read(POLICY_MAX_BYTES).decode("utf-8")
+    except UnsafeFileError as error:
+        hint = "policies carry commands: chown it to root or the receiver's user, and chmod go-w"
+        problems.add("policy/unsafe", Position(str(path)), str(error), hint)
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        problems.add("policy/file", Position(str(path)), f"cannot be read: {error}")
+        return None
+    policy = parse_policy(text, file=str(path), channels=channels, problems=problems)
+    if policy is None:
+        return None
+    before = len(problems)
+    for program in sorted({command[0] for command in policy.commands()}):
+        try:
+            check_command(program)
+        except UnsafeFileError as error:
+            hint = "a command must exist, be executable, and be writable by its owner alone (root or this user)"
+            problems.add("policy/command", Position(str(path)), str(error), hint)
+    return (policy, text) if len(problems) == before else None
+
+
+def _check_flags(policies: Collection[Policy], origin: Mapping[str, str], problems: Problems) -> None:
+    """A flag is one service's."""
+    owner: dict[str, str] = {}
+    for policy in policies:
+        for action in policy.actions.values():
+            if not isinstance(action, FreezeAction):
+                continue
+            service = owner.setdefault(action.flag, policy.service)
+            if service != policy.service:
+                message = f"flag {action.flag} belongs to both {service} and {policy.service}"
+                problems.add("policy/flag", Position(origin[policy.name]), message, "one flag per service")

@@ -1,0 +1,275 @@
+"""Policies: what to do about which alerts. `policy.schema.json` beside this file is the format; see docs/receiver.md.
+
+Reading collects every problem of a file at once. Where a policy comes from, and which one is in force, is
+`receiver.policy_store`'s matter.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
+from importlib import resources
+from typing import Any
+
+import jsonschema
+
+from freezeline.problems import Position, Problems
+from receiver.policy.model import (
+    DEFAULT_SEVERITY,
+    NO_POLICIES,
+    Check,
+    Condition,
+    Escalation,
+    FreezeAction,
+    LegacyCommand,
+    LegacyFile,
+    Matcher,
+    NotifyAction,
+    Policies,
+    Policy,
+    PolicyAction,
+    Release,
+    RollbackAction,
+    Rule,
+    Undo,
+    Verify,
+)
+from receiver.policy.positions import locate
+
+__all__ = [
+    "DEFAULT_MOMENTS",
+    "DEFAULT_SEVERITY",
+    "NO_POLICIES",
+    "Check",
+    "Condition",
+    "Escalation",
+    "FreezeAction",
+    "LegacyCommand",
+    "LegacyFile",
+    "Matcher",
+    "NotifyAction",
+    "Policies",
+    "Policy",
+    "PolicyAction",
+    "Release",
+    "RollbackAction",
+    "Rule",
+    "Undo",
+    "Verify",
+    "parse_policy",
+    "schema",
+]
+
+DEFAULT_MOMENTS = frozenset(
+    {"opened", "frozen", "rollback_started", "rollback_done", "rollback_failed", "released", "resolved"}
+)
+"""What a `notify` action without `moments` announces."""
+
+
+def parse_policy(text: str, *, file: str, channels: Collection[str], problems: Problems) -> Policy | None:
+    """Read a policy; what is wrong goes into `problems`, and then the answer is None.
+
+    `channels` are the names that receiver.yaml knows; a policy that names another is refused.
+    """
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        position = Position(file, error.lineno, error.colno)
+        problems.add("policy/json", position, f"not JSON: {error.msg}", "a policy is one JSON object")
+        return None
+    before = len(problems)
+    for found in sorted(_validator().iter_errors(raw), key=lambda found: list(map(str, found.absolute_path))):
+        _note_schema_error(found, text, file, problems)
+    if len(problems) > before:
+        return None
+    _check_names(raw, text, file, channels, problems)
+    if len(problems) > before:
+        return None
+    return _build(raw, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _note_schema_error(error: Any, text: str, file: str, problems: Problems) -> None:
+    """Note the innermost errors of a schema error: `allOf` says only that something below is wrong."""
+    if error.context:
+        for inner in error.context:
+            _note_schema_error(inner, text, file, problems)
+        return
+    path = tuple(error.absolute_path)
+    where = ".".join(map(str, path)) or "the policy"
+    problems.add("policy/schema", locate(text, path, file), f"{where}: {error.message[:300]}", _hint(error))
+
+
+def _hint(error: Any) -> str:
+    if error.validator == "additionalProperties":
+        return f"known keys: {', '.join(sorted(error.schema.get('properties', ())))}"
+    if error.validator == "pattern" and error.schema.get("pattern", "").startswith("^/"):
+        return "paths and commands are absolute"
+    return str(error.schema.get("description", ""))
+
+
+def _check_names(raw: Any, text: str, file: str, channels: Collection[str], problems: Problems) -> None:
+    """What a schema cannot say: names that must exist, ids that must differ, patterns that must compile."""
+    ids: set[str] = set()
+    for index, rule in enumerate(raw["rules"]):
+        at = ("rules", index)
+        if rule["id"] in ids:
+            problems.add("policy/duplicate", locate(text, (*at, "id"), file), f"two rules are named {rule['id']}")
+        ids.add(rule["id"])
+        for number, name in enumerate(rule["do"]):
+            if name not in raw["actions"]:
+                known = ", ".join(sorted(raw["actions"])) or "none"
+                position = locate(text, (*at, "do", number), file)
+                problems.add("policy/unknown-action", position, f"no action {name}", f"known actions: {known}")
+        for number, matcher in enumerate(rule["match"]):
+            _check_pattern(matcher, locate(text, (*at, "match", number), file), problems)
+    for path, name in _named_channels(raw):
+        if name not in channels:
+            known = ", ".join(sorted(channels)) or "none"
+            position = locate(text, path, file)
+            problems.add("policy/unknown-channel", position, f"no channel {name} in receiver.yaml", f"known: {known}")
+
+
+def _check_pattern(matcher: Mapping[str, str], position: Position, problems: Problems) -> None:
+    if "~" not in matcher["op"]:
+        return
+    try:
+        re.compile(matcher["value"])
+    except re.error as error:
+        problems.add("policy/pattern", position, f"{matcher['value']}: {error}", "patterns are anchored on both sides")
+
+
+def _named_channels(raw: Any) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    for name, action in raw["actions"].items():
+        for key in ("channels", "fallback"):
+            for number, channel in enumerate(action.get(key, ())):
+                yield ("actions", name, key, number), channel
+    for index, level in enumerate(raw.get("escalation", ())):
+        for number, channel in enumerate(level["channels"]):
+            yield ("escalation", index, "channels", number), channel
+
+
+@functools.cache
+def schema() -> Any:
+    """The JSON Schema of `freezeline.policy/1`."""
+    return json.loads(resources.files("receiver.policy").joinpath("policy.schema.json").read_text("utf-8"))
+
+
+@functools.cache
+def _validator() -> Any:
+    return jsonschema.Draft202012Validator(schema())
+
+
+def _build(raw: Any, sha256: str) -> Policy:
+    return Policy(
+        name=raw["name"],
+        service=raw["service"],
+        spec=raw.get("spec", ""),
+        sha256=sha256,
+        rules=tuple(_rule(rule) for rule in raw["rules"]),
+        actions={name: _action(name, action) for name, action in raw["actions"].items()},
+        escalation=tuple(
+            Escalation(
+                level=level.get("level", number),
+                after_s=float(level["after_s"]),
+                channels=tuple(level["channels"]),
+                severities=frozenset(level.get("severities", (DEFAULT_SEVERITY,))),
+                to=level.get("to", ""),
+                ask=level.get("ask", ""),
+            )
+            for number, level in enumerate(raw.get("escalation", ()), start=1)
+        ),
+        status_every_s=raw.get("status_every_s"),
+    )
+
+
+def _rule(raw: Any) -> Rule:
+    release = raw.get("release", {})
+    return Rule(
+        id=raw["id"],
+        match=tuple(
+            Matcher(
+                label=matcher["label"],
+                op=matcher["op"],
+                value=matcher["value"],
+                pattern=re.compile(matcher["value"]) if "~" in matcher["op"] else None,
+            )
+            for matcher in raw["match"]
+        ),
+        do=tuple(raw["do"]),
+        release=Release(
+            resolved_for_s=float(release.get("resolved_for_s", 300)),
+            all_of=tuple(
+                Condition(
+                    id=condition["id"],
+                    query=condition["query"],
+                    op=condition["op"],
+                    value=Decimal(condition["value"]),
+                    held_for_s=float(condition.get("held_for_s", 0)),
+                    max_age_s=float(condition.get("max_age_s", 600)),
+                )
+                for condition in release.get("all_of", ())
+            ),
+            review_after_s=float(release.get("review_after_s", 86400)),
+        ),
+    )
+
+
+def _action(name: str, raw: Any) -> PolicyAction:
+    if raw["type"] == "freeze":
+        return FreezeAction(name=name, flag=raw["flag"], legacy=tuple(_legacy(one) for one in raw.get("legacy", ())))
+    if raw["type"] == "notify":
+        moments = raw.get("moments")
+        return NotifyAction(
+            name=name,
+            channels=tuple(raw["channels"]),
+            fallback=tuple(raw.get("fallback", ())),
+            moments=DEFAULT_MOMENTS if moments is None else frozenset(moments),
+        )
+    return _rollback(name, raw)
+
+
+def _legacy(raw: Any) -> LegacyCommand | LegacyFile:
+    if "file" in raw:
+        return LegacyFile(file=raw["file"], text=raw["text"])
+    return LegacyCommand(
+        on=tuple(raw["on"]),
+        off=tuple(raw["off"]),
+        timeout_s=float(raw.get("timeout_s", 10)),
+        env=dict(raw.get("env", {})),
+    )
+
+
+def _check(raw: Any, default_timeout_s: float) -> Check:
+    return Check(command=tuple(raw["command"]), timeout_s=float(raw.get("timeout_s", default_timeout_s)))
+
+
+def _rollback(name: str, raw: Any) -> RollbackAction:
+    verify, release, undo = raw.get("verify"), raw.get("release"), raw.get("undo")
+    return RollbackAction(
+        name=name,
+        command=tuple(raw["command"]),
+        cwd=raw.get("cwd", "/"),
+        env=dict(raw.get("env", {})),
+        timeout_s=float(raw["timeout_s"]),
+        grace_s=float(raw.get("grace_s", 10)),
+        output_max_bytes=raw.get("output_max_bytes", 1048576),
+        verify=verify
+        and Verify(
+            check=_check(verify, 30),
+            done=frozenset(verify.get("done", [0])),
+            not_done=frozenset(verify.get("not_done", [1])),
+        ),
+        release=release and _check(release, 5),
+        once_per=raw.get("once_per", "release"),
+        cooldown_s=float(raw.get("cooldown_s", 0)),
+        max_per_day=raw.get("max_per_day"),
+        undo=undo
+        and Undo(
+            within_s=float(undo["within_s"]),
+            check=_check(undo, raw["timeout_s"]) if "command" in undo else None,
+        ),
+    )

@@ -1,0 +1,191 @@
+"""Find and end processes that a command started, wherever they went. Standard library only.
+
+On Linux the runner is made the subreaper of everything below it, so that a process that leaves its group, its
+session or its parent is still found. Elsewhere only the command's own process group can be ended, and the
+result says so by counting nothing beyond it.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PASS_PAUSE_S = 0.005
+_STAT_STATE, _STAT_PPID, _STAT_START = 0, 1, 19  # fields of /proc/PID/stat after the command's name; proc(5)
+
+ON_LINUX = sys.platform.startswith("linux")
+
+
+class Process(Struct, frozen=True, kw_only=True):
+    """A process by identity: a pid may be given to another process later, a pid with its start may not."""
+
+    pid: int
+    start_ticks: int
+    parent: int
+    ended: bool  # a zombie, waiting for its parent
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """What came of ending processes: how many were killed, how many were still there when time was up."""
+
+    killed: int
+    left: int
+
+
+def become_subreaper() -> bool:
+    """Adopt every orphan below this process. False where the system cannot."""
+    if not ON_LINUX:
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+    return True
+
+
+def die_with_parent() -> Callable[[], None] | None:
+    """What a child calls before exec so as never to outlive this process; None where that cannot be had."""
+    if not ON_LINUX:
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getpid()
+
+    def in_child() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent:  # it died before prctl could say so
+            os._exit(127)
+
+    return in_child
+
+
+def start_ticks(pid: int) -> int:
+    """When a process started, in ticks since boot; 0 where it is gone or the system does not say."""
+    process = look(pid)
+    return process.start_ticks if process else 0
+
+
+def look(pid: int) -> Process | None:
+    """A process as /proc shows it; None where it is gone or there is no /proc."""
+    try:
+        # The name before the last parenthesis may hold anything, blanks and parentheses included.
+        values = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return Process(
+        pid=pid,
+        start_ticks=int(values[_STAT_START]),
+        parent=int(values[_STAT_PPID]),
+        ended=values[_STAT_STATE] in {b"Z", b"X"},
+    )
+
+
+def processes() -> Iterator[Process]:
+    """Every process of the machine that can be seen; none where there is no /proc."""
+    if not ON_LINUX:
+        return
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (process := look(int(entry.name))):
+            yield process
+
+
+def descendants(of: int) -> list[Process]:
+    """Children of a process, their children, and so on; those that have ended already are left out."""
+    below: dict[int, list[Process]] = {}
+    for process in processes():
+        below.setdefault(process.parent, []).append(process)
+    found: list[Process] = []
+    queue = [of]
+    while queue:
+        children = below.get(queue.pop(), [])
+        found += children
+        queue += [child.pid for child in children]
+    return [process for process in found if not process.ended]
+
+
+def marked(variable: str, value: str) -> list[Process]:
+    """Processes of this user whose environment was started with `variable=value`, except this one."""
+    wanted = f"{variable}={value}".encode()
+    found = []
+    for process in processes():
+        if process.ended or process.pid == os.getpid():
+            continue
+        # Another user's environment cannot be read, and a process may end while it is looked at.
+        with contextlib.suppress(PermissionError, FileNotFoundError, ProcessLookupError):
+            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
+                found.append(process)
+    return found
+
+
+def send(process: Process, number: signal.Signals) -> bool:
+    """Signal exactly this process. False where it is gone, or its pid is another process's by now."""
+    try:
+        fd = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        current = look(process.pid)
+        if current is None or current.start_ticks != process.start_ticks:
+            return False
+        signal.pidfd_send_signal(fd, number)
+    except (ProcessLookupError, PermissionError):  # PermissionError: it runs as another user by now
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def send_group(group: int, number: signal.Signals) -> bool:
+    """Signal a process group; False where none of it is left."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # what is left of it belongs to another user (macOS also says so of zombies)
+        return False
+    return True
+
+
+def group_exists(group: int) -> bool:
+    """Whether a process group has members, ended ones that nobody collected included."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def kill_group(group: int, *, limit_s: float, reap: Callable[[], object]) -> Ended:
+    """SIGKILL a process group and wait for it to go: all that can be done where there is no subreaper."""
+    end = time.monotonic() + limit_s
+    sent = send_group(group, signal.SIGKILL)
+    while group_exists(group):
+        reap()
+        if time.monotonic() >= end:
+            return Ended(killed=int(sent), left=1)
+        time.sleep(_PASS_PAUSE_S)
+    return Ended(killed=int(sent), left=0)
+
+
+def kill_all(find: Callable[[], list[Process]], *, limit_s: float, reap: Callable[[], object]) -> Ended:
+    """SIGKILL what `find` returns until it returns nothing: children born meanwhile fall to the next pass.
+
+    `reap` is called after every pass to collect what has ended.
+    """
+    end = time.monotonic() + limit_s
+    killed: set[tuple[int, int]] = set()
+    while True:
+        reap()
+        present = find()
+        if not present or time.monotonic() >= end:
+            return Ended(killed=len(killed), left=len(present))
+        killed |= {(one.pid, one.start_ticks) for one in present if send(one, signal.SIGKILL)}
+        time.sleep(_PASS_PAUSE_S)

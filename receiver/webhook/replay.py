@@ -1,0 +1,82 @@
+"""What a webhook would do, without doing it: the planner over a copy of what is known."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from freezeline.problems import Problems
+from receiver.decide.model import NO_TRACE, ActionState, ActionType, Alert, new_id
+from receiver.decide.plan import Change, Known, Opened, on_alert
+from receiver.journal import JournalError, View, open_view
+from receiver.policy.directory import read_directory
+from receiver.policy.model import Policies
+from receiver.settings import load_settings
+from receiver.webhook.ingest import NotADeliveryError, parse_delivery
+
+
+class ReplayError(Exception):
+    """The payload or the journal cannot be read."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def replay(
+    body: bytes, *, policy_dir: Path, config: Path | None, state_dir: Path | None, problems: Problems
+) -> dict[str, Any]:
+    """Plan every alert of a payload. Where `problems` has errors, the answer is not to be used. Raises ReplayError."""
+    settings = load_settings(config, os.environ, problems)
+    loaded = read_directory(policy_dir, channels=settings.channels, problems=problems)
+    in_force = tuple(policy for policy, _ in loaded.policies.values())
+    policies = Policies(in_force=in_force, by_sha256={policy.sha256: policy for policy in in_force})
+    try:
+        delivery = parse_delivery(body)
+    except NotADeliveryError as error:
+        raise ReplayError(str(error), 1) from error
+    if state_dir is None:
+        planned = [_plan(alert, Known(), policies) for alert in delivery.alerts]
+    else:
+        try:
+            view, connection = open_view(state_dir / "journal.db")
+        except JournalError as error:
+            raise ReplayError(str(error), 3) from error
+        planned = [_plan(alert, _known(view, alert), policies) for alert in delivery.alerts]
+        connection.close()
+    return {
+        "alerts": planned,
+        "quarantined": [{"index": bad.index, "why": bad.why} for bad in delivery.quarantined],
+        "truncated": delivery.truncated,
+    }
+
+
+def _known(view: View, alert: Alert) -> Known:
+    episodes = view.newest_episodes([alert.fingerprint]).get(alert.fingerprint, [])
+    pending = {
+        episode.id: view.actions(episode=episode.id, type=ActionType.ROLLBACK, state=ActionState.PENDING)
+        for episode in episodes
+    }
+    seen = view.seen([alert.fingerprint]).get(alert.fingerprint)
+    return Known(seen=seen, episodes=episodes, pending=pending, incident=view.incident)
+
+
+def _plan(alert: Alert, known: Known, policies: Policies) -> dict[str, Any]:
+    changes = on_alert(alert, known, policies, now=datetime.now(UTC), ids=new_id, trace=NO_TRACE)
+    return {
+        "alert": alert.name,
+        "status": alert.status.value,
+        "fingerprint": alert.fingerprint,
+        "changes": [_shown(change) for change in changes],
+    }
+
+
+def _shown(change: Change) -> dict[str, Any]:
+    actions = change.actions if isinstance(change, Opened) else ()
+    return {
+        "change": type(change).__name__.lower(),
+        "sentence": change.sentence,
+        "actions": [{"type": action.type.value, "name": action.name} for action in actions],
+    }
