@@ -30,7 +30,6 @@ from receiver.decide.model import Decision, new_id
 from receiver.http.access import Access, allowed_hosts
 from receiver.http.health import Health
 from receiver.http.tokens import TokenError, ensure_tokens
-from receiver.http.web import Web, make_app
 from receiver.journal import GROUP_MAX, Journal, JournalError
 from receiver.loops.escalator import Escalator
 from receiver.loops.heartbeat import Heartbeat
@@ -45,6 +44,7 @@ from receiver.report import Meters, StandingCollector
 from receiver.settings import Settings, load_settings
 from receiver.steps import Reached, pass_by
 from receiver.templates import Templates
+from receiver.web import Web, make_app
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from freezeline.commands import places, specs
 from generator import pipeline
 from generator.model.spec import OutputSet
 from generator.pipeline import Rendered
-from generator.render import prometheus_operator as operator
 from generator.render.dashboards import grafana_com
+from generator.render.rules import prometheus_operator as operator
 from generator.write import all_or_none as write
 from generator.write.journal import WriteError
 

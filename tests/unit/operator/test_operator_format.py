@@ -11,7 +11,7 @@ import yaml
 from freezeline.cli import main
 from generator import pipeline
 from generator.prometheus.promtool import find
-from generator.render import prometheus_operator as operator
+from generator.render.rules import prometheus_operator as operator
 from tests.tools import Generation
 from tests.unit.policy.loading import BASE
 
