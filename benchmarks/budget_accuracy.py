@@ -83,7 +83,7 @@ def idle(at: float) -> tuple[float, float]:
 PEAK = 20 * DAY + 12 * HOUR
 _BEFORE, _LENGTH = HOUR, 4 * HOUR
 _IN_OUTAGE = incident(PEAK - _BEFORE, _LENGTH, 0.06)
-# When the raw counters are looked at, after each hour: the last tile is four and a half minutes old then, the worst.
+# When the raw counters are looked at, after each hour: the last rollup is four and a half minutes old then, the worst.
 LOOK_AFTER = 1201.0
 _UNTIL_LOOK = incident(PEAK - _BEFORE, _BEFORE + HOUR + LOOK_AFTER - 330, 0.06)
 
@@ -251,7 +251,7 @@ def evaluate_world(machine: TimeMachine, world: str, cases: Sequence[Case], star
     outages = [(start + begin, start + finish) for begin, finish in WORLDS[world]]
     base_spans = live_spans(start + 307, end, outages, 60)
     machine.run(recordings(groups_of([spec_file], "-fast")), base_spans, 60)
-    machine.run(recordings(groups_of([shared], "-tile")), live_spans(start + 331, end, outages, 300), 300)
+    machine.run(recordings(groups_of([shared], "-rollup")), live_spans(start + 331, end, outages, 300), 300)
     instants = [
         span.start + index * HOUR
         for span in live_spans(start + DAY + LOOK_AFTER, end, outages, HOUR)

@@ -141,16 +141,16 @@ def recorded_history(count: int, cadence: Cadence, end: float) -> Iterator[list[
 
     In that order it lies in Prometheus as if it had been recorded: as full chunks, nothing of it out of order.
     """
-    own = [{"service": "bench", "slo": f"slo-{number}", "scope": SCOPE, "period": "30d"} for number in range(count)]
-    tiles = {kind: _encoded(own, names.tile(kind, 300_000, 300_000)) for kind in names.KINDS}
+    own = [{"service": "bench", "slo": f"slo-{number}", "scope": SCOPE, "profile": "30d"} for number in range(count)]
+    rollups = {kind: _encoded(own, names.rollup(kind, 300_000)) for kind in names.KINDS}
     bases = {kind: _encoded(own, names.base(kind, 300_000)) for kind in names.KINDS}
     rivals = [encoded_labels({"__name__": "rival:error_ratio:rate5m", "slo": f"slo-{n}"}) for n in range(RAW_SLOS)]
     hours = 30 * 24
     for hour in range(hours):
         begin = end - (hours - hour) * HOUR
         for kind, value in PACE.items():
-            samples = flat(begin, begin + HOUR, cadence.tile_ms / 1000, value)
-            yield [Series(labels=labels, samples=samples) for labels in tiles[kind]]
+            samples = flat(begin, begin + HOUR, cadence.rollup_ms / 1000, value)
+            yield [Series(labels=labels, samples=samples) for labels in rollups[kind]]
             if hour >= hours - 25:  # what gap repair compares with lies a day back
                 samples = flat(begin, begin + HOUR, cadence.fast_ms / 1000, value)
                 yield [Series(labels=labels, samples=samples) for labels in bases[kind]]
@@ -282,7 +282,7 @@ def run(
 def _recorded(spec_groups: Sequence[Group], shared_groups: Sequence[Group]) -> list[Recording]:
     """Recording rules whose results others read at once."""
     facts = [group for group in spec_groups if group.name.endswith("-slow")]
-    windows = [group for group in shared_groups if not group.name.endswith("-tile")]
+    windows = [group for group in shared_groups if not group.name.endswith("-rollup")]
     return [
         Recording(record=rule.record, expr=rule.expr, labels=rule.labels)
         for group in (*facts, *windows)

@@ -8,10 +8,10 @@ from generator.units import duration_text
 SERVICE = "service"
 SLO = "slo"
 SCOPE = "scope"
-PERIOD = "period"
+PROFILE = "profile"
 WINDOW = "window"
-PART = "part"
-CYCLE = "cycle"  # the calendar unit that a tile belongs to, for SLO windows by the calendar
+REPAIR = "repair"
+CYCLE = "cycle"  # the calendar unit that a rollup belongs to, for SLO windows by the calendar
 TIER = "tier"
 TEAM = "team"
 SEVERITY = "severity"
@@ -30,9 +30,9 @@ RESERVED_LABELS = frozenset(
         TIER,
         BUDGET_CONSUMED_LABEL,
         SCOPE,
-        PERIOD,
+        PROFILE,
         WINDOW,
-        PART,
+        REPAIR,
         CYCLE,
         "le",
         "quantile",
@@ -56,7 +56,7 @@ ERROR_BUDGET_REMAINING = "slo:error_budget_remaining"
 INFO = "slo:info"
 BUDGET_WINDOW = "budget"  # the value of WINDOW on the ratio over the whole SLO window
 BREACH = "freezeline:breach"  # 0 or 1, for alerts that ask for N breaches in a row
-GAP = "gap"  # what values of PART begin with, on repaired tiles and on what they are made from
+GAP = "gap"  # what values of REPAIR begin with, on repaired rollups and on what they are made from
 MISSING = "missing"
 
 KINDS = ("total", "errors")
@@ -67,9 +67,9 @@ def base(kind: str, base_window_ms: int) -> str:
     return f"slo:{kind}:rate{duration_text(base_window_ms)}"
 
 
-def tile(kind: str, tile_ms: int, base_window_ms: int) -> str:
-    """The base series summed up to one sample per tile: `t5m:total:rate5m`."""
-    return f"t{duration_text(tile_ms)}:{kind}:rate{duration_text(base_window_ms)}"
+def rollup(kind: str, rollup_ms: int) -> str:
+    """The base series added up to one sample per rollup, as events per second: `slo:total:rollup5m`."""
+    return f"slo:{kind}:rollup{duration_text(rollup_ms)}"
 
 
 def events(kind: str) -> str:
@@ -83,7 +83,7 @@ def increase(kind: str, span_ms: int) -> str:
 
 
 def missing(kind: str, span_ms: int) -> str:
-    """Events that the tiles of a long span lack: `slo:total:missing1d`."""
+    """Events that the rollups of a long span lack: `slo:total:missing1d`."""
     return f"slo:{kind}:{MISSING}{duration_text(span_ms)}"
 
 

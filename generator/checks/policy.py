@@ -37,7 +37,7 @@ def check(spec: Spec, problems: Problems) -> None:
                     problems, "policy/unknown-action", rule.position, kind="action", name=name, known=spec.actions
                 )
         _check_trigger(spec, rule.on, problems)
-        for condition in rule.release.all_of:
+        for condition in rule.unfreeze.all_of:
             if isinstance(condition, BudgetRemaining):
                 _check_budget(spec, condition, problems)
     _check_unused(spec, problems)

@@ -163,7 +163,7 @@ def others(spec: Spec) -> Iterator[Query]:
                 yield _query(check.kind.query, ("gate.checks", check.id), check.position)
     if spec.policy:
         for rule in spec.policy:
-            for condition in rule.release.all_of:
+            for condition in rule.unfreeze.all_of:
                 if isinstance(condition, QueryHolds):
                     yield _query(condition.query, ("policy", rule.id), condition.position)
 

@@ -72,12 +72,12 @@ class RollbackAction(Struct, frozen=True, kw_only=True):
 
 
 class NotifyAction(Struct, frozen=True, kw_only=True):
-    """Tells channels of the receiver's settings; `fallback` where one fails for good. No moments: the usual ones."""
+    """Tells channels of the receiver's settings; `fallback` where one fails for good. No events: the usual ones."""
 
     name: str
     channels: tuple[str, ...]
     fallback: tuple[str, ...] = ()
-    moments: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
     position: Position = field(default=Position(""))
 
 

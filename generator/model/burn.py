@@ -19,12 +19,12 @@ from generator.text.digest import digest
 from generator.units import DAY, HOUR, MINUTE, SECOND, decimal_text, duration_text
 
 BASE_WINDOW_MS = 5 * MINUTE
-TILE_MS = 5 * MINUTE
+ROLLUP_MS = 5 * MINUTE
 SLOW_MS = 150 * SECOND
 GAP_MS = HOUR
 GAP_SPAN_MS = DAY
 GAP_LOOK_MS = 3 * HOUR
-TILED_FROM_MS = DAY  # windows this long are computed from tiles
+ROLLED_UP_FROM_MS = DAY  # windows this long are computed from rollups
 REPAIRED_FROM_MS = 3 * DAY  # SLO windows this long have their gaps repaired
 REFERENCE_WINDOW_MS = 30 * DAY
 SHORT_PER_LONG = 12
@@ -70,7 +70,7 @@ class Cadence(Struct, frozen=True, kw_only=True):
     """
 
     fast_ms: int
-    tile_ms: int
+    rollup_ms: int
     slow_ms: int
     gap_ms: int
     gap_span_ms: int = GAP_SPAN_MS  # how far back gaps are looked for; an outage may last nearly as long
@@ -114,7 +114,7 @@ class SloWindow(Struct, frozen=True, kw_only=True):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """All that one shared rule set depends on. Its name is the `period` label of the series it reads."""
+    """All that one shared rule set depends on. Its name is the `profile` label of the series it reads."""
 
     name: str
     window: SloWindow
@@ -126,14 +126,14 @@ class Profile(Struct, frozen=True, kw_only=True):
 
     @property
     def apart(self) -> tuple[str, ...]:
-        """Labels in which tiles of one SLO differ; sums go over them."""
-        return (names.PART, names.CYCLE) if self.window.calendar else (names.PART,)
+        """Labels in which rollups of one SLO differ; sums go over them."""
+        return (names.REPAIR, names.CYCLE) if self.window.calendar else (names.REPAIR,)
 
     @property
-    def tiled(self) -> bool:
-        """Whether any window is long enough to be computed from tiles."""
+    def rolled_up(self) -> bool:
+        """Whether any window is long enough to be computed from rollups."""
         spans = [self.window.range_ms] + [span for tier in self.tiers for span in (tier.long_ms, tier.short_ms)]
-        return max(spans) >= TILED_FROM_MS
+        return max(spans) >= ROLLED_UP_FROM_MS
 
     @property
     def repaired(self) -> bool:
@@ -229,12 +229,12 @@ def base_window_ms(tiers: Iterable[Tier], interval_ms: int) -> int:
 
 
 def cadence(tiers: Iterable[Tier], interval_ms: int) -> Cadence:
-    """Intervals of the groups: tile and slow groups are fixed, except for SLO windows of hours."""
+    """Intervals of the groups: rollup and slow groups are fixed, except for SLO windows of hours."""
     shorts = [tier.short_ms for tier in tiers if not tier.pages]
     slow_ms = min([SLOW_MS, *(short // 2 for short in shorts)])
     return Cadence(
         fast_ms=interval_ms,
-        tile_ms=round_up(TILE_MS, interval_ms),
+        rollup_ms=round_up(ROLLUP_MS, interval_ms),
         slow_ms=max(interval_ms, slow_ms),
         gap_ms=GAP_MS,
     )

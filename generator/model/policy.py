@@ -49,7 +49,7 @@ class QueryHolds(Struct, frozen=True, kw_only=True):
     position: Position
 
 
-class Release(Struct, frozen=True, kw_only=True):
+class Unfreeze(Struct, frozen=True, kw_only=True):
     """When the freeze goes by itself: all of it holds and the alert has been resolved for `resolved_for_ms`."""
 
     resolved_for_ms: int
@@ -63,7 +63,7 @@ class PolicyRule(Struct, frozen=True, kw_only=True):
     id: str
     on: Trigger
     do: tuple[str, ...]
-    release: Release
+    unfreeze: Unfreeze
     position: Position
 
 

@@ -1,8 +1,8 @@
 """Rules that rebuild the past of the recorded series from raw counters, for `promtool tsdb create-blocks-from rules`.
 
-promtool evaluates each rule alone against what Prometheus holds, so no rule may read what another one makes: tiles are
-written as a subquery over the base query itself, and the recorded total inside it as its own query. The result equals
-the live tiles up to where in a minute the live rules happened to run (rules: long windows on day one).
+promtool evaluates each rule alone against what Prometheus holds, so no rule may read what another rule records. Rollups
+are written as a subquery over the base query itself, and the recorded total inside that subquery as its own query. The
+result equals the live rollups up to where in a minute the live rules happened to run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from generator import names
-from generator.model.burn import TILE_MS
+from generator.model.burn import ROLLUP_MS
 from generator.model.spec import OutputSet, Slo, Spec
 from generator.promql.text import matchers_text
 from generator.render.rules.gaps import in_cycle
@@ -74,27 +74,27 @@ def _kinds(queries: BaseQueries) -> tuple[tuple[str, str], ...]:
     return (("total", queries.total), ("errors", queries.errors))
 
 
-def tile_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
-    """The tiles of one SLO."""
+def rollup_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
+    """The rollups of one SLO."""
     profile, pace = slo.profile, slo.profile.cadence
     for kind, query in _kinds(base_queries(spec, slo)):
         yield Rule(
-            record=names.tile(kind, pace.tile_ms, profile.base_ms),
-            expr=in_cycle(_tile(query, slo), profile),
+            record=names.rollup(kind, pace.rollup_ms),
+            expr=in_cycle(_rollup(query, slo), profile),
             labels=identity(spec, slo, scope),
             origin=slo.position,
         )
 
 
-def _tile(query: str, slo: Slo) -> str:
-    """A millisecond less than the tile holds the same number of points on Prometheus 2 and 3."""
+def _rollup(query: str, slo: Slo) -> str:
+    """A millisecond less than the rollup holds the same number of points on Prometheus 2 and 3."""
     pace = slo.profile.cadence
-    span = f"{duration_text(pace.tile_ms - 1)}:{duration_text(pace.fast_ms)}"
-    return f"sum_over_time(({query})[{span}]) / {pace.tile_ms // pace.fast_ms}"
+    span = f"{duration_text(pace.rollup_ms - 1)}:{duration_text(pace.fast_ms)}"
+    return f"sum_over_time(({query})[{span}]) / {pace.rollup_ms // pace.fast_ms}"
 
 
 def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
-    """What the tiles of a day lack against the counters, once a day; as live gap repair does each hour.
+    """What the rollups of a day lack against the counters, once a day; as live gap repair does each hour.
 
     Live, each repair is seen by the next one. Here none is, so the spans must not overlap: a gap over the edge of two
     of them is lost.
@@ -109,33 +109,33 @@ def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
     }
     every = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.fast_ms)}"
     # As live: more than five minutes of samples, or half a percent of all events.
-    wanted = (pace.gap_span_ms - TILE_MS) // pace.fast_ms
+    wanted = (pace.gap_span_ms - ROLLUP_MS) // pace.fast_ms
     for kind in names.KINDS:
         expr = (
-            f"clamp_min({missing[kind]}, 0) / {seconds_text(pace.tile_ms)}\n"
+            f"clamp_min({missing[kind]}, 0) / {seconds_text(pace.rollup_ms)}\n"
             f"and (\n"
             f"  count_over_time(({queries.total})[{every}]) < {wanted}\n"
             f"  or {missing['total']} > 0.005 * ({queries.total_increase})\n"
             f")"
         )
         yield Rule(
-            record=names.tile(kind, pace.tile_ms, profile.base_ms),
+            record=names.rollup(kind, pace.rollup_ms),
             expr=in_cycle(expr, profile),
-            labels={**identity(spec, slo, scope), names.PART: names.GAP},
+            labels={**identity(spec, slo, scope), names.REPAIR: names.GAP},
             origin=slo.position,
         )
 
 
 def _missing(query: str, increase: str, slo: Slo) -> str:
-    """Events of the day that its tiles lack; the pace of now, less that of a day ago, stands for the last of them."""
+    """Events of the day that its rollups lack; the pace of now, less that of a day ago, stands for the last of them."""
     pace = slo.profile.cadence
-    tile_s = seconds_text(pace.tile_ms)
-    span = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.tile_ms)}"
-    counted = f"{tile_s} * sum_over_time(({_tile(query, slo)})[{span}])"
-    since_tile = f"(time() % {tile_s} + {seconds_text(pace.tile_ms // 2)})"
-    recent = f"{duration_text(pace.tile_ms)}:{duration_text(pace.fast_ms)}"
+    rollup_s = seconds_text(pace.rollup_ms)
+    span = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.rollup_ms)}"
+    counted = f"{rollup_s} * sum_over_time(({_rollup(query, slo)})[{span}])"
+    since_rollup = f"(time() % {rollup_s} + {seconds_text(pace.rollup_ms // 2)})"
+    recent = f"{duration_text(pace.rollup_ms)}:{duration_text(pace.fast_ms)}"
     yesterday = f"last_over_time(({query})[{recent}] offset {duration_text(pace.gap_span_ms)})"
-    return f"(({increase}) - {counted} - {since_tile} * (({query}) - {yesterday}))"
+    return f"(({increase}) - {counted} - {since_rollup} * (({query}) - {yesterday}))"
 
 
 def base_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
@@ -146,25 +146,25 @@ def base_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
 
 
 def live_since_query(slo: Slo, scope: str) -> str:
-    """When the live tiles (or base rates, where there are none) of each SLO of a profile begin; seconds since 1970."""
+    """When the live rollups of each SLO of a profile begin, else its base rates; seconds since 1970."""
     profile = slo.profile
-    selector = {names.SCOPE: scope, names.PERIOD: profile.name, names.PART: ""}
-    tile, base = names.tile("total", profile.cadence.tile_ms, profile.base_ms), names.base("total", profile.base_ms)
-    tiles = (tile if profile.tiled else base) + matchers_text(selector)
-    span = f"{duration_text(profile.window.range_ms)}:{duration_text(profile.cadence.tile_ms)}"
-    return f"min by ({names.SERVICE}, {names.SLO}) (min_over_time(timestamp({tiles})[{span}]))"
+    selector = {names.SCOPE: scope, names.PROFILE: profile.name, names.REPAIR: ""}
+    rollup, base = names.rollup("total", profile.cadence.rollup_ms), names.base("total", profile.base_ms)
+    rollups = (rollup if profile.rolled_up else base) + matchers_text(selector)
+    span = f"{duration_text(profile.window.range_ms)}:{duration_text(profile.cadence.rollup_ms)}"
+    return f"min by ({names.SERVICE}, {names.SLO}) (min_over_time(timestamp({rollups})[{span}]))"
 
 
 def span_of(slo: Slo, *, now_s: int, live_since_s: int | None, start_s: int | None, end_s: int | None) -> Span | None:
     """What of an SLO's past is to be rebuilt; None where nothing is left between start and end.
 
-    It ends where the live tiles begin, so that nothing counts twice, and before what Prometheus has in memory. An
-    `end_s` that is given is taken as it is, except that it never reaches past the live tiles.
+    It ends where the live rollups begin, so that nothing counts twice, and before what Prometheus has in memory. An
+    `end_s` that is given is taken as it is, except that it never reaches past the live rollups.
     """
-    tile_s = slo.profile.cadence.tile_ms // SECOND
+    rollup_s = slo.profile.cadence.rollup_ms // SECOND
     end = end_s if end_s is not None else now_s - HEAD_MS // SECOND
     if live_since_s is not None:
-        end = min(end, live_since_s - tile_s)
+        end = min(end, live_since_s - rollup_s)
     start = start_s if start_s is not None else now_s - slo.profile.window.range_ms // SECOND
     return Span(start_s=start, end_s=end) if start < end else None
 
@@ -177,7 +177,7 @@ def block_ms(span_ms: int, interval_ms: int, at_most_ms: int) -> int:
 
 def plan(output_set: OutputSet, spans: Mapping[tuple[str, str], Span], at_most_ms: int) -> tuple[Part, ...]:
     """The runs of promtool for the SLOs that have a span: by (service, slo). Equal spans go together."""
-    tiles: dict[tuple[Span, int], list[Rule]] = {}
+    rollups: dict[tuple[Span, int], list[Rule]] = {}
     gaps: dict[tuple[Span, int], list[Rule]] = {}
     base: dict[tuple[Span, int], list[Rule]] = {}
     for spec in output_set.specs:
@@ -186,12 +186,12 @@ def plan(output_set: OutputSet, spans: Mapping[tuple[str, str], Span], at_most_m
             if span is None:
                 continue
             pace = slo.profile.cadence
-            if slo.profile.tiled:
-                tiles.setdefault((span, pace.tile_ms), []).extend(tile_rules(spec, slo, output_set.scope))
+            if slo.profile.rolled_up:
+                rollups.setdefault((span, pace.rollup_ms), []).extend(rollup_rules(spec, slo, output_set.scope))
                 gaps.setdefault((span, pace.gap_span_ms), []).extend(gap_rules(spec, slo, output_set.scope))
             late = Span(start_s=max(span.start_s, span.end_s - BASE_SPAN_MS // SECOND), end_s=span.end_s)
             base.setdefault((late, pace.fast_ms), []).extend(base_rules(spec, slo, output_set.scope))
-    named = (("tiles", tiles), ("gaps", gaps), ("base", base))
+    named = (("rollups", rollups), ("gaps", gaps), ("base", base))
     return tuple(part for name, grouped in named for part in _parts(name, grouped, at_most_ms) if part.rules)
 
 

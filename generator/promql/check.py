@@ -42,7 +42,7 @@ def lints(text: str) -> list[Fault]:
     """What parses and still cannot be meant, or hardly."""
     simple = simple_selector(text)
     if simple is not None:
-        return promql_lint.of_matchers(simple.matchers)
+        return promql_lint.of_selector(simple.metric, simple.matchers)
     return promql_lint.lints(parse(text))
 
 

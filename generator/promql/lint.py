@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from types import MappingProxyType
 
 import promql_parser as parser
 
@@ -14,6 +15,10 @@ from generator.promql.text import Fault
 _RATES = frozenset({"rate", "irate", "increase"})
 _RECORDED_RATE = r":(?:rate|irate|increase)(?:\d|$)"
 _LIKE_A_PATTERN = r"[1-5]\.\.?|.*\.[*+].*|.*\w\|\w.*"
+# Names before 0.2.0, and what they are now.
+_OUR_SERIES = "slo:"
+_OLD_ROLLUP = r"t(\d+[smhd]):(total|errors):rate\d+[smhd]"
+_RENAMED_LABELS = MappingProxyType({"period": "profile", "part": "repair"})
 _TARGET_LABELS = ("instance", "job")
 
 
@@ -126,19 +131,32 @@ def _rate_of_rate(node: parser.Expr) -> Iterator[Fault]:
 
 def _pattern_as_text(node: parser.Expr) -> Iterator[Fault]:
     if isinstance(node, parser.VectorSelector):
-        yield from of_matchers(promql.matchers(node))
+        yield from of_selector(promql.metric(node), promql.matchers(node))
 
 
-def of_matchers(matchers: Iterable[tuple[str, str, str]]) -> list[Fault]:
-    """What is odd about the matchers (label, operator, value) of a selector."""
-    found = []
+def of_selector(metric: str, matchers: Iterable[tuple[str, str, str]]) -> list[Fault]:
+    """What is odd about a selector, by its metric and its matchers (label, operator, value)."""
+    found = list(_renamed_metric(metric))
     for name, op, value in matchers:
+        if metric.startswith(_OUR_SERIES) and name in _RENAMED_LABELS:
+            found.append(_renamed(f"label `{name}`", _RENAMED_LABELS[name]))
         if op in ("=", "!=") and re.fullmatch(_LIKE_A_PATTERN, value):
             wanted = "=~" if op == "=" else "!~"
             message = f'{name}{op}"{value}" compares text, and the text looks like a pattern'
             hint = f'for a pattern write `{name}{wanted}"{value}"`'
             found.append(Fault(code="promql/pattern-as-text", message=message, hint=hint, warning=True))
     return found
+
+
+def _renamed_metric(metric: str) -> Iterator[Fault]:
+    old = re.fullmatch(_OLD_ROLLUP, metric)
+    if old is not None:
+        span, kind = old.groups()
+        yield _renamed(f"series `{metric}`", f"slo:{kind}:rollup{span}")
+
+
+def _renamed(what: str, name: str) -> Fault:
+    return Fault(code="promql/renamed", message=f"the {what} is called `{name}` now", hint=f"write `{name}`")
 
 
 _CHECKS: tuple[Callable[[parser.Expr], Iterator[Fault]], ...] = (

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from freezeline.problems import Position, Problem
 from generator import names
-from generator.model.burn import TILED_FROM_MS, Cadence, Profile
+from generator.model.burn import ROLLED_UP_FROM_MS, Cadence, Profile
 from generator.model.spec import Spec
 from generator.proofs import plain_proofs, slo_proofs
 from generator.proofs.model import FIRES, Check, Gap, Span, Test
@@ -136,7 +136,7 @@ def _builds(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[s
 
     One file for each profile, as the shipped ones: promtool's lint takes alerts of two profiles for duplicates.
     """
-    cadence = Cadence(fast_ms=interval_ms, tile_ms=interval_ms, slow_ms=interval_ms, gap_ms=interval_ms, aligned=True)
+    cadence = Cadence(fast_ms=interval_ms, rollup_ms=interval_ms, slow_ms=interval_ms, gap_ms=interval_ms, aligned=True)
     narrowed = replace(spec, alerts=(), slos=tuple(slo for slo in spec.slos if slo.profile.name in needed))
     own = rules.render(narrowed, scope, cadence).groups
     groups = [[group for group in own if not is_gap_group(group.name)]]
@@ -169,7 +169,7 @@ def _is_needed(rule: Rule, profile: Profile, needed: set[str]) -> bool:
         return window in {duration_text(span) for tier in tiers for span in (tier.long_ms, tier.short_ms)}
     if rule.record in (names.ERROR_RATIO, names.ERROR_BUDGET_REMAINING):
         return CONSUMED in needed
-    return CONSUMED in needed or any(tier.long_ms >= TILED_FROM_MS for tier in tiers)
+    return CONSUMED in needed or any(tier.long_ms >= ROLLED_UP_FROM_MS for tier in tiers)
 
 
 # -- test files

@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 
-from generator.model.burn import TILED_FROM_MS, Cadence, Profile, Tier, round_up
+from generator.model.burn import ROLLED_UP_FROM_MS, Cadence, Profile, Tier, round_up
 from generator.model.spec import Slo
 from generator.proofs import slis
 from generator.render.rules.shared import MAX_OFFSETS, NO_DATA_FOR_MS
@@ -27,12 +27,12 @@ def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence, scrap
     """By how much a window sees errors later than raw counters over the same window would show them.
 
     A window that is put together from adjacent base windows sees them at once; an average over base rates, which reach
-    one scrape further than the base window, waits for half of that; tiles come on top.
+    one scrape further than the base window, waits for half of that; rollups come on top.
     """
     base_ms = profile.base_ms
     half_ms = (base_ms + scrape_ms) // 2
-    if window_ms >= TILED_FROM_MS:
-        return half_ms + cadence.tile_ms + cadence.slow_ms
+    if window_ms >= ROLLED_UP_FROM_MS:
+        return half_ms + cadence.rollup_ms + cadence.slow_ms
     count, rest = divmod(window_ms, base_ms)
     if count <= 1 or (tier.pages and rest == 0 and count <= MAX_OFFSETS):
         return 0
@@ -60,8 +60,8 @@ def _counting_ms(slo: Slo, tier: Tier, cadence: Cadence) -> int:
     """By how much the count of bad slices lags: it adds up base rates, which reach a base window back."""
     if not slis.sliced(slo):
         return 0
-    tiled = tier.long_ms >= TILED_FROM_MS
-    return slo.profile.base_ms // 2 + (cadence.tile_ms + cadence.slow_ms if tiled else 0)
+    rolled_up = tier.long_ms >= ROLLED_UP_FROM_MS
+    return slo.profile.base_ms // 2 + (cadence.rollup_ms + cadence.slow_ms if rolled_up else 0)
 
 
 def _slice_ms(slo: Slo) -> int:

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from msgspec.structs import replace
 
-from generator.model.burn import TILED_FROM_MS, Tier, consumed_label, round_up
+from generator.model.burn import ROLLED_UP_FROM_MS, Tier, consumed_label, round_up
 from generator.model.spec import Slo, Spec
 from generator.proofs import promises, slice_proofs, slis
 from generator.proofs.model import Gap, Test
@@ -307,7 +307,7 @@ def _collect_batch(shipped: Stage, collected: Collected) -> None:
             slice_proofs.collect(stage, events, tier, collected)
         else:
             _note_gaps(tier, events, collected)
-    if profile.window.length_ms >= TILED_FROM_MS:
+    if profile.window.length_ms >= ROLLED_UP_FROM_MS:
         built = _at(shipped, profile.base_ms)
         for share in profile.consumed:
             collected.add(built, consumed_test(built, share), CONSUMED)

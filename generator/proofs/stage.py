@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from generator import names
 from generator.model import alert_labels
-from generator.model.burn import TILED_FROM_MS, Cadence, Profile, Tier, consumed_label, consumed_severity
+from generator.model.burn import ROLLED_UP_FROM_MS, Cadence, Profile, Tier, consumed_label, consumed_severity
 from generator.model.spec import Slo, Spec
 from generator.proofs import promises, slis
 from generator.proofs.model import Gap, Subject, Test
@@ -109,7 +109,7 @@ class Stage(Struct, frozen=True, kw_only=True):
     def cadence(self) -> Cadence:
         """What the rules' constants follow from; promtool evaluates every group at the one interval."""
         each = self.interval_ms
-        return Cadence(fast_ms=each, tile_ms=each, slow_ms=each, gap_ms=each, aligned=self.build)
+        return Cadence(fast_ms=each, rollup_ms=each, slow_ms=each, gap_ms=each, aligned=self.build)
 
     @property
     def native(self) -> bool:
@@ -187,9 +187,9 @@ class Stage(Struct, frozen=True, kw_only=True):
         """Recorded history as single heavy samples: sample number → events a second, for a window of `tier_ms`."""
         labels = rules.identity(self.subjects.spec, slo, self.subjects.scope) | slis.groups(slo)
         metric = names.base(kind, self.profile.base_ms)
-        if tier_ms >= TILED_FROM_MS:
-            metric = names.tile(kind, self.interval_ms, self.profile.base_ms)
-            labels = labels | {names.PART: "history"}
+        if tier_ms >= ROLLED_UP_FROM_MS:
+            metric = names.rollup(kind, self.interval_ms)
+            labels = labels | {names.REPAIR: "history"}
             if self.profile.window.calendar:
                 labels = labels | {names.CYCLE: _FIRST_CYCLES[self.profile.window.calendar]}
         parts, position = [], 0
@@ -203,7 +203,7 @@ class Stage(Struct, frozen=True, kw_only=True):
         samples = Fraction(tier.long_ms, self.interval_ms) * (1 - left_out)
         weight = exact(samples * self.per_s(slo), up=False)
         # Not at an evaluation: there the rules record the same series.
-        index = 0 if tier.long_ms >= TILED_FROM_MS else 1
+        index = 0 if tier.long_ms >= ROLLED_UP_FROM_MS else 1
         return [
             self.history(slo, "total", {index: weight}, tier.long_ms),
             self.history(slo, "errors", {index: Fraction(0)}, tier.long_ms),

@@ -96,6 +96,11 @@ class Reader:
         self._ask(*self._entries)
         return iter(self._entries.items())
 
+    def renamed(self, old: str, new: str) -> None:
+        """Report a key that has another name since an earlier version."""
+        if self.has(old):
+            self.fail("spec/renamed", f"`{old}` is called `{new}` now", f"write `{new}:` instead of `{old}:`", key=old)
+
     def finish(self) -> None:
         """Report every key that nothing asked for."""
         self._ask()

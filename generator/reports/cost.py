@@ -162,8 +162,8 @@ def _group_costs(file: RuleFile, owner: str, resolve: Resolve) -> Iterator[RuleC
 
 
 def _cost(rule: Rule, interval_ms: int, *, owner: str, once: Read) -> RuleCost:
-    # Repaired tiles are written only where there are gaps.
-    gap = names.PART in rule.labels and f":{names.MISSING}" not in rule.name
+    # Repaired rollups are written only where there are gaps.
+    gap = names.REPAIR in rule.labels and f":{names.MISSING}" not in rule.name
     return RuleCost(
         owner=owner,
         name=rule.name,

@@ -80,29 +80,29 @@ def _together(found: Iterable[Matched]) -> Iterator[Matched]:
 
 
 def _parts(spec: Spec) -> Mapping[str, str]:
-    """The part of each SLO's gap repair, by its name."""
+    """The `repair` value of each SLO's gap repair, by its name."""
     by_profile: dict[str, list[str]] = {}
     for slo in spec.slos:
         by_profile.setdefault(slo.profile.name, []).append(slo.name)
     return {
-        slo: part
+        slo: repair
         for slos in by_profile.values()
-        for part, which in gaps.parts(len(slos)).items()
+        for repair, which in gaps.parts(len(slos)).items()
         for slo in slos[which]
     }
 
 
-def _recorded(spec: Spec, slo: Slo, scope: str, part: str) -> Iterator[tuple[str, int, Mapping[str, str]]]:
-    """(metric, interval, labels) of every series of one SLO; gap tiles are absent where there are no gaps."""
+def _recorded(spec: Spec, slo: Slo, scope: str, repair: str) -> Iterator[tuple[str, int, Mapping[str, str]]]:
+    """(metric, interval, labels) of every series of one SLO; gap rollups are absent where there are no gaps."""
     profile, own = slo.profile, identity(spec, slo, scope)
     pace = profile.cadence
     for kind in names.KINDS:
         yield names.base(kind, profile.base_ms), pace.fast_ms, own
-        if profile.tiled:
-            yield names.tile(kind, pace.tile_ms, profile.base_ms), pace.tile_ms, own
+        if profile.rolled_up:
+            yield names.rollup(kind, pace.rollup_ms), pace.rollup_ms, own
         if profile.repaired:
             yield names.increase(kind, pace.gap_span_ms), pace.gap_ms, own
-            yield names.missing(kind, pace.gap_span_ms), pace.gap_ms, own | {names.PART: part}
+            yield names.missing(kind, pace.gap_span_ms), pace.gap_ms, own | {names.REPAIR: repair}
         yield names.events(kind), pace.slow_ms, own
     for metric in (names.ERROR_BUDGET, names.INFO, names.ERROR_BUDGET_REMAINING):
         yield metric, pace.slow_ms, own

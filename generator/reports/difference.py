@@ -131,8 +131,8 @@ def _percent(slo: Slo) -> str:
 def _series_of(slo: Slo) -> tuple[str, ...]:
     profile = slo.profile
     base = names.base("errors", profile.base_ms)
-    tile = names.tile("errors", profile.cadence.tile_ms, profile.base_ms)
-    return (base, tile, profile.name, profile.window.calendar, *sorted(slo.group_by))
+    rollup = names.rollup("errors", profile.cadence.rollup_ms)
+    return (base, rollup, profile.name, profile.window.calendar, *sorted(slo.group_by))
 
 
 def _series(
@@ -151,10 +151,10 @@ def _series(
 
 
 def _shown_series(slo: Slo, service: str, scope: str) -> str:
-    base, tile, period, calendar, *groups = _series_of(slo)
+    base, rollup, profile, calendar, *groups = _series_of(slo)
     by = f" by {', '.join(groups)}" if groups else ""
-    own = f'{{service="{service}",scope="{scope}",period="{period}"}}'
-    return f"{base}, {tile}{own}{by}{' in ' + calendar + 's' if calendar else ''}"
+    own = f'{{service="{service}",scope="{scope}",profile="{profile}"}}'
+    return f"{base}, {rollup}{own}{by}{' in ' + calendar + 's' if calendar else ''}"
 
 
 # -- fingerprints

@@ -16,7 +16,7 @@ from generator.checks import queries
 from generator.model import alert_labels
 from generator.model.alert_labels import begins
 from generator.model.burn import Tier
-from generator.model.policy import BudgetRemaining, PolicyRule, Release
+from generator.model.policy import BudgetRemaining, PolicyRule, Unfreeze
 from generator.model.spec import PlainAlert, Slo, Spec
 from generator.panels.base import Json
 from generator.proofs import promises, slis
@@ -65,7 +65,7 @@ class PolicyShown(Struct, frozen=True, kw_only=True):
     id: str
     position: str
     does: tuple[str, ...]
-    released: str
+    unfrozen: str
 
 
 class AlertShown(Struct, frozen=True, kw_only=True):
@@ -282,21 +282,21 @@ def _alert_shown(spec: Spec, labels: Mapping[str, str], when: str) -> AlertShown
 
 
 def _policy_shown(rule: PolicyRule) -> PolicyShown:
-    return PolicyShown(id=rule.id, position=str(rule.position), does=rule.do, released=release_text(rule.release))
+    return PolicyShown(id=rule.id, position=str(rule.position), does=rule.do, unfrozen=unfreeze_text(rule.unfreeze))
 
 
-def release_text(release: Release) -> str:
+def unfreeze_text(unfreeze: Unfreeze) -> str:
     """When a freeze ends, in one line."""
     parts = []
-    if release.resolved_for_ms or not release.all_of:
-        parts.append(f"the alert has been resolved for {duration_text(release.resolved_for_ms)}")
-    for condition in release.all_of:
+    if unfreeze.resolved_for_ms or not unfreeze.all_of:
+        parts.append(f"the alert has been resolved for {duration_text(unfreeze.resolved_for_ms)}")
+    for condition in unfreeze.all_of:
         held = f" for {duration_text(condition.held_for_ms)}" if condition.held_for_ms else ""
         if isinstance(condition, BudgetRemaining):
             parts.append(f"{percent_text(condition.at_least)} of the budget is left{held}")
         else:
             parts.append(f"{condition.query} {condition.op} {decimal_text(condition.value)}{held}")
-    return f"{' and '.join(parts)}; reviewed after {duration_text(release.review_after_ms)}"
+    return f"{' and '.join(parts)}; reviewed after {duration_text(unfreeze.review_after_ms)}"
 
 
 def _told(spec: Spec, labels: Mapping[str, str]) -> Iterator[str]:

@@ -84,7 +84,7 @@ def _alert(alert: AlertShown) -> Iterator[str]:
     labels = ", ".join(f"{label}={value}" for label, value in alert.labels.items() if label != "alertname")
     yield f"    {alert.name}{{{labels}}}: {alert.fires_when}"
     for rule in alert.policy:
-        yield f"      {rule.id} ({rule.position}): {', '.join(rule.does)}; released when {rule.released}"
+        yield f"      {rule.id} ({rule.position}): {', '.join(rule.does)}; released when {rule.unfrozen}"
     if not alert.policy:
         yield "      no policy: nothing is frozen or rolled back"
     yield f"      told: {'; '.join(alert.told)}" if alert.told else "      told: nobody by Alertmanager"

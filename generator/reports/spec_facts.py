@@ -16,7 +16,7 @@ from generator.promql import text as promql
 from generator.promql.text import Selector
 from generator.proofs import promises
 from generator.reading.source import Value
-from generator.reports.explain import release_text
+from generator.reports.explain import unfreeze_text
 from generator.units import decimal_text, duration_text, percent_text, promql_number
 
 Fact = tuple[str, str]
@@ -109,10 +109,10 @@ def _policy(spec: Spec) -> Iterator[tuple[Fact, str]]:
         wanted = sorted(policy.matchers(rule.on, spec.service))
         yield (subject, "on"), ", ".join(f"{label}={value}" for label, value in wanted)
         yield (subject, "does"), ", ".join(sorted(rule.do))
-        yield (subject, "released when"), release_text(rule.release)
-        ages = sorted({duration_text(condition.max_age_ms) for condition in rule.release.all_of})
-        slos = sorted({str(getattr(condition, "slo", "")) for condition in rule.release.all_of})
-        yield (subject, "release looks at"), ", ".join([*ages, *filter(None, slos)])
+        yield (subject, "unfrozen when"), unfreeze_text(rule.unfreeze)
+        ages = sorted({duration_text(condition.max_age_ms) for condition in rule.unfreeze.all_of})
+        slos = sorted({str(getattr(condition, "slo", "")) for condition in rule.unfreeze.all_of})
+        yield (subject, "unfreezing looks at"), ", ".join([*ages, *filter(None, slos)])
     for name, action in sorted(spec.actions.items()):
         kind = type(action).__name__.removesuffix("Action").lower()
         for path, text in flat(action):

@@ -23,7 +23,7 @@ class BaseContext(Struct, frozen=True, kw_only=True):
 
     @property
     def gap_span(self) -> str:
-        """The span over which raw counters are held against the tiles, as PromQL."""
+        """The span over which raw counters are held against the rollups, as PromQL."""
         return duration_text(self.gap_span_ms)
 
     @property

@@ -18,12 +18,12 @@ from generator.reading.reader import NAME, Reader, as_name
 from generator.spec.command import read_argv, read_command, read_optional_path, read_path
 from generator.units import DAY, HOUR, SECOND
 
-MOMENTS = (
+EVENTS = (
     "opened",
     "frozen",
     "freeze_failed",
     "renewed",
-    "released",
+    "unfrozen",
     "resolved",
     "expired",
     "flag_restored",
@@ -204,11 +204,15 @@ def read_channels(reader: Reader, key: str) -> tuple[str, ...]:
 
 
 def _notify(name: str, reader: Reader) -> NotifyAction:
-    moments = reader.texts("moments")
-    for moment in moments:
-        if moment not in MOMENTS:
-            hint = f"known moments: {', '.join(MOMENTS)}"
-            reader.fail("policy/moment", f"{moment!r} is not a moment", hint, key="moments")
+    reader.renamed("moments", "events")
+    events = reader.texts("events")
+    for event in events:
+        if event == "released":
+            hint = "write `unfrozen` instead of `released`"
+            reader.fail("spec/renamed", "the event `released` is called `unfrozen` now", hint, key="events")
+        elif event not in EVENTS:
+            hint = f"name some of these events: {', '.join(EVENTS)}"
+            reader.fail("policy/event", f"{event!r} is not an event", hint, key="events")
     channels = read_channels(reader, "channels")
     if not channels:
         reader.fail("policy/channel", f"{reader.what} tells nobody", "name a channel: [log]", key="channels")
@@ -216,7 +220,7 @@ def _notify(name: str, reader: Reader) -> NotifyAction:
         name=name,
         channels=channels,
         fallback=read_channels(reader, "fallback"),
-        moments=tuple(dict.fromkeys(moments)),
+        events=tuple(dict.fromkeys(events)),
         position=reader.position,
     )
     reader.finish()

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from generator import names
 from generator.model.burn import consumed_label
-from generator.model.policy import BudgetRemaining, PolicyRule, QueryHolds, Release, Trigger
+from generator.model.policy import BudgetRemaining, PolicyRule, QueryHolds, Trigger, Unfreeze
 from generator.names import SEVERITIES
 from generator.promql.check import Want
 from generator.reading.reader import Reader, is_label_name
@@ -44,12 +44,12 @@ def _parse_rule(reader: Reader) -> PolicyRule | None:
     for name in sorted({name for name in do if do.count(name) > 1}):
         reader.fail("policy/duplicate-action", f"{name} stands in `do` twice", "once is enough", key="do")
     until = reader.mapping("until")
-    release = _parse_release(until, trigger)
+    unfreeze = _parse_unfreeze(until, trigger)
     rule_id = reader.name("id", _default_id(trigger) if trigger else "rule")
     reader.finish()
     if trigger is None:
         return None
-    return PolicyRule(id=rule_id, on=trigger, do=do, release=release, position=reader.position)
+    return PolicyRule(id=rule_id, on=trigger, do=do, unfreeze=unfreeze, position=reader.position)
 
 
 def _parse_trigger(reader: Reader) -> Trigger:
@@ -86,9 +86,9 @@ def _parse_labels(reader: Reader) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _parse_release(until: Reader | None, trigger: Trigger | None) -> Release:
+def _parse_unfreeze(until: Reader | None, trigger: Trigger | None) -> Unfreeze:
     if until is None:
-        return Release(resolved_for_ms=RESOLVED_FOR_MS, all_of=(), review_after_ms=REVIEW_AFTER_MS)
+        return Unfreeze(resolved_for_ms=RESOLVED_FOR_MS, all_of=(), review_after_ms=REVIEW_AFTER_MS)
     held_for_ms = until.duration_ms("held_for", 0, at_least=0)
     max_age_ms = until.duration_ms("max_age", MAX_AGE_MS)
     if max_age_ms > LONGEST_AGE_MS:
@@ -106,13 +106,13 @@ def _parse_release(until: Reader | None, trigger: Trigger | None) -> Release:
                 )
                 until.fail("policy/until", f"`{key}` says nothing without a condition", hint, key=key)
     by_budget = trigger is not None and trigger.budget_consumed is not None and bool(conditions)
-    release = Release(
+    unfreeze = Unfreeze(
         resolved_for_ms=until.duration_ms("resolved_for", 0 if by_budget else RESOLVED_FOR_MS, at_least=0),
         all_of=tuple(conditions),
         review_after_ms=until.duration_ms("review_after", REVIEW_AFTER_MS),
     )
     until.finish()
-    return release
+    return unfreeze
 
 
 def _parse_budget(until: Reader, trigger: Trigger | None, held_for_ms: int, max_age_ms: int) -> BudgetRemaining:

@@ -59,7 +59,7 @@ class OverviewQueries:
         return f"{names.ERROR_BUDGET_REMAINING}{{{equal(scope=self.scope)}}}"
 
     def _own(self, profile: Profile) -> str:
-        return equal(scope=self.scope, period=profile.name)
+        return equal(scope=self.scope, profile=profile.name)
 
     def _budgets(self, profile: Profile) -> str:
         keep = f"{names.SERVICE}, {names.SLO}"

@@ -18,7 +18,7 @@ def render(action: Action) -> dict[str, object]:
         case NotifyAction():
             told: dict[str, object] = {"type": "notify", "channels": list(action.channels)}
             told |= {"fallback": list(action.fallback)} if action.fallback else {}
-            return told | ({"moments": list(action.moments)} if action.moments else {})
+            return told | ({"events": list(action.events)} if action.events else {})
 
 
 def _freeze(action: FreezeAction) -> dict[str, object]:

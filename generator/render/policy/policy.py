@@ -15,7 +15,7 @@ from generator.render.policy import canary as canary_render
 from generator.render.policy import gate as gate_render
 from generator.render.policy.policy_values import seconds
 
-FORMAT = "freezeline.policy/1"
+FORMAT = "freezeline.policy/2"
 
 
 def render(spec: Spec) -> dict[str, object]:

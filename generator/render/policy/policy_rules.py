@@ -1,4 +1,4 @@
-"""The policy's `rules`: what matches, what is done, when it is released."""
+"""The policy's `rules`: what matches, what is done, when the freeze ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generator.units import decimal_text
 def render(spec: Spec, rule: PolicyRule) -> dict[str, object]:
     """One rule as JSON data."""
     all_of: list[dict[str, object]] = []
-    for condition in rule.release.all_of:
+    for condition in rule.unfreeze.all_of:
         if isinstance(condition, BudgetRemaining):
             all_of += _budget_conditions(spec, condition)
         else:
@@ -22,10 +22,10 @@ def render(spec: Spec, rule: PolicyRule) -> dict[str, object]:
         "id": rule.id,
         "match": matcher_list(matchers(rule.on, spec.service)),
         "do": list(rule.do),
-        "release": {
-            "resolved_for_s": seconds(rule.release.resolved_for_ms),
+        "unfreeze": {
+            "resolved_for_s": seconds(rule.unfreeze.resolved_for_ms),
             "all_of": all_of,
-            "review_after_s": seconds(rule.release.review_after_ms),
+            "review_after_s": seconds(rule.unfreeze.review_after_ms),
         },
     }
 

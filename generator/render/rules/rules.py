@@ -41,7 +41,7 @@ def identity(spec: Spec, slo: Slo, scope: str) -> dict[str, str]:
         names.SERVICE: spec.service,
         names.SLO: slo.name,
         names.SCOPE: scope,
-        names.PERIOD: slo.profile.name,
+        names.PROFILE: slo.profile.name,
     }
 
 
@@ -54,7 +54,7 @@ def _slo_groups(spec: Spec, slos: list[Slo], scope: str, profile: Profile, caden
     yield Group(name=f"{name}-slow", interval_ms=cadence.slow_ms, rules=tuple(facts))
     if profile.repaired:
         increases = [found for each in built if (found := _increases(each, cadence)) is not None]
-        labels = {names.SERVICE: spec.service, names.SCOPE: scope, names.PERIOD: profile.name}
+        labels = {names.SERVICE: spec.service, names.SCOPE: scope, names.PROFILE: profile.name}
         yield from gaps.groups(name, increases, labels, profile, cadence)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from generator import names
-from generator.model.burn import CALENDARS, TILED_FROM_MS, Cadence, Profile, Tier
+from generator.model.burn import CALENDARS, ROLLED_UP_FROM_MS, Cadence, Profile, Tier
 from generator.promql.text import matchers_text
 from generator.render.rules import alert_texts
 from generator.render.rules.gaps import in_cycle
@@ -25,14 +25,14 @@ _ON_IDENTITY = f"on ({', '.join(names.IDENTITY)})"
 
 
 class SharedRules:
-    """Builds one shared set. Nothing here knows a single SLO: series are selected by scope and period."""
+    """Builds one shared set. Nothing here knows a single SLO: series are selected by scope and profile."""
 
     def __init__(self, profile: Profile, scope: str, cadence: Cadence | None = None) -> None:
         self.profile = profile
         self.scope = scope
         self.cadence = cadence or profile.cadence
-        self.selector = matchers_text({names.SCOPE: scope, names.PERIOD: profile.name})
-        self.labels = {names.PERIOD: profile.name}
+        self.selector = matchers_text({names.SCOPE: scope, names.PROFILE: profile.name})
+        self.labels = {names.PROFILE: profile.name}
 
     # -- series
 
@@ -40,9 +40,9 @@ class SharedRules:
         """The base series of this set."""
         return names.base(kind, self.profile.base_ms) + self.selector
 
-    def tiles(self, kind: str) -> str:
-        """The tiles of this set; all parts."""
-        return names.tile(kind, self.cadence.tile_ms, self.profile.base_ms) + self.selector
+    def rollups(self, kind: str) -> str:
+        """The rollups of this set; repairs included."""
+        return names.rollup(kind, self.cadence.rollup_ms) + self.selector
 
     def ratio(self, window: str) -> str:
         """The recorded error ratio over a window, without the labels that only the recording needs."""
@@ -60,9 +60,9 @@ class SharedRules:
         window = duration_text(window_ms)
         if window_ms == self.profile.base_ms:
             return f"{self.base('errors')} / {self.base('total')}"
-        if window_ms >= TILED_FROM_MS:
+        if window_ms >= ROLLED_UP_FROM_MS:
             return " / ".join(
-                self.summed(f"sum_over_time({self.tiles(kind)}[{window}])") for kind in ("errors", "total")
+                self.summed(f"sum_over_time({self.rollups(kind)}[{window}])") for kind in ("errors", "total")
             )
         average = " / ".join(f"avg_over_time({self.base(kind)}[{window}])" for kind in ("errors", "total"))
         count, rest = divmod(window_ms, self.profile.base_ms)
@@ -95,19 +95,19 @@ class SharedRules:
         """Events over the SLO window: the only rules that read it all, each once."""
         window, cadence = self.profile.window, self.cadence
         if window.calendar:
-            return f"{seconds_text(cadence.tile_ms)} * {self._this_cycle(kind)}"
+            return f"{seconds_text(cadence.rollup_ms)} * {self._this_cycle(kind)}"
         return self._events(kind, window.length_ms)
 
     def summed(self, series: str) -> str:
-        """Tiles of one SLO added up, whatever part or calendar unit they are of."""
+        """Rollups of one SLO added up, whatever repair or calendar unit they are of."""
         return f"sum without ({', '.join(self.profile.apart)}) ({series})"
 
     def _this_cycle(self, kind: str) -> str:
-        """Tiles of the calendar unit of the moment; those of the last one like it are out of reach of the range."""
+        """Rollups of the calendar unit of the moment; those of the last one like it are out of reach of the range."""
         window = self.profile.window
-        tiles = f"sum_over_time({self.tiles(kind)}[{duration_text(window.range_ms)}])"
+        rollups = f"sum_over_time({self.rollups(kind)}[{duration_text(window.range_ms)}])"
         now = f'count_values("{names.CYCLE}", {CALENDARS[window.calendar].cycle})'
-        return self.summed(f"{tiles} and on ({names.CYCLE}) {now}")
+        return self.summed(f"{rollups} and on ({names.CYCLE}) {now}")
 
     # -- alerts
 
@@ -116,7 +116,7 @@ class SharedRules:
         joined = f"(\n  {expr.replace(chr(10), chr(10) + '  ')}\n)"
         info = names.INFO + self.selector
         return (
-            f"max without ({names.PERIOD}) (\n"
+            f"max without ({names.PROFILE}) (\n"
             f"  {joined.replace(chr(10), chr(10) + '  ')}\n"
             f"  * {_ON_IDENTITY} group_left ({names.TEAM}) {info}\n"
             f")"
@@ -148,11 +148,11 @@ class SharedRules:
         return f"{events} > {decimal_text(self.profile.min_events - Decimal('0.5'))}"
 
     def _events(self, kind: str, window_ms: int) -> str:
-        """Events in a window, added up from tiles or from the base series."""
+        """Events in a window, added up from rollups or from the base series."""
         cadence = self.cadence
-        if window_ms >= TILED_FROM_MS:
-            tiles = self.summed(f"sum_over_time({self.tiles(kind)}[{duration_text(window_ms)}])")
-            return f"{seconds_text(cadence.tile_ms)} * {tiles}"
+        if window_ms >= ROLLED_UP_FROM_MS:
+            rollups = self.summed(f"sum_over_time({self.rollups(kind)}[{duration_text(window_ms)}])")
+            return f"{seconds_text(cadence.rollup_ms)} * {rollups}"
         window = cadence.summed_range(window_ms, cadence.fast_ms)
         return f"{seconds_text(cadence.fast_ms)} * sum_over_time({self.base(kind)}[{window}])"
 
@@ -213,8 +213,10 @@ class SharedRules:
         slow += [self.consumed_alert(share) for share in profile.consumed]
         slow.append(self.no_data_alert())
         groups = [Group(name=f"{name}-fast", interval_ms=cadence.fast_ms, rules=tuple(fast))]
-        if profile.tiled:
-            groups.append(Group(name=f"{name}-tile", interval_ms=cadence.tile_ms, rules=tuple(self._tile_rules())))
+        if profile.rolled_up:
+            groups.append(
+                Group(name=f"{name}-rollup", interval_ms=cadence.rollup_ms, rules=tuple(self._rollup_rules()))
+            )
         groups.append(Group(name=f"{name}-slow", interval_ms=cadence.slow_ms, rules=tuple(slow)))
         return RuleFile(
             path=f"rules/shared.{profile.name}.rules.yml",
@@ -222,14 +224,14 @@ class SharedRules:
             groups=tuple(groups),
         )
 
-    def _tile_rules(self) -> Iterable[Rule]:
-        """A sum over the tile, not an average: what is missing counts as nothing, and gap repair can tell."""
+    def _rollup_rules(self) -> Iterable[Rule]:
+        """A sum over the rollup, not an average: what is missing counts as nothing, and gap repair can tell."""
         cadence = self.cadence
-        count = Fraction(cadence.tile_ms, cadence.fast_ms)
-        span = cadence.summed_range(cadence.tile_ms, cadence.fast_ms)
+        count = Fraction(cadence.rollup_ms, cadence.fast_ms)
+        span = cadence.summed_range(cadence.rollup_ms, cadence.fast_ms)
         for kind in names.KINDS:
             yield Rule(
-                record=names.tile(kind, cadence.tile_ms, self.profile.base_ms),
+                record=names.rollup(kind, cadence.rollup_ms),
                 expr=in_cycle(f"sum_over_time({self.base(kind)}[{span}]) / {promql_number(count)}", self.profile),
             )
 

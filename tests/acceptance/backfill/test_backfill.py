@@ -157,7 +157,7 @@ def after_backfill(
         return found, time.time()
 
 
-def test_backfill_ends_where_live_tiles_begin(
+def test_backfill_ends_where_live_rollups_begin(
     generation: Generation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What the live rules have recorded is not rebuilt: no five minutes count twice."""
@@ -179,10 +179,10 @@ def test_backfill_ends_where_live_tiles_begin(
     parts = json.loads(capsys.readouterr().out)["parts"]
     ends = dt.datetime.fromisoformat(parts[0]["end"]).timestamp()
     assert now - 20 * HOUR - 600 < ends <= now - 20 * HOUR
-    tiles = 't5m:total:rate5m{slo="availability"}'
+    rollups = 'slo:total:rollup5m{slo="availability"}'
     with prometheus_server(generation, home, "", flags=FLAGS) as server:
-        most = server.query(f"max_over_time(count_over_time({tiles}[5m])[2d:1m])", now)
-        counted = server.query(f"count_over_time({tiles}[2d])", now)
+        most = server.query(f"max_over_time(count_over_time({rollups}[5m])[2d:1m])", now)
+        counted = server.query(f"count_over_time({rollups}[2d])", now)
     assert [item["value"][1] for item in most] == ["1"]
     assert float(counted[0]["value"][1]) == pytest.approx((2 * DAY - 4 * HOUR) / 300, abs=3)
 

@@ -57,14 +57,14 @@ def raw(end: float) -> Iterator[Series]:
 
 
 def recorded(output_set: OutputSet, end: float) -> Iterator[Series]:
-    """What the rules would have recorded: base series of 26 hours, tiles of 30 days."""
+    """What the rules would have recorded: base series of 26 hours, rollups of 30 days."""
     for slo in output_set.specs[0].slos:
         profile = slo.profile
-        own = {"service": "shop", "slo": slo.name, "scope": SCOPE, "period": profile.name}
+        own = {"service": "shop", "slo": slo.name, "scope": SCOPE, "profile": profile.name}
         for kind in names.KINDS:
-            base, tile = profile.cadence.fast_ms / 1000, profile.cadence.tile_ms / 1000
+            base, rollup = profile.cadence.fast_ms / 1000, profile.cadence.rollup_ms / 1000
             yield steady(names.base(kind, profile.base_ms), own, end - 26 * 3600, end, base)
-            yield steady(names.tile(kind, profile.cadence.tile_ms, profile.base_ms), own, end - 30 * DAY, end, tile)
+            yield steady(names.rollup(kind, profile.cadence.rollup_ms), own, end - 30 * DAY, end, rollup)
             if profile.repaired and slo.name != "sliced":
                 yield steady(names.increase(kind, DAY_MS), own, end - 7200, end, 60)
 
@@ -77,13 +77,13 @@ def steady(metric: str, own: dict[str, str], begin: float, end: float, step_s: f
 
 
 def record_now(machine: TimeMachine, output_set: OutputSet, end: float) -> None:
-    """Evaluate all recording rules but base and tiles twice, so that rules which read others find them."""
+    """Evaluate all recording rules but base and rollups twice, so that rules which read others find them."""
     groups = [group for file in pipeline.rule_files(output_set) for group in file.groups]
     wanted = [
         Recording(record=rule.record, expr=rule.expr, labels=rule.labels)
         for group in groups
         for rule in group.rules
-        if rule.record and not rule.record.startswith("t5m:") and not rule.record.endswith(":rate5m")
+        if rule.record and not rule.record.endswith((":rollup5m", ":rate5m"))
     ]
     machine.run_in_order(wanted, [end - 62, end - 2])
 

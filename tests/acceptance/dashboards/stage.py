@@ -22,7 +22,7 @@ from tests.acceptance.dashboards.meter import Labels, Sample, System, Target
 from tests.tools import Generation, PrometheusServer, prometheus_server
 
 SCRAPE_S = 5
-# Slow groups only read recorded tiles, so evaluating them more often changes nothing but how soon alerts are there.
+# Slow groups only read recorded rollups, so evaluating them more often changes nothing but how soon alerts are there.
 SLOW_GROUPS_S = 15
 PROMTOOL_LIMIT_S = 300
 
@@ -179,13 +179,13 @@ def write_level(path: Path, level: Iterable[RuleData], interval_s: int | None) -
     """One level as a rule file, evaluated as often as its groups say or, for a long past, every `interval_s`.
 
     The moments of evaluation follow from the names of file and group: they must be the same for all levels, or errors
-    would be told from a total of another moment. A tile is a sum over five minutes of samples, divided by how many
+    would be told from a total of another moment. A rollup is a sum over five minutes of samples, divided by how many
     there should be: of one sample it is that one.
     """
     groups: dict[str, RuleData] = {}
     for one in level:
         rule = dict(one["rules"][0])
-        if interval_s is not None and rule["record"].startswith("t5m:"):
+        if interval_s is not None and rule["record"].endswith(":rollup5m"):
             rule["expr"] = re.sub(r"sum_over_time\((.*)\) / [\d.]+", r"avg_over_time(\1)", rule["expr"])
         interval = one["interval"] if interval_s is None else f"{interval_s}s"
         groups.setdefault(one["name"], {"name": one["name"], "interval": interval, "rules": []})["rules"].append(rule)

@@ -61,7 +61,7 @@ def test_each_slo_is_repaired_once(generation: Generation, tmp_path: Path) -> No
     checked = ("slo.0", f"slo.{count - 1}")
     series = []
     for slo in checked:
-        own = f'service="shop",slo="{slo}",scope="{SCOPE}",period="30d"'
+        own = f'service="shop",slo="{slo}",scope="{SCOPE}",profile="30d"'
         number = slo.removeprefix("slo.")
         series.append({"series": f'n_total{{slo="{number}",code="200"}}', "values": f"0+120x{DAY_MINUTES}"})
         series += [
@@ -69,15 +69,15 @@ def test_each_slo_is_repaired_once(generation: Generation, tmp_path: Path) -> No
             for metric, value in (
                 ("slo:total:rate5m", "1+0"),
                 ("slo:errors:rate5m", "0+0"),
-                ("t5m:total:rate5m", "0.2+0"),  # one a minute here, so that any instant has one
-                ("t5m:errors:rate5m", "0+0"),
+                ("slo:total:rollup5m", "0.2+0"),  # one a minute here, so that any instant has one
+                ("slo:errors:rollup5m", "0+0"),
             )
         ]
     expected = [
-        {"labels": f'{{part="{part}",slo="{slo}"}}', "value": 1}
-        for part, slo in zip(("gap", "gap-2"), checked, strict=True)
+        {"labels": f'{{repair="{repair}",slo="{slo}"}}', "value": 1}
+        for repair, slo in zip(("gap", "gap-2"), checked, strict=True)
     ]
-    expr = 'count by (part, slo) (sum_over_time(t5m:total:rate5m{part!=""}[3h]) > 280 < 296)'
+    expr = 'count by (repair, slo) (sum_over_time(slo:total:rollup5m{repair!=""}[3h]) > 280 < 296)'
     test = {
         "rule_files": [written.path],
         "evaluation_interval": "1h",

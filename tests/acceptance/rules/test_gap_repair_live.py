@@ -45,15 +45,17 @@ scrape_configs:
 """
 SPAN_S = 90
 CADENCE = Cadence(
-    fast_ms=1000, tile_ms=5000, slow_ms=5000, gap_ms=10_000, gap_span_ms=SPAN_S * 1000, gap_look_ms=30_000
+    fast_ms=1000, rollup_ms=5000, slow_ms=5000, gap_ms=10_000, gap_span_ms=SPAN_S * 1000, gap_look_ms=30_000
 )
 OUTAGE_S = 25
 DEADLINE_S = 120
 RATIO = 'slo:error_ratio{window="budget"}'
 FIRST = "min by (code) (min_over_time(http_requests_total[1h]))"
 ALLOWED = 0.03
-REPAIRED = 'sum_over_time(t5s:errors:rate5s{part="gap"}[1m]) > 0'
-UNREPAIRED = 'sum(sum_over_time(t5s:errors:rate5s{part=""}[1h])) / sum(sum_over_time(t5s:total:rate5s{part=""}[1h]))'
+REPAIRED = 'sum_over_time(slo:errors:rollup5s{repair="gap"}[1m]) > 0'
+UNREPAIRED = (
+    'sum(sum_over_time(slo:errors:rollup5s{repair=""}[1h])) / sum(sum_over_time(slo:total:rollup5s{repair=""}[1h]))'
+)
 
 
 def scaled(output_set: OutputSet) -> tuple[str, str]:

@@ -21,7 +21,7 @@ SLIS = {
     "slices": "sli: {value: 'max(age)', max: 15m}",
 }
 NOW = 1_700_000_000
-TILE_S = 300
+ROLLUP_S = 300
 
 
 def slo_of(text: str) -> tuple[Spec, Slo]:
@@ -35,11 +35,11 @@ def slo_of(text: str) -> tuple[Spec, Slo]:
 def test_rules_read_raw_series_only(kind: str, window: str) -> None:
     """Promtool evaluates each rule alone: none may read what another one records; all of them parse."""
     spec, slo = slo_of(f"window: {window}\n{SLIS[kind]}")
-    rules = [*backfill.tile_rules(spec, slo, "slos"), *backfill.base_rules(spec, slo, "slos")]
-    gaps = [] if kind in ("ratio", "slices") else ["t5m:total:rate5m", "t5m:errors:rate5m"]
+    rules = [*backfill.rollup_rules(spec, slo, "slos"), *backfill.base_rules(spec, slo, "slos")]
+    gaps = [] if kind in ("ratio", "slices") else ["slo:total:rollup5m", "slo:errors:rollup5m"]
     assert [rule.record for rule in rules] == [
-        "t5m:total:rate5m",
-        "t5m:errors:rate5m",
+        "slo:total:rollup5m",
+        "slo:errors:rollup5m",
         "slo:total:rate5m",
         "slo:errors:rate5m",
     ]
@@ -53,18 +53,18 @@ def test_rules_read_raw_series_only(kind: str, window: str) -> None:
         if isinstance(node, promql_parser.VectorSelector)
     }
     assert read
-    assert not [name for name in read if name.startswith(("slo:", "t5m:"))]
+    assert not [name for name in read if name.startswith("slo:")]
 
 
 def test_labels_are_those_of_the_live_series() -> None:
-    """Identity on every rule; the calendar unit on tiles, from the moment that is evaluated."""
+    """Identity on every rule; the calendar unit on rollups, from the moment that is evaluated."""
     spec, slo = slo_of(f"window: calendar month\n{SLO}")
-    for rule in backfill.tile_rules(spec, slo, "slos"):
+    for rule in backfill.rollup_rules(spec, slo, "slos"):
         assert dict(rule.labels) == {
             names.SERVICE: "checkout",
             names.SLO: "availability",
             names.SCOPE: "slos",
-            names.PERIOD: slo.profile.name,
+            names.PROFILE: slo.profile.name,
         }
         assert 'count_values("cycle", month())' in rule.expr
 
@@ -73,15 +73,15 @@ def test_labels_are_those_of_the_live_series() -> None:
     "live_since, start, end, expected",
     [
         (None, None, None, Span(start_s=NOW - 30 * DAY // SECOND, end_s=NOW - HEAD_MS // SECOND)),
-        (NOW - 9 * 3600, None, None, Span(start_s=NOW - 30 * DAY // SECOND, end_s=NOW - 9 * 3600 - TILE_S)),
+        (NOW - 9 * 3600, None, None, Span(start_s=NOW - 30 * DAY // SECOND, end_s=NOW - 9 * 3600 - ROLLUP_S)),
         (NOW - 3600, None, None, Span(start_s=NOW - 30 * DAY // SECOND, end_s=NOW - HEAD_MS // SECOND)),
-        (NOW - 9 * 3600, NOW - 86_400, NOW, Span(start_s=NOW - 86_400, end_s=NOW - 9 * 3600 - TILE_S)),
+        (NOW - 9 * 3600, NOW - 86_400, NOW, Span(start_s=NOW - 86_400, end_s=NOW - 9 * 3600 - ROLLUP_S)),
         (None, NOW - 86_400, NOW - 60, Span(start_s=NOW - 86_400, end_s=NOW - 60)),
         (NOW - 31 * DAY // SECOND, None, None, None),
     ],
 )
 def test_span(live_since: int | None, start: int | None, end: int | None, expected: Span | None) -> None:
-    """It ends where the live tiles begin and before Prometheus' memory; nothing is left where all is recorded."""
+    """It ends where the live rollups begin and before Prometheus' memory; nothing is left where all is recorded."""
     _, slo = slo_of(SLO)
     assert backfill.span_of(slo, now_s=NOW, live_since_s=live_since, start_s=start, end_s=end) == expected
 
@@ -96,7 +96,7 @@ def test_blocks_fit_into_one_answer(interval_ms: int, span_ms: int) -> None:
 
 
 def test_equal_spans_go_together() -> None:
-    """One run of promtool for all tiles of a span, one for the base series of its last day."""
+    """One run of promtool for all rollups of a span, one for the base series of its last day."""
     body = (
         f"slos:\n  one: {{objective: 99.5, {SLO}}}\n  two: {{objective: 99, {SLO}}}\n  off: {{objective: 99, {SLO}}}\n"
     )
@@ -104,7 +104,7 @@ def test_equal_spans_go_together() -> None:
     span = Span(start_s=NOW - 30 * DAY // SECOND, end_s=NOW)
     parts = backfill.plan(output_set, {("checkout", "one"): span, ("checkout", "two"): span}, BLOCKS_MS[-2])
     assert [(part.name, part.rules, part.end_s - part.start_s) for part in parts] == [
-        ("backfill-tiles-1", 4, 30 * DAY // SECOND),
+        ("backfill-rollups-1", 4, 30 * DAY // SECOND),
         ("backfill-gaps-1", 4, 30 * DAY // SECOND),
         ("backfill-base-1", 4, BASE_SPAN_MS // SECOND),
     ]

@@ -51,8 +51,8 @@ def test_profiles_have_no_empty_window(window_ms: int, budget: Decimal, scrape_m
     assert profile.base_ms % interval_ms == 0
     assert profile.base_ms <= min((tier.short_ms for tier in tiers), default=profile.base_ms) + interval_ms
     cadence = profile.cadence
-    assert min(cadence.fast_ms, cadence.tile_ms, cadence.slow_ms, cadence.gap_ms) >= interval_ms
-    assert cadence.tile_ms % interval_ms == 0
+    assert min(cadence.fast_ms, cadence.rollup_ms, cadence.slow_ms, cadence.gap_ms) >= interval_ms
+    assert cadence.rollup_ms % interval_ms == 0
 
 
 @QUICK

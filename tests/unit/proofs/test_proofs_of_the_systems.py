@@ -39,10 +39,10 @@ def shipped_alerts(system: str) -> Iterator[str]:
     """`SLOBudgetBurn errors fast`, …: the system's own alerts, and those of the shared sets that its SLOs are in."""
     own = rule_file(ROOT / "rules" / f"{system}.rules.yml")
     yield from (rule["alert"] for rule in own if "alert" in rule)
-    for slo, period in {
-        (rule["labels"]["slo"], rule["labels"]["period"]) for rule in own if rule.get("record") == BUDGET
+    for slo, profile in {
+        (rule["labels"]["slo"], rule["labels"]["profile"]) for rule in own if rule.get("record") == BUDGET
     }:
-        for rule in rule_file(ROOT / "rules" / f"shared.{period}.rules.yml"):
+        for rule in rule_file(ROOT / "rules" / f"shared.{profile}.rules.yml"):
             if "alert" in rule:
                 parts = [rule["alert"], slo, *(rule["labels"].get(name) for name in ("tier", "budget_consumed"))]
                 yield " ".join(part for part in parts if part)
