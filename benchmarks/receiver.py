@@ -205,7 +205,7 @@ def prepare(directory: Path) -> None:
     """A policy with a flag and nothing else."""
     (directory / "policy").mkdir(parents=True)
     policy = {
-        "format": "freezeline.policy/1",
+        "format": "freezeline.policy/2",
         "name": "bench",
         "service": "gateway",
         "rules": [
@@ -213,7 +213,7 @@ def prepare(directory: Path) -> None:
                 "id": "frozen",
                 "match": [{"label": "service", "op": "=", "value": "gateway"}],
                 "do": ["freeze"],
-                "release": {"resolved_for_s": 3600},
+                "unfreeze": {"resolved_for_s": 3600},
             }
         ],
         "actions": {"freeze": {"type": "freeze", "flag": str(directory / "flags" / "FREEZE.FLAG")}},

@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "serve": "run the receiver: freeze, roll back and tell, as Alertmanager's webhooks come in",
         "status": "show what is frozen and why",
         "freeze": "freeze a service by hand",
-        "release": "release a freeze by hand",
+        "unfreeze": "end a freeze by hand",
         "ack": "acknowledge an episode; its escalation stops",
         "cancel": "cancel an action",
         "dlq": "list notices that could not be delivered, and send them again",

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from receiver.decide.model import Action, Episode, Hold, Recorded, stamp_ms
+from receiver.decide.model import Action, Episode, FreezeReason, Recorded, stamp_ms
 from receiver.journal import View
 from receiver.policy.model import Policies
 
@@ -77,7 +77,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 
     seq: int
     live: tuple[Episode, ...]
-    holds: tuple[Hold, ...]
+    freeze_reasons: tuple[FreezeReason, ...]
     actions: tuple[tuple[str, str, str, int], ...]
     unfinished: tuple[Action, ...]
     recent: tuple[Action, ...]
@@ -90,7 +90,7 @@ def look(view: View) -> Standing:
     return Standing(
         seq=view.head()[0],
         live=tuple(view.live_episodes()),
-        holds=tuple(view.holds(held=True)),
+        freeze_reasons=tuple(view.freeze_reasons(held=True)),
         actions=tuple(view.count_actions()),
         unfinished=tuple(view.unfinished_actions()),
         recent=tuple(view.actions(limit=20)),
@@ -132,8 +132,8 @@ def frozen_services(standing: Standing) -> frozenset[str]:
     by_id = {episode.id: episode.service for episode in standing.live}
     return frozenset(
         service
-        for hold in standing.holds
-        if (service := by_id.get(hold.episode) or standing.flags.get(hold.flag)) is not None
+        for freeze_reason in standing.freeze_reasons
+        if (service := by_id.get(freeze_reason.episode) or standing.flags.get(freeze_reason.flag)) is not None
     )
 
 
@@ -164,27 +164,28 @@ def _worth_showing(standing: Standing) -> Iterable[Action]:
 def _service(name: str, standing: Standing) -> dict[str, Any]:
     episodes = [episode for episode in standing.live if episode.service == name]
     by_id = {episode.id: episode for episode in episodes}
-    holds = [
-        hold
-        for hold in standing.holds
-        if hold.episode in by_id or (standing.flags.get(hold.flag) == name and hold.episode not in by_id)
+    freeze_reasons = [
+        freeze_reason
+        for freeze_reason in standing.freeze_reasons
+        if freeze_reason.episode in by_id
+        or (standing.flags.get(freeze_reason.flag) == name and freeze_reason.episode not in by_id)
     ]
     oldest = episodes[0] if episodes else None
     return {
         "service": name,
-        "frozen": bool(holds),
-        "since": stamp_ms(min(hold.since for hold in holds)) if holds else None,
-        "flags": sorted({hold.flag for hold in holds}),
+        "frozen": bool(freeze_reasons),
+        "since": stamp_ms(min(freeze_reason.since for freeze_reason in freeze_reasons)) if freeze_reasons else None,
+        "flags": sorted({freeze_reason.flag for freeze_reason in freeze_reasons}),
         "incident": oldest.incident if oldest else None,
         "acknowledged_by": (oldest.acked_by or None) if oldest else None,
         "reasons": [
             {
-                "episode": hold.episode,
-                "reason": hold.reason,
-                "since": stamp_ms(hold.since),
-                "written_at": stamp_ms(hold.written_at) if hold.written_at else None,
+                "episode": freeze_reason.episode,
+                "reason": freeze_reason.reason,
+                "since": stamp_ms(freeze_reason.since),
+                "written_at": stamp_ms(freeze_reason.written_at) if freeze_reason.written_at else None,
             }
-            for hold in holds
+            for freeze_reason in freeze_reasons
         ],
     }
 
@@ -220,7 +221,7 @@ def action_json(action: Action) -> dict[str, Any]:
         "attempt": action.attempt,
         "created_at": stamp_ms(action.created_at),
         "due_at": stamp_ms(action.due_at) if action.due_at else None,
-        "moment": action.payload.get("moment"),
+        "event": action.payload.get("event"),
         "release": action.payload.get("release"),
         "result": dict(action.result),
         "repeat": action.repeat,

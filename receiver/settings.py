@@ -132,7 +132,7 @@ SETTINGS: tuple[Setting, ...] = (
         name="prometheus.url",
         default="",
         read=_url,
-        help="Prometheus that answers release conditions. Without it, conditions are never met.",
+        help="Prometheus that answers the conditions of a freeze's end. Without it, conditions are never met.",
     ),
     Setting(
         name="prometheus.token_file",

@@ -35,10 +35,10 @@ class Step(StrEnum):
     NOTICE_RUNNING = "notice.running"
     NOTICE_SENT = "notice.sent"
     NOTICE_RECORDED = "notice.recorded"
-    THAW_PLANNED = "thaw.planned"
-    THAW_FLAG_REMOVED = "thaw.flag_removed"
-    THAW_LEGACY_DRIVEN = "thaw.legacy_driven"
-    THAW_RECORDED = "thaw.recorded"
+    UNFREEZE_PLANNED = "unfreeze.planned"
+    UNFREEZE_FLAG_REMOVED = "unfreeze.flag_removed"
+    UNFREEZE_LEGACY_DRIVEN = "unfreeze.legacy_driven"
+    UNFREEZE_RECORDED = "unfreeze.recorded"
 
 
 Reached = Callable[[Step], None]

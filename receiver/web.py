@@ -112,7 +112,7 @@ class _Handlers:
             return problem(413, f"more than {BODY_MAX_BYTES} bytes")
         context = self._context
         context.reached(Step.WEBHOOK_READ)
-        taking = take.Taking(
+        taking = take.Processing(
             body, context.box.policies, self._memory, ids=context.ids, trace=CURRENT.get(), at=received_at
         )
         try:

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for letter in letters:
         why = letter["result"].get("error", "")
-        what = f"{letter['service']}  {letter['name']}  {letter['moment']}: {why}"
+        what = f"{letter['service']}  {letter['name']}  {letter['event']}: {why}"
         print(f"{letter['id']}  {letter['created_at']}  {printable(what)}")
     if not letters:
         print("no dead letters")

@@ -19,5 +19,5 @@ def run(args: argparse.Namespace) -> int:
     """Ask the receiver to freeze."""
     code, answer = operate("freeze", args, {"service": args.service, "reason": args.reason})
     if code == 0 and not args.json:
-        print(f"{printable(args.service)} is frozen until you release it (episode {answer['episode']})")
+        print(f"{printable(args.service)} is frozen until you unfreeze it (episode {answer['episode']})")
     return code

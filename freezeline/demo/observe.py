@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from freezeline.demo.load import Answer
 from freezeline.demo.timeline import Step, Timeline
-from receiver.decide.notice import Moment
+from receiver.decide.notice import Event
 from receiver.notify.messages import words
 
 ALERT = "FailureRateHigh"
@@ -23,12 +23,12 @@ GOOD, BAD = "v1", "v2"
 LOOK_S = 0.1
 LOOK_AT_FILES_S = 0.01
 
-_NOTICES: Mapping[Moment, tuple[Step, Step]] = {
-    Moment.FROZEN: (Step.SLACK_FROZEN, Step.TOAST_FROZEN),
-    Moment.ROLLBACK_DONE: (Step.SLACK_ROLLED_BACK, Step.TOAST_ROLLED_BACK),
-    Moment.RELEASED: (Step.SLACK_RELEASED, Step.TOAST_RELEASED),
+_NOTICES: Mapping[Event, tuple[Step, Step]] = {
+    Event.FROZEN: (Step.SLACK_FROZEN, Step.TOAST_FROZEN),
+    Event.ROLLBACK_DONE: (Step.SLACK_ROLLED_BACK, Step.TOAST_ROLLED_BACK),
+    Event.UNFROZEN: (Step.SLACK_UNFROZEN, Step.TOAST_UNFROZEN),
 }
-_BY_TITLE = {words(moment, SERVICE, {})[0]: steps for moment, steps in _NOTICES.items()}
+_BY_TITLE = {words(event, SERVICE, {})[0]: steps for event, steps in _NOTICES.items()}
 
 
 class Traffic(Struct, kw_only=True):
@@ -136,7 +136,7 @@ async def watch_flag(flag: Path, timeline: Timeline) -> None:
         if written_at is not None and not there:
             timeline.saw(Step.FLAG, written_at, str(flag))
         elif written_at is None and there:
-            timeline.saw(Step.RELEASE, time.time(), "the flag is gone")
+            timeline.saw(Step.UNFREEZE, time.time(), "the flag is gone")
         there = written_at is not None
         await asyncio.sleep(LOOK_AT_FILES_S)
 

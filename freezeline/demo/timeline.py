@@ -24,9 +24,9 @@ class Step(StrEnum):
     SLACK_ROLLED_BACK = "Slack: rolled back"
     TOAST_ROLLED_BACK = "toast: rolled back"
     RECOVERY = "recovery"
-    RELEASE = "release"
-    SLACK_RELEASED = "Slack: released"
-    TOAST_RELEASED = "toast: released"
+    UNFREEZE = "unfreeze"
+    SLACK_UNFROZEN = "Slack: unfrozen"
+    TOAST_UNFROZEN = "toast: unfrozen"
 
 
 class Limit(Struct, frozen=True, kw_only=True):

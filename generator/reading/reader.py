@@ -43,6 +43,7 @@ class Reader:
         self.what = what
         self.problems = problems
         self._asked: set[str] = set()
+        self._renamed: set[str] = set()
         self._before: int | None = None  # errors when reading begins: readers of a list are all made before the first
         self._entries: dict[str, Entry] = {}
         self._mistyped = not isinstance(value.content, dict)
@@ -98,13 +99,14 @@ class Reader:
 
     def renamed(self, old: str, new: str) -> None:
         """Report a key that has another name since an earlier version."""
-        if self.has(old):
+        if old in self._entries:
+            self._renamed.add(old)
             self.fail("spec/renamed", f"`{old}` is called `{new}` now", f"write `{new}:` instead of `{old}:`", key=old)
 
     def finish(self) -> None:
         """Report every key that nothing asked for."""
         self._ask()
-        for key in self._entries.keys() - self._asked:
+        for key in self._entries.keys() - self._asked - self._renamed:
             near = nearest(key, self._asked)
             known = ", ".join(sorted(self._asked))
             hint = f"did you mean `{near}`?" if near else f"known here: {known}"

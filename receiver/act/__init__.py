@@ -17,7 +17,7 @@ Performer = Callable[[Context, str, Sequence[Action]], Coroutine[Any, Any, None]
 
 ACTIONS: Mapping[ActionType, Performer] = {
     ActionType.FREEZE: freeze.perform,
-    ActionType.THAW: freeze.perform,
+    ActionType.UNFREEZE: freeze.perform,
     ActionType.ROLLBACK: rollback.perform,
     ActionType.UNDO: rollback.perform,
 }
@@ -26,7 +26,7 @@ ACTIONS: Mapping[ActionType, Performer] = {
 
 def lane_of(action: Action) -> str:
     """Actions of one lane are done one after the other: a flag's, a service's rollbacks, a channel's notices."""
-    if action.type in {ActionType.FREEZE, ActionType.THAW}:
+    if action.type in {ActionType.FREEZE, ActionType.UNFREEZE}:
         return f"flag:{action.payload.get('flag', '')}"
     if action.type in {ActionType.ROLLBACK, ActionType.UNDO}:
         return f"rollback:{action.service}"

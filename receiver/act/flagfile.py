@@ -17,7 +17,7 @@ from typing import Any
 from receiver.decide.model import FlagView, stamp_ms
 from receiver.steps import Reached, Step, pass_by
 
-FORMAT = "freezeline.flag/1"
+FORMAT = "freezeline.flag/2"
 HEARTBEAT_FORMAT = "freezeline.heartbeat/1"
 HEARTBEAT_NAME = "FREEZE.HEARTBEAT"
 FLAG_MAX_BYTES = 4 * 1024 * 1024
@@ -27,20 +27,20 @@ class FlagDirectoryError(Exception):
     """The flag's directory is missing, a link, somebody else's, or open for others to write."""
 
 
-def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, release_when: Mapping[str, str]) -> str:
+def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, unfreeze_when: Mapping[str, str]) -> str:
     """The flag's content: who holds it, and why. `release_when` is by episode."""
     reasons = []
-    for hold in view.holds:
-        episode = view.episodes[hold.episode]
+    for freeze_reason in view.freeze_reasons:
+        episode = view.episodes[freeze_reason.episode]
         reasons.append(
             {
-                "episode": hold.episode,
+                "episode": freeze_reason.episode,
                 "rule": episode.rule,
                 "alert": episode.alert,
                 "spec": episode.spec,
-                "reason": hold.reason,
-                "since": stamp_ms(hold.since),
-                "release_when": release_when.get(hold.episode, "an operator releases it"),
+                "reason": freeze_reason.reason,
+                "since": stamp_ms(freeze_reason.since),
+                "unfreeze_when": unfreeze_when.get(freeze_reason.episode, "an operator unfreezes it"),
                 "review_at": stamp_ms(episode.review_at) if episode.review_at else None,
             }
         )
@@ -50,7 +50,7 @@ def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, re
         "service": next(iter(view.episodes.values())).service if view.episodes else "",
         "host": host,
         "written_at": written_at,
-        "since": min((stamp_ms(hold.since) for hold in view.holds), default=written_at),
+        "since": min((stamp_ms(freeze_reason.since) for freeze_reason in view.freeze_reasons), default=written_at),
         "journal_seq": view.seq,
         "reasons": reasons,
     }

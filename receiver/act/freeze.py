@@ -14,9 +14,9 @@ from pathlib import Path
 from receiver.act import flagfile, legacy
 from receiver.context import Context
 from receiver.decide import retry
-from receiver.decide.model import Action, ActionState, ActionType, Decision, FlagFile, FlagView, Hold, stamp_ms
-from receiver.decide.notice import Moment
-from receiver.decide.plan import release_when
+from receiver.decide.model import Action, ActionState, ActionType, Decision, FlagFile, FlagView, FreezeReason, stamp_ms
+from receiver.decide.notice import Event
+from receiver.decide.plan import unfreeze_when
 from receiver.journal import Tx
 from receiver.journal.record import tell_in
 from receiver.policy.model import FreezeAction
@@ -29,27 +29,27 @@ _TO_RUNNING = (ActionState.STARTING, ActionState.RUNNING)
 
 async def perform(context: Context, flag: str, _actions: Sequence[Action]) -> None:
     """Bring one flag and its legacy freezers into line with its holds."""
-    await hold(context, await context.journal.read(lambda journal: journal.flag_view(flag)))
+    await freeze_reason(context, await context.journal.read(lambda journal: journal.flag_view(flag)))
 
 
-async def hold(context: Context, view: FlagView) -> None:
+async def freeze_reason(context: Context, view: FlagView) -> None:
     """As `perform`, from what is known of the flag already: a new hold is on disk one question sooner."""
     flag = view.path
-    while view.holds and not _is_written(view):
+    while view.freeze_reasons and not _is_written(view):
         if not await _freeze(context, view):
             return
         # Holds may have come or gone while the flag was written.
         view = await context.journal.read(lambda journal: journal.flag_view(flag))
-    if view.holds:
+    if view.freeze_reasons:
         await _finish_freezes(context, view)
     else:
-        await _thaw(context, view)
+        await _unfreeze(context, view)
 
 
 async def repair(context: Context, flag: str) -> None:
     """Bring a flag into line with the journal where neither a kill nor a hand left it so."""
     view = await context.journal.read(lambda journal: journal.flag_view(flag))
-    if not view.holds or view.file is None:
+    if not view.freeze_reasons or view.file is None:
         return  # nobody's, or somebody else's: not ours to lift
     if not _is_written(view):
         if not view.unfinished:
@@ -66,12 +66,14 @@ async def repair(context: Context, flag: str) -> None:
 def _is_written(view: FlagView) -> bool:
     """Whether the flag, as last written, names exactly the holds in force."""
     named = flagfile.named_episodes(view.file.text if view.file else None)
-    return named == {hold.episode for hold in view.holds} and all(hold.written_at for hold in view.holds)
+    return named == {freeze_reason.episode for freeze_reason in view.freeze_reasons} and all(
+        freeze_reason.written_at for freeze_reason in view.freeze_reasons
+    )
 
 
 async def _freeze(context: Context, view: FlagView) -> bool:
     """Write the flag; False where that failed and waits for its retry."""
-    new = [hold for hold in view.holds if hold.written_at is None]
+    new = [freeze_reason for freeze_reason in view.freeze_reasons if freeze_reason.written_at is None]
     try:
         await _write(context, view, view.file, kind="frozen", sentence=_sentence(view, new))
     except (OSError, flagfile.FlagDirectoryError) as error:
@@ -90,48 +92,48 @@ async def _write(context: Context, view: FlagView, before: FlagFile | None, *, k
         generation=generation,
         host=context.host,
         written_at=stamp_ms(at),
-        release_when=_release_texts(context, view),
+        unfreeze_when=_unfreeze_texts(context, view),
     )
     await asyncio.to_thread(flagfile.write_flag, Path(view.path), text, context.reached)
     done = context.clock()
-    new = [hold for hold in view.holds if hold.written_at is None]
-    for hold in new:
-        context.meters.to_flag.observe((done - hold.since).total_seconds())
+    new = [freeze_reason for freeze_reason in view.freeze_reasons if freeze_reason.written_at is None]
+    for freeze_reason in new:
+        context.meters.to_flag.observe((done - freeze_reason.since).total_seconds())
     service = next(iter(view.episodes.values())).service
     file = FlagFile(path=view.path, service=service, generation=generation, text=text, written_at=done)
 
     def record(tx: Tx) -> None:
-        tx.holds_written(view.path, [hold.episode for hold in view.holds], file)
-        moment = Moment.FLAG_RESTORED if kind == "flag_restored" else Moment.FROZEN
-        for hold in new or (view.holds[:1] if kind == "flag_restored" else ()):
-            tell_in(tx, hold.episode, moment, context.box.policies, ids=context.ids)
-        newest = new[-1].episode if new else view.holds[-1].episode
+        tx.freeze_reasons_written(view.path, [freeze_reason.episode for freeze_reason in view.freeze_reasons], file)
+        event = Event.FLAG_RESTORED if kind == "flag_restored" else Event.FROZEN
+        for freeze_reason in new or (view.freeze_reasons[:1] if kind == "flag_restored" else ()):
+            tell_in(tx, freeze_reason.episode, event, context.box.policies, ids=context.ids)
+        newest = new[-1].episode if new else view.freeze_reasons[-1].episode
         tx.note(Decision(kind=kind, sentence=sentence, episode=newest))
 
     await context.journal.write(record)
     context.reached(Step.FREEZE_FLAG_RECORDED)
 
 
-def _sentence(view: FlagView, new: Sequence[Hold]) -> str:
-    episodes = [view.episodes[hold.episode] for hold in (new or view.holds)]
+def _sentence(view: FlagView, new: Sequence[FreezeReason]) -> str:
+    episodes = [view.episodes[freeze_reason.episode] for freeze_reason in (new or view.freeze_reasons)]
     why = "; ".join(dict.fromkeys(episode.reason for episode in episodes))
     return f"{view.path} written: {why}" if new else f"{view.path} rewritten: a reason fewer"
 
 
-def _release_texts(context: Context, view: FlagView) -> Mapping[str, str]:
+def _unfreeze_texts(context: Context, view: FlagView) -> Mapping[str, str]:
     texts = {}
     for episode in view.episodes.values():
         policy = context.policy_of(episode)
         rule = policy.rule(episode.rule) if policy else None
-        texts[episode.id] = release_when(rule.release) if rule else "an operator releases it"
+        texts[episode.id] = unfreeze_when(rule.unfreeze) if rule else "an operator unfreezes it"
     return texts
 
 
 async def _finish_freezes(context: Context, view: FlagView) -> None:
     """Drive legacy freezers on for freezes that are not finished, and end those actions; drop thaws overtaken."""
     now = context.clock()
-    overtaken = [action for action in view.unfinished if action.type is ActionType.THAW]
-    held = {hold.episode for hold in view.holds}
+    overtaken = [action for action in view.unfinished if action.type is ActionType.UNFREEZE]
+    held = {freeze_reason.episode for freeze_reason in view.freeze_reasons}
     orphans = [action for action in view.unfinished if action.type is ActionType.FREEZE and action.episode not in held]
     await _drop(context, [*overtaken, *orphans], "a new freeze overtook it")
     waiting = [
@@ -164,7 +166,10 @@ async def _drive_on(context: Context, view: FlagView, action: Action) -> None:
 def _already_driven(view: FlagView, action: Action) -> bool:
     """Whether another hold of the flag has had the legacy freezers driven on before."""
     unfinished = {other.episode for other in view.unfinished if other.type is ActionType.FREEZE}
-    return any(hold.episode != action.episode and hold.episode not in unfinished for hold in view.holds)
+    return any(
+        freeze_reason.episode != action.episode and freeze_reason.episode not in unfinished
+        for freeze_reason in view.freeze_reasons
+    )
 
 
 def _freeze_action(context: Context, view: FlagView, action: Action) -> FreezeAction | None:
@@ -174,31 +179,31 @@ def _freeze_action(context: Context, view: FlagView, action: Action) -> FreezeAc
     return found if isinstance(found, FreezeAction) else None
 
 
-async def _thaw(context: Context, view: FlagView) -> None:
+async def _unfreeze(context: Context, view: FlagView) -> None:
     """Nobody holds the flag: take it away and drive legacy freezers off."""
     now = context.clock()
     await _drop(
         context,
         [action for action in view.unfinished if action.type is ActionType.FREEZE],
-        "released before it was finished",
+        "unfrozen before it was finished",
     )
-    thaws = [
+    unfreezes = [
         action
         for action in view.unfinished
-        if action.type is ActionType.THAW and (action.due_at is None or action.due_at <= now)
+        if action.type is ActionType.UNFREEZE and (action.due_at is None or action.due_at <= now)
     ]
-    for action in thaws:
-        context.reached(Step.THAW_PLANNED)
+    for action in unfreezes:
+        context.reached(Step.UNFREEZE_PLANNED)
         try:
             await asyncio.to_thread(flagfile.remove_flag, Path(view.path))
         except (OSError, flagfile.FlagDirectoryError) as error:
             await _retry(context, action, f"{view.path}: {error}")
             continue
-        context.reached(Step.THAW_FLAG_REMOVED)
-        await _finish_thaw(context, view, action)
+        context.reached(Step.UNFREEZE_FLAG_REMOVED)
+        await _finish_unfreeze(context, view, action)
 
 
-async def _finish_thaw(context: Context, view: FlagView, action: Action) -> None:
+async def _finish_unfreeze(context: Context, view: FlagView, action: Action) -> None:
     episode = await context.journal.read(lambda journal: journal.episode(action.episode))
     if episode is not None:
         policy = context.policy_of(episode)
@@ -208,25 +213,25 @@ async def _finish_thaw(context: Context, view: FlagView, action: Action) -> None
                 if problems:
                     await _retry(context, action, "; ".join(problems))
                     return
-    context.reached(Step.THAW_LEGACY_DRIVEN)
+    context.reached(Step.UNFREEZE_LEGACY_DRIVEN)
     generation = view.file.generation if view.file else 0
 
     def record(tx: Tx) -> Action:
-        done = _succeed(tx, action, "thawed", f"{view.path} removed: {action.payload.get('reason', '')}")
+        done = _succeed(tx, action, "flag_removed", f"{view.path} removed: {action.payload.get('reason', '')}")
         at = context.clock()
         tx.put_flag_file(
             FlagFile(path=view.path, service=action.service, generation=generation, text=None, written_at=at)
         )
         facts = {
-            "released_by": action.payload.get("by", ""),
-            "release_reason": action.payload.get("reason", ""),
+            "ended_by": action.payload.get("by", ""),
+            "end_reason": action.payload.get("reason", ""),
         }
-        tell_in(tx, action.episode, Moment.RELEASED, context.box.policies, ids=context.ids, facts=facts)
+        tell_in(tx, action.episode, Event.UNFROZEN, context.box.policies, ids=context.ids, facts=facts)
         return done
 
     done = await context.journal.write(record)
     context.meters.ended(done, context.clock())
-    context.reached(Step.THAW_RECORDED)
+    context.reached(Step.UNFREEZE_RECORDED)
 
 
 def _succeed(tx: Tx, action: Action, kind: str, sentence: str) -> Action:
@@ -276,7 +281,7 @@ async def _retry(context: Context, action: Action, why: str) -> None:
         tell_in(
             tx,
             action.episode,
-            Moment.FREEZE_FAILED,
+            Event.FREEZE_FAILED,
             context.box.policies,
             ids=context.ids,
             facts={"error": why[:200]},

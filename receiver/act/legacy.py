@@ -36,7 +36,7 @@ async def _drive_command(legacy: LegacyCommand, episode: Episode, *, on: bool) -
         check_command(argv[0])
     except UnsafeFileError as error:
         return str(error)
-    env = command_environment(episode, legacy.env, action="freeze" if on else "release")
+    env = command_environment(episode, legacy.env, action="freeze" if on else "unfreeze")
     answer = await ask(argv, timeout_s=legacy.timeout_s, env=env)
     return "" if answer.ok else answer.why
 

@@ -16,7 +16,7 @@ from receiver.context import Context
 from receiver.decide import retry
 from receiver.decide.due_notices import to_channels
 from receiver.decide.model import Action, ActionState, Decision, Episode
-from receiver.decide.notice import Moment, Notice, Notifier, NotifyFailure, Receipt, TemporaryFailure
+from receiver.decide.notice import Event, Notice, Notifier, NotifyFailure, Receipt, TemporaryFailure
 from receiver.journal import Tx
 from receiver.notify.messages import words
 from receiver.steps import Step
@@ -61,16 +61,16 @@ class Deliverer:
 
     def notice_of(self, action: Action) -> Notice:
         """The notice that an action is about."""
-        moment = Moment(action.payload["moment"])
+        event = Event(action.payload["event"])
         facts: Mapping[str, str] = json.loads(action.payload["facts"])
-        title, text = words(moment, action.service, facts)
+        title, text = words(event, action.service, facts)
         return Notice(
             key=action.key,
             incident=action.payload["incident"],
             channel=action.name,
             service=action.service,
             severity=action.payload["severity"],
-            moment=moment,
+            event=event,
             title=title,
             text=text,
             url=f"{self._public_url}/",
@@ -140,11 +140,11 @@ class Deliverer:
             episode,
             self._context.policy_of(episode),
             fallback,
-            Moment.DEAD_LETTER,
+            Event.DEAD_LETTER,
             now=tx.now,
             ids=self._context.ids,
             facts=facts,
-            which=f"{action.name}:{action.payload['moment']}",
+            which=f"{action.name}:{action.payload['event']}",
         )
 
 

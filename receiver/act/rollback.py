@@ -86,7 +86,7 @@ class _Job:
     async def start(self, action: Action) -> None:
         """Start a pending rollback once its flags are on disk and nothing speaks against it."""
         context = self._context
-        if not await context.journal.read(lambda journal: rules.frozen(journal.holds(episode=action.episode))):
+        if not await context.journal.read(lambda journal: rules.frozen(journal.freeze_reasons(episode=action.episode))):
             return
         release = await self._read_release(action)
         context.reached(Step.ROLLBACK_RELEASE_READ)

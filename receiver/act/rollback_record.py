@@ -9,7 +9,7 @@ from receiver.act.rollback_rules import Skip
 from receiver.context import Context
 from receiver.decide import retry
 from receiver.decide.model import EMPTY, Action, ActionState, ActionType, Decision, Episode
-from receiver.decide.notice import Moment
+from receiver.decide.notice import Event
 from receiver.journal import Tx
 from receiver.journal.record import tell_in
 from receiver.plaintext import plain
@@ -31,14 +31,14 @@ class Recorder:
     def skipped(self, tx: Tx, action: Action, skip: Skip) -> Action:
         """It is not started."""
         after = self._move(tx, action, (ActionState.SKIPPED,), kind="skipped", sentence=f"not started: {skip.why}")
-        self._tell(tx, action, Moment.ROLLBACK_SKIPPED, {"error": skip.why})
+        self._tell(tx, action, Event.ROLLBACK_SKIPPED, {"error": skip.why})
         return after
 
     def not_prepared(self, tx: Tx, action: Action, problem: str) -> Action:
         """The run could not be laid down: nothing ran, so wait and try again."""
         due_at = tx.now + self._delay(action)
         self._note(tx, action, "postponed", f"{problem}: again at {due_at:%H:%M:%S}")
-        self._tell(tx, action, Moment.ROLLBACK_FAILED, {"error": problem})
+        self._tell(tx, action, Event.ROLLBACK_FAILED, {"error": problem})
         return tx.move(
             action, failures=action.failures + 1, due_at=due_at, result={**action.result, "error": problem[:500]}
         )
@@ -52,7 +52,7 @@ class Recorder:
             release = action.payload.get("release", "")
             self._note(tx, action, "running", f"runs {self._spec.command[0]} for {release or 'an unknown release'}")
             if action.type is ActionType.ROLLBACK:
-                self._tell(tx, action, Moment.ROLLBACK_STARTED)
+                self._tell(tx, action, Event.ROLLBACK_STARTED)
             changes = {"deadline_at": deadline, "result": {**action.result, "started_at": now.isoformat()}}
             return tx.move(action, ActionState.RUNNING, **changes)
 
@@ -110,12 +110,12 @@ class Recorder:
         undo = action.type is ActionType.UNDO
         if action.state is ActionState.SUCCEEDED:
             facts = {"duration": _duration(action, tx.now), "cancelled_by": action.payload.get("by", "")}
-            self._tell(tx, action, Moment.ROLLBACK_UNDONE if undo else Moment.ROLLBACK_DONE, facts)
+            self._tell(tx, action, Event.ROLLBACK_UNDONE if undo else Event.ROLLBACK_DONE, facts)
         elif action.state is ActionState.DEAD:
             error = f"the undo {sentence}" if undo else sentence
-            self._tell(tx, action, Moment.ROLLBACK_FAILED, {"error": error})
+            self._tell(tx, action, Event.ROLLBACK_FAILED, {"error": error})
         elif action.state is ActionState.CANCELLED:
-            self._tell(tx, action, Moment.ROLLBACK_CANCELLED, {"reason": sentence})
+            self._tell(tx, action, Event.ROLLBACK_CANCELLED, {"reason": sentence})
 
     def _delay(self, action: Action) -> timedelta:
         delay = retry.after_failure(
@@ -147,9 +147,9 @@ class Recorder:
         self._note(tx, action, kind, sentence)
         return tx.move(action, *steps, due_at=None, result={**action.result, **result, "sentence": sentence})
 
-    def _tell(self, tx: Tx, action: Action, moment: Moment, facts: Mapping[str, str] = EMPTY) -> None:
+    def _tell(self, tx: Tx, action: Action, event: Event, facts: Mapping[str, str] = EMPTY) -> None:
         known = {"release": action.payload.get("release", ""), **facts}
-        tell_in(tx, action.episode, moment, self._context.box.policies, ids=self._context.ids, facts=known)
+        tell_in(tx, action.episode, event, self._context.box.policies, ids=self._context.ids, facts=known)
 
     def _counted(self, action: Action) -> Action:
         if action.state in {ActionState.SUCCEEDED, ActionState.DEAD, ActionState.CANCELLED}:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from receiver.decide.model import FINAL_STATES, Action, Hold, seconds
+from receiver.decide.model import FINAL_STATES, Action, FreezeReason, seconds
 from receiver.decide.plan import span
 from receiver.policy.model import RollbackAction
 
@@ -30,9 +30,11 @@ def lookback(spec: RollbackAction) -> timedelta:
     return max(DAY, seconds(spec.cooldown_s))
 
 
-def frozen(holds: Sequence[Hold]) -> bool:
+def frozen(freeze_reasons: Sequence[FreezeReason]) -> bool:
     """Whether every flag of an episode is durable on disk: a rollback starts only then."""
-    return all(hold.written_at is not None or hold.released_at is not None for hold in holds)
+    return all(
+        freeze_reason.written_at is not None or freeze_reason.ended_at is not None for freeze_reason in freeze_reasons
+    )
 
 
 def objection(

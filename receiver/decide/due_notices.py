@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from receiver.decide.model import EMPTY, Action, ActionType, Episode
-from receiver.decide.notice import Moment
-from receiver.decide.plan import Ids, release_when
+from receiver.decide.notice import Event
+from receiver.decide.plan import Ids, unfreeze_when
 from receiver.policy.model import NotifyAction, Policy
 
 
 def tell(
     episode: Episode,
     policy: Policy | None,
-    moment: Moment,
+    event: Event,
     *,
     now: datetime,
     ids: Ids,
@@ -25,12 +25,12 @@ def tell(
     return [
         notice
         for action in telling_actions(episode, policy)
-        if moment.value in action.moments
+        if event.value in action.events
         for notice in to_channels(
             episode,
             policy,
             action.channels,
-            moment,
+            event,
             now=now,
             ids=ids,
             facts=facts,
@@ -51,7 +51,7 @@ def to_channels(
     episode: Episode,
     policy: Policy | None,
     channels: Iterable[str],
-    moment: Moment,
+    event: Event,
     *,
     now: datetime,
     ids: Ids,
@@ -60,7 +60,7 @@ def to_channels(
     which: str = "",
 ) -> list[Action]:
     """One notice per channel. `which` tells moments apart that come again, such as levels of escalation."""
-    moment_key = f"{moment.value}:{which}" if which else moment.value
+    event_key = f"{event.value}:{which}" if which else event.value
     rule = policy.rule(episode.rule) if policy else None
     known = {
         "alert": episode.alert,
@@ -69,10 +69,10 @@ def to_channels(
         "policy": episode.policy,
         "spec": episode.spec,
         "episode": episode.id,
-        "release_when": release_when(rule.release) if rule else "an operator releases it",
+        "unfreeze_when": unfreeze_when(rule.unfreeze) if rule else "an operator unfreezes it",
     }
     payload = {
-        "moment": moment.value,
+        "event": event.value,
         "incident": episode.incident,
         "severity": episode.severity,
         "at": now.isoformat(),
@@ -82,7 +82,7 @@ def to_channels(
     return [
         Action(
             id=ids(now),
-            key=f"notice:{channel}:{episode.service}:{episode.incident}:{moment_key}",
+            key=f"notice:{channel}:{episode.service}:{episode.incident}:{event_key}",
             episode=episode.id,
             service=episode.service,
             type=ActionType.NOTIFY,

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from receiver.decide.due_notices import telling_actions, to_channels
 from receiver.decide.model import Action, Episode, EpisodeState, seconds
-from receiver.decide.notice import Moment
+from receiver.decide.notice import Event
 from receiver.decide.plan import Ids
 from receiver.policy.model import DEFAULT_SEVERITY, Escalation, Policy
 
@@ -136,7 +136,7 @@ def _escalations(incident: Incident, now: datetime, ids: Ids) -> Iterator[Action
             episode,
             policy,
             level.channels,
-            Moment.ESCALATION,
+            Event.ESCALATION,
             now=now,
             ids=ids,
             facts=facts,
@@ -158,7 +158,7 @@ def _status(incident: Incident, now: datetime, ids: Ids) -> Iterator[Action]:
             episode,
             policy,
             channels,
-            Moment.STATUS,
+            Event.STATUS,
             now=now,
             ids=ids,
             facts=facts,

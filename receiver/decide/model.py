@@ -159,7 +159,7 @@ class Episode(Struct, frozen=True, kw_only=True):
         return self.state in {EpisodeState.OPEN, EpisodeState.RESOLVING}
 
 
-class Hold(Struct, frozen=True, kw_only=True):
+class FreezeReason(Struct, frozen=True, kw_only=True):
     """One reason for one flag. `written_at` is when the flag that names it was durable on disk."""
 
     flag: str
@@ -167,16 +167,16 @@ class Hold(Struct, frozen=True, kw_only=True):
     reason: str
     since: datetime
     written_at: datetime | None = None
-    released_at: datetime | None = None
-    released_by: str = ""
-    release_reason: str = ""
+    ended_at: datetime | None = None
+    ended_by: str = ""
+    end_reason: str = ""
 
 
 class ActionType(StrEnum):
     """What an action does. `thaw` takes a flag away and drives legacy freezers off; `undo` follows a rollback."""
 
     FREEZE = "freeze"
-    THAW = "thaw"
+    UNFREEZE = "unfreeze"
     ROLLBACK = "rollback"
     UNDO = "undo"
     NOTIFY = "notify"
@@ -291,7 +291,7 @@ class FlagView(Struct, frozen=True, kw_only=True):
 
     path: str
     seq: int
-    holds: tuple[Hold, ...]
+    freeze_reasons: tuple[FreezeReason, ...]
     episodes: Mapping[str, Episode]
     file: FlagFile | None
     unfinished: tuple[Action, ...] = field(default=())

@@ -14,14 +14,14 @@ TITLE_MAX = 64
 TEXT_MAX = 200
 
 
-class Moment(StrEnum):
+class Event(StrEnum):
     """What happened. A policy's `moments` lists those which its `tell` action announces."""
 
     OPENED = "opened"
     FROZEN = "frozen"
     FREEZE_FAILED = "freeze_failed"
     RENEWED = "renewed"
-    RELEASED = "released"
+    UNFROZEN = "unfrozen"
     RESOLVED = "resolved"
     EXPIRED = "expired"
     FLAG_RESTORED = "flag_restored"
@@ -37,7 +37,7 @@ class Moment(StrEnum):
     DEAD_LETTER = "dead_letter"
 
 
-CLOSING_MOMENTS = frozenset({Moment.RELEASED, Moment.RESOLVED})
+CLOSING_EVENTS = frozenset({Event.UNFROZEN, Event.RESOLVED})
 """Moments after which nobody needs to act on the incident any more."""
 
 
@@ -56,7 +56,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     channel: str
     service: str
     severity: str
-    moment: Moment
+    event: Event
     title: str
     text: str
     url: str

@@ -19,14 +19,14 @@ from receiver.decide.model import (
     AlertStatus,
     Episode,
     EpisodeState,
-    Hold,
+    FreezeReason,
     Seen,
     Trace,
     seconds,
     stamp_ms,
 )
 from receiver.plaintext import plain
-from receiver.policy.model import Policies, Policy, Release, Rule
+from receiver.policy.model import Policies, Policy, Rule, Unfreeze
 
 WATCHDOG = "FreezelineWatchdog"
 """The alert that always fires: it shows that alerts arrive, and is never planned."""
@@ -51,10 +51,10 @@ class Known(Struct, frozen=True, kw_only=True):
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """A new episode with its holds and actions."""
+    """A new episode with its freeze reasons and actions."""
 
     episode: Episode
-    holds: tuple[Hold, ...]
+    freeze_reasons: tuple[FreezeReason, ...]
     actions: tuple[Action, ...]
     sentence: str
 
@@ -67,10 +67,10 @@ class Moved(Struct, frozen=True, kw_only=True):
     sentence: str
 
 
-class Released(Struct, frozen=True, kw_only=True):
-    """A hold ends. The flag goes with its last hold."""
+class Unfrozen(Struct, frozen=True, kw_only=True):
+    """A freeze reason ends. The flag goes with its last reason."""
 
-    hold: Hold
+    freeze_reason: FreezeReason
     episode: Episode
     by: str
     reason: str
@@ -108,7 +108,7 @@ class Noted(Struct, frozen=True, kw_only=True):
     episode: str = ""
 
 
-Change = Opened | Moved | Released | Cancelled | Doubted | Renewed | Noted
+Change = Opened | Moved | Unfrozen | Cancelled | Doubted | Renewed | Noted
 
 
 def on_alert(alert: Alert, known: Known, policies: Policies, *, now: datetime, ids: Ids, trace: Trace) -> list[Change]:
@@ -142,7 +142,7 @@ def on_firing(
             generation = episode.generation + 1 if episode else 1
             changes.append(_open(alert, policy, rule, generation, known, now=now, ids=ids, trace=trace))
         elif episode.state is EpisodeState.RESOLVING:
-            sentence = f"{_named(alert)} fires again before its release: the freeze goes on"
+            sentence = f"{_named(alert)} fires again before its freeze ends: the freeze goes on"
             changes.append(Moved(episode=episode, to=EpisodeState.OPEN, sentence=sentence))
         elif not episode.live and (known.seen is None or known.seen.unconfirmed_since is None):
             sentence = (
@@ -183,7 +183,7 @@ def _on_resolved(alert: Alert, known: Known) -> list[Change]:
 def resolve(episode: Episode, pending: Sequence[Action], *, why: str) -> list[Change]:
     """An episode's alert has ended: start its hold-down; rollbacks that have not begun are not needed any more."""
     changes: list[Change] = [
-        Moved(episode=episode, to=EpisodeState.RESOLVING, sentence=f"{why}: waiting for the release conditions")
+        Moved(episode=episode, to=EpisodeState.RESOLVING, sentence=f"{why}: waiting for what ends the freeze")
     ]
     changes += [
         Cancelled(action=action, sentence=f"{why} before {action.name} began: not needed")
@@ -214,20 +214,22 @@ def _open(
         spec=policy.spec,
         labels=alert.labels,
         starts_at=alert.starts_at,
-        review_at=now + seconds(rule.release.review_after_s),
+        review_at=now + seconds(rule.unfreeze.review_after_s),
         trace=trace,
     )
     sentence = f"{_named(alert)} fires and rule {policy.name}/{rule.id} matches: {', '.join(rule.do)}"
-    holds, actions = _answers(episode, policy, rule, now=now, ids=ids)
-    return Opened(episode=episode, holds=holds, actions=actions, sentence=sentence)
+    freeze_reasons, actions = _answers(episode, policy, rule, now=now, ids=ids)
+    return Opened(episode=episode, freeze_reasons=freeze_reasons, actions=actions, sentence=sentence)
 
 
 def _answers(
     episode: Episode, policy: Policy, rule: Rule, *, now: datetime, ids: Ids
-) -> tuple[tuple[Hold, ...], tuple[Action, ...]]:
+) -> tuple[tuple[FreezeReason, ...], tuple[Action, ...]]:
     """Holds and actions of a new episode. A rollback waits for the flags of its own rule."""
     flags = {action.flag: action.name for action in policy.freezes(rule.do)}
-    holds = tuple(Hold(flag=flag, episode=episode.id, reason=episode.reason, since=episode.opened_at) for flag in flags)
+    freeze_reasons = tuple(
+        FreezeReason(flag=flag, episode=episode.id, reason=episode.reason, since=episode.opened_at) for flag in flags
+    )
     actions = [
         Action(
             id=ids(now),
@@ -255,13 +257,13 @@ def _answers(
         )
         for rollback in policy.rollbacks(rule.do)
     ]
-    return holds, tuple(actions)
+    return freeze_reasons, tuple(actions)
 
 
 def on_operator_freeze(
     *, policy: Policy, reason: str, by: str, generation: int, known: Known, now: datetime, ids: Ids, trace: Trace
 ) -> Opened:
-    """An operator freezes a service: every flag of its policy, until an operator releases it."""
+    """An operator freezes a service: every flag of its policy, until an operator unfreezes it."""
     episode_id = ids(now)
     episode = Episode(
         id=episode_id,
@@ -285,29 +287,31 @@ def on_operator_freeze(
     )
     freezes = {name: action for name, action in policy.actions.items() if action in policy.freezes([name])}
     rule = Rule(
-        id=OPERATOR_RULE, match=(), do=tuple(freezes), release=Release(resolved_for_s=0, all_of=(), review_after_s=0)
+        id=OPERATOR_RULE, match=(), do=tuple(freezes), unfreeze=Unfreeze(resolved_for_s=0, all_of=(), review_after_s=0)
     )
-    holds, actions = _answers(episode, policy, rule, now=now, ids=ids)
+    freeze_reasons, actions = _answers(episode, policy, rule, now=now, ids=ids)
     sentence = f"{plain(by, 64)} froze {policy.service}: {plain(reason, REASON_MAX)}"
-    return Opened(episode=episode, holds=holds, actions=actions, sentence=sentence)
+    return Opened(episode=episode, freeze_reasons=freeze_reasons, actions=actions, sentence=sentence)
 
 
-def on_operator_release(episodes: Sequence[Episode], holds: Sequence[Hold], *, reason: str, by: str) -> list[Change]:
-    """An operator releases a service: every hold ends; episodes whose alert still fires stay open without a hold."""
+def on_operator_unfreeze(
+    episodes: Sequence[Episode], freeze_reasons: Sequence[FreezeReason], *, reason: str, by: str
+) -> list[Change]:
+    """An operator unfreezes a service: every freeze reason ends. Episodes whose alert still fires stay open."""
     by_id = {episode.id: episode for episode in episodes}
     changes: list[Change] = [
-        Released(
-            hold=hold,
-            episode=by_id[hold.episode],
+        Unfrozen(
+            freeze_reason=freeze_reason,
+            episode=by_id[freeze_reason.episode],
             by=plain(by, 64),
             reason=plain(reason, REASON_MAX),
-            sentence=f"{plain(by, 64)} released {by_id[hold.episode].service}: {plain(reason, REASON_MAX)}",
+            sentence=f"{plain(by, 64)} unfroze {by_id[freeze_reason.episode].service}: {plain(reason, REASON_MAX)}",
         )
-        for hold in holds
-        if hold.released_at is None and hold.episode in by_id
+        for freeze_reason in freeze_reasons
+        if freeze_reason.ended_at is None and freeze_reason.episode in by_id
     ]
     changes += [
-        Moved(episode=episode, to=EpisodeState.CLOSED, sentence="An operator's freeze ends with its release")
+        Moved(episode=episode, to=EpisodeState.CLOSED, sentence="An operator's freeze ends")
         for episode in episodes
         if episode.policy == OPERATOR_POLICY and episode.live
     ]
@@ -315,7 +319,7 @@ def on_operator_release(episodes: Sequence[Episode], holds: Sequence[Hold], *, r
 
 
 class ConditionState(Struct, frozen=True, kw_only=True):
-    """One release condition: since when it has been true without a break; None while it is not, and why."""
+    """One condition of a freeze's end: since when it has been true without a break; None while it is not, and why."""
 
     id: str
     true_since: datetime | None
@@ -323,28 +327,33 @@ class ConditionState(Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-def on_release_check(
-    episode: Episode, holds: Sequence[Hold], release: Release, conditions: Sequence[ConditionState], *, now: datetime
+def on_unfreeze_check(
+    episode: Episode,
+    freeze_reasons: Sequence[FreezeReason],
+    unfreeze: Unfreeze,
+    conditions: Sequence[ConditionState],
+    *,
+    now: datetime,
 ) -> list[Change]:
     """Whether a resolving episode may end: resolved long enough, and every condition true for its time."""
     if episode.state is not EpisodeState.RESOLVING or episode.resolved_at is None:
         return []
-    if now < episode.resolved_at + seconds(release.resolved_for_s):
+    if now < episode.resolved_at + seconds(unfreeze.resolved_for_s):
         return []
     for condition in conditions:
         if condition.true_since is None or now < condition.true_since + seconds(condition.held_for_s):
             return []
-    reason = release_when(release)
+    reason = unfreeze_when(unfreeze)
     changes: list[Change] = [
-        Released(
-            hold=hold,
+        Unfrozen(
+            freeze_reason=freeze_reason,
             episode=episode,
             by="policy",
             reason=reason,
-            sentence=f"{episode.alert} of {episode.service}: {reason}: released",
+            sentence=f"{episode.alert} of {episode.service}: {reason}: unfrozen",
         )
-        for hold in holds
-        if hold.released_at is None
+        for freeze_reason in freeze_reasons
+        if freeze_reason.ended_at is None
     ]
     closed = f"{episode.alert} of {episode.service} stayed resolved: closed"
     changes.append(Moved(episode=episode, to=EpisodeState.CLOSED, sentence=closed))
@@ -352,28 +361,35 @@ def on_release_check(
 
 
 def on_review(
-    episode: Episode, holds: Sequence[Hold], *, firing: bool | None, review_after_s: float, now: datetime
+    episode: Episode,
+    freeze_reasons: Sequence[FreezeReason],
+    *,
+    firing: bool | None,
+    review_after_s: float,
+    now: datetime,
 ) -> list[Change]:
     """An open episode's review is due. `firing` is what Alertmanager says; None where it cannot be asked."""
     if episode.state is not EpisodeState.OPEN or episode.review_at is None or now < episode.review_at:
         return []
     if firing is False:
         sentence = f"{episode.alert} of {episode.service} has not fired for long, says Alertmanager: expired"
-        released: list[Change] = [
-            Released(hold=hold, episode=episode, by="review", reason="no longer firing", sentence=sentence)
-            for hold in holds
-            if hold.released_at is None
+        unfrozen: list[Change] = [
+            Unfrozen(
+                freeze_reason=freeze_reason, episode=episode, by="review", reason="no longer firing", sentence=sentence
+            )
+            for freeze_reason in freeze_reasons
+            if freeze_reason.ended_at is None
         ]
-        return [*released, Moved(episode=episode, to=EpisodeState.EXPIRED, sentence=sentence)]
+        return [*unfrozen, Moved(episode=episode, to=EpisodeState.EXPIRED, sentence=sentence)]
     what = "still fires" if firing else "may still fire (Alertmanager cannot be asked)"
     sentence = f"{episode.alert} of {episode.service} {what}: the freeze is renewed"
     return [Renewed(episode=episode, review_at=now + seconds(review_after_s), sentence=sentence)]
 
 
-def release_when(release: Release) -> str:
-    """The release conditions as a person reads them."""
-    parts = [f"alert resolved for {span(release.resolved_for_s)}"]
-    for condition in release.all_of:
+def unfreeze_when(unfreeze: Unfreeze) -> str:
+    """The conditions of a freeze's end as a person reads them."""
+    parts = [f"alert resolved for {span(unfreeze.resolved_for_s)}"]
+    for condition in unfreeze.all_of:
         held = f" for {span(condition.held_for_s)}" if condition.held_for_s else ""
         parts.append(f"{condition.id} {condition.op} {condition.value}{held}")
     return " and ".join(parts)

@@ -1,4 +1,4 @@
-"""What operators do over the API: freeze, release, acknowledge, cancel, send again. Each leaves who and why."""
+"""What operators do over the API: freeze, unfreeze, acknowledge, cancel, send again. Each leaves who and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from receiver.act import notices
 from receiver.context import Context
 from receiver.decide import plan
 from receiver.decide.model import Action, ActionState, ActionType, Decision, parse_stamp
-from receiver.decide.notice import Moment
+from receiver.decide.notice import Event
 from receiver.decide.plan import Known
 from receiver.journal import Tx
 from receiver.journal.record import record, tell_in
@@ -51,7 +51,7 @@ def _service_policy(context: Context, service: str) -> Policy:
 
 
 async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Freeze a service until an operator releases it: {service, reason, by?}."""
+    """Freeze a service until an operator unfreezes it: {service, reason, by?}."""
     service, reason, by = _text(raw, "service"), _text(raw, "reason"), _text(raw, "by", required=False) or "operator"
     policy, trace = _service_policy(context, service), CURRENT.get()
 
@@ -76,19 +76,21 @@ async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     return {"service": service, "episode": await context.journal.write(work)}
 
 
-async def release(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Release a service, whatever holds it: {service, reason, by?}."""
+async def unfreeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Unfreeze a service, whatever its freeze reasons are: {service, reason, by?}."""
     service, reason, by = _text(raw, "service"), _text(raw, "reason"), _text(raw, "by", required=False) or "operator"
     trace = CURRENT.get()
 
     def work(tx: Tx) -> list[str]:
-        episodes = tx.holding_episodes(service)
-        holds = [hold for episode in episodes for hold in tx.holds(episode=episode.id, held=True)]
-        if not holds:
+        episodes = tx.freezing_episodes(service)
+        freeze_reasons = [
+            freeze_reason for episode in episodes for freeze_reason in tx.freeze_reasons(episode=episode.id, held=True)
+        ]
+        if not freeze_reasons:
             raise RefusedError(409, f"{service} is not frozen")
-        changes = plan.on_operator_release(episodes, holds, reason=reason, by=by)
+        changes = plan.on_operator_unfreeze(episodes, freeze_reasons, reason=reason, by=by)
         record(tx, changes, context.box.policies, ids=context.ids, trace=trace)
-        return sorted({hold.flag for hold in holds})
+        return sorted({freeze_reason.flag for freeze_reason in freeze_reasons})
 
     return {"service": service, "flags": await context.journal.write(work)}
 
@@ -108,7 +110,7 @@ async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any
             sentence = f"{by} acknowledged {service}: escalation stops"
             tx.note(Decision(kind="acknowledged", sentence=sentence, episode=first.id))
             facts = {"acknowledged_by": by}
-            tell_in(tx, first.id, Moment.ACKNOWLEDGED, context.box.policies, ids=context.ids, facts=facts)
+            tell_in(tx, first.id, Event.ACKNOWLEDGED, context.box.policies, ids=context.ids, facts=facts)
         return list(incidents)
 
     return {"service": service, "incidents": await context.journal.write(work)}
@@ -121,8 +123,8 @@ async def cancel(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     action = await context.journal.read(lambda journal: journal.action(action_id))
     if action is None:
         raise RefusedError(404, f"no action {action_id}")
-    if action.type in {ActionType.FREEZE, ActionType.THAW}:
-        raise RefusedError(409, f"a {action.type.value} is not cancelled: use freeze or release")
+    if action.type in {ActionType.FREEZE, ActionType.UNFREEZE}:
+        raise RefusedError(409, f"a {action.type.value} is not cancelled: use freeze or unfreeze")
     if action.state in {ActionState.PENDING, ActionState.RETRY_WAIT}:
         return await _drop(context, action, reason, by)
     if action.type is not ActionType.ROLLBACK:
@@ -146,8 +148,8 @@ async def _drop(context: Context, action: Action, reason: str, by: str) -> dict[
         tx.move(current, ActionState.CANCELLED, due_at=None, result={"cancelled_by": by, "reason": reason})
         if current.type is ActionType.ROLLBACK:
             facts = {"cancelled_by": by, "reason": reason}
-            moment = Moment.ROLLBACK_CANCELLED
-            tell_in(tx, current.episode, moment, context.box.policies, ids=context.ids, facts=facts)
+            event = Event.ROLLBACK_CANCELLED
+            tell_in(tx, current.episode, event, context.box.policies, ids=context.ids, facts=facts)
 
     await context.journal.write(work)
     return {"action": action.id, "done": "cancelled", "undo": None}
@@ -173,7 +175,7 @@ async def _undo(context: Context, action: Action, reason: str, by: str) -> str |
             type=ActionType.UNDO,
             name=action.name,
             created_at=tx.now,
-            payload={"release": action.payload.get("release", ""), "by": by, "of": action.id},
+            payload={"unfreeze": action.payload.get("unfreeze", ""), "by": by, "of": action.id},
             trace=CURRENT.get(),
         )
         sentence = f"{by} takes back the rollback of {action.service}: {reason}"
@@ -203,7 +205,7 @@ async def resend(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 OPERATIONS: Mapping[str, Operation] = {
     "freeze": freeze,
-    "release": release,
+    "unfreeze": unfreeze,
     "ack": acknowledge,
     "cancel": cancel,
     "dlq": resend,

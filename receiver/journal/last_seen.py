@@ -19,7 +19,7 @@ WRITTEN_EVERY = timedelta(seconds=5)
 _HEARD = "UPDATE alert_seen SET last_at = max(last_at, v.column2) FROM (VALUES {}) AS v WHERE fingerprint = v.column1"
 
 
-class Heard:
+class LastSeen:
     """Times of exact repeats, written to disk every so often. Only the journal's writer uses it."""
 
     def __init__(self, written_every: timedelta) -> None:

@@ -19,7 +19,7 @@ from receiver.decide.model import (
     Episode,
     EpisodeState,
     FlagFile,
-    Hold,
+    FreezeReason,
     Recorded,
     Seen,
     Trace,
@@ -38,7 +38,7 @@ EPISODE = (
     "id, policy, rule, fingerprint, service, state, generation, opened_at, resolved_at, closed_at, policy_sha256, "
     "incident, alert, severity, reason, spec, labels, starts_at, review_at, acked_at, acked_by, request_id, trace_id"
 )
-HOLD = "flag, episode, reason, since, written_at, released_at, released_by, release_reason"
+FREEZE_REASON = "flag, episode, reason, since, written_at, ended_at, ended_by, end_reason"
 ACTION = (
     "id, key, episode, service, type, name, state, attempt, failures, created_at, due_at, deadline_at, lease_owner, "
     "lease_until, fence, repeat, payload, result, request_id, trace_id"
@@ -143,17 +143,17 @@ def episode_row(episode: Episode) -> Row:
     )
 
 
-def hold_of(row: Row) -> Hold:
+def freeze_reason_of(row: Row) -> FreezeReason:
     """From HOLD columns."""
-    return Hold(
+    return FreezeReason(
         flag=row[0],
         episode=row[1],
         reason=row[2],
         since=datetime.fromisoformat(row[3]),
         written_at=when(row[4]),
-        released_at=when(row[5]),
-        released_by=row[6],
-        release_reason=row[7],
+        ended_at=when(row[5]),
+        ended_by=row[6],
+        end_reason=row[7],
     )
 
 

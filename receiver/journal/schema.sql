@@ -34,13 +34,13 @@ CREATE INDEX IF NOT EXISTS episode_service ON episode (service, opened_at) WHERE
 CREATE INDEX IF NOT EXISTS episode_resolving ON episode (opened_at, id) WHERE state = 'RESOLVING';
 CREATE INDEX IF NOT EXISTS episode_review ON episode (review_at) WHERE state = 'OPEN';
 
-CREATE TABLE IF NOT EXISTS hold (
+CREATE TABLE IF NOT EXISTS freeze_reason (
   flag TEXT NOT NULL, episode TEXT NOT NULL, reason TEXT NOT NULL, since TEXT NOT NULL, written_at TEXT,
-  released_at TEXT, released_by TEXT NOT NULL DEFAULT '', release_reason TEXT NOT NULL DEFAULT '',
+  ended_at TEXT, ended_by TEXT NOT NULL DEFAULT '', end_reason TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (flag, episode)
 );
-CREATE INDEX IF NOT EXISTS hold_held ON hold (flag) WHERE released_at IS NULL;
-CREATE INDEX IF NOT EXISTS hold_episode ON hold (episode);
+CREATE INDEX IF NOT EXISTS freeze_reason_in_force ON freeze_reason (flag) WHERE ended_at IS NULL;
+CREATE INDEX IF NOT EXISTS freeze_reason_episode ON freeze_reason (episode);
 
 CREATE TABLE IF NOT EXISTS flag_file (
   path TEXT PRIMARY KEY, service TEXT NOT NULL, generation INTEGER NOT NULL, text TEXT, written_at TEXT NOT NULL

@@ -20,7 +20,7 @@ from receiver.decide.model import (
     EpisodeState,
     FlagFile,
     ForbiddenMoveError,
-    Hold,
+    FreezeReason,
     Seen,
     stamp,
 )
@@ -34,7 +34,7 @@ class Tx(Work):
 
     # deliveries and alerts
 
-    def took_delivery(self, sha256: str, body: bytes) -> None:
+    def insert_delivery(self, sha256: str, body: bytes) -> None:
         """Keep a body, or count a known one once more."""
         self._pending.deliveries.append((sha256, body, self._at))
 
@@ -64,7 +64,7 @@ class Tx(Work):
             return self._seen[fingerprint], self._episodes[fingerprint]
         return None
 
-    def heard_same(self, fingerprint: str) -> None:
+    def touch_alert(self, fingerprint: str) -> None:
         """An exact repeat: only the time is new."""
         self._heard.hear(fingerprint, self.now)
 
@@ -100,7 +100,7 @@ class Tx(Work):
             unconfirmed_since=None if resolved or before is None else before.unconfirmed_since,
         )
         if before is not None and repeats and before.starts_at == alert.starts_at:
-            self.heard_same(alert.fingerprint)
+            self.touch_alert(alert.fingerprint)
             return
         starts_at = stamp(alert.starts_at)
         if repeats:
@@ -169,21 +169,21 @@ class Tx(Work):
             (self._at, by, incident),
         )
 
-    def add_hold(self, hold: Hold) -> None:
+    def add_freeze_reason(self, freeze_reason: FreezeReason) -> None:
         """Store a reason for a flag."""
-        self._newly_held[hold.flag] = None
+        self._newly_held[freeze_reason.flag] = None
         self._run(
-            "INSERT INTO hold (flag, episode, reason, since) VALUES (?, ?, ?, ?)",
-            (hold.flag, hold.episode, hold.reason, stamp(hold.since)),
+            "INSERT INTO freeze_reason (flag, episode, reason, since) VALUES (?, ?, ?, ?)",
+            (freeze_reason.flag, freeze_reason.episode, freeze_reason.reason, stamp(freeze_reason.since)),
         )
 
-    def holds_written(self, flag: str, episodes: Iterable[str], file: FlagFile) -> None:
+    def freeze_reasons_written(self, flag: str, episodes: Iterable[str], file: FlagFile) -> None:
         """The flag on disk now names these episodes."""
         self.acted = True
         at = stamp(file.written_at)
         self._sync()
         self._db.executemany(
-            "UPDATE hold SET written_at = coalesce(written_at, ?) WHERE flag = ? AND episode = ?",
+            "UPDATE freeze_reason SET written_at = coalesce(written_at, ?) WHERE flag = ? AND episode = ?",
             [(at, flag, episode) for episode in episodes],
         )
         self.put_flag_file(file)
@@ -197,13 +197,13 @@ class Tx(Work):
             (file.path, file.service, file.generation, file.text, stamp(file.written_at)),
         )
 
-    def release_hold(self, hold: Hold, *, by: str, reason: str) -> None:
+    def end_freeze_reason(self, freeze_reason: FreezeReason, *, by: str, reason: str) -> None:
         """End one reason for a flag."""
         self.acted = True
         self._run(
-            "UPDATE hold SET released_at = ?, released_by = ?, release_reason = ? "
-            "WHERE flag = ? AND episode = ? AND released_at IS NULL",
-            (self._at, by, reason, hold.flag, hold.episode),
+            "UPDATE freeze_reason SET ended_at = ?, ended_by = ?, end_reason = ? "
+            "WHERE flag = ? AND episode = ? AND ended_at IS NULL",
+            (self._at, by, reason, freeze_reason.flag, freeze_reason.episode),
         )
 
     def condition_true(self, episode: str, condition: str, *, since: datetime) -> None:

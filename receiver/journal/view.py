@@ -15,7 +15,7 @@ from receiver.decide.model import (
     ActionType,
     Episode,
     FlagView,
-    Hold,
+    FreezeReason,
     Recorded,
     Seen,
     stamp,
@@ -97,11 +97,11 @@ class View:
         row = self._one("SELECT min(review_at) FROM episode WHERE state = 'OPEN'")
         return rows.when(row[0]) if row else None
 
-    def holding_episodes(self, service: str) -> list[Episode]:
+    def freezing_episodes(self, service: str) -> list[Episode]:
         """Episodes of a service that count and hold a flag, oldest first."""
         sql = (
             f"SELECT {rows.EPISODE} FROM episode WHERE {_LIVE} AND service = ? "
-            "AND id IN (SELECT episode FROM hold WHERE released_at IS NULL) ORDER BY opened_at, id"
+            "AND id IN (SELECT episode FROM freeze_reason WHERE ended_at IS NULL) ORDER BY opened_at, id"
         )
         return [rows.episode_of(row) for row in self._all(sql, (service,))]
 
@@ -114,15 +114,18 @@ class View:
         return [rows.episode_of(row) for row in self._all(sql, policies)]
 
     def incident(self, service: str) -> str | None:
-        """Identifier of the service's incident: its oldest live episode that no operator has released."""
+        """Identifier of the service's incident: its oldest live episode that no operator has ended."""
         row = self._one(
             f"SELECT incident FROM episode AS e WHERE service = ? AND {_LIVE} AND NOT EXISTS "
-            "(SELECT 1 FROM hold WHERE hold.episode = e.id AND released_at IS NOT NULL) ORDER BY opened_at, id LIMIT 1",
+            "(SELECT 1 FROM freeze_reason WHERE freeze_reason.episode = e.id AND ended_at IS NOT NULL) "
+            "ORDER BY opened_at, id LIMIT 1",
             (service,),
         )
         return row[0] if row else None
 
-    def holds(self, *, flag: str | None = None, episode: str | None = None, held: bool | None = None) -> list[Hold]:
+    def freeze_reasons(
+        self, *, flag: str | None = None, episode: str | None = None, held: bool | None = None
+    ) -> list[FreezeReason]:
         """Holds of a flag or an episode; `held` keeps those that are (True) or are not (False) in force."""
         where, parameters = ["1"], []
         if flag is not None:
@@ -132,24 +135,24 @@ class View:
             where.append("episode = ?")
             parameters.append(episode)
         if held is not None:
-            where.append(f"released_at IS {'' if held else 'NOT '}NULL")
-        sql = f"SELECT {rows.HOLD} FROM hold WHERE {' AND '.join(where)} ORDER BY since, episode"
-        return [rows.hold_of(row) for row in self._all(sql, parameters)]
+            where.append(f"ended_at IS {'' if held else 'NOT '}NULL")
+        sql = f"SELECT {rows.FREEZE_REASON} FROM freeze_reason WHERE {' AND '.join(where)} ORDER BY since, episode"
+        return [rows.freeze_reason_of(row) for row in self._all(sql, parameters)]
 
     def flag_view(self, path: str) -> FlagView:
         """Everything about one flag, as of now."""
-        holds = self.holds(flag=path, held=True)
-        episodes = [self.episode(hold.episode) for hold in holds]
+        freeze_reasons = self.freeze_reasons(flag=path, held=True)
+        episodes = [self.episode(freeze_reason.episode) for freeze_reason in freeze_reasons]
         row = self._one(f"SELECT {rows.FLAG_FILE} FROM flag_file WHERE path = ?", (path,))
         unfinished = self._all(
-            f"SELECT {rows.ACTION} FROM action WHERE state NOT IN ({_FINAL}) AND type IN ('freeze', 'thaw') "
+            f"SELECT {rows.ACTION} FROM action WHERE state NOT IN ({_FINAL}) AND type IN ('freeze', 'unfreeze') "
             "AND json_extract(payload, '$.flag') = ? ORDER BY id",
             (path,),
         )
         return FlagView(
             path=path,
             seq=self.head()[0],
-            holds=tuple(holds),
+            freeze_reasons=tuple(freeze_reasons),
             episodes={episode.id: episode for episode in episodes if episode is not None},
             file=rows.flag_file_of(row) if row else None,
             unfinished=tuple(rows.action_of(row) for row in unfinished),
@@ -158,8 +161,8 @@ class View:
     def flags(self) -> dict[str, str]:
         """Service of every flag ever written or held."""
         sql = (
-            "SELECT path, service FROM flag_file UNION SELECT hold.flag, episode.service FROM hold "
-            "JOIN episode ON episode.id = hold.episode WHERE hold.released_at IS NULL"
+            "SELECT path, service FROM flag_file UNION SELECT freeze_reason.flag, episode.service FROM freeze_reason "
+            "JOIN episode ON episode.id = freeze_reason.episode WHERE freeze_reason.ended_at IS NULL"
         )
         return dict(self._all(sql))
 

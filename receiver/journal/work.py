@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from receiver.decide.model import EPOCH, Decision, Episode, FlagView, Seen, stamp
 from receiver.journal import chain, rows
 from receiver.journal.deliveries import Deliveries
-from receiver.journal.last_seen import WRITTEN_EVERY, Heard
+from receiver.journal.last_seen import WRITTEN_EVERY, LastSeen
 from receiver.journal.view import View
-from receiver.journal.write_buffer import Pending
+from receiver.journal.write_buffer import WriteBuffer
 
 REMEMBERED_MAX = 20_000
 """Alerts whose last state is kept in memory: nobody but this writer changes it."""
@@ -32,7 +32,7 @@ class Work(View):
         self.now = EPOCH
         self.acted = False
         self._at = stamp(EPOCH)
-        self._pending = Pending()
+        self._pending = WriteBuffer()
         self._mark = self._pending.mark()
         self._in_work = False
         self._savepoint = False
@@ -41,7 +41,7 @@ class Work(View):
         self._seen: dict[str, Seen | None] = {}
         self._seen_now: dict[str, Seen | None] = {}
         self._episodes: dict[str, list[Episode]] = {}
-        self._heard = Heard(heard_every)
+        self._heard = LastSeen(heard_every)
         self._deliveries = Deliveries(connection)
         self._newly_held: dict[str, None] = {}
         self.held: tuple[FlagView, ...] = ()
@@ -51,7 +51,7 @@ class Work(View):
         self.now, self._at = now, stamp(now)
         self._in_work = False
         self.acted = False
-        self._pending = Pending()
+        self._pending = WriteBuffer()
         self._savepoint = False
         self._head = None
         self._seen_now = {}
@@ -96,7 +96,7 @@ class Work(View):
             self._savepoint = False
             self._deliveries.forget()
             self._episodes = {}
-            self._pending = Pending()
+            self._pending = WriteBuffer()
         else:
             self._pending.cut(self._mark)
         self._head = self._head_before

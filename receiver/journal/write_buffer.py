@@ -29,7 +29,7 @@ _DECISION = f"INSERT INTO decision ({rows.DECISION}) VALUES {{}}"
 Mark = tuple[int, int, int, int]
 
 
-class Pending(Struct):
+class WriteBuffer(Struct):
     """Rows on their way, in the order in which they came.
 
     `heard` are whole rows; `heard_again` are repeats with another start (fingerprint, start, time).
@@ -44,9 +44,9 @@ class Pending(Struct):
         """Where we are, to come back to."""
         return len(self.deliveries), len(self.heard), len(self.heard_again), len(self.decisions)
 
-    def cut(self, mark: Mark) -> Pending:
+    def cut(self, mark: Mark) -> WriteBuffer:
         """Take away what came after the mark."""
-        after = Pending()
+        after = WriteBuffer()
         for part, rest, length in zip(self._parts(), after._parts(), mark, strict=True):
             rest.extend(part[length:])
             del part[length:]

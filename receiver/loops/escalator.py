@@ -99,8 +99,8 @@ def tell(tx: Tx, actions: Sequence[Action]) -> int:
     for action in told:
         tx.note(
             Decision(
-                kind=action.payload["moment"],
-                sentence=f"{action.service}: {action.payload['moment']} is due: telling {action.name}",
+                kind=action.payload["event"],
+                sentence=f"{action.service}: {action.payload['event']} is due: telling {action.name}",
                 episode=action.episode,
                 action=action.id,
                 trace_id=action.trace.trace_id,

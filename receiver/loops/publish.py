@@ -19,7 +19,7 @@ def publisher(journal: Journal) -> Callable[[Notice], Awaitable[None]]:
             "episode": episode,
             "service": notice.service,
             "severity": notice.severity,
-            "moment": notice.moment.value,
+            "event": notice.event.value,
             "title": notice.title,
             "text": notice.text,
             "url": notice.url,

@@ -1,7 +1,7 @@
 """The reconciler: compares journal, Alertmanager, Prometheus and flags on disk, and repairs what differs.
 
-It also does what time brings: releases and reviews (escalation is `receiver.escalator`'s). It is woken by commits and
-by the next time at which something is due; a whole comparison runs every `reconcile_every_s`.
+It also ends and reviews freezes when their time has come (`escalator` escalates). Commits wake the reconciler, and so
+does the next time at which something is due. A whole comparison runs every `reconcile_every_s`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from receiver.journal.record import record
 from receiver.loops.sources import Alertmanager, Prometheus, SourceError
 from receiver.loops.sources import Known as AlertmanagerKnows
 from receiver.plaintext import plain
-from receiver.policy.model import Release, Rule
+from receiver.policy.model import Rule, Unfreeze
 from receiver.webhook.process import pending_rollbacks
 
 log = logging.getLogger(__name__)
@@ -220,12 +220,12 @@ class Reconciler:
             rule = policy.rule(episode.rule) if policy else None
             if rule is None:
                 continue
-            holds = tx.holds(episode=episode.id, held=True)
+            freeze_reasons = tx.freeze_reasons(episode=episode.id, held=True)
             changes = plan.on_review(
                 episode,
-                holds,
+                freeze_reasons,
                 firing=cluster.firing(episode.fingerprint),
-                review_after_s=rule.release.review_after_s,
+                review_after_s=rule.unfreeze.review_after_s,
                 now=tx.now,
             )
             self._record(tx, changes)
@@ -246,40 +246,40 @@ class Reconciler:
             policy = self._context.policy_of(episode)
             rule = policy.rule(episode.rule) if policy else None
             if rule is not None:
-                due_at = min(due_at, await self._release(episode, rule))
+                due_at = min(due_at, await self._unfreeze(episode, rule))
         if review_at is not None:
             due_at = min(due_at, max(review_at, now + seconds(1)))
         return due_at
 
-    async def _release(self, episode: Episode, rule: Rule) -> datetime:
+    async def _unfreeze(self, episode: Episode, rule: Rule) -> datetime:
         """Release a resolving episode where its conditions are met; returns when to look again."""
         now = self._context.clock()
-        conditions = await self._conditions(episode, rule.release)
+        conditions = await self._conditions(episode, rule.unfreeze)
 
         def work(tx: Tx) -> bool:
             current = tx.episode(episode.id)
             if current is None:
                 return True
-            holds = tx.holds(episode=episode.id, held=True)
-            changes = plan.on_release_check(current, holds, rule.release, conditions, now=tx.now)
+            freeze_reasons = tx.freeze_reasons(episode=episode.id, held=True)
+            changes = plan.on_unfreeze_check(current, freeze_reasons, rule.unfreeze, conditions, now=tx.now)
             self._record(tx, changes)
             return bool(changes)
 
-        ready_at = (episode.resolved_at or now) + seconds(rule.release.resolved_for_s)
+        ready_at = (episode.resolved_at or now) + seconds(rule.unfreeze.resolved_for_s)
         if ready_at <= now and await self._context.journal.write(work):
             return now + seconds(IDLE_S)
-        if rule.release.all_of:
+        if rule.unfreeze.all_of:
             return now + seconds(CONDITION_EVERY_S)
         return max(ready_at, now)
 
-    async def _conditions(self, episode: Episode, release: Release) -> list[ConditionState]:
+    async def _conditions(self, episode: Episode, unfreeze: Unfreeze) -> list[ConditionState]:
         """Ask Prometheus about each condition and remember since when it has been true."""
-        if not release.all_of:
+        if not unfreeze.all_of:
             return []
         held = await self._context.journal.read(lambda journal: journal.condition_held(episode.id))
         now = self._context.clock()
         states: list[ConditionState] = []
-        for condition in release.all_of:
+        for condition in unfreeze.all_of:
             judgement = await self._prometheus.judge(condition, now)
             since, checked_at = held.get(condition.id, (now, now))
             if now - checked_at > seconds(CONDITION_GAP_S):

@@ -99,7 +99,7 @@ class Worker:
         if lane in self._lanes:
             self._held_again.add(lane)
         elif not self._stopping:
-            self._start(lane, freeze.hold(self._context, view))
+            self._start(lane, freeze.freeze_reason(self._context, view))
 
     async def _run(self) -> None:
         while not self._stopping:

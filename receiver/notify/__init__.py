@@ -13,8 +13,8 @@ import aiohttp
 from msgspec import Struct
 
 from receiver.decide.notice import (
-    CLOSING_MOMENTS,
-    Moment,
+    CLOSING_EVENTS,
+    Event,
     Notice,
     Notifier,
     NotifyFailure,
@@ -32,11 +32,11 @@ from receiver.notify.toast import ToastChannel
 from receiver.templates import Templates
 
 __all__ = [
-    "CLOSING_MOMENTS",
+    "CLOSING_EVENTS",
     "NOTIFIERS",
     "Channel",
     "ChannelProblem",
-    "Moment",
+    "Event",
     "Notice",
     "Notifier",
     "NotifyFailure",

@@ -37,7 +37,7 @@ class LogNotifier(Struct, frozen=True):
                 "key": plain(notice.key, 200),
                 "service": plain(notice.service, TEXT_MAX),
                 "severity": plain(notice.severity, TITLE_MAX),
-                "moment": notice.moment.value,
+                "notice_event": notice.event.value,
                 "title": plain(notice.title, TITLE_MAX),
                 "text": plain(notice.text, TEXT_MAX),
                 "url": plain(notice.url, 2000),

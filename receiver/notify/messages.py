@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from receiver.decide.notice import TEXT_MAX, TITLE_MAX, Moment
+from receiver.decide.notice import TEXT_MAX, TITLE_MAX, Event
 from receiver.plaintext import plain
 
 Facts = Mapping[str, str]
 
 
-def words(moment: Moment, service: str, facts: Facts) -> tuple[str, str]:
+def words(event: Event, service: str, facts: Facts) -> tuple[str, str]:
     """Title and text, plain, of one line each. Facts that are missing leave their part of the text out."""
-    title, text = _WORDS[moment]
+    title, text = _WORDS[event]
     known = {"service": service, "alert": facts.get("alert") or "frozen by hand", "level": facts.get("level", "")}
     return plain(title.format_map(known), TITLE_MAX), plain(text(facts), TEXT_MAX)
 
@@ -26,7 +26,7 @@ def _opened(facts: Facts) -> str:
 
 
 def _frozen(facts: Facts) -> str:
-    return f"{_reason(facts)}. Released when: {facts.get('release_when', 'an operator releases it')}"
+    return f"{_reason(facts)}. Unfrozen when: {facts.get('unfreeze_when', 'an operator unfreezes it')}"
 
 
 def _freeze_failed(facts: Facts) -> str:
@@ -37,9 +37,9 @@ def _renewed(facts: Facts) -> str:
     return f"Frozen for {facts.get('frozen_for', 'a while')}: {_reason(facts)}. Is this freeze still right?"
 
 
-def _released(facts: Facts) -> str:
-    reason = facts.get("release_reason") or "every release condition is met"
-    by = facts.get("released_by", "")
+def _unfrozen(facts: Facts) -> str:
+    reason = facts.get("end_reason") or "every condition of the freeze's end is met"
+    by = facts.get("ended_by", "")
     return f"By {by}: {reason}" if by and by != "policy" else reason
 
 
@@ -52,7 +52,7 @@ def _expired(facts: Facts) -> str:
 
 
 def _restored(_facts: Facts) -> str:
-    return "The flag was removed or edited by hand; it is back. To lift a freeze: freezeline release --reason …"
+    return "The flag was removed or edited by hand; it is back. To end a freeze: freezeline unfreeze --reason …"
 
 
 def _rollback_started(facts: Facts) -> str:
@@ -102,23 +102,23 @@ def _dead_letter(facts: Facts) -> str:
     return f"{facts.get('channel', 'A channel')} failed: {facts.get('error', '')}. It said: {facts.get('title', '')}"
 
 
-_WORDS: Mapping[Moment, tuple[str, Callable[[Facts], str]]] = {
-    Moment.OPENED: ("{service}: {alert}", _opened),
-    Moment.FROZEN: ("{service} is frozen", _frozen),
-    Moment.FREEZE_FAILED: ("Freezing {service} failed", _freeze_failed),
-    Moment.RENEWED: ("{service} stays frozen", _renewed),
-    Moment.RELEASED: ("{service} is released", _released),
-    Moment.RESOLVED: ("{service}: resolved", _resolved),
-    Moment.EXPIRED: ("{service}: freeze expired", _expired),
-    Moment.FLAG_RESTORED: ("{service}: freeze flag restored", _restored),
-    Moment.ROLLBACK_STARTED: ("{service}: rollback started", _rollback_started),
-    Moment.ROLLBACK_DONE: ("{service}: rollback done", _rollback_done),
-    Moment.ROLLBACK_FAILED: ("{service}: ROLLBACK FAILED", _rollback_failed),
-    Moment.ROLLBACK_SKIPPED: ("{service}: no rollback", _error_or_reason),
-    Moment.ROLLBACK_CANCELLED: ("{service}: rollback cancelled", _rollback_cancelled),
-    Moment.ROLLBACK_UNDONE: ("{service}: rollback undone", _rollback_undone),
-    Moment.ESCALATION: ("{service}: level {level}, not acknowledged", _escalation),
-    Moment.STATUS: ("{service}: still open", _status),
-    Moment.ACKNOWLEDGED: ("{service}: acknowledged", _acknowledged),
-    Moment.DEAD_LETTER: ("{service}: a notice was not delivered", _dead_letter),
+_WORDS: Mapping[Event, tuple[str, Callable[[Facts], str]]] = {
+    Event.OPENED: ("{service}: {alert}", _opened),
+    Event.FROZEN: ("{service} is frozen", _frozen),
+    Event.FREEZE_FAILED: ("Freezing {service} failed", _freeze_failed),
+    Event.RENEWED: ("{service} stays frozen", _renewed),
+    Event.UNFROZEN: ("{service} is unfrozen", _unfrozen),
+    Event.RESOLVED: ("{service}: resolved", _resolved),
+    Event.EXPIRED: ("{service}: freeze expired", _expired),
+    Event.FLAG_RESTORED: ("{service}: freeze flag restored", _restored),
+    Event.ROLLBACK_STARTED: ("{service}: rollback started", _rollback_started),
+    Event.ROLLBACK_DONE: ("{service}: rollback done", _rollback_done),
+    Event.ROLLBACK_FAILED: ("{service}: ROLLBACK FAILED", _rollback_failed),
+    Event.ROLLBACK_SKIPPED: ("{service}: no rollback", _error_or_reason),
+    Event.ROLLBACK_CANCELLED: ("{service}: rollback cancelled", _rollback_cancelled),
+    Event.ROLLBACK_UNDONE: ("{service}: rollback undone", _rollback_undone),
+    Event.ESCALATION: ("{service}: level {level}, not acknowledged", _escalation),
+    Event.STATUS: ("{service}: still open", _status),
+    Event.ACKNOWLEDGED: ("{service}: acknowledged", _acknowledged),
+    Event.DEAD_LETTER: ("{service}: a notice was not delivered", _dead_letter),
 }

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-from receiver.decide.notice import CLOSING_MOMENTS, Moment, Notice, Notifier, Receipt
+from receiver.decide.notice import CLOSING_EVENTS, Event, Notice, Notifier, Receipt
 from receiver.notify.channel import Channel, Fields, Tools, unsafe_url
 from receiver.notify.post import post_json
 from receiver.notify.secret import SecretFile
@@ -67,18 +67,18 @@ def dedup_key(incident: str) -> str:
     return f"freezeline-{hashlib.sha256(incident.encode()).hexdigest()[:40]}"
 
 
-def action(moment: Moment) -> str:
+def action(event: Event) -> str:
     """What the event asks of PagerDuty: further triggers with one dedup_key join the open incident."""
-    if moment in CLOSING_MOMENTS:
+    if event in CLOSING_EVENTS:
         return "resolve"
-    return "acknowledge" if moment is Moment.ACKNOWLEDGED else "trigger"
+    return "acknowledge" if event is Event.ACKNOWLEDGED else "trigger"
 
 
 def event(notice: Notice, summary: str, *, routing_key: str) -> dict[str, Any]:
     """Events v2 payload."""
     details = {plain(name, 64): plain(value, FACT_MAX) for name, value in sorted(notice.facts.items())}
     details |= {
-        "moment": notice.moment.value,
+        "event": notice.event.value,
         "text": plain(notice.text, FACT_MAX),
         "trace_id": plain(notice.trace_id, 64),
         "request_id": plain(notice.request_id, 64),
@@ -87,7 +87,7 @@ def event(notice: Notice, summary: str, *, routing_key: str) -> dict[str, Any]:
     head = f"(repeat) {summary}" if notice.repeat else summary
     body: dict[str, Any] = {
         "routing_key": routing_key,
-        "event_action": action(notice.moment),
+        "event_action": action(notice.event),
         "dedup_key": dedup_key(notice.incident),
         "client": "Freezeline",
         "payload": {
@@ -96,7 +96,7 @@ def event(notice: Notice, summary: str, *, routing_key: str) -> dict[str, Any]:
             "severity": SEVERITIES.get(notice.severity, "error"),
             "timestamp": notice.at.isoformat(),
             "component": plain(notice.service, 255),
-            "class": notice.moment.value,
+            "class": notice.event.value,
             "custom_details": details,
         },
     }

@@ -36,7 +36,7 @@ class Condition(Struct, frozen=True, kw_only=True):
     max_age_s: float
 
 
-class Release(Struct, frozen=True, kw_only=True):
+class Unfreeze(Struct, frozen=True, kw_only=True):
     """When a rule's freeze ends by itself."""
 
     resolved_for_s: float
@@ -50,7 +50,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     id: str
     match: tuple[Matcher, ...]
     do: tuple[str, ...]
-    release: Release
+    unfreeze: Unfreeze
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert with these labels is this rule's."""
@@ -122,12 +122,12 @@ class RollbackAction(Struct, frozen=True, kw_only=True):
 
 
 class NotifyAction(Struct, frozen=True, kw_only=True):
-    """Tell channels about moments; `fallback` where a channel fails for good."""
+    """Tell channels about events; `fallback` where a channel fails for good."""
 
     name: str
     channels: tuple[str, ...]
     fallback: tuple[str, ...]
-    moments: frozenset[str]
+    events: frozenset[str]
 
 
 PolicyAction = FreezeAction | RollbackAction | NotifyAction

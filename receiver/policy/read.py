@@ -32,16 +32,16 @@ from receiver.policy.model import (
     Policies,
     Policy,
     PolicyAction,
-    Release,
     RollbackAction,
     Rule,
     Undo,
+    Unfreeze,
     Verify,
 )
 from receiver.policy.positions import locate
 
 __all__ = [
-    "DEFAULT_MOMENTS",
+    "DEFAULT_EVENTS",
     "DEFAULT_SEVERITY",
     "NO_POLICIES",
     "Check",
@@ -55,19 +55,19 @@ __all__ = [
     "Policies",
     "Policy",
     "PolicyAction",
-    "Release",
     "RollbackAction",
     "Rule",
     "Undo",
+    "Unfreeze",
     "Verify",
     "parse_policy",
     "schema",
 ]
 
-DEFAULT_MOMENTS = frozenset(
-    {"opened", "frozen", "rollback_started", "rollback_done", "rollback_failed", "released", "resolved"}
+DEFAULT_EVENTS = frozenset(
+    {"opened", "frozen", "rollback_started", "rollback_done", "rollback_failed", "unfrozen", "resolved"}
 )
-"""What a `notify` action without `moments` announces."""
+"""What a `notify` action without `events` announces."""
 
 
 def parse_policy(text: str, *, file: str, channels: Collection[str], problems: Problems) -> Policy | None:
@@ -154,7 +154,7 @@ def _named_channels(raw: Any) -> Iterable[tuple[tuple[str | int, ...], str]]:
 
 @functools.cache
 def schema() -> Any:
-    """The JSON Schema of `freezeline.policy/1`."""
+    """The JSON Schema of `freezeline.policy/2`."""
     return json.loads(resources.files("receiver.policy").joinpath("policy.schema.json").read_text("utf-8"))
 
 
@@ -187,7 +187,7 @@ def _build(raw: Any, sha256: str) -> Policy:
 
 
 def _rule(raw: Any) -> Rule:
-    release = raw.get("release", {})
+    unfreeze = raw.get("unfreeze", {})
     return Rule(
         id=raw["id"],
         match=tuple(
@@ -200,8 +200,8 @@ def _rule(raw: Any) -> Rule:
             for matcher in raw["match"]
         ),
         do=tuple(raw["do"]),
-        release=Release(
-            resolved_for_s=float(release.get("resolved_for_s", 300)),
+        unfreeze=Unfreeze(
+            resolved_for_s=float(unfreeze.get("resolved_for_s", 300)),
             all_of=tuple(
                 Condition(
                     id=condition["id"],
@@ -211,9 +211,9 @@ def _rule(raw: Any) -> Rule:
                     held_for_s=float(condition.get("held_for_s", 0)),
                     max_age_s=float(condition.get("max_age_s", 600)),
                 )
-                for condition in release.get("all_of", ())
+                for condition in unfreeze.get("all_of", ())
             ),
-            review_after_s=float(release.get("review_after_s", 86400)),
+            review_after_s=float(unfreeze.get("review_after_s", 86400)),
         ),
     )
 
@@ -222,12 +222,12 @@ def _action(name: str, raw: Any) -> PolicyAction:
     if raw["type"] == "freeze":
         return FreezeAction(name=name, flag=raw["flag"], legacy=tuple(_legacy(one) for one in raw.get("legacy", ())))
     if raw["type"] == "notify":
-        moments = raw.get("moments")
+        events = raw.get("events")
         return NotifyAction(
             name=name,
             channels=tuple(raw["channels"]),
             fallback=tuple(raw.get("fallback", ())),
-            moments=DEFAULT_MOMENTS if moments is None else frozenset(moments),
+            events=DEFAULT_EVENTS if events is None else frozenset(events),
         )
     return _rollback(name, raw)
 

@@ -58,7 +58,7 @@ class Templates(Struct, frozen=True, kw_only=True):
         fields = {
             "service": notice.service,
             "severity": notice.severity,
-            "moment": notice.moment.value,
+            "event": notice.event.value,
             "title": notice.title,
             "text": notice.text,
             "url": notice.url,

@@ -31,7 +31,7 @@ NAMES = frozenset(
     {
         "service",
         "severity",
-        "moment",
+        "event",
         "title",
         "text",
         "url",

@@ -17,7 +17,7 @@ NOTHING = Delivery(sha256="", body=b"", alerts=(), quarantined=(), truncated=0, 
 MEMORY_MAX = 20_000
 
 
-class Taking:
+class Processing:
     """One body on its way into the journal: `parse` first, then `take` in a transaction."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Taking:
         """
         delivery, trace = self.delivery, self._trace
         decided = len(delivery.quarantined)
-        tx.took_delivery(delivery.sha256, delivery.body)
+        tx.insert_delivery(delivery.sha256, delivery.body)
         for bad in delivery.quarantined:
             sentence = f"Alert {bad.index} of a delivery was put aside: {bad.why}"
             tx.note(Decision(kind="quarantined", sentence=sentence, delivery=delivery.sha256, trace_id=trace.trace_id))
@@ -55,7 +55,7 @@ class Taking:
 
     def _take_alert(self, tx: Tx, alert: Alert) -> int:
         if self._memory.is_quiet(tx, alert, self._policies):
-            tx.heard_same(alert.fingerprint)
+            tx.touch_alert(alert.fingerprint)
             return 0
         one = (alert.fingerprint,)
         seen, episodes = tx.seen(one).get(alert.fingerprint), tx.newest_episodes(one).get(alert.fingerprint, ())

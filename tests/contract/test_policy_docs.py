@@ -9,7 +9,7 @@ from generator.model import mute_times, teams
 from generator.model.actions import RollbackAction
 from generator.render.alertmanager import alertmanager
 from generator.spec import gate
-from generator.spec.actions import MOMENTS
+from generator.spec.actions import EVENTS
 from tests.tools import ROOT
 from tests.unit.policy.loading import load
 
@@ -53,10 +53,10 @@ def test_every_key_of_a_rollback_is_explained() -> None:
     assert {key for key in keys if f"`{key}" not in page("policy.md")} == set()
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_every_moment_is_named(moment: str) -> None:
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_moment_is_named(event: str) -> None:
     """What can be told."""
-    assert f"`{moment}`" in page("policy.md")
+    assert f"`{event}`" in page("policy.md")
 
 
 def test_every_kind_of_check_is_explained() -> None:

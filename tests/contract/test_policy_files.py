@@ -11,7 +11,7 @@ from freezeline.problems import Problems
 from generator import pipeline
 from generator.model.spec import Spec
 from generator.render.policy import policy
-from generator.spec.actions import MOMENTS
+from generator.spec.actions import EVENTS
 from generator.write import files
 from receiver.policy.read import parse_policy, schema
 from tests.unit.policy.loading import good
@@ -37,7 +37,7 @@ actions:
     cooldown: 0s
     max_per_day: 1
     undo: {within: 60s}
-  tell: {channels: [toast, log], fallback: [log], moments: [frozen, dead_letter]}
+  tell: {channels: [toast, log], fallback: [log], events: [frozen, dead_letter]}
 policy:
   - {on: {alert: FailureRateHigh}, do: [freeze, rollback, tell]}
   - {on: {budget_consumed: 100%}, do: [freeze], until: {budget_remaining: 0%, held_for: 30m, max_age: 5m}}
@@ -99,11 +99,11 @@ def test_the_receiver_reads_a_generated_policy(spec: Spec) -> None:
     assert [rule.id for rule in read.rules] == [rule.id for rule in spec.policy]
     assert set(read.actions) == set(spec.actions)
     for rule, written in zip(read.rules, spec.policy, strict=True):
-        assert rule.release.resolved_for_s * 1000 == written.release.resolved_for_ms
-        assert rule.release.review_after_s * 1000 == written.release.review_after_ms
+        assert rule.unfreeze.resolved_for_s * 1000 == written.unfreeze.resolved_for_ms
+        assert rule.unfreeze.review_after_s * 1000 == written.unfreeze.review_after_ms
 
 
-def test_generator_and_receiver_know_the_same_moments() -> None:
+def test_generator_and_receiver_know_the_same_events() -> None:
     """The two halves never import each other; here they are held side by side."""
-    known = schema()["$defs"]["notify"]["properties"]["moments"]["items"]["enum"]
-    assert sorted(MOMENTS) == sorted(known)
+    known = schema()["$defs"]["notify"]["properties"]["events"]["items"]["enum"]
+    assert sorted(EVENTS) == sorted(known)

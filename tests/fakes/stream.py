@@ -39,7 +39,7 @@ class StreamFake(Struct, kw_only=True):
             "episode": "01HX",
             "service": "gateway",
             "severity": "critical",
-            "moment": "frozen",
+            "event": "frozen",
             "title": f"notice {seq}",
             "text": "failure rate 2.31 % > 0.5 %",
             "url": "",

@@ -32,5 +32,5 @@ def setup(
     app.router.add_get("/page/script.js", views.asset(OWN / "script.js", "text/javascript"))
     app.router.add_post("/page/login", views.login)
     app.router.add_post("/page/logout", views.logout)
-    for name in ("ack", "cancel", "dlq", "release"):
+    for name in ("ack", "cancel", "dlq", "unfreeze"):
         app.router.add_post(f"/page/{name}", views.operation(name))

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from receiver.decide.escalate import open_for
-from receiver.decide.model import FINAL_STATES, Action, ActionState, ActionType, Episode, Hold, Recorded
-from receiver.decide.plan import release_when
+from receiver.decide.model import FINAL_STATES, Action, ActionState, ActionType, Episode, FreezeReason, Recorded
+from receiver.decide.plan import unfreeze_when
 from receiver.policy.model import Policies
 from receiver.report import Standing
 
@@ -15,10 +15,10 @@ CANCELLABLE = {
     ActionType.ROLLBACK: frozenset({ActionState.PENDING, ActionState.STARTING, ActionState.RUNNING}),
     ActionType.NOTIFY: frozenset({ActionState.PENDING, ActionState.RETRY_WAIT}),
 }
-BY_OPERATOR = "an operator releases it"
+BY_OPERATOR = "an operator unfreezes it"
 
 
-class Moment(Struct, frozen=True, kw_only=True):
+class Event(Struct, frozen=True, kw_only=True):
     """A time for people: `iso` in UTC, `ago` how long ago."""
 
     iso: str
@@ -31,8 +31,8 @@ class Reason(Struct, frozen=True, kw_only=True):
     alert: str
     rule: str
     text: str
-    since: Moment
-    release_when: str
+    since: Event
+    unfreeze_when: str
     on_disk: bool
 
 
@@ -42,7 +42,7 @@ class Service(Struct, frozen=True, kw_only=True):
     name: str
     reasons: tuple[Reason, ...]
     flags: tuple[str, ...]
-    since: Moment | None
+    since: Event | None
     open: int
     acknowledged_by: str
 
@@ -62,7 +62,7 @@ class OpenEpisode(Struct, frozen=True, kw_only=True):
     state: str
     rule: str
     reason: str
-    opened: Moment
+    opened: Event
     acknowledged_by: str
 
 
@@ -75,7 +75,7 @@ class Running(Struct, frozen=True, kw_only=True):
     service: str
     state: str
     attempt: int
-    since: Moment
+    since: Event
     cancellable: bool
 
 
@@ -85,16 +85,16 @@ class Lost(Struct, frozen=True, kw_only=True):
     id: str
     channel: str
     service: str
-    moment: str
+    event: str
     error: str
-    at: Moment
+    at: Event
 
 
 class Decided(Struct, frozen=True, kw_only=True):
     """One decision."""
 
     seq: int
-    at: Moment
+    at: Event
     kind: str
     sentence: str
 
@@ -139,38 +139,44 @@ def board(standing: Standing, decisions: Sequence[Recorded], policies: Policies,
 
 
 def _service(name: str, standing: Standing, by_id: Mapping[str, Episode], policies: Policies, now: datetime) -> Service:
-    holds = [hold for hold in standing.holds if _service_of(hold, standing, by_id) == name]
+    freeze_reasons = [
+        freeze_reason
+        for freeze_reason in standing.freeze_reasons
+        if _service_of(freeze_reason, standing, by_id) == name
+    ]
     episodes = [episode for episode in standing.live if episode.service == name]
     return Service(
         name=name,
-        reasons=tuple(_reason(hold, by_id.get(hold.episode), policies, now) for hold in holds),
-        flags=tuple(sorted({hold.flag for hold in holds})),
-        since=_moment(min(hold.since for hold in holds), now) if holds else None,
+        reasons=tuple(
+            _reason(freeze_reason, by_id.get(freeze_reason.episode), policies, now) for freeze_reason in freeze_reasons
+        ),
+        flags=tuple(sorted({freeze_reason.flag for freeze_reason in freeze_reasons})),
+        since=_event(min(freeze_reason.since for freeze_reason in freeze_reasons), now) if freeze_reasons else None,
         open=len(episodes),
         acknowledged_by=next((episode.acked_by for episode in episodes if episode.acked_by), ""),
     )
 
 
-def _service_of(hold: Hold, standing: Standing, by_id: Mapping[str, Episode]) -> str | None:
-    episode = by_id.get(hold.episode)
-    return episode.service if episode else standing.flags.get(hold.flag)
+def _service_of(freeze_reason: FreezeReason, standing: Standing, by_id: Mapping[str, Episode]) -> str | None:
+    episode = by_id.get(freeze_reason.episode)
+    return episode.service if episode else standing.flags.get(freeze_reason.flag)
 
 
-def _reason(hold: Hold, episode: Episode | None, policies: Policies, now: datetime) -> Reason:
+def _reason(freeze_reason: FreezeReason, episode: Episode | None, policies: Policies, now: datetime) -> Reason:
     return Reason(
         alert=(episode.alert if episode else "") or "frozen by hand",
         rule=f"{episode.policy}/{episode.rule}" if episode else "",
-        text=hold.reason,
-        since=_moment(hold.since, now),
-        release_when=_release_when(episode, policies),
-        on_disk=hold.written_at is not None,
+        text=freeze_reason.reason,
+        since=_event(freeze_reason.since, now),
+        unfreeze_when=_unfreeze_when(episode, policies),
+        on_disk=freeze_reason.written_at is not None,
     )
 
 
-def _release_when(episode: Episode | None, policies: Policies) -> str:
+def _unfreeze_when(episode: Episode | None, policies: Policies) -> str:
     policy = policies.by_sha256.get(episode.policy_sha256) if episode else None
     rule = policy.rule(episode.rule) if policy and episode else None
-    return release_when(rule.release) if rule else BY_OPERATOR
+    return unfreeze_when(rule.unfreeze) if rule else BY_OPERATOR
 
 
 def _episode(episode: Episode, now: datetime) -> OpenEpisode:
@@ -182,7 +188,7 @@ def _episode(episode: Episode, now: datetime) -> OpenEpisode:
         state=episode.state.value.lower(),
         rule=f"{episode.policy}/{episode.rule}",
         reason=episode.reason,
-        opened=_moment(episode.opened_at, now),
+        opened=_event(episode.opened_at, now),
         acknowledged_by=episode.acked_by,
     )
 
@@ -195,7 +201,7 @@ def _running(action: Action, now: datetime) -> Running:
         service=action.service,
         state=action.state.value.lower().replace("_", " "),
         attempt=action.attempt,
-        since=_moment(action.created_at, now),
+        since=_event(action.created_at, now),
         cancellable=action.state in CANCELLABLE.get(action.type, frozenset()),
     )
 
@@ -205,17 +211,17 @@ def _lost(action: Action, now: datetime) -> Lost:
         id=action.id,
         channel=action.name,
         service=action.service,
-        moment=action.payload.get("moment", ""),
+        event=action.payload.get("event", ""),
         error=action.result.get("error", ""),
-        at=_moment(action.created_at, now),
+        at=_event(action.created_at, now),
     )
 
 
 def _decided(one: Recorded, now: datetime) -> Decided:
-    return Decided(seq=one.seq, at=_moment(one.at, now), kind=one.decision.kind, sentence=one.decision.sentence)
+    return Decided(seq=one.seq, at=_event(one.at, now), kind=one.decision.kind, sentence=one.decision.sentence)
 
 
-def _moment(at: datetime, now: datetime) -> Moment:
+def _event(at: datetime, now: datetime) -> Event:
     span = now - at
     ago = f"{max(0, int(span.total_seconds()))} s" if span < timedelta(minutes=1) else open_for(span)
-    return Moment(iso=at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"), ago=ago)
+    return Event(iso=at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"), ago=ago)

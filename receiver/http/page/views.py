@@ -37,7 +37,7 @@ DONE: Mapping[str, str] = {
     "ack": "Acknowledged: escalation stops.",
     "cancel": "The cancellation is on its way.",
     "dlq": "The notice is being sent again.",
-    "release": "Released.",
+    "unfreeze": "Unfrozen.",
 }
 
 

@@ -86,8 +86,8 @@ class Past(Struct, frozen=True, kw_only=True):
 
 def month_begins(at: float) -> float:
     """The beginning of the month of a moment, in UTC."""
-    moment = dt.datetime.fromtimestamp(at, dt.UTC)
-    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
+    event = dt.datetime.fromtimestamp(at, dt.UTC)
+    return event.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
 
 
 def config_with_rules(folder: Path) -> str:

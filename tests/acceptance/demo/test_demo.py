@@ -133,7 +133,7 @@ def check_whole(outcome: Any) -> None:
     assert sorted(order) == sorted(Step)
     assert all(limit["ok"] for limit in outcome["limits"])
     at = {step["step"]: step["at"] for step in outcome["steps"]}
-    for cause, effect in pairwise([*CAUSES, Step.ROLLBACK, Step.RECOVERY, Step.RELEASE]):
+    for cause, effect in pairwise([*CAUSES, Step.ROLLBACK, Step.RECOVERY, Step.UNFREEZE]):
         assert at[cause] <= at[effect] + CLOCKS_DIFFER_S, (cause, effect)
 
 
@@ -173,8 +173,8 @@ def test_a_rollback_that_does_nothing_is_not_called_done(current: Generation, pl
     script = example / "rollback.sh"
     script.write_text(script.read_text().replace('"$here/deploy.sh" v1\n', ""))
     outcome = play(current, place, example, limit_s=15)
-    missing = {Step.ROLLBACK, Step.SLACK_ROLLED_BACK, Step.TOAST_ROLLED_BACK, Step.RECOVERY, Step.RELEASE}
-    assert (outcome["ok"], set(outcome["missing"])) == (False, missing | {Step.SLACK_RELEASED, Step.TOAST_RELEASED})
+    missing = {Step.ROLLBACK, Step.SLACK_ROLLED_BACK, Step.TOAST_ROLLED_BACK, Step.RECOVERY, Step.UNFREEZE}
+    assert (outcome["ok"], set(outcome["missing"])) == (False, missing | {Step.SLACK_UNFROZEN, Step.TOAST_UNFROZEN})
     assert (outcome["repeated"], outcome["unexpected"]) == ([], [])
 
 

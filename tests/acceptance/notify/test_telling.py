@@ -36,7 +36,7 @@ class World(Struct, kw_only=True):
     def tell(self, **changes: Any) -> None:
         """Change how the policy tells, or anything else of the policy."""
         for key, value in changes.items():
-            if key in {"channels", "moments", "fallback"}:
+            if key in {"channels", "events", "fallback"}:
                 self.site.policy["actions"]["tell"][key] = value
             else:
                 self.site.policy[key] = value
@@ -71,7 +71,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                 "mail": {"type": "email", "to": "oncall@example.org", "smtp": f"smtp://127.0.0.1:{made.smtp.port}"},
             },
         }
-        made.tell(channels=["log", "toast", "slack", "pd", "mail"], moments=["frozen"], fallback=["log"])
+        made.tell(channels=["log", "toast", "slack", "pd", "mail"], events=["frozen"], fallback=["log"])
         yield made
 
 
@@ -105,11 +105,11 @@ async def next_toast(output: asyncio.StreamReader) -> dict[str, Any]:
     return shown
 
 
-def logged(running_receiver: Receiver, moment: str) -> list[dict[str, Any]]:
+def logged(running_receiver: Receiver, event: str) -> list[dict[str, Any]]:
     """Notices of a moment in the receiver's log; every line of it must be one JSON record."""
     lines = [line for line in running_receiver.log.read_text().splitlines() if not line.startswith("listening on ")]
     records = [json.loads(line) for line in lines]
-    return [one["notice"] for one in records if one["message"] == "notice" and one["notice"]["moment"] == moment]
+    return [one["notice"] for one in records if one["message"] == "notice" and one["notice"]["event"] == event]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -180,7 +180,7 @@ async def test_escalation_stops_at_the_acknowledgement_and_survives_a_restart(wo
     """Level 1 at once, level 2 after two seconds, each once though we are killed; level 3 never: acknowledged."""
     levels = [(0, "devops"), (2, "tech-lead"), (12, "everyone")]
     world.tell(
-        moments=["frozen"],
+        events=["frozen"],
         channels=["log"],
         escalation=[{"after_s": after_s, "to": to, "channels": ["slack"]} for after_s, to in levels],
     )
@@ -201,7 +201,7 @@ async def test_escalation_stops_at_the_acknowledgement_and_survives_a_restart(wo
 async def test_only_the_severities_of_a_level_escalate(world: World) -> None:
     """A critical alert passes the level for warnings by, which would have been told first."""
     levels = [{"after_s": 0, "to": "office", "severities": ["warning"]}, {"after_s": 1, "to": "devops"}]
-    world.tell(moments=["frozen"], channels=["log"], escalation=[{**level, "channels": ["slack"]} for level in levels])
+    world.tell(events=["frozen"], channels=["log"], escalation=[{**level, "channels": ["slack"]} for level in levels])
     async with receiver(world.site) as running_receiver:
         assert await running_receiver.post(body("0.34.2", "firing")) == 200
         await until(lambda: bool(world.slack.received), 11, "a level is told")
@@ -212,21 +212,21 @@ async def test_only_the_severities_of_a_level_escalate(world: World) -> None:
 
 async def test_status_updates_come_while_anything_is_open(world: World) -> None:
     """Every two seconds until the release; none after it."""
-    world.tell(moments=["released"], channels=["slack"], status_every_s=2)
+    world.tell(events=["unfrozen"], channels=["slack"], status_every_s=2)
     async with receiver(world.site) as running_receiver:
         assert await running_receiver.post(body("0.34.2", "firing")) == 200
         await until(lambda: len(world.slack.received) >= 2, 15, "two updates")
         assert await running_receiver.post(body("0.34.2", "resolved")) == 200
-        await until(lambda: "gateway is released" in world.slack_heads(), 15, "the release")
+        await until(lambda: "gateway is unfrozen" in world.slack_heads(), 15, "the release")
     heads = world.slack_heads()
-    assert set(heads[: heads.index("gateway is released")]) == {"gateway: still open"}
-    assert heads.count("gateway is released") == 1
+    assert set(heads[: heads.index("gateway is unfrozen")]) == {"gateway: still open"}
+    assert heads.count("gateway is unfrozen") == 1
     assert "FailureRateHigh (open); not acknowledged. Open for less than a minute" in world.slack_texts()[0]
 
 
 async def test_a_desktop_sees_each_notice_once_across_restarts_of_both(world: World, tmp_path: Path) -> None:
     """The receiver is killed and comes back elsewhere, the desktop program is stopped and started."""
-    world.tell(channels=["toast"], moments=["frozen", "released"])
+    world.tell(channels=["toast"], events=["frozen", "unfrozen"])
     async with receiver(world.site) as running_receiver:
         async with toasts(running_receiver, tmp_path) as output:
             assert await running_receiver.post(body("0.34.2", "firing")) == 200
@@ -235,7 +235,7 @@ async def test_a_desktop_sees_each_notice_once_across_restarts_of_both(world: Wo
         running_receiver.process.kill()
     async with receiver(world.site) as running_receiver, toasts(running_receiver, tmp_path) as output:
         assert await running_receiver.post(body("0.34.2", "resolved")) == 200
-        assert (await next_toast(output))["title"] == "gateway is released"
+        assert (await next_toast(output))["title"] == "gateway is unfrozen"
 
 
 async def test_templates_of_the_user_are_used(world: World, tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def ended(data: bytes) -> bytes:
 async def test_an_incident_is_resolved_once_nothing_of_it_is_open(world: World) -> None:
     """Two alerts are one PagerDuty incident; the end of the first leaves it open, the end of the last resolves it."""
     world.site.policy["rules"][0]["do"] = ["tell"]
-    world.tell(channels=["pd"], moments=["opened", "resolved"])
+    world.tell(channels=["pd"], events=["opened", "resolved"])
     states = "SELECT state FROM episode ORDER BY opened_at"
     async with receiver(world.site) as running_receiver:
         for name in ("firing", "hostile"):

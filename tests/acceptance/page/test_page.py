@@ -82,13 +82,13 @@ async def test_release_acknowledge_and_cancel_are_recorded_with_name_and_reason(
     await page.type('form[action="page/cancel"] input[name=reason]', "wrong release")
     await page.click('form[action="page/cancel"] button')
     await page.sees(f"[...{ROW}].every((row) => !row.innerText.startsWith('rollback'))", "the end of the rollback")
-    await page.type('form[action="page/release"] input[name=reason]', "false alarm")
-    await page.click('form[action="page/release"] button')
+    await page.type('form[action="page/unfreeze"] input[name=reason]', "false alarm")
+    await page.click('form[action="page/unfreeze"] button')
     await page.sees("document.body.innerText.includes('Nothing is frozen.')", "the release")
     await until(lambda: not receiver.site.flag.exists(), 20, "the flag's end")
     sentences = [one["sentence"] for one in (await receiver.get("/api/v1/decisions"))["decisions"]]
     assert "Ana acknowledged gateway: escalation stops" in sentences
-    assert "Ana released gateway: false alarm" in sentences
+    assert "Ana unfroze gateway: false alarm" in sentences
 
 
 async def test_it_works_without_scripts(receiver: Receiver) -> None:
@@ -97,9 +97,9 @@ async def test_it_works_without_scripts(receiver: Receiver) -> None:
     async with browser(scripts=False) as page:
         await log_in(page, receiver)
         assert "FailureRateHigh" in await page.text()
-        await page.type('form[action="page/release"] input[name=reason]', "by hand")
-        await page.click('form[action="page/release"] button')
-        await page.sees("document.body.innerText.includes('Released.')", "the page after the release")
+        await page.type('form[action="page/unfreeze"] input[name=reason]', "by hand")
+        await page.click('form[action="page/unfreeze"] button')
+        await page.sees("document.body.innerText.includes('Unfrozen.')", "the page after the release")
     await until(lambda: not receiver.site.flag.exists(), 20, "the flag's end")
 
 
@@ -132,15 +132,15 @@ async def test_typing_is_not_interrupted_by_news(receiver: Receiver, page: Page)
     """A reason that is half written stays while the page learns of more."""
     await log_in(page, receiver)
     await frozen(receiver)
-    await page.sees("document.querySelector('form[action=\"page/release\"]') !== null", "the form")
-    await page.type('form[action="page/release"] input[name=reason]', "half a sen")
+    await page.sees("document.querySelector('form[action=\"page/unfreeze\"]') !== null", "the form")
+    await page.type('form[action="page/unfreeze"] input[name=reason]', "half a sen")
     await fires(receiver, "Another")
     await until(lambda: _count(page, "page/board") >= 2, 20, "another look at the board")
     assert (
-        await page.run("document.querySelector('form[action=\"page/release\"] input[name=reason]').value")
+        await page.run("document.querySelector('form[action=\"page/unfreeze\"] input[name=reason]').value")
         == "half a sen"
     )
-    await page.run("document.querySelector('form[action=\"page/release\"] input[name=reason]').value = ''")
+    await page.run("document.querySelector('form[action=\"page/unfreeze\"] input[name=reason]').value = ''")
     await page.run("document.activeElement.blur()")
     await page.sees("document.body.innerText.includes('Another')", "the other alert")
 
@@ -156,7 +156,7 @@ async def test_a_reader_may_only_look(receiver: Receiver, page: Page) -> None:
     assert "may only look" in await page.text()
     assert await page.run("document.querySelectorAll('form').length") == 1
     status = await page.run(
-        "fetch('page/release', {method: 'POST', body: new URLSearchParams({service: 'gateway', reason: 'x',"
+        "fetch('page/unfreeze', {method: 'POST', body: new URLSearchParams({service: 'gateway', reason: 'x',"
         "csrf: document.querySelector('[name=csrf]').value})}).then((answer) => answer.status)"
     )
     assert (status, receiver.site.flag.exists()) == (403, True)
@@ -167,18 +167,18 @@ async def test_forms_without_the_session_are_refused(receiver: Receiver, page: P
     await frozen(receiver)
     await log_in(page, receiver)
     wrong = await page.run(
-        "Promise.all(['', 'x'.repeat(64)].map((csrf) => fetch('page/release', {method: 'POST',"
+        "Promise.all(['', 'x'.repeat(64)].map((csrf) => fetch('page/unfreeze', {method: 'POST',"
         "body: new URLSearchParams({service: 'gateway', reason: 'x', csrf})}).then((answer) => answer.status)))"
     )
     assert wrong == [403, 403]
     form = {"service": "gateway", "reason": "x"}
-    async with receiver.http.post(f"{receiver.url}/page/release", data=form) as answer:
+    async with receiver.http.post(f"{receiver.url}/page/unfreeze", data=form) as answer:
         assert answer.status == 401
     async with receiver.http.post(
-        f"{receiver.url}/page/release", data=form, headers={"Origin": "http://evil.example"}
+        f"{receiver.url}/page/unfreeze", data=form, headers={"Origin": "http://evil.example"}
     ) as answer:
         assert answer.status == 403
-    for path in ("/page/release", "/page/ack", "/page/cancel", "/page/dlq", "/page/login", "/page/logout"):
+    for path in ("/page/unfreeze", "/page/ack", "/page/cancel", "/page/dlq", "/page/login", "/page/logout"):
         async with receiver.http.get(f"{receiver.url}{path}") as answer:
             assert answer.status == 405
     assert receiver.site.flag.exists()

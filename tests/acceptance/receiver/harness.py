@@ -98,7 +98,7 @@ def default_policy(site: Site) -> dict[str, Any]:
     """Freeze, roll back and tell for FailureRateHigh of gateway; release half a second after the resolve."""
     service = site.root / "service"
     return {
-        "format": "freezeline.policy/1",
+        "format": "freezeline.policy/2",
         "name": "failure-budget",
         "service": "gateway",
         "spec": "failure-budget@sha256:9f2c0d",
@@ -110,7 +110,7 @@ def default_policy(site: Site) -> dict[str, Any]:
                     {"label": "service", "op": "=", "value": "gateway"},
                 ],
                 "do": ["freeze", "rollback", "tell"],
-                "release": {"resolved_for_s": 0.5, "all_of": [], "review_after_s": 86400},
+                "unfreeze": {"resolved_for_s": 0.5, "all_of": [], "review_after_s": 86400},
             }
         ],
         "actions": {
@@ -130,7 +130,7 @@ def default_policy(site: Site) -> dict[str, Any]:
             "tell": {
                 "type": "notify",
                 "channels": list(site.settings.get("channels", {"log": {}, "toast": {}})),
-                "moments": ["frozen", "rollback_started", "rollback_done", "rollback_failed", "released"],
+                "events": ["frozen", "rollback_started", "rollback_done", "rollback_failed", "unfrozen"],
             },
         },
     }

@@ -96,8 +96,8 @@ async def until_killed(site: Site, step: Step, nth: int, acknowledged: set[str])
 async def finish(server: Receiver, acknowledged: set[str]) -> None:
     """Alertmanager sends again what it has: firing, then (all being well) resolved."""
     site = server.site
-    thawing = bool(site.rows("SELECT 1 FROM alert_seen WHERE status = 'resolved'"))
-    if not thawing:
+    unfreezing = bool(site.rows("SELECT 1 FROM alert_seen WHERE status = 'resolved'"))
+    if not unfreezing:
         await deliver(server, peers(body("0.34.2", "firing")), acknowledged)
         await until(lambda: final(site), SETTLED_S, "everything is over after the firing")
         reasons = json.loads(site.flag.read_text())["reasons"]
@@ -106,7 +106,7 @@ async def finish(server: Receiver, acknowledged: set[str]) -> None:
     await until(
         lambda: not site.rows("SELECT 1 FROM episode WHERE state IN ('OPEN', 'RESOLVING')"), SETTLED_S, "closed"
     )
-    await until(lambda: final(site) and not site.flag.exists(), SETTLED_S, "released")
+    await until(lambda: final(site) and not site.flag.exists(), SETTLED_S, "unfrozen")
 
 
 async def check(server: Receiver, acknowledged: set[str], slack: SlackFake) -> None:
@@ -128,7 +128,7 @@ async def check(server: Receiver, acknowledged: set[str], slack: SlackFake) -> N
 def check_told(slack: SlackFake) -> None:
     """Every moment was told: once, or once more (or only) with the mark of a repeat."""
     told = Counter(message["text"] for message in slack.received)
-    expected = ("gateway is frozen", "gateway: rollback started", "gateway: rollback done", "gateway is released")
+    expected = ("gateway is frozen", "gateway: rollback started", "gateway: rollback done", "gateway is unfrozen")
     times = {text: (told[text], told[f"(repeat) {text}"]) for text in expected}
     assert {text: pair for text, pair in times.items() if pair not in {(1, 0), (0, 1), (1, 1)}} == {}
     assert sum(told.values()) == sum(map(sum, times.values()))

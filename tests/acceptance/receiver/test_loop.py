@@ -53,8 +53,8 @@ async def test_a_reader_in_a_tight_loop_never_sees_a_partial_flag(tmp_path: Path
         while reader.returncode is None:
             assert await server.operate("freeze", service="gateway", reason="x" * (rounds % 150 + 1)) == 202
             await until(lambda: frozen(server.site), DEADLINE_S, "frozen")
-            assert await server.operate("release", service="gateway", reason="y") == 202
-            await until(lambda: not frozen(server.site), DEADLINE_S, "released")
+            assert await server.operate("unfreeze", service="gateway", reason="y") == 202
+            await until(lambda: not frozen(server.site), DEADLINE_S, "unfrozen")
             rounds += 1
         output, _ = await reader.communicate()
         found = json.loads(output)
@@ -67,20 +67,20 @@ async def test_an_operator_freezes_acknowledges_and_releases(tmp_path: Path) -> 
     """Each is recorded with who and why; a repeat of the alert does not freeze again."""
     site = Site(root=tmp_path)
     async with receiver(site) as server:
-        assert await server.operate("release", service="gateway", reason="nothing there") == 409
+        assert await server.operate("unfreeze", service="gateway", reason="nothing there") == 409
         assert await server.operate("freeze", service="unknown", reason="typo") == 404
         assert await server.operate("freeze", service="gateway") == 422
         assert await server.post(body("0.34.2", "firing")) == 200
         await until(lambda: final(site) and frozen(site), DEADLINE_S, "frozen")
         assert await server.operate("ack", service="gateway", by="alice") == 202
         assert await server.operate("ack", service="gateway", by="bob") == 409
-        assert await server.operate("release", service="gateway", reason="false alarm", by="alice") == 202
-        await until(lambda: not frozen(site), DEADLINE_S, "released")
+        assert await server.operate("unfreeze", service="gateway", reason="false alarm", by="alice") == 202
+        await until(lambda: not frozen(site), DEADLINE_S, "unfrozen")
         assert await server.post(body("0.34.2", "firing")) == 200
         await until(lambda: final(site), DEADLINE_S, "everything is over")
         assert not frozen(site)
-        holds = site.rows("SELECT released_by, release_reason FROM hold")
-        assert holds == [("alice", "false alarm")]
+        freeze_reasons = site.rows("SELECT ended_by, end_reason FROM freeze_reason")
+        assert freeze_reasons == [("alice", "false alarm")]
 
 
 async def events(server: Receiver, after: str, count: int) -> list[tuple[str, str, Any]]:
@@ -108,13 +108,13 @@ async def test_the_event_stream_tells_notices_in_order_and_from_where_one_left(t
         assert await server.post(body("0.34.2", "firing")) == 200
         await until(lambda: final(site), DEADLINE_S, "everything is over")
         seen = [event for event in await events(server, "?after=0", 4) if event[0] == "notice"]
-        assert [data["moment"] for _, _, data in seen] == ["frozen", "rollback_started", "rollback_done"]
+        assert [data["event"] for _, _, data in seen] == ["frozen", "rollback_started", "rollback_done"]
         assert [str(data["seq"]) for _, _, data in seen] == [number for _, number, _ in seen]
         assert sorted(seen[0][2]) == sorted(
-            ("seq", "at", "episode", "service", "severity", "moment", "title", "text", "url")
+            ("seq", "at", "episode", "service", "severity", "event", "title", "text", "url")
         )
         later = await events(server, f"?after={seen[1][1]}", 1)
-        assert [data["moment"] for _, _, data in later] == ["rollback_done"]
+        assert [data["event"] for _, _, data in later] == ["rollback_done"]
         ((name, _, data),) = await events(server, "?after=100000", 1)
         assert (name, sorted(data)) == ("reset", ["seq"])
 
@@ -223,7 +223,7 @@ async def test_a_budget_condition_holds_the_freeze_until_prometheus_says_so(
     with prometheus_server(generation, tmp_path / "prometheus", config) as prometheus:
         site = Site(root=tmp_path, settings={"prometheus": {"url": prometheus.url}, "reconcile_every_s": 1})
         condition = {"id": "budget", "query": "budget_remaining", "op": ">=", "value": "0.10", "held_for_s": 2}
-        site.policy["rules"][0]["release"] = {"resolved_for_s": 0, "all_of": [condition]}
+        site.policy["rules"][0]["unfreeze"] = {"resolved_for_s": 0, "all_of": [condition]}
         site.write()
         async with receiver(site) as server:
             assert await server.post(body("0.34.2", "firing")) == 200

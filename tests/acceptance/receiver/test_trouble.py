@@ -30,7 +30,7 @@ def slack_site(root: Path, slack: SlackFake) -> Site:
     secret.write_text(slack.url)
     channels = {"log": {"type": "log"}, "slack": {"type": "slack", "url_file": str(secret)}}
     site = Site(root=root, settings={"channels": channels})
-    tell = {"type": "notify", "channels": ["slack"], "fallback": ["log"], "moments": ["frozen"]}
+    tell = {"type": "notify", "channels": ["slack"], "fallback": ["log"], "events": ["frozen"]}
     site.policy["actions"]["tell"] = tell
     site.write()
     return site
@@ -47,7 +47,7 @@ async def test_a_refused_notice_is_a_dead_letter_and_can_be_sent_again(tmp_path:
             ((letter,),) = site.rows("SELECT id FROM action WHERE state = 'DEAD'")
             records = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
             told = [record["notice"] for record in records if record["message"] == "notice"]
-            assert [one["moment"] for one in told] == ["dead_letter"]
+            assert [one["event"] for one in told] == ["dead_letter"]
             assert "slack failed" in told[0]["text"]
             assert 'freezeline_dead_letters{channel="slack"} 1.0' in await server.get("/metrics")
             assert await server.operate("dlq", action=letter) == 202
@@ -82,8 +82,8 @@ async def test_a_rollback_that_cannot_be_verified_is_told_and_not_repeated(tmp_p
         assert site.lines("rollbacks") == ["x"]
         ((state, result),) = site.rows("SELECT state, result FROM action WHERE type = 'rollback'")
         assert (state, json.loads(result)["code"]) == ("DEAD", "3")
-        moments = {moment for (moment,) in site.rows("SELECT json_extract(payload, '$.moment') FROM action")}
-        assert "rollback_failed" in moments
+        events = {event for (event,) in site.rows("SELECT json_extract(payload, '$.moment') FROM action")}
+        assert "rollback_failed" in events
 
 
 async def test_a_release_that_cannot_be_read_still_rolls_back_once(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ async def test_a_legacy_file_comes_and_goes_with_the_flag(tmp_path: Path) -> Non
         assert await server.post(json.dumps(raw).encode()) == 200
         await until(lambda: final(site), DEADLINE_S, "everything is over")
         assert legacy.read_text() == "frozen={service} {0} is bad by gateway {unknown}\n"
-        assert await server.operate("release", service="gateway", reason="x") == 202
-        await until(lambda: final(site), DEADLINE_S, "released")
+        assert await server.operate("unfreeze", service="gateway", reason="x") == 202
+        await until(lambda: final(site), DEADLINE_S, "unfrozen")
         assert (legacy.exists(), site.flag.exists()) == (False, False)
 
 

@@ -35,9 +35,9 @@ async def test_the_same_webhook_a_hundred_times_at_once_from_three_senders(tmp_p
         assert site.rows("SELECT count(*) FROM episode") == [(1,)]
         told = site.rows("SELECT name, payload ->> 'moment', count(*) FROM action WHERE type = 'notify' GROUP BY 1, 2")
         assert sorted(told) == [
-            (channel, moment, 1)
+            (channel, event, 1)
             for channel in ("log", "toast")
-            for moment in ("frozen", "rollback_done", "rollback_started")
+            for event in ("frozen", "rollback_done", "rollback_started")
         ]
         journaled = dict(site.rows("SELECT sha256, count FROM delivery"))
         assert journaled == {hashlib.sha256(one).hexdigest(): 100 for one in bodies}

@@ -43,12 +43,12 @@ def test_traffic_shows_breach_and_return(answers: str, steps: list[Step]) -> Non
 def test_slack_headlines_are_steps_and_others_are_unexpected() -> None:
     """A headline of the story is a step; a repeat or another headline is not."""
     timeline = quiet_timeline()
-    for title in ("shop is frozen", "shop: rollback done", "shop is released", "(repeat) shop is frozen"):
+    for title in ("shop is frozen", "shop: rollback done", "shop is unfrozen", "(repeat) shop is frozen"):
         saw_slack(timeline, title)
     assert [sighting.step for sighting in timeline.sightings] == [
         Step.SLACK_FROZEN,
         Step.SLACK_ROLLED_BACK,
-        Step.SLACK_RELEASED,
+        Step.SLACK_UNFROZEN,
     ]
     assert timeline.unexpected == ["Slack: (repeat) shop is frozen"]
 
@@ -76,7 +76,7 @@ async def test_the_flag_is_seen_to_come_and_go(tmp_path: Path) -> None:
             await until(partial(has_seen, timeline, so_far + 1), 5, "the flag is seen")
             flag.unlink()
             await until(partial(has_seen, timeline, so_far + 2), 5, "its end is seen")
-    assert [sighting.step for sighting in timeline.sightings] == [Step.FLAG, Step.RELEASE] * 2
+    assert [sighting.step for sighting in timeline.sightings] == [Step.FLAG, Step.UNFREEZE] * 2
     assert [sighting.at for sighting in timeline.sightings[::2]] == written_at
 
 

@@ -67,9 +67,9 @@ def test_the_table_is_in_the_order_of_time() -> None:
 
 def test_programs_get_the_same_facts() -> None:
     """The JSON form holds steps, limits and what is wrong."""
-    seen = timeline(Step.RELEASE)
+    seen = timeline(Step.UNFREEZE)
     shown = show.as_json(seen, judge(seen), {"shop": "http://127.0.0.1:1"})
-    assert (shown["ok"], shown["missing"], shown["addresses"]) == (False, ["release"], {"shop": "http://127.0.0.1:1"})
+    assert (shown["ok"], shown["missing"], shown["addresses"]) == (False, ["unfreeze"], {"shop": "http://127.0.0.1:1"})
     assert shown["steps"][1] == {
         "step": "failure rate",
         "at": BREACH_AT + 0.25,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from receiver.decide.escalate import Incident, due, group, next_due, open_for, summary
 from receiver.decide.model import Episode, EpisodeState
-from receiver.policy.model import Escalation, NotifyAction, Policy, Release, Rule
+from receiver.policy.model import Escalation, NotifyAction, Policy, Rule, Unfreeze
 
 START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -25,8 +25,8 @@ def policy(
     *, name: str = "day0", levels: tuple[Escalation, ...] = LEVELS, status_every_s: float | None = None
 ) -> Policy:
     """A policy that tells Slack, and the log where Slack fails."""
-    tell = NotifyAction(name="tell", channels=("slack",), fallback=("log",), moments=frozenset({"frozen"}))
-    rule = Rule(id="r", match=(), do=("tell",), release=Release(resolved_for_s=300, all_of=(), review_after_s=86400))
+    tell = NotifyAction(name="tell", channels=("slack",), fallback=("log",), events=frozenset({"frozen"}))
+    rule = Rule(id="r", match=(), do=("tell",), unfreeze=Unfreeze(resolved_for_s=300, all_of=(), review_after_s=86400))
     return Policy(
         name=name,
         service="scripts",
@@ -202,7 +202,7 @@ def test_the_facts_say_level_team_question_and_time() -> None:
         "open_for": "16 min",
         "alert": "Alert1",
     }
-    assert (last.payload["moment"], json.loads(last.payload["fallback"])) == ("escalation", ["log"])
+    assert (last.payload["event"], json.loads(last.payload["fallback"])) == ("escalation", ["log"])
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_policy_follows_its_alerts() -> None:
     """The alert of a spent budget begins its rule, and says when the freeze ends; others begin nothing."""
     found = {
         tuple(alert.labels.get(label, "") for label in ("alertname", "tier", "budget_consumed")): [
-            (rule.id, rule.does, rule.released) for rule in alert.policy
+            (rule.id, rule.does, rule.unfrozen) for rule in alert.policy
         ]
         for alert in explained("availability").alerts
         if alert.policy

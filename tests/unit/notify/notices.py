@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from receiver.decide.notice import Moment, Notice
+from receiver.decide.notice import Event, Notice
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HOSTILE = (
@@ -15,7 +15,7 @@ def notice(
     *,
     title: str = "gateway is frozen",
     text: str = "failure rate 2.31 % > 0.5 %",
-    moment: Moment = Moment.FROZEN,
+    event: Event = Event.FROZEN,
     repeat: bool = False,
     key: str = "slack-payments/gateway/01HX/frozen",
     facts: dict[str, str] | None = None,
@@ -27,7 +27,7 @@ def notice(
         channel="channel",
         service="gateway",
         severity="critical",
-        moment=moment,
+        event=event,
         title=title,
         text=text,
         url="http://127.0.0.1:9099/#episode-01HX",
@@ -35,10 +35,10 @@ def notice(
         trace_id="trace-1",
         request_id="request-1",
         repeat=repeat,
-        facts=facts or {"alert": "FailureRateHigh", "release_when": "alert resolved for 5 min"},
+        facts=facts or {"alert": "FailureRateHigh", "unfreeze_when": "alert resolved for 5 min"},
     )
 
 
-def hostile(*, moment: Moment = Moment.FROZEN) -> Notice:
+def hostile(*, event: Event = Event.FROZEN) -> Notice:
     """One notice whose every text is an attack."""
-    return notice(title=HOSTILE, text=HOSTILE, moment=moment, facts={"alert": HOSTILE, HOSTILE: HOSTILE})
+    return notice(title=HOSTILE, text=HOSTILE, event=event, facts={"alert": HOSTILE, HOSTILE: HOSTILE})

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from receiver.decide.notice import Moment
+from receiver.decide.notice import Event
 from receiver.notify import NOTIFIERS, parse_channels
 from receiver.notify.email import EmailChannel
 from receiver.notify.log import LogChannel
@@ -148,5 +148,5 @@ def test_every_moment_and_every_type_stands_in_the_overview() -> None:
     """docs/notifiers.md has a row for each, and no other."""
     text = DOCS.with_suffix(".md").read_text()
     rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
-    assert {row.strip("`") for row in rows if row.startswith("`")} == {moment.value for moment in Moment}
+    assert {row.strip("`") for row in rows if row.startswith("`")} == {event.value for event in Event}
     assert {row[1:].partition("]")[0] for row in rows if row.startswith("[")} == set(NOTIFIERS)

@@ -45,7 +45,7 @@ async def test_the_message_is_plain_and_complete(relay: SmtpFake) -> None:
         "At:       2026-01-02 03:04:05 UTC\n"
         "Open:     http://127.0.0.1:9099/#episode-01HX\n\n"
         "alert: FailureRateHigh\n"
-        "release_when: alert resolved for 5 min\n\n"
+        "unfreeze_when: alert resolved for 5 min\n\n"
         "Trace trace-1, request request-1\n"
     )
 

@@ -24,7 +24,7 @@ def test_a_user_template_replaces_ours(tmp_path: Path) -> None:
     templates = load(tmp_path, source)
     assert templates.problems == ()
     shown = templates.render("slack", notice())
-    assert shown == ("!GATEWAY FailureRateHigh;alert=FailureRateHigh;release_when=alert resolved for 5 min")
+    assert shown == ("!GATEWAY FailureRateHigh;alert=FailureRateHigh;unfreeze_when=alert resolved for 5 min")
 
 
 def test_the_others_stay_ours(tmp_path: Path) -> None:

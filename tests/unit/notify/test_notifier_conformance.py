@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.decide.notice import Moment, NotifyFailure, PermanentFailure, RateLimited, TemporaryFailure
+from receiver.decide.notice import Event, NotifyFailure, PermanentFailure, RateLimited, TemporaryFailure
 from receiver.notify import NOTIFIERS
 from tests.fakes.faults import Answer, Hang, Reset
 from tests.unit.notify.notices import hostile, notice
@@ -35,10 +35,10 @@ async def test_a_notice_arrives_once_and_gives_a_receipt(any_rig: Rig) -> None:
     assert any("failure rate 2.31 % " in text for text in any_rig.texts())
 
 
-@pytest.mark.parametrize("moment", list(Moment))
-async def test_every_moment_can_be_sent(any_rig: Rig, moment: Moment) -> None:
+@pytest.mark.parametrize("event", list(Event))
+async def test_every_moment_can_be_sent(any_rig: Rig, event: Event) -> None:
     """No moment is refused by any channel."""
-    await any_rig.notifier.send(notice(moment=moment))
+    await any_rig.notifier.send(notice(event=event))
     assert any_rig.attempts() == 1
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from receiver.decide.notice import Moment
+from receiver.decide.notice import Event
 from receiver.notify.pagerduty import dedup_key, event
 from tests.fakes.http import ROUTING_KEY, PagerDutyFake, running
 from tests.unit.notify.notices import hostile, notice
@@ -13,23 +13,23 @@ from tests.unit.notify.rigs import open_channel
 
 
 @pytest.mark.parametrize(
-    "moments, states",
+    "events, states",
     [
-        ([Moment.FROZEN, Moment.ROLLBACK_STARTED, Moment.ROLLBACK_FAILED], ["triggered"]),
-        ([Moment.FROZEN, Moment.ACKNOWLEDGED], ["acknowledged"]),
-        ([Moment.FROZEN, Moment.ESCALATION, Moment.RELEASED], ["resolved"]),
-        ([Moment.FROZEN, Moment.RESOLVED], ["resolved"]),
+        ([Event.FROZEN, Event.ROLLBACK_STARTED, Event.ROLLBACK_FAILED], ["triggered"]),
+        ([Event.FROZEN, Event.ACKNOWLEDGED], ["acknowledged"]),
+        ([Event.FROZEN, Event.ESCALATION, Event.UNFROZEN], ["resolved"]),
+        ([Event.FROZEN, Event.RESOLVED], ["resolved"]),
     ],
 )
-async def test_moments_share_one_incident(moments: list[Moment], states: list[str], tmp_path: Path) -> None:
+async def test_events_share_one_incident(events: list[Event], states: list[str], tmp_path: Path) -> None:
     """Triggers join, an acknowledgement stops, the end resolves."""
     key = tmp_path / "key"
     key.write_text(ROUTING_KEY)
     fake = PagerDutyFake()
     async with aiohttp.ClientSession() as http, running(fake, "/v2/enqueue"):
         notifier = open_channel({"type": "pagerduty", "routing_key_file": str(key), "url": fake.url}, http)
-        for moment in moments:
-            await notifier.send(notice(moment=moment))
+        for event in events:
+            await notifier.send(notice(event=event))
     assert list(fake.incidents.values()) == states
 
 
@@ -52,8 +52,8 @@ def test_the_event_names_service_severity_and_identifiers() -> None:
             "class": "frozen",
             "custom_details": {
                 "alert": "FailureRateHigh",
-                "release_when": "alert resolved for 5 min",
-                "moment": "frozen",
+                "unfreeze_when": "alert resolved for 5 min",
+                "event": "frozen",
                 "text": "failure rate 2.31 % > 0.5 %",
                 "trace_id": "trace-1",
                 "request_id": "request-1",

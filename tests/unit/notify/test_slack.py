@@ -22,7 +22,7 @@ def test_the_message_has_head_text_and_link() -> None:
         "failure rate 2.31 % &gt; 0.5 %\n"
         "*Service* gateway · *Severity* critical · 2026-01-02 03:04:05 UTC\n"
         "*Alert* FailureRateHigh\n"
-        "*Released when* alert resolved for 5 min\n"
+        "*Unfrozen when* alert resolved for 5 min\n"
         "_trace trace-1_\n"
         "<http://127.0.0.1:9099/#episode-01HX|Open>"
     )

@@ -11,7 +11,7 @@ from receiver.http.page.board import Board, board
 from receiver.http.page.render import html
 from receiver.http.tokens import Role
 from receiver.report import Standing
-from tests.unit.receiver.builders import NOW, at, episode, hold, policies, policy
+from tests.unit.receiver.builders import NOW, at, episode, freeze_reason, policies, policy
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
 
@@ -21,7 +21,7 @@ def standing(**changes: Any) -> Standing:
     values: dict[str, Any] = {
         "seq": 7,
         "live": (episode(),),
-        "holds": (hold(written_at=NOW),),
+        "freeze_reasons": (freeze_reason(written_at=NOW),),
         "actions": (),
         "unfinished": (),
         "recent": (),
@@ -64,7 +64,7 @@ def test_a_frozen_service_comes_first_with_reason_and_release() -> None:
     made = shown(standing())
     assert [(service.name, service.frozen) for service in made.services] == [("gateway", True), ("checkout", False)]
     (reason,) = made.services[0].reasons
-    assert (reason.alert, reason.rule, reason.text, reason.release_when, reason.on_disk) == (
+    assert (reason.alert, reason.rule, reason.text, reason.unfreeze_when, reason.on_disk) == (
         "FailureRateHigh",
         "failure-budget/failure-rate-high",
         "failure rate 2.31 % > 0.5 %",
@@ -75,13 +75,17 @@ def test_a_frozen_service_comes_first_with_reason_and_release() -> None:
 
 
 def test_an_operators_freeze_says_so() -> None:
-    """No alert, no rule: an operator releases it."""
+    """No alert, no rule: an operator unfreezes it."""
     by_hand = episode(policy="operator", rule="manual", alert="", policy_sha256="none")
-    (reason,) = shown(standing(live=(by_hand,), holds=(hold(reason="deploy window (by Ana)"),))).services[0].reasons
-    assert (reason.alert, reason.text, reason.release_when) == (
+    (reason,) = (
+        shown(standing(live=(by_hand,), freeze_reasons=(freeze_reason(reason="deploy window (by Ana)"),)))
+        .services[0]
+        .reasons
+    )
+    assert (reason.alert, reason.text, reason.unfreeze_when) == (
         "frozen by hand",
         "deploy window (by Ana)",
-        "an operator releases it",
+        "an operator unfreezes it",
     )
 
 
@@ -93,7 +97,7 @@ def test_a_hold_whose_episode_is_over_still_freezes() -> None:
 
 def test_a_flag_that_is_not_on_disk_yet_is_marked() -> None:
     """Decided is not done."""
-    assert "not on disk yet" in page(shown(standing(holds=(hold(),))))
+    assert "not on disk yet" in page(shown(standing(freeze_reasons=(freeze_reason(),))))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +109,7 @@ def test_a_flag_that_is_not_on_disk_yet_is_marked() -> None:
         (ActionType.NOTIFY, ActionState.RETRY_WAIT, True),
         (ActionType.NOTIFY, ActionState.RUNNING, False),
         (ActionType.FREEZE, ActionState.PENDING, False),
-        (ActionType.THAW, ActionState.PENDING, False),
+        (ActionType.UNFREEZE, ActionState.PENDING, False),
     ],
 )
 def test_cancel_is_offered_where_it_works(kind: ActionType, state: ActionState, offered: bool) -> None:  # noqa: FBT001
@@ -120,10 +124,10 @@ def test_everything_from_outside_is_escaped() -> None:
     """Names, reasons, errors and sentences: no tag but our own."""
     looked = standing(
         live=(episode(alert=HOSTILE, reason=HOSTILE, severity=HOSTILE, acked_at=NOW, acked_by=HOSTILE),),
-        holds=(hold(reason=HOSTILE, written_at=NOW),),
+        freeze_reasons=(freeze_reason(reason=HOSTILE, written_at=NOW),),
         unfinished=(action(name=HOSTILE),),
         dead_letters=(
-            action(name=HOSTILE, type=ActionType.NOTIFY, result={"error": HOSTILE}, payload={"moment": HOSTILE}),
+            action(name=HOSTILE, type=ActionType.NOTIFY, result={"error": HOSTILE}, payload={"event": HOSTILE}),
         ),
     )
     decision = Recorded(seq=7, at=NOW, decision=Decision(kind=HOSTILE, sentence=HOSTILE), prev_hash="", hash="")
@@ -144,6 +148,6 @@ def test_newest_decisions_come_first() -> None:
 
 def test_nothing_to_show_is_said() -> None:
     """An empty page is not a broken page."""
-    text = page(shown(standing(live=(), holds=(), flags={})))
+    text = page(shown(standing(live=(), freeze_reasons=(), flags={})))
     assert "Nothing is frozen." in text
     assert text.count("None.") == 4

@@ -85,13 +85,13 @@ def test_a_rollback_that_cannot_read_the_release_runs_once_an_episode() -> None:
     }
 
 
-def test_a_notice_names_channels_and_moments() -> None:
-    """Without moments the receiver tells its usual ones."""
-    assert rendered("channels: [toast, log]\nfallback: [log]\nmoments: [frozen, released]") == {
+def test_a_notice_names_channels_and_events() -> None:
+    """Without events the receiver tells its usual ones."""
+    assert rendered("channels: [toast, log]\nfallback: [log]\nevents: [frozen, unfrozen]") == {
         "type": "notify",
         "channels": ["toast", "log"],
         "fallback": ["log"],
-        "moments": ["frozen", "released"],
+        "events": ["frozen", "unfrozen"],
     }
     assert rendered("channels: [log]") == {"type": "notify", "channels": ["log"]}
 
@@ -117,7 +117,7 @@ def test_a_notice_names_channels_and_moments() -> None:
         ("{command: [/opt/r], max_per_day: 0}", "spec/type", "0"),
         ("{channels: []}", "policy/channel", "[]"),
         ("{channels: [log, log]}", "policy/channel", "log]"),
-        ("{channels: [log], moments: [frozn]}", "policy/moment", "[frozn]"),
+        ("{channels: [log], events: [frozn]}", "policy/event", "[frozn]"),
         ("{channels: [log], flag: /F}", "policy/action", "{channels"),
         ("{tell: log}", "policy/action", "{tell"),
         ("{channels: [log], chanels: [log]}", "spec/unknown-key", "chanels"),

@@ -78,15 +78,15 @@ def test_names_become_kebab_case(name: str, expected: str) -> None:
 
 
 def test_a_freeze_ends_five_minutes_after_its_alert_unless_said_otherwise() -> None:
-    """The default release: resolved for 300 s, looked at again after a day."""
-    release = rendered("{on: {alert: FailureRateHigh}, do: [freeze]}")["release"]
-    assert release == {"resolved_for_s": 300, "all_of": [], "review_after_s": 86400}
+    """The default unfreeze: resolved for 300 s, looked at again after a day."""
+    unfreeze = rendered("{on: {alert: FailureRateHigh}, do: [freeze]}")["unfreeze"]
+    assert unfreeze == {"resolved_for_s": 300, "all_of": [], "review_after_s": 86400}
 
 
 def test_a_budget_condition_is_a_query_on_what_is_left() -> None:
     """As contracts' example: the value is a text, and the alert needs no hold-down of its own."""
     rule = "{on: {budget_consumed: 100%, slo: failures}, do: [freeze], until: {budget_remaining: 10%, held_for: 30m}}"
-    assert rendered(rule)["release"] == {
+    assert rendered(rule)["unfreeze"] == {
         "resolved_for_s": 0,
         "all_of": [
             {
@@ -105,7 +105,7 @@ def test_a_budget_condition_is_a_query_on_what_is_left() -> None:
 def test_without_an_slo_every_budget_must_be_left() -> None:
     """One condition an SLO, so that one without data keeps the freeze; of a grouped one its worst group counts."""
     rule = "{on: {budget_consumed: 100%}, do: [freeze], until: {budget_remaining: 12.5%}}"
-    conditions = rendered(rule)["release"]["all_of"]
+    conditions = rendered(rule)["unfreeze"]["all_of"]
     assert {condition["id"]: (condition["query"], condition["value"]) for condition in conditions} == {
         "budget-failures": ('slo:error_budget_remaining{service="gateway",slo="failures"}', "0.125"),
         "budget-latency": ('min(slo:error_budget_remaining{service="gateway",slo="latency"})', "0.125"),
@@ -115,16 +115,16 @@ def test_without_an_slo_every_budget_must_be_left() -> None:
 def test_a_budget_trigger_without_a_condition_keeps_the_hold_down() -> None:
     """Without a condition nothing else would keep the freeze from flapping."""
     rule = rendered("{on: {budget_consumed: 100%}, do: [freeze]}")
-    assert rule["release"]["resolved_for_s"] == 300
+    assert rule["unfreeze"]["resolved_for_s"] == 300
 
 
 def test_a_query_of_the_users_own_can_be_waited_for() -> None:
     """Any query with a bound, together with a budget, and with all times written."""
     until = "{query: 'sum(queue)', max: 10, budget_remaining: 5%, slo: failures, held_for: 90s, max_age: 1m, "
     until += "resolved_for: 2m, review_after: 1h}"
-    release = rendered(f"{{on: {{alert: QueueLong}}, do: [freeze], until: {until}}}")["release"]
-    assert [condition["id"] for condition in release["all_of"]] == ["budget", "query"]
-    assert release["all_of"][1] == {
+    unfreeze = rendered(f"{{on: {{alert: QueueLong}}, do: [freeze], until: {until}}}")["unfreeze"]
+    assert [condition["id"] for condition in unfreeze["all_of"]] == ["budget", "query"]
+    assert unfreeze["all_of"][1] == {
         "id": "query",
         "query": "sum(queue)",
         "op": "<=",
@@ -132,7 +132,7 @@ def test_a_query_of_the_users_own_can_be_waited_for() -> None:
         "held_for_s": 90,
         "max_age_s": 60,
     }
-    assert (release["resolved_for_s"], release["review_after_s"]) == (120, 3600)
+    assert (unfreeze["resolved_for_s"], unfreeze["review_after_s"]) == (120, 3600)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from freezeline.problems import Problems
-from receiver.decide.model import Alert, AlertStatus, Episode, EpisodeState, Hold
+from receiver.decide.model import Alert, AlertStatus, Episode, EpisodeState, FreezeReason
 from receiver.policy.model import Policies, Policy
 from receiver.policy.read import parse_policy
 
@@ -50,7 +50,7 @@ def alert(
 def raw_policy(**changes: Any) -> dict[str, Any]:
     """The policy of the contract, on paths that need not exist."""
     raw: dict[str, Any] = {
-        "format": "freezeline.policy/1",
+        "format": "freezeline.policy/2",
         "name": "failure-budget",
         "service": "gateway",
         "spec": "failure-budget@sha256:9f2c0d",
@@ -62,7 +62,7 @@ def raw_policy(**changes: Any) -> dict[str, Any]:
                     {"label": "service", "op": "=", "value": "gateway"},
                 ],
                 "do": ["freeze", "rollback", "tell"],
-                "release": {"resolved_for_s": 300, "all_of": [], "review_after_s": 86400},
+                "unfreeze": {"resolved_for_s": 300, "all_of": [], "review_after_s": 86400},
             }
         ],
         "actions": {
@@ -119,7 +119,7 @@ def episode(**changes: Any) -> Episode:
     return Episode(**{**values, **changes})
 
 
-def hold(**changes: Any) -> Hold:
+def freeze_reason(**changes: Any) -> FreezeReason:
     """A hold of that episode."""
     values: dict[str, Any] = {
         "flag": "/var/lib/freezeline/gateway/FREEZE.FLAG",
@@ -127,4 +127,4 @@ def hold(**changes: Any) -> Hold:
         "reason": "failure rate 2.31 % > 0.5 %",
         "since": NOW,
     }
-    return Hold(**{**values, **changes})
+    return FreezeReason(**{**values, **changes})

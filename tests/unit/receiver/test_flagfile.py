@@ -10,7 +10,7 @@ from receiver.act import flagfile
 from receiver.act.flagfile import FlagDirectoryError
 from receiver.decide.model import FlagView
 from receiver.steps import Step
-from tests.unit.receiver.builders import NOW, episode, hold
+from tests.unit.receiver.builders import NOW, episode, freeze_reason
 
 
 def view(*episodes: str) -> FlagView:
@@ -18,7 +18,7 @@ def view(*episodes: str) -> FlagView:
     return FlagView(
         path="/f",
         seq=4711,
-        holds=tuple(hold(episode=name) for name in episodes),
+        freeze_reasons=tuple(freeze_reason(episode=name) for name in episodes),
         episodes={name: episode(id=name) for name in episodes},
         file=None,
     )
@@ -27,10 +27,10 @@ def view(*episodes: str) -> FlagView:
 def test_the_text_is_that_of_the_contract() -> None:
     """Every key, one reason per hold."""
     text = flagfile.flag_text(
-        view("E1"), generation=7, host="h", written_at="w", release_when={"E1": "alert resolved for 5 min"}
+        view("E1"), generation=7, host="h", written_at="w", unfreeze_when={"E1": "alert resolved for 5 min"}
     )
     assert json.loads(text) == {
-        "format": "freezeline.flag/1",
+        "format": "freezeline.flag/2",
         "generation": 7,
         "service": "gateway",
         "host": "h",
@@ -45,7 +45,7 @@ def test_the_text_is_that_of_the_contract() -> None:
                 "spec": "failure-budget@sha256:9f2c0d",
                 "reason": "failure rate 2.31 % > 0.5 %",
                 "since": "2026-11-21T08:20:00.000Z",
-                "release_when": "alert resolved for 5 min",
+                "unfreeze_when": "alert resolved for 5 min",
                 "review_at": "2026-11-22T08:20:00.000Z",
             }
         ],
@@ -119,7 +119,7 @@ def test_a_reader_beside_a_writer_sees_whole_flags_only(tmp_path: Path) -> None:
     """A thread reads as fast as it can while flags are written and removed."""
     flag = tmp_path / "FREEZE.FLAG"
     texts = [
-        flagfile.flag_text(view(*names), generation=n, host="h", written_at="w", release_when={})
+        flagfile.flag_text(view(*names), generation=n, host="h", written_at="w", unfreeze_when={})
         for n, names in enumerate((["E1"], ["E1", "E2"], ["E1", "E2", "E3"]))
     ]
     torn: list[str] = []

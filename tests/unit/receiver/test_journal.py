@@ -23,7 +23,7 @@ from receiver.decide.model import (
 )
 from receiver.journal import Journal, JournalError, Tx, chain, open_view, verify
 from receiver.steps import Step, pass_by
-from tests.unit.receiver.builders import NOW, alert, at, episode, hold
+from tests.unit.receiver.builders import NOW, alert, at, episode, freeze_reason
 
 
 class Clock:
@@ -184,10 +184,10 @@ async def test_pruning_leaves_a_checkpoint_that_vouches(tmp_path: Path) -> None:
     """After 400 days decisions go, bodies after 30, and the chain still holds."""
     clock = Clock()
     async with opened(tmp_path / "j.db", clock) as journal:
-        await journal.write(lambda tx: tx.took_delivery("abc", b"{}"))
+        await journal.write(lambda tx: tx.insert_delivery("abc", b"{}"))
         await journal.write(lambda tx: tx.note(note("old")))
         clock.now = NOW + timedelta(days=31)
-        await journal.write(lambda tx: tx.took_delivery("def", b"{}"))
+        await journal.write(lambda tx: tx.insert_delivery("def", b"{}"))
         before = NOW + timedelta(days=1)
         await journal.write(lambda tx: tx.prune(bodies_before=before, decisions_before=NOW))
         assert rows_of(tmp_path / "j.db", BODIES) == [("abc", None), ("def", b"{}")]
@@ -215,9 +215,9 @@ async def test_a_body_that_comes_again_is_counted(tmp_path: Path) -> None:
     """In one commit, in the next, and after a restart."""
     for _ in range(2):
         async with opened(tmp_path / "j.db") as journal:
-            await asyncio.gather(*(journal.write(lambda tx: tx.took_delivery("a", b"A")) for _ in range(3)))
-            await journal.write(lambda tx: tx.took_delivery("b", b"B"))
-            await journal.write(lambda tx: tx.took_delivery("a", b"A"))
+            await asyncio.gather(*(journal.write(lambda tx: tx.insert_delivery("a", b"A")) for _ in range(3)))
+            await journal.write(lambda tx: tx.insert_delivery("b", b"B"))
+            await journal.write(lambda tx: tx.insert_delivery("a", b"A"))
     assert rows_of(tmp_path / "j.db", COUNTED) == [("a", b"A", 8), ("b", b"B", 2)]
 
 
@@ -225,12 +225,12 @@ async def test_a_body_whose_work_failed_is_not_known(tmp_path: Path) -> None:
     """What was undone, in its own piece of work or with the whole commit, is kept when it comes again."""
 
     def undone(tx: Tx) -> None:
-        tx.took_delivery("a", b"A")
+        tx.insert_delivery("a", b"A")
         tx.live_episodes()
         raise ValueError("no")
 
     def disk_full(tx: Tx) -> None:
-        tx.took_delivery("b", b"B")
+        tx.insert_delivery("b", b"B")
         tx.live_episodes()
         raise sqlite3.OperationalError("database or disk is full")
 
@@ -238,8 +238,8 @@ async def test_a_body_whose_work_failed_is_not_known(tmp_path: Path) -> None:
         for work, error in ((undone, ValueError), (disk_full, JournalError)):
             with pytest.raises(error):
                 await journal.write(work)
-        await journal.write(lambda tx: tx.took_delivery("b", b"B"))
-        await journal.write(lambda tx: tx.took_delivery("a", b"A"))
+        await journal.write(lambda tx: tx.insert_delivery("b", b"B"))
+        await journal.write(lambda tx: tx.insert_delivery("a", b"A"))
     assert rows_of(tmp_path / "j.db", COUNTED) == [("b", b"B", 1), ("a", b"A", 1)]
 
 
@@ -310,21 +310,25 @@ async def test_values_come_back_as_they_went(tmp_path: Path) -> None:
 async def test_an_incident_ends_with_an_operators_release(tmp_path: Path) -> None:
     """A later freeze of the same service is a new incident, and is told anew."""
     async with opened(tmp_path / "j.db") as journal:
-        await journal.write(all_of(lambda tx: tx.add_episode(episode()), lambda tx: tx.add_hold(hold())))
+        await journal.write(
+            all_of(lambda tx: tx.add_episode(episode()), lambda tx: tx.add_freeze_reason(freeze_reason()))
+        )
         assert await journal.read(lambda view: view.incident("gateway")) == "E1"
-        await journal.write(lambda tx: tx.release_hold(hold(), by="alice", reason="why not"))
+        await journal.write(lambda tx: tx.end_freeze_reason(freeze_reason(), by="alice", reason="why not"))
         assert await journal.read(lambda view: view.incident("gateway")) is None
 
 
 async def test_a_flags_view_has_its_holds_and_what_was_written(tmp_path: Path) -> None:
     """Everything that is needed to bring one flag into line."""
-    file = FlagFile(path=hold().flag, service="gateway", generation=3, text="{}", written_at=at(1))
+    file = FlagFile(path=freeze_reason().flag, service="gateway", generation=3, text="{}", written_at=at(1))
     async with opened(tmp_path / "j.db") as journal:
-        await journal.write(all_of(lambda tx: tx.add_episode(episode()), lambda tx: tx.add_hold(hold())))
-        await journal.write(lambda tx: tx.holds_written(hold().flag, ["E1"], file))
-        view = await journal.read(lambda view: view.flag_view(hold().flag))
+        await journal.write(
+            all_of(lambda tx: tx.add_episode(episode()), lambda tx: tx.add_freeze_reason(freeze_reason()))
+        )
+        await journal.write(lambda tx: tx.freeze_reasons_written(freeze_reason().flag, ["E1"], file))
+        view = await journal.read(lambda view: view.flag_view(freeze_reason().flag))
         assert view.file == file
-        assert [one.written_at for one in view.holds] == [at(1)]
+        assert [one.written_at for one in view.freeze_reasons] == [at(1)]
 
 
 async def test_what_time_brings_is_asked_of_few_episodes(tmp_path: Path) -> None:
@@ -337,12 +341,12 @@ async def test_what_time_brings_is_asked_of_few_episodes(tmp_path: Path) -> None
         assert await journal.read(lambda view: view.first_review()) is None
         await journal.write(all_of(*(lambda tx, one=one: tx.add_episode(one) for one in several)))
         await journal.write(lambda tx: tx.move_episode(several[2], EpisodeState.RESOLVING))
-        await journal.write(lambda tx: tx.add_hold(hold(episode="E2")))
+        await journal.write(lambda tx: tx.add_freeze_reason(freeze_reason(episode="E2")))
         assert await journal.read(lambda view: view.first_review()) == at(98)
         assert [one.id for one in await journal.read(lambda view: view.resolving_episodes())] == ["E3"]
-        assert [one.id for one in await journal.read(lambda view: view.holding_episodes("gateway"))] == ["E2"]
-        await journal.write(lambda tx: tx.release_hold(hold(episode="E2"), by="alice", reason="why not"))
-        assert await journal.read(lambda view: view.holding_episodes("gateway")) == []
+        assert [one.id for one in await journal.read(lambda view: view.freezing_episodes("gateway"))] == ["E2"]
+        await journal.write(lambda tx: tx.end_freeze_reason(freeze_reason(episode="E2"), by="alice", reason="why not"))
+        assert await journal.read(lambda view: view.freezing_episodes("gateway")) == []
 
 
 async def test_a_policys_incidents_come_with_all_their_episodes(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from receiver.decide.model import (
     Seen,
 )
 from receiver.decide.plan import Change, ConditionState, Known
-from receiver.policy.model import Release
+from receiver.policy.model import Unfreeze
 from tests.unit.receiver.builders import (
     LABELS,
     NOW,
@@ -29,13 +29,13 @@ from tests.unit.receiver.builders import (
     at,
     counting_ids,
     episode,
-    hold,
+    freeze_reason,
     policies,
     policy,
 )
 
 ENDED = STARTED + timedelta(seconds=29)
-RELEASE = Release(resolved_for_s=300, all_of=(), review_after_s=86400)
+UNFREEZE = Unfreeze(resolved_for_s=300, all_of=(), review_after_s=86400)
 
 
 def seen(status: AlertStatus = AlertStatus.FIRING, **changes: object) -> Seen:
@@ -98,7 +98,7 @@ def test_opening_gives_a_hold_a_freeze_and_a_rollback() -> None:
     """The rule's own actions, each with a key that names what may exist once."""
     (opened,) = on(alert(), Known())
     assert isinstance(opened, plan.Opened)
-    assert [one.flag for one in opened.holds] == ["/var/lib/freezeline/gateway/FREEZE.FLAG"]
+    assert [one.flag for one in opened.freeze_reasons] == ["/var/lib/freezeline/gateway/FREEZE.FLAG"]
     assert [(action.type, action.key) for action in opened.actions] == [
         (ActionType.FREEZE, "freeze:/var/lib/freezeline/gateway/FREEZE.FLAG:1"),
         (ActionType.ROLLBACK, "rollback:gateway:episode:1"),
@@ -175,10 +175,10 @@ def test_a_hostile_label_stays_out_of_sentences() -> None:
     "after_s,conditions,expected",
     [
         (299, [], []),
-        (300, [], ["Released", "Moved CLOSED"]),
+        (300, [], ["Unfrozen", "Moved CLOSED"]),
         (300, [ConditionState(id="b", true_since=None, held_for_s=0)], []),
         (300, [ConditionState(id="b", true_since=at(0), held_for_s=301)], []),
-        (301, [ConditionState(id="b", true_since=at(0), held_for_s=301)], ["Released", "Moved CLOSED"]),
+        (301, [ConditionState(id="b", true_since=at(0), held_for_s=301)], ["Unfrozen", "Moved CLOSED"]),
         (
             900,
             [
@@ -194,35 +194,35 @@ def test_release_wants_every_condition_for_its_time(
 ) -> None:
     """Resolved long enough, and all of them held."""
     resolving = episode(state=EpisodeState.RESOLVING, resolved_at=NOW)
-    changes = plan.on_release_check(resolving, [hold()], RELEASE, conditions, now=at(after_s))
+    changes = plan.on_unfreeze_check(resolving, [freeze_reason()], UNFREEZE, conditions, now=at(after_s))
     assert kinds(changes) == expected
 
 
 def test_an_open_episode_is_never_released_by_time() -> None:
     """Whatever the conditions say."""
-    assert plan.on_release_check(episode(), [hold()], RELEASE, [], now=at(10**6)) == []
+    assert plan.on_unfreeze_check(episode(), [freeze_reason()], UNFREEZE, [], now=at(10**6)) == []
 
 
 @pytest.mark.parametrize(
     "firing,expected",
-    [(True, ["Renewed"]), (None, ["Renewed"]), (False, ["Released", "Moved EXPIRED"])],
+    [(True, ["Renewed"]), (None, ["Renewed"]), (False, ["Unfrozen", "Moved EXPIRED"])],
 )
 def test_a_review_renews_unless_alertmanager_knows_better(expected: list[str], *, firing: bool | None) -> None:
     """Unknown is treated as firing."""
-    changes = plan.on_review(episode(), [hold()], firing=firing, review_after_s=86400, now=at(86400))
+    changes = plan.on_review(episode(), [freeze_reason()], firing=firing, review_after_s=86400, now=at(86400))
     assert kinds(changes) == expected
 
 
 def test_a_review_that_is_not_due_does_nothing() -> None:
     """A second too early."""
-    assert plan.on_review(episode(), [hold()], firing=False, review_after_s=86400, now=at(86399)) == []
+    assert plan.on_review(episode(), [freeze_reason()], firing=False, review_after_s=86400, now=at(86399)) == []
 
 
 def test_an_operator_releases_every_hold_and_episodes_stay_open() -> None:
     """Repeats of the alert then find an open episode and freeze nothing."""
-    changes = plan.on_operator_release([episode()], [hold()], reason="known, harmless", by="alice")
-    assert kinds(changes) == ["Released"]
-    assert changes[0].sentence == "alice released gateway: known, harmless"
+    changes = plan.on_operator_unfreeze([episode()], [freeze_reason()], reason="known, harmless", by="alice")
+    assert kinds(changes) == ["Unfrozen"]
+    assert changes[0].sentence == "alice unfroze gateway: known, harmless"
 
 
 def test_an_operator_freeze_ends_with_its_release() -> None:
@@ -237,11 +237,11 @@ def test_an_operator_freeze_ends_with_its_release() -> None:
         ids=counting_ids(),
         trace=NO_TRACE,
     )
-    assert [one.flag for one in opened.holds] == ["/var/lib/freezeline/gateway/FREEZE.FLAG"]
+    assert [one.flag for one in opened.freeze_reasons] == ["/var/lib/freezeline/gateway/FREEZE.FLAG"]
     assert [one.type for one in opened.actions] == [ActionType.FREEZE]
     assert opened.episode.reason == "migration (by alice)"
-    changes = plan.on_operator_release([opened.episode], opened.holds, reason="done", by="bob")
-    assert kinds(changes) == ["Released", "Moved CLOSED"]
+    changes = plan.on_operator_unfreeze([opened.episode], opened.freeze_reasons, reason="done", by="bob")
+    assert kinds(changes) == ["Unfrozen", "Moved CLOSED"]
 
 
 def test_release_conditions_read_as_a_person_says_them() -> None:
@@ -250,9 +250,9 @@ def test_release_conditions_read_as_a_person_says_them() -> None:
         "resolved_for_s": 0,
         "all_of": [{"id": "budget", "query": "x", "op": ">=", "value": "0.10", "held_for_s": 1800}],
     }
-    rules = [{"id": "r", "match": [{"label": "a", "op": "=", "value": "b"}], "do": ["freeze"], "release": raw}]
-    release = policy(rules=rules).rules[0].release
-    assert plan.release_when(release) == "alert resolved for 0 s and budget >= 0.10 for 30 min"
+    rules = [{"id": "r", "match": [{"label": "a", "op": "=", "value": "b"}], "do": ["freeze"], "unfreeze": raw}]
+    unfreeze = policy(rules=rules).rules[0].unfreeze
+    assert plan.unfreeze_when(unfreeze) == "alert resolved for 0 s and budget >= 0.10 for 30 min"
 
 
 def test_the_tables_of_moves_are_those_of_the_contract() -> None:

@@ -75,7 +75,7 @@ def test_problems_stand_at_their_line() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": "freezeline.policy/2"},
+        {"format": "freezeline.policy/3"},
         {"surprise": 1},
         {"name": "../../etc/passwd"},
         {"rules": [{"id": "r", "match": [], "do": ["freeze"]}]},
@@ -119,7 +119,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert [level.severities for level in told] == [{"critical"}, {"page", "warning"}]
     (rollback,) = found.rollbacks(["rollback"])
     assert (rollback.once_per, rollback.grace_s, rollback.output_max_bytes) == ("release", 10.0, 1048576)
-    assert (found.rules[0].release.resolved_for_s, found.rules[0].release.review_after_s) == (300.0, 86400.0)
+    assert (found.rules[0].unfreeze.resolved_for_s, found.rules[0].unfreeze.review_after_s) == (300.0, 86400.0)
 
 
 def test_the_schema_itself_is_a_schema() -> None:

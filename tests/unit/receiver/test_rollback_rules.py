@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from receiver.act import rollback_rules as rules
 from receiver.decide.model import Action, ActionState, ActionType
-from tests.unit.receiver.builders import NOW, at, hold, policy
+from tests.unit.receiver.builders import NOW, at, freeze_reason, policy
 
 (SPEC,) = policy().rollbacks(["rollback"])
 
@@ -111,6 +111,6 @@ def test_once_per_episode_rolls_the_same_release_back_again() -> None:
 
 def test_a_rollback_waits_for_every_flag() -> None:
     """Durable on disk, or released meanwhile."""
-    assert not rules.frozen([hold(written_at=NOW), hold(flag="/other")])
-    assert rules.frozen([hold(written_at=NOW), hold(flag="/other", released_at=NOW)])
+    assert not rules.frozen([freeze_reason(written_at=NOW), freeze_reason(flag="/other")])
+    assert rules.frozen([freeze_reason(written_at=NOW), freeze_reason(flag="/other", ended_at=NOW)])
     assert rules.frozen([])

@@ -14,7 +14,7 @@ from receiver.decide.model import NO_TRACE, EpisodeState, new_id
 from receiver.journal import Journal, JournalError, Tx, open_view
 from receiver.policy.model import Policies
 from receiver.steps import Reached, Step, pass_by
-from receiver.webhook.process import Memory, Taking
+from receiver.webhook.process import Memory, Processing
 from tests.unit.receiver.builders import NOW, policies, policy
 from tests.waiting import until
 
@@ -50,7 +50,7 @@ class Receiving:
     async def take(self, data: bytes, after_s: float = 1) -> int:
         """Take one delivery, so long after the last one; how many decisions it brought."""
         self.now += timedelta(seconds=after_s)
-        taking = Taking(data, self.policies, self.memory, ids=new_id, trace=NO_TRACE, at=self.now)
+        taking = Processing(data, self.policies, self.memory, ids=new_id, trace=NO_TRACE, at=self.now)
         return await self.journal.write(taking.take, prepare=taking.parse)
 
     async def states(self) -> list[str]:

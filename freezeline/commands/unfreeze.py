@@ -1,4 +1,4 @@
-"""`freezeline release`: release a service by hand, whatever holds it."""
+"""`freezeline unfreeze`: end the freeze of a service by hand, whatever its reasons."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask the receiver to release."""
-    code, answer = operate("release", args, {"service": args.service, "reason": args.reason})
+    """Ask the receiver to unfreeze."""
+    code, answer = operate("unfreeze", args, {"service": args.service, "reason": args.reason})
     if code == 0 and not args.json:
-        print(f"{printable(args.service)} is released: {', '.join(map(printable, answer['flags']))}")
+        print(f"{printable(args.service)} is unfrozen: {', '.join(map(printable, answer['flags']))}")
     return code
