@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from receiver.settings import SETTINGS
 from tests.tools import ROOT
 
 WORDS_MAX = 25
@@ -30,6 +31,9 @@ RETIRED = {
 }
 # Words that open a sentence and point back to a sentence before it.
 POINTERS = re.compile(r"(It|Its|That|Those|They|Them|Their|So)\b")
+
+# docs/settings.md quotes the help of each setting from the code.
+QUOTED = frozenset(setting.help for setting in SETTINGS)
 
 _FENCE = re.compile(r"^ *(```|~~~).*?^ *\1 *$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -62,9 +66,10 @@ def paragraphs(text: str) -> Iterator[str]:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Every sentence of a page."""
+    """Every sentence of a page that the page does not quote from the code."""
     for paragraph in paragraphs(text):
-        yield from (sentence.strip("*_ ") for sentence in _END.split(paragraph))
+        if paragraph not in QUOTED:
+            yield from (sentence.strip("*_ ") for sentence in _END.split(paragraph))
 
 
 def words(sentence: str) -> int:
