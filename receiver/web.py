@@ -27,7 +27,7 @@ from receiver.journal import JournalError
 from receiver.logs import CURRENT
 from receiver.report import StandingCollector
 from receiver.steps import Step
-from receiver.webhook import process as take
+from receiver.webhook import process
 from receiver.webhook.ingest import Delivery, NotADeliveryError
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
@@ -90,7 +90,7 @@ class _Handlers:
     def __init__(self, shared: Web) -> None:
         self._shared = shared
         self._context = shared.context
-        self._memory = take.Memory()
+        self._memory = process.Memory()
         self._answered = functools.cache(lambda status: shared.context.meters.requests.labels(str(status)))
 
     async def webhook(self, request: web.Request) -> web.Response:
@@ -112,11 +112,11 @@ class _Handlers:
             return problem(413, f"more than {BODY_MAX_BYTES} bytes")
         context = self._context
         context.reached(Step.WEBHOOK_READ)
-        taking = take.Processing(
+        processing = process.Processing(
             body, context.box.policies, self._memory, ids=context.ids, trace=CURRENT.get(), at=received_at
         )
         try:
-            decided = await context.journal.write(taking.take, prepare=taking.parse)
+            decided = await context.journal.write(processing.take, prepare=processing.parse)
         except NotADeliveryError as error:
             return problem(422, str(error))
         except JournalError as error:
@@ -125,7 +125,7 @@ class _Handlers:
         context.reached(Step.WEBHOOK_ANSWERING)
         if not decided:
             request[QUIET] = True
-        return self._taken(taking.delivery, received_at)
+        return self._taken(processing.delivery, received_at)
 
     def _taken(self, delivery: Delivery, received_at: datetime) -> web.Response:
         meters = self._context.meters

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from freezeline.demo.load import Answer
 from freezeline.demo.timeline import Step, Timeline
 from receiver.decide.notice import Event
-from receiver.notify.messages import words
+from receiver.notify.messages import message
 
 ALERT = "FailureRateHigh"
 SERVICE = "shop"
@@ -28,7 +28,7 @@ _NOTICES: Mapping[Event, tuple[Step, Step]] = {
     Event.ROLLBACK_DONE: (Step.SLACK_ROLLED_BACK, Step.TOAST_ROLLED_BACK),
     Event.UNFROZEN: (Step.SLACK_UNFROZEN, Step.TOAST_UNFROZEN),
 }
-_BY_TITLE = {words(event, SERVICE, {})[0]: steps for event, steps in _NOTICES.items()}
+_BY_TITLE = {message(event, SERVICE, {})[0]: steps for event, steps in _NOTICES.items()}
 
 
 class Traffic(Struct, kw_only=True):

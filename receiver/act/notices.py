@@ -18,7 +18,7 @@ from receiver.decide.due_notices import to_channels
 from receiver.decide.model import Action, ActionState, Decision, Episode
 from receiver.decide.notice import Event, Notice, Notifier, NotifyFailure, Receipt, TemporaryFailure
 from receiver.journal import Tx
-from receiver.notify.messages import words
+from receiver.notify.messages import message
 from receiver.steps import Step
 
 NO_CHANNEL = "the channel is no longer in receiver.yaml"
@@ -63,7 +63,7 @@ class Deliverer:
         """The notice that an action is about."""
         event = Event(action.payload["event"])
         facts: Mapping[str, str] = json.loads(action.payload["facts"])
-        title, text = words(event, action.service, facts)
+        title, text = message(event, action.service, facts)
         return Notice(
             key=action.key,
             incident=action.payload["incident"],

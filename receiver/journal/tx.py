@@ -76,7 +76,7 @@ class Tx(Work):
             self._episodes.update({one: found.get(one, []) for one in missing})
         return {one: episodes for one in fingerprints if (episodes := self._episodes[one])}
 
-    def saw(self, alert: Alert, before: Seen | None) -> None:
+    def upsert_alert(self, alert: Alert, before: Seen | None) -> None:
         """Remember what was last heard of an alert. The end of its last resolve stays while it fires again.
 
         A repeat, which is nearly everything that is heard, leaves labels and annotations as they were.

@@ -210,7 +210,7 @@ class Reconciler:
             trace=NO_TRACE,
             confirmed=True,
         )
-        tx.saw(alert, seen)
+        tx.upsert_alert(alert, seen)
         self._record(tx, changes)
         tx.set_unconfirmed(alert.fingerprint, since=None)
 

@@ -10,7 +10,7 @@ from receiver.plaintext import plain
 Facts = Mapping[str, str]
 
 
-def words(event: Event, service: str, facts: Facts) -> tuple[str, str]:
+def message(event: Event, service: str, facts: Facts) -> tuple[str, str]:
     """Title and text, plain, of one line each. Facts that are missing leave their part of the text out."""
     title, text = _WORDS[event]
     known = {"service": service, "alert": facts.get("alert") or "frozen by hand", "level": facts.get("level", "")}

@@ -61,7 +61,7 @@ class Processing:
         seen, episodes = tx.seen(one).get(alert.fingerprint), tx.newest_episodes(one).get(alert.fingerprint, ())
         known = known_of(tx, alert, seen, episodes)
         changes = on_alert(alert, known, self._policies, now=self._at, ids=self._ids, trace=self._trace)
-        tx.saw(alert, seen)
+        tx.upsert_alert(alert, seen)
         if changes:
             sha256 = self.delivery.sha256
             record(tx, changes, self._policies, ids=self._ids, trace=self._trace, delivery=sha256)

@@ -132,7 +132,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     wait_until(lambda: not Path(f"/proc/{child.read_text().strip()}/cmdline").exists(), 5, "the child is gone")
 
 
-def freeze_reason(lock: Path, held: Path) -> None:
+def hold(lock: Path, held: Path) -> None:
     """Take a lock, say so, and keep it."""
     with locked(lock, deadline_s=5):
         held.touch()
@@ -142,7 +142,7 @@ def freeze_reason(lock: Path, held: Path) -> None:
 def test_a_held_lock_is_waited_for_and_freed_by_death(tmp_path: Path) -> None:
     """Two runs at once do the work once; a killed one leaves no lock behind."""
     lock, held = tmp_path / "lock", tmp_path / "held"
-    other = multiprocessing.get_context("spawn").Process(target=freeze_reason, args=(lock, held))
+    other = multiprocessing.get_context("spawn").Process(target=hold, args=(lock, held))
     other.start()
     try:
         wait_until(held.exists, 20, "the other process holds the lock")

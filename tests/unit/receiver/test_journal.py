@@ -298,7 +298,9 @@ async def test_values_come_back_as_they_went(tmp_path: Path) -> None:
     async with opened(tmp_path / "j.db") as journal:
         await journal.write(
             all_of(
-                lambda tx: tx.add_episode(episode()), lambda tx: tx.add_action(one), lambda tx: tx.saw(alert(), None)
+                lambda tx: tx.add_episode(episode()),
+                lambda tx: tx.add_action(one),
+                lambda tx: tx.upsert_alert(alert(), None),
             )
         )
         assert await journal.read(lambda view: view.episode("E1")) == episode()

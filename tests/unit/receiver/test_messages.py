@@ -4,14 +4,14 @@ import pytest
 
 from receiver.decide.due_notices import tell, to_channels
 from receiver.decide.notice import TEXT_MAX, TITLE_MAX, Event
-from receiver.notify.messages import words
+from receiver.notify.messages import message
 from tests.unit.receiver.builders import NOW, counting_ids, episode, policy
 
 
 @pytest.mark.parametrize("event", list(Event))
 def test_every_moment_has_words_even_without_facts(event: Event) -> None:
     """One printable line each, within the limits."""
-    title, text = words(event, "gateway", {})
+    title, text = message(event, "gateway", {})
     assert (0 < len(title) <= TITLE_MAX, 0 < len(text) <= TEXT_MAX) == (True, True)
     assert title.isprintable()
     assert text.isprintable()
@@ -22,7 +22,7 @@ def test_hostile_facts_stay_words(event: Event) -> None:
     """Braces, line breaks and escape sequences are text, and short."""
     evil = "{0.__class__} {service}\n\x1b[31m \u202e" * 50
     names = ("alert", "reason", "error", "release", "title", "ended_by", "end_reason", "level", "ask")
-    title, text = words(event, evil, dict.fromkeys(names, evil))
+    title, text = message(event, evil, dict.fromkeys(names, evil))
     assert (len(title) <= TITLE_MAX, len(text) <= TEXT_MAX) == (True, True)
     assert "\n" not in title + text
     assert "\x1b" not in title + text
