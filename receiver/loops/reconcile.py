@@ -1,7 +1,7 @@
 """The reconciler: compares journal, Alertmanager, Prometheus and flags on disk, and repairs what differs.
 
-It also does what time brings: releases and reviews (escalation is `receiver.escalator`'s). It is woken by commits and
-by the next time at which something is due; a whole comparison runs every `reconcile_every_s`.
+It also does what time brings: releases and reviews (`receiver.loops.escalator` does the escalation). Commits wake it,
+and the next time at which something is due; a whole comparison runs every `reconcile_every_s`.
 """
 
 from __future__ import annotations
