@@ -1,6 +1,7 @@
 """docs/architecture.md is a true map: it draws every wing, its arrows exist, and the paths that it names exist."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,34 @@ def test_texts_name_modules_that_exist() -> None:
     named = [(name, str(path.relative_to(ROOT))) for path in texts() for name in NAMED.findall(path.read_text("utf-8"))]
     assert ("receiver.run.runner", "receiver/run/runs.py") in named
     assert [(name, path) for name, path in named if name not in FILES and not exists(name)] == []
+
+
+def slugs(page: str) -> set[str]:
+    """The anchors of a page's headings, as the usual renderers of Markdown make them."""
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    """Every relative link of a page is a file, and its anchor a heading there."""
+    page = ROOT / name
+    links = re.findall(r"\]\((?!https?:|mailto:)([^)#]*)(?:#([^)]*))?\)", page.read_text("utf-8"))
+    targets = [((page.parent / target).resolve() if target else page, anchor) for target, anchor in links]
+    assert [str(path) for path, _ in targets if not path.exists()] == []
+    assert [anchor for path, anchor in targets if anchor and anchor not in slugs(path.read_text("utf-8"))] == []
+
+
+def test_contributing_links_every_kind_of_addition() -> None:
+    """Each list of files on the map is one click away for a new contributor."""
+    additions = PAGE.partition("## To add X")[2]
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    wanted = slugs("\n".join(re.findall(r"^### .*$", additions, re.MULTILINE)))
+    assert len(wanted) == 12
+    assert wanted - set(re.findall(r"docs/architecture\.md#([\w-]+)", text)) == set()
+
+
+def test_the_supported_version_is_the_current_one() -> None:
+    """SECURITY.md promises fixes for the version that the tree builds."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert f"| {version.rpartition('.')[0]} | yes |" in (ROOT / "SECURITY.md").read_text("utf-8")
