@@ -1,1 +1,5 @@
-"""The per-user program behind `freezeline toast`: follows the receiver's event stream and shows native toasts."""
+"""`freezeline toast`: a program of each desktop user, which follows the event stream and shows native toasts.
+
+This wing runs where no receiver runs: it may import only `receiver.decide` and `receiver.plaintext`. Begin to read with
+`program`, then with `agent`, the loop.
+"""

@@ -1,7 +1,7 @@
-"""Checks beyond single values: what a spec says against the rest of it, and specs against each other.
+"""Checks of whole specs: each section against the others, and specs against each other. The registry is `CHECKS`.
 
-Each is a module of this package with `CODES` (problem codes that it can give) and `check(output_set, problems)`.
-Those in `live` ask a Prometheus as well, and run only when there is one.
+Each check is a module with `check(output_set, problems)`; `references` calls the checks of single sections. This wing
+may import `model` and what lies below it, never a renderer. Begin to read with `tiers`, a short check.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Kinds of plain alerts. The key that an alert is recognised by → how it is read."""
+"""The family of conditions of plain alerts: one file per condition, and the registry `CONDITIONS` in this file.
+
+The key by which an alert is recognised names the condition. This wing may import `sli`, `reading`, `promql` and
+`units`. Begin to read with `base`, which says what every condition offers, then with `when`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Imports from other SLO tools: name on the command line → how its files are read."""
+"""The family of importers from other SLO tools: one file per tool, and the registry `IMPORTERS` in this file.
+
+An importer reads documents of its tool and gives SLOs as a spec would write them; no foreign format leaves this wing.
+This wing may import `pipeline` and what lies below it. Begin to read with `base`, then with `sloth`.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from generator.render.rules import rules
 
 GOOD, BELOW, ABOVE, FULL, IDLE, SPIKE, THREE = "good", "0.9 ×", "1.1 ×", "100 %", "idle", "spike", "three requests"
 CONSUMED = "consumed budget"
-# The number of the calendar unit in which promtool's clock begins, on 1970-01-01 (generator.burn: CALENDARS).
+# The number of the calendar unit in which promtool's clock begins, on 1970-01-01 (`generator.model.burn`: CALENDARS).
 _FIRST_CYCLES = {"week": "-1", "month": "1", "quarter": "1"}
 _FEWEST_BAD = 20  # bad events a sample that a tenth of a threshold stands for, so that rounding is no matter
 

@@ -1,4 +1,8 @@
-"""SLI types. The key that a spec's `sli:` is recognised by → how it is read."""
+"""The family of SLI types: one file per type, and the registry `SLI_TYPES` in this file.
+
+The key by which a spec's `sli:` is recognised names the type. This wing may import `reading`, `promql` and `units`.
+Begin to read with `base`, which says what every SLI type offers, then with `bad_total`.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Writes all generated files or none, and finds the ones that are no longer generated.
 
 A manifest in the root lists what was generated, so that files of other origin are never overwritten or removed.
-How many files change as one step, and what happens to a run that is killed: `write_journal`. A reader that looks
-between two renames sees old and new files side by side, never half a file: reload Prometheus after the command, not
-during it.
+`generator.write.journal` says how many files change as one step, and what happens to a run that is killed. A reader
+that looks between two renames sees old and new files side by side, never half a file: reload Prometheus after the
+command, not during it.
 """
 
 from __future__ import annotations

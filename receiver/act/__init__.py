@@ -1,7 +1,8 @@
-"""What the receiver can do: one file per kind of action, and the registry.
+"""What the receiver can do: one file per kind of action, and the registry `ACTIONS` in this file.
 
 A performer takes the due actions of one lane and carries them as far as they go now. It returns nothing: what was
-done is in the journal.
+done is in the journal. This wing may import `notify`, `run`, `context` and what lies below them, never a loop. Begin
+to read with `freeze`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ACTIONS: Mapping[ActionType, Performer] = {
     ActionType.ROLLBACK: rollback.perform,
     ActionType.UNDO: rollback.perform,
 }
-"""Who performs what. Notices are the family of `receiver.notify`, carried out by `receiver.notices`."""
+"""Who performs what. Notices are the family of `receiver.notify`, carried out by `receiver.act.notices`."""
 
 
 def lane_of(action: Action) -> str:

@@ -1,7 +1,7 @@
 """What an alert, an operator or the passing of time means: pure decisions.
 
 Every function takes what is known and the time, and gives Changes; each carries the sentence that explains it. Nothing
-here reads, writes or waits. `receiver.record` carries the changes into the journal.
+here reads, writes or waits. `receiver.journal.record` carries the changes into the journal.
 """
 
 from __future__ import annotations

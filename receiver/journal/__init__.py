@@ -2,6 +2,7 @@
 
 Everything that the receiver knows across a restart is here, and no SQL is elsewhere. Work is a function over a `Tx`;
 many are run in one transaction, each in a savepoint of its own, and every caller is answered only after the commit.
+This wing may import `decide`, `policy` and `steps`. Begin to read with `tx`, which says what a transaction may change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs `receiver.escalate` on the journal: woken by commits and by the time of the next level or update."""
+"""Runs `receiver.decide.escalate` on the journal: woken by commits and by the time of the next level or update."""
 
 from __future__ import annotations
 

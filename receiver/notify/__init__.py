@@ -1,8 +1,8 @@
-"""Notifiers: one file per member, and the registry.
+"""The family of notifiers: one file per kind of channel, and the registry `NOTIFIERS` in this file.
 
 `parse_channels` reads `channels:` of receiver.yaml; `build` makes a channel's notifier, whose `send` either
-returns a Receipt or raises TemporaryFailure or PermanentFailure. When to try again is `receiver.retry`'s
-matter.
+returns a Receipt or raises TemporaryFailure or PermanentFailure. `receiver.decide.retry` says when to try again.
+This wing may import `templates`, `decide` and `plaintext`. Begin to read with `channel`, then with `slack`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""Reads a directory of policy files and reports every problem in all of them, two policies with one flag included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Policies as values: what to do about which alerts. `receiver.policy` reads them."""
+"""Policies as values: what to do about which alerts. `receiver.policy.read` makes them from files."""
 
 from __future__ import annotations
 

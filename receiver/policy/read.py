@@ -1,7 +1,7 @@
 """Policies: what to do about which alerts. `policy.schema.json` beside this file is the format; see docs/receiver.md.
 
 Reading collects every problem of a file at once. Where a policy comes from, and which one is in force, is
-`receiver.policy_store`'s matter.
+`receiver.loops.policies`'s matter.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How channels lay notices out: Jinja2 templates, ours or the user's, that can neither run long nor leak.
 
 `<channel type>.j2` lays a notice out for channels of that type. A user's directory may hold any of these files; each
-replaces ours of the same name.
+replaces ours of the same name. This wing may import `decide` and `plaintext`. Begin to read with `Templates` in this
+file; `language` says which part of Jinja2 is allowed.
 """
 
 from collections.abc import Callable, Iterator, Mapping

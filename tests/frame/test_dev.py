@@ -18,6 +18,19 @@ def test_help_lists_every_command() -> None:
     assert listed == known
 
 
+def test_ci_prints_each_step_of_a_whole_test_run() -> None:
+    """What `./dev ci` prints is what `./dev test` calls, down to the options of pytest; and it runs nothing."""
+    body = re.search(r"^test_all\(\) \{\n(.*?)^\}", (ROOT / "dev").read_text(), re.MULTILINE | re.DOTALL)
+    assert body
+    called = set(re.findall(r"\b(tools|browser|lint|generated_files|run_tests)\b(?! *=)", body[1]))
+    printed = dev("ci").stdout
+    listed = set(re.findall(r"^  ([a-z_]+)  ", printed, re.MULTILINE))
+    assert listed == called | {"environment"}
+    options = re.search(r"run_tests (-.*?) \|\|", body[1])
+    assert options
+    assert f"python -m pytest {options[1]}\n" in printed
+
+
 def test_unknown_command() -> None:
     """Wrong usage is exit 2 with the help, on stderr."""
     ran = dev("bake")

@@ -1,8 +1,13 @@
-"""The wheel is an application: three packages, complete, and nothing else."""
+"""The wheel is an application: three packages, complete, and nothing else. Wheel and sdist carry the licence."""
 
+import hashlib
 import subprocess
 import sys
+import tarfile
+import tomllib
 import zipfile
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -14,16 +19,38 @@ from tests.tools import ROOT
 pytestmark = pytest.mark.xdist_group("wheel")
 
 
-@pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The names in a freshly built wheel."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+# Of https://www.apache.org/licenses/LICENSE-2.0.txt.
+OFFICIAL_SHA256 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+LICENCE = (ROOT / "LICENSE").read_bytes()
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+
+def build(folder: Path, kind: str) -> Path:
+    """Build `--wheel` or `--sdist` and return the file."""
+    command = [sys.executable, "-m", "build", kind, "--no-isolation", "--outdir", str(folder), str(ROOT)]
     built = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        return set(archive.namelist())
+    (file,) = folder.iterdir()
+    return file
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files in a freshly built wheel."""
+    with zipfile.ZipFile(build(tmp_path_factory.mktemp("wheel"), "--wheel")) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def names(wheel: dict[str, bytes]) -> set[str]:
+    """The names in the wheel."""
+    return set(wheel)
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel: dict[str, bytes]) -> Message:
+    """What the wheel says about itself."""
+    return message_from_bytes(wheel[f"freezeline-{VERSION}.dist-info/METADATA"])
 
 
 def test_top_level(names: set[str]) -> None:
@@ -50,3 +77,36 @@ def test_the_demo_brings_its_example(names: set[str]) -> None:
     }
     assert "freezeline/demo/example/slo.yaml" in expected
     assert expected - names == set()
+
+
+def test_the_wheel_carries_the_licence(wheel: dict[str, bytes], metadata: Message) -> None:
+    """Apache 2.0 asks that every copy comes with its text; the metadata name it by its SPDX identifier."""
+    assert wheel[f"freezeline-{VERSION}.dist-info/licenses/LICENSE"] == LICENCE
+    assert (metadata["License-Expression"], metadata.get_all("License-File")) == ("Apache-2.0", ["LICENSE"])
+
+
+def test_the_licence_is_the_official_text_with_our_line() -> None:
+    """Nothing but the line that the appendix leaves to the project was changed."""
+    official = LICENCE.replace(b"Copyright 2026 the Freezeline authors", b"Copyright [yyyy] [name of copyright owner]")
+    assert official != LICENCE
+    assert hashlib.sha256(official).hexdigest() == OFFICIAL_SHA256
+
+
+def test_the_wheel_says_what_it_is(metadata: Message) -> None:
+    """Name, version, authors, description, addresses and classifiers, as an index shows them."""
+    assert (metadata["Name"], metadata["Author"]) == ("freezeline", "the Freezeline authors")
+    assert {url.partition(",")[0] for url in metadata.get_all("Project-URL", [])} >= {"Homepage", "Documentation"}
+    assert "Programming Language :: Python :: 3.11" in metadata.get_all("Classifier", [])
+    assert metadata["Keywords"]
+    assert metadata["Requires-Python"] == ">=3.11"
+
+
+def test_the_sdist_can_be_built_from(tmp_path: Path) -> None:
+    """The source archive has the licence, the README of the metadata, and every file of the packages."""
+    with tarfile.open(build(tmp_path, "--sdist")) as archive:
+        files = {name.partition("/")[2] for name in archive.getnames()}
+        licence = archive.extractfile(f"freezeline-{VERSION}/LICENSE")
+        assert licence is not None
+        assert licence.read() == LICENCE
+    expected = {str(path.relative_to(ROOT)) for path in tracked_files() if path.relative_to(ROOT).parts[0] in PACKAGES}
+    assert (expected | {"LICENSE", "README.md", "pyproject.toml", "examples/demo/slo.yaml"}) - files == set()

@@ -1,8 +1,9 @@
 """The page: what is frozen and why, for people with a browser. Works without scripts and without outside assets.
 
 Nothing changes by GET. A visitor logs in with the `read` or the `operate` token and gets a session cookie
-(SameSite=Strict); each form carries the session's CSRF token; Host and Origin are checked before (`receiver.access`).
-All that is shown passes Jinja2's autoescape; the Content-Security-Policy forbids every script and style but our own.
+(SameSite=Strict); each form carries the session's CSRF token; `receiver.http.access` has checked Host and Origin.
+Every shown value passes Jinja2's autoescape; the Content-Security-Policy forbids every script and style but our own.
+This wing may import the wings below it, `receiver.http` included. Begin to read with `views`.
 """
 
 from collections.abc import Callable
