@@ -22,7 +22,7 @@ _COUNTER = "_total"
 
 
 def number(limit: Decimal | None) -> str:
-    """A number without a unit. Beside a limit up to 1, `humanize` would say `71.8m`; beside a large one it says `1.2M`."""
+    """A number without a unit: `humanize` writes 0.0718 as `71.8m`, and `%.4g` writes 1200000 as `1.2e+06`."""
     return SMALL if limit is not None and abs(limit) <= 1 else LARGE
 
 
