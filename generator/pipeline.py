@@ -15,7 +15,7 @@ from generator.render.alertmanager import alertmanager
 from generator.render.alertmanager.alertmanager import Settings
 from generator.render.dashboards import dashboard
 from generator.render.policy import policy
-from generator.render.rules import emitted, rules, self_rules, shared
+from generator.render.rules import alert_texts, emitted, rules, self_rules, shared
 from generator.render.rules.rule_file import RuleFile
 from generator.spec.load import load
 from generator.text import json_text, yaml_text
@@ -79,7 +79,8 @@ def rule_files(output_set: OutputSet) -> Iterable[RuleFile]:
     for spec in output_set.specs:
         yield rules.render(spec, output_set.scope)
     for profile in output_set.profiles().values():
-        yield shared.render(profile, output_set.scope)
+        links = alert_texts.links_of(output_set.specs, profile.name)
+        yield shared.render(profile, output_set.scope, links=links)
     yield self_rules.render(output_set.scope)
 
 

@@ -102,3 +102,26 @@ def promql_number(number: Fraction) -> str:
 def percent_text(ratio: Decimal) -> str:
     """A ratio as a percentage for people: 0.005 → `0.5 %`."""
     return f"{decimal_text(ratio.scaleb(2))} %"
+
+
+def duration_words(duration_ms: int) -> str:
+    """A duration for people: 300000 → `5 min`, 86400000 → `1 day`, 5400000 → `1 h 30 min`."""
+    return spaced(duration_text(duration_ms))
+
+
+def spaced(written: str) -> str:
+    """A number with its unit, as a spec writes it, for people: `0.5%` → `0.5 %`, `1m` → `1 min`, `3d` → `3 days`."""
+    parts = _WITH_UNIT.findall(written)
+    if not parts or "".join(map("".join, parts)) != written:
+        return written
+    return " ".join(f"{number} {_unit_words(number, unit)}" for number, unit in parts)
+
+
+_WITH_UNIT = re.compile(r"([-+]?[0-9.]+)(y|w|d|h|ms|m|s|%)")
+_WORDS = {"y": "year", "w": "week", "d": "day"}
+
+
+def _unit_words(number: str, unit: str) -> str:
+    if unit in _WORDS:
+        return _WORDS[unit] if number == "1" else _WORDS[unit] + "s"
+    return "min" if unit == "m" else unit

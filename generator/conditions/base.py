@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 from msgspec import Struct
 
 from generator.reading.reader import Reader
-from generator.units import decimal_text
+from generator.units import decimal_text, spaced
 
 
 class Condition(Protocol):
@@ -24,6 +24,10 @@ class Condition(Protocol):
 
     def describe(self) -> str:
         """The condition for people, without a full stop: what is compared with what."""
+
+    @property
+    def shown(self) -> str:
+        """A template that Prometheus fills with the alert's value, for people: `2.308 %`, `450 ms`, `12`."""
 
 
 class Threshold(Struct, frozen=True, kw_only=True):
@@ -45,8 +49,8 @@ class Threshold(Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """`> 0.5%`."""
-        return f"{self.op} {self.written}"
+        """`> 0.5 %`."""
+        return f"{self.op} {spaced(self.written)}"
 
 
 THRESHOLDS = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}

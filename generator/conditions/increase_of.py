@@ -6,11 +6,12 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from generator.conditions import value_text
 from generator.conditions.base import Threshold, aggregate, read_threshold
 from generator.conditions.ratio import read_selector
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
-from generator.units import duration_text
+from generator.units import duration_text, duration_words
 
 
 class IncreaseOf(Struct, frozen=True, kw_only=True):
@@ -28,7 +29,7 @@ class IncreaseOf(Struct, frozen=True, kw_only=True):
 
     def breaches(self) -> str:
         """The increases beyond the threshold."""
-        return f"{self._value()} {self.threshold.filtered}"
+        return f"{self._value()}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
         """1 or 0."""
@@ -36,7 +37,12 @@ class IncreaseOf(Struct, frozen=True, kw_only=True):
 
     def describe(self) -> str:
         """The comparison for people."""
-        return f"increase of {self.counter.text} over {duration_text(self.over_ms)} {self.threshold.words}"
+        return f"increase of {self.counter.text} over {duration_words(self.over_ms)} {self.threshold.words}"
+
+    @property
+    def shown(self) -> str:
+        """Whole events, although Prometheus extrapolates; or the unit that the counter counts."""
+        return value_text.by_name(self.counter.metric) or value_text.COUNT
 
 
 class ChangesOf(Struct, frozen=True, kw_only=True):
@@ -54,7 +60,7 @@ class ChangesOf(Struct, frozen=True, kw_only=True):
 
     def breaches(self) -> str:
         """The counts of changes beyond the threshold."""
-        return f"{self._value()} {self.threshold.filtered}"
+        return f"{self._value()}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
         """1 or 0."""
@@ -62,7 +68,12 @@ class ChangesOf(Struct, frozen=True, kw_only=True):
 
     def describe(self) -> str:
         """The comparison for people."""
-        return f"changes of {self.series.text} over {duration_text(self.over_ms)} {self.threshold.words}"
+        return f"changes of {self.series.text} over {duration_words(self.over_ms)} {self.threshold.words}"
+
+    @property
+    def shown(self) -> str:
+        """How many changes."""
+        return value_text.COUNT
 
 
 def parse_increase(reader: Reader) -> IncreaseOf:

@@ -9,13 +9,14 @@ from typing import ClassVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from generator.conditions import value_text
 from generator.conditions.base import Threshold, aggregate, read_threshold
 from generator.conditions.ratio import read_selector
 from generator.promql import text as promql
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
 from generator.sli.histogram import check_histogram_name, in_metric_unit
-from generator.units import decimal_text, duration_text
+from generator.units import decimal_text, duration_text, duration_words
 
 QUANTILES = {
     "p50_of": Decimal("0.5"),
@@ -43,7 +44,7 @@ class QuantileOf(Struct, frozen=True, kw_only=True):
 
     def breaches(self) -> str:
         """The quantiles beyond the threshold."""
-        return f"{self._value()} {self.threshold.filtered}"
+        return f"{self._value()}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
         """1 or 0; a quantile of nothing is NaN and does not breach."""
@@ -52,7 +53,15 @@ class QuantileOf(Struct, frozen=True, kw_only=True):
     def describe(self) -> str:
         """The comparison for people."""
         name = f"p{decimal_text(self.quantile * 100)}"
-        return f"{name} of {self.histogram.text} over {duration_text(self.over_ms)} {self.threshold.words}"
+        return f"{name} of {self.histogram.text} over {duration_words(self.over_ms)} {self.threshold.words}"
+
+    @property
+    def shown(self) -> str:
+        """In the histogram's unit; seconds where the threshold is written as a duration and the name says nothing."""
+        named = value_text.by_name(self.histogram.metric)
+        if not named and self.threshold.written[-1:].isalpha():
+            return value_text.SECONDS
+        return named or value_text.number(self.threshold.value)
 
 
 def quantile_query(histogram: Selector, quantile: Decimal, window: str, by: tuple[str, ...], *, native: bool) -> str:

@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from generator.conditions import value_text
 from generator.conditions.base import Threshold, aggregate, read_threshold
 from generator.promql import text as promql
 from generator.promql.check import Want, faults
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
-from generator.units import duration_text
+from generator.units import duration_text, duration_words
 
 
 class Ratio(Struct, frozen=True, kw_only=True):
@@ -30,21 +31,27 @@ class Ratio(Struct, frozen=True, kw_only=True):
         window = duration_text(self.over_ms)
         bad = aggregate("sum", self.by, f"rate({self.bad.text}[{window}])")
         total = aggregate("sum", self.by, f"rate({self.total.text}[{window}])")
-        return f"{bad} / {total}"
+        return f"{bad}\n/ {total}"
 
     def breaches(self) -> str:
         """The ratios beyond the threshold."""
-        return f"{self.value()} {self.threshold.filtered}"
+        return f"{self.value()}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
         """1 or 0; without any bad series, 0 as long as there are events."""
         window = duration_text(self.over_ms)
         total = aggregate("sum", self.by, f"rate({self.total.text}[{window}])")
-        return f"({self.value()} or 0 * {total}) {self.threshold.boolean}"
+        either = f"{self.value()}\nor 0 * {total}"
+        return f"{promql.enclosed(either)} {self.threshold.boolean}"
 
     def describe(self) -> str:
         """The comparison for people."""
-        return f"{self.bad.text} / {self.total.text} over {duration_text(self.over_ms)} {self.threshold.words}"
+        return f"{self.bad.text} / {self.total.text} over {duration_words(self.over_ms)} {self.threshold.words}"
+
+    @property
+    def shown(self) -> str:
+        """As a percentage."""
+        return value_text.PERCENT
 
 
 def parse(reader: Reader) -> Ratio:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from generator.conditions import value_text
 from generator.promql import text as promql
 from generator.promql.check import Want
 from generator.reading.reader import Reader
@@ -30,6 +31,11 @@ class When(Struct, frozen=True, kw_only=True):
     def describe(self) -> str:
         """The query itself."""
         return self.query
+
+    @property
+    def shown(self) -> str:
+        """A number without a unit."""
+        return value_text.number(promql.compared_with(self.query))
 
 
 def parse(reader: Reader) -> When:

@@ -14,7 +14,7 @@ from generator.model.spec import Spec
 from generator.proofs import plain_proofs, slo_proofs
 from generator.proofs.model import FIRES, Check, Gap, Span, Test
 from generator.proofs.stage import CONSUMED, Collected
-from generator.render.rules import rules, shared
+from generator.render.rules import alert_texts, rules, shared
 from generator.render.rules.gaps import is_gap_group
 from generator.render.rules.rule_file import Group, Rule, RuleFile
 from generator.text import yaml_text
@@ -140,14 +140,17 @@ def _builds(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[s
     narrowed = replace(spec, alerts=(), slos=tuple(slo for slo in spec.slos if slo.profile.name in needed))
     own = rules.render(narrowed, scope, cadence).groups
     groups = [[group for group in own if not is_gap_group(group.name)]]
+    anchored: dict[str, str] = {}
     for profile in _profiles(narrowed).values():
+        links = alert_texts.links_of([spec], profile.name)
+        anchored |= alert_texts.anchored(profile.window, links)
         common = [
             Group(
                 name=group.name,
                 interval_ms=interval_ms,
                 rules=tuple(rule for rule in group.rules if _is_needed(rule, profile, needed[profile.name])),
             )
-            for group in shared.render(profile, scope, cadence).groups
+            for group in shared.render(profile, scope, cadence, links=links).groups
         ]
         groups.append([group for group in common if group.rules])
     first = [[*groups[0], *groups[1]], *groups[2:]]
@@ -155,7 +158,9 @@ def _builds(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[s
     names_of_files = [interval, *(f"{interval}.{name}" for name in list(_profiles(narrowed))[1:])]
     header = BUILD_HEADER.format(source=spec.file, interval=interval)
     return [
-        RuleFile(path=f"{FOLDER}/{spec.name}.{name}.rules.yml", header=header, groups=tuple(own_groups))
+        RuleFile(
+            path=f"{FOLDER}/{spec.name}.{name}.rules.yml", header=header, groups=tuple(own_groups), anchored=anchored
+        )
         for name, own_groups in zip(names_of_files, first, strict=True)
     ]
 

@@ -31,9 +31,9 @@ class BadTotal(Struct, frozen=True, kw_only=True):
         errors_increase = increase_of(self.bad, context)
         return BaseQueries(
             total=total,
-            errors=f"{errors} or {context.zero(context.total_series)}",
+            errors=f"{errors}\nor {context.zero(context.total_series)}",
             total_increase=increase_of(self.total, context),
-            errors_increase=f"{errors_increase} or {context.zero(context.total_increase_series)}",
+            errors_increase=f"{errors_increase}\nor {context.zero(context.total_increase_series)}",
         )
 
     def describe(self) -> str:

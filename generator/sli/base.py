@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
-from generator.promql.text import Selector
+from generator.promql.text import Selector, enclosed
 from generator.units import duration_text
 
 
@@ -46,7 +46,7 @@ class BaseContext(Struct, frozen=True, kw_only=True):
         """`function by (labels) (expression)`, the labels being those of the SLO's groups."""
         labels = (*self.group_by, *extra)
         by = f" by ({', '.join(labels)}) " if labels else ""
-        return f"{function}{by}({expression})"
+        return function + by + (enclosed(expression) if "\n" in expression else f"({expression})")
 
     def zero(self, series: str) -> str:
         """Zero wherever there are events at all: what errors are when no error series exists."""
@@ -91,4 +91,5 @@ def rate_with_newborns(part: Selector, whole: Selector, context: BaseContext) ->
     born = f"({part.text} unless {part.text} offset {window})"
     scraped = f"count by (job, instance) ({whole.text} and {whole.text} offset {window})"
     seconds = seconds_text(context.base_ms)
-    return f"({born} and on (job, instance) {scraped}) / {seconds} or rate({part.text}[{context.range}])"
+    newborns = enclosed(f"{born}\nand on (job, instance) {scraped}")
+    return f"{newborns} / {seconds}\nor rate({part.text}[{context.range}])"

@@ -28,8 +28,8 @@ class ErrorRatio(Struct, frozen=True, kw_only=True):
         return BaseQueries(
             total=context.aggregate("sum", promql.over(self.weight, context.range)),
             errors=(
-                f"({ratio} >= 0) * {context.aggregate('sum', context.total_series)}"
-                f" or {context.zero(context.total_series)}"
+                f"({ratio} >= 0) * {context.aggregate('sum', context.total_series)}\n"
+                f"or {context.zero(context.total_series)}"
             ),
         )
 

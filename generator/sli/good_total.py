@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from generator.promql import text as promql
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
 from generator.sli.bad_total import increase_of, rate_of, read_source, source_text
@@ -45,7 +46,8 @@ class GoodTotal(Struct, frozen=True, kw_only=True):
 def rest(context: BaseContext, total_series: str, good: str) -> str:
     """What of the recorded total is not good; all of it where no good series exists."""
     total = context.aggregate("sum", total_series)
-    return f"clamp_min({total} - ({good} or {context.zero(total_series)}), 0)"
+    either = promql.enclosed(f"{good}\nor {context.zero(total_series)}")
+    return promql.enclosed(f"{total}\n- {either}", "clamp_min(", "0")
 
 
 def parse(reader: Reader) -> GoodTotal:

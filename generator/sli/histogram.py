@@ -41,7 +41,8 @@ class HistogramBelow(Struct, frozen=True, kw_only=True):
 
         def errors(total_series: str, function: str, window: str) -> str:
             total = context.aggregate("sum", total_series)
-            return f"clamp_min({total} - {context.aggregate('sum', f'{function}({bucket}[{window}])')}, 0)"
+            fast = context.aggregate("sum", f"{function}({bucket}[{window}])")
+            return promql.enclosed(f"{total}\n- {fast}", "clamp_min(", "0")
 
         return BaseQueries(
             total=context.aggregate("sum", f"rate({count}[{context.range}])"),
@@ -62,9 +63,9 @@ class HistogramBelow(Struct, frozen=True, kw_only=True):
         rates, increases = merged("rate", context.range), merged("increase", context.gap_span)
         return BaseQueries(
             total=f"histogram_count({rates})",
-            errors=f"{errors(rates)} or {context.zero(context.total_series)}",
+            errors=f"{errors(rates)}\nor {context.zero(context.total_series)}",
             total_increase=f"histogram_count({increases})",
-            errors_increase=f"{errors(increases)} or {context.zero(context.total_increase_series)}",
+            errors_increase=f"{errors(increases)}\nor {context.zero(context.total_increase_series)}",
         )
 
     @property

@@ -7,7 +7,8 @@ back with the library.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 
@@ -65,10 +66,32 @@ def key_text(key: str) -> str:
     return key if _SAFE_KEY.fullmatch(key) and key.lower() not in _WORDS else scalar(key)
 
 
-def entry(key: str, value: str, indent: str) -> list[str]:
+def entry(key: str, value: str, indent: str, anchors: Anchors | None = None) -> list[str]:
     """`key: value` for a text that may have several lines."""
+    mark = ""
+    if anchors is not None and (anchor := anchors.names.get(value)):
+        if anchor in anchors.written:
+            return [f"{indent}{key_text(key)}: *{anchor}"]
+        anchors.written.add(anchor)
+        mark = f"&{anchor} "
     block = _block(value, indent + "  ") if "\n" in value else None
-    return [f"{indent}{key_text(key)}: |-", *block] if block else [f"{indent}{key_text(key)}: {scalar(value)}"]
+    if block:
+        return [f"{indent}{key_text(key)}: {mark}|-", *block]
+    return [f"{indent}{key_text(key)}: {mark}{scalar(value)}"]
+
+
+class Anchors:
+    """Texts that a document writes in full once, as `&name`, and as `*name` from then on.
+
+    `names` holds the anchor of each such text; a text that the document holds only once needs none.
+    """
+
+    __slots__ = ("names", "written")
+
+    def __init__(self, named: Mapping[str, str], texts: Iterable[str]) -> None:
+        count = Counter(text for text in texts if text in named)
+        self.names = {text: named[text] for text, times in count.items() if times > 1}
+        self.written: set[str] = set()
 
 
 def _block(value: str, indent: str) -> list[str]:
@@ -80,26 +103,26 @@ def _block(value: str, indent: str) -> list[str]:
     return [indent + line for line in lines]
 
 
-def emit(value: Plain, indent: str = "") -> list[str]:
+def emit(value: Plain, indent: str = "", anchors: Anchors | None = None) -> list[str]:
     """The lines of a mapping or a list in block style; scalars and empty collections in one line."""
     if isinstance(value, Mapping) and value:
-        return _mapping(value, indent)
+        return _mapping(value, indent, anchors)
     if isinstance(value, Sequence) and not isinstance(value, str) and value:
-        return _sequence(value, indent)
+        return _sequence(value, indent, anchors)
     return [indent + _empty_or_scalar(value)]
 
 
-def _mapping(value: Mapping[str, Plain], indent: str) -> list[str]:
+def _mapping(value: Mapping[str, Plain], indent: str, anchors: Anchors | None) -> list[str]:
     lines: list[str] = []
     for key, item in value.items():
         if isinstance(item, str):
-            lines += entry(key, item, indent)
+            lines += entry(key, item, indent, anchors)
         elif isinstance(item, Mapping) and item:
             lines.append(f"{indent}{key_text(key)}:")
-            lines += _mapping(item, indent + "  ")
+            lines += _mapping(item, indent + "  ", anchors)
         elif isinstance(item, Sequence) and item:
             lines.append(f"{indent}{key_text(key)}:")
-            lines += _sequence(item, indent + "  ")
+            lines += _sequence(item, indent + "  ", anchors)
         else:
             lines.append(f"{indent}{key_text(key)}: {_empty_or_scalar(item)}")
     return lines
@@ -113,15 +136,15 @@ def _empty_or_scalar(item: Plain) -> str:
     return scalar(item)
 
 
-def _sequence(value: Sequence[Plain], indent: str) -> list[str]:
+def _sequence(value: Sequence[Plain], indent: str, anchors: Anchors | None) -> list[str]:
     lines: list[str] = []
     for item in value:
         if isinstance(item, Mapping) and item:
-            inner = _mapping(item, indent + "  ")
+            inner = _mapping(item, indent + "  ", anchors)
             lines.append(f"{indent}- {inner[0].lstrip()}")
             lines += inner[1:]
         elif isinstance(item, Sequence) and not isinstance(item, str) and item:
-            inner = _sequence(item, indent + "  ")
+            inner = _sequence(item, indent + "  ", anchors)
             lines.append(f"{indent}- {inner[0].lstrip()}")
             lines += inner[1:]
         else:
@@ -129,7 +152,7 @@ def _sequence(value: Sequence[Plain], indent: str) -> list[str]:
     return lines
 
 
-def document(value: Plain, header: str = "") -> str:
+def document(value: Plain, header: str = "", anchors: Anchors | None = None) -> str:
     """A whole file: a comment, then the data."""
     comment = [f"# {line}".rstrip() for line in header.splitlines()]
-    return "\n".join([*comment, *emit(value)]) + "\n"
+    return "\n".join([*comment, *emit(value, anchors=anchors)]) + "\n"

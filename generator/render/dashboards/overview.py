@@ -182,7 +182,7 @@ def _table(queries: OverviewQueries, height: int) -> Json:
         "Value #B": "Budget left",
         "Value #C": "Runs out in",
         "Value #D": "Burn rate",
-        "Value #E": "Releases",
+        "Value #E": "Freeze",
         "Value #F": "Critical",
         "Value #G": "Warning",
     }
@@ -225,7 +225,7 @@ def _table(queries: OverviewQueries, height: int) -> Json:
                 },
             ),
             override("Burn rate", colored | {"unit": "suffix:×", "decimals": 2, "thresholds": thresholds(BURN_STEPS)}),
-            override("Releases", colored | {"mappings": [FROZEN_TEXTS]}),
+            override("Freeze", colored | {"mappings": [FROZEN_TEXTS]}),
             override("Critical", colored | {"thresholds": thresholds(ONE_IS_RED)}),
             override("Warning", colored | {"thresholds": thresholds(ONE_IS_YELLOW)}),
         ),
@@ -281,8 +281,8 @@ def _over_time(queries: OverviewQueries) -> Json:
 
 def _freezes(queries: OverviewQueries) -> Json:
     view = View(
-        title="Releases over time",
-        description="When each service was frozen, by the receiver's own word.",
+        title="Freezes over time",
+        description="When each service was frozen, as the receiver reports.",
         unit="none",
         targets=(Target(expr=queries.frozen, legend=f"{{{{{names.SERVICE}}}}}"),),
         mappings=(FROZEN_TEXTS,),

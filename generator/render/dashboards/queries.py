@@ -258,7 +258,7 @@ class SpecQueries(Struct, frozen=True, kw_only=True):
 
     @property
     def frozen(self) -> str:
-        """1 = releases are frozen."""
+        """1 = the service is frozen."""
         return f"max({self.receiver(FROZEN)})"
 
     def rollback(self, since: str) -> str:

@@ -34,7 +34,7 @@ from generator.render.dashboards.slo import BUDGET_STEPS, runs_out_mappings, run
 from generator.render.links import link
 
 NO_RECEIVER = "no receiver"
-FROZEN_TEXTS = value_mapping({0: ("open", GREEN), 1: ("FROZEN", RED)})
+FROZEN_TEXTS = value_mapping({0: ("not frozen", GREEN), 1: ("FROZEN", RED)})
 ROLLBACK_TEXTS = value_mapping(
     {
         1: ("done", GREEN),
@@ -78,10 +78,10 @@ def _stat(title: str, description: str, unit: str, *targets: Target, **more: obj
 
 def _frozen(queries: SpecQueries) -> Json:
     return _stat(
-        "Releases",
-        "Whether shipping is frozen, by the receiver's own word. No data: the receiver is not scraped.",
+        "Freeze",
+        "Whether the service is frozen, as the receiver reports. No data: Prometheus does not scrape the receiver.",
         "none",
-        Target(expr=queries.frozen, legend="releases", instant=True),
+        Target(expr=queries.frozen, legend="freeze", instant=True),
         mappings=(FROZEN_TEXTS,),
         steps=ONE_IS_RED,
         no_value=NO_RECEIVER,
@@ -261,19 +261,19 @@ def _alert_legend(queries: SpecQueries) -> str:
 
 def _receiver_timeline(queries: SpecQueries) -> Json:
     targets = (
-        Target(expr=queries.frozen, legend="Releases"),
+        Target(expr=queries.frozen, legend="Freeze"),
         Target(expr=queries.rollback("10m"), legend="Rollback"),
         Target(expr=queries.incident_count, legend="Incidents"),
     )
     view = View(
         title="Freeze, rollback and incidents over time",
-        description="What the receiver did: releases frozen or open, rollbacks, and the incidents it holds open.",
+        description="What the receiver did: freezes, rollbacks, and the incidents that it holds open.",
         unit="none",
         targets=targets,
         mappings=(range_mapping(None, Decimal("0.5"), "none", GREEN), range_mapping(Decimal("0.5"), None, "open", RED)),
         steps=_PLAIN,
         overrides=(
-            override("Releases", {"mappings": [FROZEN_TEXTS]}),
+            override("Freeze", {"mappings": [FROZEN_TEXTS]}),
             override("Rollback", {"mappings": [ROLLBACK_TEXTS]}),
         ),
         no_value=NO_RECEIVER,
@@ -289,7 +289,7 @@ def marks(queries: SpecQueries) -> list[Json]:
     return [
         _annotation("Critical alerts", queries.began_to_fire('severity="critical"'), RED, "{{alertname}}", where),
         _annotation("Other alerts", queries.began_to_fire('severity!="critical"'), YELLOW, "{{alertname}}", where),
-        _annotation("Freeze", f"{queries.frozen} == 1", BLUE, "Releases frozen", queries.spec.service),
+        _annotation("Freeze", f"{queries.frozen} == 1", BLUE, "Frozen", queries.spec.service),
         _annotation("Rollback", queries.rollback_moves, PURPLE, "Rollback {{state}}", queries.spec.service),
     ]
 

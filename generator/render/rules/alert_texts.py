@@ -1,16 +1,25 @@
 """What an alert tells people: summary, description, value, links. Text for templates that Prometheus expands.
 
-Shared alerts read what differs between SLOs from the info series, when they fire.
+Shared alerts read what differs between SLOs from the info series, when they fire. Their templates stand over several
+lines: `{{-` takes away the line breaks before it, so that what is fired has one line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from fractions import Fraction
 
 from generator import names
+from generator.conditions.value_text import PERCENT, PERCENT_UNSIGNED
+from generator.model.burn import SloWindow, Tier
 from generator.model.spec import PlainAlert, Slo, Spec
 from generator.render.links import DATASOURCE, PREFIX, dashboard_url, link
-from generator.units import decimal_text
+from generator.units import DAY, decimal_text, duration_words, percent_text
+
+RUNBOOK = "runbook"
+DASHBOARD = "dashboard"
+EVERY_LINK = {RUNBOOK: True, DASHBOARD: True}  # `links_of` where each SLO has all links
 
 
 def inert(text: str) -> str:
@@ -18,49 +27,41 @@ def inert(text: str) -> str:
     return text.replace("{{", "{{`{{`}}")
 
 
-def _chosen(is_of_group: str) -> str:
+def _chosen(is_of_group: str) -> list[str]:
     """A template that adds the alert's group to a dashboard's URL, as values of the dashboard's variables.
 
     `is_of_group` says whether a label, `$name`, is one of the group's. `urlquery` is Go's own, so every Prometheus has
     it; of a space it makes `+`, which not all that read a URL understand. What it leaves of a value can neither end the
     URL nor begin markup where the link is shown.
     """
-    return (
-        '{{ $sep := "?" }}{{ range $name, $value := $labels }}'
-        f"{{{{ if {is_of_group} }}}}"
-        f'{{{{ $sep }}}}var-{{{{ if eq $name "{DATASOURCE}" }}}}{PREFIX}{{{{ end }}}}{{{{ $name }}}}='
-        '{{ $value | urlquery | reReplaceAll "[+]" "%20" }}{{ $sep = "&" }}'
-        "{{ end }}{{ end }}"
-    )
+    value = '{{ $value | urlquery | reReplaceAll "[+]" "%20" }}'
+    name = f'{{{{ if eq $name "{DATASOURCE}" }}}}{PREFIX}{{{{ end }}}}{{{{ $name }}}}'
+    return [
+        '{{- $sep := "?" }}',
+        "{{- range $name, $value := $labels }}",
+        f"  {{{{- if {is_of_group} }}}}",
+        f"    {{{{- $sep }}}}var-{name}={value}",
+        '    {{- $sep = "&" }}',
+        "  {{- end }}",
+        "{{- end }}",
+    ]
 
 
 def _any_of(labels: Iterable[str]) -> str:
     return "eq $name " + " ".join(f'"{label}"' for label in labels)
 
 
-def info_labels(spec: Spec, slo: Slo) -> dict[str, str]:
-    """Labels of the info series beyond the SLO's identity; `{alert}` in the runbook is filled in by the alert."""
-    runbook = link(slo.runbook or spec.defaults.runbook, service=spec.service, slo=slo.name)
-    found = {
-        names.TEAM: spec.owner.team,
-        "objective": decimal_text(slo.objective),
-        names.WINDOW: str(slo.profile.window),
-        names.SPEC: spec.reference,
-        "runbook": runbook,
-        "dashboard": dashboard_url(spec.defaults.grafana, spec.name),
-        "description": slo.description,
-    }
-    return {name: value for name, value in found.items() if value}
+# -- plain alerts
 
 
 def plain(spec: Spec, alert: PlainAlert) -> dict[str, str]:
-    """Annotations of a plain alert."""
+    """Annotations of a plain alert; none of them is empty."""
     condition = inert(alert.condition.describe())
     summary = inert(alert.summary) or f"{alert.name} on {spec.service}: {condition}"
     runbook = link(alert.runbook or spec.defaults.runbook, service=spec.service, alert=alert.name, slo="")
     found = {
         "summary": summary,
-        "description": inert(alert.description) or f"{condition}; now {{{{ $value | humanize }}}}.",
+        "description": inert(alert.description) or _plain_description(alert, condition),
         "value": "{{ $value }}",
         "runbook_url": inert(runbook),
         "dashboard_url": _plain_dashboard(spec),
@@ -69,33 +70,159 @@ def plain(spec: Spec, alert: PlainAlert) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
+def _plain_description(alert: PlainAlert, condition: str) -> str:
+    """The value first; where breaches are counted, the rule's own value is only that they were enough."""
+    if alert.consecutive > 1:
+        return f"{alert.consecutive} evaluations in a row breach the limit. The alert fires while {condition}."
+    return f"{alert.condition.shown} now. The alert fires while {condition}."
+
+
 def _plain_dashboard(spec: Spec) -> str:
     url = inert(dashboard_url(spec.defaults.grafana, spec.name))
     groups = dict.fromkeys(label for slo in spec.slos for label in slo.group_by)
-    return url + _chosen(_any_of(groups)) if url and groups else url
+    return "\n".join([url, *_chosen(_any_of(groups))]) if url and groups else url
 
 
-def _info(label: str, more: str = "") -> str:
-    """A template that gives one label of the alert's info series and `more` behind it, or nothing."""
-    selector = f"{names.INFO}{{{names.SERVICE}=%q,{names.SLO}=%q,{names.SCOPE}=%q}}"
-    arguments = f"$labels.{names.SERVICE} $labels.{names.SLO} $labels.{names.SCOPE}"
-    query = f'printf "{selector.replace(chr(34), chr(92) + chr(34))}" {arguments} | query'
-    value = f'{{{{ . | first | label "{label}" }}}}'
-    if more:
-        value = f'{{{{ with . | first | label "{label}" }}}}{{{{ . }}}}{more}{{{{ end }}}}'
-    return f"{{{{ with {query} }}}}{value}{{{{ end }}}}"
+# -- shared alerts: links
 
 
-def shared(alert: str, summary: str, description: str, *, value: str = "{{ $value }}") -> dict[str, str]:
-    """Annotations of an alert of a shared set."""
-    runbook = _info("runbook").replace(
-        'label "runbook" }}', f'label "runbook" | reReplaceAll "[{{]alert[}}]" "{alert}" }}}}'
-    )
+def info_labels(spec: Spec, slo: Slo) -> dict[str, str]:
+    """Labels of the info series beyond the SLO's identity; `{alert}` in the runbook is filled in by the alert."""
+    found = {
+        names.TEAM: spec.owner.team,
+        "objective": decimal_text(slo.objective),
+        names.WINDOW: str(slo.profile.window),
+        names.SPEC: spec.reference,
+        **_links(spec, slo),
+        "description": slo.description,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _links(spec: Spec, slo: Slo) -> dict[str, str]:
     return {
-        "summary": summary,
+        RUNBOOK: link(slo.runbook or spec.defaults.runbook, service=spec.service, slo=slo.name),
+        DASHBOARD: dashboard_url(spec.defaults.grafana, spec.name),
+    }
+
+
+def links_of(specs: Iterable[Spec], profile: str) -> dict[str, bool]:
+    """The links that SLOs of a profile have, by their labels on the info series; and whether each SLO has that link."""
+    found = [_links(spec, slo) for spec in specs for slo in spec.slos if slo.profile.name == profile]
+    return {name: all(links[name] for links in found) for name in EVERY_LINK if any(links[name] for links in found)}
+
+
+_OF_SLO = f"$labels.{names.SERVICE} $labels.{names.SLO} $labels.{names.SCOPE}"
+_IDENTITY = ",".join(f"{label}=%q" for label in names.IDENTITY)
+
+
+def _printed(metric: str, before: str = "", values: str = "") -> str:
+    """The template action that makes a query for a series of the alert's SLO."""
+    return f'printf "{before}{metric}{{{_IDENTITY}}}" {values}{_OF_SLO}'
+
+
+def _info(*lines: str) -> str:
+    """A template of lines in which `.` is the alert's info series."""
+    inner = [f"  {line}" for line in lines]
+    return "\n".join([f"{{{{- with {_printed(names.INFO)} | query }}}}", *inner, "{{- end }}"])
+
+
+def _link(label: str, then: str, *more: str, always: bool) -> str:
+    """A template for a link of the SLO: its label on the info series, then `then`, then `more` lines.
+
+    No template can leave its annotation out, and an empty one would be sent as such. Where not `always` is there a link
+    of this kind, SLOs without one link to Prometheus' own graph of their error ratio.
+    """
+    found = f'. | first | label "{label}"'
+    if always and not more:
+        return _info(f"{{{{- {found}{then} }}}}")
+    lines = [f"{{{{- with {found} }}}}", f"  {{{{- .{then} }}}}", *(f"  {line}" for line in more)]
+    if not always:
+        lines += ["{{- else }}", f"  {{{{- $externalURL }}}}{{{{ {_printed(names.ERROR_RATIO)} | graphLink }}}}"]
+    return _info(*lines, "{{- end }}")
+
+
+def _runbook(alert: str, *, always: bool) -> str:
+    return _link(RUNBOOK, f' | reReplaceAll "[{{]alert[}}]" "{alert}"', always=always)
+
+
+def _dashboard(*, always: bool) -> str:
+    return _link(DASHBOARD, "", *_chosen(f"not ({_any_of((*names.IDENTITY, names.TEAM))})"), always=always)
+
+
+_SPEC = _info('{{- . | first | label "spec" }}')
+_RUNBOOK_ANCHORS = {
+    names.BUDGET_BURN: "runbook_url_burn",
+    names.BUDGET_CONSUMED: "runbook_url_consumed",
+    names.NO_DATA: "runbook_url_no_data",
+}
+
+
+def shared(
+    alert: str, links: Mapping[str, bool], summary: str, description: str, *, value: str = "{{ $value }}"
+) -> dict[str, str]:
+    """Annotations of an alert of a shared set; `links` as `links_of` gives them."""
+    found = {
+        "summary": f"{{{{ $labels.{names.SERVICE} }}}} {{{{ $labels.{names.SLO} }}}}: {summary}",
         "description": description,
         "value": value,
-        "runbook_url": runbook,
-        "dashboard_url": _info("dashboard", _chosen(f"not ({_any_of((*names.IDENTITY, names.TEAM))})")),
-        "spec": _info("spec"),
     }
+    if RUNBOOK in links:
+        found["runbook_url"] = _runbook(alert, always=links[RUNBOOK])
+    if DASHBOARD in links:
+        found["dashboard_url"] = _dashboard(always=links[DASHBOARD])
+    return {**found, "spec": _SPEC}
+
+
+def anchored(window: SloWindow, links: Mapping[str, bool]) -> dict[str, str]:
+    """The texts that alerts of a shared set have in common, and the YAML anchor of each."""
+    found = {_SPEC: "spec", consumed(window): "budget_left"}
+    if RUNBOOK in links:
+        found |= {_runbook(alert, always=links[RUNBOOK]): anchor for alert, anchor in _RUNBOOK_ANCHORS.items()}
+    if DASHBOARD in links:
+        found[_dashboard(always=links[DASHBOARD])] = "dashboard_url"
+    return found
+
+
+# -- shared alerts: what counts
+
+
+def burn(tier: Tier, window: SloWindow) -> tuple[str, str]:
+    """Summary and description of a tier's alert, whose value is the error ratio over the long window."""
+    limit = f"{factor_words(tier.factor)}×"
+    long, short, share = duration_words(tier.long_ms), duration_words(tier.short_ms), percent_text(tier.share)
+    spends = "spend" if long.endswith("days") else "spends"
+    burns = _printed(names.ERROR_BUDGET, before="%g / ", values="$value ")
+    meaning = f"At {limit}, {long} {spends} {share} of the {_budget(window)}."
+    description = [
+        f"Error ratio {PERCENT} over {long}",
+        f"{{{{- with {burns} | query -}}}}",
+        '  : {{ . | first | value | printf "%.1f" | reReplaceAll "[.]0$" "" }}× the sustainable rate',
+        f"{{{{- end }}}} (limit {limit}, also exceeded over {short}). {meaning}",
+    ]
+    return f"error budget is burning at more than {limit} the sustainable rate", "\n".join(description)
+
+
+def consumed(window: SloWindow) -> str:
+    """The description of a consumed budget, whose value is what is left of it; below zero where it is overspent."""
+    return "\n".join(
+        [
+            "{{- if ge $value 0.0 -}}",
+            f"  {PERCENT} of the {_budget(window)} is left.",
+            "{{- else -}}",
+            f"  The {_budget(window)} is overspent by {PERCENT_UNSIGNED}.",
+            "{{- end }}",
+        ]
+    )
+
+
+def _budget(window: SloWindow) -> str:
+    if window.calendar:
+        return f"calendar {window.calendar}'s budget"
+    days, rest = divmod(window.length_ms, DAY)
+    return f"{duration_words(window.length_ms)} budget" if rest else f"{days}-day budget"
+
+
+def factor_words(factor: Fraction) -> str:
+    """A factor for people, to four digits: `14.4`."""
+    return decimal_text(Decimal(f"{float(factor):.4g}"))

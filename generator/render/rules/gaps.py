@@ -9,7 +9,7 @@ from msgspec import Struct
 from generator import names
 from generator.model import burn
 from generator.model.burn import Cadence, Profile
-from generator.promql.text import matchers_text, quote
+from generator.promql.text import enclosed, indented, matchers_text, quote
 from generator.render.rules.rule_file import Group, Rule
 from generator.sli.base import seconds_text
 from generator.units import duration_text
@@ -94,7 +94,10 @@ class _Repair:
             counted = f"{self.rollup_s} * sum without ({apart}) ({rollups})"
             yield Rule(
                 record=names.missing(kind, self.cadence.gap_span_ms),
-                expr=f"{self._increase(kind)}\n- {counted}\n- {self._not_yet_in_rollups(kind)}",
+                expr=(
+                    f"{self._increase(kind)}\n- {counted}\n"
+                    f"# will be in the next rollups\n- {self._not_yet_in_rollups(kind)}"
+                ),
                 labels=self.labels,
             )
 
@@ -128,8 +131,8 @@ class _Repair:
             return f"({series} {offset} or 0 * {series})"
 
         grown = f"{series} - {series} offset {self.span}"
-        grown_before = f"{before(0)} - {before(self.cadence.gap_span_ms)}"
-        return f"({age} + {half_s} - {share}) * ({grown})\n- {share} * ({grown_before})"
+        grown_before = f"{before(0)}\n- {before(self.cadence.gap_span_ms)}"
+        return f"({age} + {half_s} - {share})\n  * ({grown})\n- {share}\n  * {indented(enclosed(grown_before))}"
 
     def rollups(self) -> Iterable[Rule]:
         """What is missing, as rollups under a `repair` label of their own.

@@ -53,10 +53,14 @@ def wrap(outputs: Mapping[str, bytes], files: Iterable[RuleFile], settings: Sett
         stem = PurePosixPath(path).name
         if _RULE_FILE.fullmatch(path):
             name = stem.removesuffix(".rules.yml")
-            found[f"{RULES}{name}.yaml"] = _text(prometheus_rule(name, by_path[path], settings))
+            file = by_path[path]
+            rule = prometheus_rule(name, file, settings)
+            found[f"{RULES}{name}.yaml"] = document(rule, _HEADER, file.anchors()).encode()
         elif _DASHBOARD.fullmatch(path):
             name = stem.removesuffix(".json")
-            found[f"{DASHBOARDS}{name}.yaml"] = _text(dashboard_config_map(name, content.decode(), settings))
+            found[f"{DASHBOARDS}{name}.yaml"] = document(
+                dashboard_config_map(name, content.decode(), settings), _HEADER
+            ).encode()
         elif _PROOFS.fullmatch(path):
             head, mark, tests = content.decode().partition("\ntests:\n")
             found |= {PROVEN + name: _plain(by_path[f"rules/{name}"]) for name in _NAMED.findall(head)}
@@ -107,7 +111,3 @@ def object_name(name: str) -> str:
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return f"{slug[: MAX_NAME - 9].rstrip('-')}-{digest}"
-
-
-def _text(value: Mapping[str, Plain]) -> bytes:
-    return document(value, _HEADER).encode()

@@ -37,17 +37,24 @@ class Group(Struct, frozen=True, kw_only=True):
 
 
 class RuleFile(Struct, frozen=True, kw_only=True):
-    """One rule file."""
+    """One rule file. `anchored` names annotations that several alerts share: text → YAML anchor."""
 
     path: str
     header: str
     groups: tuple[Group, ...]
+    anchored: Mapping[str, str] = field(default_factory=dict)
+
+    def anchors(self) -> yaml_text.Anchors:
+        """The anchors of a YAML document with these rules."""
+        rules = (rule for group in self.groups for rule in group.rules if rule.annotations)
+        return yaml_text.Anchors(self.anchored, (text for rule in rules for text in rule.annotations.values()))
 
     def text(self) -> tuple[str, list[tuple[int, Position]]]:
         """The file's text, and from which line on it comes from which place of a spec."""
         lines = [f"# {line}".rstrip() for line in self.header.splitlines()]
         origins: list[tuple[int, Position]] = []
         known: dict[int, list[str]] = {}
+        anchors = self.anchors() if self.anchored else None
         lines.append("groups:" if self.groups else "groups: []")
         for group in self.groups:
             lines.append(f"  - name: {yaml_text.scalar(group.name)}")
@@ -56,14 +63,16 @@ class RuleFile(Struct, frozen=True, kw_only=True):
             for rule in group.rules:
                 if rule.origin is not None:
                     origins.append((len(lines) + 1, rule.origin))
-                lines += rule_lines(rule, known)
+                lines += rule_lines(rule, known, anchors)
         return "\n".join(lines) + "\n", origins
 
 
 _INDENT = " " * 8
 
 
-def rule_lines(rule: Rule, known: dict[int, list[str]] | None = None) -> list[str]:
+def rule_lines(
+    rule: Rule, known: dict[int, list[str]] | None = None, anchors: yaml_text.Anchors | None = None
+) -> list[str]:
     """One rule as the lines of a YAML list item. `known` holds the lines of labels that several rules have."""
     kind = "record" if rule.record else "alert"
     lines = [f"      - {kind}: {yaml_text.scalar(rule.name)}", *yaml_text.entry("expr", rule.expr, _INDENT)]
@@ -77,14 +86,14 @@ def rule_lines(rule: Rule, known: dict[int, list[str]] | None = None) -> list[st
                 known[id(rule.labels)] = labels
         lines += labels
     if rule.annotations:
-        lines += _entries("annotations", rule.annotations)
+        lines += _entries("annotations", rule.annotations, anchors)
     return lines
 
 
-def _entries(key: str, values: Mapping[str, str]) -> list[str]:
+def _entries(key: str, values: Mapping[str, str], anchors: yaml_text.Anchors | None = None) -> list[str]:
     lines = [f"{_INDENT}{key}:"]
     for name, value in values.items():
-        lines += yaml_text.entry(name, value, _INDENT + "  ")
+        lines += yaml_text.entry(name, value, _INDENT + "  ", anchors)
     return lines
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from generator import names
 from generator.model.burn import Cadence, Profile
 from generator.model.spec import PlainAlert, Slo, Spec
-from generator.promql.text import matchers_text
+from generator.promql.text import enclosed, matchers_text
 from generator.render.rules import alert_texts, gaps
 from generator.render.rules.rule_file import Group, Rule, RuleFile
 from generator.sli.base import BaseContext
@@ -142,4 +142,4 @@ def _in_a_row(series: str, alert: PlainAlert) -> str:
     count, interval_ms = alert.consecutive, alert.interval_ms
     window = duration_text(count * interval_ms - interval_ms // 2)
     every = f"min_over_time({series}[{window}]) == 1\nand count_over_time({series}[{window}]) >= {count}"
-    return f"max without ({names.ALERT}) (\n  {every.replace(chr(10), chr(10) + '  ')}\n)"
+    return f"max without ({names.ALERT}) {enclosed(every)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from generator import names
+from generator.conditions.value_text import COUNT, SECONDS
 from generator.render.rules.rule_file import Group, Rule, RuleFile
 from generator.units import MINUTE
 
@@ -18,7 +19,7 @@ _RECEIVER_ALERTS = (
         MINUTE,
         "warning",
         "A policy file was refused",
-        "The receiver keeps working with the last good one. Its log names the file and the mistake.",
+        "The receiver keeps working with the last good policy. Its log names the file and the mistake.",
     ),
     (
         "FreezelineDeadLetters",
@@ -26,7 +27,7 @@ _RECEIVER_ALERTS = (
         MINUTE,
         "warning",
         "Notices could not be delivered by {{ $labels.channel }}",
-        "They gave up after all retries. `freezeline dlq` lists them.",
+        f"{COUNT} notices failed at each retry. `freezeline dlq` lists them.",
     ),
     (
         "FreezelineReconcileStale",
@@ -34,15 +35,15 @@ _RECEIVER_ALERTS = (
         MINUTE,
         "warning",
         "The receiver has not compared its state with the world for two minutes",
-        "A lost resolve or a deleted flag would not be noticed. Can it reach Alertmanager and Prometheus?",
+        f"Last comparison: {SECONDS} ago. A lost resolve or a deleted flag stays unnoticed.",
     ),
     (
         "FreezelineWatchdogLost",
         "time() - freezeline_watchdog_last_seen_timestamp_seconds > 300",
         MINUTE,
         "critical",
-        "The receiver hears nothing from Alertmanager",
-        "The watchdog alert has not arrived for five minutes: no alert would.",
+        "The receiver gets no alerts from Alertmanager",
+        f"The watchdog alert last arrived {SECONDS} ago. Other alerts would not arrive either.",
     ),
 )
 
@@ -55,7 +56,7 @@ def render(scope: str) -> RuleFile:
         labels={names.SEVERITY: "info", names.SERVICE: "freezeline", names.TEAM: "freezeline", names.SCOPE: scope},
         annotations={
             "summary": "Always firing: the path from Prometheus to the receiver works",
-            "description": "The receiver expects this alert; when it stops arriving, nobody is watching.",
+            "description": "The receiver expects this alert. If the alert stops arriving, nobody is watching.",
         },
     )
     rules = [watchdog]

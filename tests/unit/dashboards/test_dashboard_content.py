@@ -179,7 +179,7 @@ def test_a_spec_without_slos_has_no_slo_panels() -> None:
     found = dashboard.render(spec(ALERTS_ONLY), SCOPE)
     assert [panel["title"] for panel in found["panels"]] == [
         "Now",
-        "Releases",
+        "Freeze",
         "Alerts firing",
         "Rollback",
         "Open incidents",

@@ -1,6 +1,7 @@
 """YAML that we write reads back, in every parser that matters, as what went in."""
 
 import json
+import re
 from decimal import Decimal
 
 import pytest
@@ -143,6 +144,25 @@ def test_rule_files_read_back(expr: str, label: str, name: str) -> None:
     lines = text.split("\n")
     assert [place for _, place in origins] == [origin, origin]
     assert all(lines[line - 1].startswith("      - alert: ") for line, _ in origins)
+
+
+@SETTINGS
+@given(texts=st.lists(STRINGS, min_size=1, max_size=6), named=st.lists(STRINGS, max_size=3, unique=True))
+def test_anchors_read_back(texts: list[str], named: list[str]) -> None:
+    """A text that stands there several times is written once; every parser finds it in each place."""
+    anchors = yaml_text.Anchors({text: f"text_{number}" for number, text in enumerate(named)}, texts)
+    data = {"items": [{"text": text} for text in texts]}
+    lines = yaml_text.document(data, anchors=anchors)
+    for loader in LOADERS:
+        assert yaml.load(lines, Loader=loader) == data
+    repeated = sum(texts.count(text) - 1 for text in set(texts) & set(named))
+    assert sum(bool(re.fullmatch(r"  - text: \*text_\d", line)) for line in lines.split("\n")) == repeated
+
+
+def test_a_text_that_stands_there_once_has_no_anchor() -> None:
+    """An anchor that nothing refers to is noise."""
+    anchors = yaml_text.Anchors({"a": "first", "b": "second"}, ["a", "b", "a"])
+    assert yaml_text.emit({"k": "a", "l": "b", "m": "a"}, anchors=anchors) == ["k: &first a", "l: b", "m: *first"]
 
 
 @pytest.mark.parametrize("value, expected", [(Decimal("0.0010"), "0.001"), (Decimal("1E+3"), "1000"), (None, "null")])

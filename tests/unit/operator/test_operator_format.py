@@ -52,6 +52,18 @@ def test_each_rule_file_becomes_a_prometheus_rule(spec: str, tmp_path: Path) -> 
     assert list((wrapped / "rules").glob("*.rules.yml")) == []
 
 
+def test_anchors_are_gone_once_kubernetes_has_read_the_rules(spec: str, tmp_path: Path) -> None:
+    """What several alerts share is written once; the JSON that kubectl sends holds each text in full."""
+    objects = generate(spec, tmp_path, "--format", "operator")
+    (path,) = (path for path in objects if "/shared." in path)
+    text = (tmp_path / path).read_text()
+    alerts = [rule for group in objects[path]["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    assert (text.count("spec: &spec"), text.count("spec: *spec")) == (1, len(alerts) - 1)
+    sent = json.loads(json.dumps(objects[path]))
+    assert sent == objects[path]
+    assert {rule["annotations"]["spec"] for rule in alerts} == {alerts[0]["annotations"]["spec"]}
+
+
 def test_each_dashboard_becomes_a_config_map(spec: str, tmp_path: Path) -> None:
     """With the label that Grafana's sidecar looks for, and the dashboard's JSON unchanged."""
     plain, wrapped = tmp_path / "plain", tmp_path / "wrapped"
