@@ -243,15 +243,6 @@ async def test_a_body_whose_work_failed_is_not_known(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "j.db", COUNTED) == [("b", b"B", 1), ("a", b"A", 1)]
 
 
-async def test_a_journal_of_an_older_shape_is_refused(tmp_path: Path) -> None:
-    """It says so at the start, not at the first webhook."""
-    with contextlib.closing(sqlite3.connect(tmp_path / "j.db")) as connection:
-        connection.execute("CREATE TABLE delivery (sha256 TEXT PRIMARY KEY, body BLOB, last_at TEXT)")
-    journal = Journal(tmp_path / "j.db", clock=Clock(), reached=pass_by)
-    with pytest.raises(JournalError, match="no such column: id"):
-        journal.start()
-
-
 async def test_a_key_is_stored_once(tmp_path: Path) -> None:
     """The second action with a known key changes nothing."""
     async with opened(tmp_path / "j.db") as journal:
