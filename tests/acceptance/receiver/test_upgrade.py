@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def check_finished(site: Site) -> None:
     assert not (site.root / "service" / "checkout" / "rollbacks").exists()
     assert site.rows("SELECT count(*) FROM decision WHERE kind = 'flag_restored'") == [(0,)]
     assert site.rows("SELECT count(*) FROM action WHERE type = 'unfreeze' AND state = 'SUCCEEDED'") == [(3,)]
-    assert site.rows("SELECT value FROM meta") == [("0.1.0",)]
+    assert site.rows("SELECT key, value FROM meta") == [("version", version("freezeline"))]
 
 
 def check_told(slack: SlackFake) -> None:
