@@ -1,7 +1,7 @@
 """Policies: what to do about which alerts. `policy.schema.json` beside this file is the format; see docs/policy.md.
 
-Reading collects every problem of a file at once. `directory` says where policies come from, and
-`receiver.loops.policies` which ones are in force.
+Reading collects every problem of a file at once. Where a policy comes from, and which one is in force, is
+`receiver.loops.policies`'s matter.
 """
 
 from __future__ import annotations

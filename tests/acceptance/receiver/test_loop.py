@@ -138,7 +138,6 @@ async def test_a_running_rollback_is_ended_and_undone(tmp_path: Path) -> None:
         await until(lambda: final(site), DEADLINE_S, "cancelled and undone")
         states = dict(site.rows("SELECT type, state FROM action WHERE type IN ('rollback', 'undo')"))
         assert states == {"rollback": "CANCELLED", "undo": "SUCCEEDED"}
-        assert site.rows("SELECT json_extract(payload, '$.release') FROM action WHERE type = 'undo'") == [("v2",)]
         assert (service / "redeployed").read_text() == "v2\n"
         assert await server.operate("cancel", action="none", reason="x") == 404
 
