@@ -134,12 +134,14 @@ def bring_up(connection: sqlite3.Connection, path: Path, reached: Reached = pass
 
 
 def _apply(connection: sqlite3.Connection, migration: Migration, reached: Reached) -> None:
+    """Run one migration in one transaction; nothing where another process has run it in the meantime."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement in migration.statements():
-            connection.execute(statement)
-            reached(Step.MIGRATION_STATEMENT)
-        connection.execute(f"PRAGMA user_version = {migration.number}")
+        if shape_of(connection) < migration.number:
+            for statement in migration.statements():
+                connection.execute(statement)
+                reached(Step.MIGRATION_STATEMENT)
+            connection.execute(f"PRAGMA user_version = {migration.number}")
         connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself where the disk is full

@@ -71,9 +71,7 @@ async def test_it_shows_what_is_frozen_and_why_and_goes_on_live(receiver: Receiv
     assert await page.run(f"[...{ROW}].some((row) => row.innerText.startsWith('rollback'))") is True
 
 
-async def test_unfreeze_acknowledge_and_cancel_leave_name_and_reason(
-    receiver: Receiver, page: Page
-) -> None:
+async def test_unfreeze_acknowledge_and_cancel_leave_name_and_reason(receiver: Receiver, page: Page) -> None:
     """The three buttons do what they say, and the journal knows who and why."""
     await log_in(page, receiver)
     await frozen(receiver)

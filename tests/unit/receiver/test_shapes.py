@@ -243,6 +243,20 @@ def test_an_earlier_copy_is_never_overwritten(earlier: Path) -> None:
         assert shapes.shape_of(connection) == 1
 
 
+def test_two_processes_that_migrate_at_once_do_no_harm(earlier: Path) -> None:
+    """The second one has made its copy when the first one begins; it finds everything done."""
+    undisturbed = Path(shutil.copy(earlier, earlier.with_name("undisturbed.db")))
+    bring_up(undisturbed)
+
+    def other(step: Step) -> None:
+        if step is Step.MIGRATION_COPIED:
+            bring_up(earlier)
+
+    with connected(earlier) as connection:
+        shapes.bring_up(connection, earlier, other)
+    assert content(earlier) == content(undisturbed)
+
+
 def passages() -> list[tuple[Step, int]]:
     """Every step of a migration, and each time that it is passed."""
     statements = len(list(shapes.migrations()[1].statements()))
