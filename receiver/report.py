@@ -128,7 +128,7 @@ class StandingCollector(Collector):
 
 
 def frozen_services(standing: Standing) -> frozenset[str]:
-    """Services that some episode holds frozen."""
+    """Services that some episode keeps frozen."""
     by_id = {episode.id: episode.service for episode in standing.live}
     return frozenset(
         service

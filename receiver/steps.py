@@ -39,6 +39,10 @@ class Step(StrEnum):
     UNFREEZE_FLAG_REMOVED = "unfreeze.flag_removed"
     UNFREEZE_LEGACY_DRIVEN = "unfreeze.legacy_driven"
     UNFREEZE_RECORDED = "unfreeze.recorded"
+    MIGRATION_COPY_WRITTEN = "migration.copy_written"
+    MIGRATION_COPIED = "migration.copied"
+    MIGRATION_STATEMENT = "migration.statement"
+    MIGRATION_COMMITTED = "migration.committed"
 
 
 Reached = Callable[[Step], None]

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write("freezeline journal: --state DIR is needed\n")
         return 2
     try:
-        view, connection = open_view(Path(args.state) / "journal.db")
+        view, connection = open_view(Path(args.state) / "journal.db", earlier=True)
     except JournalError as error:
         sys.stderr.write(f"freezeline journal: {error}\n")
         return 3

@@ -28,7 +28,7 @@ class FlagDirectoryError(Exception):
 
 
 def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, unfreeze_when: Mapping[str, str]) -> str:
-    """The flag's content: who holds it, and why. `release_when` is by episode."""
+    """The flag's content: which episodes freeze, and why. `unfreeze_when` is by episode."""
     reasons = []
     for freeze_reason in view.freeze_reasons:
         episode = view.episodes[freeze_reason.episode]

@@ -1,4 +1,4 @@
-"""Freezing: the flag on disk follows the holds in the journal, and legacy freezers follow the flag.
+"""Freezing: the flag on disk follows the freeze reasons in the journal, and legacy freezers follow the flag.
 
 Never missed, never torn, tried again for ever. All of it can be done again after a kill, to the same end.
 """
@@ -28,17 +28,17 @@ _TO_RUNNING = (ActionState.STARTING, ActionState.RUNNING)
 
 
 async def perform(context: Context, flag: str, _actions: Sequence[Action]) -> None:
-    """Bring one flag and its legacy freezers into line with its holds."""
-    await freeze_reason(context, await context.journal.read(lambda journal: journal.flag_view(flag)))
+    """Bring one flag and its legacy freezers into line with its freeze reasons."""
+    await bring_into_line(context, await context.journal.read(lambda journal: journal.flag_view(flag)))
 
 
-async def freeze_reason(context: Context, view: FlagView) -> None:
-    """As `perform`, from what is known of the flag already: a new hold is on disk one question sooner."""
+async def bring_into_line(context: Context, view: FlagView) -> None:
+    """As `perform`, from what is known of the flag already: a new reason is on disk one question sooner."""
     flag = view.path
     while view.freeze_reasons and not _is_written(view):
         if not await _freeze(context, view):
             return
-        # Holds may have come or gone while the flag was written.
+        # Reasons may have come or gone while the flag was written.
         view = await context.journal.read(lambda journal: journal.flag_view(flag))
     if view.freeze_reasons:
         await _finish_freezes(context, view)
@@ -64,7 +64,7 @@ async def repair(context: Context, flag: str) -> None:
 
 
 def _is_written(view: FlagView) -> bool:
-    """Whether the flag, as last written, names exactly the holds in force."""
+    """Whether the flag, as last written, names exactly the reasons in force."""
     named = flagfile.named_episodes(view.file.text if view.file else None)
     return named == {freeze_reason.episode for freeze_reason in view.freeze_reasons} and all(
         freeze_reason.written_at for freeze_reason in view.freeze_reasons
@@ -130,7 +130,7 @@ def _unfreeze_texts(context: Context, view: FlagView) -> Mapping[str, str]:
 
 
 async def _finish_freezes(context: Context, view: FlagView) -> None:
-    """Drive legacy freezers on for freezes that are not finished, and end those actions; drop thaws overtaken."""
+    """Drive legacy freezers on for freezes that are not finished, and end those actions; drop overtaken unfreezing."""
     now = context.clock()
     overtaken = [action for action in view.unfinished if action.type is ActionType.UNFREEZE]
     held = {freeze_reason.episode for freeze_reason in view.freeze_reasons}
@@ -164,7 +164,7 @@ async def _drive_on(context: Context, view: FlagView, action: Action) -> None:
 
 
 def _already_driven(view: FlagView, action: Action) -> bool:
-    """Whether another hold of the flag has had the legacy freezers driven on before."""
+    """Whether another reason of the flag has had the legacy freezers driven on before."""
     unfinished = {other.episode for other in view.unfinished if other.type is ActionType.FREEZE}
     return any(
         freeze_reason.episode != action.episode and freeze_reason.episode not in unfinished
@@ -180,7 +180,7 @@ def _freeze_action(context: Context, view: FlagView, action: Action) -> FreezeAc
 
 
 async def _unfreeze(context: Context, view: FlagView) -> None:
-    """Nobody holds the flag: take it away and drive legacy freezers off."""
+    """The flag has no reason left: take it away and drive legacy freezers off."""
     now = context.clock()
     await _drop(
         context,

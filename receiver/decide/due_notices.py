@@ -1,4 +1,4 @@
-"""Which notices a moment means: pure. Their words are `receiver.templates`', their delivery the worker's."""
+"""Which notices an event means: pure. `receiver.notify.messages` words them, and the worker delivers them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def tell(
     ids: Ids,
     facts: Mapping[str, str] = EMPTY,
 ) -> list[Action]:
-    """Notices of a moment to the channels of the episode's own rule; none where the rule does not tell of it."""
+    """Notices of an event to the channels of the episode's own rule; none where the rule does not tell of it."""
     return [
         notice
         for action in telling_actions(episode, policy)
@@ -59,7 +59,7 @@ def to_channels(
     fallback: Iterable[str] = (),
     which: str = "",
 ) -> list[Action]:
-    """One notice per channel. `which` tells moments apart that come again, such as levels of escalation."""
+    """One notice per channel. `which` tells events apart that come again, such as levels of escalation."""
     event_key = f"{event.value}:{which}" if which else event.value
     rule = policy.rule(episode.rule) if policy else None
     known = {

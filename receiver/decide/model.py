@@ -1,4 +1,4 @@
-"""What the receiver knows and decides: alerts, episodes, holds, actions. Plain values, no I/O.
+"""What the receiver knows and decides: alerts, episodes, freeze reasons, actions. Plain values, no I/O.
 
 Times are aware and in UTC. Identifiers sort by the time of their making.
 """
@@ -173,7 +173,7 @@ class FreezeReason(Struct, frozen=True, kw_only=True):
 
 
 class ActionType(StrEnum):
-    """What an action does. `thaw` takes a flag away and drives legacy freezers off; `undo` follows a rollback."""
+    """What an action does. `unfreeze` takes a flag away and drives legacy freezers off; `undo` follows a rollback."""
 
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
@@ -287,7 +287,7 @@ class FlagFile(Struct, frozen=True, kw_only=True):
 
 
 class FlagView(Struct, frozen=True, kw_only=True):
-    """Everything about one flag: who holds it, what was last written, which of its actions are unfinished."""
+    """Everything about one flag: its reasons, what was last written, which of its actions are unfinished."""
 
     path: str
     seq: int

@@ -15,7 +15,7 @@ TEXT_MAX = 200
 
 
 class Event(StrEnum):
-    """What happened. A policy's `moments` lists those which its `tell` action announces."""
+    """What happened. A policy's `events` lists which of them its `notify` action announces."""
 
     OPENED = "opened"
     FROZEN = "frozen"
@@ -38,7 +38,7 @@ class Event(StrEnum):
 
 
 CLOSING_EVENTS = frozenset({Event.UNFROZEN, Event.RESOLVED})
-"""Moments after which nobody needs to act on the incident any more."""
+"""Events after which nobody needs to act on the incident any more."""
 
 
 class Notice(Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     notices of one incident (PagerDuty's dedup_key is made of it). `url` lies under the receiver's own
     public_url, or is empty. `repeat` says that this notice may have been sent before (the receiver was killed
     between send and commit). `facts` is what templates may use beside the other fields, such as alert,
-    reason, release_when, release, spec.
+    reason, unfreeze_when, release, spec.
     """
 
     key: str

@@ -225,7 +225,7 @@ def _open(
 def _answers(
     episode: Episode, policy: Policy, rule: Rule, *, now: datetime, ids: Ids
 ) -> tuple[tuple[FreezeReason, ...], tuple[Action, ...]]:
-    """Holds and actions of a new episode. A rollback waits for the flags of its own rule."""
+    """Freeze reasons and actions of a new episode. A rollback waits for the flags of its own rule."""
     flags = {action.flag: action.name for action in policy.freezes(rule.do)}
     freeze_reasons = tuple(
         FreezeReason(flag=flag, episode=episode.id, reason=episode.reason, since=episode.opened_at) for flag in flags

@@ -175,7 +175,7 @@ async def _undo(context: Context, action: Action, reason: str, by: str) -> str |
             type=ActionType.UNDO,
             name=action.name,
             created_at=tx.now,
-            payload={"unfreeze": action.payload.get("unfreeze", ""), "by": by, "of": action.id},
+            payload={"release": action.payload.get("release", ""), "by": by, "of": action.id},
             trace=CURRENT.get(),
         )
         sentence = f"{by} takes back the rollback of {action.service}: {reason}"

@@ -17,13 +17,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from importlib import resources
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
 from receiver.decide.model import FlagView
+from receiver.journal import shapes
 from receiver.journal.chain import Verdict, verify
 from receiver.journal.last_seen import WRITTEN_EVERY
 from receiver.journal.tx import Tx
@@ -80,15 +80,20 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def open_view(path: Path) -> tuple[View, sqlite3.Connection]:
+def open_view(path: Path, *, earlier: bool = False) -> tuple[View, sqlite3.Connection]:
     """Open a journal for reading only, beside a receiver that may be running; the caller closes the connection.
 
-    Raises JournalError where there is none.
+    With `earlier`, a journal of an earlier shape is read too: decisions, deliveries and policies are alike in all
+    shapes. Raises JournalError where there is no journal, or one that has to be migrated first.
     """
     try:
         connection = _connect(path, read_only=True)
-        connection.execute("SELECT 1 FROM decision LIMIT 1")
-    except sqlite3.Error as error:
+        try:
+            shapes.require_newest(connection, earlier=earlier)
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, shapes.ShapeError) as error:
         raise JournalError(f"{path}: {error}") from error
     return View(connection), connection
 
@@ -135,7 +140,7 @@ class Journal:
         self._listeners.append(listener)
 
     def on_held(self, listener: Callable[[FlagView], None]) -> None:
-        """Call `listener` after every commit that gave a flag a hold, with all that there is to know of the flag."""
+        """Call `listener` after every commit that gave a flag a reason, with all that is known of the flag."""
         self._on_held = listener
 
     def off_commit(self, listener: Callable[[int, bool], None]) -> None:
@@ -143,21 +148,21 @@ class Journal:
         self._listeners.remove(listener)
 
     def start(self) -> None:
-        """Open the database, make its tables and start the writer. Raises JournalError."""
+        """Open the database, make or migrate its tables and start the writer. Raises JournalError."""
         self._loop = asyncio.get_running_loop()
         try:
             # Alerts' labels are nobody else's business; SQLite gives its side files the same mode.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             writer = _connect(self._path)
+            shapes.bring_up(writer, self._path, self._reached)
             writer.execute("PRAGMA journal_mode = WAL")
             writer.execute("PRAGMA synchronous = FULL")
             writer.execute("PRAGMA wal_autocheckpoint = 0")
-            writer.executescript(resources.files("receiver.journal").joinpath("schema.sql").read_text("utf-8"))
             self._reader = _connect(self._path, read_only=True)
             # One commit a piece of work means that nothing of it waits for a later one either.
             tx = Tx(writer, WRITTEN_EVERY if self._group_max > 1 else timedelta(0))
             self._head = tx.head()[0]
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, shapes.ShapeError) as error:
             raise JournalError(f"{self._path}: {error}") from error
         self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
         # A daemon: whoever forgets `close` shall not keep the process alive; what was committed is safe all the same.

@@ -96,7 +96,7 @@ def _record_unfrozen(tx: Tx, change: plan.Unfrozen, ids: Ids) -> None:
 def _tell_moved(tx: Tx, change: plan.Moved, policies: Policies, ids: Ids) -> None:
     """`resolved` is told once nothing of the incident is open any more: before, an alert may still come back.
 
-    Where there was a freeze, `released` has said so already.
+    Where there was a freeze, `unfrozen` has said so already.
     """
     if change.to not in {EpisodeState.CLOSED, EpisodeState.EXPIRED}:
         return
@@ -117,7 +117,7 @@ def tell_in(
     ids: Ids,
     facts: Mapping[str, str] = EMPTY,
 ) -> None:
-    """Store the notices of a moment in this transaction; those whose key is known stay as they are."""
+    """Store the notices of an event in this transaction; those whose key is known stay as they are."""
     episode = tx.episode(episode_id)
     if episode is None:
         return

@@ -131,7 +131,7 @@ class Tx(Work):
         )
         self._seen_now[fingerprint] = View.seen(self, [fingerprint]).get(fingerprint)
 
-    # episodes and holds
+    # episodes and freeze reasons
 
     def add_episode(self, episode: Episode) -> None:
         """Store a new episode. Raises sqlite3.IntegrityError where a live one exists: a bug of the planner."""
@@ -207,7 +207,7 @@ class Tx(Work):
         )
 
     def condition_true(self, episode: str, condition: str, *, since: datetime) -> None:
-        """A release condition was found true now, and has been since then."""
+        """A condition of a freeze's end was found true now, and has been since then."""
         self._run(
             "INSERT INTO condition_held (episode, condition, true_since, checked_at) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (episode, condition) DO UPDATE SET true_since = excluded.true_since, "
@@ -216,7 +216,7 @@ class Tx(Work):
         )
 
     def condition_false(self, episode: str, condition: str) -> None:
-        """A release condition was found not true, or could not be read."""
+        """A condition of a freeze's end was found not true, or could not be read."""
         self._run("DELETE FROM condition_held WHERE episode = ? AND condition = ?", (episode, condition))
 
     # actions

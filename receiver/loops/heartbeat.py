@@ -19,7 +19,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Heartbeat:
-    """Writes beside every flag that a policy names or that is held, every five seconds."""
+    """Writes beside every flag that a policy names or that has a freeze reason, every five seconds."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -34,7 +34,7 @@ class _Any(frozenset[str]):
 def last_good(journal: Path, *, channels: Collection[str]) -> Loaded:
     """The policies that were in force when the journal was last written; none where there is no journal yet."""
     try:
-        view, connection = open_view(journal)
+        view, connection = open_view(journal, earlier=True)
     except JournalError:
         return Loaded(policies={})
     try:

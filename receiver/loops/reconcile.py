@@ -252,7 +252,7 @@ class Reconciler:
         return due_at
 
     async def _unfreeze(self, episode: Episode, rule: Rule) -> datetime:
-        """Release a resolving episode where its conditions are met; returns when to look again."""
+        """Unfreeze for a resolving episode where its conditions are met; returns when to look again."""
         now = self._context.clock()
         conditions = await self._conditions(episode, rule.unfreeze)
 

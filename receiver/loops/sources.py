@@ -1,4 +1,4 @@
-"""What the receiver asks of others: Prometheus about release conditions, Alertmanager about alerts.
+"""What the receiver asks of others: Prometheus about the conditions of a freeze's end, Alertmanager about alerts.
 
 Only addresses from receiver.yaml are asked, never one from an alert.
 """

@@ -94,12 +94,12 @@ class Worker:
             self._wake.set()
 
     def _on_held(self, view: FlagView) -> None:
-        """A flag got a hold: write it now, without asking what else is due."""
+        """A flag got a freeze reason: write it now, without asking what else is due."""
         lane = f"flag:{view.path}"
         if lane in self._lanes:
             self._held_again.add(lane)
         elif not self._stopping:
-            self._start(lane, freeze.freeze_reason(self._context, view))
+            self._start(lane, freeze.bring_into_line(self._context, view))
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -174,7 +174,7 @@ class Worker:
         if task.cancelled():
             return
         if held_again and not self._stopping:
-            # What was known of the flag when it got its hold may be old by now: perform asks anew.
+            # What was known of the flag when it got its reason may be old by now: perform asks anew.
             self._start(lane, freeze.perform(self._context, lane_name(lane), ()))
         error = task.exception()
         if error is not None:

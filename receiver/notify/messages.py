@@ -1,4 +1,4 @@
-"""What a notice says: title and text of each moment, from facts. Pure; channels lay it out by `receiver.templates`."""
+"""What a notice says: title and text of each event, from facts. Pure; channels lay it out by `receiver.templates`."""
 
 from __future__ import annotations
 

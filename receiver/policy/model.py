@@ -74,7 +74,7 @@ class LegacyFile(Struct, frozen=True, kw_only=True):
 
 
 class FreezeAction(Struct, frozen=True, kw_only=True):
-    """Hold a flag. Its existence is the freeze."""
+    """Keep a flag on disk. Its existence is the freeze."""
 
     name: str
     flag: str

@@ -1,4 +1,4 @@
-"""Policies: what to do about which alerts. `policy.schema.json` beside this file is the format; see docs/receiver.md.
+"""Policies: what to do about which alerts. `policy.schema.json` beside this file is the format; see docs/policy.md.
 
 Reading collects every problem of a file at once. Where a policy comes from, and which one is in force, is
 `receiver.loops.policies`'s matter.
@@ -12,12 +12,13 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
-from importlib import resources
 from typing import Any
 
 import jsonschema
 
 from freezeline.problems import Position, Problems
+from receiver.policy import formats
+from receiver.policy.formats import schema
 from receiver.policy.model import (
     DEFAULT_SEVERITY,
     NO_POLICIES,
@@ -82,14 +83,32 @@ def parse_policy(text: str, *, file: str, channels: Collection[str], problems: P
         problems.add("policy/json", position, f"not JSON: {error.msg}", "a policy is one JSON object")
         return None
     before = len(problems)
-    for found in sorted(_validator().iter_errors(raw), key=lambda found: list(map(str, found.absolute_path))):
-        _note_schema_error(found, text, file, problems)
+    _check_format(raw, text, file, problems)
     if len(problems) > before:
         return None
     _check_names(raw, text, file, channels, problems)
     if len(problems) > before:
         return None
-    return _build(raw, hashlib.sha256(text.encode()).hexdigest())
+    return _build(formats.upgraded(raw), hashlib.sha256(text.encode()).hexdigest())
+
+
+def _check_format(raw: Any, text: str, file: str, problems: Problems) -> None:
+    """Hold a policy against the schema of its own format."""
+    given = raw.get("format", formats.NEWEST) if isinstance(raw, dict) else formats.NEWEST
+    if given not in formats.KNOWN:
+        hint = f"this version reads {' and '.join(formats.KNOWN)}; `freezeline generate` writes {formats.NEWEST}"
+        problems.add("policy/format", locate(text, ("format",), file), f"unknown format {str(given)[:100]!r}", hint)
+        return
+    renamed = list(formats.first_names(raw)) if given == formats.NEWEST else []
+    for path, old, new in renamed:
+        what = "the event " if old in formats.EVENTS else ""
+        message, hint = f"{what}`{old}` is called `{new}` now", f'write "{new}" instead of "{old}"'
+        problems.add("policy/renamed", locate(text, path, file), message, hint)
+    validator = _validator("lenient" if renamed else given)
+    said = {path for path, _, _ in renamed}
+    for found in sorted(validator.iter_errors(raw), key=lambda found: list(map(str, found.absolute_path))):
+        if found.validator != "enum" or tuple(found.absolute_path) not in said:
+            _note_schema_error(found, text, file, problems)
 
 
 def _note_schema_error(error: Any, text: str, file: str, problems: Problems) -> None:
@@ -105,7 +124,9 @@ def _note_schema_error(error: Any, text: str, file: str, problems: Problems) -> 
 
 def _hint(error: Any) -> str:
     if error.validator == "additionalProperties":
-        return f"known keys: {', '.join(sorted(error.schema.get('properties', ())))}"
+        known = set(error.schema.get("properties", ()))
+        earlier = {old for old, new in formats.KEYS.items() if {old, new} <= known}
+        return f"known keys: {', '.join(sorted(known - earlier))}"
     if error.validator == "pattern" and error.schema.get("pattern", "").startswith("^/"):
         return "paths and commands are absolute"
     return str(error.schema.get("description", ""))
@@ -153,14 +174,9 @@ def _named_channels(raw: Any) -> Iterable[tuple[tuple[str | int, ...], str]]:
 
 
 @functools.cache
-def schema() -> Any:
-    """The JSON Schema of `freezeline.policy/2`."""
-    return json.loads(resources.files("receiver.policy").joinpath("policy.schema.json").read_text("utf-8"))
-
-
-@functools.cache
-def _validator() -> Any:
-    return jsonschema.Draft202012Validator(schema())
+def _validator(format: str) -> Any:  # noqa: A002 - the key's own name
+    chosen = formats.lenient_schema() if format == "lenient" else schema(format)
+    return jsonschema.Draft202012Validator(chosen)
 
 
 def _build(raw: Any, sha256: str) -> Policy:

@@ -18,7 +18,7 @@ CANCELLABLE = {
 BY_OPERATOR = "an operator unfreezes it"
 
 
-class Event(Struct, frozen=True, kw_only=True):
+class Instant(Struct, frozen=True, kw_only=True):
     """A time for people: `iso` in UTC, `ago` how long ago."""
 
     iso: str
@@ -31,7 +31,7 @@ class Reason(Struct, frozen=True, kw_only=True):
     alert: str
     rule: str
     text: str
-    since: Event
+    since: Instant
     unfreeze_when: str
     on_disk: bool
 
@@ -42,7 +42,7 @@ class Service(Struct, frozen=True, kw_only=True):
     name: str
     reasons: tuple[Reason, ...]
     flags: tuple[str, ...]
-    since: Event | None
+    since: Instant | None
     open: int
     acknowledged_by: str
 
@@ -62,7 +62,7 @@ class OpenEpisode(Struct, frozen=True, kw_only=True):
     state: str
     rule: str
     reason: str
-    opened: Event
+    opened: Instant
     acknowledged_by: str
 
 
@@ -75,7 +75,7 @@ class Running(Struct, frozen=True, kw_only=True):
     service: str
     state: str
     attempt: int
-    since: Event
+    since: Instant
     cancellable: bool
 
 
@@ -87,14 +87,14 @@ class Lost(Struct, frozen=True, kw_only=True):
     service: str
     event: str
     error: str
-    at: Event
+    at: Instant
 
 
 class Decided(Struct, frozen=True, kw_only=True):
     """One decision."""
 
     seq: int
-    at: Event
+    at: Instant
     kind: str
     sentence: str
 
@@ -151,7 +151,7 @@ def _service(name: str, standing: Standing, by_id: Mapping[str, Episode], polici
             _reason(freeze_reason, by_id.get(freeze_reason.episode), policies, now) for freeze_reason in freeze_reasons
         ),
         flags=tuple(sorted({freeze_reason.flag for freeze_reason in freeze_reasons})),
-        since=_event(min(freeze_reason.since for freeze_reason in freeze_reasons), now) if freeze_reasons else None,
+        since=_instant(min(freeze_reason.since for freeze_reason in freeze_reasons), now) if freeze_reasons else None,
         open=len(episodes),
         acknowledged_by=next((episode.acked_by for episode in episodes if episode.acked_by), ""),
     )
@@ -167,7 +167,7 @@ def _reason(freeze_reason: FreezeReason, episode: Episode | None, policies: Poli
         alert=(episode.alert if episode else "") or "frozen by hand",
         rule=f"{episode.policy}/{episode.rule}" if episode else "",
         text=freeze_reason.reason,
-        since=_event(freeze_reason.since, now),
+        since=_instant(freeze_reason.since, now),
         unfreeze_when=_unfreeze_when(episode, policies),
         on_disk=freeze_reason.written_at is not None,
     )
@@ -188,7 +188,7 @@ def _episode(episode: Episode, now: datetime) -> OpenEpisode:
         state=episode.state.value.lower(),
         rule=f"{episode.policy}/{episode.rule}",
         reason=episode.reason,
-        opened=_event(episode.opened_at, now),
+        opened=_instant(episode.opened_at, now),
         acknowledged_by=episode.acked_by,
     )
 
@@ -201,7 +201,7 @@ def _running(action: Action, now: datetime) -> Running:
         service=action.service,
         state=action.state.value.lower().replace("_", " "),
         attempt=action.attempt,
-        since=_event(action.created_at, now),
+        since=_instant(action.created_at, now),
         cancellable=action.state in CANCELLABLE.get(action.type, frozenset()),
     )
 
@@ -213,15 +213,15 @@ def _lost(action: Action, now: datetime) -> Lost:
         service=action.service,
         event=action.payload.get("event", ""),
         error=action.result.get("error", ""),
-        at=_event(action.created_at, now),
+        at=_instant(action.created_at, now),
     )
 
 
 def _decided(one: Recorded, now: datetime) -> Decided:
-    return Decided(seq=one.seq, at=_event(one.at, now), kind=one.decision.kind, sentence=one.decision.sentence)
+    return Decided(seq=one.seq, at=_instant(one.at, now), kind=one.decision.kind, sentence=one.decision.sentence)
 
 
-def _event(at: datetime, now: datetime) -> Event:
+def _instant(at: datetime, now: datetime) -> Instant:
     span = now - at
     ago = f"{max(0, int(span.total_seconds()))} s" if span < timedelta(minutes=1) else open_for(span)
-    return Event(iso=at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"), ago=ago)
+    return Instant(iso=at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"), ago=ago)

@@ -106,7 +106,7 @@ async def next_toast(output: asyncio.StreamReader) -> dict[str, Any]:
 
 
 def logged(running_receiver: Receiver, event: str) -> list[dict[str, Any]]:
-    """Notices of a moment in the receiver's log; every line of it must be one JSON record."""
+    """Notices of an event in the receiver's log; every line of it must be one JSON record."""
     lines = [line for line in running_receiver.log.read_text().splitlines() if not line.startswith("listening on ")]
     records = [json.loads(line) for line in lines]
     return [one["notice"] for one in records if one["message"] == "notice" and one["notice"]["event"] == event]
@@ -211,13 +211,13 @@ async def test_only_the_severities_of_a_level_escalate(world: World) -> None:
 
 
 async def test_status_updates_come_while_anything_is_open(world: World) -> None:
-    """Every two seconds until the release; none after it."""
+    """Every two seconds until the freeze ends; none after it."""
     world.tell(events=["unfrozen"], channels=["slack"], status_every_s=2)
     async with receiver(world.site) as running_receiver:
         assert await running_receiver.post(body("0.34.2", "firing")) == 200
         await until(lambda: len(world.slack.received) >= 2, 15, "two updates")
         assert await running_receiver.post(body("0.34.2", "resolved")) == 200
-        await until(lambda: "gateway is unfrozen" in world.slack_heads(), 15, "the release")
+        await until(lambda: "gateway is unfrozen" in world.slack_heads(), 15, "the freeze ends")
     heads = world.slack_heads()
     assert set(heads[: heads.index("gateway is unfrozen")]) == {"gateway: still open"}
     assert heads.count("gateway is unfrozen") == 1

@@ -52,7 +52,7 @@ async def frozen(receiver: Receiver) -> None:
 
 
 async def test_it_shows_what_is_frozen_and_why_and_goes_on_live(receiver: Receiver, page: Page) -> None:
-    """Without a reload: reason, rule, release condition, episode, action, dead letter and decisions appear."""
+    """Without a reload: reason, rule, condition of the end, episode, action, dead letter and decisions appear."""
     await log_in(page, receiver)
     assert "Nothing is frozen." in await page.text()
     await page.run("window.same = true")
@@ -71,7 +71,7 @@ async def test_it_shows_what_is_frozen_and_why_and_goes_on_live(receiver: Receiv
     assert await page.run(f"[...{ROW}].some((row) => row.innerText.startsWith('rollback'))") is True
 
 
-async def test_release_acknowledge_and_cancel_are_recorded_with_name_and_reason(receiver: Receiver, page: Page) -> None:
+async def test_unfreeze_acknowledge_and_cancel_leave_name_and_reason(receiver: Receiver, page: Page) -> None:
     """The three buttons do what they say, and the journal knows who and why."""
     await log_in(page, receiver)
     await frozen(receiver)
@@ -84,7 +84,7 @@ async def test_release_acknowledge_and_cancel_are_recorded_with_name_and_reason(
     await page.sees(f"[...{ROW}].every((row) => !row.innerText.startsWith('rollback'))", "the end of the rollback")
     await page.type('form[action="page/unfreeze"] input[name=reason]', "false alarm")
     await page.click('form[action="page/unfreeze"] button')
-    await page.sees("document.body.innerText.includes('Nothing is frozen.')", "the release")
+    await page.sees("document.body.innerText.includes('Nothing is frozen.')", "the end of the freeze")
     await until(lambda: not receiver.site.flag.exists(), 20, "the flag's end")
     sentences = [one["sentence"] for one in (await receiver.get("/api/v1/decisions"))["decisions"]]
     assert "Ana acknowledged gateway: escalation stops" in sentences
@@ -92,14 +92,14 @@ async def test_release_acknowledge_and_cancel_are_recorded_with_name_and_reason(
 
 
 async def test_it_works_without_scripts(receiver: Receiver) -> None:
-    """Logging in, looking and releasing need no JavaScript."""
+    """Logging in, looking and unfreezing need no JavaScript."""
     await frozen(receiver)
     async with browser(scripts=False) as page:
         await log_in(page, receiver)
         assert "FailureRateHigh" in await page.text()
         await page.type('form[action="page/unfreeze"] input[name=reason]', "by hand")
         await page.click('form[action="page/unfreeze"] button')
-        await page.sees("document.body.innerText.includes('Unfrozen.')", "the page after the release")
+        await page.sees("document.body.innerText.includes('Unfrozen.')", "the page after unfreezing")
     await until(lambda: not receiver.site.flag.exists(), 20, "the flag's end")
 
 

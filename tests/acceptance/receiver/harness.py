@@ -95,7 +95,7 @@ class Site(Struct, kw_only=True):
 
 
 def default_policy(site: Site) -> dict[str, Any]:
-    """Freeze, roll back and tell for FailureRateHigh of gateway; release half a second after the resolve."""
+    """Freeze, roll back and tell for FailureRateHigh of gateway; unfreeze half a second after the resolve."""
     service = site.root / "service"
     return {
         "format": "freezeline.policy/2",

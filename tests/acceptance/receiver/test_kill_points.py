@@ -29,6 +29,9 @@ PASSAGES = {
     Step.NOTICE_SENT: 4,
     Step.NOTICE_RECORDED: 4,
 }
+# A start passes these where it migrates a journal: tests/unit/receiver/test_shapes.py kills there.
+MIGRATION = {step for step in Step if step.value.startswith("migration.")}
+
 AT_ONCE = 4
 """How many stories are told at the same time; each has a receiver and a directory of its own."""
 
@@ -50,7 +53,7 @@ def final(site: Site) -> bool:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("step", list(Step), ids=lambda step: step.value)
+@pytest.mark.parametrize("step", [step for step in Step if step not in MIGRATION], ids=lambda step: step.value)
 async def test_a_kill_at_every_step_does_no_harm(step: Step, tmp_path: Path) -> None:
     """The story is told twice with a SIGKILL in between, and ends as if nothing had happened."""
     free = asyncio.Semaphore(AT_ONCE)
@@ -126,7 +129,7 @@ async def check(server: Receiver, acknowledged: set[str], slack: SlackFake) -> N
 
 
 def check_told(slack: SlackFake) -> None:
-    """Every moment was told: once, or once more (or only) with the mark of a repeat."""
+    """Every event was told: once, or once more (or only) with the mark of a repeat."""
     told = Counter(message["text"] for message in slack.received)
     expected = ("gateway is frozen", "gateway: rollback started", "gateway: rollback done", "gateway is unfrozen")
     times = {text: (told[text], told[f"(repeat) {text}"]) for text in expected}

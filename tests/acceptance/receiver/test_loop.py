@@ -44,7 +44,7 @@ def frozen(site: Site) -> bool:
 
 
 async def test_a_reader_in_a_tight_loop_never_sees_a_partial_flag(tmp_path: Path) -> None:
-    """Two million reads in another process while the service is frozen and released over and over."""
+    """Two million reads in another process while the service is frozen and unfrozen over and over."""
     async with receiver(Site(root=tmp_path)) as server:
         reader = await asyncio.create_subprocess_exec(
             sys.executable, "-c", READER, str(server.site.flag), str(READS), stdout=subprocess.PIPE
@@ -63,7 +63,7 @@ async def test_a_reader_in_a_tight_loop_never_sees_a_partial_flag(tmp_path: Path
         assert min(found["seen"], found["missing"], rounds) > 0
 
 
-async def test_an_operator_freezes_acknowledges_and_releases(tmp_path: Path) -> None:
+async def test_an_operator_freezes_acknowledges_and_unfreezes(tmp_path: Path) -> None:
     """Each is recorded with who and why; a repeat of the alert does not freeze again."""
     site = Site(root=tmp_path)
     async with receiver(site) as server:
@@ -195,7 +195,7 @@ ALERTMANAGER = "route: {receiver: freezeline}\nreceivers: [{name: freezeline}]\n
 
 
 async def test_lost_messages_are_found_by_asking_alertmanager(generation: Generation, tmp_path: Path) -> None:
-    """A firing that was never sent opens; a resolve that was never sent releases."""
+    """A firing that was never sent opens; a resolve that was never sent unfreezes."""
     with alertmanager_server(generation, tmp_path / "am", ALERTMANAGER) as alertmanager:
         settings = {"alertmanagers": [alertmanager.url], "alertmanager_settle_s": 0, "reconcile_every_s": 1}
         site = Site(root=tmp_path, settings=settings)
@@ -215,7 +215,7 @@ async def test_lost_messages_are_found_by_asking_alertmanager(generation: Genera
 async def test_a_budget_condition_holds_the_freeze_until_prometheus_says_so(
     generation: Generation, tmp_path: Path
 ) -> None:
-    """No data keeps it; true for its time releases it."""
+    """No data keeps it; true for its time ends it."""
     config = "scrape_configs: []\nrule_files: [r.yml]\nglobal: {evaluation_interval: 1s}\n"
     rules = tmp_path / "prometheus" / "r.yml"
     rules.parent.mkdir()
@@ -235,7 +235,7 @@ async def test_a_budget_condition_holds_the_freeze_until_prometheus_says_so(
             assert frozen(site)
             rules.write_text(rule)
             prometheus.reload()
-            await until(lambda: not frozen(site), DEADLINE_S, "released by the budget")
+            await until(lambda: not frozen(site), DEADLINE_S, "unfrozen by the budget")
             assert site.rows(checked) == [("CLOSED",)]
 
 

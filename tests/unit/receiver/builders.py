@@ -120,7 +120,7 @@ def episode(**changes: Any) -> Episode:
 
 
 def freeze_reason(**changes: Any) -> FreezeReason:
-    """A hold of that episode."""
+    """A freeze reason of that episode."""
     values: dict[str, Any] = {
         "flag": "/var/lib/freezeline/gateway/FREEZE.FLAG",
         "episode": "E1",

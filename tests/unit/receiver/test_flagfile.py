@@ -10,6 +10,7 @@ from receiver.act import flagfile
 from receiver.act.flagfile import FlagDirectoryError
 from receiver.decide.model import FlagView
 from receiver.steps import Step
+from tests.tools import ROOT
 from tests.unit.receiver.builders import NOW, episode, freeze_reason
 
 
@@ -25,7 +26,7 @@ def view(*episodes: str) -> FlagView:
 
 
 def test_the_text_is_that_of_the_contract() -> None:
-    """Every key, one reason per hold."""
+    """Every key, one reason per episode."""
     text = flagfile.flag_text(
         view("E1"), generation=7, host="h", written_at="w", unfreeze_when={"E1": "alert resolved for 5 min"}
     )
@@ -51,6 +52,15 @@ def test_the_text_is_that_of_the_contract() -> None:
         ],
     }
     assert flagfile.named_episodes(text) == {"E1"}
+
+
+@pytest.mark.parametrize("service", ["billing", "checkout", "gateway", "search"])
+def test_a_flag_of_the_first_format_names_its_episodes(service: str) -> None:
+    """A receiver of an earlier version wrote it."""
+    text = (ROOT / "tests" / "data" / "journal" / "shape-1" / "flags" / service / "FREEZE.FLAG").read_text()
+    raw = json.loads(text)
+    assert (raw["format"], "release_when" in raw["reasons"][0]) == ("freezeline.flag/1", True)
+    assert flagfile.named_episodes(text) == {raw["reasons"][0]["episode"]}
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"reasons": [{}]}', '{"reasons": 1}'])

@@ -243,15 +243,6 @@ async def test_a_body_whose_work_failed_is_not_known(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "j.db", COUNTED) == [("b", b"B", 1), ("a", b"A", 1)]
 
 
-async def test_a_journal_of_an_older_shape_is_refused(tmp_path: Path) -> None:
-    """It says so at the start, not at the first webhook."""
-    with contextlib.closing(sqlite3.connect(tmp_path / "j.db")) as connection:
-        connection.execute("CREATE TABLE delivery (sha256 TEXT PRIMARY KEY, body BLOB, last_at TEXT)")
-    journal = Journal(tmp_path / "j.db", clock=Clock(), reached=pass_by)
-    with pytest.raises(JournalError, match="no such column: id"):
-        journal.start()
-
-
 async def test_a_key_is_stored_once(tmp_path: Path) -> None:
     """The second action with a known key changes nothing."""
     async with opened(tmp_path / "j.db") as journal:
@@ -309,7 +300,7 @@ async def test_values_come_back_as_they_went(tmp_path: Path) -> None:
         assert seen.as_firing() == alert()
 
 
-async def test_an_incident_ends_with_an_operators_release(tmp_path: Path) -> None:
+async def test_an_incident_ends_when_an_operator_unfreezes(tmp_path: Path) -> None:
     """A later freeze of the same service is a new incident, and is told anew."""
     async with opened(tmp_path / "j.db") as journal:
         await journal.write(
@@ -334,7 +325,7 @@ async def test_a_flags_view_has_its_holds_and_what_was_written(tmp_path: Path) -
 
 
 async def test_what_time_brings_is_asked_of_few_episodes(tmp_path: Path) -> None:
-    """Of many episodes: those that resolve, the first review of those that are open, and who holds a flag."""
+    """Of many episodes: those that resolve, the first review of those that are open, and which have a freeze reason."""
     several = [
         episode(id=f"E{n}", fingerprint=f"{n}", incident="E1", opened_at=at(n), review_at=at(100 - n))
         for n in (1, 2, 3)

@@ -30,7 +30,7 @@ def test_hostile_facts_stay_words(event: Event) -> None:
 
 
 def test_a_moment_is_told_once_per_channel_and_incident() -> None:
-    """The key names channel, service, incident and moment, and nothing else."""
+    """The key names channel, service, incident and event, and nothing else."""
     notices = tell(episode(), policy(), Event.FROZEN, now=NOW, ids=counting_ids())
     assert [notice.key for notice in notices] == [
         "notice:toast:gateway:E1:frozen",
@@ -41,7 +41,7 @@ def test_a_moment_is_told_once_per_channel_and_incident() -> None:
 
 
 def test_a_moment_that_the_rule_does_not_name_is_not_told() -> None:
-    """The default moments leave these out."""
+    """The default events leave these out."""
     assert tell(episode(), policy(), Event.RENEWED, now=NOW, ids=counting_ids()) == []
     assert tell(episode(), None, Event.FROZEN, now=NOW, ids=counting_ids()) == []
 

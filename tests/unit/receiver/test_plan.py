@@ -189,7 +189,7 @@ def test_a_hostile_label_stays_out_of_sentences() -> None:
         ),
     ],
 )
-def test_release_wants_every_condition_for_its_time(
+def test_an_end_wants_every_condition_for_its_time(
     after_s: float, conditions: list[ConditionState], expected: list[str]
 ) -> None:
     """Resolved long enough, and all of them held."""
@@ -198,7 +198,7 @@ def test_release_wants_every_condition_for_its_time(
     assert kinds(changes) == expected
 
 
-def test_an_open_episode_is_never_released_by_time() -> None:
+def test_an_open_episode_is_never_unfrozen_by_time() -> None:
     """Whatever the conditions say."""
     assert plan.on_unfreeze_check(episode(), [freeze_reason()], UNFREEZE, [], now=at(10**6)) == []
 
@@ -218,14 +218,14 @@ def test_a_review_that_is_not_due_does_nothing() -> None:
     assert plan.on_review(episode(), [freeze_reason()], firing=False, review_after_s=86400, now=at(86399)) == []
 
 
-def test_an_operator_releases_every_hold_and_episodes_stay_open() -> None:
+def test_an_operator_ends_every_freeze_reason_and_episodes_stay_open() -> None:
     """Repeats of the alert then find an open episode and freeze nothing."""
     changes = plan.on_operator_unfreeze([episode()], [freeze_reason()], reason="known, harmless", by="alice")
     assert kinds(changes) == ["Unfrozen"]
     assert changes[0].sentence == "alice unfroze gateway: known, harmless"
 
 
-def test_an_operator_freeze_ends_with_its_release() -> None:
+def test_an_operators_freeze_ends_when_it_is_unfrozen() -> None:
     """No alert can resolve it."""
     opened = plan.on_operator_freeze(
         policy=policy(),
@@ -244,7 +244,7 @@ def test_an_operator_freeze_ends_with_its_release() -> None:
     assert kinds(changes) == ["Unfrozen", "Moved CLOSED"]
 
 
-def test_release_conditions_read_as_a_person_says_them() -> None:
+def test_conditions_read_as_a_person_says_them() -> None:
     """With the condition's time."""
     raw = {
         "resolved_for_s": 0,

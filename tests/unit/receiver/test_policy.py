@@ -7,7 +7,7 @@ import pytest
 
 from freezeline.problems import Problems
 from receiver.policy.model import Matcher
-from receiver.policy.read import parse_policy, schema
+from receiver.policy.read import parse_policy
 from tests.unit.receiver.builders import CHANNELS, policy, raw_policy
 
 
@@ -75,7 +75,6 @@ def test_problems_stand_at_their_line() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": "freezeline.policy/3"},
         {"surprise": 1},
         {"name": "../../etc/passwd"},
         {"rules": [{"id": "r", "match": [], "do": ["freeze"]}]},
@@ -120,10 +119,3 @@ def test_defaults_are_those_of_the_contract() -> None:
     (rollback,) = found.rollbacks(["rollback"])
     assert (rollback.once_per, rollback.grace_s, rollback.output_max_bytes) == ("release", 10.0, 1048576)
     assert (found.rules[0].unfreeze.resolved_for_s, found.rules[0].unfreeze.review_after_s) == (300.0, 86400.0)
-
-
-def test_the_schema_itself_is_a_schema() -> None:
-    """Checked against its own meta-schema."""
-    import jsonschema
-
-    jsonschema.Draft202012Validator.check_schema(schema())

@@ -35,7 +35,7 @@ def condition(op: str = ">=", value: str = "0.10") -> Condition:
     ],
 )
 def test_only_a_clear_yes_counts(values: list[str], times: list[str], expected: Judgement) -> None:
-    """Empty, NaN, old, or one of several not true: not released."""
+    """Empty, NaN, old, or one of several not true: not unfrozen."""
     assert judge(condition(), values, times, NOW) == expected
 
 
