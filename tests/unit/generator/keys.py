@@ -48,12 +48,12 @@ def known(data: bytes) -> Iterator[tuple[Path, frozenset[str] | None]]:
         changed = copy.deepcopy(content)
         list(mappings(changed))[number][1][UNKNOWN] = 1
         problems = load_set([("spec.yaml", json.dumps(changed).encode())], "slos").problems
-        hints = [problem.hint for problem in problems if f"unknown key {UNKNOWN!r}" in problem.message]
+        hints = [problem.hint for problem in problems if f"has no key {UNKNOWN!r}" in problem.message]
         yield path, _listed(hints[0]) if hints else None
 
 
 def _listed(hint: str) -> frozenset[str]:
-    match = re.fullmatch(r"known here: (.*)", hint)
+    match = re.fullmatch(r"use one of: (.*)", hint)
     assert match, hint
     return frozenset(match[1].split(", "))
 
