@@ -1,7 +1,7 @@
-"""Checks beyond single values: what a spec says against the rest of it, and specs against each other.
+"""Checks beyond single values: parts of a spec against each other, and specs against each other.
 
-Each is a module of this package with `CODES` (problem codes that it can give) and `check(output_set, problems)`.
-Those in `live` ask a Prometheus as well, and run only when there is one.
+Each module has `CODES` (the problem codes that it can give) and `check(output_set, problems)`, or `check(spec,
+problems)` for one section. The modules of `live` also ask a running Prometheus.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Checks against a running Prometheus: whether what a spec speaks of exists there.
+"""Checks against a running Prometheus: whether the metrics and labels of a spec exist there.
 
-Each is a module of this package with `CODES` and `check(output_set, prometheus, problems)`.
+Each module has `CODES` and `check(output_set, prometheus, problems)`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,6 @@ LIVE_CHECKS: Mapping[str, Callable[[OutputSet, Prometheus, Problems], None]] = M
 
 
 def run(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
-    """Run every check. Raises PrometheusError where it cannot be asked."""
+    """Run every check. Raises PrometheusError if Prometheus does not answer."""
     for check in LIVE_CHECKS.values():
         check(output_set, prometheus, problems)
