@@ -1,4 +1,7 @@
-"""Imports from other SLO tools: name on the command line → how its files are read."""
+"""Imports from other SLO tools: each tool's name on the command line, with the reader of its files.
+
+Begin with `pyrra.py`, one tool from file to SLOs; `assemble.py` writes and checks the specs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ __all__ = ["IMPORTERS", "Importer"]
 
 
 class Importer(Struct, frozen=True, kw_only=True):
-    """One tool: `read` takes its documents over into a `Found`, `differences` says what holds for all its SLOs."""
+    """One tool. `read` puts its documents into a `Found`; `differences` says what changes for all its SLOs."""
 
     title: str
     read: Callable[[Iterable[Value], Found], None]

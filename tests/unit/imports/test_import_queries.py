@@ -97,7 +97,7 @@ def test_ratio(query: str, sli: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("sum(rate(e_total[{{.range}}]))", "template other than"),
+        ("sum(rate(e_total[{{.range}}]))", "template besides"),
         ("sum(rate(e_total[{{.window}}])", "does not parse"),
         ("e_total[{{.window}}]", "range vector"),
     ],
