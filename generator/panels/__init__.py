@@ -1,4 +1,4 @@
-"""The family of panels: one file per type, and this list of them."""
+"""The panel types: one module for each, and this list of them. Begin with `stat.py`."""
 
 from __future__ import annotations
 

@@ -66,7 +66,9 @@ def test_problems_are_shown_with_their_line(files: tuple[str, str], capsys: pyte
     config.write_text(USERS.replace("name: dba", "name: freezeline"))
     assert main(["alertmanager", "merge", "--write", *files]) == 1
     err = capsys.readouterr().err
-    assert f"{config}:25:13: error: freezeline in receivers is a name of ours [merge/name]" in err
+    assert (
+        f"{config}:25:13: error: receivers already has the name freezeline, which Freezeline adds [merge/name]" in err
+    )
     assert "    - name: freezeline\n" in err
     assert config.read_text() == USERS.replace("name: dba", "name: freezeline")
 

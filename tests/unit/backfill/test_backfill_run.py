@@ -50,7 +50,7 @@ mkdir "$out/block-$$"; echo '{}' > "$out/block-$$/meta.json"
 def test_failure_leaves_nothing(tmp_path: Path) -> None:
     """Promtool's own last words are shown, with a hint where blocks were too long."""
     tool = program(tmp_path, "echo 'query processing would load too many samples'; exit 1")
-    with pytest.raises(BackfillError, match=r"(?s)ended with 1.*too many samples.*--block 18h"):
+    with pytest.raises(BackfillError, match=r"(?s)ended with exit code 1.*too many samples.*--block 18h"):
         run(parts(), tool, "http://x", tmp_path / "blocks", deadline_s=60, progress=nothing)
     assert [path.name for path in tmp_path.iterdir()] == ["promtool"]
 

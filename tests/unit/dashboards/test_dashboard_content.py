@@ -184,7 +184,7 @@ def test_a_spec_without_slos_has_no_slo_panels() -> None:
         "Rollback",
         "Open incidents",
         "Alerts",
-        "How it came to that",
+        "History",
         "Freeze, rollback and incidents over time",
         "Alerts over time",
     ]

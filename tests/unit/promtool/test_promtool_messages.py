@@ -72,8 +72,16 @@ def test_rules_map_back_to_the_spec(promtool: Tool, tmp_path: Path) -> None:
     outcome = promtool.check_rules([put(tmp_path, "rules.yml", RULES)], tmp_path)
     found = problems(outcome, {"rules.yml": Generated(text=RULES, origins=ORIGINS)}, "promtool/rules")
     assert [(problem.code, problem.position, problem.hint) for problem in found] == [
-        ("promtool/rules", Position("slos/x.yaml", 10, 3), "generated as rules.yml:5"),
-        ("promtool/rules", Position("slos/x.yaml", 20, 5), "generated as rules.yml:6"),
+        (
+            "promtool/rules",
+            Position("slos/x.yaml", 10, 3),
+            "promtool read rules.yml:5, which this line of the spec generates",
+        ),
+        (
+            "promtool/rules",
+            Position("slos/x.yaml", 20, 5),
+            "promtool read rules.yml:6, which this line of the spec generates",
+        ),
     ]
     assert "unclosed left parenthesis" in found[0].message
     assert 'undefined variable "$foo"' in found[1].message
@@ -91,7 +99,7 @@ def test_rules_that_record_the_same_twice_fail(promtool: Tool, tmp_path: Path) -
     text = GOOD + "      - {record: a, expr: y}\n"
     outcome = promtool.check_rules([put(tmp_path, "rules.yml", text)], tmp_path)
     assert not outcome.ok
-    assert [message.text for message in outcome.messages] == ["1 rules record the same series", "recorded twice: a"]
+    assert [message.text for message in outcome.messages] == ["1 rules record the same series", "two rules record: a"]
 
 
 def test_failing_unit_tests_are_named(promtool: Tool, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_promise_that_is_not_kept(tmp_path: Path, generation: Generation, caps
 def test_without_promtool(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 3, and how to name one."""
     assert main(["verify", str(spec), "--promtool", "/nonexistent/promtool"]) == 3
-    assert "no executable file (from --promtool)" in capsys.readouterr().err
+    assert "is not an executable file (from --promtool)" in capsys.readouterr().err
 
 
 def test_a_broken_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
