@@ -131,7 +131,7 @@ def test_added_and_removed() -> None:
     before, after = specs.loaded(BODY), specs.loaded(body)
     for old, new, mark in ((before, after, "new"), (after, before, "old")):
         (change,) = difference.compare(old.output_set, new.output_set)
-        assert (change.subject, change.what) == ("alert More", "all of it")
+        assert (change.subject, change.what) == ("alert More", "the whole subject")
         assert getattr(change, mark)
 
 

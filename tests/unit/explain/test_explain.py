@@ -83,7 +83,7 @@ def test_policy_follows_its_alerts() -> None:
 def test_plain_alert_says_when_it_fires() -> None:
     """One evaluation and `for`, and the promise beside it."""
     facts = explained("ErrorsHigh").facts
-    assert facts["fires"] == ("at the latest 2m after a sample that breaches at once: one evaluation (1m) + for 1m")
+    assert facts["fires"] == ("at most 2m after a sample that breaches at once: one evaluation (1m) + for 1m")
     assert facts["promise"] == "within 3m of the first bad sample"
 
 
