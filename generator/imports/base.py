@@ -134,7 +134,7 @@ class ForeignReader(Reader):
             hint = (
                 f"did you mean `{near}`?"
                 if near
-                else "Freezeline leaves the key out; check whether the spec needs its value"
+                else "check whether the spec needs this value: the import leaves the key out"
             )
             message = f"{self.shown}: Freezeline does not know the key {key!r}"
             self.problems.add("import/unknown-key", self._entries[key].key_position, message, hint, warning=True)

@@ -55,7 +55,9 @@ def _note(reader: ForeignReader, kind: str, objects: _Objects) -> None:
         objects.sources[name] = spec.text("type", "") if spec is not None else ""
     elif kind.startswith("Alert"):
         message = f"the import leaves out the {kind} {name}"
-        hint = "SLOs get the four default tiers; write others under `tiers:`, and people under `routing:`"
+        hint = (
+            "write tiers under `tiers:`, and people under `routing:`; without `tiers:`, SLOs get the four default tiers"
+        )
         reader.problems.add("import/not-carried", reader.position, message, hint, warning=True)
 
 
@@ -80,7 +82,7 @@ def _read_slo(reader: ForeignReader, objects: _Objects, found: Found) -> None:
     body["window"] = window or ""
     method = spec.text("budgetingMethod", "Occurrences")
     indicator = _indicator(spec, objects)
-    hint = "SLOs get the four default tiers; write others under `tiers:`, and people under `routing:`"
+    hint = "write tiers under `tiers:`, and people under `routing:`; without `tiers:`, SLOs get the four default tiers"
     spec.lost("alertPolicies", "the import leaves out alert policies", hint)
     readers = spec.items("objectives")
     if not readers:

@@ -242,7 +242,7 @@ def _one_alert(
     default: str,
     severities: dict[str, str],
 ) -> bool:
-    """Whether the alert is on. Its severity is noted if Freezeline knows it and it is not the default."""
+    """Whether the alert is on. A severity that Freezeline knows, and that is not the default, is noted."""
     key = alerting.first(*keys)
     inner = alerting.mapping(key)
     if inner is None:

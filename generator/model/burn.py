@@ -1,8 +1,8 @@
 """Burn-rate tiers, and the profiles that shared rules serve: pure arithmetic on exact numbers.
 
-A tier fires if `share` of the budget burns within the long window, and the budget still burns in the short window:
-error ratio > factor × budget, with factor = share × SLO window / long window. (Google, The Site Reliability Workbook,
-chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".)
+A tier fires if `share` of the budget burns within the long window, and the budget still burns in the short window. In
+both windows, error ratio > factor × budget, with factor = share × SLO window / long window. (Google, The Site
+Reliability Workbook, chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".)
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _PLAIN_MS = tuple(
 
 
 class Tier(Struct, frozen=True, kw_only=True):
-    """One burn-rate tier. It fires once `share` of the budget burns within `long_ms`."""
+    """One burn-rate tier, which fires once `share` of the budget burns within `long_ms`."""
 
     name: str
     share: Decimal
@@ -114,7 +114,7 @@ class SloWindow(Struct, frozen=True, kw_only=True):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """Everything that one shared rule set depends on. Its name is the label `profile` of the recorded series."""
+    """Everything that one shared rule set depends on. The label `profile` of recorded series holds its name."""
 
     name: str
     window: SloWindow

@@ -8,7 +8,7 @@ TYPE = "timeseries"
 
 
 def build(view: View, *, from_zero: bool = False) -> Json:
-    """The panel. Its axis begins at zero, unless low values are bad: then the interesting part is at the top.
+    """The panel. The axis begins at zero, unless low values are bad: then the interesting part is at the top.
 
     `from_zero` makes the axis begin at zero even then, for values that are used up.
 

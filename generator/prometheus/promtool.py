@@ -1,7 +1,8 @@
 """Runs promtool and amtool on generated files, and reports their messages in terms of the spec.
 
-Freezeline looks for the tools in this order: the path of the option, FREEZELINE_PROMTOOL (or FREEZELINE_AMTOOL), PATH,
-the folders in FREEZELINE_TOOLS_CURRENT and FREEZELINE_TOOLS_OLD (set by `./dev`), the user's cache of `./dev tools`.
+Freezeline looks first at the path of the option, then at FREEZELINE_PROMTOOL (or FREEZELINE_AMTOOL), then on PATH. The
+last places are those of `./dev`: the folders in FREEZELINE_TOOLS_CURRENT and FREEZELINE_TOOLS_OLD, and the user's
+cache.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class BaseContext(Struct, frozen=True, kw_only=True):
 
         N + 1 samples span N scrape intervals. Each increase then lies in exactly base window / interval evaluations,
         and the rates add up to the events themselves. A range of only the base window counts one event 10 % too much
-        and the next one 10 % too little, and sparse traffic does not average that out.
+        and the next one 10 % too little. Sparse traffic does not average the errors out.
 
         If scrapes and evaluations fall together, Prometheus 2 would find one more sample at the range's edge. Half a
         scrape is right for Prometheus 2 and 3.

@@ -30,8 +30,8 @@ class TimeSlices(Struct, frozen=True, kw_only=True):
         """
         worst = context.aggregate("min", self.good)
         step_ms = min(context.scrape_ms, self.slice_ms)
-        # Half a step less if steps and slices fall together: Prometheus 2 would count the instant at which a slice
-        # begins, which belongs to the slice before.
+        # Half a step less if steps and slices fall together. Prometheus 2 would also count the instant at which a slice
+        # begins, and this instant belongs to the slice before.
         reach_ms = self.slice_ms if self.slice_ms % step_ms else self.slice_ms - step_ms // 2
         good = f"min_over_time(({worst})[{duration_text(reach_ms)}:{duration_text(step_ms)}])"
         span_ms = max(context.base_ms, self.slice_ms)

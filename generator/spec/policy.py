@@ -87,8 +87,8 @@ def _parse_labels(reader: Reader) -> tuple[tuple[str, str], ...]:
     found = []
     for label, _ in inner.free_entries():
         if not is_label_name(label) or label in names.RESERVED_LABELS:
-            hint = "a label of the data, such as one of `group_by`; the others have keys of their own beside `labels`"
-            inner.fail("policy/label", f"{label!r} cannot stand in {inner.what}", hint, key=label)
+            hint = "write a label of the data, such as one of `group_by`; other labels have keys beside `labels`"
+            inner.fail("policy/label", f"{inner.what}: {label!r} is not a label of the data", hint, key=label)
         found.append((label, inner.text(label)))
     return tuple(found)
 
