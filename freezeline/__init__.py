@@ -1,1 +1,1 @@
-"""The command line, and what needs the generator and the receiver at once (demo, drill)."""
+"""The command line, and everything that needs generator and receiver together: the demo."""

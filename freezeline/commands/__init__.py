@@ -1,1 +1,1 @@
-"""Sub-commands, one module each: `configure(parser)` and `run(args)`."""
+"""The commands, one module each: `configure(parser)` declares the options, `run(args)` gives the exit code."""

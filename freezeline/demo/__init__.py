@@ -1,1 +1,1 @@
-"""`freezeline demo`: a small service is broken on this machine, and the whole loop closes before one's eyes."""
+"""`freezeline demo`: breaks a small service on this machine, and shows each step until the freeze ends."""

@@ -204,7 +204,7 @@ async def test_a_token_open_to_others_is_not_sent(stream: StreamFake, settings: 
     settings.token_file.chmod(0o640)
     async with agent(settings, desk):
         await until(lambda: desk.said, 10, "a word about the token")
-    assert "mode 0640 lets others in" in desk.said[0]
+    assert "mode 0640 lets other users read the token" in desk.said[0]
     assert stream.asked == []
 
 
@@ -233,7 +233,7 @@ async def test_an_unreadable_notice_does_not_stop_the_rest(stream: StreamFake, s
     stream.notice(2, NOW)
     async with agent(settings, desk):
         await shown(desk, ["notice 2"])
-    assert desk.said == ["a notice that cannot be read was left out: without at, service, severity, title, text"]
+    assert desk.said == ["left out a notice that cannot be read: the notice lacks at, service, severity, title, text"]
 
 
 async def test_hostile_texts_are_inert(stream: StreamFake, settings: Settings) -> None:

@@ -159,7 +159,7 @@ def test_a_token_file_with_anything_else_is_refused(content: str, tmp_path: Path
     path = tmp_path / "token"
     path.write_text(content)
     path.chmod(0o600)
-    with pytest.raises(TokenError, match="must hold the token alone"):
+    with pytest.raises(TokenError, match="must hold only the token"):
         read_token(path)
 
 
@@ -177,7 +177,7 @@ def test_a_foreign_position_file_is_refused(content: str, tmp_path: Path) -> Non
     """A damaged file is said, never silently restarted from."""
     path = tmp_path / "seen.json"
     path.write_text(content)
-    with pytest.raises(seen.SeenFileError, match="remove it"):
+    with pytest.raises(seen.SeenFileError, match="remove the file"):
         seen.load(path)
 
 
