@@ -1,5 +1,5 @@
 """Draws dashboards from a real Prometheus, laid out as in Grafana: for the documentation, without a Grafana.
 
-It reads the dashboard's JSON and runs its queries; the drawn data is real. Fonts, spacing and legends only resemble
-Grafana's.
+The program reads a dashboard's JSON and runs its queries: the drawn data is real. Fonts, spacing and legends only
+resemble Grafana's.
 """
