@@ -1,1 +1,1 @@
-"""SLO specs in; Prometheus rules, their tests, dashboards, Alertmanager config and policy out."""
+"""Compiles SLO specs into Prometheus rules, rule tests, dashboards, Alertmanager configuration and policy."""

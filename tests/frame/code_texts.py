@@ -64,6 +64,20 @@ def problems(tree: ast.Module) -> Iterator[tuple[Text, Text | None]]:
                 yield from ((one, other) for one in _texts(message, named) for other in hints)
 
 
+def said(tree: ast.Module) -> Iterator[Text]:
+    """What errors say, and what is written to stderr. A line break stands between message and hint."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Raise(exc=ast.Call(args=[text, *_])):
+                found = _texts(text, {})
+            case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="stderr"), attr="write"), args=[text]):
+                found = _texts(text, {})
+            case _:
+                continue
+        for one in found:
+            yield from (Text(one.line, part) for part in one.text.splitlines() if part.strip())
+
+
 def _parts(node: ast.AST) -> tuple[ast.expr, ast.expr | None] | None:
     """The expressions of message and hint in a call that reports a problem."""
     match node:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.frame.code_texts import VALUE, Text, comments, docstrings, parsed, problems
+from tests.frame.code_texts import VALUE, Text, comments, docstrings, parsed, problems, said
 from tests.frame.plain_words import faults, sentences
 from tests.tools import ROOT
 
@@ -14,10 +14,15 @@ FOLDERS = (
     "devtools",
     "freezeline",
     *(f"generator/{name}" for name in ("checks", "conditions", "imports", "model", "panels", "prometheus", "promql")),
-    *(f"generator/{name}" for name in ("reading", "reports", "sli", "spec")),
+    *(f"generator/{name}" for name in ("reading", "reports", "sli", "spec", "text")),
     *(f"generator/render/{name}" for name in ("alertmanager", "dashboards", "policy")),
 )
-FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+FILES = sorted(
+    {
+        *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")),
+        *(path for folder in ("generator", "generator/render") for path in (ROOT / folder).glob("*.py")),
+    }
+)
 # The words with which a hint tells its reader what to do.
 _ORDERS = """
 add aggregate change check choose close compare correct divide indent keep let name raise remove rename repeat route run
@@ -48,6 +53,12 @@ def test_docstrings_and_comments_are_plain_english(path: Path) -> None:
     """Short sentences, each of which can be read alone."""
     source, tree = parsed(path)
     assert in_words([*docstrings(tree), *comments(source)], path) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_errors_are_plain_english(path: Path) -> None:
+    """What the commands say when they cannot go on."""
+    assert in_words(list(said(parsed(path)[1])), path) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=named)
@@ -83,6 +94,12 @@ def test_problems_are_found_in_the_code() -> None:
         ("value is wrong", "add d"),
         ("two", "use e"),
     ]
+
+
+def test_errors_are_found_in_the_code() -> None:
+    """Raised or written to stderr; message and hint are two texts."""
+    tree = ast.parse("raise ValueError(f'{a} is wrong\\nwrite b') from None\nsys.stderr.write('no c\\n')\nraise\n")
+    assert [one.text for one in said(tree)] == ["value is wrong", "write b", "no c"]
 
 
 def test_most_problems_are_found() -> None:
