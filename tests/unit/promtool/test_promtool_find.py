@@ -1,4 +1,4 @@
-"""The tools are found in a fixed order, and a wrong one is an error that says so."""
+"""The tools are found in a fixed order; a wrong tool is an error with the reason."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_real_tools_give_their_version(generation: Generation) -> None:
 
 
 def test_the_given_path_wins_over_all(tmp_path: Path) -> None:
-    """Then the variable, PATH, the folders of ./dev, the cache; each only where the ones before are missing."""
+    """The option wins, then the variable, PATH, the folders of ./dev, and the cache."""
     places = {
         "given": script(tmp_path / "given", "3.6.0"),
         "variable": script(tmp_path / "variable", "3.5.0"),
@@ -64,20 +64,20 @@ def test_the_given_path_wins_over_all(tmp_path: Path) -> None:
     ],
 )
 def test_a_missing_tool_is_named(environment: dict[str, str], given: str | None, message: str) -> None:
-    """Never a traceback, never a silent skip."""
+    """The error names the tool: no traceback, and no silent skip."""
     with pytest.raises(ToolError, match=message):
         find("promtool", environment=environment, given=given)
 
 
 def test_a_version_that_is_too_old_is_refused(tmp_path: Path) -> None:
-    """2.40 is the oldest that the rules are made for."""
+    """The generated rules need 2.40 or newer."""
     path = script(tmp_path, "2.39.1")
     with pytest.raises(ToolError, match=r"has version 2\.39\.1; Freezeline needs 2\.40\.0"):
         find("promtool", environment={}, given=str(path))
 
 
 def test_a_tool_that_hangs_is_ended(tmp_path: Path) -> None:
-    """After the deadline the process is gone and the error says how long it was waited for."""
+    """After the deadline the process is gone, and the error names the time."""
     path = tmp_path / "promtool"
     path.write_text("#!/bin/sh\nexec sleep 600\n")
     path.chmod(0o755)
@@ -86,7 +86,7 @@ def test_a_tool_that_hangs_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_tool_that_crashes_is_an_error(tmp_path: Path) -> None:
-    """An exit code that the tool does not use is no verdict on the files."""
+    """An unknown exit code is no verdict on the files."""
     path = script(tmp_path, "3.0.0")
     tool = find("promtool", environment={}, given=str(path))
     path.write_text("#!/bin/sh\necho boom >&2\nexit 2\n")
