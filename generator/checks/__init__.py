@@ -1,7 +1,7 @@
-"""Checks beyond single values: parts of a spec against each other, and specs against each other.
+"""Checks of whole specs: each section against the others, and specs against each other. The registry is `CHECKS`.
 
-Each module has `CODES` (the problem codes that it can give) and `check(output_set, problems)`, or `check(spec,
-problems)` for one section. The modules of `live` also ask a running Prometheus.
+Each check is a module with `check(output_set, problems)`; `references` calls the checks of single sections. This wing
+may import `model` and what lies below it, never a renderer. Begin to read with `tiers`, a short check.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The conditions of plain alerts: each key that names a condition, with its parser.
+"""The family of conditions of plain alerts: one file per condition, and the registry `CONDITIONS` in this file.
 
-A new condition is one module with `parse`, and one line in `CONDITIONS`. Begin with `ratio.py`.
+The key by which an alert is recognised names the condition. This wing may import `sli`, `reading`, `promql` and
+`units`. Begin to read with `base`, which says what every condition offers, then with `when`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Imports from other SLO tools: each tool's name on the command line, with the reader of its files.
+"""The family of importers from other SLO tools: one file per tool, and the registry `IMPORTERS` in this file.
 
-Begin with `pyrra.py`, one tool from file to SLOs; `assemble.py` writes and checks the specs.
+An importer reads documents of its tool and gives SLOs as a spec would write them; no foreign format leaves this wing.
+This wing may import `pipeline` and what lies below it. Begin to read with `base`, then with `sloth`.
 """
 
 from __future__ import annotations

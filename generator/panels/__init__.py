@@ -1,4 +1,8 @@
-"""The panel types: one module for each, and this list of them. Begin with `stat.py`."""
+"""The family of Grafana panels: one file per panel type, and the registry `PANELS` in this file.
+
+This wing imports nothing else of the generator: a panel is plain data, as Grafana 9.0 stores it. Begin to read with
+`base`, then with `stat`, the smallest member.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Runs Prometheus' own tools on generated files: promtool, the proofs of `verify`, and `backfill`.
+"""Runs promtool and amtool on generated files: to check them, to run the proofs, and to write the past of new rules.
 
-Begin with `promtool.py`.
+This wing may import `pipeline`, `proofs`, `render.rules` and what lies below them. Begin to read with `promtool`, which
+starts the programs; `origins` leads from a generated line back to the line of the spec.
 """

@@ -1,4 +1,5 @@
-"""PromQL as text: composed, parsed, and checked for likely mistakes. Imports only the parser and `names`.
+"""PromQL: quotes and composes expressions, parses them, and says what is wrong with them.
 
-Begin with `check.py`, the entry for every query of a spec.
+This wing imports nothing else of the generator: it knows PromQL, and no specs. Begin to read with `text`, which writes
+expressions; `check` parses them, and `lint` and `labels` look for mistakes that parse.
 """

@@ -1,5 +1,5 @@
-"""Reads YAML files into typed values, each with its position.
+"""Reads YAML so that every value knows its file, line and column, and every mistake is reported there.
 
-Imports `promql` and what lies below. Begin with `reader.py`: it reads one mapping key by key; `source.py` knows the
-YAML library.
+This wing may import `promql` and `units`. Begin to read with `reader`, whose `Reader` each section, SLI type and
+condition uses to read its keys; `source` turns bytes into positioned values.
 """

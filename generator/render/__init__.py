@@ -1,4 +1,5 @@
-"""Renderers: from the model to each generated file. Pure: no renderer reads or writes files.
+"""Renderers: from the model to each artefact, one folder per kind. Pure: no files, no clock, no network.
 
-Each folder renders one kind of artefact. Imports `model` and what lies below.
+This folder itself holds `links`, the URLs that several artefacts show; it may import only `text`. The folders import
+it, and never each other. Begin to read with `render.policy`, the simplest renderer.
 """

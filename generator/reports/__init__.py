@@ -1,5 +1,5 @@
-"""Reports about specs: `explain`, `diff` and `cost`, as facts and as text for people.
+"""Says what specs lead to, in words and numbers: what a line becomes, what a change means, what Prometheus pays.
 
-A report asks the functions that generate, therefore it agrees with the generated files. Imports everything below it,
-from `model` to `render`.
+This wing may import renderers, proofs and what lies below them; nothing of the generator imports it. Begin to read
+with `explain`; each `…_text` module prints what its neighbour found.
 """

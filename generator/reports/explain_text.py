@@ -75,7 +75,7 @@ def _shared(rules: list[RuleShown]) -> Iterator[str]:
 
 def _tier(tier: TierShown) -> Iterator[str]:
     yield f"    {tier.name} ({tier.severity}), over {tier.long} and {tier.short}"
-    yield f"      factor     {tier.factor_working}; this burn rate spends the whole budget in {tier.budget_gone_after}"
+    yield f"      factor     {tier.factor_working}; at this pace the whole budget is gone in {tier.budget_gone_after}"
     yield f"      threshold  {tier.threshold_working}"
     seen = ", ".join(f"{after} at {level} errors" for level, after in tier.detected_after.items())
     yield f"      detected   after {seen}" if seen else "      detected   only beyond 20 % errors"

@@ -1,6 +1,7 @@
-"""The SLI types: each key of a spec's `sli:` that names a type, with its parser.
+"""The family of SLI types: one file per type, and the registry `SLI_TYPES` in this file.
 
-Begin with `good_total.py` or `base.py`. A new type is one module with `parse`, and one line in `SLI_TYPES`.
+The key by which a spec's `sli:` is recognised names the type. This wing may import `reading`, `promql` and `units`.
+Begin to read with `base`, which says what every SLI type offers, then with `bad_total`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Parses a spec: one module for each section, and `load.py` for the whole file.
+"""Parses a spec file: one module per section, each from positioned YAML to the values of `generator.model`.
 
-A parser turns YAML into values of `model` and reports every problem with its position. Imports `model`, `sli`,
-`conditions`, `reading` and what lies below. Begin with `load.py`.
+This wing may import `model`, `reading` and the families; it knows nothing of checks, which compare sections with each
+other. Begin to read with `load`, which reads the top of a spec and calls the other modules.
 """

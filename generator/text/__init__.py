@@ -1,4 +1,4 @@
-"""Writes text files that people read and diff: YAML and JSON; and names contents by their digest.
+"""Writes plain data as text: the same data always gives the same bytes.
 
-Imports nothing of the generator. Begin with `yaml_text.py`.
+This wing may import only `units`. Begin to read with `yaml_text`, which writes every YAML artefact.
 """

@@ -1,6 +1,7 @@
-"""Checks against a running Prometheus: whether the metrics and labels of a spec exist there.
+"""Checks against a running Prometheus: whether the metrics, labels and buckets that a spec names exist there.
 
-Each module has `CODES` and `check(output_set, prometheus, problems)`.
+Each check is a module with `check(output_set, prometheus, problems)`, listed in the registry `LIVE_CHECKS`. This wing
+may import `checks` and what lies below it. Begin to read with `presence`; `api` holds the calls of Prometheus' API.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Renders Alertmanager's configuration, and merges it into an existing one. Begin with `alertmanager.py`.
+"""Renders Alertmanager's configuration: routes, receivers, inhibitions and mute times, and merges them into a file.
 
-Imports `model` and what lies below.
+This wing may import `model` and what lies below it, and no other renderer. Begin to read with `alertmanager`; `merge`
+puts our part into a configuration that exists already.
 """

@@ -1,4 +1,5 @@
-"""Renders Grafana dashboards: one for each spec, and an overview of all services. Begin with `dashboard.py`.
+"""Renders Grafana dashboards: one per spec, and an overview of all of them.
 
-Imports `model`, `panels` and what lies below.
+This wing may import `panels`, `model` and what lies below them, and `render.links`. Begin to read with `dashboard`,
+which puts the rows of a dashboard together.
 """

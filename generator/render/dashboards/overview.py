@@ -282,7 +282,7 @@ def _over_time(queries: OverviewQueries) -> Json:
 def _freezes(queries: OverviewQueries) -> Json:
     view = View(
         title="Releases over time",
-        description="When each service was frozen, as the receiver reports.",
+        description="When each service was frozen, by the receiver's own word.",
         unit="none",
         targets=(Target(expr=queries.frozen, legend=f"{{{{{names.SERVICE}}}}}"),),
         mappings=(FROZEN_TEXTS,),

@@ -79,7 +79,7 @@ def _stat(title: str, description: str, unit: str, *targets: Target, **more: obj
 def _frozen(queries: SpecQueries) -> Json:
     return _stat(
         "Releases",
-        "Whether releases are frozen, as the receiver reports. No data: Prometheus does not scrape the receiver.",
+        "Whether shipping is frozen, by the receiver's own word. No data: the receiver is not scraped.",
         "none",
         Target(expr=queries.frozen, legend="releases", instant=True),
         mappings=(FROZEN_TEXTS,),
@@ -267,7 +267,7 @@ def _receiver_timeline(queries: SpecQueries) -> Json:
     )
     view = View(
         title="Freeze, rollback and incidents over time",
-        description="What the receiver did: freezes, rollbacks, and open incidents.",
+        description="What the receiver did: releases frozen or open, rollbacks, and the incidents it holds open.",
         unit="none",
         targets=targets,
         mappings=(range_mapping(None, Decimal("0.5"), "none", GREEN), range_mapping(Decimal("0.5"), None, "open", RED)),
