@@ -148,5 +148,5 @@ def _interval(interval: MuteInterval) -> Data:
 
 
 def template_text() -> str:
-    """The message templates that the configuration loads; written beside the configuration as `TEMPLATE_FILE`."""
+    """The message templates that the configuration loads; written beside it as `TEMPLATE_FILE`."""
     return resources.files(__package__).joinpath("alertmanager.tmpl").read_text("utf-8")
