@@ -42,8 +42,8 @@ def _check(slo: Slo, sli: HistogramBelow, prometheus: Prometheus, problems: Prob
         problems.add("live/histogram-kind", slo.at("sli", "histogram"), message, "write `native: true`")
     elif not sli.native and bounds and sli.bound not in bounds:
         message = f"slos.{slo.name}: {metric} has no bucket at {decimal_text(sli.bound)} ({sli.bound_text})"
-        near = " or ".join(decimal_text(bound) for bound in _around(sli.bound, bounds))
-        hint = f"write `below: {near}`, which are the nearest buckets"
+        near = " or ".join(f"`below: {decimal_text(bound)}`" for bound in _around(sli.bound, bounds))
+        hint = f"write {near}: the nearest buckets"
         problems.add("live/bucket", slo.at("sli", "below"), message, hint)
 
 
