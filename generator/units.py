@@ -65,7 +65,7 @@ def parse_decimal(text: str) -> Decimal:
         raise ValueError(f"{text!r} is not a number")
     number = Decimal(text)
     if abs(number.adjusted()) > 30:
-        raise ValueError(f"{text!r} is not a finite number")
+        raise ValueError(f"{text!r} is not a number of at most 30 digits")
     return number
 
 
