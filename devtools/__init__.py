@@ -1,1 +1,1 @@
-"""What ./dev needs beside a shell: the environment and the Prometheus tools. Standard library only."""
+"""The parts of ./dev that need Python: the environment and the Prometheus tools. Only the standard library."""

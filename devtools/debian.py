@@ -1,4 +1,4 @@
-"""Debian's packages, unpacked into a folder of ours: nothing is installed, no service is started, no root needed."""
+"""Debian packages, unpacked into a folder: nothing is installed, no service starts, and no root is needed."""
 
 import os
 import platform
@@ -14,21 +14,21 @@ UPDATE_DEADLINE_S = 180
 DOWNLOAD_DEADLINE_S = 300
 
 PACKAGES = ("prometheus", "prometheus-alertmanager")
-# Where Debian's alertmanager looks for its templates, compiled in.
+# The path of the templates that is compiled into Debian's alertmanager.
 TEMPLATES = b"/usr/share/prometheus/alertmanager"
 
 
 def download(names: Sequence[str], folder: Path) -> list[Path]:
-    """Fetch the packages' files into `folder` and return them.
+    """Download the packages' files into `folder` and return them.
 
-    Where the machine's package lists are empty or out of date, private lists are fetched: that needs no root.
-    Raises SetupError.
+    If the machine's package lists are empty or old, private lists are downloaded, which needs no root. Raises
+    SetupError.
     """
     common = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=2"]
     try:
         run([*common, "download", *names], cwd=folder, deadline_s=DOWNLOAD_DEADLINE_S)
     except SetupError:
-        say("fetching Debian's package lists (for this download only)")
+        say("downloading Debian's package lists (only for this download)")
         with tempfile.TemporaryDirectory(prefix="freezeline-apt-") as state:
             (Path(state) / "lists" / "partial").mkdir(parents=True)
             (Path(state) / "cache" / "archives" / "partial").mkdir(parents=True)
@@ -51,8 +51,8 @@ def unpack(packages: Sequence[Path], folder: Path) -> None:
 def install_tools(target: Path) -> None:
     """Put Debian's promtool, prometheus, alertmanager and amtool into `target`, all or none. Raises SetupError."""
     if platform.system() != "Linux":
-        raise SetupError("Debian's packages run on Linux only")
-    say("fetching Debian's prometheus and prometheus-alertmanager (about 30 MB; nothing is installed)")
+        raise SetupError("Debian's packages run only on Linux")
+    say("downloading Debian's prometheus and prometheus-alertmanager (about 30 MB; nothing is installed)")
     with tempfile.TemporaryDirectory(prefix="freezeline-debian-") as scratch, made_at_once(target) as folder:
         unpacked = Path(scratch) / "root"
         unpack(download(PACKAGES, Path(scratch)), unpacked)
@@ -64,17 +64,19 @@ def install_tools(target: Path) -> None:
 def _relocate_alertmanager(unpacked: Path, folder: Path, target: Path) -> None:
     """Make Debian's alertmanager run from `target`.
 
-    It opens its templates at an absolute path below /usr/share, where only root can write. In our copy that path is
-    replaced by one of the same length that leads through an open file descriptor, and a small script opens it.
+    The binary opens its templates at an absolute path below /usr/share, where only root can write. In this copy, a path
+    of the same length replaces it: the path of an open file descriptor, which a small script opens.
     """
     program = (unpacked / "usr" / "bin" / "prometheus-alertmanager").read_bytes()
     through_fd = b"/proc/self/fd/9".ljust(len(TEMPLATES) - 1, b"/") + b"."
-    # The same string also starts the paths of the web page, which is not used here and stays as it is.
+    # The same string also begins the paths of the web page, which the tests do not use.
     here = program.find(TEMPLATES)
     while here >= 0 and program[here + len(TEMPLATES) :].startswith((b"/ui/", b"/no-ui")):
         here = program.find(TEMPLATES, here + 1)
     if here < 0:
-        raise SetupError("Debian's alertmanager does not look for its templates where it used to")
+        raise SetupError(
+            "Debian's alertmanager has another path of templates now: update TEMPLATES in devtools/debian.py"
+        )
     (folder / "lib").mkdir()
     real = folder / "lib" / "alertmanager"
     real.write_bytes(program[:here] + through_fd + program[here + len(TEMPLATES) :])

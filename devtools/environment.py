@@ -1,6 +1,6 @@
 """Make `.venv` with the pinned dependencies. Run by the machine's own Python: `python3 -m devtools.environment`.
 
-Debian's Python lacks ensurepip unless python3-venv is installed, so pip is found in four ways (`_pip_for`).
+Debian's Python lacks ensurepip without the package python3-venv, therefore `_pip_for` looks for pip in four ways.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ CREATE_DEADLINE_S = 120
 INSTALL_DEADLINE_S = 900
 
 NO_PIP = (
-    "this Python can make no virtual environment with pip in it. "
+    "this Python cannot make a virtual environment with pip. "
     "Install one of: python3-venv (Debian, Ubuntu: apt-get install python3-venv), pip, virtualenv"
 )
 
 
 def wanted_stamp() -> str:
-    """Where the checkout lies, and on the next line what the environment is made from: inputs and Python."""
+    """The checkout's path, and on the next line a digest of the environment's inputs and Python."""
     digest = hashlib.sha256(sys.version.encode())
     for path in INPUTS:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -39,10 +39,10 @@ def wanted_stamp() -> str:
 
 
 def make() -> None:
-    """Bring `.venv` up to date; does nothing when the stamp says that it is. Raises SetupError."""
+    """Bring `.venv` up to date. Does nothing if the stamp is current. Raises SetupError."""
     with locked(ROOT / ".cache" / "environment.lock", deadline_s=INSTALL_DEADLINE_S):
         if STAMP.is_file() and STAMP.read_text() == wanted_stamp():
-            STAMP.touch()  # a newer time than the inputs' is what ./dev looks at
+            STAMP.touch()  # ./dev compares the times of stamp and inputs
             return
         STAMP.unlink(missing_ok=True)
         if not _usable():
@@ -56,7 +56,7 @@ def make() -> None:
 
 
 def _usable() -> bool:
-    """Whether `.venv` is there, lies where it was made, and has this Python's version."""
+    """Whether `.venv` exists at the path where it was made, and has this Python's version."""
     probe = "import sys; print(sys.prefix, *sys.version_info[:2])"
     try:
         answer = run([VENV / "bin" / "python", "-c", probe], deadline_s=30)
@@ -68,7 +68,7 @@ def _usable() -> bool:
 def _install(pip: list[str]) -> None:
     env = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore", "PIP_NO_INPUT": "1"}
     pinned = [*pip, "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
-    # The build backend first and pinned too: an isolated build would take whatever is newest.
+    # The pinned build backend first: an isolated build would take the newest one.
     run([*pinned, "pip", "hatchling", "editables"], deadline_s=INSTALL_DEADLINE_S, env=env)
     run(
         [*pinned, "--no-build-isolation", "--editable", f"{ROOT}[toast,dev]"],
@@ -79,7 +79,7 @@ def _install(pip: list[str]) -> None:
 
 @contextlib.contextmanager
 def _pip_for(python: Path) -> Iterator[list[str]]:
-    """The start of a command line that runs pip for `python`. Raises SetupError(NO_PIP)."""
+    """The first words of a command that runs pip for `python`. Raises SetupError(NO_PIP)."""
     wheels = [*_wheels(Path("/usr")), *_bundled_wheels()]
     if wheels:
         yield [str(python), str(wheels[-1] / "pip")]
@@ -106,18 +106,18 @@ def _pip_for(python: Path) -> Iterator[list[str]]:
 
 
 def _has(module: str) -> bool:
-    """Whether a module is really there; Debian leaves empty folders behind, which would import too."""
+    """Whether a module exists with contents: Debian leaves empty folders behind, which Python would import."""
     spec = importlib.util.find_spec(module)
     return spec is not None and spec.origin is not None
 
 
 def _wheels(usr: Path) -> list[Path]:
-    """Debian's pip wheels (package python3-pip-whl). A wheel is a zip file, and pip's runs as it lies there."""
+    """Debian's pip wheels (package python3-pip-whl). A wheel is a zip file, and pip runs from inside it."""
     return sorted(usr.glob("share/python-wheels/pip-*.whl"))
 
 
 def _bundled_wheels() -> list[Path]:
-    """The pip wheel that comes with Python itself; Debian takes it out."""
+    """The pip wheel that comes with Python itself; Debian removes it."""
     if not _has("ensurepip"):
         return []
     import ensurepip
@@ -126,7 +126,7 @@ def _bundled_wheels() -> list[Path]:
 
 
 def main() -> int:
-    """Make the environment; exit 3 with what to install when that cannot be done."""
+    """Make the environment. Exit code 3, with the package to install, if that is impossible."""
     try:
         make()
     except SetupError as error:

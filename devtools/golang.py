@@ -1,9 +1,11 @@
-"""Current Prometheus and Alertmanager, built by Go from the module proxy.
+"""Current Prometheus and Alertmanager, built with Go from the module proxy.
 
-`go install …@version` refuses modules with replace directives, so each product has a small module of ours in
-`devtools/go/` that requires it; `go.sum` pins every byte. To move to a newer release: `go get -tool
-MODULE/cmd/NAME@vX` and `go mod tidy` there. Prometheus comes without its web page, which the module does not hold;
-Alertmanager v0.31.1 is the last whose module holds its own.
+`go install …@version` refuses modules with replace directives. Each product therefore has a small module in
+`devtools/go/` that requires it, and `go.sum` pins every byte. For a newer release, run `go get -tool
+MODULE/cmd/NAME@vX` and `go mod tidy` there.
+
+Prometheus is built without its web page, which the module does not hold. Alertmanager v0.31.1 is the last version whose
+module holds its web page.
 """
 
 import re
@@ -32,12 +34,12 @@ class Product:
 
     @property
     def folder(self) -> Path:
-        """Our module that requires it."""
+        """The small module that requires the product."""
         return MODULES / self.name
 
     @property
     def version(self) -> str:
-        """The release as its own `--version` says it, from go.mod: Prometheus v0.315.0 calls itself 3.15.0."""
+        """The release as `--version` prints it, from go.mod: Prometheus v0.315.0 calls itself 3.15.0."""
         text = (self.folder / "go.mod").read_text()
         match = re.search(rf"{re.escape(self.module)} v(\d+)\.(\d+)\.(\S+)", text)
         if match is None:
@@ -49,7 +51,7 @@ class Product:
 
 
 PRODUCTS = {
-    # Without the cloud providers' service discoveries: 5 minutes less to build. Static, file and HTTP discovery stay.
+    # Without the service discoveries of cloud providers, which saves 5 minutes. Static, file and HTTP discovery stay.
     "prometheus": Product(name="prometheus", commands=("promtool", "prometheus"), tags="remove_all_sd"),
     "alertmanager": Product(name="alertmanager", commands=("amtool", "alertmanager")),
 }
@@ -58,7 +60,7 @@ PRODUCTS = {
 def build(product: Product, target: Path) -> None:
     """Build the product's commands into `target`, all or none. Raises SetupError."""
     if shutil.which("go") is None:
-        raise SetupError(f"no go on PATH to build {product.name} with; install Go ≥ 1.26")
+        raise SetupError(f"no `go` on PATH to build {product.name}: install Go ≥ 1.26")
     say(f"building {product.name} {product.version} with Go (once; some minutes on two cores)")
     linker = f"-s -w -X github.com/prometheus/common/version.Version={product.version}"
     with made_at_once(target) as folder:

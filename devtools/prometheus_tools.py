@@ -1,8 +1,8 @@
-"""Find or fetch promtool, prometheus, alertmanager and amtool, in two generations. Run as `./dev tools`.
+"""Finds or fetches promtool, prometheus, alertmanager and amtool, in two generations. Run as `./dev tools`.
 
-`old` is the oldest that Freezeline supports (Debian's), `current` the newest that builds. For each binary: PATH, then
-the user's cache, then Debian's packages (old) or Go (current). What was found is linked into
-`.venv/tools/<generation>/`.
+`old` is the oldest version that Freezeline supports (Debian's), `current` the newest that builds. Each binary comes
+from PATH, else from the user's cache, else from Debian's packages (old) or Go (current). `.venv/tools/<generation>/`
+links to the binaries.
 """
 
 import argparse
@@ -19,14 +19,14 @@ from devtools.environment import VENV
 from devtools.steps import SetupError, locked, run, say
 
 GENERATIONS = ("old", "current")
-# Binary → other names of it.
+# Binary → its other names.
 BINARIES = {
     "promtool": (),
     "prometheus": (),
     "alertmanager": ("prometheus-alertmanager",),
     "amtool": (),
 }
-# Per product: the oldest version supported, and the first that counts as current.
+# For each product: the oldest supported version, and the first version that counts as current.
 LIMITS = {"prometheus": ((2, 40), (3, 0)), "alertmanager": ((0, 25), (0, 30))}
 
 LOCK_DEADLINE_S = 2 * golang.BUILD_DEADLINE_S
@@ -37,7 +37,7 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Binary:
-    """One program found. `origin` says where: PATH, or a folder of the cache."""
+    """One program. `origin` says where it was found: PATH, or a folder of the cache."""
 
     name: str
     path: Path
@@ -46,7 +46,7 @@ class Binary:
 
     @property
     def generation(self) -> str | None:
-        """`old` or `current`; None when it is older than Freezeline supports."""
+        """`old` or `current`; None if Freezeline does not support the version."""
         oldest, current = LIMITS[product_of(self.name)]
         if self.version < oldest:
             return None
@@ -62,13 +62,13 @@ def product_of(binary: str) -> str:
 
 
 def cache_dir(environment: Mapping[str, str]) -> Path:
-    """Where fetched and built tools are kept for all checkouts of one user."""
+    """The user's cache of tools, shared by all checkouts."""
     base = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or "~").expanduser() / ".cache"
     return Path(base) / "freezeline" / "tools"
 
 
 def cached_folders(cache: Path) -> dict[str, Path]:
-    """The cache's folders by what fills them; each name holds the version."""
+    """The cache's folders with the source of their contents; each folder's name holds the version."""
     architecture = os.uname().machine
     return {
         "debian": cache / f"debian-{architecture}",
@@ -77,7 +77,7 @@ def cached_folders(cache: Path) -> dict[str, Path]:
 
 
 def find(environment: Mapping[str, str]) -> Found:
-    """What PATH and the cache hold, by generation and binary; PATH comes first, then the newest."""
+    """The binaries on PATH and in the cache, by generation and name; PATH comes first, then the newest."""
     found: Found = {}
     for candidate in _candidates(environment):
         if candidate.generation is not None:
@@ -112,7 +112,7 @@ def _in_folder(folder: Path, origin: str) -> Iterator[Binary]:
 
 
 def _version(path: Path) -> Version | None:
-    """What `--version` says; None for a program that does not answer like one of these."""
+    """The version that `--version` prints; None for a program that does not answer like one of these tools."""
     try:
         output = run([path, "--version"], deadline_s=VERSION_DEADLINE_S)
     except SetupError as error:
@@ -123,7 +123,7 @@ def _version(path: Path) -> Version | None:
 
 
 def link(found: Found, folder: Path) -> None:
-    """Make `folder/<generation>/<binary>` point at what was found; one generation may be incomplete."""
+    """Make `folder/<generation>/<binary>` point at the binaries found. A generation may be incomplete."""
     for generation in GENERATIONS:
         (folder / generation).mkdir(parents=True, exist_ok=True)
         for name in BINARIES:
@@ -157,7 +157,7 @@ def fetch_current(environment: Mapping[str, str], lacking: list[str]) -> None:
 
 
 def _once(target: Path, fill: Callable[[], None]) -> None:
-    """Fill a folder of the cache unless it is there; two runs at once fill it once."""
+    """Fill a folder of the cache once, even if two runs need it together."""
     if target.is_dir():
         return
     with locked(target.parent / f".{target.name}.lock", deadline_s=LOCK_DEADLINE_S):
@@ -166,7 +166,7 @@ def _once(target: Path, fill: Callable[[], None]) -> None:
 
 
 def ensure_all(environment: Mapping[str, str]) -> list[str]:
-    """Fetch whatever is missing of both generations; return what could not be had and why."""
+    """Fetch the missing binaries of both generations; return the failures with their reasons."""
     problems = []
     for generation in GENERATIONS:
         lacking = missing(find(environment), generation)
@@ -183,7 +183,7 @@ def ensure_all(environment: Mapping[str, str]) -> list[str]:
 
 
 def ensure_any(environment: Mapping[str, str]) -> list[str]:
-    """Fetch what no generation has, the quickest way first; return what could not be had and why."""
+    """Fetch the binaries that no generation has, the quickest way first; return the failures with their reasons."""
     ways: tuple[Callable[[list[str]], None], ...] = (
         lambda _: fetch_old(environment),
         lambda lacking: fetch_current(environment, lacking),
@@ -205,7 +205,7 @@ def _in_no_generation(found: Found) -> list[str]:
 
 
 def table(found: Found) -> str:
-    """What was found where, one line per generation and binary."""
+    """The binaries and their origins, one line for each."""
     rows = [("generation", "binary", "version", "from", "path")]
     for generation in GENERATIONS:
         for name in BINARIES:
@@ -220,19 +220,21 @@ def table(found: Found) -> str:
 
 
 HINT = (
-    "install promtool, prometheus, alertmanager and amtool so that they are on PATH "
-    "(Prometheus ≥ 2.40, Alertmanager ≥ 0.25), or apt-get, or Go ≥ 1.26, and run this again"
+    "put promtool, prometheus, alertmanager and amtool on PATH "
+    "(Prometheus ≥ 2.40, Alertmanager ≥ 0.25), or install apt-get or Go ≥ 1.26; then run `./dev tools` again"
 )
 
 
 def main(arguments: list[str]) -> int:
-    """Find, fetch where asked, link and print; exit 3 when something is missing that was asked for."""
+    """Find, fetch, link and print. Exit code 3 if a requested binary is missing."""
     parser = argparse.ArgumentParser(prog="./dev tools", description=__doc__)
     wants = parser.add_mutually_exclusive_group()
-    wants.add_argument("--all", action="store_true", help="fetch whatever is missing of both generations")
-    wants.add_argument("--any", action="store_true", help="fetch only what no generation has, the quickest way")
+    wants.add_argument("--all", action="store_true", help="fetch the missing tools of both generations")
+    wants.add_argument(
+        "--any", action="store_true", help="fetch only tools that neither generation has, the quickest way"
+    )
     parser.add_argument("--quiet", action="store_true", help="print the table only when something is missing")
-    parser.add_argument("--links", type=Path, default=VENV / "tools", help="where to link what was found")
+    parser.add_argument("--links", type=Path, default=VENV / "tools", help="the folder for the links to the tools")
     options = parser.parse_args(arguments)
     problems: list[str] = []
     try:

@@ -1,4 +1,4 @@
-"""Running other programs and guarding shared folders, always with a deadline."""
+"""Runs other programs and guards shared folders, always with a deadline."""
 
 import contextlib
 import fcntl
@@ -11,16 +11,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-# Enough of a failing program's output to see why it failed.
+# Enough of a failed program's output to show the reason.
 TAIL_LINES = 25
 
 
 class SetupError(Exception):
-    """Something that ./dev needs is not there; the message says what to install."""
+    """Something that ./dev needs is missing; the message says what to install."""
 
 
 def say(text: str) -> None:
-    """One line of talk: to stderr, so that stdout stays data."""
+    """Print one line to stderr: stdout is for data."""
     print(f"dev: {text}", file=sys.stderr, flush=True)
 
 
@@ -33,8 +33,8 @@ def run(
 ) -> str:
     """Run a command and return its output (both streams).
 
-    Raises SetupError with the end of the output when it fails, is not there or exceeds `deadline_s`;
-    a command that exceeds it is killed with all of its process group.
+    Raises SetupError with the end of the output if the command fails, does not exist, or exceeds `deadline_s`. A
+    command that exceeds the deadline is killed with its process group.
     """
     line = " ".join(map(str, argv))
     try:
@@ -55,22 +55,22 @@ def run(
         try:
             output, _ = process.communicate(timeout=deadline_s)
         except subprocess.TimeoutExpired as error:
-            raise SetupError(f"not done within {deadline_s:g} s: {line}") from error
+            raise SetupError(f"not finished within {deadline_s:g} s: {line}") from error
         finally:
-            if process.poll() is None:  # also on Ctrl-C: nothing of ours is left behind
+            if process.poll() is None:  # also on Ctrl-C: no process of this run stays behind
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, 9)
     if process.returncode != 0:
         tail = "\n".join(output.splitlines()[-TAIL_LINES:])
-        raise SetupError(f"exit {process.returncode}: {line}\n{tail}")
+        raise SetupError(f"exit code {process.returncode}: {line}\n{tail}")
     return output
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, deadline_s: float) -> Iterator[None]:
-    """Hold the lock file `path`, so that two runs at once do the work once; freed when the process ends.
+    """Hold the lock file `path`, so that two runs do the work once. The process's end releases the lock.
 
-    Raises SetupError when somebody else holds it for longer than `deadline_s`.
+    Raises SetupError if another run holds the lock for longer than `deadline_s`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + deadline_s
@@ -92,9 +92,9 @@ def locked(path: Path, *, deadline_s: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def made_at_once(target: Path) -> Iterator[Path]:
-    """A fresh folder beside `target`, renamed to it at the end: nobody ever sees half of it.
+    """A new folder beside `target`, renamed to `target` at the end: no reader ever sees half of it.
 
-    When the block raises, nothing is left.
+    If the block raises, the folder is removed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))

@@ -1,4 +1,4 @@
-"""`python -m freezeline`: the command line, by the interpreter that runs this."""
+"""`python -m freezeline`: the command line, run by the interpreter of this package."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command line: finds the sub-command and imports that alone."""
+"""The command line: finds the command's module, and imports no other command."""
 
 from __future__ import annotations
 
@@ -17,46 +17,50 @@ OK = 0
 PROBLEMS = 1
 USAGE = 2
 ENVIRONMENT = 3
-# What shells report for a program that these signals ended.
+# The exit code that shells report for a program that this signal ended.
 INTERRUPTED = 128 + 2
 READER_LEFT = 128 + 13
 
-# Name → one line for people. Each is a module freezeline.commands.<name> with `configure(parser)` and `run(args)`;
-# where the name is a word of Python's own, the module's ends in `_`.
+# Name → one line for people. The module freezeline.commands.<name> has `configure(parser)` and `run(args)`. If the name
+# is a keyword of Python, the module's name ends in `_`.
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
-        "validate": "check specs and report every problem with its place",
-        "generate": "write rules, proofs, dashboards, Alertmanager config and policy from specs",
-        "verify": "run the proofs of every alert and print when it fires and resets",
-        "explain": "show what a line of a spec leads to, with the factors worked out",
-        "diff": "say what changes in meaning between two specs",
-        "cost": "say how many rules, series and samples specs cost, beside other tools",
-        "backfill": "make the long windows right on day one, from the counters' history",
+        "validate": "check specs, and report every problem with its position",
+        "generate": "write rules, rule tests, dashboards, Alertmanager config and policy from specs",
+        "verify": "prove with promtool when every alert fires and resets",
+        "explain": "show what follows from a line of a spec, with the calculations",
+        "diff": "show what changes in meaning between two specs",
+        "cost": "count the rules, series and samples of specs, beside Sloth's and Pyrra's",
+        "backfill": "fill the long windows from the counters' history in Prometheus",
         "import": "make specs from the files of Sloth, Pyrra or OpenSLO",
-        "alertmanager": "merge our routes and receivers into an existing Alertmanager config",
-        "serve": "run the receiver: freeze, roll back and tell, as Alertmanager's webhooks come in",
+        "alertmanager": "merge Freezeline's routes and receivers into an existing Alertmanager config",
+        "serve": "run the receiver, which freezes, rolls back and tells people on Alertmanager's webhooks",
         "status": "show what is frozen and why",
         "freeze": "freeze a service by hand",
         "unfreeze": "end a freeze by hand",
-        "ack": "acknowledge an episode; its escalation stops",
-        "cancel": "cancel an action",
+        "ack": "acknowledge the incidents of a service, which ends their escalation",
+        "cancel": "cancel an action, or undo a rollback",
         "dlq": "list notices that could not be delivered, and send them again",
-        "journal": "print what was decided, and why",
-        "replay": "show what a webhook payload would do, without doing it",
-        "toast": "show desktop notices from the receiver's event stream",
-        "demo": "break a small service on this machine and watch the loop close",
+        "journal": "print the receiver's decisions with their reasons",
+        "replay": "show what a webhook body would do, without doing anything",
+        "toast": "show the receiver's notices as desktop toasts",
+        "demo": "break a small service on this machine, and watch freeze and rollback",
     }
 )
+
+
+# Commands that had another name before: old name → name now.
+RENAMED: Mapping[str, str] = MappingProxyType({"release": "unfreeze"})
 
 
 def usage() -> str:
     """The help page."""
     width = max(map(len, COMMANDS))
-    about = "One SLO spec decides what alerts, what is shown, when shipping stops and when a release is taken back."
+    about = "One SLO spec decides what alerts, what dashboards show, when releases freeze and when they roll back."
     lines = ["usage: freezeline COMMAND [OPTIONS]", "", about, "", "commands:"]
     lines += [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
-    lines += ["", "`freezeline COMMAND --help` explains one. Exit codes: 0 ok or GO, 1 problems or NO-GO,"]
-    lines += ["2 usage or cannot tell, 3 environment."]
+    lines += ["", "`freezeline COMMAND --help` explains a command. Exit codes: 0 ok or GO, 1 problems or NO-GO,"]
+    lines += ["2 wrong usage or cannot tell, 3 environment."]
     return "\n".join(lines)
 
 
@@ -67,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _dispatch(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has left: nothing more to say, and nobody to say it to.
+        # The reader of the output has gone, so there is nobody to tell.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the interpreter's own flush at its end
         return READER_LEFT
     except KeyboardInterrupt:
@@ -90,6 +94,9 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _unknown(name: str) -> int:
+    if name in RENAMED:
+        sys.stderr.write(f"freezeline: `freezeline {name}` is called `freezeline {RENAMED[name]}` now\n")
+        return USAGE
     near = nearest(name, COMMANDS)
     hint = f"did you mean `freezeline {near}`?" if near else "see `freezeline --help`"
     sys.stderr.write(f"freezeline: no command {printable(name)!r}; {hint}\n")
@@ -107,7 +114,7 @@ def _run(name: str, words: list[str]) -> int:
     module.configure(parser)
     try:
         args = parser.parse_args(words)
-    except SystemExit as stop:  # argparse leaves by this, for --help and for wrong usage
+    except SystemExit as stop:  # argparse exits for --help and for wrong usage
         return int(stop.code or OK)
     return int(module.run(args))
 

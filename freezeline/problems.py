@@ -1,6 +1,6 @@
-"""Problems found in what a person wrote: where, what is wrong, and how to mend it.
+"""Problems in files that a person wrote: position, message, and a hint that says what to type.
 
-Every reader of user input collects all of its problems into one `Problems` and goes on, so that one run shows them all.
+Every reader of user input collects its problems in one `Problems` and continues: one run shows all problems.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Position(Struct, frozen=True, order=True):
 
 
 class Problem(Struct, frozen=True):
-    """One mistake. `code` is `area/name`, and is the heading of its entry in docs/problems.md."""
+    """One mistake. `code` is `area/name`, the heading of its entry in docs/problems.md."""
 
     code: str
     position: Position
@@ -45,17 +45,17 @@ class Problem(Struct, frozen=True):
 
 
 class Problems(Struct):
-    """Collects problems; two equal ones are kept once."""
+    """A collection of problems; equal problems are kept once."""
 
     found: dict[Problem, None] = field(default_factory=dict)
-    error_count: int = 0  # kept, because readers ask after each mapping whether there are more
+    error_count: int = 0  # counted on the way, because readers ask after each mapping
 
     def add(self, code: str, position: Position, message: str, hint: str = "", *, warning: bool = False) -> None:
         """Record one mistake."""
         self._keep(Problem(code=code, position=position, message=message, hint=hint, warning=warning))
 
     def extend(self, problems: Iterable[Problem]) -> None:
-        """Record what another collector found."""
+        """Record the problems of another collection."""
         for problem in problems:
             self._keep(problem)
 
@@ -66,7 +66,7 @@ class Problems(Struct):
 
     @property
     def errors(self) -> list[Problem]:
-        """What stops the command, in the order of file and line."""
+        """The problems that stop the command, by file and line."""
         return [problem for problem in self if not problem.warning]
 
     def __iter__(self) -> Iterator[Problem]:
@@ -77,12 +77,12 @@ class Problems(Struct):
 
 
 def printable(text: str) -> str:
-    """`text` with every control character shown as an escape, so that input cannot steer the reader's terminal."""
+    """`text` with control characters as escapes: input must not control the reader's terminal."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def render(problem: Problem, source_line: str | None = None) -> str:
-    """The problem as a person reads it: one line that editors can jump to, the source with a caret, the hint."""
+    """The problem for people: one line with the position, the source line with a caret, and the hint."""
     kind = "warning" if problem.warning else "error"
     lines = [f"{problem.position}: {kind}: {printable(problem.message)} [{problem.code}]"]
     if source_line is not None:
@@ -94,6 +94,6 @@ def render(problem: Problem, source_line: str | None = None) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` was most likely meant to be; `None` where nothing is close."""
+    """The known word that `word` probably means; `None` if no word is close."""
     matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None

@@ -1,4 +1,4 @@
-"""Speaking to a running receiver from the command line: where it is, the token, and answers as JSON."""
+"""Requests from the command line to a running receiver: its address, the token, and answers as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMEOUT_S = 10.0
 
 
 class RemoteError(Exception):
-    """The receiver cannot be asked, or refused; `exit_code` says which."""
+    """The receiver does not answer, or refuses; `exit_code` tells the two apart."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class RemoteError(Exception):
 
 
 class Remote(Struct, frozen=True, kw_only=True):
-    """A receiver's address, and the token that is sent to it."""
+    """A receiver's address, with the token for it."""
 
     url: str
     token: str
@@ -52,39 +52,41 @@ class Remote(Struct, frozen=True, kw_only=True):
         except urllib.error.HTTPError as error:
             raise RemoteError(_refusal(error.code, error.read()), PROBLEMS) from error
         except (OSError, ValueError) as error:
-            raise RemoteError(f"{self.url} cannot be asked: {error}", ENVIRONMENT) from error
+            raise RemoteError(f"the receiver at {self.url} does not answer: {error}", ENVIRONMENT) from error
 
 
 def _refusal(status: int, body: bytes) -> str:
     try:
         return str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
-        return f"answered {status}"
+        return f"the receiver answered with HTTP status {status}"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options that say which receiver is meant."""
+    """Options that choose the receiver."""
     parser.add_argument(
         "--state",
         metavar="DIR",
         default=os.environ.get("FREEZELINE_STATE"),
-        help="the receiver's state directory: its address and tokens are there (also FREEZELINE_STATE)",
+        help="the receiver's state directory, which holds its address and tokens (also FREEZELINE_STATE)",
     )
     parser.add_argument(
-        "--url", default=os.environ.get("FREEZELINE_URL"), help="its address, where it is not on this machine"
+        "--url",
+        default=os.environ.get("FREEZELINE_URL"),
+        help="the address of a receiver on another machine; needs --token-file",
     )
-    parser.add_argument("--token-file", metavar="FILE", help="a file that holds the token alone")
+    parser.add_argument("--token-file", metavar="FILE", help="a file that holds only the token")
 
 
 def add_operator_options(parser: argparse.ArgumentParser) -> None:
     """Options of commands that change something."""
     add_options(parser)
-    parser.add_argument("--by", default=None, help="who does this (default: your login name)")
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.add_argument("--by", default=None, help="the name that the journal records (default: your login name)")
+    parser.add_argument("--json", action="store_true", help="print the receiver's answer as JSON")
 
 
 def operator(args: argparse.Namespace) -> str:
-    """Who does this."""
+    """The name that the journal records."""
     if args.by:
         return str(args.by)
     try:
@@ -98,10 +100,14 @@ def remote(args: argparse.Namespace, role: str) -> Remote:
     if args.state is None and (args.url is None or args.token_file is None):
         raise RemoteError("say which receiver: --state DIR, or --url URL with --token-file FILE", 2)
     state = Path(args.state) if args.state is not None else Path()
-    url = args.url or _read(state / "url", "is the receiver running?")
-    token = _read(Path(args.token_file) if args.token_file else state / "tokens" / role, "which token?")
+    url = args.url or _read(
+        state / "url", "start the receiver with `freezeline serve`, or name its state directory with --state"
+    )
+    token = _read(
+        Path(args.token_file) if args.token_file else state / "tokens" / role, "name the token's file with --token-file"
+    )
     if not url.startswith(("http://", "https://")):
-        raise RemoteError(f"{url} is no HTTP address", 2)
+        raise RemoteError(f"{url} is not an http:// or https:// address", 2)
     return Remote(url=url.rstrip("/"), token=token)
 
 
@@ -113,13 +119,13 @@ def _read(path: Path, hint: str) -> str:
 
 
 def failed(name: str, error: RemoteError) -> int:
-    """Say what went wrong and give the exit code."""
+    """Print the error, and return the exit code."""
     sys.stderr.write(f"freezeline {name}: {printable(str(error))}\n")
     return error.exit_code
 
 
 def operate(name: str, args: argparse.Namespace, body: dict[str, Any]) -> tuple[int, Any]:
-    """Send one of the operator's requests; the exit code, and the answer where there is one."""
+    """Send an operator's request. The result is the exit code, and the answer if there is one."""
     try:
         answer = remote(args, "operate").post(f"/api/v1/{name}", {**body, "by": operator(args)})
     except RemoteError as error:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from generator.units import duration_text
 
-# Labels of base series and of alerts (contracts: alerts).
+# Labels of base series and of alerts.
 SERVICE = "service"
 SLO = "slo"
 SCOPE = "scope"
 PROFILE = "profile"
 WINDOW = "window"
 REPAIR = "repair"
-CYCLE = "cycle"  # the calendar unit that a rollup belongs to, for SLO windows by the calendar
+CYCLE = "cycle"  # the calendar unit of a rollup, for SLO windows by the calendar
 TIER = "tier"
 TEAM = "team"
 SEVERITY = "severity"
@@ -41,7 +41,7 @@ RESERVED_LABELS = frozenset(
     }
 )
 
-# Alert names that the generator makes.
+# Names of the alerts that Freezeline generates.
 BUDGET_BURN = "SLOBudgetBurn"
 BUDGET_CONSUMED = "SLOBudgetConsumed"
 NO_DATA = "SLONoData"
@@ -49,14 +49,14 @@ WATCHDOG = "FreezelineWatchdog"
 SELF_PREFIX = "Freezeline"
 GENERATED_ALERTS = (BUDGET_BURN, BUDGET_CONSUMED, NO_DATA)
 
-# Series of the shared sets.
+# Series of the rules that profiles share.
 ERROR_RATIO = "slo:error_ratio"
 ERROR_BUDGET = "slo:error_budget"
 ERROR_BUDGET_REMAINING = "slo:error_budget_remaining"
 INFO = "slo:info"
-BUDGET_WINDOW = "budget"  # the value of WINDOW on the ratio over the whole SLO window
-BREACH = "freezeline:breach"  # 0 or 1, for alerts that ask for N breaches in a row
-GAP = "gap"  # what values of REPAIR begin with, on repaired rollups and on what they are made from
+BUDGET_WINDOW = "budget"  # the value of WINDOW for the ratio over the whole SLO window
+BREACH = "freezeline:breach"  # 0 or 1, for alerts that need N breaches in a row
+GAP = "gap"  # the first letters of REPAIR's values, on repaired rollups and their inputs
 MISSING = "missing"
 
 KINDS = ("total", "errors")
@@ -68,7 +68,7 @@ def base(kind: str, base_window_ms: int) -> str:
 
 
 def rollup(kind: str, rollup_ms: int) -> str:
-    """The base series added up to one sample per rollup, as events per second: `slo:total:rollup5m`."""
+    """The base series summed to one sample per rollup, as events per second: `slo:total:rollup5m`."""
     return f"slo:{kind}:rollup{duration_text(rollup_ms)}"
 
 
@@ -83,7 +83,7 @@ def increase(kind: str, span_ms: int) -> str:
 
 
 def missing(kind: str, span_ms: int) -> str:
-    """Events that the rollups of a long span lack: `slo:total:missing1d`."""
+    """Events that the rollups of a long span miss: `slo:total:missing1d`."""
     return f"slo:{kind}:{MISSING}{duration_text(span_ms)}"
 
 

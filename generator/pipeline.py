@@ -25,14 +25,14 @@ Origins = Mapping[str, list[tuple[int, Position]]]
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
-    """Specs as read. The set holds what could be read even where there are problems."""
+    """The specs that were read, with their problems. The set holds every spec that could be read."""
 
     sources: tuple[Source, ...]
     output_set: OutputSet
     problems: Problems
 
     def line(self, position: Position) -> str | None:
-        """The source line that a problem points at."""
+        """The source line of a problem."""
         for source in self.sources:
             if source.name == position.file and 0 < position.line <= len(source.lines) and source.text:
                 return source.lines[position.line - 1]
@@ -40,13 +40,13 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
 
 class Rendered(Struct):
-    """All artefacts: relative path → bytes; and for rule files, which line comes from where in a spec."""
+    """All artefacts: relative path → bytes. For rule files, also the spec's position for each line."""
 
-    places: Settings | None = None  # where things are that Alertmanager's configuration names; None: the defaults
+    places: Settings | None = None  # paths and URLs for Alertmanager's configuration; None: the defaults
     outputs: dict[str, bytes] = field(default_factory=dict)
     origins: dict[str, list[tuple[int, Position]]] = field(default_factory=dict)
     warnings: Problems = field(default_factory=Problems)
-    faults: Problems = field(default_factory=Problems)  # our own mistakes: such artefacts must not be written
+    faults: Problems = field(default_factory=Problems)  # Freezeline's own mistakes: such artefacts must not be written
 
     def add_rules(self, file: RuleFile) -> None:
         """Add a rule file."""
@@ -60,7 +60,7 @@ class Rendered(Struct):
 
 
 def load_set(files: Iterable[tuple[str, bytes]], scope: str) -> Loaded:
-    """Read and check specs that are generated together; files are (name, content)."""
+    """Read and check specs that are generated together. Files are (name, content)."""
     problems = Problems()
     sources: list[Source] = []
     specs: list[Spec] = []
@@ -75,7 +75,7 @@ def load_set(files: Iterable[tuple[str, bytes]], scope: str) -> Loaded:
 
 
 def rule_files(output_set: OutputSet) -> Iterable[RuleFile]:
-    """The rule files of a set: one per spec, one per profile, one about Freezeline itself."""
+    """The rule files of a set: one for each spec, one for each profile, and one about Freezeline itself."""
     for spec in output_set.specs:
         yield rules.render(spec, output_set.scope)
     for profile in output_set.profiles().values():
@@ -135,7 +135,7 @@ _PLACES = (
 
 
 def kind_of(path: str) -> str:
-    """The kind of artefact that a generated path belongs to; a key of `ARTEFACTS`."""
+    """The kind of artefact of a generated path: a key of `ARTEFACTS`."""
     return next(kind for prefix, kind in _PLACES if path.startswith(prefix))
 
 
@@ -149,7 +149,7 @@ ARTEFACTS: Mapping[str, Callable[[OutputSet, Rendered], None]] = {
 
 
 def render_set(output_set: OutputSet, only: Iterable[str] | None = None, *, places: Settings | None = None) -> Rendered:
-    """All artefacts of a set, or those kinds of `ARTEFACTS` that are named."""
+    """All artefacts of a set, or the named kinds of `ARTEFACTS`."""
     rendered = Rendered(places=places)
     wanted = set(ARTEFACTS if only is None else only)
     for kind, renderer in ARTEFACTS.items():

@@ -1,7 +1,7 @@
-"""Durations, percentages and decimals, as people write them and as PromQL wants them.
+"""Durations, percentages and decimals: parsed from a person's text, and written for PromQL.
 
-Durations are whole milliseconds (`*_ms`): the finest that Prometheus knows. Ratios are `Decimal` or `Fraction`, never
-binary floats, so that 99.9 % leaves a budget of 0.001 and not 0.0009999999999999432.
+Durations are whole milliseconds (`*_ms`), Prometheus' smallest unit. Ratios are `Decimal` or `Fraction`, never binary
+floats: 99.9 % leaves a budget of 0.001, not 0.0009999999999999432.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _UNITS_MS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": MS}
-# The order in which Prometheus takes units: largest first, each at most once.
+# The order in which Prometheus reads units: largest first, each at most once.
 _DURATION = r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?"
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,6})?"
 _LONGEST_MS = 100 * 365 * DAY
@@ -28,7 +28,7 @@ _LONGEST_MS = 100 * 365 * DAY
 def parse_duration_ms(text: str) -> int:
     """Milliseconds of a Prometheus duration (`1h30m`, `500ms`, `30d`).
 
-    Raises ValueError with a message for people: not a duration, or longer than a century.
+    Raises ValueError with a message for people if the text is no duration, or longer than a century.
     """
     match = re.fullmatch(_DURATION, text, re.ASCII)
     if not text or match is None or len(text) > 40:
@@ -55,7 +55,7 @@ def duration_text(duration_ms: int) -> str:
 
 
 def whole_ms(span: timedelta) -> int:
-    """A span of time in milliseconds, rounded down; `datetime` itself need not be imported for it."""
+    """A span of time in milliseconds, rounded down."""
     return span.days * DAY + span.seconds * SECOND + span.microseconds // 1000
 
 
@@ -65,7 +65,7 @@ def parse_decimal(text: str) -> Decimal:
         raise ValueError(f"{text!r} is not a number")
     number = Decimal(text)
     if abs(number.adjusted()) > 30:
-        raise ValueError(f"{text!r} is not a number that can be used here")
+        raise ValueError(f"{text!r} is not a number of at most 30 digits")
     return number
 
 
@@ -91,7 +91,7 @@ def promql_number(number: Fraction) -> str:
         while denominator % prime == 0:
             denominator //= prime
     if denominator == 1:
-        # A terminating decimal: scale by a power of ten that surely clears the denominator.
+        # A terminating decimal: a power of ten surely clears its denominator.
         places = max(number.denominator.bit_length(), 1)
         text = decimal_text(Decimal(number.numerator * 10**places // number.denominator).scaleb(-places))
         if len(text.replace(".", "").lstrip("-0")) <= 17:

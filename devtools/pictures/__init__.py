@@ -1,5 +1,5 @@
-"""Draws dashboards from a real Prometheus, laid out as in Grafana: for the documentation, where no Grafana is.
+"""Draws dashboards from a real Prometheus, laid out as in Grafana: for the documentation, without a Grafana.
 
-It reads the dashboard's JSON and asks its queries; what it draws is the data's own. It is not Grafana: fonts, spacing
-and legends only resemble it.
+The program reads a dashboard's JSON and runs its queries: the drawn data is real. Fonts, spacing and legends only
+resemble Grafana's.
 """

@@ -1,6 +1,6 @@
 """`python -m devtools.pictures [OUT]`: draw every dashboard from a real Prometheus into OUT (docs/pictures).
 
-It takes about twenty minutes: thirty days of past are written, and alerts are given time to fire.
+The run takes about twenty minutes: it writes thirty days of past, and waits until alerts fire.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tests.waiting import wait_until
 
 SCOPE = "slos"
 DAY_S = 86400
-# Coarse and without what no objective needs, then fine and whole.
+# A coarse past without the series that no objective needs, then a fine and complete one.
 PASTS = (
     Past(
         length_s=30 * DAY_S, step_s=120, interval_s=300, only=re.compile(r"(?!freezeline|kube|container|db_|.*_sum).*")
@@ -40,11 +40,13 @@ CHROMIUM_LIMIT_S = 120
 
 
 def main() -> None:
-    """Stage, wait, draw."""
+    """Prepare Prometheus, wait, and draw."""
     parser = argparse.ArgumentParser(prog="python -m devtools.pictures", description=__doc__)
     parser.add_argument("out", type=Path, nargs="?", default=ROOT / "docs" / "pictures")
-    parser.add_argument("--live", type=float, default=900, help="seconds that Prometheus scrapes before it is drawn")
-    parser.add_argument("--short", action="store_true", help="three hours of past only")
+    parser.add_argument(
+        "--live", type=float, default=900, help="how many seconds Prometheus scrapes before the drawing"
+    )
+    parser.add_argument("--short", action="store_true", help="write only three hours of past")
     options = parser.parse_args()
     files = [(f"slos/{path.name}", path.read_bytes()) for path in sorted((ROOT / "slos").glob("*.yaml"))]
     output_set = load_set(files, SCOPE).output_set
@@ -56,7 +58,7 @@ def main() -> None:
         with staged(generations()[-1], Path(directory), output_set, systems(EARLIER), pasts) as server:
             say(f"Prometheus answers at {server.url} after {time.monotonic() - started:.0f} s")
             until = time.monotonic() + options.live
-            wait_until(lambda: time.monotonic() >= until, options.live + 1, "alerts had their time to fire")
+            wait_until(lambda: time.monotonic() >= until, options.live + 1, "the alerts had time to fire")
             options.out.mkdir(parents=True, exist_ok=True)
             for name, found in drawn.items():
                 _picture(server, found, options.out / f"{name}.png")

@@ -1,4 +1,4 @@
-"""The panel types as SVG, for the size that a panel has on the page."""
+"""The panel types as SVG, in the size of the panel on the page."""
 
 import datetime as dt
 import itertools
@@ -25,7 +25,7 @@ class Series:
 
     @property
     def last(self) -> float | None:
-        """The newest value that is a number; NaN where there is nothing else."""
+        """The newest value that is a number; NaN if there is none."""
         values = [value for _, value in self.points]
         numbers = [value for value in values if not math.isnan(value)]
         return numbers[-1] if numbers else (values[-1] if values else None)
@@ -33,7 +33,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """An annotation: from when to when, and its colour."""
+    """An annotation: start, end, and colour."""
 
     start: float
     end: float
@@ -42,7 +42,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canvas:
-    """What a chart is drawn from and on. `start` and `end` are the shown range in Unix seconds."""
+    """The data and size of a chart. `start` and `end` are the shown range in Unix seconds."""
 
     panel: Mapping[str, Any]
     series: Sequence[Series]
@@ -69,13 +69,13 @@ def rect(x: float, y: float, width: float, height: float, fill: str, *, more: st
 
 
 def nothing(canvas: Canvas) -> str:
-    """What an empty panel says."""
+    """The text of an empty panel."""
     words = str(canvas.panel["fieldConfig"]["defaults"].get("noValue", "no data"))
     return text(canvas.width / 2, canvas.height / 2 + 5, words, fill=DIM, size=14, anchor="middle")
 
 
 def stat(canvas: Canvas) -> str:
-    """Large numbers side by side, on their colour."""
+    """Large numbers side by side, on their colours."""
     parts = []
     width = canvas.width / len(canvas.series)
     filled = canvas.panel["options"]["colorMode"] == "background"
@@ -185,7 +185,7 @@ def bargauge(canvas: Canvas) -> str:
 
 
 def timeseries(canvas: Canvas) -> str:
-    """Lines, thresholds behind them, annotations across, a legend with last and highest value below."""
+    """Lines, thresholds behind them, annotations across, and a legend with last and highest value below."""
     shown = canvas.series[:8]
     bottom = canvas.height - 20 - LEGEND_LINE * (len(shown) + 1)
     field = Field.of(canvas.panel, "")
@@ -295,7 +295,7 @@ def _time_axis(canvas: Canvas, left: float, y: float) -> str:
 
 
 def _line(plot: _Plot, one: Series, color: str, *, fill: bool) -> str:
-    """The line, broken where samples are missing."""
+    """The line, with gaps for missing samples."""
     pieces: list[list[Point]] = [[]]
     step = min((b[0] - a[0] for a, b in itertools.pairwise(one.points)), default=0)
     before: float | None = None
@@ -332,7 +332,7 @@ def _legend(canvas: Canvas, field: Field, series: Sequence[Series], top: float) 
 
 
 def state_timeline(canvas: Canvas) -> str:
-    """A line of coloured blocks per series; equal neighbours are one block."""
+    """A line of coloured blocks for each series; equal neighbours form one block."""
     parts = []
     bottom = canvas.height - 20
     line = min(bottom / len(canvas.series), 52)

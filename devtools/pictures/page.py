@@ -1,4 +1,4 @@
-"""A dashboard as an HTML page: its grid of 24 columns, rows, panels with what Prometheus answered."""
+"""A dashboard as an HTML page: the grid of 24 columns, the rows, and panels with Prometheus' answers."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ svg { display: block; font-family: Inter, "DejaVu Sans", sans-serif; }
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Moment:
-    """What every panel is drawn from: whom to ask, when, over which range, and what is marked on graphs."""
+    """What every panel needs: the Prometheus, the time and range, and the marks on graphs."""
 
     server: PrometheusServer
     at: float

@@ -1,4 +1,4 @@
-"""The table panel as HTML: queries merged into rows; columns ordered, renamed, hidden and coloured."""
+"""The table panel as HTML: merged rows; ordered, renamed, hidden and coloured columns."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 
 def merged(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Row]:
-    """Rows of several instant answers, by ref id: those that agree in the labels that all answers have become one."""
+    """Rows of several instant answers, by ref id. Rows that agree in the labels of all answers are merged."""
     several = len(answers) > 1
     label_sets = [set().union(*(series["metric"] for series in found)) for found in answers.values() if found]
     common = set.intersection(*label_sets) if label_sets else set()
@@ -27,7 +27,7 @@ def merged(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Row]:
 
 
 def html(panel: Mapping[str, Any], answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """The table; what an empty one says where there are no rows."""
+    """The table; without rows, the text of an empty panel."""
     rows = merged(answers)
     if not rows:
         words = panel["fieldConfig"]["defaults"].get("noValue", "no data")
@@ -56,7 +56,7 @@ def _columns(panel: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, s
 
 
 def _order(column: str) -> Callable[[Row], tuple[int, float, str]]:
-    """How rows are sorted by a column: numbers, then texts, then what is missing."""
+    """How to sort rows by a column: numbers, then texts, then missing values."""
 
     def key(row: Row) -> tuple[int, float, str]:
         value = row.get(column)

@@ -1,4 +1,4 @@
-"""Numbers as Grafana shows them: units, decimals, mappings, colours of thresholds."""
+"""Numbers as Grafana shows them: units, decimals, mappings, and colours of thresholds."""
 
 import math
 import time
@@ -20,7 +20,7 @@ _DURATIONS = ((86400 * 7, "weeks"), (86400, "days"), (3600, "hours"), (60, "mins
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """How the values of one series or column are shown: defaults and overrides put together."""
+    """How the values of one series or column are shown: the defaults with the overrides."""
 
     config: Mapping[str, Any]
 
@@ -40,7 +40,7 @@ class Field:
         return cls(config=config)
 
     def color(self, value: float | None) -> str:
-        """The colour of a value: of its mapping, else of its threshold."""
+        """The colour of a value: from its mapping, else from its threshold."""
         mapped = self._mapped(value)
         if mapped is not None and mapped.get("color"):
             return css(mapped["color"])
@@ -51,7 +51,7 @@ class Field:
         return css(found)
 
     def text(self, value: float | None) -> str:
-        """A value with its unit, or the text that it is mapped to."""
+        """A value with its unit, or its text in a mapping."""
         mapped = self._mapped(value)
         if mapped is not None and mapped.get("text"):
             return str(mapped["text"])
@@ -60,7 +60,7 @@ class Field:
         return with_unit(value, self.config.get("unit", "short"), self.config.get("decimals"))
 
     def word(self, text: str) -> tuple[str, str | None]:
-        """A text cell: what it is mapped to, and the colour of that."""
+        """A text cell: its text and colour from the mapping."""
         for mapping in self.config.get("mappings", ()):
             if mapping["type"] == "value" and text in mapping["options"]:
                 found = mapping["options"][text]

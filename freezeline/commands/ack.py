@@ -1,4 +1,4 @@
-"""`freezeline ack`: acknowledge a service's incident; its escalation stops."""
+"""`freezeline ack`: acknowledge a service's incidents, which ends their escalation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from freezeline.remote import add_operator_options, operate
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("service")
+    parser.description = "Acknowledge all open incidents of a service. The receiver then stops their escalation."
+    parser.epilog = "Example: freezeline ack checkout --state /var/lib/freezeline"
+    parser.add_argument("service", help="the service, as the spec names it")
     add_operator_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Tell the receiver."""
+    """Ask the receiver to acknowledge."""
     code, answer = operate("ack", args, {"service": args.service})
     if code == 0 and not args.json:
         print(f"{printable(args.service)}: acknowledged {', '.join(answer['incidents'])}")

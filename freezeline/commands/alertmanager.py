@@ -1,4 +1,4 @@
-"""`freezeline alertmanager merge`: our routes and receivers in a configuration that exists."""
+"""`freezeline alertmanager merge`: Freezeline's routes and receivers in an existing Alertmanager configuration."""
 
 from __future__ import annotations
 
@@ -19,18 +19,25 @@ from generator.render.alertmanager import merge as alertmanager_merge
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.description = (
+        "Add Freezeline's routes, receivers and inhibitions to an existing Alertmanager configuration, or remove "
+        "them. All other lines stay unchanged."
+    )
+    parser.epilog = "Example: freezeline alertmanager merge alertmanager.yml slos/ --write"
     parser.add_argument(
-        "operation", choices=["merge", "remove"], help="merge: put ours in, or renew it; remove: take it out"
+        "operation", choices=["merge", "remove"], help="merge: add or renew Freezeline's parts; remove: take them out"
     )
     parser.add_argument("config", help="Alertmanager's configuration file")
     parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("--write", action="store_true", help="change the file (default: print the result)")
+    parser.add_argument("--write", action="store_true", help="write the result to the file (default: print the result)")
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 with a diff where the file would change"
+        "--check", action="store_true", help="write nothing; if the file would change, print a diff and exit with 1"
     )
     places.configure(parser)
     parser.add_argument(
-        "--template", metavar="PATH", help="where the templates are loaded from (default: freezeline.tmpl)"
+        "--template",
+        metavar="PATH",
+        help="the path that Alertmanager loads the message templates from (default: freezeline.tmpl)",
     )
 
 
@@ -59,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _changed(args: argparse.Namespace, text: str) -> tuple[str | None, int]:
-    """The new text; or None and the exit code, after showing the problems."""
+    """The new text; if there are problems, None and the exit code, after showing them."""
     problems = Problems()
     if args.operation == "remove":
         changed = alertmanager_merge.remove(args.config, text, problems)
@@ -83,12 +90,12 @@ def _check(args: argparse.Namespace, path: Path, text: str, changed: str) -> int
     diff = difflib.unified_diff(text.splitlines(keepends=True), changed.splitlines(keepends=True), str(path), "merged")
     sys.stdout.writelines(diff)
     mend = ["freezeline", "alertmanager", args.operation, "--write", str(path), *places.words(args)]
-    sys.stderr.write(f"{path} is not up to date; mend: {shlex.join(mend)}\n")
+    sys.stderr.write(f"{path} is not up to date; run: {shlex.join(mend)}\n")
     return PROBLEMS
 
 
 def _write(args: argparse.Namespace, path: Path, changed: str) -> None:
-    """The template first: the configuration names it."""
+    """Write the template before the configuration that names it."""
     target = path.resolve()
     if args.operation == "merge":
         template = target.parent / (args.template or alertmanager.TEMPLATE_FILE)
@@ -100,7 +107,7 @@ def _write(args: argparse.Namespace, path: Path, changed: str) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all, with the mode that it had. Raises OSError."""
+    """Write a file whole or not at all, and keep its mode. Raises OSError."""
     mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.tmp-")
     try:

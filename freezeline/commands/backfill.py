@@ -1,4 +1,4 @@
-"""`freezeline backfill`: blocks with the past of the recorded series, made from the counters that Prometheus has."""
+"""`freezeline backfill`: blocks with the past of the recorded series, from the counters in Prometheus."""
 
 from __future__ import annotations
 
@@ -25,22 +25,43 @@ DEADLINE_S = 3600.0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.description = (
+        "Rebuild the past of the recorded series from the counters in Prometheus, as TSDB blocks. With these "
+        "blocks, error budgets are right on the first day."
+    )
+    parser.epilog = "Example: freezeline backfill slos/ --prometheus http://localhost:9090 -o blocks/"
     parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("--prometheus", metavar="URL", required=True, help="the Prometheus that has the counters")
-    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="where the blocks go: an empty folder")
-    parser.add_argument("--start", metavar="WHEN", help="30d (ago), 2026-01-31T12:00:00Z (default: the SLO's window)")
-    parser.add_argument("--end", metavar="WHEN", help="default: where the live rules begin, at the latest 3h ago")
-    parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
-    parser.add_argument("--slo", action="append", metavar="NAME", help="only this SLO; may be repeated")
-    parser.add_argument("--block", default="486h", metavar="18h", help="the longest block (default: 486h)")
-    parser.add_argument("--deadline", type=float, default=DEADLINE_S, metavar="SECONDS", help="default: 3600")
-    parser.add_argument("--promtool", metavar="PATH", help="the promtool to use")
-    parser.add_argument("--dry-run", action="store_true", help="print the rules that promtool would evaluate")
-    parser.add_argument("--json", action="store_true", help="the result as JSON")
+    parser.add_argument(
+        "--prometheus", metavar="URL", required=True, help="the URL of the Prometheus that holds the counters"
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="write the blocks into this empty folder")
+    parser.add_argument(
+        "--start",
+        metavar="WHEN",
+        help="begin at this time: `30d` (ago), or 2026-01-31T12:00:00Z (default: the SLO's window ago)",
+    )
+    parser.add_argument(
+        "--end", metavar="WHEN", help="end at this time (default: where the live rules begin, at the latest 3h ago)"
+    )
+    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--slo", action="append", metavar="NAME", help="rebuild only this SLO; may be repeated")
+    parser.add_argument(
+        "--block", default="486h", metavar="18h", help="write blocks of at most this length (default: 486h)"
+    )
+    parser.add_argument(
+        "--deadline",
+        type=float,
+        default=DEADLINE_S,
+        metavar="SECONDS",
+        help="stop after this many seconds (default: 3600)",
+    )
+    parser.add_argument("--promtool", metavar="PATH", help="use this promtool (default: FREEZELINE_PROMTOOL, PATH)")
+    parser.add_argument("--dry-run", action="store_true", help="only print the rules that promtool would evaluate")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load, find out from when to when, run promtool, and say how the blocks get into Prometheus."""
+    """Load the specs, choose the spans, run promtool, and say how the blocks get into Prometheus."""
     now_s = int(time.time())
     try:
         start_s, end_s = (_instant(text, now_s) for text in (args.start, args.end))
@@ -59,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
         wanted = {key: span for key, span in spans.items() if not args.slo or key[1] in args.slo}
         parts = backfill.plan(loaded.output_set, wanted, block_ms)
         if not parts:
-            sys.stderr.write("freezeline backfill: nothing to do: no such SLO, or its past is recorded already\n")
+            sys.stderr.write(
+                "freezeline backfill: nothing to do: no SLO has this name, or its past is already recorded\n"
+            )
             return USAGE
         if args.dry_run:
             sys.stdout.write("".join(part.file.text()[0] for part in parts))
@@ -82,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _instant(text: str | None, now_s: int) -> int | None:
-    """Seconds since the epoch of `30d` (ago), a number of seconds, or an ISO time (UTC where it names no zone).
+    """Seconds since the epoch of `30d` (ago), a number of seconds, or an ISO time (UTC without a zone).
 
     Raises ValueError.
     """
@@ -97,14 +120,14 @@ def _instant(text: str | None, now_s: int) -> int | None:
     try:
         written = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no time; write 30d, or 2026-01-31T12:00:00Z") from error
+        raise ValueError(f"{text!r} is not a time: write 30d, or 2026-01-31T12:00:00Z") from error
     return int((written if written.tzinfo else written.replace(tzinfo=UTC)).timestamp())
 
 
 def _spans(
     output_set: OutputSet, prometheus: Prometheus, *, now_s: int, start_s: int | None, end_s: int | None
 ) -> dict[tuple[str, str], Span]:
-    """From when to when, for each SLO by (service, slo). Raises PrometheusError."""
+    """The span of each SLO, by (service, slo). Raises PrometheusError."""
     live_since: dict[tuple[str, str], int] = {}
     asked = dict.fromkeys(
         backfill.live_since_query(slo, output_set.scope) for spec in output_set.specs for slo in spec.slos
@@ -125,15 +148,17 @@ def _spans(
 
 
 def _warn_of_hole(slo: str, live_since_s: int | None, span: Span | None, end_s: int | None) -> None:
-    """Say where a stretch stays empty between the rebuilt past and the live rules."""
+    """Warn of a gap between the rebuilt past and the live rules."""
     if span is None or end_s is not None:
         return
     if live_since_s is None:
-        hint = "load the generated rules, wait three hours, and run this instead of now"
-        sys.stderr.write(f"{slo}: no live rules yet: the time from {_shown(span.end_s)} on stays empty; {hint}\n")
+        hint = "load the generated rules, wait three hours, and run this command again"
+        sys.stderr.write(f"{slo}: without live rules, the time from {_shown(span.end_s)} on stays empty; {hint}\n")
     elif live_since_s - span.end_s > 600:
         ready = _shown(live_since_s + HEAD_MS // 1000)
-        sys.stderr.write(f"{slo}: {_shown(span.end_s)} to {_shown(live_since_s)} stays empty; run it after {ready}\n")
+        sys.stderr.write(
+            f"{slo}: {_shown(span.end_s)} to {_shown(live_since_s)} stays empty; run this command again after {ready}\n"
+        )
 
 
 def _shown(at_s: int) -> str:
@@ -141,7 +166,7 @@ def _shown(at_s: int) -> str:
 
 
 def _progress(done: int, total: int) -> None:
-    """One line that grows on a terminal; a line per tenth elsewhere."""
+    """Show progress: one growing line on a terminal, elsewhere a line for each tenth."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\rrule {done} of {total}" + ("\n" if done == total else ""))
     elif done == total or done % max(total // 10, 1) == 0:
@@ -165,7 +190,7 @@ def _print_result(args: argparse.Namespace, parts: tuple[Part, ...], blocks: Blo
     first, last = min(part.start_s for part in parts), max(part.end_s for part in parts)
     print(f"{blocks.count} blocks ({blocks.size_bytes / 1e6:.1f} MB) from {_shown(first)} to {_shown(last)}")
     print(f"in {blocks.folder}; to put them into Prometheus:")
-    print("  1. stop it, and see that --storage.tsdb.retention.time is longer than the SLO window")
-    print(f"  2. mv {blocks.folder}/* DATA/     # DATA: its --storage.tsdb.path; same owner as the other blocks")
-    print("  3. start it. Overlapping blocks are merged by themselves; only before 2.39 that takes the flag")
-    print("     --storage.tsdb.allow-overlapping-blocks, which 3.x no longer knows")
+    print("  1. stop Prometheus, and make its --storage.tsdb.retention.time longer than the SLO window")
+    print(f"  2. mv {blocks.folder}/* DATA/     # DATA: its --storage.tsdb.path; keep the owner of the other blocks")
+    print("  3. start Prometheus, which merges overlapping blocks. Versions before 2.39 need the flag")
+    print("     --storage.tsdb.allow-overlapping-blocks, which 3.x does not accept")

@@ -1,4 +1,4 @@
-"""`freezeline cost`: rules, series and samples read per minute, beside what other tools' forms would read."""
+"""`freezeline cost`: rules, series and samples read per minute, beside the rules of Sloth and Pyrra."""
 
 from __future__ import annotations
 
@@ -27,22 +27,33 @@ _WIDTH = 44
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.description = (
+        "Count the rules, recorded series and samples per minute of specs. For comparison, show what the rules of "
+        "Sloth and Pyrra would read."
+    )
+    parser.epilog = "Example: freezeline cost slos/ --series 40"
     parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
+    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
     parser.add_argument(
         "--series",
         action="append",
         default=[],
         metavar="N|SELECTOR=N",
-        help="raw series behind each selector, or behind one metric or selector (default: 10)",
+        help="assume this many raw series for each selector, or for one metric or selector (default: 10)",
     )
-    parser.add_argument("--groups", type=int, default=10, metavar="N", help="groups of an SLO with group_by")
-    parser.add_argument("--prometheus", metavar="URL", help="count series there, and have it count the samples")
-    parser.add_argument("--json", action="store_true", help="as JSON, every rule by itself")
+    parser.add_argument(
+        "--groups",
+        type=int,
+        default=10,
+        metavar="N",
+        help="assume this many groups of an SLO with group_by (default: 10)",
+    )
+    parser.add_argument("--prometheus", metavar="URL", help="let this Prometheus count the series and samples instead")
+    parser.add_argument("--json", action="store_true", help="print JSON, with every rule on its own")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load, count, and show."""
+    """Load the specs, count, and show."""
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
@@ -72,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _assumptions(written: Sequence[str], groups: int) -> Assumptions | None:
-    """The numbers of series as given; None after saying what is wrong with them."""
+    """The assumed numbers of series; None after a wrong option (reported)."""
     default, by_selector = 10.0, {}
     for text in written:
         match = _OF_SELECTOR.fullmatch(text)
@@ -91,7 +102,7 @@ def _assumptions(written: Sequence[str], groups: int) -> Assumptions | None:
 
 
 def _counted(prometheus: Prometheus, output_set: OutputSet, assumed: Assumptions) -> Assumptions:
-    """The series behind each raw selector, counted. Raises PrometheusError."""
+    """The number of series of each raw selector. Raises PrometheusError."""
     found = dict(assumed.by_selector)
     for selector in raw_selectors(output_set):
         answer = prometheus.query(f"count({selector})")
@@ -150,9 +161,9 @@ def _print_table(
     ours = sum(per_slo[f"slo {spec.service}/{slo.name}"].samples_per_minute for spec, slo in compared(output_set))
     for name, total in rivals.items():
         if total.rules:
-            times = f"{total.samples_per_minute / ours:,.1f} × ours"
-            print(_line(f"{name}'s form of the SLOs that it can have", total, None) + f"  {times}")
-    sys.stderr.write("SLOs include their share of the rules that all SLOs of a profile have in common\n")
+            times = f"{total.samples_per_minute / ours:,.1f} × Freezeline"
+            print(_line(f"{name}'s rules for the SLOs that it supports", total, None) + f"  {times}")
+    sys.stderr.write("Each SLO includes its share of the rules that all SLOs of a profile share\n")
 
 
 def _line(name: str, total: Total, measured: Total | None) -> str:

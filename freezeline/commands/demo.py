@@ -1,4 +1,4 @@
-"""`freezeline demo`: break a small service on this machine and watch the loop close."""
+"""`freezeline demo`: break a small service on this machine, and watch the freeze and the rollback."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = (
         "Start a small service in two releases, Prometheus, Alertmanager, the receiver, a stand-in for Slack and "
-        "`freezeline toast --print` on free loopback ports in a temporary directory; deploy the bad release; show each "
-        "step from the breach to the release of the freeze. Exit 0 only if each step was seen exactly once and in "
-        "time; 1 names what is missing. Nothing is left running. It takes about a minute."
+        "`freezeline toast --print`. Deploy the bad release, and show each step from the breach to the end of the "
+        "freeze. The exit code is 0 if each step was seen exactly once and in time, else 1. The demo takes about a"
+        " minute, uses free loopback ports and a temporary directory, and leaves nothing running."
     )
-    parser.add_argument("--keep", action="store_true", help="leave everything up afterwards, until Ctrl-C")
-    parser.add_argument("--json", action="store_true", help="the outcome as JSON on stdout; live lines go to stderr")
+    parser.epilog = "Example: freezeline demo --keep"
+    parser.add_argument("--keep", action="store_true", help="keep everything running afterwards, until Ctrl-C")
+    parser.add_argument(
+        "--json", action="store_true", help="print the outcome as JSON to stdout, and live lines to stderr"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,16 +38,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def play(*, keep: bool, as_json: bool, example: Path | None = None, story_limit_s: float | None = None) -> int:
-    """Play the demo on an example (default: the committed one) and return the exit code; see `story.tell`."""
+    """Play the demo on an example (default: the committed one), and return the exit code; see `story.tell`."""
     outcomes: list[Told] = []
 
     def say(text: str) -> None:
         try:
             print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
         except BrokenPipeError:
-            # Python would fail again when it flushes at the end.
+            # Python's own flush at its end would fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise DemoError("nobody reads the output any more; everything is stopped") from None
+            raise DemoError("nobody reads the output any more, so the demo stopped everything") from None
 
     def over(told: Told) -> None:
         outcomes.append(told)
@@ -62,6 +65,6 @@ def play(*, keep: bool, as_json: bool, example: Path | None = None, story_limit_
         return ENVIRONMENT
     except asyncio.CancelledError:
         if not outcomes:
-            sys.stderr.write("interrupted; everything is stopped\n")
+            sys.stderr.write("interrupted: the demo stopped everything\n")
             return INTERRUPTED
     return OK if outcomes[0].verdict.ok else PROBLEMS

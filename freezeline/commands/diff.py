@@ -1,4 +1,4 @@
-"""`freezeline diff`: what changes in meaning between two specs, two folders of them, or since a git revision."""
+"""`freezeline diff`: changes in meaning between two specs or folders, or since a git revision."""
 
 from __future__ import annotations
 
@@ -19,19 +19,26 @@ GIT_DEADLINE_S = 30.0
 
 
 class GitError(Exception):
-    """Git cannot give the old files; the message says why."""
+    """Git cannot return the old files; the message says why."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("specs", nargs="+", metavar="OLD NEW", help="two specs or folders; with --git only the new one")
-    parser.add_argument("--git", metavar="REV", help="compare with the files as they were in a git revision")
-    parser.add_argument("--scope", help="name of the output set (default: the new folder's name)")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.description = (
+        "Show what changes in meaning between two specs or folders: objectives, alerts, policy, fingerprints and "
+        "history. Exit codes: 0 same meaning, 1 changes, 2 cannot tell."
+    )
+    parser.epilog = "Example: freezeline diff slos/ --git main"
+    parser.add_argument(
+        "specs", nargs="+", metavar="OLD NEW", help="the old and the new spec or folder; with --git only the new one"
+    )
+    parser.add_argument("--git", metavar="REV", help="compare with the files in this git revision")
+    parser.add_argument("--scope", help="the name of the output set (default: the new folder's name)")
+    parser.add_argument("--json", action="store_true", help="print the changes as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load both sides, compare. 0: same meaning, 1: differs, 2: cannot tell."""
+    """Load both sides and compare. 0: same meaning, 1: they differ, 2: cannot tell."""
     wanted = 1 if args.git else 2
     if len(args.specs) != wanted:
         words = "one path with --git" if args.git else "OLD and NEW"
@@ -54,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         loaded = pipeline.load_set(contents, scope)
         if loaded.problems.errors:
             specs.report(loaded, as_json=False)
-            sys.stderr.write("freezeline diff: a spec with errors has no meaning to compare\n")
+            sys.stderr.write("freezeline diff: correct the spec first: a spec with errors has no meaning to compare\n")
             return USAGE
         sides.append(loaded.output_set)
     changes = difference.compare(sides[0], sides[1])
@@ -68,16 +75,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _from_git(revision: str, path: str) -> list[tuple[str, bytes]]:
-    """The specs of a path as they were: (name, content). Raises GitError."""
+    """The specs of a path in a git revision: (name, content). Raises GitError."""
     if revision.startswith("-"):
-        raise GitError(f"{revision!r} is not a revision")
+        raise GitError(f"{revision!r} is not a git revision")
     place = Path(path)
     folder, names = (place.parent, [place.name]) if not place.is_dir() else (place, None)
     if names is None:
         listed = _git(folder, "ls-tree", "--name-only", "-z", revision, "./").decode("utf-8", "surrogateescape")
         names = sorted(Path(name).name for name in listed.split("\0") if name.endswith((".yaml", ".yml")))
         if not names:
-            raise GitError(f"{path}: no *.yaml file in {revision}")
+            raise GitError(f"{path} has no *.yaml file in {revision}")
     return [
         (f"{revision}:{(folder / name).as_posix()}", _git(folder, "show", f"{revision}:./{name}")) for name in names
     ]
@@ -88,8 +95,8 @@ def _git(folder: Path, *words: str) -> bytes:
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIT_DEADLINE_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise GitError(f"git cannot be asked: {error}") from error
+        raise GitError(f"git does not start: {error}") from error
     if done.returncode:
         message = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise GitError(message[0] if message else f"git ended with {done.returncode}")
+        raise GitError(message[0] if message else f"git ended with exit code {done.returncode}")
     return done.stdout

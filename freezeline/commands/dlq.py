@@ -1,4 +1,4 @@
-"""`freezeline dlq`: notices that could not be delivered, and sending them again."""
+"""`freezeline dlq`: notices that could not be delivered, and another attempt to send them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from freezeline.remote import RemoteError, add_operator_options, failed, operate
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.description = "List the notices that could not be delivered. With --resend, the receiver sends them again."
+    parser.epilog = "Example: freezeline dlq --resend --state /var/lib/freezeline"
     parser.add_argument(
-        "--resend", nargs="?", const="", metavar="ACTION", help="send one again, or all where none is named"
+        "--resend", nargs="?", const="", metavar="ACTION", help="send this notice again; without ACTION, send all again"
     )
     add_operator_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """List or send again."""
+    """List the notices, or send them again."""
     if args.resend is not None:
         code, answer = operate("dlq", args, {"action": args.resend})
         if code == 0 and not args.json:
@@ -36,5 +38,5 @@ def run(args: argparse.Namespace) -> int:
         what = f"{letter['service']}  {letter['name']}  {letter['event']}: {why}"
         print(f"{letter['id']}  {letter['created_at']}  {printable(what)}")
     if not letters:
-        print("no dead letters")
+        print("no undelivered notices")
     return 0

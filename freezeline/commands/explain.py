@@ -1,4 +1,4 @@
-"""`freezeline explain`: what a line of a spec leads to, worked out."""
+"""`freezeline explain`: what follows from a line of a spec, with the calculations."""
 
 from __future__ import annotations
 
@@ -17,19 +17,25 @@ from generator.reports import explain, explain_text
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.description = (
+        "Show what follows from an SLO, an alert or a line of a spec: series, rules, tiers, alerts, policy and people."
+    )
+    parser.epilog = "Example: freezeline explain slos/checkout.yaml availability"
     parser.add_argument("spec", help="a spec file")
-    parser.add_argument("what", nargs="?", metavar="NAME|LINE", help="an SLO or alert, or a line of the file")
-    parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "what", nargs="?", metavar="NAME|LINE", help="the name of an SLO or alert, or a line number (default: all)"
+    )
+    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--json", action="store_true", help="print the explanation as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load the spec, explain what was asked for."""
+    """Load the spec, and explain the parts that the user names."""
     loaded = specs.load([args.spec], args.scope)
     if loaded is None:
         return USAGE
     if len(loaded.sources) != 1:
-        sys.stderr.write("freezeline explain: name one spec file, not a folder of several\n")
+        sys.stderr.write("freezeline explain: name one spec file, not a folder\n")
         return USAGE
     if specs.report(loaded, as_json=args.json):
         return PROBLEMS
@@ -51,7 +57,7 @@ def _everything(spec: Spec) -> frozenset[str]:
 
 
 def _meant(loaded: Loaded, what: str) -> frozenset[str] | None:
-    """What a name or a line stands for; None after saying that it stands for nothing."""
+    """The SLOs and alerts that a name or line stands for; None if there are none (reported)."""
     spec = loaded.output_set.specs[0]
     names = _everything(spec)
     if what in names:
@@ -64,6 +70,12 @@ def _meant(loaded: Loaded, what: str) -> frozenset[str] | None:
             return None
         return explain.at_line(spec, root, int(what)) or names
     near = nearest(what, names)
-    hint = f"did you mean {near}?" if near else f"there are {', '.join(sorted(names))}" if names else "there are none"
+    hint = (
+        f"did you mean {near}?"
+        if near
+        else f"the spec has {', '.join(sorted(names))}"
+        if names
+        else "the spec has none"
+    )
     sys.stderr.write(f"freezeline explain: no SLO or alert {printable(what)!r}; {hint}\n")
     return None

@@ -10,8 +10,10 @@ from freezeline.remote import add_operator_options, operate
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("service")
-    parser.add_argument("--reason", required=True, help="why; it stands in the flag and in the journal")
+    parser.description = "Freeze the releases of a service until somebody runs `freezeline unfreeze`."
+    parser.epilog = "Example: freezeline freeze checkout --reason 'database migration' --state /var/lib/freezeline"
+    parser.add_argument("service", help="the service, as the spec names it")
+    parser.add_argument("--reason", required=True, help="the reason; the flag file and the journal record it")
     add_operator_options(parser)
 
 
@@ -19,5 +21,5 @@ def run(args: argparse.Namespace) -> int:
     """Ask the receiver to freeze."""
     code, answer = operate("freeze", args, {"service": args.service, "reason": args.reason})
     if code == 0 and not args.json:
-        print(f"{printable(args.service)} is frozen until you unfreeze it (episode {answer['episode']})")
+        print(f"{printable(args.service)} is frozen until you run `freezeline unfreeze` (episode {answer['episode']})")
     return code

@@ -24,28 +24,45 @@ from generator.write.journal import WriteError
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.description = (
+        "Write all files that the specs describe: rules, rule tests, dashboards, Alertmanager configuration and "
+        "policy. Either all files are written, or none."
+    )
+    parser.epilog = "Example: freezeline generate slos/ --check"
     parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("-o", "--output", default=".", metavar="DIR", help="where rules/ and dashboards/ go")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with a diff where files differ")
-    parser.add_argument("--only", action="append", metavar="KIND", help="only this kind of artefact; may be repeated")
+    parser.add_argument(
+        "-o", "--output", default=".", metavar="DIR", help="write rules/ and dashboards/ into this folder (default: .)"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; if files differ, print a diff and exit with 1"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="KIND", help="write only this kind of file, such as rules; may be repeated"
+    )
     parser.add_argument(
         "--format",
         choices=["files", "operator", "grafana-com"],
         default="files",
-        help="operator: PrometheusRule and ConfigMap objects; grafana-com: dashboards with __inputs",
+        help="operator: Kubernetes objects PrometheusRule and ConfigMap; grafana-com: dashboards for uploading",
     )
-    parser.add_argument("--namespace", default="", help="with --format operator: the objects' namespace")
+    parser.add_argument("--namespace", default="", help="the namespace of the objects, with --format operator")
     parser.add_argument(
-        "--rule-label", action="append", default=[], metavar="NAME=VALUE", help="with --format operator: rules' labels"
+        "--rule-label",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="add this label to PrometheusRule objects, with --format operator",
     )
     places.configure(parser)
-    parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
-    parser.add_argument("--adopt", action="store_true", help="overwrite files of the same names that we did not make")
-    parser.add_argument("--json", action="store_true", help="problems and results as JSON")
+    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument(
+        "--adopt", action="store_true", help="overwrite files of the same names that Freezeline did not generate"
+    )
+    parser.add_argument("--json", action="store_true", help="print problems and results as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Generate, or check that nothing would change."""
+    """Generate, or check that generating would change nothing."""
     collecting = gc.isenabled()
     gc.disable()  # the process ends soon; looking for garbage would take a tenth of a short run, and more of a long one
     try:
@@ -59,7 +76,7 @@ def _run(args: argparse.Namespace) -> int:
     unknown = [kind for kind in args.only or () if kind not in pipeline.ARTEFACTS]
     if unknown:
         known = ", ".join(pipeline.ARTEFACTS)
-        sys.stderr.write(f"freezeline generate: no kind {', '.join(unknown)}; there are {known}\n")
+        sys.stderr.write(f"freezeline generate: no kind {', '.join(unknown)}; write one of {known}\n")
         return USAGE
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
@@ -80,7 +97,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
-    """Turn rules and dashboards into Kubernetes objects; False after saying why not."""
+    """Turn rules and dashboards into Kubernetes objects; False after an error (reported)."""
     labels = dict(label.partition("=")[::2] for label in args.rule_label)
     if not all(labels.values()):
         sys.stderr.write("freezeline generate: --rule-label takes NAME=VALUE, such as release=prometheus\n")
@@ -95,7 +112,7 @@ def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -
 
 
 def _covers(args: argparse.Namespace) -> Callable[[str], bool]:
-    """With --only, files of other kinds are none of this run's business."""
+    """Whether this run covers a file: with --only, it covers no files of other kinds."""
     if not args.only:
         return lambda _path: True
     return lambda path: pipeline.kind_of(path) in args.only
@@ -118,7 +135,9 @@ def _write(args: argparse.Namespace, rendered: Rendered) -> int:
     for path in report.removed:
         sys.stdout.write(f"removed {path}\n")
     for path in report.kept:
-        sys.stderr.write(f"kept {path}: no longer generated, but edited since; remove it by hand\n")
+        sys.stderr.write(
+            f"kept {path}: no spec generates the file any more, but somebody edited it; remove the file by hand\n"
+        )
     sys.stderr.write(
         f"{len(report.written)} written, {len(report.unchanged)} unchanged, {len(report.removed)} removed\n"
     )
@@ -139,7 +158,7 @@ def _check(args: argparse.Namespace, rendered: Rendered) -> int:
 
 
 def _command(args: argparse.Namespace) -> str:
-    """The command line that writes what this one checks."""
+    """The command line that writes the files that this run checks."""
     words = ["freezeline", "generate", *args.specs]
     words += [] if args.output == "." else ["-o", args.output]
     words += ["--scope", args.scope] if args.scope else []

@@ -1,4 +1,4 @@
-"""`freezeline import`: specs from the files of Sloth, Pyrra or OpenSLO, and what will differ."""
+"""`freezeline import`: specs from the files of Sloth, Pyrra or OpenSLO, and the differences."""
 
 from __future__ import annotations
 
@@ -22,16 +22,24 @@ from generator.write.journal import WriteError
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("tool", choices=["sloth", "pyrra", "openslo"], help="which tool the files are of")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="its files, or folders of them")
-    parser.add_argument("-o", "--output", metavar="DIR", help="where the specs go (default: one spec, to stdout)")
-    parser.add_argument("--team", default="", help="the owner, where the files name none")
-    parser.add_argument("--service", default="", help="the service, where the files name none")
-    parser.add_argument("--window", default="", metavar="30d", help="the SLO window, instead of the files' own")
+    parser.description = (
+        "Write specs from the files of Sloth, Pyrra or OpenSLO, and list every difference from the old tool."
+    )
+    parser.epilog = "Example: freezeline import sloth slo/*.yml -o slos/ --team payments"
+    parser.add_argument("tool", choices=["sloth", "pyrra", "openslo"], help="the tool that the files belong to")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="the tool's files, or folders of them")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", help="write the specs into this folder (default: print one spec)"
+    )
+    parser.add_argument("--team", default="", help="the owner, if the files name none")
+    parser.add_argument("--service", default="", help="the service, if the files name none")
+    parser.add_argument("--window", default="", metavar="30d", help="the SLO window instead of the window in the files")
     parser.add_argument("--scrape", default="15s", help="the scrape interval (default: 15s)")
-    parser.add_argument("--partial", action="store_true", help="leave out what cannot be carried over")
-    parser.add_argument("--replace", action="store_true", help="overwrite specs that exist with other content")
-    parser.add_argument("--json", action="store_true", help="specs, problems and differences as JSON on stdout")
+    parser.add_argument(
+        "--partial", action="store_true", help="leave out SLOs that a spec cannot express, and write the others"
+    )
+    parser.add_argument("--replace", action="store_true", help="overwrite existing specs with other content")
+    parser.add_argument("--json", action="store_true", help="print specs, problems and differences as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
         _print_problems(outcome, found.problems)
     if not outcome.specs or (failed and not args.partial):
         if not failed:
-            sys.stderr.write("freezeline import: these files hold no SLO\n")
+            sys.stderr.write("freezeline import: these files have no SLO\n")
         elif outcome.specs:
-            sys.stderr.write("nothing written; --partial leaves out what cannot be carried over\n")
+            sys.stderr.write("nothing written: correct the files, or leave out these SLOs with --partial\n")
         return PROBLEMS
     written = _write(args, outcome)
     if written != OK:
@@ -66,10 +74,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> Options | None:
-    """The options; None after saying on stderr what is wrong with them."""
+    """The options; None after a wrong option (reported)."""
     for option, text in (("--team", args.team), ("--service", args.service)):
         if text and not NAME.fullmatch(text):
-            sys.stderr.write(f"freezeline import: {option}: letters, digits, `-`, `_` and `.`, at most 64\n")
+            sys.stderr.write(f"freezeline import: {option} takes letters, digits, `-`, `_` and `.`, at most 64\n")
             return None
     try:
         scrape_ms = parse_duration_ms(args.scrape)
@@ -115,7 +123,9 @@ def _write(args: argparse.Namespace, outcome: Outcome) -> int:
 def _print_spec(outcome: Outcome) -> int:
     if len(outcome.specs) > 1:
         services = ", ".join(name.removesuffix(".yaml") for name in outcome.specs)
-        sys.stderr.write(f"freezeline import: {services} are a spec each; name a folder for them with -o\n")
+        sys.stderr.write(
+            f"freezeline import: the services {services} need one spec each: name a folder with `-o DIR`\n"
+        )
         return USAGE
     sys.stdout.write("".join(content.decode() for content in outcome.specs.values()))
     return OK

@@ -1,4 +1,4 @@
-"""`freezeline journal`: what was decided, and why; `--verify` walks the chain. Reads the file, receiver or not."""
+"""`freezeline journal`: the receiver's decisions and their reasons, from its file. `--verify` checks the hash chain."""
 
 from __future__ import annotations
 
@@ -15,22 +15,33 @@ from receiver.report import decision_json
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.description = (
+        "Print the receiver's last decisions with their reasons. The command reads the journal file, also while "
+        "the receiver is stopped."
+    )
+    parser.epilog = "Example: freezeline journal --state /var/lib/freezeline --last 20"
     parser.add_argument(
         "--state",
         metavar="DIR",
         default=os.environ.get("FREEZELINE_STATE"),
         help="the receiver's state directory (also FREEZELINE_STATE)",
     )
-    parser.add_argument("--last", type=int, default=50, metavar="N", help="how many of the last decisions (default 50)")
-    parser.add_argument("--after", type=int, metavar="SEQ", help="instead: those after this number, at most 1000")
-    parser.add_argument("--verify", action="store_true", help="check that no row was changed, added or removed")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument(
+        "--last", type=int, default=50, metavar="N", help="print this many of the last decisions (default: 50)"
+    )
+    parser.add_argument(
+        "--after", type=int, metavar="SEQ", help="print the decisions after this number instead, at most 1000"
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="only check that no decision was changed, added or removed"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each line")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print decisions, or verify."""
     if args.state is None:
-        sys.stderr.write("freezeline journal: --state DIR is needed\n")
+        sys.stderr.write("freezeline journal: name the receiver's state directory with --state DIR\n")
         return 2
     try:
         view, connection = open_view(Path(args.state) / "journal.db", earlier=True)

@@ -1,4 +1,4 @@
-"""Options for where things are on the machine that runs Alertmanager: the same wherever its configuration is made."""
+"""Options for paths and URLs on Alertmanager's machine, for every command that writes its configuration."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ SECRETS = "--secrets"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        WEBHOOK_URL, metavar="URL", help="the receiver's webhook (default: http://127.0.0.1:9099/webhook)"
+        WEBHOOK_URL, metavar="URL", help="the URL that Alertmanager calls (default: http://127.0.0.1:9099/webhook)"
     )
-    parser.add_argument(SECRETS, metavar="DIR", help="directory of secret files (default: /etc/alertmanager/secrets)")
+    parser.add_argument(
+        SECRETS, metavar="DIR", help="the directory of Alertmanager's secret files (default: /etc/alertmanager/secrets)"
+    )
 
 
 def settings(args: argparse.Namespace, template: str | None = None) -> Settings:
-    """What the options say, and the defaults for what they do not."""
+    """The values of the options, with defaults."""
     return Settings(
         webhook_url=args.webhook_url or DEFAULTS.webhook_url,
         secrets=args.secrets or DEFAULTS.secrets,
@@ -28,11 +30,11 @@ def settings(args: argparse.Namespace, template: str | None = None) -> Settings:
 
 
 def written(args: argparse.Namespace) -> Settings | None:
-    """What the options say, or None where none is written: then nothing needs to be imported."""
+    """The values of the options; None if the command line has none."""
     return settings(args) if words(args) else None
 
 
 def words(args: argparse.Namespace) -> list[str]:
-    """The options as they were written, for a command line that repeats them."""
+    """The options as written, for a command line that repeats them."""
     given = ((WEBHOOK_URL, args.webhook_url), (SECRETS, args.secrets))
     return [word for option, value in given if value for word in (option, value)]

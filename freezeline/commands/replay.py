@@ -1,4 +1,4 @@
-"""`freezeline replay FILE`: what a webhook payload would do, without doing it."""
+"""`freezeline replay FILE`: show what a webhook body would do, without doing anything."""
 
 from __future__ import annotations
 
@@ -15,32 +15,36 @@ from receiver.webhook.replay import ReplayError, replay
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("file", help="a webhook body as Alertmanager sends it; - is standard input")
+    parser.description = (
+        "Show which decisions and actions a webhook body of Alertmanager would cause. Nothing is executed."
+    )
+    parser.epilog = "Example: freezeline replay webhook.json --policy policy/"
+    parser.add_argument("file", help="a file with a webhook body of Alertmanager; `-` reads standard input")
     parser.add_argument(
         "--policy",
         metavar="DIR",
         default=os.environ.get("FREEZELINE_POLICY"),
-        help="directory of *.policy.json (also FREEZELINE_POLICY)",
+        help="the directory of *.policy.json files (also FREEZELINE_POLICY)",
     )
     parser.add_argument(
         "--config",
         metavar="FILE",
         default=os.environ.get("FREEZELINE_CONFIG"),
-        help="receiver.yaml, for its channels (also FREEZELINE_CONFIG)",
+        help="read the channels of this receiver.yaml (also FREEZELINE_CONFIG)",
     )
     parser.add_argument(
         "--state",
         metavar="DIR",
         default=None,
-        help="plan against what this receiver knows; without it, as if nothing had happened before",
+        help="plan with the history of this receiver (default: without any history)",
     )
-    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what would follow."""
+    """Print the plan."""
     if args.policy is None:
-        sys.stderr.write("freezeline replay: --policy DIR is needed\n")
+        sys.stderr.write("freezeline replay: name the policy directory with --policy DIR\n")
         return 2
     problems = Problems()
     try:
@@ -72,9 +76,11 @@ def run(args: argparse.Namespace) -> int:
 def _print(outcome: dict[str, Any]) -> None:
     for alert in outcome["alerts"]:
         print(f"{printable(alert['alert']) or '(no name)'} {alert['status']}:")
-        for change in alert["changes"] or [{"sentence": "nothing new: it is known", "actions": []}]:
+        for change in alert["changes"] or [
+            {"sentence": "nothing: the receiver already knows this alert", "actions": []}
+        ]:
             print(f"  {printable(change['sentence'])}")
             for action in change["actions"]:
                 print(f"    {action['type']} {printable(action['name'])}")
     for bad in outcome["quarantined"]:
-        print(f"alert {bad['index']} would be put aside: {printable(bad['why'])}")
+        print(f"alert {bad['index']} would be quarantined: {printable(bad['why'])}")

@@ -1,4 +1,4 @@
-"""What every command that reads specs does: find them, load them, show the problems."""
+"""The common part of all commands that read specs: find them, load them, show their problems."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def load(paths: list[str], scope: str | None) -> Loaded | None:
-    """The specs, read and checked; None after saying on stderr that they cannot be found."""
+    """The specs, read and checked; None if they cannot be found (reported)."""
     try:
         found = files.find(paths)
         contents = files.read(found)
@@ -28,7 +28,7 @@ def load(paths: list[str], scope: str | None) -> Loaded | None:
 
 
 def kept(make: Callable[[], T]) -> T:
-    """What `make` gives. It stays until the command ends: looking for garbage among it costs a fifth of the time."""
+    """The result of `make`, without garbage collection, which would cost a fifth of the time. The result is kept."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -40,7 +40,7 @@ def kept(make: Callable[[], T]) -> T:
 
 
 def report(loaded: Loaded, *, as_json: bool) -> bool:
-    """Show every problem on stderr (or as JSON on stdout); whether any of them is an error."""
+    """Show every problem on stderr (or as JSON on stdout); True if any problem is an error."""
     problems = list(loaded.problems)
     errors = [problem for problem in problems if not problem.warning]
     if as_json and errors:

@@ -1,4 +1,4 @@
-"""`freezeline status`: what is frozen and why, what is open, what is under way."""
+"""`freezeline status`: frozen services with their reasons, open episodes, and running actions."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ FINAL = {"SUCCEEDED", "CANCELLED", "SKIPPED"}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.description = (
+        "Show which services are frozen and why, which episodes are open, and which actions are running."
+    )
+    parser.epilog = "Example: freezeline status --state /var/lib/freezeline"
     add_options(parser)
     parser.add_argument("--json", action="store_true", help="print the state as JSON")
 
@@ -29,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def lines(state: dict[str, Any]) -> list[str]:
-    """The state as a person reads it; nothing that a label holds can steer the terminal."""
+    """The state for people. Control characters in labels are escaped."""
     shown = []
     for service in state["services"]:
         name = printable(service["service"])
@@ -50,5 +54,5 @@ def lines(state: dict[str, Any]) -> list[str]:
             said = printable(str(action["result"].get("sentence") or action["result"].get("error") or ""))
             shown.append(f"action {action['id']}: {what}: {action['state']}{f' ({said})' if said else ''}")
     if state["dead_letters"]:
-        shown.append(f"{len(state['dead_letters'])} notices could not be delivered: see `freezeline dlq`")
-    return shown or ["no policies and nothing frozen"]
+        shown.append(f"{len(state['dead_letters'])} notices could not be delivered: run `freezeline dlq`")
+    return shown or ["no policies, and no service is frozen"]

@@ -1,4 +1,4 @@
-"""`freezeline toast`: show desktop notices from the receiver's event stream."""
+"""`freezeline toast`: show the receiver's notices as desktop toasts."""
 
 import argparse
 import asyncio
@@ -17,37 +17,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Follow the receiver's event stream and show each notice once, as a desktop toast. Notices older than ten "
         "minutes share one toast. Runs until it is stopped."
     )
+    parser.epilog = "Example: freezeline toast --token-file /var/lib/freezeline/tokens/read"
     parser.add_argument(
         "--url",
         default="http://127.0.0.1:9099",
-        help="where the receiver is: https://, or http:// on loopback (default: %(default)s)",
+        help="the receiver's address: https://, or http:// on loopback (default: %(default)s)",
     )
     parser.add_argument(
-        "--public-url", help="how the receiver calls itself in links; only links below it open (default: --url)"
+        "--public-url", help="the receiver's address in links; a click opens only links below it (default: --url)"
     )
     parser.add_argument(
         "--token-file",
         required=True,
-        help="file that holds the `read` token, mode 0600 (the receiver makes it: STATE/tokens/read)",
+        help="the file with the `read` token, mode 0600 (the receiver writes STATE/tokens/read)",
     )
     parser.add_argument(
         "--seen-file",
-        help="where the last notice shown is remembered (default: one a receiver in your state directory)",
+        help="the file that remembers the last notice (default: one for each receiver in your state directory)",
     )
     parser.add_argument(
         "--after",
         type=int,
         metavar="SEQ",
-        help="at the very first start, show what came after this number of the journal (default: only what is new)",
+        help="at the first start, also show notices after this journal number (default: only new notices)",
     )
-    parser.add_argument("--print", action="store_true", help="print one line a notice instead of showing toasts")
-    parser.add_argument("--json", action="store_true", help="with --print: one JSON object a line")
+    parser.add_argument("--print", action="store_true", help="print one line for each notice instead of showing toasts")
+    parser.add_argument("--json", action="store_true", help="with --print: one JSON object for each line")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Follow until stopped; 0 after SIGINT or SIGTERM."""
+    """Follow the stream until stopped; 0 after SIGINT or SIGTERM."""
     if args.json and not args.print:
-        return _fail("--json goes with --print", USAGE)
+        return _fail("--json needs --print", USAGE)
     try:
         settings = settings_from(
             url=args.url,
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             seen_file=args.seen_file,
             after=args.after,
         )
-        # Later a token may go and come back; at the start its absence is a mistake worth an exit code.
+        # Later, a token may go and come back. At the start, a missing token is a mistake with an exit code.
         read_token(settings.token_file)
         asyncio.run(follow_until_stopped(settings, printed=args.print, as_json=args.json))
     except SettingsError as error:

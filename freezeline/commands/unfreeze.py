@@ -1,4 +1,4 @@
-"""`freezeline unfreeze`: end the freeze of a service by hand, whatever its reasons."""
+"""`freezeline unfreeze`: end the freeze of a service by hand, whatever started it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from freezeline.remote import add_operator_options, operate
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("service")
-    parser.add_argument("--reason", required=True, help="why; it stands in the journal")
+    parser.description = "End the freeze of a service, whatever started it."
+    parser.epilog = "Example: freezeline unfreeze checkout --reason 'fixed in v1.4.2' --state /var/lib/freezeline"
+    parser.add_argument("service", help="the service, as the spec names it")
+    parser.add_argument("--reason", required=True, help="the reason; the journal records it")
     add_operator_options(parser)
 
 

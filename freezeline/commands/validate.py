@@ -1,4 +1,4 @@
-"""`freezeline validate`: everything that can be said against specs, in one run and with its place."""
+"""`freezeline validate`: every problem of the specs in one run, each with its position."""
 
 from __future__ import annotations
 
@@ -23,18 +23,24 @@ PROMTOOL_CODE = "promtool/rules"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.description = "Check specs, and report every problem with its position and a hint. Nothing is written."
+    parser.epilog = "Example: freezeline validate slos/ --prometheus http://localhost:9090"
     parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
-    parser.add_argument("--json", action="store_true", help="problems and summary as JSON on stdout")
+    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--json", action="store_true", help="print problems and a summary as JSON")
     parser.add_argument(
-        "--prometheus", metavar="URL", help="ask this Prometheus too: do the series, buckets and retention exist?"
+        "--prometheus",
+        metavar="URL",
+        help="also ask this Prometheus whether series and buckets exist, and how long it keeps data",
     )
-    parser.add_argument("--promtool", metavar="PATH", help="have this promtool check the rules as well")
-    parser.add_argument("--no-promtool", action="store_true", help="do not look for promtool")
+    parser.add_argument(
+        "--promtool", metavar="PATH", help="check the rules with this promtool (default: FREEZELINE_PROMTOOL, PATH)"
+    )
+    parser.add_argument("--no-promtool", action="store_true", help="do not check the rules with promtool")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read, check, ask Prometheus and promtool where there are such, and report."""
+    """Read and check the specs, ask Prometheus and promtool if they are there, and report."""
     if args.prometheus and not args.prometheus.startswith(("http://", "https://")):
         sys.stderr.write("freezeline validate: --prometheus takes a URL, such as http://localhost:9090\n")
         return USAGE
@@ -44,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.prometheus:
             live.run(loaded.output_set, live.connect(args.prometheus), loaded.problems)
-        # Rules of a spec with errors would be half of what was meant.
+        # The rules of a spec with errors would be incomplete.
         tool = None if args.no_promtool or loaded.problems.errors else _promtool(args.promtool)
         if tool is not None:
             _check_rules(loaded, tool)
@@ -56,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _promtool(given: str | None) -> Tool | None:
-    """The promtool to use; None where none was asked for and none is there. Raises ToolError."""
+    """The promtool to use; None if the user names none and none is found. Raises ToolError."""
     try:
         return promtool.find("promtool", environment=os.environ, given=given)
     except promtool.ToolError:
@@ -66,7 +72,7 @@ def _promtool(given: str | None) -> Tool | None:
 
 
 def _check_rules(loaded: Loaded, tool: Tool) -> None:
-    """Render the rules into a folder of their own, and take promtool's objections over as the spec's problems."""
+    """Render the rules into a temporary folder, and report promtool's messages as problems of the spec."""
     rendered = pipeline.render_set(loaded.output_set, ("rules",))
     loaded.problems.extend(rendered.faults)
     generated = {
@@ -83,7 +89,7 @@ def _check_rules(loaded: Loaded, tool: Tool) -> None:
 
 
 def _report(loaded: Loaded, tool: Tool | None, *, as_json: bool) -> bool:
-    """Show the problems and one line of summary; whether any problem is an error."""
+    """Show the problems and one line of summary; True if any problem is an error."""
     checked = f"promtool {tool.version_text}" if tool else ""
     if as_json:
         counts = {"specs": len(loaded.output_set.specs), "slos": _slos(loaded), "alerts": _alerts(loaded)}

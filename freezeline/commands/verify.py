@@ -1,4 +1,4 @@
-"""`freezeline verify`: prove with promtool when each alert fires and resets, and print what was measured."""
+"""`freezeline verify`: prove with promtool when each alert fires and resets, and print the measured times."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from generator.prometheus.verify import Row
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.description = "Run the proofs of all alerts with promtool, and print when each alert fires and resets."
+    parser.epilog = "Example: freezeline verify slos/"
     parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("--scope", help="name of this output set (default: the folder's name)")
-    parser.add_argument("--promtool", metavar="PATH", help="the promtool to use (default: FREEZELINE_PROMTOOL, PATH)")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="test files at once (default: 2)")
-    parser.add_argument("--json", action="store_true", help="the table as JSON; times in seconds")
+    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--promtool", metavar="PATH", help="use this promtool (default: FREEZELINE_PROMTOOL, PATH)")
+    parser.add_argument(
+        "--jobs", type=int, default=2, metavar="N", help="run this many test files at once (default: 2)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the table as JSON, with times in seconds")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def table(rows: list[Row]) -> str:
-    """The rows for people: a line that names the alert, then one for each thing that was shown."""
+    """The rows for people: a line that names the alert, then a line for each result."""
     lines = []
     spec = ""
     for row in rows:

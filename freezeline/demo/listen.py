@@ -1,4 +1,4 @@
-"""Serve an aiohttp application on a free loopback port, and say which."""
+"""Serves an aiohttp application on a free loopback port, and prints its address."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""A client that keeps ordering, and what it sees: which release answers, and how often it fails."""
+"""A client that sends orders, and records which release answers and how often it fails."""
 
 import asyncio
 from collections import deque
@@ -16,14 +16,14 @@ REQUEST_TIMEOUT_S = 5.0
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """One answered request. A request without an answer has no release, and failed."""
+    """One answered request. Without an answer, the request has no release, and failed."""
 
     release: str
     failed: bool
 
 
 class Load(Struct, kw_only=True):
-    """Sends `per_second` requests evenly and hands each answer to `seen`."""
+    """Sends `per_second` requests evenly, and passes each answer to `seen`."""
 
     http: aiohttp.ClientSession
     url: str
@@ -34,11 +34,11 @@ class Load(Struct, kw_only=True):
 
     @property
     def failure_ratio(self) -> float:
-        """Share of the last requests that failed; 0 before the first."""
+        """The share of failures among the last requests; 0 before the first."""
         return sum(answer.failed for answer in self.last) / max(len(self.last), 1)
 
     async def run(self) -> None:
-        """Send until cancelled. A slow answer holds up no other request; at the end none is left unanswered."""
+        """Send until cancelled. A slow answer delays no other request; every request gets its answer before the end."""
         clock = asyncio.get_running_loop().time
         due_at = clock()
         async with asyncio.TaskGroup() as under_way:

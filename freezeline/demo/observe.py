@@ -1,4 +1,4 @@
-"""Watch every part of the loop from outside, and note each step when it is seen."""
+"""Watches every part of the demo from outside, and records each step when it is seen."""
 
 import asyncio
 import json
@@ -32,10 +32,10 @@ _BY_TITLE = {message(event, SERVICE, {})[0]: steps for event, steps in _NOTICES.
 
 
 class Traffic(Struct, kw_only=True):
-    """Notes the breach and the return of the good release from what the load client is answered.
+    """Records the breach and the return of the good release, from the answers to the load client.
 
-    Requests overlap, so that a late answer of the bad release may follow an early one of the good release: a release
-    is live when three answers in a row are its own.
+    Requests overlap: a late answer of the bad release may follow an early one of the good release. A release counts as
+    live after three answers in a row.
     """
 
     timeline: Timeline
@@ -44,7 +44,7 @@ class Traffic(Struct, kw_only=True):
     row: list[tuple[str, float]] = field(default_factory=list)
 
     def saw(self, answer: Answer) -> None:
-        """Take one answer."""
+        """Record one answer."""
         now = time.time()
         if answer.failed and not self.broken:
             self.broken = True
@@ -59,18 +59,18 @@ class Traffic(Struct, kw_only=True):
 
 
 class Prometheus(Struct, frozen=True, kw_only=True):
-    """A running Prometheus, asked over HTTP."""
+    """A running Prometheus, queried over HTTP."""
 
     http: aiohttp.ClientSession
     url: str
 
     async def query(self, expression: str) -> list[dict[str, Any]]:
-        """Result of an instant query."""
+        """The result of an instant query."""
         found: list[dict[str, Any]] = (await self._get("query", {"query": expression}))["result"]
         return found
 
     async def rule(self, alert: str) -> Mapping[str, Any] | None:
-        """The alerting rule of this name, as it was loaded; None where there is none."""
+        """The alerting rule of this name, as Prometheus loaded it; None if there is none."""
         groups = (await self._get("rules", {"type": "alert"}))["groups"]
         return next((rule for group in groups for rule in group["rules"] if rule["name"] == alert), None)
 
@@ -80,9 +80,9 @@ class Prometheus(Struct, frozen=True, kw_only=True):
 
 
 async def watch_prometheus(prometheus: Prometheus, timeline: Timeline) -> None:
-    """Note when the alert's expression becomes true and false, and the alert pending and firing.
+    """Record when the alert's expression becomes true and false, and when the alert is pending and firing.
 
-    A state's time is that of the evaluation that led to it.
+    The time of a state is the time of the evaluation that led to it.
     """
     above, state = False, "inactive"
     while True:
@@ -114,7 +114,7 @@ def _saw_state(timeline: Timeline, state: str, at: float) -> None:
 
 
 async def watch_receiver(http: aiohttp.ClientSession, url: str, token: str, timeline: Timeline) -> None:
-    """Note each episode that the receiver opens for the alert, at the time at which its webhook was taken."""
+    """Record each episode that the receiver opens for the alert, at the time of its webhook."""
     known: set[str] = set()
     headers = {"Authorization": f"Bearer {token}"}
     while True:
@@ -129,7 +129,7 @@ async def watch_receiver(http: aiohttp.ClientSession, url: str, token: str, time
 
 
 async def watch_flag(flag: Path, timeline: Timeline) -> None:
-    """Note when the flag appears (by its own time) and when it is gone."""
+    """Record when the flag file appears (by its own time), and when it is gone."""
     there = False
     while True:
         written_at = _written_at(flag)
@@ -149,12 +149,12 @@ def _written_at(path: Path) -> float | None:
 
 
 def saw_slack(timeline: Timeline, title: str) -> None:
-    """Note a message to Slack by its headline."""
+    """Record a Slack message by its headline."""
     _saw_notice(timeline, "Slack", 0, title)
 
 
 async def watch_toasts(log: Path, timeline: Timeline) -> None:
-    """Note what `freezeline toast --print --json` has printed."""
+    """Record the output of `freezeline toast --print --json`."""
     taken = 0
     while True:
         lines = _lines(log)
@@ -166,7 +166,7 @@ async def watch_toasts(log: Path, timeline: Timeline) -> None:
 
 
 def _lines(log: Path) -> list[str]:
-    """The whole lines of a log; the last one may still be in the writing."""
+    """The complete lines of a log; the last line may still be incomplete."""
     return log.read_text(errors="replace").split("\n")[:-1]
 
 

@@ -1,4 +1,4 @@
-"""Programs that the demo starts: each with its log, ready when the log says so, and gone at the end."""
+"""The programs that the demo starts: each has a log, is ready when the log says so, and is gone at the end."""
 
 import asyncio
 import re
@@ -23,11 +23,11 @@ PROMETHEUS_LISTENING = re.compile(r'msg="Listening on".* address=(\S+:[1-9]\d*)'
 
 
 class DemoError(Exception):
-    """Something that the demo needs is missing, does not start or stops answering; the message says what to do."""
+    """The demo lacks something, or a program does not start or stops answering; the message says what to do."""
 
 
 class Program(Struct, frozen=True, kw_only=True):
-    """A running program. `url` is where it listens; empty for one that does not."""
+    """A running program. `url` is its address; empty for a program that does not listen."""
 
     name: str
     url: str
@@ -36,7 +36,7 @@ class Program(Struct, frozen=True, kw_only=True):
 
 
 def find(name: str) -> str:
-    """Path of a tool. Raises DemoError where it is not installed."""
+    """The path of a tool. Raises DemoError if the tool is not installed."""
     path = shutil.which(name)
     if path is None:
         hint = (
@@ -50,10 +50,10 @@ def find(name: str) -> str:
 async def started(
     name: str, argv: Sequence[str], directory: Path, ready: re.Pattern[str] | None = LISTENING
 ) -> AsyncIterator[Program]:
-    """A program from start to end. It is ready when its log matches `ready`, whose group is its address.
+    """A program from start to end. The program is ready when its log matches `ready`, whose group is its address.
 
-    It is in a session of its own, so that Ctrl-C reaches the demo alone, which then ends everything in order; and it
-    dies with the demo where the system can do that. Raises DemoError where it does not get ready.
+    The program has a session of its own: Ctrl-C reaches only the demo, which then ends everything in order. The program
+    dies with the demo if the system supports that. Raises DemoError if the program does not become ready.
     """
     log = directory / f"{name}.log"
     with log.open("wb") as output:
@@ -81,7 +81,7 @@ async def _listening(name: str, process: subprocess.Popen[bytes], log: Path, rea
             address = match.group(1)
             return address if address.startswith("http") else f"http://{address}"
         if process.poll() is not None:
-            raise DemoError(f"{name} ended with {process.returncode}:\n{_tail(log)}")
+            raise DemoError(f"{name} ended with exit code {process.returncode}:\n{_tail(log)}")
         await asyncio.sleep(POLL_S)
     raise DemoError(f"{name} is not ready after {READY_LIMIT_S:g} s:\n{_tail(log)}")
 
@@ -95,7 +95,7 @@ def _tail(log: Path) -> str:
 
 
 async def _stop(process: subprocess.Popen[bytes]) -> None:
-    """TERM, and KILL where that was not enough."""
+    """Send TERM, and KILL if TERM was not enough."""
     if process.poll() is None:
         process.terminate()
     end = time.monotonic() + STOP_LIMIT_S

@@ -1,4 +1,4 @@
-"""Start everything in order, give the addresses, and stop it in the reverse order."""
+"""Starts everything in order, returns the addresses, and stops everything in the reverse order."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ POLL_S = 0.1
 
 
 class Servers(Struct, frozen=True, kw_only=True):
-    """Where everything answers."""
+    """The addresses of all parts."""
 
     shop: str
     releases: dict[str, str]
@@ -35,7 +35,7 @@ class Servers(Struct, frozen=True, kw_only=True):
     toasts: Path
 
     def addresses(self) -> dict[str, str]:
-        """By name, for people."""
+        """The addresses by name, for people."""
         return {
             "shop": f"{self.shop}/order",
             **{f"release {name}": f"{url}/metrics" for name, url in self.releases.items()},
@@ -47,7 +47,7 @@ class Servers(Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def running(stage: Stage, http: aiohttp.ClientSession, slack: str) -> AsyncIterator[Servers]:
-    """Everything but the load and Slack, ready on entry and gone on exit. Raises DemoError."""
+    """Everything except the load and Slack: ready on entry, gone on exit. Raises DemoError."""
     async with AsyncExitStack() as stack:
         releases = {
             GOOD: (await _ours(stack, stage, "service", GOOD, "--release", GOOD)).url,
@@ -136,7 +136,7 @@ async def _reload(http: aiohttp.ClientSession, url: str, name: str) -> None:
 
 
 async def _settle_runs(stage: Stage) -> None:
-    """Once the receiver is gone, end the runs that outlive it; nothing may be left running."""
+    """After the receiver has ended, end the runs that outlive it: no process may stay behind."""
     directory = stage.state / "runs"
     left = [runs.RunDir(path) for path in directory.iterdir()] if directory.is_dir() else []
     for run in left:

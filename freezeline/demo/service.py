@@ -1,6 +1,6 @@
-"""One release of the demo's shop, a program of its own: `python -m freezeline.demo.service --release v2 …`.
+"""One release of the demo's shop, as a program of its own: `python -m freezeline.demo.service --release v2 …`.
 
-It serves `/order`, fails the given share of requests evenly, and tells both in Prometheus' text format.
+The shop serves `/order`, fails the given share of requests evenly, and counts both results for Prometheus.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from freezeline.demo.listen import serve
 
 
 class Shop(Struct, kw_only=True):
-    """What one release has done so far. A failed series starts at 0, so that its first failure counts."""
+    """The counters of one release. The failure series starts at 0, and its first failure counts."""
 
     release: str
     failure_ratio: float
@@ -20,7 +20,7 @@ class Shop(Struct, kw_only=True):
     served: dict[str, int] = field(default_factory=lambda: {"200": 0, "500": 0})
 
     async def order(self, _request: web.Request) -> web.Response:
-        """Take an order, or fail to."""
+        """Accept an order, or fail."""
         self.owed_failures += self.failure_ratio
         failed = self.owed_failures >= 1
         if failed:
@@ -31,7 +31,7 @@ class Shop(Struct, kw_only=True):
         return web.Response(status=int(code), text=text)
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        """Tell the counters."""
+        """The counters as Prometheus text."""
         lines = ["# HELP http_requests_total Requests by status code.", "# TYPE http_requests_total counter"]
         lines += [f'http_requests_total{{code="{code}"}} {count}' for code, count in self.served.items()]
         return web.Response(text="\n".join(lines) + "\n", headers={"Content-Type": "text/plain; version=0.0.4"})

@@ -1,4 +1,4 @@
-"""What the demo shows: lines as things happen, the timeline and the verdict at the end."""
+"""The demo's output: lines during the run, then the timeline and the verdict."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _WIDTH = max(len(step) for step in Step)
 
 
 def line(timeline: Timeline, sighting: Sighting) -> str:
-    """One step: seconds since the breach, name, what was seen."""
+    """One step: seconds since the breach, the step's name, and what was seen."""
     return f"{timeline.since_breach_s(sighting.at):+8.2f} s  {sighting.step:<{_WIDTH}}  {sighting.detail}"
 
 
 def table(timeline: Timeline) -> list[str]:
-    """The whole timeline in the order of time."""
+    """The whole timeline, sorted by time."""
     return [line(timeline, sighting) for sighting in sorted(timeline.sightings, key=lambda sighting: sighting.at)]
 
 
@@ -27,7 +27,9 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     lines += [f"seen more than once: {step}" for step in verdict.repeated]
     lines += [f"unexpected: {what}" for what in verdict.unexpected]
     lines.append(
-        "GOOD: every step was seen, each exactly once" if verdict.ok else "BAD: the loop did not close as it should"
+        "GOOD: every step was seen, each exactly once"
+        if verdict.ok
+        else "BAD: a step is missing, late, unexpected, or was seen twice"
     )
     return lines
 
@@ -39,7 +41,7 @@ def _limit(held: Held) -> str:
 
 
 def as_json(timeline: Timeline, verdict: Verdict, addresses: Mapping[str, str]) -> dict[str, Any]:
-    """All of it for programs."""
+    """The outcome for programs."""
     return {
         "ok": verdict.ok,
         "steps": [

@@ -1,4 +1,4 @@
-"""A stand-in for Slack's incoming webhooks: it speaks HTTP and keeps what it is told."""
+"""A stand-in for Slack's incoming webhooks: an HTTP server that keeps the messages."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +11,7 @@ PATH = "/services/T00000000/B00000000/demo"
 
 @asynccontextmanager
 async def slack(told: Callable[[str], None]) -> AsyncIterator[str]:
-    """A running stand-in; gives its webhook's URL. `told` gets the headline of every message."""
+    """A running stand-in with the URL of its webhook. `told` gets the headline of every message."""
 
     async def message(request: web.Request) -> web.Response:
         try:

@@ -1,4 +1,4 @@
-"""What the demo puts into its directory: the example with its scripts, the generated artefacts, every configuration."""
+"""The contents of the demo's directory: the example with its scripts, the generated files, every configuration."""
 
 import json
 import shutil
@@ -23,28 +23,28 @@ _WEBHOOK_RECEIVER = "freezeline"
 
 
 class Stage(Struct, frozen=True):
-    """The demo's directory and what lies where in it."""
+    """The demo's directory, with the paths in it."""
 
     root: Path
 
     @property
     def spec(self) -> Path:
-        """The example's spec with this directory in it."""
+        """The example's spec, with this directory's paths."""
         return self.root / "slo.yaml"
 
     @property
     def generated(self) -> Path:
-        """What `freezeline generate` wrote."""
+        """The files that `freezeline generate` wrote."""
         return self.root / "generated"
 
     @property
     def policies(self) -> Path:
-        """What the receiver reads."""
+        """The policies that the receiver reads."""
         return self.generated / "rules" / "policy"
 
     @property
     def state(self) -> Path:
-        """The receiver's own."""
+        """The receiver's state directory."""
         return self.root / "state"
 
     @property
@@ -54,26 +54,26 @@ class Stage(Struct, frozen=True):
 
     @property
     def release(self) -> Path:
-        """The file which the switch follows."""
+        """The file that names the live release to the switch."""
         return self.root / "release"
 
     @property
     def rollback_starts(self) -> int:
-        """How often the rollback script was started; it leaves a line each time."""
+        """How often the rollback script started: it writes one line each time."""
         log = self.root / "rollbacks.log"
         return len(log.read_text().splitlines()) if log.exists() else 0
 
     def token(self, role: str) -> Path:
-        """File of one of the receiver's tokens."""
+        """The file of one of the receiver's tokens."""
         return self.state / "tokens" / role
 
     def deploy(self, release: str) -> None:
-        """Make a release the live one, as a pipeline would."""
+        """Make a release live, as a pipeline would."""
         subprocess.run([str(self.root / "deploy.sh"), release], check=True, timeout=DEPLOY_LIMIT_S)
 
 
 def committed_example() -> Path:
-    """The committed example: in the wheel beside this file, in a checkout under examples/."""
+    """The committed example: beside this file in the wheel, under examples/ in a checkout."""
     here = Path(__file__).resolve().parent
     places = (here / "example", here.parents[1] / "examples" / "demo")
     for place in places:
@@ -83,7 +83,7 @@ def committed_example() -> Path:
 
 
 def build(root: Path, example: Path) -> Stage:
-    """Copy an example into `root` and generate from it by the ordinary command. Raises DemoError where that fails."""
+    """Copy an example into `root`, and run `freezeline generate` there. Raises DemoError if that fails."""
     stage = Stage(root)
     for file in sorted(example.iterdir()):
         if file.is_file():
@@ -96,12 +96,12 @@ def build(root: Path, example: Path) -> Stage:
     argv = [sys.executable, "-m", "freezeline", "generate", str(stage.spec), "-o", str(stage.generated)]
     done = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=GENERATE_LIMIT_S, check=False)
     if done.returncode != 0:
-        raise DemoError(f"`freezeline generate {stage.spec}` ended with {done.returncode}:\n{done.stderr}")
+        raise DemoError(f"`freezeline generate {stage.spec}` ended with exit code {done.returncode}:\n{done.stderr}")
     return stage
 
 
 def write_prometheus(stage: Stage, *, releases: dict[str, str], alertmanager: str, receiver: str) -> Path:
-    """Prometheus' configuration: our rules, the shop's releases, the receiver. URLs without a slash at their end."""
+    """Prometheus' configuration: generated rules, the shop's releases, the receiver. URLs have no slash at the end."""
     shop = [{"targets": [_address(url)], "labels": {"release": release}} for release, url in sorted(releases.items())]
     return _write_yaml(
         stage.root / "prometheus.yml",
@@ -122,18 +122,18 @@ def write_prometheus(stage: Stage, *, releases: dict[str, str], alertmanager: st
 
 
 def write_idle_prometheus(stage: Stage) -> Path:
-    """A configuration to start with, while not everything has an address yet."""
+    """A configuration for the start, before every part has an address."""
     return _write_yaml(stage.root / "prometheus.yml", {"global": {"scrape_interval": "1s"}})
 
 
 def write_idle_alertmanager(stage: Stage) -> Path:
-    """As `write_idle_prometheus`."""
+    """As `write_idle_prometheus`, for Alertmanager."""
     idle = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
     return _write_yaml(stage.root / "alertmanager.yml", idle)
 
 
 def write_alertmanager(stage: Stage, *, receiver: str) -> Path:
-    """The generated configuration with the receiver's address and token of this run filled in."""
+    """The generated configuration, with the receiver's address and token of this run."""
     source = stage.generated / "rules" / "alertmanager"
     config = yaml.safe_load((source / "slo.yml").read_text())
     for template in source.glob("*.tmpl"):
@@ -147,7 +147,7 @@ def write_alertmanager(stage: Stage, *, receiver: str) -> Path:
 
 
 def write_receiver(stage: Stage, *, prometheus: str, alertmanager: str, slack: str) -> Path:
-    """The receiver's settings; Slack's address is a secret, and so in a file of its own."""
+    """The receiver's settings. Slack's address is a secret, therefore in a file of its own."""
     secret = stage.root / "slack-url"
     secret.touch(mode=0o600)
     secret.write_text(slack)

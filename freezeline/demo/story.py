@@ -33,7 +33,7 @@ HTTP_TIMEOUT_S = 5.0
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """The whole demo, once it is over."""
+    """The whole demo, after its end."""
 
     timeline: Timeline
     verdict: Verdict
@@ -48,12 +48,13 @@ async def tell(
     example: Path | None = None,
     story_limit_s: float = STORY_LIMIT_S,
 ) -> None:
-    """Play the demo and hand the outcome to `over`; with `keep`, then wait for INT or TERM with all of it up.
+    """Play the demo, and pass the outcome to `over`; with `keep`, then wait for INT or TERM with everything running.
 
-    `say` gets every line as it happens. `example` is the folder with the spec and its scripts (default: the
-    committed one); steps not seen `story_limit_s` after the bad release are missing. Raises DemoError where
-    something does not start, CancelledError on INT or TERM. In each case nothing is left running and the
-    directory is gone.
+    `say` gets every line as it happens. `example` is the folder with the spec and its scripts (default: the committed
+    one). A step not seen `story_limit_s` after the bad release counts as missing.
+
+    Raises DemoError if a program does not start, and CancelledError on INT or TERM. In each case, every process is
+    stopped and the directory removed.
     """
     for tool in ("prometheus", "alertmanager"):
         find(tool)  # before anything is made
@@ -76,7 +77,7 @@ async def tell(
             told = Told(timeline=timeline, verdict=judge(timeline), addresses=scene.servers.addresses())
             over(told)
             if keep:
-                say("it stays up; Ctrl-C ends it")
+                say("everything stays up; press Ctrl-C to stop it")
                 for line in _where(scene):
                     say(line)
                 await asyncio.Event().wait()
@@ -91,7 +92,7 @@ class _Scene(Struct, frozen=True, kw_only=True):
 
 
 def _where(scene: _Scene) -> list[str]:
-    """Where to look, for people."""
+    """Paths and addresses for people who want to look."""
     places = scene.servers.addresses() | {"logs": f"{scene.stage.root}/*.log", "tokens": f"{scene.stage.state}/tokens/"}
     return [f"    {name:<14} {place}" for name, place in places.items()]
 
@@ -107,7 +108,7 @@ def _directory() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _cancelled_by_signals() -> Iterator[None]:
-    """INT and TERM cancel the demo, once: cleaning up is not interrupted by a second Ctrl-C."""
+    """INT and TERM cancel the demo, once: a second Ctrl-C does not interrupt the cleaning up."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     signals = (signal.SIGINT, signal.SIGTERM)
     stopped = False
@@ -129,7 +130,7 @@ def _cancelled_by_signals() -> Iterator[None]:
 
 @asynccontextmanager
 async def _everything(built: Stage, timeline: Timeline) -> AsyncIterator[_Scene]:
-    """Servers, load and observers."""
+    """The servers, the load and the observers."""
     async with AsyncExitStack() as stack:
         timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
@@ -151,7 +152,7 @@ async def _everything(built: Stage, timeline: Timeline) -> AsyncIterator[_Scene]
 
 @asynccontextmanager
 async def _in_background(*jobs: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Jobs that run as long as the body does. One that fails ends the body: what it would have seen is not known."""
+    """Jobs that run as long as the body. A job that fails ends the body, because its observations would be missing."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job) for job in jobs]
@@ -165,16 +166,16 @@ async def _in_background(*jobs: Coroutine[None, None, None]) -> AsyncIterator[No
 
 
 def _first_of(failed: ExceptionGroup[Exception]) -> Exception:
-    """What to tell about jobs that failed: the demo's own error, or that something stopped answering."""
+    """The error to report for failed jobs: the demo's own, or that a program stopped answering."""
     own, others = failed.split(DemoError)
     if own is not None:
         return DemoError(str(own.exceptions[0]))
     unanswered = others.subgroup((aiohttp.ClientError, TimeoutError)) if others else None
-    return DemoError(f"something stopped answering: {unanswered.exceptions[0]!r}") if unanswered else failed
+    return DemoError(f"a program stopped answering: {unanswered.exceptions[0]!r}") if unanswered else failed
 
 
 async def _warm_up(scene: _Scene) -> None:
-    """Wait until Prometheus has our alert loaded and sees the shop's traffic."""
+    """Wait until Prometheus has loaded the alert and sees the shop's traffic."""
     end = time.monotonic() + WARM_UP_LIMIT_S
     while time.monotonic() < end:
         rule = await scene.prometheus.rule(ALERT)
@@ -186,9 +187,9 @@ async def _warm_up(scene: _Scene) -> None:
 
 
 async def _play(scene: _Scene, whole: asyncio.Event, limit_s: float) -> None:
-    """Deploy the bad release, and watch until every step was seen and nothing follows, or time is over."""
+    """Deploy the bad release, and watch until every step was seen and nothing follows, or until the time limit."""
     await asyncio.to_thread(scene.stage.deploy, BAD)
-    # Time that is over is no error here: the verdict names what is missing.
+    # The time limit is no error here: the verdict names the missing steps.
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(whole.wait(), limit_s)
     await asyncio.sleep(AFTERMATH_S)

@@ -1,6 +1,6 @@
 """The switch in front of the shop: `python -m freezeline.demo.switch --follow FILE v1=URL v2=URL`.
 
-A reverse proxy that reads, with each request, which release is live. Whoever changes the file switches the traffic.
+A reverse proxy that reads the name of the live release with each request. A change of the file switches the traffic.
 """
 
 import argparse
@@ -19,13 +19,13 @@ _HTTP = web.AppKey("http", aiohttp.ClientSession)
 
 
 class Switch(Struct, frozen=True, kw_only=True):
-    """`follow` names the live release; `upstreams` says where each answers."""
+    """`follow` names the live release; `upstreams` has the address of each release."""
 
     follow: Path
     upstreams: Mapping[str, str]
 
     async def forward(self, request: web.Request) -> web.Response:
-        """Hand a request to the live release and its answer back."""
+        """Pass a request to the live release, and its answer back."""
         release = self.follow.read_text().strip()
         upstream = self.upstreams.get(release)
         if upstream is None:
@@ -48,7 +48,7 @@ async def _session(app: web.Application) -> AsyncIterator[None]:
 def main() -> None:
     """Serve until TERM."""
     parser = argparse.ArgumentParser(description="the demo's switch between two releases")
-    parser.add_argument("--follow", type=Path, required=True, help="file that names the live release")
+    parser.add_argument("--follow", type=Path, required=True, help="the file that names the live release")
     parser.add_argument("upstream", nargs="+", metavar="RELEASE=URL")
     args = parser.parse_args()
     upstreams = dict(pair.split("=", 1) for pair in args.upstream)

@@ -1,4 +1,4 @@
-"""What was seen when, and whether that is the whole story. Pure."""
+"""The steps of the demo with their times, and the verdict on them. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 
 class Step(StrEnum):
-    """What has to be seen, each exactly once."""
+    """A step that must be seen exactly once."""
 
     BREACH = "breach"
     FAILURE_RATE = "failure rate"
@@ -30,7 +30,7 @@ class Step(StrEnum):
 
 
 class Limit(Struct, frozen=True, kw_only=True):
-    """From one step to another no more than this may pass."""
+    """The longest time from one step to another."""
 
     start: Step
     end: Step
@@ -53,14 +53,14 @@ class Sighting(Struct, frozen=True, kw_only=True):
 
 
 class Timeline(Struct, kw_only=True):
-    """Sightings in the order in which they were noticed. `told` gets each one as it comes."""
+    """Sightings in the order of observation. `told` gets each one as it happens."""
 
     told: Callable[[Timeline, Sighting], None]
     sightings: list[Sighting] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
 
     def saw(self, step: Step, at: float, detail: str) -> None:
-        """Note a step, as often as it is seen."""
+        """Record a step, also a repeated one."""
         sighting = Sighting(step=step, at=at, detail=detail)
         self.sightings.append(sighting)
         self.told(self, sighting)
@@ -81,7 +81,7 @@ class Timeline(Struct, kw_only=True):
 
 
 class Held(Struct, frozen=True, kw_only=True):
-    """A limit and the time that passed; None where one of its steps was not seen."""
+    """A limit with the measured time; None if one of its steps was not seen."""
 
     limit: Limit
     took_s: float | None
@@ -93,7 +93,7 @@ class Held(Struct, frozen=True, kw_only=True):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What is wrong with the story; nothing where it went as it should."""
+    """The problems of a run; none if it went as expected."""
 
     missing: tuple[Step, ...]
     repeated: tuple[Step, ...]
@@ -102,12 +102,12 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Every step seen once, nothing else, and in time."""
+        """Whether every step was seen once, nothing else happened, and no limit was exceeded."""
         return not (self.missing or self.repeated or self.unexpected) and all(held.ok for held in self.limits)
 
 
 def judge(timeline: Timeline) -> Verdict:
-    """Hold a timeline against the story."""
+    """Compare a timeline with the expected steps and limits."""
     counts = Counter(sighting.step for sighting in timeline.sightings)
     return Verdict(
         missing=tuple(step for step in Step if counts[step] == 0),

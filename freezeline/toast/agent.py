@@ -14,7 +14,7 @@ from freezeline.toast.show import Show, ShowFailedError
 from freezeline.toast.sse import Event
 from freezeline.toast.toasts import BadNoticeError, Collapser, Toast, missed, parse
 
-# Old notices come in one burst after a reconnect; this much silence ends the burst.
+# Old notices come in one burst after a reconnect; silence of this length ends the burst.
 BURST_END_S = 1.0
 SHOW_RETRY_S = (1.0, 5.0, 30.0)
 SAVE_EVERY = timedelta(seconds=60)
@@ -23,8 +23,8 @@ SAVE_EVERY = timedelta(seconds=60)
 class Agent(Struct, kw_only=True):
     """Follows one receiver for ever.
 
-    `say` gets one line for a person whenever the connection's state changes. `position` is the last sequence number
-    taken care of: heard of and, where it was a notice, shown. It is kept in the seen file; -1 before any.
+    `say` gets one line for a person whenever the state of the connection changes. `position` is the last sequence
+    number that was handled (for a notice: shown); -1 before the first. The seen file keeps it.
     """
 
     settings: Settings
@@ -57,7 +57,7 @@ class Agent(Struct, kw_only=True):
                 await asyncio.sleep(pause_s)
 
     async def _connection(self) -> None:
-        """Take the events of one connection. Raises ConnectionLostError, TokenError."""
+        """Handle the events of one connection. Raises ConnectionLostError, TokenError."""
         token = read_token(self.settings.token_file)
         after = None if self.position < 0 else self.position
         events = follow(self.http, self.settings.url, token, after)
@@ -77,7 +77,7 @@ class Agent(Struct, kw_only=True):
             coming.cancel()
             await asyncio.wait({coming})
             await events.aclose()
-            # What waited is shown now, or comes again: position has not passed it.
+            # Waiting notices are shown now, or come again: `position` has not passed them.
             await self._present(self.collapser.flush())
 
     def _greet(self) -> None:
@@ -100,7 +100,7 @@ class Agent(Struct, kw_only=True):
         try:
             notice = parse(data)
         except BadNoticeError as error:
-            self.say(f"a notice that cannot be read was left out: {error}")
+            self.say(f"left out a notice that cannot be read: {error}")
             return
         if notice.seq > self.position:
             await self._present(self.collapser.add(notice, self.now()))
@@ -125,7 +125,7 @@ class Agent(Struct, kw_only=True):
                 return
 
     async def _remember(self, seq: int) -> None:
-        """Note progress without notices, so that a restart does not ask for what is long gone."""
+        """Save the position without a notice: after a restart, the agent does not ask for old events again."""
         if seq <= self.position:
             return
         self.position = seq

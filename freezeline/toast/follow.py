@@ -1,4 +1,4 @@
-"""One connection to the event stream, and the waiting between connections."""
+"""One connection to the event stream, and the pause between two connections."""
 
 from collections.abc import AsyncGenerator
 
@@ -16,7 +16,7 @@ JITTER_RATIO = 0.3
 
 
 class ConnectionLostError(Exception):
-    """The stream ended or could not be opened. `retry_after_s` is what the receiver asked for, if anything."""
+    """The stream ended, or could not be opened. `retry_after_s` is the receiver's requested pause, if any."""
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
@@ -30,9 +30,9 @@ def delay_s(failures: int, jitter: float, asked_s: float | None) -> float:
 
 
 async def follow(http: aiohttp.ClientSession, url: str, token: str, after: int | None) -> AsyncGenerator[Event, None]:
-    """Yield the events of one connection that come after `after` (None: from now on). Never ends well.
+    """Yield the events of one connection after `after` (None: from now on). The end is always an error.
 
-    Raises ConnectionLostError. Redirects are not followed: they could carry the token elsewhere.
+    Raises ConnectionLostError. Redirects are refused: they could carry the token to another server.
     """
     headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream", "Cache-Control": "no-store"}
     if after is not None:
@@ -46,7 +46,7 @@ async def follow(http: aiohttp.ClientSession, url: str, token: str, after: int |
                 for event in parser.feed(chunk):
                     yield event
     except TimeoutError:
-        raise ConnectionLostError(f"nothing heard for {SILENCE_MAX_S:g} s", _asked_s(parser)) from None
+        raise ConnectionLostError(f"the receiver sent nothing for {SILENCE_MAX_S:g} s", _asked_s(parser)) from None
     except (aiohttp.ClientError, OSError, StreamTooLargeError) as error:
         raise ConnectionLostError(f"{type(error).__name__}: {error}", _asked_s(parser)) from error
     raise ConnectionLostError("the receiver closed the stream", _asked_s(parser))

@@ -1,4 +1,4 @@
-"""The process around the loop: clock, client, output, signals."""
+"""The process around the loop: clock, HTTP client, output and signals."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ async def follow_until_stopped(settings: Settings, *, printed: bool, as_json: bo
     """Run until SIGTERM or SIGINT. Raises SeenFileError and NoDesktopError."""
     show = printer(sys.stdout, as_json=as_json) if printed else await desktop()
     draw = random.Random()  # noqa: S311 - spreads reconnects, protects nothing
-    # No proxy from the environment: the token goes to the receiver alone.
+    # No proxy from the environment: only the receiver may see the token.
     async with aiohttp.ClientSession(trust_env=False) as http:
         following = asyncio.ensure_future(
             Agent(
@@ -31,7 +31,7 @@ async def follow_until_stopped(settings: Settings, *, printed: bool, as_json: bo
             ).run()
         )
         loop = asyncio.get_running_loop()
-        # Windows' event loop has no signal handlers; Ctrl-C ends asyncio.run there.
+        # Windows' event loop has no signal handlers; there Ctrl-C ends asyncio.run.
         with contextlib.suppress(NotImplementedError):
             for name in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(name, following.cancel)

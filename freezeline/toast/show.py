@@ -1,4 +1,4 @@
-"""Where toasts go: the desktop through desktop-notifier, or a terminal."""
+"""The outputs for toasts: the desktop through desktop-notifier, or a terminal."""
 
 import asyncio
 import json
@@ -17,15 +17,15 @@ REASON_MAX = 200
 
 
 class ShowFailedError(Exception):
-    """A toast could not be shown; it is tried again."""
+    """A toast could not be shown; the agent tries again."""
 
 
 class NoDesktopError(Exception):
-    """Toasts can never be shown here."""
+    """This machine can never show toasts."""
 
 
 class LastFailure(logging.Handler):
-    """Keeps why desktop-notifier failed: it logs the reason instead of raising it."""
+    """The reason why desktop-notifier failed: the library logs the reason instead of raising it."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -46,7 +46,7 @@ class Show(Protocol):
 
 
 def printer(out: TextIO, *, as_json: bool) -> Show:
-    """Show toasts as lines on `out`, flushed one by one."""
+    """Print toasts as lines on `out`, and flush each."""
 
     async def show(toast: Toast) -> None:
         at = toast.at.astimezone(UTC).isoformat(timespec="milliseconds")
@@ -65,18 +65,22 @@ async def desktop() -> Show:
     try:
         from desktop_notifier import DesktopNotifier, Urgency
     except ImportError as error:
-        raise NoDesktopError("desktop-notifier is missing: install freezeline[toast], or use --print") from error
+        raise NoDesktopError(
+            "desktop-notifier is not installed: run `pip install 'freezeline[toast]'`, or use --print"
+        ) from error
     failure = LastFailure()
     library = logging.getLogger("desktop_notifier")
     library.addHandler(failure)
     library.propagate = False
     notifier = DesktopNotifier(app_name="Freezeline", app_icon=None)
     if platform.system() != "Linux" and not await notifier.get_capabilities():
-        raise NoDesktopError("this Python may not show notifications here (see docs/toast.md); use --print")
+        raise NoDesktopError(
+            "the desktop does not let this Python show notifications: use --print, or see docs/toast.md"
+        )
     urgencies = {"critical": Urgency.Critical, "info": Urgency.Low}
 
     async def show(toast: Toast) -> None:
-        # Only this callback says that the toast is shown.
+        # Only this callback reports that the toast is shown.
         dispatched = asyncio.Event()
         sending = notifier.send(
             title=body(toast.title),
@@ -88,7 +92,9 @@ async def desktop() -> Show:
         try:
             await asyncio.wait_for(sending, SHOW_TIMEOUT_S)
         except TimeoutError:
-            raise ShowFailedError(f"the desktop's notification service said nothing for {SHOW_TIMEOUT_S:g} s") from None
+            raise ShowFailedError(
+                f"the desktop's notification service did not answer for {SHOW_TIMEOUT_S:g} s"
+            ) from None
         if not dispatched.is_set():
             raise ShowFailedError(f"the desktop's notification service did not take the toast: {failure.reason}")
 
@@ -96,7 +102,7 @@ async def desktop() -> Show:
 
 
 def opener(url: str, open_url: Callable[[str], bool]) -> Callable[[], None]:
-    """What a click does. `url` has passed `may_open`; the browser is started beside the event loop."""
+    """The action of a click. `url` has passed `may_open`; the browser starts outside the event loop."""
 
     def click() -> None:
         asyncio.get_running_loop().run_in_executor(None, open_url, url)
@@ -105,5 +111,5 @@ def opener(url: str, open_url: Callable[[str], bool]) -> Callable[[], None]:
 
 
 def body(text: str) -> str:
-    """Text that a notification service which understands markup shows as it stands (freedesktop's "body-markup")."""
+    """A text that services with markup (freedesktop's "body-markup") show unchanged."""
     return text.replace("<", "‹") if platform.system() == "Linux" else text

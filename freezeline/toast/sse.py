@@ -10,7 +10,7 @@ class StreamTooLargeError(Exception):
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """One event. `id` is the last one given on the stream so far, "" before any."""
+    """One event. `id` is the stream's last id so far, "" before the first."""
 
     id: str
     name: str
@@ -18,7 +18,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Parser(Struct, kw_only=True):
-    """Turns the bytes of one connection into events. `retry_ms` is the server's wish for reconnecting, if any."""
+    """Turns the bytes of one connection into events. `retry_ms` is the server's requested pause, if any."""
 
     retry_ms: int | None = None
     _last_id: str = ""
@@ -28,8 +28,8 @@ class Parser(Struct, kw_only=True):
     _size: int = 0
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """Take bytes, give the events that they complete. Raises StreamTooLargeError."""
-        # A lone CR as line end is legal, but a CR at the end of a chunk may be half of a CRLF: keep it back.
+        """Take bytes, and return the events that they complete. Raises StreamTooLargeError."""
+        # A lone CR ends a line, but a CR at the end of a chunk may be half of a CRLF: keep it back.
         raw = self._rest + chunk
         held = raw[-1:] if raw.endswith(b"\r") else b""
         body = raw[: len(raw) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")

@@ -1,4 +1,4 @@
-"""From notices on the stream to toasts on the desktop: what is shown, what is collapsed, what may be opened. Pure."""
+"""Turns notices of the stream into toasts: which are shown, which share a toast, and which links may open. Pure."""
 
 import json
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ _NEEDED = ("seq", "at", "service", "severity", "title", "text")
 
 
 class BadNoticeError(ValueError):
-    """A `notice` event that does not keep the event stream's contract."""
+    """A `notice` event that breaks the format of the event stream."""
 
 
 class StreamNotice(Struct, frozen=True, kw_only=True):
-    """One notice as the stream gives it, its texts made inert and short once more."""
+    """One notice of the stream, with harmless and short texts."""
 
     seq: int
     at: datetime
@@ -34,7 +34,7 @@ class StreamNotice(Struct, frozen=True, kw_only=True):
 
 
 class Toast(Struct, frozen=True, kw_only=True):
-    """What is shown once. `seq` is the last notice that it covers; `url` is "" where nothing may be opened."""
+    """One toast. `seq` is the last notice that the toast covers; `url` is "" if nothing may open."""
 
     seq: int
     at: datetime
@@ -49,18 +49,18 @@ def parse(data: str) -> StreamNotice:
     try:
         raw: Any = json.loads(data)
     except json.JSONDecodeError as error:
-        raise BadNoticeError(f"not JSON: {error}") from error
+        raise BadNoticeError(f"the notice is not JSON: {error}") from error
     if not isinstance(raw, dict):
-        raise BadNoticeError("not an object")
+        raise BadNoticeError("the notice is not a JSON object")
     missing = [key for key in _NEEDED if key not in raw]
     if missing:
-        raise BadNoticeError(f"without {', '.join(missing)}")
+        raise BadNoticeError(f"the notice lacks {', '.join(missing)}")
     try:
         at = datetime.fromisoformat(str(raw["at"]))
     except ValueError as error:
-        raise BadNoticeError(f"at is no time: {raw['at']!r:.40}") from error
+        raise BadNoticeError(f"`at` is not a time: {raw['at']!r:.40}") from error
     if at.tzinfo is None or not isinstance(raw["seq"], int):
-        raise BadNoticeError("at needs a time zone, seq a whole number")
+        raise BadNoticeError("`at` needs a time zone, and `seq` a whole number")
     return StreamNotice(
         seq=raw["seq"],
         at=at,
@@ -73,13 +73,13 @@ def parse(data: str) -> StreamNotice:
 
 
 class Collapser(Struct, kw_only=True):
-    """Decides which notices get a toast of their own, and which share one because they are old news."""
+    """Decides which notices get a toast of their own, and which old notices share one."""
 
     public_url: str
     _old: list[StreamNotice] = field(default_factory=list)
 
     def add(self, notice: StreamNotice, now: datetime) -> list[Toast]:
-        """Take the next notice, give what is to be shown now. Old ones wait for `flush` or a fresh one."""
+        """Add the next notice, and return the toasts to show now. Old notices wait for `flush` or a fresh notice."""
         if now - notice.at > COLLAPSE_AFTER:
             self._old.append(notice)
             return []
@@ -91,7 +91,7 @@ class Collapser(Struct, kw_only=True):
         return bool(self._old)
 
     def flush(self) -> list[Toast]:
-        """Show what has waited, as one toast."""
+        """Show the waiting notices as one toast."""
         old, self._old = self._old, []
         if not old:
             return []
@@ -119,13 +119,13 @@ def may_open(url: str, public_url: str) -> bool:
 
 
 def missed(seq: int, at: datetime, public_url: str) -> Toast:
-    """What is shown when the stream says that notices were missed for good."""
+    """The toast for notices that the stream has lost."""
     return Toast(
         seq=seq,
         at=at,
         severity="warning",
         title="Freezeline: notices were missed",
-        text="This desktop was away for longer than notices are kept. Open the receiver's page for the state now.",
+        text="This desktop was away longer than the receiver keeps notices. The receiver's page shows the state now.",
         url=public_url,
     )
 

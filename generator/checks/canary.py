@@ -1,4 +1,4 @@
-"""Whether `canary` names only alerts and actions that exist, and whether an aborted rollout is taken back."""
+"""Whether `canary` names only existing alerts and actions, and whether an aborted rollout is rolled back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generator.model.spec import Spec
 
 
 def check(spec: Spec, problems: Problems) -> None:
-    """Report references that lead nowhere, and a rollout that could not be taken back."""
+    """Report unknown names, and a rollout without a rollback or a freeze."""
     canary = spec.canary
     if canary is None:
         return
@@ -25,11 +25,19 @@ def check(spec: Spec, problems: Problems) -> None:
     freezing = [action for action in spec.actions.values() if isinstance(action, FreezeAction)]
     rollbacks = [name for name in canary.on_abort if isinstance(spec.actions.get(name), RollbackAction)]
     if not rollbacks and not spec.broken & set(canary.on_abort):
-        hint = "name an action with `command:` under `on_abort`"
-        problems.add("canary/no-rollback", canary.position, "an aborted rollout would not be rolled back", hint)
+        hint = "add the name of an action with `command:` to `on_abort`, as in `on_abort: [rollback]`"
+        problems.add(
+            "canary/no-rollback", canary.position, "no action under `on_abort` rolls an aborted rollout back", hint
+        )
     if canary.on_abort and freezing and not _freezes(spec, canary):
-        hint = "add the freeze action to `on_abort`, so that the bad release is not shipped again"
-        problems.add("canary/no-freeze", canary.position, "an aborted rollout does not freeze", hint, warning=True)
+        hint = "add the freeze action to `on_abort`, as in `on_abort: [rollback, freeze]`"
+        problems.add(
+            "canary/no-freeze",
+            canary.position,
+            "no action under `on_abort` freezes, so the pipeline could ship the bad release again",
+            hint,
+            warning=True,
+        )
     labels = alert_labels.of(spec)
     for trigger in canary.abort_on:
         if not spec.broken and not any(_begins(trigger, one) for one in labels):

@@ -1,4 +1,4 @@
-"""Whether the panels of `dashboard` can be told apart and change between two refreshes."""
+"""Whether a reader can tell the panels of `dashboard` apart, and whether a refresh shows new data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from generator.units import duration_text
 
 
 def check(spec: Spec, problems: Problems) -> None:
-    """What only the whole spec shows: panels that cannot be told apart, a refresh that shows nothing new."""
+    """Report two panels with one title, and a refresh that is shorter than a scrape."""
     section = spec.dashboard
     if section is None:
         return
@@ -16,10 +16,10 @@ def check(spec: Spec, problems: Problems) -> None:
     for panel in section.panels:
         first = seen.setdefault(panel.title, panel.position)
         if first != panel.position:
-            hint = f"the first is on line {first.line}"
-            message = f"a second panel has the title {panel.title!r}"
+            hint = f"write another `title:`; the panel on line {first.line} has this one"
+            message = f"two panels have the title {panel.title!r}"
             problems.add("dashboard/duplicate-panel", panel.position, message, hint)
     if section.refresh_ms < spec.defaults.scrape_ms:
-        message = f"refresh {duration_text(section.refresh_ms)} is shorter than a scrape"
-        hint = f"nothing changes within {duration_text(spec.defaults.scrape_ms)}"
+        message = f"`refresh` is {duration_text(section.refresh_ms)}, shorter than the scrape interval"
+        hint = f"write `refresh: {duration_text(spec.defaults.scrape_ms)}` or more"
         problems.add("dashboard/refresh", section.position, message, hint, warning=True)

@@ -1,4 +1,4 @@
-"""Whether the checks of `gate` name only SLOs, alerts and checks that exist."""
+"""Whether the checks of `gate` name only existing SLOs, alerts and checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generator.model.spec import Spec
 
 
 def check(spec: Spec, problems: Problems) -> None:
-    """Report checks that name what the spec does not have."""
+    """Report every check that names an unknown SLO, alert or check."""
     if spec.gate is None:
         return
     slos = {slo.name for slo in spec.slos}
@@ -28,8 +28,13 @@ def check(spec: Spec, problems: Problems) -> None:
                         problems, "gate/unknown-check", one.position, kind="check", name=other, known=ids
                     )
                 elif other in ids and not isinstance(ids[other].kind, ImagePinned):
-                    hint = "name a check with `image:`"
-                    problems.add("gate/unknown-check", one.position, f"{other} is not about an image", hint)
+                    hint = "write the id of a check that has `image:`"
+                    problems.add(
+                        "gate/unknown-check",
+                        one.position,
+                        f"{one.id}.same_digest_as: the check {other} names no image",
+                        hint,
+                    )
             case NoneFiring(match=match):
                 _check_firing(spec, one, dict(match), problems)
             case _:
@@ -46,5 +51,10 @@ def _check_firing(spec: Spec, one: Check, match: Mapping[str, str], problems: Pr
         for labels in alert_labels.of(spec)
     ):
         severity = match.get(names.SEVERITY, "")
-        message = f"the spec has no alert of severity {severity}" if severity else "the spec has no alert"
-        problems.add("gate/unknown-alert", one.position, message, "the check would always pass", warning=True)
+        message = (
+            f"the check {one.id} asks for alerts of severity {severity}, but the spec has none"
+            if severity
+            else f"the check {one.id} asks for alerts, but the spec has none"
+        )
+        hint = "the check passes always: add such an alert, or remove the check"
+        problems.add("gate/unknown-alert", one.position, message, hint, warning=True)

@@ -1,4 +1,4 @@
-"""Labels that split a ratio: they must survive in both of its parts, and tell good from bad in neither."""
+"""Labels that split a ratio: both counters must keep the label, and the label must not tell good from bad."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PARTS = ("bad", "good")
 
 
 def check(output_set: OutputSet, problems: Problems) -> None:
-    """Hold `group_by` of SLOs and `by` of alerts against the queries that they split."""
+    """Compare `group_by` of SLOs, and `by` of alerts, with the queries that they split."""
     for spec in output_set.specs:
         for slo in spec.slos:
             if not slo.group_by:
@@ -33,8 +33,8 @@ def check(output_set: OutputSet, problems: Problems) -> None:
             _check("by", labels, found, problems)
             for label in labels:
                 if label in names.RESERVED_LABELS:
-                    hint = "this label is Freezeline's own; relabel the metric"
-                    message = f"alerts.{alert.name} cannot go by {label!r}"
+                    hint = "use another label, or rename this one with `metric_relabel_configs`"
+                    message = f"alerts.{alert.name}.by: Freezeline's alerts use the label {label!r} themselves"
                     problems.add("spec/reserved-label", alert.at("by"), message, hint)
 
 
@@ -47,8 +47,8 @@ def _check(key: str, labels: Iterable[str], found: tuple[Query, ...], problems: 
     for label in labels:
         for query in found:
             if query.selector is None and not labels_of(promql.parse(query.text)).may_have(label):
-                message = f"{query.what}.{query.role} has no label {label}: the query aggregates it away"
-                hint = f"keep it: `sum by ({label}) (…)`, or leave it out of `{key}`"
+                message = f"{query.what}.{query.role}: the query drops the label {label}"
+                hint = f"keep the label, as in `sum by ({label}) (…)`, or remove {label} from `{key}`"
                 problems.add("sli/group-by", query.position, message, hint)
             elif query.role in _PARTS and label in pinned.get(query.role, {}):
                 op, value = pinned[query.role][label]
@@ -57,4 +57,4 @@ def _check(key: str, labels: Iterable[str], found: tuple[Query, ...], problems: 
                         f'{query.what}: `{key}` splits by {label}, and so does {label}{op}"{value}" of {query.role}: '
                         f"every group would be all good or all bad"
                     )
-                    problems.add("sli/group-by", query.position, message, f"leave {label} out of `{key}`")
+                    problems.add("sli/group-by", query.position, message, f"remove {label} from `{key}`")

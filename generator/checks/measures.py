@@ -1,4 +1,4 @@
-"""Bounds in another unit than the metric: percent for a ratio, seconds for milliseconds."""
+"""Bounds in another unit than the metric's: percent for a ratio, or seconds for milliseconds."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CODES = ("sli/unit",)
 
 _SECONDS = ("_seconds", "_duration", "_latency")
 _MILLISECONDS = ("_ms", "_milliseconds", "_millis")
-_LONG_S = 60  # nobody's request may take a minute
+_LONG_S = 60  # no request of a user takes a minute
 _SHORT_MS = 1
 _AGGREGATES = frozenset({"max", "min", "avg", "quantile"})
 _COMPARES = frozenset({">", ">=", "<", "<=", "=="})
 
 
 def check(output_set: OutputSet, problems: Problems) -> None:
-    """Report bounds that are most likely meant in another unit."""
+    """Report bounds that are probably in the wrong unit."""
     for spec in output_set.specs:
         for slo in spec.slos:
             if isinstance(slo.sli, HistogramBelow):
@@ -42,42 +42,44 @@ def check(output_set: OutputSet, problems: Problems) -> None:
 
 
 def _threshold(alert: PlainAlert) -> Position:
-    """Where the threshold of an alert stands."""
+    """Position of an alert's threshold."""
     condition = alert.condition
     op = condition.threshold.op if isinstance(condition, QuantileOf) else ""
     return alert.at(next((key for key, known in THRESHOLDS.items() if known == op), ""))
 
 
 def _check_bound(what: str, position: Position, metric: str, written: str, problems: Problems) -> None:
-    """A bare number counts in the metric's own unit, whatever the writer had in mind."""
+    """A number without a unit counts in the metric's unit, which the writer may have overlooked."""
     if not written or not written[-1].isdigit():
         return
     number = Decimal(written)
     if metric.endswith(_SECONDS) and number >= _LONG_S:
-        meant, unit = f"{written}ms", "seconds"
+        meant, own, unit = f"{written}ms", "s", "seconds"
     elif metric.endswith(_MILLISECONDS) and number < _SHORT_MS:
-        meant, unit = f"{written}s", "milliseconds"
+        meant, own, unit = f"{written}s", "ms", "milliseconds"
     else:
         return
-    message = f"{what}: {written} counts {unit}, as {metric} does"
-    problems.add("sli/unit", position, message, f"did you mean `{meant}`? write the unit", warning=True)
+    message = f"{what}: {written} means {written} {unit}, the unit of {metric}"
+    problems.add(
+        "sli/unit", position, message, f"write `{meant}`, or `{written}{own}` if you mean {unit}", warning=True
+    )
 
 
 def _check_when(what: str, position: Position, query: str, problems: Problems) -> None:
-    """A metric named …_ratio compared with a number that only a percentage reaches."""
+    """A metric named …_ratio, compared with a number that only a percentage reaches."""
     tree = promql.parse(query)
     if not isinstance(tree, parser.BinaryExpr) or operator(tree) not in _COMPARES:
         return
     metric, limit = _own_metric(tree.lhs), tree.rhs
     if metric.endswith("_ratio") and isinstance(limit, parser.NumberLiteral) and limit.val > 1:
         shown = decimal_text(Decimal(str(limit.val)))
-        message = f"{what}: {metric} lies between 0 and 1, and is compared with {shown}"
+        message = f"{what}: {metric} is a ratio between 0 and 1, but the alert compares it with {shown}"
         meant = decimal_text(Decimal(str(limit.val)).scaleb(-2))
-        problems.add("sli/unit", position, message, f"for {shown} % write {meant}", warning=True)
+        problems.add("sli/unit", position, message, f"write {meant} for {shown} %", warning=True)
 
 
 def _own_metric(tree: parser.Expr) -> str:
-    """The metric whose values come through unchanged."""
+    """The metric whose values reach the comparison unchanged."""
     match tree:
         case parser.ParenExpr():
             return _own_metric(tree.expr)

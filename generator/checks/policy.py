@@ -1,4 +1,4 @@
-"""Whether each policy rule names alerts, SLOs and actions that exist, and whether each action is used."""
+"""Whether each policy rule names existing alerts, SLOs and actions, and whether some rule uses each action."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from generator.model.spec import Slo, Spec
 
 
 def known_alerts(spec: Spec) -> frozenset[str]:
-    """Names of the alerts that the spec makes."""
+    """Names of the alerts that Freezeline generates for the spec."""
     return frozenset(labels["alertname"] for labels in alert_labels.of(spec))
 
 
 def report_unknown(
     problems: Problems, code: str, position: Position, *, kind: str, name: str, known: Iterable[str]
 ) -> None:
-    """Report a name that nothing in the spec has, with the nearest one that it has."""
+    """Report a name that the spec does not define, with the nearest name that it does."""
     near = nearest(name, known)
     listed = ", ".join(sorted(known))
-    hint = f"did you mean `{near}`?" if near else f"known here: {listed}" if listed else f"the spec has no {kind}"
-    problems.add(code, position, f"there is no {kind} {name!r}", hint)
+    if near:
+        hint = f"did you mean `{near}`?"
+    elif listed:
+        hint = f"use one of: {listed}"
+    else:
+        hint = f"add {'an' if kind[0] in 'aSe' else 'a'} {kind} to the spec, or remove the name"
+    problems.add(code, position, f"the spec has no {kind} {name!r}", hint)
 
 
 def check(spec: Spec, problems: Problems) -> None:
-    """Report policy that names what the spec does not have, or that could never begin."""
+    """Report rules that name something unknown, and rules that no alert can start."""
     for rule in spec.policy:
         for name in rule.do:
             if name not in spec.actions and name not in spec.broken:
@@ -53,21 +58,26 @@ def _check_trigger(spec: Spec, trigger: Trigger, problems: Problems) -> None:
         report_unknown(problems, "policy/unknown-slo", at, kind="SLO", name=trigger.slo, known=slos)
         return
     if spec.broken:
-        return  # what is missing may be what could not be read
+        return  # the missing name may belong to a part of the spec with problems
     meant = [slos[trigger.slo]] if trigger.slo else list(spec.slos)
     if trigger.budget_consumed is not None and not _has_share(meant, trigger.budget_consumed):
         shares = sorted({share for slo in meant for share in slo.profile.consumed})
         known = ", ".join(f"{consumed_label(share)}%" for share in shares)
-        hint = f"known here: {known}" if known else "the spec has no SLO"
+        hint = f"write one of: {known}" if known else "add an SLO under `slos:`, or remove the rule"
         label = consumed_label(trigger.budget_consumed)
-        problems.add("policy/unknown-alert", at, f"no alert tells of {label}% of the budget", hint)
+        problems.add("policy/unknown-alert", at, f"no alert fires at {label}% of the budget", hint)
         return
     tiers = {tier.name for slo in meant for tier in slo.profile.tiers}
     if trigger.tier and trigger.tier not in tiers:
         report_unknown(problems, "policy/unknown-tier", at, kind="tier", name=trigger.tier, known=tiers)
     elif not any(may_match(trigger, labels) for labels in alert_labels.of(spec)):
         wanted = ", ".join(f'{label}="{value}"' for label, value in matchers(trigger, spec.service))
-        problems.add("policy/unknown-alert", at, f"no alert of the spec has {wanted}", "the rule could never begin")
+        problems.add(
+            "policy/unknown-alert",
+            at,
+            f"the rule can never start: no alert of the spec has {wanted}",
+            "write labels of an alert that this spec generates: see `freezeline explain`",
+        )
 
 
 def _has_share(slos: list[Slo], share: Decimal) -> bool:
@@ -79,16 +89,21 @@ def _check_budget(spec: Spec, condition: BudgetRemaining, problems: Problems) ->
     if condition.slo and condition.slo not in known | spec.broken:
         report_unknown(problems, "policy/unknown-slo", condition.position, kind="SLO", name=condition.slo, known=known)
     elif not known and not spec.broken:
-        hint = "the budget belongs to an SLO; add one under `slos:`"
-        problems.add("policy/unknown-slo", condition.position, "the spec has no SLO whose budget could remain", hint)
+        hint = "add an SLO under `slos:`, or remove `budget_remaining`"
+        problems.add(
+            "policy/unknown-slo",
+            condition.position,
+            "the rule waits for an error budget, but the spec has no SLO",
+            hint,
+        )
 
 
 def _check_unused(spec: Spec, problems: Problems) -> None:
     if spec.broken or problems.errors:
-        return  # a rule that names it may be what could not be read
+        return  # a rule with problems may use the action
     used = {name for rule in spec.policy for name in rule.do}
     used |= set(spec.canary.on_abort) if spec.canary else set()
     for name, action in spec.actions.items():
         if name not in used:
-            hint = "name it under `do:` of a rule, or remove it"
-            problems.add("policy/unused-action", action.position, f"nothing does {name}", hint, warning=True)
+            hint = f"write `do: [{name}]` in a rule, or remove the action"
+            problems.add("policy/unused-action", action.position, f"no rule uses the action {name}", hint, warning=True)

@@ -1,4 +1,4 @@
-"""Which queries a spec holds, by the part they play, and which series each of them reads."""
+"""The queries of a spec, each with the key that holds it, and the series that each query reads."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from generator.sli.histogram import HistogramBelow
 from generator.sli.time_slices import TimeSlices
 from generator.units import whole_ms
 
-# Where a role is written under other keys.
+# Roles whose query stands under another path of keys.
 _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"good_when": ("good_when", "value"), "histogram": ("histogram", *QUANTILES)}
 )
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """A selector or a free query. `role` is the key it was written under, `owner` the section and name that hold it."""
+    """A selector or a free query. `role` is the query's key, `owner` the section and name around it."""
 
     role: str
     source: Selector | str
     owner: tuple[str, str]
-    place: Value | Position  # the owner as written, or where the query stands
+    place: Value | Position  # the owner as the spec writes it, or the query's position
     path: tuple[str, ...] = ()
 
     @property
@@ -51,25 +51,25 @@ class Query(Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """The query as it was written."""
+        """The query as the spec writes it."""
         return self.source.text if isinstance(self.source, Selector) else self.source
 
     @property
     def what(self) -> str:
-        """Its owner, as messages name it; worked out when there is something to say."""
+        """The query's owner in messages."""
         section, name = self.owner
         return f"{section}.{name}.sli" if section == "slos" else f"{section}.{name}"
 
     @property
     def position(self) -> Position:
-        """Where it stands."""
+        """The query's position."""
         return self.place if isinstance(self.place, Position) else _where(self.place, self.path, self.role)
 
 
 class Series(Struct, frozen=True, kw_only=True):
-    """A series selector inside a query. `range_ms` is None where it is read at an instant."""
+    """A series selector inside a query. `range_ms` is None if the query reads the series at one instant."""
 
-    metric: str  # empty where only a pattern names it
+    metric: str  # empty if the selector names the metric only by a pattern
     matchers: tuple[tuple[str, str, str], ...]
     range_ms: int | None
 
@@ -144,7 +144,7 @@ def _query(text: str, owner: tuple[str, str], position: Position) -> Query:
 
 
 def of_spec(spec: Spec) -> Iterator[Query]:
-    """Every query of a spec that Prometheus will evaluate for it; dashboards aside."""
+    """Every query that Prometheus will evaluate for the spec, except those of dashboards."""
     for slo in spec.slos:
         yield from of_slo(slo)
     for alert in spec.alerts:
@@ -153,7 +153,7 @@ def of_spec(spec: Spec) -> Iterator[Query]:
 
 
 def others(spec: Spec) -> Iterator[Query]:
-    """Queries that measure a rollout, open the gate or end a freeze."""
+    """Queries of a rollout, of the gate, and of the end of a freeze."""
     for gate in spec.canary.gates if spec.canary else ():
         if gate.query:
             yield _query(gate.query, ("canary.gates", gate.id), gate.position)
@@ -169,12 +169,12 @@ def others(spec: Spec) -> Iterator[Query]:
 
 
 def series(text: str) -> tuple[Series, ...]:
-    """Every series selector in a query that parses, each once; `$window` counts as a range of 5m."""
+    """Every series selector in a query that parses, each once. `$window` counts as a range of 5m."""
     found = []
     range_ms: int | None = None
     for node in walk(promql.parse(text)):
         if isinstance(node, parser.MatrixSelector):
-            range_ms = whole_ms(node.range)  # its selector comes next
+            range_ms = whole_ms(node.range)  # the selector inside comes next
         elif isinstance(node, parser.VectorSelector):
             matchers = tuple(promql.matchers(node))
             found.append(Series(metric=promql.metric(node), matchers=matchers, range_ms=range_ms))
@@ -183,9 +183,9 @@ def series(text: str) -> tuple[Series, ...]:
 
 
 def read_by(query: Query) -> tuple[Series, ...]:
-    """The series that a query reads as they are in Prometheus, placeholders such as `$canary` left out.
+    """The series in Prometheus that a query reads; placeholders such as `$canary` are left out.
 
-    A histogram is read by its count where it is a classic one, and by its own name where native: both are given.
+    A classic histogram is read by its count, a native one by its own name: the answer has both.
     """
     if query.selector is None:
         return tuple(_filled(one) for one in series(query.text))
@@ -200,6 +200,6 @@ def _filled(found: Series) -> Series:
 
 
 def ranges_ms(text: str) -> list[int]:
-    """The ranges over which a query reads series, in order of length; subqueries are not among them."""
+    """The ranges over which a query reads series, shortest first. Subqueries do not count."""
     nodes = walk(promql.parse(text))
     return sorted({whole_ms(node.range) for node in nodes if isinstance(node, parser.MatrixSelector)})

@@ -1,4 +1,4 @@
-"""Names that one section uses and another must define: actions, alerts, SLOs, teams, channels."""
+"""Names that one section uses and another defines: actions, alerts, SLOs, teams and channels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from generator.model.spec import OutputSet, Spec
 
 
 def check(output_set: OutputSet, problems: Problems) -> None:
-    """Each section checks its own references; sections that no spec uses are not imported."""
+    """Each section's module checks the names that the section uses."""
     for spec in output_set.specs:
         if spec.policy or spec.actions:
             policy.check(spec, problems)
@@ -25,5 +25,5 @@ def check(output_set: OutputSet, problems: Problems) -> None:
 
 
 def _acts(spec: Spec) -> bool:
-    """Whether the spec is for more than rules, whose alerts somebody may route by a configuration of their own."""
+    """Whether the spec generates more than rules. Other alerts may be routed by a configuration of the user's own."""
     return bool(spec.policy or spec.actions) or spec.canary is not None

@@ -1,4 +1,4 @@
-"""Whether `routing` names only teams, alerts and channels that exist, and whether somebody hears of each alert."""
+"""Whether `routing` names only existing teams, alerts and channels, and whether each alert reaches somebody."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from generator.model.teams import channels_of, owner_team
 
 
 def check(spec: Spec, problems: Problems) -> None:
-    """Report routing that names what the spec does not have, and alerts of which nobody would hear."""
+    """Report unknown names, and alerts that reach nobody."""
     routing = spec.routing
     if routing is not None:
         for route in routing.routes:
@@ -38,11 +38,16 @@ def _check_route(spec: Spec, routing: Routing, route: Route, problems: Problems)
             continue
         for medium in target.by:
             if not team.address(medium):
-                hint = f"add `{medium}:` to routing.teams.{team.name}"
-                problems.add("routing/no-address", route.position, f"{team.name} has no {medium} address", hint)
+                hint = f"add `{medium}: …` under routing.teams.{team.name}"
+                problems.add(
+                    "routing/no-address",
+                    route.position,
+                    f"the route tells the team {team.name} by {medium}, but the team has no such address",
+                    hint,
+                )
         if not target.media(team):
-            hint = "add `slack:`, `email:` or `pagerduty:`"
-            problems.add("routing/no-address", team.position, f"{team.name} has no address", hint)
+            hint = 'add `slack: "#channel"`, `email: …` or `pagerduty: …`'
+            problems.add("routing/no-address", team.position, f"the team {team.name} has no address", hint)
     known = [muted.name for muted in routing.mute_times]
     for name in (*route.mute, *route.active):
         if name not in known:
@@ -52,7 +57,11 @@ def _check_route(spec: Spec, routing: Routing, route: Route, problems: Problems)
     static = {label for label, _ in route.match} <= {"alertname", names.SEVERITY, names.TEAM, names.SLO, names.TIER}
     if static and not spec.broken and not any(route.takes(labels) for labels in alert_labels.of(spec)):
         problems.add(
-            "routing/never", route.position, "no alert of the spec goes here", "remove it or mend `match`", warning=True
+            "routing/never",
+            route.position,
+            "no alert of the spec matches this route",
+            "remove the route, or correct `match`",
+            warning=True,
         )
 
 
@@ -68,8 +77,8 @@ def _check_inhibitions(spec: Spec, routing: Routing, problems: Problems) -> None
         silences.setdefault(inhibition.cause, set()).update(inhibition.symptoms)
     for inhibition in routing.inhibit:
         if _reaches(inhibition.cause, inhibition.cause, silences):
-            hint = "both would be silent while both fire; decide which one is the cause"
-            message = f"{inhibition.cause} is, in the end, a symptom of itself"
+            hint = f"remove {inhibition.cause} from `symptoms`, or remove one of the inhibitions"
+            message = f"{inhibition.cause} silences itself through the inhibitions of this spec"
             problems.add("routing/inhibit-cycle", inhibition.position, message, hint)
         _check_hidden(spec, inhibition, problems)
 
@@ -87,14 +96,14 @@ def _reaches(start: str, goal: str, silences: Mapping[str, set[str]]) -> bool:
 
 
 def _check_hidden(spec: Spec, inhibition: Inhibition, problems: Problems) -> None:
-    """Alertmanager hides an inhibited alert from the receiver as well: a policy on it would not begin."""
+    """Report rules that an inhibition hides: Alertmanager does not send an inhibited alert to the receiver either."""
     labels = alert_labels.of(spec)
     causes = [one for one in labels if one["alertname"] == inhibition.cause]
     for rule in spec.policy:
         hidden = {one["alertname"] for one in labels if begins(rule, one)} & set(inhibition.symptoms)
         if hidden and not any(begins(rule, cause) for cause in causes):
-            hint = f"add a rule for {inhibition.cause}, or take the symptom out of the inhibition"
-            message = f"while {inhibition.cause} fires, {', '.join(sorted(hidden))} cannot begin the rule {rule.id}"
+            hint = f"add a rule `on: {{alert: {inhibition.cause}}}`, or remove the alert from `symptoms`"
+            message = f"while {inhibition.cause} fires, {', '.join(sorted(hidden))} cannot start the rule {rule.id}"
             problems.add("routing/hides-policy", inhibition.position, message, hint, warning=True)
 
 
@@ -107,8 +116,13 @@ def _check_escalation(spec: Spec, routing: Routing, problems: Problems) -> None:
                     problems, "routing/unknown-team", level.position, kind="team", name=level.to, known=routing.teams
                 )
         elif not channels_of(team):
-            hint = "add `slack:`, `email:`, `pagerduty:` or `channels:`"
-            problems.add("routing/no-address", team.position, f"{team.name} cannot be told", hint)
+            hint = 'add `slack: "#channel"`, `email: …`, `pagerduty: …` or `channels: [log]`'
+            problems.add(
+                "routing/no-address",
+                team.position,
+                f"the escalation tells the team {team.name}, which has neither an address nor a channel",
+                hint,
+            )
     if not spec.broken:
         _check_escalates(spec, routing, problems)
 
@@ -120,9 +134,11 @@ def _check_escalates(spec: Spec, routing: Routing, problems: Problems) -> None:
     for level in routing.escalation:
         if level.severities and not begun & set(level.severities):
             example = f"{{on: {{severity: {level.severities[0]}}}, do: [tell]}}"
-            hint = f"an incident begins with a policy rule, such as `{example}`"
+            hint = f"add a policy rule, such as `{example}`"
             of_what = " or ".join(level.severities)
-            message = f"level {level.level} is never told: no policy rule begins with an alert that is {of_what}"
+            message = (
+                f"nobody is ever told at level {level.level}: no policy rule starts on an alert of severity {of_what}"
+            )
             problems.add("routing/escalation", level.position, message, hint, warning=True)
 
 
@@ -133,13 +149,13 @@ def _check_owner(spec: Spec, routing: Routing, problems: Problems) -> None:
     owner = owner_team(spec.owner, team.position)
     for medium in owner.media:
         if team.address(medium) and team.address(medium) != owner.address(medium):
-            hint = "write it in one place only"
-            message = f"{team.name}'s {medium} is {team.address(medium)} here and {owner.address(medium)} under `owner`"
+            hint = f"remove `{medium}` here, or under `owner`"
+            message = f"{team.name} has {medium} {team.address(medium)} here, but {owner.address(medium)} under `owner`"
             problems.add("routing/two-addresses", team.position, message, hint)
 
 
 def check_told(spec: Spec, problems: Problems) -> None:
-    """Warn of alerts that reach nobody: neither a route, nor an owner with an address, nor a notice of the receiver."""
+    """Warn of alerts that reach nobody: no route, no address of the owner, and no notice of the receiver."""
     if spec.broken or spec.owner.addressed:
         return
     routes = spec.routing.routes if spec.routing else ()
@@ -155,5 +171,5 @@ def check_told(spec: Spec, problems: Problems) -> None:
     )
     if unheard:
         position = spec.routing.position if spec.routing else spec.owner.position
-        hint = "give the owner an address (`slack:`, `email:`, `pagerduty:`), or add a route"
-        problems.add("routing/unheard", position, f"nobody is told of {', '.join(unheard)}", hint, warning=True)
+        hint = f'add an address under `owner:`, such as `slack: "#{spec.owner.team}"`, or add a route'
+        problems.add("routing/unheard", position, f"no person is told of {', '.join(unheard)}", hint, warning=True)

@@ -1,4 +1,4 @@
-"""Counters of a ratio against each other, and metrics that cannot be what they are used as."""
+"""The counters of a ratio against each other, and metrics that are not of the kind that the spec needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STATUS_LABELS = frozenset({"code", "status", "status_code", "response_code", "h
 _FAILURE = r"5\.\.|5xx|5\d\d|\^?5.*"
 _SUCCESS = r"2\.\.|2xx|2\d\d|\^?2.*"
 
-# Whether a value passes a matcher; Prometheus anchors patterns.
+# Whether a value passes a matcher. Prometheus anchors patterns at both ends.
 _PASSES: MappingProxyType[str, Callable[[str, str], bool]] = MappingProxyType(
     {
         "=": lambda pattern, value: value == pattern,
@@ -59,17 +59,17 @@ def _check(found: tuple[Query, ...], problems: Problems) -> None:
 def _check_counter(query: Query, selector: Selector, problems: Problems) -> None:
     metric = selector.metric
     if metric.endswith("_bucket") and all(name != "le" for name, _, _ in selector.matchers):
-        message = f"{query.what}.{query.role}: {metric} counts every event in several buckets"
-        hint = f'use {metric.removesuffix("_bucket")}_count, pick one bucket by `le="…"`, or write `histogram:`'
+        message = f"{query.what}.{query.role}: {metric} counts each event in several buckets"
+        hint = f'write {metric.removesuffix("_bucket")}_count, choose one bucket with `le="…"`, or use `histogram:`'
     elif metric.endswith("_sum"):
-        message = f"{query.what}.{query.role}: {metric} adds up values, it does not count events"
-        hint = f"use {metric.removesuffix('_sum')}_count"
+        message = f"{query.what}.{query.role}: {metric} adds up values and does not count events"
+        hint = f"write {metric.removesuffix('_sum')}_count"
     elif promql_lint.is_recorded_rate(metric):
-        message = f"{query.what}.{query.role}: {metric} is a rate already, not a counter"
-        hint = f"write a query: `avg_over_time({metric}[$window])`"
+        message = f"{query.what}.{query.role}: {metric} is a recorded rate, not a counter"
+        hint = f"write the query `avg_over_time({metric}[$window])`"
     elif any(name == "quantile" for name, _, _ in selector.matchers):
-        message = f"{query.what}.{query.role}: a quantile of a summary is not a counter"
-        hint = "use its _count, or a histogram"
+        message = f"{query.what}.{query.role}: {metric} with `quantile` is a quantile of a summary, not a counter"
+        hint = f"write {metric}_count, or use `histogram:`"
     else:
         return
     problems.add("sli/not-a-counter", query.position, message, hint)
@@ -78,23 +78,25 @@ def _check_counter(query: Query, selector: Selector, problems: Problems) -> None
 def _check_histogram(query: Query, selector: Selector, problems: Problems) -> None:
     for name, _, _ in selector.matchers:
         if name == "le":
-            message, hint = f"{query.what}: the bucket is chosen by `below`", "remove `le` from the selector"
+            message = f"{query.what}: {selector.text} selects a bucket, but `below` already does"
+            hint = "remove `le` from the selector"
         elif name == "quantile":
-            message = f"{query.what}: {selector.text} is a summary; its quantiles cannot be added up"
-            hint = "an objective needs a histogram; or write `value:` with `max:` for slices of time"
+            message = f"{query.what}: {selector.text} is a summary, and quantiles cannot be added up"
+            hint = "name a histogram, or write `value:` with `max:` for time slices"
         else:
             continue
         problems.add("sli/not-a-histogram", query.position, message, hint)
 
 
 def _check_sense(query: Query, selector: Selector, problems: Problems) -> None:
-    """A good event with a 5xx status, or a bad one with 2xx, is most likely the other way round."""
+    """Warn of a good event with a 5xx status, or a bad event with 2xx: the two are probably swapped."""
     wrong = _FAILURE if query.role == "good" else _SUCCESS
     for name, op, value in selector.matchers:
         if name in _STATUS_LABELS and op in ("=", "=~") and re.fullmatch(wrong, value, re.IGNORECASE):
-            message = f'{query.what}: {name}{op}"{value}" counts as {query.role}'
+            message = f'{query.what}: events with {name}{op}"{value}" count as {query.role}'
             other = "bad" if query.role == "good" else "good"
-            problems.add("sli/swapped", query.position, message, f"did you mean `{other}:`?", warning=True)
+            hint = f"did you mean `{other}:` instead of `{query.role}:`?"
+            problems.add("sli/swapped", query.position, message, hint, warning=True)
 
 
 def _check_part(query: Query, part: Selector, total: Selector, problems: Problems) -> None:
@@ -103,8 +105,9 @@ def _check_part(query: Query, part: Selector, total: Selector, problems: Problem
         return
     if set(part.matchers) == set(total.matchers):
         always = "fails" if query.role == "bad" else "succeeds"
-        message = f"{query.what}: {query.role} and total count the same events: everything {always}"
-        problems.add("sli/same", query.position, message, f"narrow `{query.role}` by a label")
+        message = f"{query.what}: `{query.role}` and `total` count the same events, so every event {always}"
+        hint = f'add a label to `{query.role}`, such as `{{code=~"5.."}}`'
+        problems.add("sli/same", query.position, message, hint)
         return
     for matcher in total.matchers:
         if matcher not in part.matchers:
@@ -119,17 +122,17 @@ def _check_matcher(query: Query, part: Selector, matcher: tuple[str, str, str], 
     if any(_passes(op, value, text) is True for text in texts):
         return
     if any(_passes(op, value, text) is False for text in texts) or any(_opposite(op, value, one) for one in own):
-        message = f"{query.what}: total leaves out what {query.role} counts ({shown})"
-        hint = f"total must count every event; remove {shown}"
+        message = f"{query.what}: `total` leaves out events that `{query.role}` counts ({shown})"
+        hint = f"remove {shown} from `total`"
         problems.add("sli/excluded", query.position, message, hint)
         return
     if not own:
-        message = f"{query.what}: total is narrowed by {shown}, {query.role} is not"
-        problems.add("sli/subset", query.position, message, f"narrow both: add {shown} to `{query.role}`", warning=True)
+        message = f"{query.what}: `total` filters on {shown}, but `{query.role}` does not"
+        problems.add("sli/subset", query.position, message, f"add {shown} to `{query.role}`", warning=True)
 
 
 def _passes(op: str, pattern: str, text: str) -> bool | None:
-    """Whether a value passes a matcher; None where the pattern is beyond Python's."""
+    """Whether a value passes a matcher. None if Python cannot read the pattern."""
     if op in _PASSES:
         return _PASSES[op](pattern, text)
     try:
@@ -140,5 +143,5 @@ def _passes(op: str, pattern: str, text: str) -> bool | None:
 
 
 def _opposite(op: str, value: str, own: tuple[str, str]) -> bool:
-    """Whether one matcher is the other's negation."""
+    """Whether one matcher negates the other."""
     return own[1] == value and {op, own[0]} in ({"=", "!="}, {"=~", "!~"})

@@ -1,4 +1,4 @@
-"""Default tiers that an objective cannot have."""
+"""Default tiers that an SLO cannot have."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ CODES = ("tier/dropped",)
 
 
 def check(output_set: OutputSet, problems: Problems) -> None:
-    """Say which of the usual tiers an SLO goes without, and why."""
+    """Report each default tier that an SLO does without, with the reason."""
     for spec in output_set.specs:
         for slo in spec.slos:
             for tier in slo.dropped_tiers:
-                message = f"slos.{slo.name} goes without the tier {tier.name}: {tier.reason}"
-                hint = "write `tiers:` of your own, with a smaller share or other windows"
+                message = f"slos.{slo.name} does without the tier {tier.name}: {tier.reason}"
+                hint = "write `tiers:` with a smaller `share` or another `long`"
                 if not slo.profile.tiers:
-                    hint = f"no burn-rate alert remains; {hint}, or `tiers: off`"
+                    hint = f"{hint}, or `tiers: off`: no burn-rate alert remains"
                 problems.add("tier/dropped", slo.position, message, hint, warning=True)

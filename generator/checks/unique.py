@@ -1,4 +1,4 @@
-"""What may exist only once in a set: names of specs and artefacts, an SLO or alert of a service, a freeze flag."""
+"""Names that may occur only once in a set: specs, artefacts, SLOs and alerts of a service, and freeze flags."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from generator.model.spec import OutputSet, Spec
 
 CODES = ("set/spec-name", "set/reserved-name", "set/duplicate-slo", "set/duplicate-alert", "set/shared-flag")
 
-# Artefacts that are not about one spec: rules/freezeline.rules.yml, rules/shared.<profile>.rules.yml,
-# dashboards/overview.json, rules/alertmanager/_all.yml.
+# Artefacts of the whole set: rules/freezeline.rules.yml, rules/shared.<profile>.rules.yml, dashboards/overview.json and
+# rules/alertmanager/_all.yml.
 _OWN_NAMES = frozenset({"freezeline", "overview", "_all"})
 _OWN_PREFIX = "shared."
 
 
 def check(output_set: OutputSet, problems: Problems) -> None:
-    """Two specs of one name would overwrite each other's artefacts; one SLO written twice would be counted twice."""
+    """Report names that occur twice. Two specs of one name would overwrite each other's artefacts."""
     names: dict[str, str] = {}
     slos: dict[tuple[str, str], Position] = {}
     alerts: dict[tuple[str, str], Position] = {}
@@ -25,15 +25,17 @@ def check(output_set: OutputSet, problems: Problems) -> None:
         for slo in spec.slos:
             key = (spec.service, slo.name)
             if key in slos:
-                message = f"the SLO {slo.name!r} of {spec.service!r} is defined twice"
-                problems.add("set/duplicate-slo", slo.position, message, f"the other is at {slos[key]}")
+                message = f"the service {spec.service!r} has two SLOs {slo.name!r}"
+                problems.add(
+                    "set/duplicate-slo", slo.position, message, f"rename one of them; the other is at {slos[key]}"
+                )
             slos.setdefault(key, slo.position)
         for alert in spec.alerts:
             key = (spec.service, alert.name)
             if key in alerts:
-                message = f"the alert {alert.name!r} of {spec.service!r} means two things"
+                message = f"the service {spec.service!r} has two alerts {alert.name!r}"
                 problems.add(
-                    "set/duplicate-alert", alert.position, message, f"rename one; the other is at {alerts[key]}"
+                    "set/duplicate-alert", alert.position, message, f"rename one of them; the other is at {alerts[key]}"
                 )
             alerts.setdefault(key, alert.position)
         if spec.actions:
@@ -42,17 +44,17 @@ def check(output_set: OutputSet, problems: Problems) -> None:
 
 def _check_name(spec: Spec, names: dict[str, str], problems: Problems) -> None:
     if spec.name in names:
-        hint = f"rename this file, or give it another `name:`; the other is {names[spec.name]}"
+        hint = f"rename this file, or write another `name:`; the other spec is {names[spec.name]}"
         problems.add("set/spec-name", Position(spec.file), f"two specs are named {spec.name!r}", hint)
     names.setdefault(spec.name, spec.file)
     if spec.name in _OWN_NAMES or spec.name.startswith(_OWN_PREFIX):
-        message = f"a spec cannot be named {spec.name!r}: an artefact of Freezeline's own has this name"
+        message = f"a spec cannot have the name {spec.name!r}: Freezeline generates a file of this name"
         hint = "rename this file, or write `name:`"
         problems.add("set/reserved-name", Position(spec.file), message, hint)
 
 
 def _check_flags(spec: Spec, flags: dict[str, Spec], problems: Problems) -> None:
-    """A service has one flag, and a flag one service (contracts: freeze flag)."""
+    """A service has one flag, and a flag one service."""
     for action in spec.actions.values():
         if not isinstance(action, FreezeAction) or not action.flag:
             continue
@@ -64,6 +66,6 @@ def _check_flags(spec: Spec, flags: dict[str, Spec], problems: Problems) -> None
                     if same_flag
                     else f"{spec.service} has two flags, {flag} and {action.flag}"
                 )
-                hint = f"one flag for each service; the other is in {other.file}"
+                hint = f"write one flag path for each service; the other spec is {other.file}"
                 problems.add("set/shared-flag", action.position, message, hint)
         flags.setdefault(action.flag, spec)

@@ -30,13 +30,13 @@ _PARAMETERS = ("over", "by", "native", *THRESHOLDS)
 
 
 def parse(reader: Reader) -> Condition | None:
-    """Read the condition of an alert; None after reporting that it has none, or several."""
+    """Read the condition of an alert. None if the alert has no condition, or several (reported)."""
     kinds = [key for key in CONDITIONS if reader.has(key)]
     if len(kinds) != 1:
         wanted = ", ".join(f"`{key}`" for key in CONDITIONS)
         message = "has more than one condition" if kinds else "has no condition"
-        reader.fail("spec/condition", f"{reader.what} {message}", f"exactly one of {wanted}")
+        reader.fail("spec/condition", f"{reader.what} {message}", f"write exactly one of {wanted}")
         for key in _PARAMETERS:
-            reader.has(key)  # what they belong to is unknown: one problem is enough
+            reader.has(key)  # nobody knows which condition these keys belong to: one problem is enough
         return None
     return CONDITIONS[kinds[0]](reader)

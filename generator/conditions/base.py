@@ -1,4 +1,4 @@
-"""What every kind of plain alert offers: when it breaches, as PromQL."""
+"""The interface of every condition: when a plain alert breaches, as PromQL."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Condition(Protocol):
     KIND: ClassVar[str]
 
     def breaches(self) -> str:
-        """The series that breach now; nothing where all is well."""
+        """The series that breach now; none if all is well."""
 
     def breach(self) -> str:
-        """1 where it breaches, 0 where it does not, nothing where nothing was measured."""
+        """1 if the condition breaches, 0 if not; no series without a measurement."""
 
     def describe(self) -> str:
-        """The condition for people, without a full stop: what is compared with what."""
+        """The condition for people, without a full stop: the value, the comparison and the limit."""
 
     @property
     def shown(self) -> str:
@@ -31,7 +31,7 @@ class Condition(Protocol):
 
 
 class Threshold(Struct, frozen=True, kw_only=True):
-    """A limit as a number in the query's unit, and as it was written."""
+    """A limit as a number in the query's unit, and its text in the spec."""
 
     op: str  # `>`, `>=`, `<` or `<=`
     value: Decimal
@@ -39,7 +39,7 @@ class Threshold(Struct, frozen=True, kw_only=True):
 
     @property
     def filtered(self) -> str:
-        """`> 0.005`: keeps what breaches."""
+        """`> 0.005`: keeps the series that breach."""
         return f"{self.op} {decimal_text(self.value)}"
 
     @property
@@ -65,7 +65,9 @@ def read_threshold(reader: Reader) -> Threshold:
             found.append(Threshold(op=op, value=value, written=written))
     if len(found) != 1:
         message = f"{reader.what} needs one threshold" if not found else f"{reader.what} has more than one threshold"
-        reader.fail("spec/threshold", message, "one of `above`, `at_least`, `below`, `at_most`")
+        reader.fail(
+            "spec/threshold", message, "write one of `above: 1%`, `at_least: 1%`, `below: 1%` and `at_most: 1%`"
+        )
         return found[0] if found else Threshold(op=">", value=Decimal(0), written="0")
     return found[0]
 

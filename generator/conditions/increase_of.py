@@ -46,7 +46,7 @@ class IncreaseOf(Struct, frozen=True, kw_only=True):
 
 
 class ChangesOf(Struct, frozen=True, kw_only=True):
-    """`max(changes(series))`: how often the most restless series changed over the range."""
+    """`max(changes(series))`: the number of changes over the range, of the series with the most changes."""
 
     KIND: ClassVar[str] = "changes_of"
 

@@ -27,7 +27,7 @@ QUANTILES = {
 
 
 class QuantileOf(Struct, frozen=True, kw_only=True):
-    """`histogram_quantile(q, sum by (le) (rate(…)))`: for showing and alerting; an objective counts events instead."""
+    """`histogram_quantile(q, sum by (le) (rate(…)))`, for alerts and panels. An objective counts events instead."""
 
     KIND: ClassVar[str] = "quantile_of"
 
@@ -47,7 +47,7 @@ class QuantileOf(Struct, frozen=True, kw_only=True):
         return f"{self._value()}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
-        """1 or 0; a quantile of nothing is NaN and does not breach."""
+        """1 or 0. A quantile of no observations is NaN and does not breach."""
         return f"{self._value()} {self.threshold.boolean}"
 
     def describe(self) -> str:
@@ -65,7 +65,7 @@ class QuantileOf(Struct, frozen=True, kw_only=True):
 
 
 def quantile_query(histogram: Selector, quantile: Decimal, window: str, by: tuple[str, ...], *, native: bool) -> str:
-    """The quantile as PromQL; also what a dashboard panel shows."""
+    """The quantile as PromQL, for alerts and for panels of a dashboard."""
     if native:
         rates = aggregate("sum", by, f"rate({histogram.text}[{window}])")
     else:

@@ -16,7 +16,7 @@ from generator.units import duration_text, duration_words
 
 
 class Ratio(Struct, frozen=True, kw_only=True):
-    """`sum(rate(bad)) / sum(rate(total))`; where nothing happens it is 0/0 and does not breach."""
+    """`sum(rate(bad)) / sum(rate(total))`. Without events the ratio is 0/0 and does not breach."""
 
     KIND: ClassVar[str] = "ratio"
 
@@ -38,7 +38,7 @@ class Ratio(Struct, frozen=True, kw_only=True):
         return f"{self.value()}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
-        """1 or 0; without any bad series, 0 as long as there are events."""
+        """1 or 0. Without any bad series, 0 as long as there are events."""
         window = duration_text(self.over_ms)
         total = aggregate("sum", self.by, f"rate({self.total.text}[{window}])")
         either = f"{self.value()}\nor 0 * {total}"
@@ -74,6 +74,6 @@ _EMPTY = Selector(text="", metric="", matchers=())
 
 
 def read_selector(reader: Reader, key: str) -> Selector:
-    """A series selector; an empty one after a report."""
+    """A series selector; an empty one if the key is missing or wrong (reported)."""
     text = reader.promql(key, Want.SELECTOR)
     return promql.selector(text) if text and not faults(text, Want.SELECTOR) else _EMPTY

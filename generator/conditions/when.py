@@ -1,4 +1,4 @@
-"""`when`: any PromQL that gives the series which breach."""
+"""`when`: any PromQL that returns the series that breach."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generator.reading.reader import Reader
 
 
 class When(Struct, frozen=True, kw_only=True):
-    """A query as in a Prometheus alert."""
+    """A query as in an alert rule of Prometheus."""
 
     KIND: ClassVar[str] = "when"
 
@@ -24,7 +24,7 @@ class When(Struct, frozen=True, kw_only=True):
         return self.query
 
     def breach(self) -> str:
-        """The comparison as 0 or 1; for a query that does not compare, whether it gives anything."""
+        """The comparison as 0 or 1. For a query that does not compare: whether the query returns any series."""
         made = promql.as_bool(self.query)
         return made or f"clamp_max(count({self.query}), 1) or vector(0)"
 

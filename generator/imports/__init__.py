@@ -19,7 +19,7 @@ __all__ = ["IMPORTERS", "Importer"]
 
 
 class Importer(Struct, frozen=True, kw_only=True):
-    """One tool: `read` takes its documents over into a `Found`, `differences` says what holds for all its SLOs."""
+    """One tool. `read` puts its documents into a `Found`; `differences` says what changes for all its SLOs."""
 
     title: str
     read: Callable[[Iterable[Value], Found], None]

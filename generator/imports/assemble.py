@@ -1,4 +1,4 @@
-"""From imported SLOs to spec files: one per service, checked as if somebody had written them."""
+"""From imported SLOs to spec files: one for each service, checked like a spec that a person wrote."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from generator.reading.source import Source, Value, read_documents
 from generator.text import yaml_text
 from generator.text.yaml_text import Plain
 
-HEADER = "Imported by freezeline from {title}: {files}. From here on this file is the original: edit it."
+HEADER = "Imported by freezeline from {title}: {files}. From now on, edit this file."
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """Spec files (name → content), the foreign sources for showing problems, and what will differ."""
+    """Spec files (name → content), the foreign files for showing problems, and what will differ."""
 
     specs: dict[str, bytes]
     sources: tuple[Source, ...]
@@ -28,7 +28,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 def run(importer: Importer, files: Iterable[tuple[str, bytes]], found: Found) -> Outcome:
-    """Read foreign files, write specs, and hold these against all checks. Problems are added to `found`."""
+    """Read foreign files, write specs, and run all checks on the specs. Problems are added to `found`."""
     sources: list[Source] = []
     documents: list[Value] = []
     for name, data in files:
@@ -49,7 +49,7 @@ def run(importer: Importer, files: Iterable[tuple[str, bytes]], found: Found) ->
 
 
 def _spec(importer: Importer, service: str, slos: Sequence[ImportedSlo], found: Found) -> str:
-    """The text of one spec. What all SLOs have in common stands under `defaults`."""
+    """The text of one spec. Values that all SLOs share are written under `defaults`."""
     window = found.options.window or _common(slos, "window") or "30d"
     body: dict[str, Plain] = {
         "apiVersion": API_VERSION,
@@ -76,23 +76,23 @@ def _slo(slo: ImportedSlo, window: str, *, given: bool) -> Plain:
 
 
 def _team(service: str, slos: Sequence[ImportedSlo], found: Found) -> str:
-    """The owner: given, or named by the file; where it names none, the service itself, with a warning."""
+    """The owner: from the option, else from the file, else the service's name with a warning."""
     teams = [found.options.team, *(slo.team for slo in slos)]
     named = [team for team in dict.fromkeys(teams) if team]
     position = slos[0].position
     if not named:
-        hint = "give one with --team NAME; alerts carry it and routes follow it"
-        message = f"nobody owns {service}: the team is called {service} too"
+        hint = "add `--team NAME`: alerts carry the team, and routes use the team"
+        message = f"the file names no owner of {service}, so the spec names the team {service}"
         found.problems.add("import/no-team", position, message, hint, warning=True)
         return service
     if len(named) > 1 and not found.options.team:
-        message = f"{service} has several owners ({', '.join(named)}); {named[0]} becomes the one"
-        found.problems.add("import/no-team", position, message, "give one with --team NAME", warning=True)
+        message = f"{service} has several owners ({', '.join(named)}), so the spec names the first"
+        found.problems.add("import/no-team", position, message, "add `--team NAME`", warning=True)
     return as_spec_name(named[0], position, found.problems)
 
 
 def _check(name: str, data: bytes, slos: Sequence[ImportedSlo], found: Found) -> None:
-    """The spec's own problems, at the place in the foreign file that they come from."""
+    """Report the spec's own problems, at the position of the SLO in the foreign file."""
     loaded = pipeline.load_set([(name, data)], "imported")
     starts = _starts(data)
     places = {slo.name: slo.position for slo in slos}
@@ -109,7 +109,7 @@ def _moved(problem: Problem, position: Position) -> Problem:
 
 
 def _starts(data: bytes) -> list[tuple[int, str]]:
-    """Where each SLO begins in a spec that we wrote: its name is the only key indented by two spaces after `slos:`."""
+    """Where each SLO begins in a generated spec: only names of SLOs are indented by two spaces after `slos:`."""
     found, inside = [], False
     for number, line in enumerate(data.decode().split("\n"), start=1):
         if line and not line.startswith(" "):

@@ -1,4 +1,4 @@
-"""What every importer gives: SLOs as a spec would write them, each with its place in the foreign file."""
+"""The result of every importer: SLOs as a spec would write them, with their positions in the foreign file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME_MAX = 64
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What a foreign file may leave open, as given on the command line. Empty: take it from the file."""
+    """Values from the command line that a foreign file may leave open. Empty: use the file's value."""
 
     team: str = ""
     service: str = ""
@@ -27,7 +27,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """One thing that will be otherwise than with the old tool. `slo` is empty where it holds for all."""
+    """One difference from the old tool. `slo` is empty if the difference holds for all SLOs."""
 
     topic: str
     was: str
@@ -36,23 +36,23 @@ class Difference(Struct, frozen=True, kw_only=True):
     slo: str = ""
 
     def as_json(self) -> dict[str, str]:
-        """For `--json`."""
+        """The difference for `--json`."""
         return {"topic": self.topic, "slo": self.slo, "was": self.was, "becomes": self.becomes, "why": self.why}
 
 
 class ImportedSlo(Struct, frozen=True, kw_only=True):
-    """One SLO. `body` is what stands under its name in a spec; `position` is where it stands in the foreign file."""
+    """One SLO. `body` is the mapping under its name in a spec; `position` is its place in the foreign file."""
 
     service: str
-    team: str  # empty where the file names none
+    team: str  # empty if the file names none
     name: str
     objective: Decimal
-    body: Mapping[str, Plain]  # all but the objective
+    body: Mapping[str, Plain]  # the SLO's keys, except `objective`
     position: Position
 
 
 class Found(Struct):
-    """What one importer found in its files."""
+    """Everything that one importer found in its files."""
 
     problems: Problems
     options: Options
@@ -60,25 +60,25 @@ class Found(Struct):
     differences: list[Difference] = field(default_factory=list)
 
     def add(self, slo: ImportedSlo) -> None:
-        """Take an SLO; a second one of the same name and service is a problem."""
+        """Add an SLO; a second SLO of the same name and service is a problem."""
         for other in self.slos:
             if (other.service, other.name) == (slo.service, slo.name):
-                message = f"{slo.service} has the SLO {slo.name} twice"
-                hint = f"the first is at {other.position}; rename one of them"
+                message = f"the service {slo.service} has two SLOs {slo.name}"
+                hint = f"rename one of them; the other is at {other.position}"
                 self.problems.add("import/duplicate", slo.position, message, hint)
                 return
         self.slos.append(slo)
 
     def smallest_budget_ratio(self) -> Decimal:
-        """The budget of the strictest SLO; 0.001 where there is none."""
+        """The budget of the strictest SLO; 0.001 without any SLO."""
         return min(((100 - slo.objective) / 100 for slo in self.slos), default=Decimal("0.001"))
 
 
 class ForeignReader(Reader):
-    """Reads a mapping of another tool: keys that nobody knows here are warned of, not refused."""
+    """Reads a mapping of another tool. Unknown keys give a warning instead of an error."""
 
     def mapping(self, key: str, *, required: bool = False) -> ForeignReader | None:
-        """A nested mapping; None where absent or not a mapping (reported)."""
+        """A nested mapping; None if the key is absent, or not a mapping (reported)."""
         value = self.required_value(key) if required else self.value(key)
         if value is None:
             return None
@@ -86,7 +86,7 @@ class ForeignReader(Reader):
         return reader if isinstance(value.content, dict) else None
 
     def items(self, key: str) -> list[ForeignReader]:
-        """A list of mappings, empty where absent; what is none is reported."""
+        """A list of mappings, empty if the key is absent. Other items are reported."""
         readers = [
             ForeignReader(value, f"{self.path(key)}[{index}]", self.problems)
             for index, value in enumerate(self.values(key))
@@ -94,23 +94,23 @@ class ForeignReader(Reader):
         return [reader for reader in readers if isinstance(reader.written.content, dict)]
 
     def first(self, *keys: str) -> str:
-        """The spelling of a key that is written, of several that mean the same; the first one where none is."""
+        """The one of several equivalent keys that the file uses; the first if the file uses none."""
         return next((key for key in keys if self.has(key)), keys[0])
 
     def lost(self, key: str, message: str, hint: str) -> None:
-        """Warn of a value that is not carried over."""
+        """Warn of a value that the import leaves out."""
         if self.has(key) and self.value(key) is not None:
             self.problems.add("import/not-carried", self.at(key), message, hint, warning=True)
 
     def string_map(self, key: str) -> dict[str, str]:
-        """A mapping of texts, such as labels; numbers and truth values count as they are written."""
+        """A mapping of texts, such as labels. Numbers and booleans keep their text in the file."""
         inner = self.mapping(key)
         if inner is None:
             return {}
         return {name: entry.value.text for name, entry in inner.free_entries() if entry.value.text}
 
     def number(self, key: str) -> Decimal:
-        """A number, in quotes or not."""
+        """A number, with or without quotes."""
 
         def convert(value: Value) -> Decimal:
             return parse_decimal(value.content) if isinstance(value.content, str) else as_decimal(value)
@@ -121,34 +121,42 @@ class ForeignReader(Reader):
         try:
             return convert(value)
         except ValueError as error:
-            self.problems.add("spec/type", value.position, f"{self.path(key)}: {error}", "write a number")
+            message = str(error).partition("\n")[0]
+            hint = "write digits without a unit, such as 99.9"
+            self.problems.add("spec/type", value.position, f"{self.path(key)}: {message}", hint)
             return Decimal(0)
 
     def finish(self) -> None:
-        """Warn of every key that nothing asked for."""
+        """Warn of every key that the importer did not ask for."""
         self._ask()
         for key in self._entries.keys() - self._asked:
             near = nearest(key, self._asked)
-            hint = f"did you mean `{near}`?" if near else "it is left out"
-            message = f"unknown key {key!r} in {self.shown}"
+            hint = (
+                f"did you mean `{near}`?"
+                if near
+                else "check whether the spec needs this value: the import leaves the key out"
+            )
+            message = f"{self.shown}: Freezeline does not know the key {key!r}"
             self.problems.add("import/unknown-key", self._entries[key].key_position, message, hint, warning=True)
 
 
 def as_spec_name(text: str, position: Position, problems: Problems) -> str:
-    """A foreign name as a spec may write it; a change is warned of."""
+    """A foreign name as a valid name of a spec. A changed name gives a warning."""
     if NAME.fullmatch(text):
         return text
     safe = "".join(char if char.isascii() and (char.isalnum() or char in "_.-") else "-" for char in text)
     name = safe.strip("_.-")[:_NAME_MAX].strip("_.-") or "unnamed"
-    hint = "letters, digits, `-`, `_` and `.`, at most 64; dashboards and silences that name it must follow"
-    problems.add("import/renamed", position, f"{text!r} becomes {name!r}", hint, warning=True)
+    hint = (
+        "change dashboards and silences that use the old name; a name has letters, digits, `-`, `_` and `.`, at most 64"
+    )
+    problems.add("import/renamed", position, f"{text!r} is not a valid name and becomes {name!r}", hint, warning=True)
     return name
 
 
 def check_objective(objective: Decimal, reader: Reader, key: str) -> bool:
-    """Whether an objective leaves some budget; reported where not."""
+    """Whether an objective leaves a budget; an objective without one is reported."""
     if 0 < objective < 100:
         return True
-    hint = "leave some budget: 99.9 allows one bad event in a thousand"
-    reader.fail("import/objective", f"{reader.shown}: an objective lies above 0 % and below 100 %", hint, key=key)
+    hint = "write a smaller objective: 99.9 allows one bad event in a thousand"
+    reader.fail("import/objective", f"{reader.shown}: the objective must be above 0 % and below 100 %", hint, key=key)
     return False

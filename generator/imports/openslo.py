@@ -1,4 +1,4 @@
-"""OpenSLO v1: SLOs with their SLIs inline or by name; occurrences, and time slices where they map."""
+"""OpenSLO v1: SLOs with SLIs inline or by name, by occurrences, or by time slices if the spec can express them."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _KINDS = ("SLO", "SLI", "Service", "DataSource", "AlertPolicy", "AlertCondition"
 
 
 class _Objects(Struct):
-    """What SLOs may refer to by name."""
+    """Objects that SLOs refer to by name."""
 
     indicators: dict[str, Value] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)  # data source → its type
 
 
 def read(documents: Iterable[Value], found: Found) -> None:
-    """Take over every SLO of some documents; SLIs and data sources may stand in others of them."""
+    """Add every SLO of the documents. SLIs and data sources may stand in other documents than the SLO."""
     objects, slos = _Objects(), []
     for document in documents:
         reader = ForeignReader(document, "", found.problems)
         version, kind = reader.text("apiVersion"), reader.text("kind")
         if version != API_VERSION or kind not in _KINDS:
-            hint = f"`apiVersion: {API_VERSION}` with one of the kinds {', '.join(_KINDS)}"
-            reader.fail("import/kind", f"{version} {kind} is not OpenSLO v1", hint, key="apiVersion")
+            hint = f"write `apiVersion: {API_VERSION}` with one of the kinds {', '.join(_KINDS)}"
+            reader.fail("import/kind", f"{version} {kind} is not an object of OpenSLO v1", hint, key="apiVersion")
         elif kind == "SLO":
             slos.append(reader)
         else:
@@ -54,8 +54,10 @@ def _note(reader: ForeignReader, kind: str, objects: _Objects) -> None:
         spec = reader.mapping("spec")
         objects.sources[name] = spec.text("type", "") if spec is not None else ""
     elif kind.startswith("Alert"):
-        message = f"the {kind} {name} is not carried over"
-        hint = "SLOs get the four usual tiers; others go under `tiers:`, people under `routing:`"
+        message = f"the import leaves out the {kind} {name}"
+        hint = (
+            "write tiers under `tiers:`, and people under `routing:`; without `tiers:`, SLOs get the four default tiers"
+        )
         reader.problems.add("import/not-carried", reader.position, message, hint, warning=True)
 
 
@@ -80,8 +82,8 @@ def _read_slo(reader: ForeignReader, objects: _Objects, found: Found) -> None:
     body["window"] = window or ""
     method = spec.text("budgetingMethod", "Occurrences")
     indicator = _indicator(spec, objects)
-    hint = "SLOs get the four usual tiers; others go under `tiers:`, people under `routing:`"
-    spec.lost("alertPolicies", "alert policies are not carried over", hint)
+    hint = "write tiers under `tiers:`, and people under `routing:`; without `tiers:`, SLOs get the four default tiers"
+    spec.lost("alertPolicies", "the import leaves out alert policies", hint)
     readers = spec.items("objectives")
     if not readers:
         spec.fail("import/objective", f"{spec.what} has no objective", "write `objectives: [{target: 0.99}]`")
@@ -116,14 +118,14 @@ def _slo(
 
 
 def _indicator(spec: ForeignReader, objects: _Objects) -> Value | None:
-    """The SLI's `spec`, inline or by name; None after a report."""
+    """The SLI's `spec`, inline or by name; None if it is missing (reported)."""
     if spec.has("indicatorRef"):
         name = spec.text("indicatorRef")
         referred = objects.indicators.get(name)
         if referred is None:
             known = ", ".join(objects.indicators) or "none"
-            hint = f"name the file that holds it too; found: {known}"
-            spec.fail("import/reference", f"there is no SLI {name!r} in these files", hint, key="indicatorRef")
+            hint = f"add the file with the SLI to the command line; found: {known}"
+            spec.fail("import/reference", f"these files have no SLI {name!r}", hint, key="indicatorRef")
             return None
         return _inner_spec(ForeignReader(referred, f"SLI {name}", spec.problems))
     inner = spec.mapping("indicator", required=True)
@@ -139,15 +141,15 @@ def _inner_spec(reader: Reader) -> Value | None:
 
 
 def _objective(reader: ForeignReader, method: str) -> Objective | None:
-    """One target, in per cent, and what it compares."""
+    """One objective: its target in per cent, and its comparison."""
     if reader.has("targetPercent"):
         key, percent = "targetPercent", reader.number("targetPercent")
     else:
         key, percent = "target", reader.number("target").scaleb(2)
     fine = check_objective(percent, reader, key) if reader.has(key) else False
     if method not in ("Occurrences", "Timeslices", "RatioTimeslices"):
-        hint = "Occurrences or Timeslices"
-        reader.fail("import/slices", f"the budgeting method {method!r} is not known", hint)
+        hint = "write `budgetingMethod: Occurrences` or `Timeslices`"
+        reader.fail("import/slices", f"Freezeline does not know the budgeting method {method!r}", hint)
         fine = False
     reader.has("displayName")
     slices = method != "Occurrences"
@@ -172,19 +174,19 @@ def _slice_window(reader: ForeignReader) -> str:
 
 
 def differences(found: Found) -> list[Difference]:
-    """What follows from a format that says what is wanted, not how it is done."""
+    """Differences that hold for all of OpenSLO: the format says what is wanted, not how to compute it."""
     shown: Mapping[str, Decimal] = {slo.name: slo.objective for slo in found.slos}
     strictest = max(shown, key=lambda name: shown[name], default="")
     return [
         Difference(
             topic="budget",
             was="left to the tool",
-            becomes="bad events divided by all events over the window; or bad slices of time among all",
-            why="events are added up, never averages of ratios, so night and noon count by their traffic",
+            becomes="bad events divided by all events over the window; with time slices, bad slices by all slices",
+            why="Freezeline adds up events and never averages ratios, so night and noon count by their traffic",
         ),
         Difference(
             topic="alerts",
-            was="left to the tool; AlertPolicy objects are not carried over",
+            was="left to the tool; the import leaves out AlertPolicy objects",
             becomes="SLOBudgetBurn in four tiers, SLOBudgetConsumed at 50 % and 100 %, SLONoData",
             why="see `freezeline explain`" + (f", for example of {strictest}" if strictest else ""),
         ),

@@ -1,4 +1,4 @@
-"""OpenSLO's indicators as SLIs of ours: ratios of events, ratios as they are, thresholds, and slices of time."""
+"""OpenSLO's indicators as SLIs of Freezeline: ratios of events, raw ratios, thresholds, and time slices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _QUERY_KEYS = ("query", "promql")
 
 
 class Objective(Struct, frozen=True, kw_only=True):
-    """One objective of an SLO. `percent` is the target; the slice's fields are for time slices only."""
+    """One objective of an SLO. `percent` is the target; the fields of a slice are for time slices only."""
 
     percent: Decimal
     op: str
@@ -40,7 +40,7 @@ class _Metric(Struct, frozen=True, kw_only=True):
 
 
 def sli_of(indicator: Value, objective: Objective, sources: Mapping[str, str], found: Found) -> Mapped | None:
-    """The SLI for one objective; None after a report."""
+    """The SLI for one objective; None if it cannot be imported (reported)."""
     reader = ForeignReader(indicator, "indicator.spec", found.problems)
     reader.has("description")
     threshold, ratio = reader.mapping("thresholdMetric"), reader.mapping("ratioMetric")
@@ -49,7 +49,7 @@ def sli_of(indicator: Value, objective: Objective, sources: Mapping[str, str], f
         metric = _metric(threshold, sources)
         return _threshold(metric, objective) if metric is not None else None
     if ratio is None:
-        hint = "write `ratioMetric` or `thresholdMetric`"
+        hint = "add `ratioMetric:` or `thresholdMetric:`"
         reader.fail("import/query", f"{reader.what} has no metric", hint)
         return None
     if ratio.has("raw"):
@@ -58,7 +58,7 @@ def sli_of(indicator: Value, objective: Objective, sources: Mapping[str, str], f
 
 
 def _metric(reader: ForeignReader, sources: Mapping[str, str]) -> _Metric | None:
-    """The query of a metric source that is a Prometheus; None after a report."""
+    """The query of a Prometheus metric source; None if it cannot be imported (reported)."""
     source = reader.mapping("metricSource", required=True)
     reader.finish()
     if source is None:
@@ -66,8 +66,8 @@ def _metric(reader: ForeignReader, sources: Mapping[str, str]) -> _Metric | None
     reference = source.text("metricSourceRef", "")
     kind = source.text("type", "") or sources.get(reference, "")
     if kind.lower() not in ("", "prometheus"):
-        hint = "only PromQL can be evaluated by Prometheus"
-        source.fail("import/query", f"the metric comes from {kind}", hint, key="type")
+        hint = "write the query in PromQL, with a metric source of type Prometheus"
+        source.fail("import/query", f"the metric comes from {kind}, which Prometheus cannot ask", hint, key="type")
         return None
     spec = source.mapping("spec", required=True)
     source.finish()
@@ -91,13 +91,17 @@ def _part(reader: ForeignReader, key: str, sources: Mapping[str, str]) -> _Metri
 
 
 def _ratio(reader: ForeignReader, objective: Objective, sources: Mapping[str, str]) -> Mapped | None:
-    """Good or bad events among all."""
+    """Good or bad events divided by all events."""
     is_counter = reader.boolean("counter", True)
     key = "bad" if reader.has("bad") else "good"
     numerator, total = _part(reader, key, sources), _part(reader, "total", sources)
     if numerator is None or total is None:
         if not reader.failed:
-            reader.fail("import/query", f"{reader.what} needs good or bad, and total", "write both")
+            reader.fail(
+                "import/query",
+                f"{reader.what} needs `total`, and `good` or `bad`",
+                "write `total` and one of `good` and `bad`",
+            )
         return None
     reader.has("rawType")
     reader.finish()
@@ -115,7 +119,7 @@ def _ratio(reader: ForeignReader, objective: Objective, sources: Mapping[str, st
 
 def _events(numerator: _Metric, total: _Metric, *, bad: bool, is_counter: bool) -> Mapped:
     if not is_counter:
-        # A number that goes up and down is a count of the moment: moments are added up, as the method asks.
+        # A gauge counts at one instant: its values are added up, as the method asks.
         parts = [f"sum_over_time(({metric.text})[{WINDOW}:1m])" for metric in (numerator, total)]
         ratio = " / ".join(parts)
         weight = f"avg_over_time(({total.text})[{WINDOW}:1m])"
@@ -128,7 +132,7 @@ def _events(numerator: _Metric, total: _Metric, *, bad: bool, is_counter: bool) 
 
 
 def _raw(reader: ForeignReader, objective: Objective, sources: Mapping[str, str], found: Found) -> Mapped | None:
-    """A ratio as it is, of successes or of failures."""
+    """A raw ratio of successes or of failures."""
     metric = _part(reader, "raw", sources)
     kind = reader.choice("rawType", ("success", "failure"))
     reader.has("counter")
@@ -153,7 +157,7 @@ def _allowed(objective: Objective) -> Decimal:
 
 
 def _sliced(mapped: Mapped, objective: Objective) -> Mapped | None:
-    """A slice is good where the error ratio over it is small enough. A slice without events is good."""
+    """A slice is good if its error ratio is small enough. A slice without events is good."""
     sli = mapped.sli
     by = f" by ({', '.join(mapped.group_by)}) " if mapped.group_by else ""
     window = objective.slice_window
@@ -165,8 +169,8 @@ def _sliced(mapped: Mapped, objective: Objective) -> Mapped | None:
     if "error_ratio" in sli:
         error = rate("error_ratio")
     elif "histogram" in sli:
-        hint = "write good and total as counters, or use occurrences"
-        message = "a histogram cannot be cut into slices by its ratio"
+        hint = "write `good` and `total` as counters, or `budgetingMethod: Occurrences`"
+        message = "Freezeline cannot cut a histogram's ratio into time slices"
         objective.reader.fail("import/slices", message, hint)
         return None
     else:
@@ -187,24 +191,29 @@ def _slice(objective: Objective) -> str | None:
     try:
         parse_duration_ms(objective.slice_window)
     except ValueError as error:
-        objective.reader.fail("import/slices", f"timeSliceWindow: {error}", "1m, 5m, 1h", key="timeSliceWindow")
+        objective.reader.fail(
+            "import/slices",
+            f"timeSliceWindow: {error}",
+            "write a number with a unit, such as 1m, 5m or 1h",
+            key="timeSliceWindow",
+        )
         return None
     return objective.slice_window
 
 
 def _threshold(metric: _Metric, objective: Objective) -> Mapped | None:
-    """A value against a limit: with occurrences each minute is one event, with slices each slice."""
+    """A value against a limit. With occurrences, each minute is one event; with time slices, each slice."""
     reader = objective.reader
     op = _OPS.get(objective.op)
     if op is None or objective.value is None:
         hint = "write `op: lte` (or lt, gte, gt) and `value: 0.5`"
-        reader.fail("import/query", "a thresholdMetric needs op and value", hint)
+        reader.fail("import/query", "a thresholdMetric needs `op` and `value`", hint)
         return None
     whole = objective.slice_target is None or objective.slice_target == 1
     if objective.slice_window and not whole:
         share = decimal_text(objective.slice_target or Decimal(1))
-        hint = "a slice here is good when all of it is: write `timeSliceTarget: 1`, or use occurrences"
-        message = f"slices of which {share} must be good cannot be carried over"
+        hint = "write `timeSliceTarget: 1`, or `budgetingMethod: Occurrences`"
+        message = f"Freezeline cannot express a slice of which only {share} must be good"
         reader.fail("import/slices", message, hint, key="timeSliceTarget")
         return None
     window = _slice(objective) if objective.slice_window else "1m"

@@ -1,4 +1,4 @@
-"""OpenSLO's time windows: rolling ones, and calendar units in UTC."""
+"""OpenSLO's time windows: rolling windows, and calendar units in UTC."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIRST_OF_QUARTER = ("01-01", "04-01", "07-01", "10-01")
 
 
 def read_window(spec: ForeignReader) -> str | None:
-    """The window as a spec writes it; None after a report."""
+    """The window as a spec writes it; None if it cannot be imported (reported)."""
     windows = spec.items("timeWindow")
     if len(windows) != 1:
         hint = "write `timeWindow: [{duration: 30d, isRolling: true}]`"
@@ -30,8 +30,8 @@ def read_window(spec: ForeignReader) -> str | None:
     match = _SHORTHAND.fullmatch(text)
     if match is None:
         if text:
-            hint = "a number with one of m, h, d, w, M, Q"
-            reader.fail("import/window", f"{text!r} is not a window", hint, key="duration")
+            hint = "write a number with one of the units m, h, d, w, M, Q, such as 30d"
+            reader.fail("import/window", f"{text!r} is not a time window", hint, key="duration")
         return None
     return _rolling(reader, match) if rolling else _calendar(reader, calendar, text)
 
@@ -41,9 +41,13 @@ def _rolling(reader: ForeignReader, match: re.Match[str]) -> str:
     if unit not in _ROLLING_DAYS:
         return duration_text(parse_duration_ms(match[0]))
     window = f"{count * _ROLLING_DAYS[unit]}d"
-    hint = "rolling windows have one length; `window: calendar month` follows the calendar"
+    hint = "write `window: calendar month` in the spec if you want the calendar's months"
     reader.problems.add(
-        "import/window", reader.at("duration"), f"{match[0]} rolling becomes {window}", hint, warning=True
+        "import/window",
+        reader.at("duration"),
+        f"the rolling window {match[0]} becomes {window}: a rolling window has one fixed length",
+        hint,
+        warning=True,
     )
     return window
 
@@ -51,20 +55,20 @@ def _rolling(reader: ForeignReader, match: re.Match[str]) -> str:
 def _calendar(reader: ForeignReader, calendar: ForeignReader | None, text: str) -> str | None:
     unit = _CALENDAR_UNITS.get(text)
     if unit is None:
-        hint = "1w, 1M or 1Q; or make it rolling"
-        reader.fail("import/window", f"{text} is no calendar unit that is known here", hint, key="duration")
+        hint = "write 1w, 1M or 1Q, or `isRolling: true`"
+        reader.fail("import/window", f"{text} is not a calendar unit of Freezeline", hint, key="duration")
         return None
     if calendar is None:
         return f"calendar {unit}"
     zone, start = calendar.text("timeZone", ""), _start(calendar)
     calendar.finish()
     if zone not in _UTC:
-        hint = "calendar windows follow UTC; make it rolling, or accept a shift of some hours and write UTC"
-        calendar.fail("import/window", f"the time zone {zone} cannot be carried over", hint, key="timeZone")
+        hint = "write `timeZone: UTC` and accept a shift of some hours, or `isRolling: true`"
+        calendar.fail("import/window", f"Freezeline's calendar windows follow UTC, not {zone}", hint, key="timeZone")
         return None
     if not _starts_with_unit(start, unit):
-        hint = "the first of a month (or a Monday) at 00:00; or make it rolling"
-        calendar.fail("import/window", f"a {unit} that begins at {start} cannot be carried over", hint, key="startTime")
+        hint = "write the first of a month (or a Monday) at 00:00, or `isRolling: true`"
+        calendar.fail("import/window", f"Freezeline's {unit} cannot begin at {start}", hint, key="startTime")
         return None
     return f"calendar {unit}"
 
@@ -75,7 +79,7 @@ def _start(calendar: ForeignReader) -> str:
 
 
 def _starts_with_unit(start: str, unit: str) -> bool:
-    """Whether a unit begins at this date and time; an empty one says nothing against it."""
+    """Whether a unit begins at this date and time. An empty text is valid."""
     if not start:
         return True
     day, _, clock = start.partition(" ")

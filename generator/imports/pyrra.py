@@ -18,14 +18,14 @@ from generator.units import DAY, decimal_text, duration_text, parse_duration_ms
 TITLE = "Pyrra"
 API_VERSION = "pyrra.dev/v1alpha1"
 KIND = "ServiceLevelObjective"
-PREFIX = "pyrra.dev/"  # labels and annotations with it go on to Pyrra's alerts
+PREFIX = "pyrra.dev/"  # Pyrra copies labels and annotations with this prefix to its alerts
 _SERVICE_LABELS = (f"{PREFIX}service", "app.kubernetes.io/name", "app")
 _TEAM_LABELS = (f"{PREFIX}team", f"{PREFIX}owner", "team", "owner")
 _RUNBOOKS = (f"{PREFIX}runbook", f"{PREFIX}runbook_url")
 
 
 def read(documents: Iterable[Value], found: Found) -> None:
-    """Take over every SLO of some documents; lists of them too."""
+    """Add every SLO of the documents, also of lists."""
     for document in documents:
         reader = ForeignReader(document, "", found.problems)
         if reader.text("kind") == f"{KIND}List":
@@ -41,8 +41,8 @@ def read(documents: Iterable[Value], found: Found) -> None:
 def _read_slo(reader: ForeignReader, found: Found) -> None:
     version, kind = reader.text("apiVersion"), reader.text("kind")
     if (version, kind) != (API_VERSION, KIND):
-        hint = f"`apiVersion: {API_VERSION}` with `kind: {KIND}`; other tools: freezeline import sloth, … openslo"
-        reader.fail("import/kind", f"{version} {kind} is not Pyrra's", hint, key="kind")
+        hint = f"write `apiVersion: {API_VERSION}` with `kind: {KIND}`, or use `freezeline import sloth` or `openslo`"
+        reader.fail("import/kind", f"{version} {kind} is not an object of Pyrra", hint, key="kind")
         return
     metadata, spec = reader.mapping("metadata", required=True), reader.mapping("spec", required=True)
     reader.has("status")
@@ -65,9 +65,13 @@ def _read_slo(reader: ForeignReader, found: Found) -> None:
         if mapped.group_by:
             body["group_by"] = list(mapped.group_by)
     _alerting(spec, name, body, found)
-    spec.lost("partial_response_strategy", "Thanos' strategy is not carried over", "set it where the ruler runs")
-    hint = "the cheap form is the only one here, and it is exact"
-    spec.lost("performanceOverAccuracy", "performance mode is not carried over", hint)
+    spec.lost(
+        "partial_response_strategy",
+        "the import leaves out the strategy for Thanos",
+        "set the partial response strategy where the ruler runs",
+    )
+    hint = "remove the key: Freezeline's rules always read few samples, and are exact"
+    spec.lost("performanceOverAccuracy", "the import leaves out performance mode", hint)
     spec.finish()
     if mapped is None or not fine:
         return
@@ -79,13 +83,13 @@ def _read_slo(reader: ForeignReader, found: Found) -> None:
 
 
 def _labels(metadata: ForeignReader, name: str, body: dict[str, Plain], found: Found) -> tuple[str, str]:
-    """Service and team, from options and labels; Pyrra itself knows neither."""
+    """Service and team, from options and labels: Pyrra's objects have neither."""
     labels, annotations = metadata.string_map("labels"), metadata.string_map("annotations")
     metadata.has("namespace")
     service = found.options.service or next((labels[label] for label in _SERVICE_LABELS if label in labels), "")
     if not service:
-        hint = "give one with --service NAME, or by the label pyrra.dev/service"
-        message = f"Pyrra's SLOs name no service: {name} stands for it"
+        hint = "add `--service NAME`, or the label pyrra.dev/service"
+        message = f"the SLO {name} names no service, so the spec names the service {name}"
         found.problems.add("import/no-service", metadata.at("name"), message, hint, warning=True)
         service = name
     service = as_spec_name(service, metadata.at("labels"), found.problems)
@@ -95,12 +99,12 @@ def _labels(metadata: ForeignReader, name: str, body: dict[str, Plain], found: F
     known = {*_SERVICE_LABELS, *_TEAM_LABELS}
     lost = sorted(label for label in labels if label.startswith(PREFIX) and label not in known)
     if lost:
-        hint = "alerts carry service, slo, team, severity and tier; set others in Prometheus as external_labels"
-        metadata.lost("labels", f"labels are not carried over: {', '.join(lost)}", hint)
+        hint = "use the labels service, slo, team, severity and tier, or set `external_labels` in Prometheus"
+        metadata.lost("labels", f"the import leaves out the labels {', '.join(lost)}", hint)
     lost = sorted(key for key in annotations if key.startswith(PREFIX) and key not in _RUNBOOKS)
     if lost:
-        hint = "`description:` of the SLO is shown with its alerts"
-        metadata.lost("annotations", f"annotations are not carried over: {', '.join(lost)}", hint)
+        hint = "write the text as `description:` of the SLO: its alerts show the text"
+        metadata.lost("annotations", f"the import leaves out the annotations {', '.join(lost)}", hint)
     metadata.finish()
     return service, next((labels[label] for label in _TEAM_LABELS if label in labels), "")
 
@@ -126,14 +130,14 @@ def _indicator(spec: ForeignReader, found: Found) -> Mapped | None:
             mapped = _bool_gauge(inner, found)
             inner.finish()
         elif not reader.failed:
-            hint = "one of ratio, latency, latencyNative, bool_gauge"
-            reader.fail("import/query", f"{reader.what} is of no known kind", hint)
+            hint = "write one of ratio, latency, latencyNative and bool_gauge"
+            reader.fail("import/query", f"{reader.what} has no indicator that Freezeline knows", hint)
     reader.finish()
     return mapped
 
 
 def _selector(reader: ForeignReader, key: str) -> Selector | None:
-    """The selector under `KEY.metric`; None after a report."""
+    """The selector under `KEY.metric`; None if it cannot be imported (reported)."""
     inner = reader.mapping(key, required=True)
     if inner is None:
         return None
@@ -170,7 +174,7 @@ def _native(reader: ForeignReader) -> Mapped | None:
 
 
 def _bool_gauge(reader: ForeignReader, found: Found) -> Mapped | None:
-    """Each sample of each series is an event, as with Pyrra: a slice of time would be bad where any series is 0."""
+    """Each sample of each series is one event, as in Pyrra. A time slice would be bad if any one series is 0."""
     text, by = reader.promql("metric", Want.SELECTOR), _grouping(reader)
     if not text or faults(text, Want.SELECTOR):
         return None
@@ -182,8 +186,12 @@ def _bool_gauge(reader: ForeignReader, found: Found) -> Mapped | None:
         "error_ratio": f"1 - {up} / {all_samples}",
         "weight": f"count{group}({text}) / {per_second}",
     }
-    message = f"{reader.what}: each sample of each series counts as one event, one scrape each {found.options.scrape}"
-    hint = "say otherwise with --scrape; for slices of time write `sli: {good_when: 'metric == 1', slice: 1m}`"
+    message = (
+        f"{reader.what}: each sample of each series counts as one event, with a scrape every {found.options.scrape}"
+    )
+    hint = (
+        "add `--scrape 30s` for another interval; for time slices, write `sli: {good_when: 'metric == 1', slice: 1m}`"
+    )
     found.problems.add("import/bool-gauge", reader.at("metric"), message, hint, warning=True)
     return Mapped(sli=sli, group_by=by)
 
@@ -200,8 +208,8 @@ def _alerting(spec: ForeignReader, name: str, body: dict[str, Plain], found: Fou
         if alerting.boolean("disabled", False) or not alerting.boolean("burnrates", True):
             body["tiers"] = "off"
         if alerting.boolean("disabled", False) or not alerting.boolean("absent", True):
-            message = f"SLOBudgetConsumed and SLONoData of {name} cannot be turned off"
-            hint = "give them no route, or mute them; they are warnings until the budget is gone"
+            message = f"the alerts SLOBudgetConsumed and SLONoData of {name} stay on"
+            hint = "route these alerts to nobody, or mute them; they are warnings until the budget is spent"
             found.problems.add("import/alerts", alerting.position, message, hint, warning=True)
         found.differences.append(_renamed(absent, "SLONoData", name))
         alerting.finish()
@@ -214,7 +222,7 @@ def _renamed(old: str, new: str, slo: str) -> Difference:
         slo=slo,
         was=old,
         becomes=f'{new} with slo="{slo}"',
-        why="labels long, short and exhaustion are gone: tier says which one it is, the text what it means",
+        why="the label `tier` replaces long, short and exhaustion; the alert's text explains the tier",
     )
 
 
@@ -225,13 +233,13 @@ def _tiers(slo: ImportedSlo, window_ms: int, found: Found) -> Difference:
         slo=slo.name,
         was=tiers.listed(tiers.pyrra(window_ms)),
         becomes="none" if slo.body.get("tiers") == "off" else tiers.listed(ours),
-        why="no `for`: the short window already asks that it still burns, so pages come minutes to an hour earlier; "
-        "factors follow from the share of the budget that is gone (2 %, 5 %, 10 %, 10 %)",
+        why="without `for`, pages come minutes to an hour earlier: the short window shows that the budget still burns; "
+        "factors follow from the spent share of the budget (2 %, 5 %, 10 %, 10 %)",
     )
 
 
 def differences(found: Found) -> list[Difference]:
-    """What will be otherwise than with Pyrra, for all SLOs."""
+    """Differences from Pyrra that hold for all SLOs."""
     window = found.options.window
     changed = f" (the window is {window} now)" if window and parse_duration_ms(window) else ""
     return [
@@ -239,30 +247,30 @@ def differences(found: Found) -> list[Difference]:
             topic="budget",
             was="increase of the raw counters over the whole window, read anew each time",
             becomes=f"bad events divided by all events from recorded 5-minute sums{changed}",
-            why="the same number (within 0.02 %) for a seventieth of the samples read",
+            why="the same ratio (within 0.02 %), from a seventieth of the samples",
         ),
         Difference(
             topic="newborn series",
             was="the first error of a new series is lost",
-            becomes="it counts, where its target was already scraped",
+            becomes="the error counts if Prometheus already scraped the target",
             why="with pods that come and go, 3 % of the errors",
         ),
         Difference(
             topic="small numbers",
             was="one failure of three requests after an idle night pages",
             becomes="a tier also asks for five bad events (`min_events`)",
-            why="one failure is no trend",
+            why="one failure does not show a trend",
         ),
         Difference(
             topic="new alerts",
             was="SLOMetricAbsent for each metric",
             becomes="SLONoData per SLO after 10 minutes without events; SLOBudgetConsumed at 50 % and 100 %",
-            why="a metric that vanished and an SLO that nobody measures are the same news; a spent budget is news too",
+            why="one alert covers a vanished metric and an SLO without measurements; a spent budget alerts too",
         ),
         Difference(
             topic="series",
             was="METRIC:burnrate5m, METRIC:increase30d",
             becomes='slo:error_ratio{window="5m"} …, slo:error_budget_remaining, with labels service, slo, scope',
-            why="dashboards of your own must follow; history can be filled in by `freezeline backfill`",
+            why="change your own dashboards to the new names; `freezeline backfill` fills in the history",
         ),
     ]

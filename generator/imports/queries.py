@@ -1,6 +1,6 @@
-"""Foreign PromQL as an SLI of ours: selectors where a query plainly counts events, else queries with `$window`.
+"""Foreign PromQL as an SLI: selectors if a query plainly counts events, else queries with `$window`.
 
-Selectors are worth the effort: only they get newborn series and gaps right (docs: import).
+Selectors are worth the effort: only with selectors can Freezeline count new series from zero and repair gaps.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _COUNTED = re.compile(
 _SUMMED = re.compile(r"sum\s*\(\s*(?P<selector>.+)\)", re.DOTALL)
 _STRING_OR_INCREASE = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|\bincrease(?=\s*\()')
 _FIXED_RANGE = re.compile(r"\[\s*(\d[0-9a-z]*)\s*\]")
-_SENTINEL = "7m13s"  # stands for `$window`; nobody writes this range
+_SENTINEL = "7m13s"  # stands for `$window`: no spec writes this range
 _SENTINEL_RANGE = timedelta(minutes=7, seconds=13)
 
 
 class QueryError(ValueError):
-    """A query that cannot be carried over; the message says why, a hint may follow after a line break."""
+    """A query that cannot be imported. The message says why; a hint may follow after a line break."""
 
 
 class Counted(Struct, frozen=True, kw_only=True):
@@ -47,7 +47,7 @@ class Counted(Struct, frozen=True, kw_only=True):
 
 
 class Mapped(Struct, frozen=True, kw_only=True):
-    """An SLI of ours, the labels to group by, and what a person should know (`counts`: events are not per second)."""
+    """An SLI, the labels to group by, and notes for a person (`counts`: the query does not give events per second)."""
 
     sli: Mapping[str, Plain]
     group_by: tuple[str, ...] = ()
@@ -55,17 +55,17 @@ class Mapped(Struct, frozen=True, kw_only=True):
 
 
 def windowed(text: str) -> str:
-    """The query with `$window` for the other tool's placeholder. Raises QueryError for what is no PromQL."""
+    """The query with `$window` for the other tool's placeholder. Raises QueryError if the query is not PromQL."""
     query = _TEMPLATE_WINDOW.sub(WINDOW, text).strip()
     if "{{" in query:
-        raise QueryError("the query holds a template other than {{.window}}\nwrite the query out")
+        raise QueryError("the query has a template besides {{.window}}\nwrite the template's value into the query")
     for fault in faults(query, Want.NUMBER):
         raise QueryError(f"{fault.message}\n{fault.hint}")
     return query
 
 
 def counted(text: str, *, any_range: bool = False) -> Counted | None:
-    """What a query plainly counts; None for any other query. `any_range` takes `[5m]` for `[$window]`."""
+    """The selector that a query plainly counts, else None. With `any_range`, `[5m]` counts as `[$window]`."""
     found = _COUNTED.fullmatch(without_brackets(text))
     if found is None or (found["range"] != WINDOW and not any_range):
         return None
@@ -73,7 +73,7 @@ def counted(text: str, *, any_range: bool = False) -> Counted | None:
 
 
 def counted_counter(text: str) -> Counted | None:
-    """What a bare counter, or a sum of counters, counts: the way of OpenSLO's `counter: true`."""
+    """The selector of a bare counter, or of a sum of counters, as OpenSLO's `counter: true` writes it."""
     bare = without_brackets(text)
     found = _SUMMED.fullmatch(bare)
     return _as_counted(found["selector"] if found else bare, "")
@@ -88,7 +88,7 @@ def _as_counted(selector: str, by: str) -> Counted | None:
 
 
 def without_brackets(text: str) -> str:
-    """The query without brackets around all of it."""
+    """The query without brackets around the whole text."""
     text = text.strip()
     while text.startswith("(") and text.endswith(")") and _parses(text[1:-1]):
         text = text[1:-1].strip()
@@ -104,14 +104,14 @@ def _parses(text: str) -> bool:
 
 
 def without_zero_tail(text: str) -> str:
-    """The query without `or vector(0)`: a missing error series counts as no errors here anyway."""
+    """The query without `or vector(0)`: Freezeline counts a missing error series as no errors anyway."""
     bare = without_brackets(text)
     cut = _ZERO_TAIL.sub("", bare)
     return without_brackets(cut) if cut != bare and _parses(cut) else bare
 
 
 def split(text: str, op: str) -> tuple[str, str] | None:
-    """Both sides of the outermost `op` (`/` or `-`); None where the query is no such operation."""
+    """Both sides of the outermost `op` (`/` or `-`); None for any other query."""
     bare = without_brackets(text)
     tree = promql.parse(bare)
     if not isinstance(tree, parser.BinaryExpr) or str(tree.op).split()[0] != op:
@@ -131,7 +131,7 @@ def events(*, total: str, bad: str = "", good: str = "", any_range: bool = False
     numerator = without_zero_tail(bad or good)
     part, whole = counted(numerator, any_range=any_range), counted(total, any_range=any_range)
     if part is None and whole is not None and bad:
-        # total − good: what is good can be counted from its birth on, and gaps can be repaired.
+        # total − good: good events count from their first value, and gaps can be repaired
         sides = split(numerator, "-")
         left = counted(sides[0], any_range=any_range) if sides else None
         right = counted(sides[1], any_range=any_range) if sides else None
@@ -143,7 +143,7 @@ def events(*, total: str, bad: str = "", good: str = "", any_range: bool = False
 
 
 def counted_events(part: Counted, whole: Counted, *, bad: bool) -> Mapped:
-    """The SLI of two counters; a bucket of good observations among all of them is a histogram."""
+    """The SLI of two counters. A bucket of good observations among all observations is a histogram."""
     if not bad:
         histogram = _histogram(part.selector, whole.selector)
         if histogram is not None:
@@ -158,7 +158,7 @@ def _same(one: Counted, other: Counted) -> bool:
 
 
 def _histogram(bucket: Selector, whole: Selector) -> Mapping[str, Plain] | None:
-    """`{histogram, below}` where `bucket` is one bucket of what `whole` counts."""
+    """`{histogram, below}` if `bucket` is one bucket of the counter `whole`."""
     bound = [value for name, op, value in bucket.matchers if name == "le" and op == "="]
     rest = tuple(matcher for matcher in bucket.matchers if matcher[0] != "le")
     base = bucket.metric.removesuffix("_bucket")
@@ -184,19 +184,19 @@ def _queried(numerator: str, total: str, *, bad: bool, any_range: bool) -> Mappe
     if functions == {"increase"}:
         return Mapped(sli={key: _as_rate(numerator), "total": _as_rate(total)})
     if WINDOW not in numerator + total:
-        raise QueryError("the query does not say over which window it counts\nwrite `[{{.window}}]` for its range")
+        raise QueryError("the query has a fixed range instead of a window\nwrite `[{{.window}}]` as the range")
     ratio = f"({numerator}) / ({total})"
     return Mapped(sli={"error_ratio": ratio if bad else f"1 - {ratio}", "weight": total}, counts=True)
 
 
 def _with_window(text: str) -> str:
-    """The query with `$window` for its one fixed range."""
+    """The query with `$window` for its only range."""
     ranges = set(_FIXED_RANGE.findall(text))
     return _FIXED_RANGE.sub(f"[{WINDOW}]", text) if WINDOW not in text and len(ranges) == 1 else text
 
 
 def _window_functions(text: str) -> set[str]:
-    """The functions that read over `$window`; `subquery` for a range that is read through one."""
+    """The functions that read over `$window`; `subquery` for a range around a subquery."""
     found = set()
     for node in walk(parser.parse(text.replace(WINDOW, _SENTINEL))):
         if not isinstance(node, parser.Call):
@@ -210,12 +210,12 @@ def _window_functions(text: str) -> set[str]:
 
 
 def _as_rate(text: str) -> str:
-    """Events per second for events over the window: of both sides, so that their ratio stays."""
+    """Events per second, from events over the window. Both sides change, therefore the ratio stays."""
     return _STRING_OR_INCREASE.sub(lambda match: "rate" if match[0] == "increase" else match[0], text)
 
 
 def ratio(text: str) -> Mapped:
-    """The SLI of an error ratio: events where it is plainly a ratio of two counts, else the ratio itself."""
+    """The SLI of an error ratio: events if the query is plainly a ratio of two counts, else the ratio itself."""
     error = split(text, "-")
     shares = split(error[1], "/") if error is not None and _is_one(error[0]) else None
     if shares is not None:

@@ -1,4 +1,4 @@
-"""What an import says to people: what will be otherwise, and why."""
+"""What an import tells people: what will differ, and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WIDTH = 110
 
 
 def text(title: str, differences: Sequence[Difference]) -> str:
-    """The differences by topic; those that hold for one SLO name it. What all of a topic share is said once."""
+    """The differences by topic. A difference of one SLO names the SLO; shared parts of a topic are written once."""
     lines = [f"What will differ from {title}:"]
     for topic in dict.fromkeys(difference.topic for difference in differences):
         lines.append(f"  {topic}")
@@ -26,7 +26,7 @@ def text(title: str, differences: Sequence[Difference]) -> str:
 
 
 def _merged(differences: Iterable[Difference]) -> list[Difference]:
-    """Equal ones of several SLOs as one."""
+    """Merge equal differences of several SLOs."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for one in differences:
         found.setdefault((one.was, one.becomes, one.why), []).append(one.slo)

@@ -22,7 +22,7 @@ _RUNBOOKS = ("runbook", "runbook_url", "runbookURL")
 
 
 def read(documents: Iterable[Value], found: Found) -> None:
-    """Take over every service of some documents."""
+    """Add every service of the documents."""
     for document in documents:
         reader = ForeignReader(document, "", found.problems)
         if reader.has("apiVersion"):
@@ -32,19 +32,19 @@ def read(documents: Iterable[Value], found: Found) -> None:
             reader.finish()
         else:
             hint = f"write `version: {VERSION}`, or `apiVersion: {API_VERSION}` with `kind: {KIND}`"
-            reader.fail("import/kind", f"not a spec of Sloth's {VERSION}", hint, key="version")
+            reader.fail("import/kind", f"the file is not a spec of Sloth's {VERSION}", hint, key="version")
 
 
 def _read_kubernetes(reader: ForeignReader, found: Found) -> None:
     version, kind = reader.text("apiVersion"), reader.text("kind")
     if (version, kind) != (API_VERSION, KIND):
-        hint = f"`apiVersion: {API_VERSION}` with `kind: {KIND}`; other tools: freezeline import pyrra, … openslo"
-        reader.fail("import/kind", f"{version} {kind} is not Sloth's", hint, key="kind")
+        hint = f"write `apiVersion: {API_VERSION}` with `kind: {KIND}`, or use `freezeline import pyrra` or `openslo`"
+        reader.fail("import/kind", f"{version} {kind} is not an object of Sloth", hint, key="kind")
         return
     metadata, spec = reader.mapping("metadata"), reader.mapping("spec", required=True)
     if metadata is not None:
-        hint = "give rules the labels that your operator selects by: generate --format operator --rule-label NAME=VALUE"
-        metadata.lost("labels", "labels of the Kubernetes object are not carried over", hint)
+        hint = "write the labels that your operator selects with `generate --format operator --rule-label NAME=VALUE`"
+        metadata.lost("labels", "the import leaves out the labels of the Kubernetes object", hint)
         for key in ("name", "namespace", "annotations"):
             metadata.has(key)
         metadata.finish()
@@ -58,7 +58,7 @@ def _read_kubernetes(reader: ForeignReader, found: Found) -> None:
 
 
 def _lost_plugins(reader: ForeignReader, key: str) -> None:
-    reader.lost(key, "Sloth's SLO plugins are not carried over", "what they generate must be written by hand")
+    reader.lost(key, "the import leaves out Sloth's SLO plugins", "write by hand what the plugins generate")
 
 
 def _read_service(reader: ForeignReader, labels: Mapping[str, str], found: Found) -> None:
@@ -68,8 +68,8 @@ def _read_service(reader: ForeignReader, labels: Mapping[str, str], found: Found
     team = _team(labels)
     others = sorted(set(labels) - set(TEAM_LABELS))
     if others:
-        hint = "alerts carry service, slo, team, severity and tier; set others in Prometheus as external_labels"
-        reader.lost("labels", f"labels are not carried over: {', '.join(others)}", hint)
+        hint = "use the labels service, slo, team, severity and tier, or set `external_labels` in Prometheus"
+        reader.lost("labels", f"the import leaves out the labels {', '.join(others)}", hint)
     _lost_plugins(reader, "slo_plugins")
     for inner in reader.items("slos"):
         _read_slo(inner, service, team, found)
@@ -90,7 +90,7 @@ def _read_slo(reader: ForeignReader, service: str, team: str, found: Found) -> N
     own = reader.string_map("labels")
     others = sorted(set(own) - set(TEAM_LABELS))
     if others:
-        reader.lost("labels", f"labels are not carried over: {', '.join(others)}", "route by service, slo and team")
+        reader.lost("labels", f"the import leaves out the labels {', '.join(others)}", "route by service, slo and team")
     key = reader.first("plugins", "slo_plugins", "sloPlugins")
     _lost_plugins(reader, key)
     window = found.options.window or DEFAULT_WINDOW
@@ -128,12 +128,15 @@ def _sli(reader: ForeignReader, found: Found) -> Mapped | None:
     elif raw is not None:
         mapped = _raw(raw, found)
     elif sli.has("plugin"):
-        hint = "take the query out of what `sloth generate` writes, and put it under `sli: {events: …}`"
+        hint = "run `sloth generate`, and write the query of its rules under `sli: {events: …}`"
         sli.fail(
-            "import/plugin", "an SLI plugin is code of Sloth's: what it asks is not known here", hint, key="plugin"
+            "import/plugin",
+            "the SLI comes from a plugin of Sloth, whose query Freezeline does not know",
+            hint,
+            key="plugin",
         )
     else:
-        sli.fail("import/query", f"{sli.what} has neither `events` nor `raw`", "write one of them")
+        sli.fail("import/query", f"{sli.what} has neither `events` nor `raw`", "write either `events:` or `raw:`")
     sli.finish()
     return mapped
 
@@ -167,7 +170,7 @@ def _raw(reader: ForeignReader, found: Found) -> Mapped | None:
 
 
 def read_query(reader: ForeignReader, key: str) -> str:
-    """A query with `$window`; empty after a report."""
+    """A query with `$window`; empty if it cannot be imported (reported)."""
     text = reader.text(key)
     if not text:
         return ""
@@ -179,22 +182,22 @@ def read_query(reader: ForeignReader, key: str) -> str:
 
 
 def fail_query(reader: ForeignReader, key: str, error: QueryError) -> None:
-    """Report a query that cannot be carried over."""
+    """Report a query that cannot be imported."""
     message, _, hint = str(error).partition("\n")
-    reader.fail("import/query", f"{reader.path(key)}: {message}", hint or "write it as PromQL", key=key)
+    reader.fail("import/query", f"{reader.path(key)}: {message}", hint or "write the query in PromQL", key=key)
 
 
 def warn_counts(reader: ForeignReader, key: str) -> None:
     """Warn of queries that do not give events per second."""
-    message = f"{reader.path(key)} does not count events per second"
-    hint = "the ratio is kept; gaps are not repaired and `min_events` is off. Better: `sum(rate(counter[{{.window}}]))`"
+    message = f"{reader.path(key)}: the query does not give events per second"
+    hint = "write `sum(rate(counter[{{.window}}]))`; until then, gaps stay and `min_events` is off"
     reader.problems.add("import/counts", reader.at(key), message, hint, warning=True)
 
 
 def warn_unweighted(reader: ForeignReader, key: str, found: Found) -> None:
-    """Warn of a ratio that says nothing of how many events it is about."""
-    message = f"{reader.path(key)}: each moment counts alike, busy or idle"
-    hint = "add `weight:` (a query of events per second) to the SLI, so that the budget counts events"
+    """Warn of a ratio without a number of events."""
+    message = f"{reader.path(key)}: each instant has the same weight, busy or idle"
+    hint = "add `weight:` with a query of events per second to the SLI: then the budget counts events"
     found.problems.add("import/no-weight", reader.at(key), message, hint, warning=True)
 
 
@@ -210,7 +213,9 @@ def _alerting(reader: ForeignReader, name: str, body: dict[str, Plain], found: F
     severities: dict[str, str] = {}
     pages = _one_alert(alerting, ("page_alert", "pageAlert"), tiers.PAGES, "critical", severities)
     tickets = _one_alert(alerting, ("ticket_alert", "ticketAlert"), tiers.TICKETS, "warning", severities)
-    alerting.lost("labels", "alert labels are not carried over", "route by service, slo, team, severity and tier")
+    alerting.lost(
+        "labels", "the import leaves out the labels of alerts", "route by service, slo, team, severity and tier"
+    )
     alerting.finish()
     kept = tiers.kept(pages=pages, tickets=tickets, severities=severities)
     if kept is not None:
@@ -226,8 +231,8 @@ def _annotations(alerting: ForeignReader, body: dict[str, Plain]) -> None:
         body["runbook"] = runbook
     others = sorted(set(annotations) - set(_RUNBOOKS))
     if others:
-        hint = "alerts say what burns and how fast by themselves; `description:` of the SLO is shown with them"
-        alerting.lost("annotations", f"annotations are not carried over: {', '.join(others)}", hint)
+        hint = "write the text as `description:` of the SLO: its alerts show the text"
+        alerting.lost("annotations", f"the import leaves out the annotations {', '.join(others)}", hint)
 
 
 def _one_alert(
@@ -237,7 +242,7 @@ def _one_alert(
     default: str,
     severities: dict[str, str],
 ) -> bool:
-    """Whether the alert is on; notes the severity of its tiers where that is one of ours and not the default."""
+    """Whether the alert is on. A severity that Freezeline knows, and that is not the default, is noted."""
     key = alerting.first(*keys)
     inner = alerting.mapping(key)
     if inner is None:
@@ -249,9 +254,13 @@ def _one_alert(
         severities.update(dict.fromkeys(names, severity))
     others = sorted(set(labels) - ({"severity"} if severity in SEVERITIES else set()))
     if others and not disabled:
-        hint = f"these alerts have severity {severity if severity in SEVERITIES else default}; route by that"
-        inner.lost("labels", f"alert labels are not carried over: {', '.join(others)}", hint)
-    inner.lost("annotations", "annotations of one alert are not carried over", "write them for the SLO")
+        hint = f"route by severity: these alerts have {severity if severity in SEVERITIES else default}"
+        inner.lost("labels", f"the import leaves out the alert labels {', '.join(others)}", hint)
+    inner.lost(
+        "annotations",
+        "the import leaves out the annotations of this alert",
+        "write the text as `description:` of the SLO",
+    )
     inner.finish()
     return not disabled
 
@@ -267,7 +276,7 @@ def _renamed(old: str, slo: str) -> Difference:
 
 
 def differences(found: Found) -> list[Difference]:
-    """What will be otherwise than with Sloth, for all SLOs."""
+    """Differences from Sloth that hold for all SLOs."""
     window_ms = parse_duration_ms(found.options.window or DEFAULT_WINDOW)
     ours = tiers.ours(window_ms, found.smallest_budget_ratio(), found.options.scrape_ms)
     was = tiers.listed(tiers.SLOTH) if window_ms == 30 * DAY else "Sloth's windows for this period"
@@ -281,9 +290,9 @@ def differences(found: Found) -> list[Difference]:
         ),
         Difference(
             topic="gaps",
-            was="events while Prometheus was down, and the first error of a new series, are lost",
-            becomes="both are counted, from what the counters say afterwards",
-            why="an outage inside an incident hides part of it: 70 minutes of it, a tenth of the ratio",
+            was="Sloth loses events while Prometheus was down, and the first error of a new series",
+            becomes="Freezeline counts both, from the counters' later values",
+            why="an outage of Prometheus hides part of an incident: 70 minutes hide a tenth of the ratio",
         ),
         Difference(
             topic="tiers",
@@ -295,24 +304,24 @@ def differences(found: Found) -> list[Difference]:
             topic="small numbers",
             was="one failure of three requests after an idle night pages",
             becomes="a tier also asks for five bad events (`min_events`)",
-            why="one failure is no trend",
+            why="one failure does not show a trend",
         ),
         Difference(
             topic="severities",
-            was="whatever labels page_alert and ticket_alert had",
+            was="the labels of page_alert and ticket_alert",
             becomes="critical for fast and medium, warning for slow and trickle",
-            why="a policy can freeze on severity alone; an SLO changes it under `tiers`",
+            why="a policy can freeze on severity alone; write another severity under `tiers`",
         ),
         Difference(
             topic="new alerts",
             was="none",
             becomes="SLOBudgetConsumed at 50 % and 100 % of the budget, SLONoData after 10 minutes without events",
-            why="a budget that is gone, and an SLO that nobody measures, are news of their own",
+            why="a spent budget, and an SLO without measurements, alert too",
         ),
         Difference(
             topic="series",
             was="slo:sli_error:ratio_rate5m … with labels sloth_id, sloth_service, sloth_slo",
             becomes='slo:error_ratio{window="5m"} … with labels service, slo, scope',
-            why="dashboards of your own must follow; history can be filled in by `freezeline backfill`",
+            why="change your own dashboards to the new names; `freezeline backfill` fills in the history",
         ),
     ]

@@ -1,4 +1,4 @@
-"""Alerting windows of the other tools and of ours, as a person compares them."""
+"""The alerting windows of the other tools and of Freezeline, for people to compare."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SLOTH = (
     Window(long_ms=DAY, short_ms=2 * HOUR, factor=Decimal(3)),
     Window(long_ms=3 * DAY, short_ms=6 * HOUR, factor=Decimal(1)),
 )
-# (long, short, for, factor) at 28 days; all but the factor scale with the SLO's window, rounded to minutes.
+# (long, short, for, factor) at 28 days. All but the factor scale with the SLO's window, rounded to minutes.
 _PYRRA = (
     (HOUR, 5 * MINUTE, 2 * MINUTE, 14),
     (6 * HOUR, 30 * MINUTE, 15 * MINUTE, 7),
@@ -59,7 +59,7 @@ def pyrra(window_ms: int) -> tuple[Window, ...]:
 
 
 def ours(window_ms: int, budget_ratio: Decimal, scrape_ms: int) -> tuple[Window, ...]:
-    """The tiers that a spec without `tiers` has."""
+    """The tiers of a spec without `tiers`."""
     kept, _ = burn.default_tiers(window_ms, budget_ratio, scrape_ms=scrape_ms, interval_ms=max(MINUTE, scrape_ms))
     return tuple(
         Window(
@@ -77,9 +77,9 @@ def listed(windows: Sequence[Window]) -> str:
 
 
 def kept(*, pages: bool, tickets: bool, severities: Mapping[str, str]) -> Plain:
-    """The value of `tiers` where an SLO does not have all of them as they are; None where it does.
+    """The value of `tiers` if an SLO changes a default tier; None if not.
 
-    `severities`: tier → severity where it is another than the default one.
+    `severities`: tier → severity, if not the default severity.
     """
     if not pages and not tickets:
         return "off"

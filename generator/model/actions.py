@@ -14,7 +14,7 @@ LEGACY_TIMEOUT_MS = 10 * SECOND
 
 
 class LegacyCommand(Struct, frozen=True, kw_only=True):
-    """An existing freezer driven by two commands, one on freeze and one on release."""
+    """An existing freezer that two commands drive: one starts the freeze, the other ends it."""
 
     on: tuple[str, ...]
     off: tuple[str, ...]
@@ -22,14 +22,14 @@ class LegacyCommand(Struct, frozen=True, kw_only=True):
 
 
 class LegacyFile(Struct, frozen=True, kw_only=True):
-    """An existing freezer that looks for a file. `{reason}`, `{service}` and `{since}` in `text` are filled in."""
+    """An existing freezer that looks for a file. `text` may hold `{reason}`, `{service}` and `{since}`."""
 
     file: str
     text: str
 
 
 class FreezeAction(Struct, frozen=True, kw_only=True):
-    """Holds the flag file; its existence is the freeze."""
+    """Writes the flag file. The service is frozen while the file exists."""
 
     name: str
     flag: str
@@ -38,7 +38,7 @@ class FreezeAction(Struct, frozen=True, kw_only=True):
 
 
 class Verify(Struct, frozen=True, kw_only=True):
-    """A command that says whether the rollback is done: by an exit status in `done` or in `not_done`."""
+    """A command that says whether the rollback is done: its exit code is in `done` or in `not_done`."""
 
     command: Command
     done: tuple[int, ...]
@@ -46,7 +46,7 @@ class Verify(Struct, frozen=True, kw_only=True):
 
 
 class Undo(Struct, frozen=True, kw_only=True):
-    """For how long after its start a rollback can be taken back, and how once it has ended."""
+    """How long after its start a rollback can be undone, and by which command once it has ended."""
 
     within_ms: int
     command: tuple[str, ...]
@@ -54,7 +54,7 @@ class Undo(Struct, frozen=True, kw_only=True):
 
 
 class RollbackAction(Struct, frozen=True, kw_only=True):
-    """Takes a release back: `command` runs at most once per release, or per episode where none can be read."""
+    """Rolls a release back. `command` runs at most once for each release, or each episode if no release can be read."""
 
     name: str
     command: Command
@@ -63,7 +63,7 @@ class RollbackAction(Struct, frozen=True, kw_only=True):
     grace_ms: int  # between TERM and KILL after the timeout
     output_max_bytes: int
     verify: Verify | None
-    release: Command | None  # prints the release that is about to be removed
+    release: Command | None  # prints the running release, before the rollback removes it
     once_per: str  # "release" or "episode"
     cooldown_ms: int
     max_per_day: int
@@ -72,7 +72,7 @@ class RollbackAction(Struct, frozen=True, kw_only=True):
 
 
 class NotifyAction(Struct, frozen=True, kw_only=True):
-    """Tells channels of the receiver's settings; `fallback` where one fails for good. No events: the usual ones."""
+    """Sends a notice to channels of receiver.yaml; to `fallback` after a final failure. No events: the default."""
 
     name: str
     channels: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Which alerts a spec has, by the labels that are known before they fire (contracts: alerts).
+"""The alerts of a spec, by the labels that are known before the alert fires.
 
 Labels that come from the data (`group_by`, `by`) are not among them.
 """
@@ -16,7 +16,7 @@ NO_DATA_SEVERITY = "warning"
 
 
 def of(spec: Spec) -> tuple[AlertLabels, ...]:
-    """Every alert of the spec, plain ones first, each with the labels that it always has."""
+    """Every alert of the spec, plain alerts first, each with its fixed labels."""
     plain = tuple(
         {
             "alertname": alert.name,
@@ -48,11 +48,11 @@ def _of_slo(spec: Spec, slo: Slo) -> list[AlertLabels]:
 
 
 def may_match(trigger: Trigger, labels: AlertLabels) -> bool:
-    """Whether an alert with these labels begins it; labels of the data may be there."""
+    """Whether an alert with these labels may start the trigger; labels of the data may decide."""
     wanted = matchers(trigger, labels[names.SERVICE])
     return all(labels.get(label) == value for label, value in wanted if (label, value) not in trigger.labels)
 
 
 def begins(rule: PolicyRule, labels: AlertLabels) -> bool:
-    """Whether an alert of the spec begins the rule; where the data decides, it does."""
+    """Whether an alert of the spec starts the rule. If labels of the data decide, the answer is yes."""
     return may_match(rule.on, labels)

@@ -1,8 +1,8 @@
-"""Burn-rate tiers and the profiles that shared rules are made for: pure arithmetic on exact numbers.
+"""Burn-rate tiers, and the profiles that shared rules serve: pure arithmetic on exact numbers.
 
-A tier fires when the budget is burnt so fast that `share` of it goes within the long window, and still is in the
-short one: error ratio > factor × budget, factor = share × SLO window / long window. (Google, The Site Reliability
-Workbook, chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".)
+A tier fires if `share` of the budget burns within the long window, and the budget still burns in the short window. In
+both windows, error ratio > factor × budget, with factor = share × SLO window / long window. (Google, The Site
+Reliability Workbook, chapter 5, "Multiwindow, Multi-Burn-Rate Alerts".)
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ SLOW_MS = 150 * SECOND
 GAP_MS = HOUR
 GAP_SPAN_MS = DAY
 GAP_LOOK_MS = 3 * HOUR
-ROLLED_UP_FROM_MS = DAY  # windows this long are computed from rollups
-REPAIRED_FROM_MS = 3 * DAY  # SLO windows this long have their gaps repaired
+ROLLED_UP_FROM_MS = DAY  # windows of at least this length are computed from rollups
+REPAIRED_FROM_MS = 3 * DAY  # SLO windows of at least this length have their gaps repaired
 REFERENCE_WINDOW_MS = 30 * DAY
 SHORT_PER_LONG = 12
 MIN_EVENTS = 5
@@ -42,7 +42,7 @@ _PLAIN_MS = tuple(
 
 
 class Tier(Struct, frozen=True, kw_only=True):
-    """One burn-rate tier. `share` is the part of the budget that burns within `long_ms` where it begins to fire."""
+    """One burn-rate tier, which fires once `share` of the budget burns within `long_ms`."""
 
     name: str
     share: Decimal
@@ -52,45 +52,45 @@ class Tier(Struct, frozen=True, kw_only=True):
     severity: str
 
     def __hash__(self) -> int:
-        """Without the numbers: hashing a fraction takes ten times as long as all of this."""
+        """Without the numbers: hashing a fraction would dominate the time."""
         return hash((self.name, self.long_ms, self.short_ms, self.severity))
 
     @property
     def pages(self) -> bool:
-        """Whether it belongs to the fast group: somebody is woken, so detection must lose nothing."""
+        """Whether the tier belongs to the fast group: it wakes somebody, so detection must not be late."""
         return self.severity == "critical"
 
 
 class Cadence(Struct, frozen=True, kw_only=True):
-    """The intervals at which the groups of one set are evaluated; the constants in the rules follow from them.
+    """The evaluation intervals of a profile's groups; the constants in the rules follow from them.
 
-    `aligned` marks a build for `promtool test rules`, which evaluates every group at the same instants: there a range
-    of N intervals holds N + 1 samples on Prometheus 2 and N on 3, so ranges that are summed are shortened by half an
-    interval and hold exactly N on both.
+    `aligned` marks a build for `promtool test rules`, which evaluates every group at the same instants. There, a range
+    of N intervals holds N + 1 samples on Prometheus 2 and N on Prometheus 3. Ranges that are summed are half an
+    interval shorter, and hold exactly N samples on both.
     """
 
     fast_ms: int
     rollup_ms: int
     slow_ms: int
     gap_ms: int
-    gap_span_ms: int = GAP_SPAN_MS  # how far back gaps are looked for; an outage may last nearly as long
-    gap_look_ms: int = GAP_LOOK_MS  # a hole this recent is repaired however small
+    gap_span_ms: int = GAP_SPAN_MS  # how far back gap repair looks; a gap can be nearly as long
+    gap_look_ms: int = GAP_LOOK_MS  # a gap this recent is repaired, however small
     aligned: bool = False
 
     def summed_range(self, span_ms: int, interval_ms: int) -> str:
-        """The range, as PromQL, that holds span/interval samples of a series recorded each `interval_ms`."""
+        """The range, as PromQL, that holds span/interval samples of a series with one sample per `interval_ms`."""
         return duration_text(span_ms - interval_ms // 2 if self.aligned else span_ms)
 
 
 class Calendar(Struct, frozen=True, kw_only=True):
-    """A calendar unit in UTC. `cycle` is PromQL that numbers the units so that neighbours differ."""
+    """A calendar unit in UTC. `cycle` is PromQL that numbers the units; neighbours have different numbers."""
 
     nominal_ms: int
     longest_ms: int
     cycle: str
 
 
-# Weeks begin on Monday: 1970-01-05 was the first one of the epoch, four days in.
+# Weeks begin on Monday: 1970-01-05, four days after the epoch, was the first Monday.
 CALENDARS = {
     "week": Calendar(nominal_ms=7 * DAY, longest_ms=7 * DAY, cycle="floor((vector(time()) - 345600) / 604800) % 4"),
     "month": Calendar(nominal_ms=30 * DAY, longest_ms=31 * DAY, cycle="month()"),
@@ -99,14 +99,14 @@ CALENDARS = {
 
 
 class SloWindow(Struct, frozen=True, kw_only=True):
-    """The window over which an objective holds; `length_ms` is nominal where it is a calendar unit."""
+    """The window of an objective. `length_ms` is nominal for a calendar unit."""
 
     length_ms: int
     calendar: str = ""  # "" for a rolling window, or a key of CALENDARS
 
     @property
     def range_ms(self) -> int:
-        """The longest that the window can be: what a query must reach back."""
+        """The longest possible length of the window: how far back a query must read."""
         return CALENDARS[self.calendar].longest_ms if self.calendar else self.length_ms
 
     def __str__(self) -> str:
@@ -114,7 +114,7 @@ class SloWindow(Struct, frozen=True, kw_only=True):
 
 
 class Profile(Struct, frozen=True, kw_only=True):
-    """All that one shared rule set depends on. Its name is the `profile` label of the series it reads."""
+    """Everything that one shared rule set depends on. The label `profile` of recorded series holds its name."""
 
     name: str
     window: SloWindow
@@ -126,7 +126,7 @@ class Profile(Struct, frozen=True, kw_only=True):
 
     @property
     def apart(self) -> tuple[str, ...]:
-        """Labels in which rollups of one SLO differ; sums go over them."""
+        """The labels in which rollups of one SLO differ; sums remove them."""
         return (names.REPAIR, names.CYCLE) if self.window.calendar else (names.REPAIR,)
 
     @property
@@ -142,13 +142,13 @@ class Profile(Struct, frozen=True, kw_only=True):
 
 
 class DroppedTier(Struct, frozen=True, kw_only=True):
-    """A default tier that an objective cannot have, and why."""
+    """A default tier that an objective cannot have, with the reason."""
 
     name: str
     reason: str
 
 
-# (name, share of the budget, long window at 30 days, severity): the workbook's table, as severities of ours.
+# (name, share of the budget, long window at 30 days, severity): the workbook's table, with Freezeline's severities
 DEFAULT_TIERS = (
     ("fast", Decimal("0.02"), HOUR, "critical"),
     ("medium", Decimal("0.05"), 6 * HOUR, "critical"),
@@ -158,23 +158,23 @@ DEFAULT_TIERS = (
 
 
 def plain_duration_ms(duration_ms: Fraction, at_most_ms: Fraction) -> int:
-    """The plain duration (1, 2, 5, … of one unit) that is nearest in proportion, among those up to a limit."""
+    """The plain duration (1, 2, 5, … of one unit) nearest in proportion, up to a limit."""
     allowed = [plain for plain in _PLAIN_MS if plain <= at_most_ms] or [_PLAIN_MS[0]]
     return min(allowed, key=lambda plain: max(Fraction(plain) / duration_ms, duration_ms / plain))
 
 
 def factor(share: Decimal, window_ms: int, long_ms: int) -> Fraction:
-    """How many times the sustainable pace burns `share` of the budget within the long window."""
+    """The burn rate that spends `share` of the budget within the long window; 1 is the sustainable rate."""
     return Fraction(share) * window_ms / long_ms
 
 
 def round_up(duration_ms: int, step_ms: int) -> int:
-    """The least multiple of `step_ms` that is not below."""
+    """The least multiple of `step_ms` that is at least as large."""
     return -(-duration_ms // step_ms) * step_ms
 
 
 def shortest_window_ms(scrape_ms: int, interval_ms: int) -> int:
-    """The floor of every window: four scrapes, so that a missed one leaves a rate, and two evaluations."""
+    """The shortest allowed window: four scrapes (one may be missed) and two evaluations."""
     return max(4 * scrape_ms, 2 * interval_ms)
 
 
@@ -182,13 +182,13 @@ def shortest_window_ms(scrape_ms: int, interval_ms: int) -> int:
 def default_tiers(
     window_ms: int, budget_ratio: Decimal, *, scrape_ms: int, interval_ms: int
 ) -> tuple[tuple[Tier, ...], tuple[DroppedTier, ...]]:
-    """The four tiers scaled to an SLO window, and those left out because they could never fire or always would."""
+    """The four tiers scaled to an SLO window; and the tiers left out, which could never fire or always would."""
     floor_ms = shortest_window_ms(scrape_ms, interval_ms)
     kept: list[Tier] = []
     dropped: list[DroppedTier] = []
     for name, share, reference_ms, severity in DEFAULT_TIERS:
         scaled = Fraction(reference_ms * window_ms, REFERENCE_WINDOW_MS)
-        # Rounded up past share × window, the factor would fall below 1.
+        # A window rounded up past share × window would make the factor smaller than 1.
         limit_ms = Fraction(share) * window_ms
         plain_ms = reference_ms if window_ms == REFERENCE_WINDOW_MS else plain_duration_ms(scaled, limit_ms)
         long_ms = max(plain_ms, floor_ms)
@@ -204,32 +204,32 @@ def default_tiers(
 
 
 def unreachable(tier: Tier, budget_ratio: Decimal) -> str:
-    """Why a tier makes no sense with this budget; empty where 1 ≤ factor < 1/budget holds."""
+    """Why a tier cannot work with this budget; empty if 1 ≤ factor < 1/budget."""
     factor_text = decimal_text(Decimal(tier.factor.numerator) / Decimal(tier.factor.denominator))
     if tier.factor < 1:
-        return f"its factor {factor_text} is below 1: it would fire inside the budget"
+        return f"the factor {factor_text} is below 1, so the tier would fire although the budget lasts"
     if tier.factor * Fraction(budget_ratio) >= 1:
         ratio_text = decimal_text(budget_ratio)
-        return f"factor {factor_text} × budget {ratio_text} is not below 1: it could never fire"
+        return f"factor {factor_text} × budget {ratio_text} is not below 1, so the tier could never fire"
     return ""
 
 
 def too_few_slices(tier: Tier, slice_ms: int, min_events: int) -> str:
-    """Why a tier can never fire for an SLO that counts slices of time; empty where its long window holds enough."""
+    """Why a tier can never fire for an SLO of time slices; empty if its long window holds enough slices."""
     if tier.long_ms >= min_events * slice_ms:
         return ""
     window, length = duration_text(tier.long_ms), duration_text(slice_ms)
-    return f"in its long window of {window} there cannot be {min_events} bad slices of {length}: it could never fire"
+    return f"the long window of {window} cannot hold {min_events} bad slices of {length}, so the tier could never fire"
 
 
 def base_window_ms(tiers: Iterable[Tier], interval_ms: int) -> int:
-    """The window of the base rates: 5m, or the fastest short window where that is shorter; whole evaluations."""
+    """The window of the base rates: 5m, or the shortest short window if shorter; whole evaluations."""
     fastest_ms = min((tier.short_ms for tier in tiers), default=BASE_WINDOW_MS)
     return round_up(min(BASE_WINDOW_MS, fastest_ms), interval_ms)
 
 
 def cadence(tiers: Iterable[Tier], interval_ms: int) -> Cadence:
-    """Intervals of the groups: rollup and slow groups are fixed, except for SLO windows of hours."""
+    """The evaluation intervals. Rollup and slow groups have fixed intervals, except for SLO windows of hours."""
     shorts = [tier.short_ms for tier in tiers if not tier.pages]
     slow_ms = min([SLOW_MS, *(short // 2 for short in shorts)])
     return Cadence(
@@ -249,7 +249,7 @@ def profile(
     consumed: tuple[Decimal, ...] = CONSUMED,
     min_events: int = MIN_EVENTS,
 ) -> Profile:
-    """The profile of an SLO; two SLOs with equal profiles share one rule set."""
+    """The profile of an SLO. SLOs with equal profiles share one rule set."""
     pace = cadence(tiers, interval_ms)
     base_ms = base_window_ms(tiers, interval_ms)
     name = _profile_name(window, tiers, interval_ms, consumed, min_events)
@@ -267,7 +267,7 @@ def profile(
 def _profile_name(
     window: SloWindow, tiers: tuple[Tier, ...], interval_ms: int, consumed: tuple[Decimal, ...], min_events: int
 ) -> str:
-    """Readable where all is default (`30d`, `30d-30s`, `7d-off`), else with a digest of what differs."""
+    """A readable name if all is default (`30d`, `30d-30s`, `7d-off`), else with a digest of the differences."""
     parts = [str(window)]
     if interval_ms != MINUTE:
         parts.append(duration_text(interval_ms))
@@ -285,10 +285,10 @@ def _profile_name(
 
 
 def consumed_severity(share: Decimal) -> str:
-    """Severity of SLOBudgetConsumed: critical once the whole budget is spent."""
+    """The severity of SLOBudgetConsumed: critical once the whole budget is spent."""
     return "critical" if share >= 1 else "warning"
 
 
 def consumed_label(share: Decimal) -> str:
-    """A share of the budget as the label `budget_consumed` gives it: 0.5 → `50`."""
+    """A share of the budget as the label `budget_consumed` writes it: 0.5 → `50`."""
     return decimal_text(share.scaleb(2))

@@ -21,7 +21,7 @@ class Haproxy(Struct, frozen=True, kw_only=True):
 
 
 class TrafficCommands(Struct, frozen=True, kw_only=True):
-    """Traffic by two commands: `set` is given the percentage as its last argument, `read` prints it."""
+    """Traffic by two commands. `set` gets the percentage as its last argument; `read` prints the percentage."""
 
     set: tuple[str, ...]
     read: tuple[str, ...]
@@ -29,14 +29,14 @@ class TrafficCommands(Struct, frozen=True, kw_only=True):
 
 
 class NoData(Struct, frozen=True, kw_only=True):
-    """What is done while gates cannot tell: hold for so long, then `then`."""
+    """What happens while gates have no data: hold for `hold_for_ms`, then do `then`."""
 
     hold_for_ms: int
     then: str  # "abort" or "hold"
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """What must say yes: the go/no-go gate, or a person."""
+    """Who must say yes: the go/no-go gate, or a person."""
 
     gate: bool = False
     approval: str = ""  # "manual"
@@ -53,7 +53,7 @@ class AbTest(Struct, frozen=True, kw_only=True):
 
 
 class Stage(Struct, frozen=True, kw_only=True):
-    """One share of traffic and how long it is watched. `soak` marks the last watch, when all is shifted."""
+    """One share of traffic, and how long it is watched. `soak` marks the last stage, after all traffic has moved."""
 
     weight: Decimal
     bake_ms: int
@@ -65,11 +65,11 @@ class Stage(Struct, frozen=True, kw_only=True):
 
 
 class CanaryGate(Struct, frozen=True, kw_only=True):
-    """A measurement that aborts after `consecutive` breaches in a row. No query: samples are pushed to the API."""
+    """A measurement that aborts after `consecutive` breaches in a row. Without a query, the API receives samples."""
 
     id: str
     query: str
-    op: str  # "<=" or ">=": what must hold
+    op: str  # "<=" or ">=": the comparison that must hold
     value: Decimal
     consecutive: int
     position: Position

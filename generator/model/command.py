@@ -1,4 +1,4 @@
-"""A command that a spec names, as a value."""
+"""A command of a spec, as a value."""
 
 from __future__ import annotations
 

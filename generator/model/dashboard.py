@@ -16,14 +16,14 @@ DEFAULT_RANGE_MS = 6 * HOUR
 
 
 class PanelQuery(Struct, frozen=True, kw_only=True):
-    """One query of a panel. `legend` is Grafana's legend format; empty = made from the labels."""
+    """One query of a panel. `legend` is Grafana's legend format; Grafana makes the legend from the labels if empty."""
 
     expr: str
     legend: str = ""
 
 
 class Thresholds(Struct, frozen=True, kw_only=True):
-    """Where a value turns yellow and where red, in the panel's unit; `falling` = low values are the bad ones."""
+    """Where a value turns yellow and red, in the panel's unit. `falling`: low values are bad."""
 
     yellow: Decimal
     red: Decimal
@@ -31,14 +31,14 @@ class Thresholds(Struct, frozen=True, kw_only=True):
 
 
 class Link(Struct, frozen=True, kw_only=True):
-    """A drill-down: what it says, and where it leads."""
+    """A link to a further page: its text and its URL."""
 
     title: str
     url: str
 
 
 class PanelSpec(Struct, frozen=True, kw_only=True):
-    """One panel of the owner's own. `unit` is Grafana's id of a unit."""
+    """One panel that the spec adds. `unit` is Grafana's id of a unit."""
 
     title: str
     type: str
@@ -54,7 +54,7 @@ class PanelSpec(Struct, frozen=True, kw_only=True):
 
 
 class Dashboard(Struct, frozen=True, kw_only=True):
-    """What the owner decides about the dashboard of one spec."""
+    """What a spec decides about its dashboard."""
 
     refresh_ms: int = DEFAULT_REFRESH_MS
     range_ms: int = DEFAULT_RANGE_MS

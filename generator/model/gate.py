@@ -12,7 +12,7 @@ from generator import names
 
 
 class NotFrozen(Struct, frozen=True, kw_only=True):
-    """The service's freeze flag is absent, and its heartbeat fresh."""
+    """The service's freeze flag is absent, and the receiver's heartbeat is fresh."""
 
 
 class NoneFiring(Struct, frozen=True, kw_only=True):
@@ -33,13 +33,13 @@ class RulesLoaded(Struct, frozen=True, kw_only=True):
 
 
 class ImagePinned(Struct, frozen=True, kw_only=True):
-    """The image is named by its digest. `${NAME}` is taken from the gate's environment."""
+    """The image has a digest. `${NAME}` comes from the gate's environment."""
 
     image: str
 
 
 class ScanClean(Struct, frozen=True, kw_only=True):
-    """A Trivy report counts at most so many findings, is fresh, and is about the image of another check."""
+    """A Trivy report has at most these findings, is fresh, and is about the image of another check."""
 
     trivy: str
     at_most: tuple[tuple[str, int], ...]
@@ -63,7 +63,7 @@ class FlagsPresent(Struct, frozen=True, kw_only=True):
 
 
 class Rehearsed(Struct, frozen=True, kw_only=True):
-    """The last rehearsal of a kind went well, is fresh, and kept its limits (`rto_s` → milliseconds)."""
+    """The last rehearsal of a kind succeeded, is fresh, and kept its limits (`rto_s` → milliseconds)."""
 
     kind: str
     max_age_ms: int
@@ -85,7 +85,7 @@ class Check(Struct, frozen=True, kw_only=True):
 
 
 class Gate(Struct, frozen=True, kw_only=True):
-    """The `gate` section. `sources` says which must be readable for a verdict."""
+    """The `gate` section. `sources` says which sources must be readable for a verdict."""
 
     sources: Mapping[str, str]
     checks: tuple[Check, ...]
@@ -93,7 +93,7 @@ class Gate(Struct, frozen=True, kw_only=True):
 
 
 def default(position: Position) -> Gate:
-    """What is asked where a spec has no gate of its own: not frozen, and nothing critical firing."""
+    """The gate of a spec without `gate`: not frozen, and no critical alert firing."""
     return Gate(
         sources={"flag": "required", "prometheus": "required", "receiver": "optional"},
         checks=(

@@ -8,7 +8,7 @@ from freezeline.problems import Position
 
 
 class MuteInterval(Struct, frozen=True, kw_only=True):
-    """All that is given must hold. `times` are (from, to) as `HH:MM`; the rest are Alertmanager's own range texts."""
+    """All parts must hold. `times` are (from, to) as `HH:MM`; the other parts are Alertmanager's own range texts."""
 
     times: tuple[tuple[str, str], ...] = ()
     weekdays: tuple[str, ...] = ()

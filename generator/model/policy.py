@@ -12,7 +12,7 @@ from generator.model.burn import consumed_label
 
 
 class Trigger(Struct, frozen=True, kw_only=True):
-    """Which alerts of the service begin it; what is empty does not matter. `budget_consumed` is a ratio (1 = all)."""
+    """The alerts of the service that start a rule. Empty fields match all. `budget_consumed` is a ratio (1 = all)."""
 
     alert: str = ""
     slo: str = ""
@@ -24,12 +24,12 @@ class Trigger(Struct, frozen=True, kw_only=True):
 
     @property
     def alertname(self) -> str:
-        """The label `alertname`, or "" for any."""
+        """The label `alertname`; "" for any alert."""
         return names.BUDGET_CONSUMED if self.budget_consumed is not None else self.alert
 
 
 class BudgetRemaining(Struct, frozen=True, kw_only=True):
-    """At least this ratio of the budget is left. No `slo`: of each SLO of the service."""
+    """At least this ratio of the budget is left. An empty `slo` means each SLO of the service."""
 
     slo: str
     at_least: Decimal
@@ -39,7 +39,7 @@ class BudgetRemaining(Struct, frozen=True, kw_only=True):
 
 
 class QueryHolds(Struct, frozen=True, kw_only=True):
-    """A query of the user's own compares true."""
+    """A query of the spec compares true."""
 
     query: str
     op: str  # ">=" or "<="
@@ -50,7 +50,7 @@ class QueryHolds(Struct, frozen=True, kw_only=True):
 
 
 class Unfreeze(Struct, frozen=True, kw_only=True):
-    """When the freeze goes by itself: all of it holds and the alert has been resolved for `resolved_for_ms`."""
+    """When a freeze ends by itself: all conditions hold, and the alert has been resolved for `resolved_for_ms`."""
 
     resolved_for_ms: int
     all_of: tuple[BudgetRemaining | QueryHolds, ...]
@@ -58,7 +58,7 @@ class Unfreeze(Struct, frozen=True, kw_only=True):
 
 
 class PolicyRule(Struct, frozen=True, kw_only=True):
-    """One line of policy: on this, do that, until then. `do` names actions."""
+    """One rule: which alerts start it, which actions it starts (`do`), and when its freeze ends."""
 
     id: str
     on: Trigger
@@ -68,7 +68,7 @@ class PolicyRule(Struct, frozen=True, kw_only=True):
 
 
 def matchers(trigger: Trigger, service: str) -> tuple[tuple[str, str], ...]:
-    """The labels that an alert must have, each with its value; the service always."""
+    """The labels, with their values, that an alert must have. The service is always among them."""
     consumed = consumed_label(trigger.budget_consumed) if trigger.budget_consumed is not None else ""
     known = (
         ("alertname", trigger.alertname),

@@ -12,22 +12,22 @@ from generator.model.teams import Smtp, Team
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """A team, and by which media it is told."""
+    """A team, and the media by which the team is told."""
 
     team: str
     by: tuple[str, ...]
 
     def media(self, team: Team) -> tuple[str, ...]:
-        """By which media it is told: those that are written, else all that the team has."""
+        """The media by which the team is told: those of the target, else all media of the team."""
         return self.by or team.media
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """Alerts with these labels go to these targets, all of them together. A label may have several values."""
+    """Alerts with these labels go to all of these targets. A label may have several values."""
 
     match: tuple[tuple[str, tuple[str, ...]], ...]
     to: tuple[Target, ...]
-    goes_on: bool  # whether later routes are looked at as well
+    goes_on: bool  # whether Alertmanager also looks at later routes
     group_by: tuple[str, ...]
     repeat_ms: int | None
     mute: tuple[str, ...]
@@ -35,12 +35,12 @@ class Route(Struct, frozen=True, kw_only=True):
     position: Position
 
     def takes(self, labels: Mapping[str, str]) -> bool:
-        """Whether an alert with these labels goes here."""
+        """Whether this route matches an alert with these labels."""
         return all(labels.get(label, "") in values for label, values in self.match)
 
 
 class Inhibition(Struct, frozen=True, kw_only=True):
-    """While the cause fires, its symptoms (alert names) are not announced."""
+    """While the cause fires, Alertmanager does not announce its symptoms (alert names)."""
 
     cause: str
     symptoms: tuple[str, ...]
@@ -48,7 +48,7 @@ class Inhibition(Struct, frozen=True, kw_only=True):
 
 
 class EscalationLevel(Struct, frozen=True, kw_only=True):
-    """Whom the receiver tells `after_ms` into an incident of these severities that nobody has acknowledged."""
+    """Whom the receiver tells `after_ms` into an unacknowledged incident of these severities."""
 
     level: int
     after_ms: int

@@ -1,6 +1,6 @@
-"""What a spec means, once read: frozen values, no text to parse any more, no I/O.
+"""The meaning of a whole spec: frozen values, without text to parse and without I/O.
 
-`position` on each value is where it stands in the spec, so that whatever is found later can point there.
+`position` is a value's place in the spec. Later problems point there.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ API_VERSION = "freezeline/v1"
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
-    """What SLOs and alerts of one spec share unless they say otherwise."""
+    """Values that the SLOs and alerts of one spec share, unless an SLO or alert says otherwise."""
 
     window_ms: int
-    interval_ms: int  # evaluation interval of plain alerts and of the fast group; never below the scrape interval
+    interval_ms: int  # evaluation interval of plain alerts and of the fast group; at least the scrape interval
     scrape_ms: int
     runbook: str = ""  # URL with {service}, {alert}, {slo}
     grafana: str = ""  # base URL
-    retention_ms: int | None = None  # Prometheus' retention, where a window should be held against it
+    retention_ms: int | None = None  # Prometheus' retention, if windows should be checked against the retention
 
 
 class Slo(Struct, frozen=True, kw_only=True):
-    """One objective. `objective` is a percentage (99.9), `budget_ratio` what it leaves (0.001)."""
+    """One objective. `objective` is a percentage (99.9), `budget_ratio` the rest (0.001)."""
 
     name: str
     objective: Decimal
@@ -53,18 +53,18 @@ class Slo(Struct, frozen=True, kw_only=True):
     runbook: str = ""
 
     def at(self, *path: str) -> Position:
-        """Where a value of it stands: `at("sli", "total")`."""
+        """Position of a value of the SLO: `at("sli", "total")`."""
         return place(self.written, *path)
 
 
 class PlainAlert(Struct, frozen=True, kw_only=True):
-    """An alert beside the burn-rate ones. `within_ms` is a promise: first bad sample scraped → firing."""
+    """An alert beside the burn-rate alerts. `within_ms` is a promise: from the first bad scrape to firing."""
 
     name: str
     condition: Condition
     for_ms: int
     severity: str
-    interval_ms: int  # of its rule group
+    interval_ms: int  # of the alert's rule group
     position: Position
     written: Value
     within_ms: int | None = None
@@ -75,18 +75,18 @@ class PlainAlert(Struct, frozen=True, kw_only=True):
     runbook: str = ""
 
     def at(self, *path: str) -> Position:
-        """Where a value of it stands: `at("within")`."""
+        """Position of a value of the alert: `at("within")`."""
         return place(self.written, *path)
 
     @property
     def earliest_ms(self) -> int:
-        """The latest that the alert fires after a sample that breaches at once: one interval to see it, then `for`."""
+        """The longest time from a breaching sample to firing: one interval until an evaluation, then `for`."""
         waited_ms = self.for_ms + (self.consecutive - 1) * self.interval_ms
         return self.interval_ms + waited_ms
 
 
 class Spec(Struct, frozen=True, kw_only=True):
-    """One spec file. `name` is its stem and names every artefact; `digest` is of its text."""
+    """One spec file. `name` is the file's stem and names every artefact; `digest` is of the file's text."""
 
     name: str
     file: str
@@ -105,21 +105,21 @@ class Spec(Struct, frozen=True, kw_only=True):
     targets: Mapping[str, str] = field(default_factory=dict)
     broken: frozenset[str] = (
         frozenset()
-    )  # names that were written but could not be read: references to them are not wrong
+    )  # names whose definitions have problems: a reference to such a name is not reported as unknown
 
     @property
     def reference(self) -> str:
-        """What annotations, flags and journals name the spec by: `checkout@sha256:9f2c0d…`."""
+        """The spec's name in annotations, flags and journals: `checkout@sha256:9f2c0d…`."""
         return f"{self.name}@sha256:{self.digest}"
 
 
 class OutputSet(Struct, frozen=True, kw_only=True):
-    """Specs that are generated together. `scope` marks their series, so that sets in one Prometheus never mix."""
+    """Specs that are generated together. `scope` marks their series, and keeps several sets in one Prometheus apart."""
 
     scope: str
     specs: tuple[Spec, ...]
 
     def profiles(self) -> Mapping[str, Profile]:
-        """The profiles in use, by name, in the order of names."""
+        """The profiles in use, by name, sorted."""
         found = {slo.profile.name: slo.profile for spec in self.specs for slo in spec.slos}
         return dict(sorted(found.items()))

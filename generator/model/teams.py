@@ -1,4 +1,4 @@
-"""Teams and their addresses: whom Alertmanager and the receiver tell, and by what name each knows them."""
+"""Teams and their addresses: whom Alertmanager and the receiver tell, and how each names them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MEDIA = ("email", "slack", "pagerduty")
 
 
 class Team(Struct, frozen=True, kw_only=True):
-    """Where a team is reached. `channels` are the receiver's, for escalation; empty: named after the addresses."""
+    """How a team is reached. `channels` are the receiver's, for escalation; if empty, the addresses name them."""
 
     name: str
     slack: str = ""
@@ -38,12 +38,12 @@ class Smtp(Struct, frozen=True, kw_only=True):
 
 
 def owner_team(owner: Owner, position: Position) -> Team:
-    """The owner as a team of its own name."""
+    """The spec's owner as a team of the same name."""
     return Team(name=owner.team, slack=owner.slack, email=owner.email, pagerduty=owner.pagerduty, position=position)
 
 
 def channels_of(team: Team) -> tuple[str, ...]:
-    """The receiver's channels of a team: the written ones, else one for each address.
+    """The receiver's channels of a team: the team's `channels`, else one for each address.
 
     `slack: "#war-room"` is `slack-war-room`, `email: oncall@example.org` is `email-oncall`, `pagerduty: day0` is
     `pagerduty-day0`.
@@ -54,14 +54,14 @@ def channels_of(team: Team) -> tuple[str, ...]:
 
 
 def channel_name(medium: str, address: str) -> str:
-    """An address as a name: medium and the part that tells it apart."""
+    """An address as a channel's name: the medium, and the part of the address that differs."""
     local = address.rpartition("@")[0] if medium == "email" else address.lstrip("#@")
     safe = "".join(char if (char.isalnum() and char.isascii()) or char in "_.-" else "-" for char in local)
     return f"{medium}-{safe}"
 
 
 class Owner(Struct, frozen=True, kw_only=True):
-    """Who is told by default. Addresses are names for Alertmanager's receivers, never secrets."""
+    """The team that is told by default. Addresses are names of Alertmanager's receivers, never secrets."""
 
     team: str
     slack: str = ""
@@ -71,5 +71,5 @@ class Owner(Struct, frozen=True, kw_only=True):
 
     @property
     def addressed(self) -> bool:
-        """Whether anybody can be told."""
+        """Whether the owner has any address."""
         return bool(self.slack or self.email or self.pagerduty)

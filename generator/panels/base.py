@@ -1,4 +1,4 @@
-"""What every panel has: queries, unit, thresholds, links; plain data, as Grafana 9.0 stores it."""
+"""The parts of every panel: queries, unit, thresholds and links, as plain data of Grafana 9.0."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GREEN, YELLOW, RED, BLUE, ORANGE, PURPLE, GREY = "green", "yellow", "red", "blue
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """One query of a panel. `instant` asks for the newest value only; `table` for rows with a column per label."""
+    """One query of a panel. `instant`: only the newest value. `table`: rows with a column for each label."""
 
     expr: str
     legend: str = "__auto"
@@ -25,14 +25,14 @@ class Target(Struct, frozen=True, kw_only=True):
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """From `value` on the colour is `color`; the first step's value is None: from minus infinity."""
+    """From `value` on, the colour is `color`. The first step has the value None: from minus infinity."""
 
     color: str
     value: Decimal | None = None
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """A panel before it has a place: all that the types share. Sizes are in cells of Grafana's grid of 24 columns."""
+    """A panel without a place: the fields that all types share. Sizes are cells of Grafana's grid of 24 columns."""
 
     title: str
     description: str
@@ -47,14 +47,14 @@ class View(Struct, frozen=True, kw_only=True):
     no_value: str = "no data"
     mappings: tuple[Json, ...] = ()
     overrides: tuple[Json, ...] = ()
-    links: tuple[Json, ...] = ()  # in the panel's head
+    links: tuple[Json, ...] = ()  # in the panel's header
     data_links: tuple[Json, ...] = ()  # on a value
     transformations: tuple[Json, ...] = ()
-    time_from: str = ""  # the panel's own range, whatever the dashboard shows
+    time_from: str = ""  # the panel's own time range, whatever range the dashboard shows
 
 
 def assemble(kind: str, view: View, *, color: str, custom: Mapping[str, Any], options: Mapping[str, Any]) -> Json:
-    """The panel as Grafana stores it; `id` and the place in `gridPos` are given by the layout."""
+    """The panel as Grafana stores it. The layout gives `id` and the place in `gridPos`."""
     defaults: Json = {
         "color": {"mode": color},
         "custom": dict(custom),
@@ -90,7 +90,7 @@ def assemble(kind: str, view: View, *, color: str, custom: Mapping[str, Any], op
 
 
 def reference(index: int) -> str:
-    """Grafana's name of a query: A … Z, AA, AB and so on."""
+    """Grafana's name of a query: A … Z, AA, AB and further."""
     letters = ""
     index += 1
     while index:
@@ -113,18 +113,18 @@ def _target(index: int, target: Target) -> Json:
 
 
 def thresholds(steps: Sequence[Step]) -> Json:
-    """Steps as Grafana stores them, also for the override of one field."""
+    """Steps as Grafana stores them, also for an override of one field."""
     found = [{"color": step.color, "value": None if step.value is None else number(step.value)} for step in steps]
     return {"mode": "absolute", "steps": found}
 
 
 def number(value: Decimal) -> int | float:
-    """A JSON number: whole where it is whole."""
+    """A JSON number; whole numbers have no decimal point."""
     return int(value) if value == value.to_integral_value() else float(value)
 
 
 def value_mapping(texts: Mapping[int, tuple[str, str]]) -> Json:
-    """Text and colour instead of a number, for numbers that stand for states."""
+    """Text and colour instead of a number that stands for a state."""
     options = {
         str(value): {"text": text, "color": color, "index": index}
         for index, (value, (text, color)) in enumerate(texts.items())
@@ -142,12 +142,12 @@ def range_mapping(start: Decimal | None, end: Decimal | None, text: str, color: 
 
 
 def nan_mapping(text: str) -> Json:
-    """Text for a ratio of nothing to nothing."""
+    """Text for 0/0, a ratio without events."""
     return {"type": "special", "options": {"match": "nan", "result": {"text": text, "color": GREY, "index": 0}}}
 
 
 def override(field: str, properties: Mapping[str, Any]) -> Json:
-    """What differs for the field of that name."""
+    """An override of the field of that name."""
     found = [{"id": key, "value": value} for key, value in properties.items()]
     return {"matcher": {"id": "byName", "options": field}, "properties": found}
 
@@ -160,8 +160,8 @@ def rising(yellow: Decimal, red: Decimal) -> tuple[Step, ...]:
 def falling(yellow: Decimal, red: Decimal) -> tuple[Step, ...]:
     """Red at `red` and below, yellow at `yellow` and below, green above.
 
-    Grafana's steps include their own value and hold upwards, so each begins a thousandth of the gap higher: with
-    `falling: [1, 0]` nothing at all is red, one is yellow, two are green.
+    Grafana's steps include their own value and go upwards. Each step therefore begins a thousandth of the gap higher:
+    with `falling: [1, 0]`, 0 is red, 1 is yellow and 2 is green.
     """
     just_above = (yellow - red) / 1000
     return (
@@ -172,5 +172,5 @@ def falling(yellow: Decimal, red: Decimal) -> tuple[Step, ...]:
 
 
 def reduce_last(values: Sequence[str] = ("lastNotNull",)) -> Json:
-    """How a single value is taken from each series."""
+    """How Grafana takes a single value from each series."""
     return {"calcs": list(values), "fields": "", "values": False}

@@ -10,7 +10,7 @@ from generator.panels.base import Json, View, assemble, reduce_last
 
 TYPE = "gauge"
 
-# A dial needs ends; for shares they are known.
+# A dial needs both ends; the ends of shares are known.
 _ENDS = {"percent": Decimal(100), "percentunit": Decimal(1)}
 
 
@@ -27,7 +27,7 @@ def build(view: View) -> Json:
 
 
 def with_ends(view: View) -> View:
-    """The view with the natural ends of its unit, where none were written: 0, and 100 % for shares."""
+    """The view with the natural ends of its unit, if the spec has none: 0, and 100 % for shares."""
     minimum = Decimal(0) if view.minimum is None else view.minimum
     maximum = _ENDS.get(view.unit) if view.maximum is None else view.maximum
     return replace(view, minimum=minimum, maximum=maximum)

@@ -8,7 +8,7 @@ TYPE = "stat"
 
 
 def build(view: View, *, background: bool = True, sparkline: bool = False) -> Json:
-    """The panel. `background` fills it with the colour: seen from across the room."""
+    """The panel. `background` fills it with the colour, to be seen across a room."""
     options: Json = {
         "colorMode": "background" if background else "value",
         "graphMode": "area" if sparkline else "none",

@@ -22,9 +22,9 @@ def build(view: View, *sort_by: tuple[str, bool]) -> Json:
 
 
 def joined(columns: Sequence[str], rename: Mapping[str, str], hidden: Sequence[str] = ()) -> tuple[Json, ...]:
-    """One table from several queries: rows with equal labels merged, columns in this order and under these names.
+    """One table from several queries: rows with equal labels are merged; `columns` gives order and names.
 
-    The queries must keep the same labels (`max by (…)`), else their rows do not meet.
+    All queries must keep the same labels (`max by (…)`), or their rows do not meet.
     """
     organize = {
         "excludeByName": dict.fromkeys(("Time", "__name__", *hidden), True),

@@ -1,4 +1,4 @@
-"""`timeseries`: lines over time; thresholds are lines and areas behind them."""
+"""`timeseries`: lines over time; thresholds are lines, with areas behind them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ TYPE = "timeseries"
 
 
 def build(view: View, *, from_zero: bool = False) -> Json:
-    """The panel. Its axis begins at zero, unless low values are the bad ones: there the interesting part is at the top.
+    """The panel. The axis begins at zero, unless low values are bad: then the interesting part is at the top.
 
-    `from_zero` begins there all the same, for what is used up.
+    `from_zero` makes the axis begin at zero even then, for values that are used up.
 
-    Lines take the classic palette and thresholds their own style: in colour mode *thresholds* a line would vanish
-    wherever the threshold's colour is transparent.
+    Lines have the classic palette, and thresholds a style of their own. In the colour mode *thresholds*, a line would
+    vanish where the threshold's colour is transparent.
     """
     custom: Json = {
         "axisLabel": "",

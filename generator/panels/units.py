@@ -30,5 +30,5 @@ _CUSTOM = ("suffix:", "prefix:", "time:", "si:", "count:", "currency:", "bool:")
 
 
 def is_unit(unit: str) -> bool:
-    """Whether Grafana 9.0 shows this unit: one of its own, or one of the forms in which a user names one."""
+    """Whether Grafana 9.0 shows this unit: one of its own units, or a form in which users name a unit."""
     return unit in UNITS or unit.startswith(_CUSTOM)

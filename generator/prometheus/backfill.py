@@ -1,8 +1,8 @@
 """Rules that rebuild the past of the recorded series from raw counters, for `promtool tsdb create-blocks-from rules`.
 
-promtool evaluates each rule alone against what Prometheus holds, so no rule may read what another rule records. Rollups
-are written as a subquery over the base query itself, and the recorded total inside that subquery as its own query. The
-result equals the live rollups up to where in a minute the live rules happened to run.
+promtool evaluates each rule against Prometheus' stored data, therefore no rule may read the result of another rule. A
+rollup is a subquery over the base query itself, with the recorded total written out as its own query. The result equals
+the live rollups, except for the second of the minute at which the live rules ran.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from generator.sli.base import BaseContext, BaseQueries, seconds_text
 from generator.units import DAY, HOUR, SECOND, duration_text
 
 HEADER = "Rebuilds the past from raw counters: for `freezeline backfill`, not for Prometheus' own rule_files."
-# The windows below a day, gap repair's look at the day before, and a margin.
+# The windows below a day, the day before for gap repair, and a margin.
 BASE_SPAN_MS = DAY + 3 * HOUR
-HEAD_MS = 3 * HOUR  # what Prometheus still holds in memory: blocks may not reach into it
+HEAD_MS = 3 * HOUR  # the span that Prometheus still holds in memory: blocks must not reach into it
 # The block lengths that promtool knows: two hours times powers of three.
 BLOCKS_MS: tuple[int, ...] = tuple(2 * HOUR * count for count in (1, 3, 9, 27, 81, 243))
-POINTS_MAX = 10_000  # of 11,000 that one answer of Prometheus may hold for a series
+POINTS_MAX = 10_000  # of the 11,000 samples of a series that one answer of Prometheus may hold
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """One run of promtool: rules of one interval over one span. Times are seconds since the epoch."""
+    """One run of promtool: rules of one interval over one span. Times are in seconds since the epoch."""
 
     name: str
     start_s: int
@@ -41,19 +41,19 @@ class Part(Struct, frozen=True, kw_only=True):
 
     @property
     def rules(self) -> int:
-        """How many rules it evaluates."""
+        """How many rules promtool evaluates in this run."""
         return sum(len(group.rules) for group in self.file.groups)
 
 
 class Span(Struct, frozen=True, kw_only=True):
-    """From when to when the past of an SLO is to be rebuilt; seconds since the epoch."""
+    """The span to rebuild for an SLO; seconds since the epoch."""
 
     start_s: int
     end_s: int
 
 
 def base_queries(spec: Spec, slo: Slo) -> BaseQueries:
-    """The base pair with the totals written out where the live rules read their recorded selves."""
+    """The base queries, with the totals written out where the live rules read recorded totals."""
     found = slo.sli.base(_context(spec, slo, "total", "total"))
     return slo.sli.base(_context(spec, slo, f"({found.total})", f"({found.total_increase})"))
 
@@ -87,17 +87,17 @@ def rollup_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
 
 
 def _rollup(query: str, slo: Slo) -> str:
-    """A millisecond less than the rollup holds the same number of points on Prometheus 2 and 3."""
+    """The rollup, with a range one millisecond shorter: it holds the same number of points on Prometheus 2 and 3."""
     pace = slo.profile.cadence
     span = f"{duration_text(pace.rollup_ms - 1)}:{duration_text(pace.fast_ms)}"
     return f"sum_over_time(({query})[{span}]) / {pace.rollup_ms // pace.fast_ms}"
 
 
 def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
-    """What the rollups of a day lack against the counters, once a day; as live gap repair does each hour.
+    """The events that a day's rollups miss against the counters, once a day; live gap repair runs each hour.
 
-    Live, each repair is seen by the next one. Here none is, so the spans must not overlap: a gap over the edge of two
-    of them is lost.
+    Live, each repair sees the one before. Here no repair sees another, therefore the spans must not overlap. A gap
+    across the edge of two spans is lost.
     """
     queries, profile = base_queries(spec, slo), slo.profile
     if not profile.repaired or queries.total_increase is None or queries.errors_increase is None:
@@ -108,7 +108,7 @@ def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
         "errors": _missing(queries.errors, queries.errors_increase, slo),
     }
     every = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.fast_ms)}"
-    # As live: more than five minutes of samples, or half a percent of all events.
+    # As in live rules: more than five minutes of samples, or half a percent of all events.
     wanted = (pace.gap_span_ms - ROLLUP_MS) // pace.fast_ms
     for kind in names.KINDS:
         expr = (
@@ -127,7 +127,7 @@ def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
 
 
 def _missing(query: str, increase: str, slo: Slo) -> str:
-    """Events of the day that its rollups lack; the pace of now, less that of a day ago, stands for the last of them."""
+    """Events of the day that its rollups miss. The last one is estimated: the present rate less the rate a day ago."""
     pace = slo.profile.cadence
     rollup_s = seconds_text(pace.rollup_ms)
     span = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.rollup_ms)}"
@@ -156,10 +156,10 @@ def live_since_query(slo: Slo, scope: str) -> str:
 
 
 def span_of(slo: Slo, *, now_s: int, live_since_s: int | None, start_s: int | None, end_s: int | None) -> Span | None:
-    """What of an SLO's past is to be rebuilt; None where nothing is left between start and end.
+    """The span to rebuild for an SLO; None if nothing is left between start and end.
 
-    It ends where the live rollups begin, so that nothing counts twice, and before what Prometheus has in memory. An
-    `end_s` that is given is taken as it is, except that it never reaches past the live rollups.
+    The span ends before the live rollups begin, because nothing may count twice, and before the data in Prometheus'
+    memory. A given `end_s` is used unchanged, unless the live rollups begin earlier.
     """
     rollup_s = slo.profile.cadence.rollup_ms // SECOND
     end = end_s if end_s is not None else now_s - HEAD_MS // SECOND
@@ -176,7 +176,7 @@ def block_ms(span_ms: int, interval_ms: int, at_most_ms: int) -> int:
 
 
 def plan(output_set: OutputSet, spans: Mapping[tuple[str, str], Span], at_most_ms: int) -> tuple[Part, ...]:
-    """The runs of promtool for the SLOs that have a span: by (service, slo). Equal spans go together."""
+    """The runs of promtool for all SLOs with a span, by (service, slo). SLOs with equal spans share a run."""
     rollups: dict[tuple[Span, int], list[Rule]] = {}
     gaps: dict[tuple[Span, int], list[Rule]] = {}
     base: dict[tuple[Span, int], list[Rule]] = {}

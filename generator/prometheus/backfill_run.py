@@ -1,4 +1,4 @@
-"""Runs promtool for each part of a backfill, with progress and a time limit; blocks appear all or none."""
+"""Runs promtool for each part of a backfill, with progress and a time limit. Either all blocks appear, or none."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _TOO_MANY = ("too many samples", "exceeded maximum resolution", "timed out")
 
 
 class BackfillError(Exception):
-    """Nothing was written; the message says why. Exit code 3."""
+    """No block was written; the message says why. Exit code 3."""
 
 
 class Blocks(Struct, frozen=True, kw_only=True):
-    """What was made: folders of TSDB blocks in `folder`, and how many bytes they have."""
+    """The blocks made: the folders of TSDB blocks in `folder`, and their size."""
 
     folder: Path
     count: int
@@ -34,9 +34,9 @@ class Blocks(Struct, frozen=True, kw_only=True):
 
 
 def prepare(folder: Path) -> None:
-    """Refuse a folder that holds something: old blocks would be counted twice. Raises BackfillError."""
+    """Refuse a folder that is not empty: old blocks would count twice. Raises BackfillError."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BackfillError(f"{folder}: is not an empty folder; blocks of an earlier run would count twice")
+        raise BackfillError(f"{folder} is not an empty folder: blocks of an earlier run would count twice")
 
 
 def run(
@@ -48,9 +48,9 @@ def run(
     deadline_s: float,
     progress: Callable[[int, int], None],
 ) -> Blocks:
-    """Make all blocks in `folder`, which is empty or missing. `progress` hears (rules begun, rules in all).
+    """Make all blocks in `folder`, which is empty or missing. `progress` gets (rules begun, all rules).
 
-    Raises BackfillError, ToolError.
+    Raises BackfillError and ToolError.
     """
     prepare(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def _argv(part: Part, promtool: Path, url: str, blocks: Path, rules: Path) -> li
 
 
 class _Counter:
-    """Counts the rules that promtool says it begins."""
+    """Counts the rules that promtool reports as begun."""
 
     def __init__(self, progress: Callable[[int, int], None], before: int, total: int) -> None:
         self._progress = progress
@@ -103,9 +103,9 @@ class _Counter:
 
 
 def _run_one(argv: Sequence[str], deadline_s: float, hear: Callable[[str], None]) -> None:
-    """One promtool, heard line by line, killed at the deadline. Raises BackfillError, ToolError."""
+    """Run promtool once, read its output line by line, and kill it at the deadline. Raises BackfillError, ToolError."""
     if deadline_s <= 0:
-        raise BackfillError("the time is up; give more with --deadline")
+        raise BackfillError("promtool did not finish in time: allow more seconds with --deadline")
     try:
         process = subprocess.Popen(
             argv,
@@ -117,7 +117,7 @@ def _run_one(argv: Sequence[str], deadline_s: float, hear: Callable[[str], None]
             errors="replace",
         )
     except OSError as error:
-        raise ToolError(f"{argv[0]}: does not start: {error.strerror}") from error
+        raise ToolError(f"{argv[0]} does not start: {error.strerror}") from error
     timer = threading.Timer(deadline_s, process.kill)
     begun = time.monotonic()
     tail: list[str] = []
@@ -128,15 +128,17 @@ def _run_one(argv: Sequence[str], deadline_s: float, hear: Callable[[str], None]
                 for line in process.stdout:
                     tail = [*tail[-TAIL_LINES:], line.rstrip()]
                     hear(line)
-        except BaseException:  # interrupted: nobody else would end it
+        except BaseException:  # on an interrupt, nobody else would end the process
             process.kill()
             raise
         finally:
             timer.cancel()
     code = process.returncode
     if time.monotonic() - begun >= deadline_s:
-        raise BackfillError("promtool did not end in time; give more with --deadline, or fewer SLOs at once")
+        raise BackfillError(
+            "promtool did not end in time: allow more seconds with --deadline, or name fewer SLOs with --slo"
+        )
     if code:
         said = "\n".join(tail[-TAIL_LINES:])
         hint = "\ntry shorter blocks: --block 18h" if any(text in said for text in _TOO_MANY) else ""
-        raise BackfillError(f"promtool ended with {code}:\n{said}{hint}")
+        raise BackfillError(f"promtool ended with exit code {code}:\n{said}{hint}")

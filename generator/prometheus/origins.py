@@ -1,4 +1,4 @@
-"""From a line of a generated file back to the line of the spec that it was made from."""
+"""From a line of a generated file back to the line of the spec that it came from."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _EXPRESSION = 'expr: "'
 
 
 class Generated(Struct, frozen=True, kw_only=True):
-    """A generated file: its text, and from which line on it was made from which place of a spec, in order."""
+    """A generated file: its text, and the spec's position for each part of the file, in order."""
 
     text: str
     origins: Sequence[tuple[int, Position]]
 
 
 def problems(outcome: Outcome, files: Mapping[str, Generated], code: str) -> list[Problem]:
-    """The tool's objections as problems of the spec; where no spec line is known, of the generated file.
+    """The tool's messages as problems of the spec; of the generated file if no line of the spec is known.
 
-    `files` are keyed by the path that was given to the tool.
+    The keys of `files` are the paths that the tool was given.
     """
     return [_problem(message, files, code) for message in outcome.messages]
 
 
 def _problem(message: Message, files: Mapping[str, Generated], code: str) -> Problem:
-    if not message.file:  # Prometheus 3 does not say which file a failed test stands in
+    if not message.file:  # Prometheus 3 does not name the file of a failed test
         message = _with_file(message, files)
     generated = files.get(message.file)
     line = message.line
@@ -40,7 +40,12 @@ def _problem(message: Message, files: Mapping[str, Generated], code: str) -> Pro
         line = _line_of(message, generated.text)
     origin = position_of(line, generated.origins) if generated is not None and line is not None else None
     if origin is not None:
-        return Problem(code=code, position=origin, message=message.text, hint=f"generated as {message.file}:{line}")
+        return Problem(
+            code=code,
+            position=origin,
+            message=message.text,
+            hint=f"promtool read {message.file}:{line}, which this line of the spec generates",
+        )
     return Problem(
         code=code, position=Position(message.file or "-", line or 1, message.column or 1), message=message.text
     )
@@ -54,13 +59,13 @@ def _with_file(message: Message, files: Mapping[str, Generated]) -> Message:
 
 
 def position_of(line: int, origins: Sequence[tuple[int, Position]]) -> Position | None:
-    """The place that a line of generated text was made from; None above the first one."""
+    """The spec's position for a line of generated text; None above the first origin."""
     index = bisect_right(origins, line, key=lambda origin: origin[0])
     return origins[index - 1][1] if index else None
 
 
 def _line_of(message: Message, text: str) -> int | None:
-    """Where the named rule, unit test or expression stands in the file, counting from 1."""
+    """The line of the rule, unit test or expression in the file, counting from 1."""
     if message.text.startswith(_EXPRESSION) and not message.test:
         expression = message.text.removeprefix(_EXPRESSION).partition('", time: ')[0].replace('\\"', '"')
         lines = enumerate(text.split("\n"), start=1)

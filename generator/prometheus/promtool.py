@@ -1,7 +1,8 @@
-"""Runs promtool and amtool on generated files, and says what they object to in terms of the spec.
+"""Runs promtool and amtool on generated files, and reports their messages in terms of the spec.
 
-The tools are looked for in this order: the path that was given, FREEZELINE_PROMTOOL (or FREEZELINE_AMTOOL), PATH, the
-folders that `./dev` names in FREEZELINE_TOOLS_CURRENT and FREEZELINE_TOOLS_OLD, the user's cache of `./dev tools`.
+Freezeline looks first at the path of the option, then at FREEZELINE_PROMTOOL (or FREEZELINE_AMTOOL), then on PATH. The
+last places are those of `./dev`: the folders in FREEZELINE_TOOLS_CURRENT and FREEZELINE_TOOLS_OLD, and the user's
+cache.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ OUTPUT_MAX_CHARS = 4_000_000
 
 
 class ToolError(Exception):
-    """A tool is missing, too old, does not start or does not end. Exit code 3."""
+    """A tool is missing, too old, or does not start or end. Exit code 3."""
 
 
 class Finished(Struct, frozen=True, kw_only=True):
-    """How a process ended; `output` is stdout and stderr as they came."""
+    """How a process ended. `output` holds stdout and stderr in the order of writing."""
 
     code: int
     output: str
@@ -36,7 +37,7 @@ Run = Callable[[Sequence[str], Path, float], Finished]
 
 
 def run_process(argv: Sequence[str], cwd: Path, deadline_s: float) -> Finished:
-    """Run to the end, or to the deadline. Raises ToolError."""
+    """Run a command to its end, or to the deadline. Raises ToolError."""
     try:
         done = subprocess.run(
             argv,
@@ -45,17 +46,17 @@ def run_process(argv: Sequence[str], cwd: Path, deadline_s: float) -> Finished:
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,  # in one stream, so that a message follows the name of its file
+            stderr=subprocess.STDOUT,  # one stream, because a message must follow the name of its file
         )
     except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{argv[0]}: no end within {deadline_s:g} s: {' '.join(argv[1:3])} …") from error
+        raise ToolError(f"{argv[0]} did not end within {deadline_s:g} s: {' '.join(argv[1:3])} …") from error
     except OSError as error:
-        raise ToolError(f"{argv[0]}: does not start: {error.strerror}") from error
+        raise ToolError(f"{argv[0]} does not start: {error.strerror}") from error
     return Finished(code=done.returncode, output=done.stdout.decode("utf-8", "replace")[:OUTPUT_MAX_CHARS])
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """One objection of a tool. `line` counts from 1; where the tool named none, `group`, `rule` or `test` may help."""
+    """One message of a tool. `line` counts from 1; without a line, `group`, `rule` or `test` may help."""
 
     text: str
     file: str = ""
@@ -67,7 +68,7 @@ class Message(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What a tool said about files. `output` is all it printed."""
+    """What a tool said about files. `output` is all its output."""
 
     ok: bool
     messages: tuple[Message, ...]
@@ -88,7 +89,7 @@ class Tool(Struct, frozen=True, kw_only=True):
         return ".".join(map(str, self.version))
 
     def check_rules(self, files: Sequence[Path], cwd: Path) -> Outcome:
-        """`promtool check rules`; two rules that record the same series count as wrong. Raises ToolError."""
+        """`promtool check rules`; two rules that record the same series are an error. Raises ToolError."""
         return self._outcome(["check", "rules", "--lint-fatal", *map(str, files)], cwd, CHECK_DEADLINE_S)
 
     def check_config(self, file: Path, cwd: Path) -> Outcome:
@@ -103,7 +104,7 @@ class Tool(Struct, frozen=True, kw_only=True):
     def _outcome(self, arguments: list[str], cwd: Path, deadline_s: float) -> Outcome:
         done = self.run([str(self.path), *arguments], cwd, deadline_s)
         if done.code not in (0, 1, 3):
-            raise ToolError(f"{self.path}: ended with {done.code}: {done.output[-500:].strip()}")
+            raise ToolError(f"{self.path} ended with exit code {done.code}: {done.output[-500:].strip()}")
         messages = () if done.code == 0 else parse_messages(done.output)
         if done.code != 0 and not messages:
             messages = (Message(text=done.output.strip()[-2000:] or f"exit code {done.code}"),)
@@ -114,16 +115,16 @@ class Tool(Struct, frozen=True, kw_only=True):
 
 
 def find(name: str, *, environment: Mapping[str, str], given: str | None = None, run: Run = run_process) -> Tool:
-    """The tool `name` (`promtool` or `amtool`). Raises ToolError saying where it was looked for."""
+    """The tool `name` (`promtool` or `amtool`). Raises ToolError with the places searched."""
     path = _locate(name, environment, given)
     done = run([str(path), "--version"], Path("/"), VERSION_DEADLINE_S)
     match = re.search(r"version v?(\d+)\.(\d+)\.(\d+)", done.output)
     if done.code != 0 or match is None:
-        raise ToolError(f"{path}: `--version` does not answer like {name}: {done.output[:200].strip()!r}")
+        raise ToolError(f"{path} --version does not answer like {name}: {done.output[:200].strip()!r}")
     version = tuple(map(int, match.groups()))
     if version < OLDEST[name]:
         oldest = ".".join(map(str, OLDEST[name]))
-        raise ToolError(f"{path}: version {'.'.join(match.groups())} is older than {oldest}, the oldest that is known")
+        raise ToolError(f"{path} has version {'.'.join(match.groups())}; Freezeline needs {oldest} or newer")
     return Tool(name=name, path=path, version=version, run=run)
 
 
@@ -134,12 +135,14 @@ def _locate(name: str, environment: Mapping[str, str], given: str | None) -> Pat
         found = shutil.which(explicit, path=environment.get("PATH", ""))
         if found is None:
             source = f"--{name}" if given else variable
-            raise ToolError(f"{explicit}: no executable file (from {source})")
+            raise ToolError(f"{explicit} is not an executable file (from {source})")
         return Path(found).absolute()
     folders = [*environment.get("PATH", "").split(":"), *_tool_folders(environment)]
     found = shutil.which(name, path=":".join(folder for folder in folders if folder))
     if found is None:
-        raise ToolError(f"{name} was not found on PATH; install it, name it by {variable}, or run `./dev tools --any`")
+        raise ToolError(
+            f"{name} is not on PATH: install {name}, set {variable} to its path, or run `./dev tools --any`"
+        )
     return Path(found).absolute()
 
 
@@ -163,7 +166,7 @@ _DUPLICATES = re.compile(r"^(?:lint error )?(?P<count>\d+) duplicate rule\(s\) f
 
 
 def parse_messages(output: str) -> tuple[Message, ...]:
-    """The objections in the output of a command that failed, in their order."""
+    """The messages in the output of a failed command, in their order."""
     found: list[Message] = []
     reader = _Reader()
     for line in output.splitlines():
@@ -174,7 +177,7 @@ def parse_messages(output: str) -> tuple[Message, ...]:
 
 
 class _Reader:
-    """Reads line by line; remembers the file or test that following lines are about."""
+    """Reads line by line, and remembers the file or test of the following lines."""
 
     def __init__(self) -> None:
         self.file = ""
@@ -182,7 +185,7 @@ class _Reader:
         self.failure: list[str] = []  # lines of the unit test failure being read
 
     def message(self, line: str) -> Message | None:
-        """The message that is complete with this line, if any."""
+        """The message that this line completes, if any."""
         stripped = line.strip()
         if match := _NEXT_FILE.match(line):
             done = self._failure()
@@ -209,7 +212,7 @@ class _Reader:
         return Message(text=text, file=self.file, test=self.test)
 
     def rest(self) -> list[Message]:
-        """What was still being read when the output ended."""
+        """The message that was not complete at the end of the output."""
         last = self._failure()
         return [last] if last is not None else []
 
@@ -228,7 +231,7 @@ class _Reader:
         if match := _DUPLICATES.match(stripped):
             return Message(text=f"{match['count']} rules record the same series", file=self.file)
         if stripped.startswith(("Metric:", "record:")):
-            return Message(text=f"recorded twice: {stripped.partition(':')[2].strip()}", file=self.file)
+            return Message(text=f"two rules record: {stripped.partition(':')[2].strip()}", file=self.file)
         if stripped.startswith(("promtool: error:", "amtool: error:")) and "failed to validate" not in stripped:
             return Message(text=stripped.partition("error: ")[2])
         return None
@@ -248,7 +251,7 @@ def _rule_message(match: re.Match[str]) -> Message:
     return Message(
         text=text,
         file=match["file"],
-        line=int(match["line"] or 0) or None,  # `0:0` stands for an unknown place
+        line=int(match["line"] or 0) or None,  # `0:0` means an unknown position
         column=int(match["column"] or 0) or None,
         group=inner["group"] if inner else "",
         rule=int(inner["rule"]) if inner else None,

@@ -1,4 +1,4 @@
-"""Runs the proofs of specs with a real promtool and measures what they only bound: when each alert fires and resets."""
+"""Runs the proofs of specs with a real promtool, and measures when each alert fires and resets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MEASURES = ("max(min_over_time(timestamp(", "max(max_over_time(timestamp(")
 
 
 class Measured(Struct, frozen=True, kw_only=True):
-    """One time: what went wrong (`100 %`), how long it took, and at most how long it may take. None: it never came."""
+    """One time: the error level (`100 %`), the measured time, and its limit. None: the alert never changed."""
 
     level: str
     took_ms: int | None
@@ -41,7 +41,7 @@ class Measured(Struct, frozen=True, kw_only=True):
 
 
 class Row(Struct, kw_only=True):
-    """What was shown about one alert."""
+    """What the proofs showed about one alert."""
 
     spec: str
     alert: str
@@ -89,7 +89,7 @@ def _put(path: Path, data: bytes) -> None:
 
 
 def _messages(made: Proofs, tool: Tool, folder: Path, at_once: int) -> dict[str, Sequence[Message]]:
-    """What promtool says about each test file, which here asks for measurements too."""
+    """What promtool says about each test file; these test files also ask for measurements."""
     for file in made.files:
         _put(folder / file.path, (file.measuring_text() if file.tests else file.text).encode())
     tested = [file for file in made.files if file.tests and _can_run(file, tool)]
@@ -131,7 +131,7 @@ def _note_not_run(file: ProofFile, rows: Mapping[str, Row]) -> None:
 
 
 def _read(file: ProofFile, messages: Sequence[Message], rows: Mapping[str, Row]) -> None:
-    # promtool does not name the test, but answers in the order of the file.
+    # promtool does not name the test, but answers in the order of the file
     answers: dict[str, list[str]] = {}
     for message in messages:
         text = message.text.replace('\\"', '"')
@@ -154,7 +154,7 @@ def _read(file: ProofFile, messages: Sequence[Message], rows: Mapping[str, Row])
 
 
 def _note_failure(text: str, rows: Mapping[str, Row], file: ProofFile) -> None:
-    """To the alert that the message is about; to all of the file where it is about none."""
+    """Add a failure to the alert of the message; to all alerts of the file if the message names none."""
     own = [firing for firing in rows if firing in text]
     concerned = own or list(dict.fromkeys(check.subject.firing for test in file.tests for check in test.checks))
     for firing in concerned:
@@ -165,7 +165,7 @@ def _note_failure(text: str, rows: Mapping[str, Row], file: ProofFile) -> None:
 
 
 def _subjects(spec: Spec, scope: str) -> Iterable[tuple[Subject, str]]:
-    """Every alert of the spec, and when it fires."""
+    """Every alert of the spec, with the condition on which it fires."""
     for alert in spec.alerts:
         yield plain_proofs.subject_of(spec, alert), _plain_text(alert)
     subjects = SloSubjects(spec=spec, scope=scope)

@@ -1,4 +1,4 @@
-"""Whether a text is PromQL of the wanted type, and what about it is likely a mistake."""
+"""Whether a text is PromQL of the wanted type, and which parts of a valid query are likely mistakes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from generator.promql.text import Fault, metric, parse, simple_selector, value_t
 
 
 class Want(enum.Enum):
-    """What an expression must be where it stands."""
+    """The type of expression that a key of a spec needs."""
 
     SELECTOR = 'a plain series selector such as `http_requests_total{code="500"}`'
     VECTOR = "an instant vector"
@@ -25,21 +25,33 @@ def faults(text: str, want: Want) -> list[Fault]:
     try:
         tree = parse(text)
     except ValueError as error:
-        hint = "check it in Prometheus' expression browser"
+        hint = "correct the query in Prometheus' expression browser, then copy the corrected query"
         return [Fault(code="promql/parse", message=f"PromQL does not parse: {error}", hint=hint)]
     if want is Want.SELECTOR:
         return _selector_faults(tree)
     kind = value_type(tree)
     if kind == "matrix":
-        hint = "wrap the range in a function, such as rate(…)"
-        return [Fault(code="promql/type", message=f"a range vector, where {want.value} is needed", hint=hint)]
+        hint = "write a function around the range, such as `rate(…[5m])`"
+        return [
+            Fault(
+                code="promql/type",
+                message=f"the query returns a range vector, but the key needs {want.value}",
+                hint=hint,
+            )
+        ]
     if kind == "string" or (kind == "scalar" and want is Want.VECTOR):
-        return [Fault(code="promql/type", message=f"a {kind}, where {want.value} is needed", hint="use vector(…)")]
+        return [
+            Fault(
+                code="promql/type",
+                message=f"the query returns a {kind}, but the key needs {want.value}",
+                hint="write a query instead of the text" if kind == "string" else "write `vector(…)` around the number",
+            )
+        ]
     return []
 
 
 def lints(text: str) -> list[Fault]:
-    """What parses and still cannot be meant, or hardly."""
+    """Valid PromQL that cannot be meant, or is hardly meant."""
     simple = simple_selector(text)
     if simple is not None:
         return promql_lint.of_selector(simple.metric, simple.matchers)
@@ -48,11 +60,23 @@ def lints(text: str) -> list[Fault]:
 
 def _selector_faults(tree: parser.Expr) -> list[Fault]:
     if not isinstance(tree, parser.VectorSelector):
-        hint = "leave rate(), sum() and ranges to the generator; or write the whole query with $window"
-        return [Fault(code="promql/selector", message=f"must be {Want.SELECTOR.value}", hint=hint)]
+        hint = (
+            "write only the selector: Freezeline adds rate(), sum() and ranges; or write the whole query with $window"
+        )
+        return [Fault(code="promql/selector", message=f"the query must be {Want.SELECTOR.value}", hint=hint)]
     if tree.offset is not None or tree.at is not None:
-        return [Fault(code="promql/selector", message="a selector here takes no offset and no @", hint="remove it")]
+        return [
+            Fault(
+                code="promql/selector", message="the selector has an `offset` or an `@`", hint="remove `offset` and `@`"
+            )
+        ]
     if tree.matchers.or_matchers or not metric(tree):
-        hint = 'name one metric: `metric{label="value"}`'
-        return [Fault(code="promql/selector", message="the selector must name one metric", hint=hint)]
+        hint = 'write one metric: `metric{label="value"}`'
+        return [
+            Fault(
+                code="promql/selector",
+                message="the selector names no metric, or names the metric by a pattern",
+                hint=hint,
+            )
+        ]
     return []

@@ -1,4 +1,4 @@
-"""Which labels the result of a PromQL expression can have: enough to see that two sides can never match."""
+"""Which labels the result of a PromQL expression can have: enough to find two sides that can never match."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from msgspec import Struct
 
 _KEEPS_ALL = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 _SET_OPERATORS = frozenset({"and", "or", "unless"})
-# Functions whose result has labels of its own, not those of an argument.
+# Functions whose result has labels of their own, instead of the argument's labels.
 _OWN_LABELS = frozenset({"absent", "absent_over_time", "info"})
 
 
 class Labels(Struct, frozen=True, kw_only=True):
-    """`exact`: no other labels than these (None: unknown, any). `lacks`: certainly not these, where unknown."""
+    """`exact`: no other labels than these (None: any label). `lacks`: the labels that the result certainly lacks."""
 
     exact: frozenset[str] | None = None
     lacks: frozenset[str] = frozenset()
@@ -24,25 +24,25 @@ class Labels(Struct, frozen=True, kw_only=True):
         return label in self.exact if self.exact is not None else label not in self.lacks
 
     def keep(self, labels: Iterable[str]) -> Labels:
-        """Only these labels, as after `by (…)`."""
+        """Keep only these labels, as after `by (…)`."""
         return Labels(exact=frozenset(label for label in labels if self.may_have(label)))
 
     def drop(self, labels: Iterable[str]) -> Labels:
-        """Without these labels, as after `without (…)`."""
+        """Remove these labels, as after `without (…)`."""
         gone = frozenset(labels)
         if self.exact is not None:
             return Labels(exact=self.exact - gone)
         return Labels(lacks=self.lacks | gone)
 
     def add(self, labels: Iterable[str]) -> Labels:
-        """With these labels beside its own."""
+        """Add these labels."""
         new = frozenset(labels)
         if self.exact is not None:
             return Labels(exact=self.exact | new)
         return Labels(lacks=self.lacks - new)
 
     def either(self, other: Labels) -> Labels:
-        """Of a result that has series of both."""
+        """The labels of a result that holds series of both sides."""
         if self.exact is not None and other.exact is not None:
             return Labels(exact=self.exact | other.exact)
         lacking = {
@@ -61,10 +61,10 @@ def operator(tree: parser.BinaryExpr | parser.AggregateExpr) -> str:
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """What is known of an expression's result. `raw`: the metric whose series come through with all their labels."""
+    """Known facts of an expression's result. `raw`: the metric whose series keep all their labels."""
 
     labels: Labels
-    vector: bool  # whether it has series at all; a number has none
+    vector: bool  # whether the result has series; a number has none
     raw: str = ""
 
 
@@ -78,9 +78,9 @@ def labels_of(tree: parser.Expr) -> Labels:
 
 
 def facts(tree: parser.Expr, on_binary: OnBinary | None = None) -> Facts:
-    """What is known of the result; `on_binary` is called for each operation with what is known of its sides.
+    """Known facts of the result. `on_binary` is called for each operation, with the facts of its two sides.
 
-    Each part is looked at once: reading a part copies it, so that a second look at every level would cost cubes.
+    Each part is read once. Reading a part copies the part, and a second read at each level would take cubic time.
     """
     match tree:
         case parser.VectorSelector():
@@ -168,9 +168,9 @@ def _matched(modifier: parser.BinModifier, left: Labels, right: Labels) -> Label
 
 
 def mismatch(tree: parser.BinaryExpr, left: Labels, right: Labels) -> str:
-    """The label because of which the two sides of an operation can never match; empty where they can.
+    """The label because of which the two sides of an operation can never match; empty if they can match.
 
-    A label that only one side can have is empty on the other, and an empty label equals only an empty one.
+    A label that only one side has is empty on the other side, and an empty label equals only an empty label.
     """
     matching = tree.modifier.matching if tree.modifier is not None else None
     if matching is not None and matching.type == parser.LabelModifierType.Include:

@@ -1,4 +1,4 @@
-"""What parses as PromQL and still cannot be meant: sides that never match, quantiles without `le`, rates of rates."""
+"""Valid PromQL that cannot be meant: sides that never match, quantiles without `le`, rates of rates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from generator.promql.text import Fault
 _RATES = frozenset({"rate", "irate", "increase"})
 _RECORDED_RATE = r":(?:rate|irate|increase)(?:\d|$)"
 _LIKE_A_PATTERN = r"[1-5]\.\.?|.*\.[*+].*|.*\w\|\w.*"
-# Names before 0.2.0, and what they are now.
+# Names before 0.2.0, and their new names.
 _OUR_SERIES = "slo:"
 _OLD_ROLLUP = r"t(\d+[smhd]):(total|errors):rate\d+[smhd]"
 _RENAMED_LABELS = MappingProxyType({"period": "profile", "part": "repair"})
@@ -28,7 +28,7 @@ def is_recorded_rate(metric: str) -> bool:
 
 
 def lints(tree: parser.Expr) -> list[Fault]:
-    """Everything of the kind in an expression, each once."""
+    """Every likely mistake in an expression, each once."""
     found: list[Fault] = []
     if not isinstance(tree, parser.VectorSelector):
         facts(tree, lambda node, left, right: found.extend(_never_match(node, left, right)))
@@ -37,7 +37,7 @@ def lints(tree: parser.Expr) -> list[Fault]:
 
 
 def walk(tree: parser.Expr) -> Iterator[parser.Expr]:
-    """The expression and all that it is made of, outside in."""
+    """The expression and all its parts, outermost first."""
     pending = [tree]
     while pending:
         node = pending.pop()
@@ -63,10 +63,10 @@ def _never_match(node: parser.BinaryExpr, left: Facts, right: Facts) -> Iterator
         return
     label = mismatch(node, left.labels, right.labels)
     if label:
-        hint = f"aggregate both sides by the same labels, or say which ones count: `{name} on (…)`"
+        hint = f"aggregate both sides by the same labels, or write `{name} on (…)` with the labels that both have"
         yield Fault(
             code="promql/never-matches",
-            message=f"the two sides of `{name}` can never match: only one of them has the label {label}",
+            message=f"the two sides of `{name}` can never match: only one side has the label {label}",
             hint=hint,
         )
         return
@@ -75,10 +75,10 @@ def _never_match(node: parser.BinaryExpr, left: Facts, right: Facts) -> Iterator
     for one, other in ((left, right), (right, left)):
         exact = other.labels.exact
         if one.raw and exact is not None and not exact & set(_TARGET_LABELS):
-            hint = "aggregate both sides alike, or write `on (…) group_left ()`"
+            hint = f"aggregate both sides by the same labels, or write `{name} on (…) group_left ()`"
             yield Fault(
                 code="promql/never-matches",
-                message=f"`{name}`: series of {one.raw} have labels that the other side's aggregate lacks",
+                message=f"one side of `{name}` has labels of {one.raw} that the aggregate on the other side lacks",
                 hint=hint,
                 warning=True,
             )
@@ -95,8 +95,8 @@ def _quantile_without_le(node: parser.Expr) -> Iterator[Fault]:
     if buckets and not labels_of(node.args[1]).may_have("le"):
         yield Fault(
             code="promql/le",
-            message=f"histogram_quantile over {buckets[0]} without the label le gives nothing",
-            hint="keep it: `sum by (le) (rate(…_bucket[5m]))`",
+            message=f"histogram_quantile needs the label le, which the query drops from {buckets[0]}",
+            hint=f"write `sum by (le) (rate({buckets[0]}[5m]))`",
         )
 
 
@@ -108,8 +108,8 @@ def _rate_of_rate(node: parser.Expr) -> Iterator[Fault]:
         recorded = str(over.vector_selector.name)
         yield Fault(
             code="promql/rate-of-rate",
-            message=f"{name} of {recorded}, which is a rate already",
-            hint="average a recorded rate: `avg_over_time(…[5m])`",
+            message=f"the query takes the {name} of {recorded}, which is a recorded rate",
+            hint=f"write `avg_over_time({recorded}[5m])`",
         )
     if not isinstance(over, parser.SubqueryExpr):
         return
@@ -119,13 +119,13 @@ def _rate_of_rate(node: parser.Expr) -> Iterator[Fault]:
     if isinstance(inner, parser.AggregateExpr):
         yield Fault(
             code="promql/rate-of-aggregate",
-            message=f"{name} of an aggregate: a restart of one of its counters looks like a restart of all",
-            hint=f"`{operator(inner)}({name}(…))`, not `{name}({operator(inner)}(…))`",
+            message=f"the query takes the {name} of an aggregate, where one restart looks like a restart of all",
+            hint=f"write `{operator(inner)}({name}(…[5m]))` instead of `{name}({operator(inner)}(…))`",
             warning=True,
         )
     elif isinstance(inner, parser.Call) and str(inner.func.name) in _RATES:
-        hint = "take one rate, over the range that you mean"
-        message = f"{name} of a rate"
+        hint = "write only one rate, with the range that you mean"
+        message = f"the query takes the {name} of a rate"
         yield Fault(code="promql/rate-of-rate", message=message, hint=hint)
 
 
@@ -135,15 +135,15 @@ def _pattern_as_text(node: parser.Expr) -> Iterator[Fault]:
 
 
 def of_selector(metric: str, matchers: Iterable[tuple[str, str, str]]) -> list[Fault]:
-    """What is odd about a selector, by its metric and its matchers (label, operator, value)."""
+    """Likely mistakes in a selector, given by its metric and its matchers (label, operator, value)."""
     found = list(_renamed_metric(metric))
     for name, op, value in matchers:
         if metric.startswith(_OUR_SERIES) and name in _RENAMED_LABELS:
             found.append(_renamed(f"label `{name}`", _RENAMED_LABELS[name]))
         if op in ("=", "!=") and re.fullmatch(_LIKE_A_PATTERN, value):
             wanted = "=~" if op == "=" else "!~"
-            message = f'{name}{op}"{value}" compares text, and the text looks like a pattern'
-            hint = f'for a pattern write `{name}{wanted}"{value}"`'
+            message = f'{name}{op}"{value}" compares with the literal text "{value}", which looks like a pattern'
+            hint = f'write `{name}{wanted}"{value}"` for a pattern'
             found.append(Fault(code="promql/pattern-as-text", message=message, hint=hint, warning=True))
     return found
 

@@ -1,6 +1,7 @@
-"""PromQL as text: checked by its own parser, put together without ever printing the parser's tree.
+"""PromQL as text: parsed by the library, composed without ever printing the library's tree.
 
-The library's printer loses escapes inside matchers, so expressions are only ever composed from text that was parsed.
+The library's printer loses escapes inside matchers. Freezeline therefore composes expressions only from text that was
+parsed.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from msgspec import Struct
 WINDOW = "$window"
 MAX_OPERATIONS = 250
 
-# Patterns that few specs need are compiled where they are used: each takes as long as reading an SLO.
+# Patterns that few specs need are compiled on use.
 _WINDOW = r"\$window\b"
 _STRING = r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'|`[^`]*+`'
 _OPERATION = r"[-+*/%^<>=!(\[{]|\b(?:and|or|unless|atan2)\b"
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """Why a text is not the wanted PromQL."""
+    """The reason why a text is not the wanted PromQL."""
 
     code: str
     message: str
@@ -49,14 +50,16 @@ def parse(text: str) -> parser.Expr:
 
 
 def _check_size(text: str) -> None:
-    """The parser works by recursion, and ends the whole process where a query nests some thousands deep."""
+    """Refuse huge queries: the parser recurses, and thousands of nested brackets would end the whole process."""
     operations = len(re.findall(_OPERATION, re.sub(_STRING, "", text, flags=re.DOTALL), re.IGNORECASE))
     if operations > MAX_OPERATIONS:
-        raise ValueError(f"it has {operations} operations and brackets, at most {MAX_OPERATIONS} are read")
+        raise ValueError(
+            f"the query has {operations} operations and brackets; Freezeline reads at most {MAX_OPERATIONS}"
+        )
 
 
-# Metric, then matchers of plain text or of patterns that are surely valid: what most selectors are. The name has a `_`,
-# as all exporters' names do; no keyword of PromQL's but those listed has one.
+# Metric, then matchers of plain texts or surely valid patterns: the form of most selectors. The name must contain `_`,
+# as all exporters' names do; the listed names are the only keywords of PromQL with `_`.
 _SIMPLE = re.compile(
     r'([a-zA-Z:][a-zA-Z0-9:]*_[a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_]\w*(?:!?=|[=!]~)"[\w .|/:-]*",?)+)\})?', re.ASCII
 )
@@ -71,7 +74,7 @@ def simple_selector(text: str) -> Selector | None:
     if match is None or match[1].lower() in _KEYWORDS:
         return None
     found = _SIMPLE_MATCHER.findall(match[2] or "")
-    # Every matcher but the last ends with a comma; names and empty matches have rules of their own.
+    # Every matcher but the last ends with a comma. Names and empty matches have rules of their own.
     if any(not comma for *_, comma in found[:-1]) or any(name == "__name__" for name, *_ in found):
         return None
     return Selector(text=text, metric=match[1], matchers=tuple((name, op, value) for name, op, value, _ in found))
@@ -98,7 +101,7 @@ def value_type(tree: parser.Expr) -> str:
 
 
 def metric(tree: parser.VectorSelector) -> str:
-    """The metric that a selector names; empty where it names none, or by a pattern."""
+    """The metric that a selector names; empty without a name, or if a pattern names it."""
     if tree.name:
         return str(tree.name)
     for matcher in tree.matchers.matchers:
@@ -127,7 +130,7 @@ def selector(text: str) -> Selector:
 
 
 def matchers(tree: parser.VectorSelector) -> Iterator[tuple[str, str, str]]:
-    """A selector's matchers as (label, operator, value); the metric's name is not among them, a pattern for it is."""
+    """A selector's matchers as (label, operator, value). The metric's name is left out; a pattern for it is not."""
     for matcher in tree.matchers.matchers:
         op = _op(matcher.op)
         if matcher.name != "__name__" or op != "=":
@@ -160,7 +163,7 @@ def with_metric(found: Selector, metric: str, *extra: str) -> str:
 
 
 def split_comparison(text: str) -> tuple[str, str] | None:
-    """The outermost comparison's operator and whether it already says `bool`; None where there is none."""
+    """The operator of the outermost comparison, and whether it has `bool`; None if the query does not compare."""
     tree = parse(text)
     while isinstance(tree, parser.ParenExpr):
         tree = tree.expr
@@ -205,9 +208,10 @@ _COMPARISONS = ("==", "!=", ">=", "<=", ">", "<")
 
 
 def as_bool(text: str) -> str | None:
-    """The outermost comparison with `bool`, so that it gives 0 or 1; None where the query does not compare.
+    """The outermost comparison with `bool`, which returns 0 or 1; None if the query does not compare.
 
-    The operator's place in the text is found by trying: at the right one, both sides parse to the tree's own sides.
+    The position of the operator in the text is found by trying: at the right one, both sides parse to the tree's own
+    sides.
     """
     found = split_comparison(text)
     if found is None:
@@ -236,7 +240,7 @@ def _without_brackets(text: str) -> str:
 
 
 def _comparison_place(text: str, op: str) -> int | None:
-    """Where the outermost comparison's operator stands; the last place at which it still is the outermost one."""
+    """Position of the outermost comparison's operator: the last position at which the operator is outermost."""
     start = len(text)
     while (start := text.rfind(op, 0, start)) >= 0:
         marked = f"{text[:start]}{op} bool {text[start + len(op) :]}"

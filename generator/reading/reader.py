@@ -1,8 +1,10 @@
-"""Reads one YAML mapping key by key: strict, typed, and with every problem in its place.
+"""Reads one YAML mapping key by key: strictly, with types, and with the position of every problem.
 
-A `Reader` notes each key that is asked for; `finish` reports the others with the nearest known key, so the reading code
-is itself the list of keys. A value that is missing or wrong is reported and replaced by the `default` (or an empty
-value), so that reading goes on; whoever reads must drop the result where `Reader.failed` became true.
+A `Reader` notes each key that the caller asks for. `finish` reports every other key, with the nearest known key. The
+reading code itself is therefore the list of keys.
+
+The reader reports a missing or wrong value, and returns the `default` (or an empty value) instead, to find further
+problems. The caller must drop the result if `Reader.failed` is true.
 """
 
 from __future__ import annotations
@@ -23,14 +25,14 @@ NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9])?")
 
 
 class Required:
-    """Marks a key without a default."""
+    """Marks a key that has no default."""
 
 
 REQUIRED: Final = Required()
 
 
 def is_label_name(text: str) -> bool:
-    """Whether it can name a label of Prometheus', or an alert: ASCII letters, digits and `_`, no digit first."""
+    """Whether the text can name a Prometheus label or an alert: ASCII letters, digits and `_`, no digit first."""
     return text.isascii() and text.isidentifier()
 
 
@@ -44,7 +46,8 @@ class Reader:
         self.problems = problems
         self._asked: set[str] = set()
         self._renamed: set[str] = set()
-        self._before: int | None = None  # errors when reading begins: readers of a list are all made before the first
+        # errors before the first key was asked for: the readers of a list all exist before the first one reads
+        self._before: int | None = None
         self._entries: dict[str, Entry] = {}
         self._mistyped = not isinstance(value.content, dict)
         if isinstance(value.content, dict):
@@ -56,16 +59,16 @@ class Reader:
 
     @property
     def shown(self) -> str:
-        """The mapping as messages name it."""
+        """The mapping's name in messages."""
         return self.what or "the spec"
 
     def path(self, key: str) -> str:
-        """A key of it as messages name it: `slos.availability.objective`."""
+        """The name of one of the mapping's keys in messages: `slos.availability.objective`."""
         return f"{self.what}.{key}" if self.what else key
 
     @property
     def failed(self) -> bool:
-        """Whether an error was recorded since the first key was asked for, or there are no keys to ask for."""
+        """Whether this mapping has an error: one since the first key was asked for, or the value is not a mapping."""
         return self._mistyped or (self._before is not None and self.problems.error_count > self._before)
 
     def _ask(self, *keys: str) -> None:
@@ -74,43 +77,43 @@ class Reader:
         self._asked.update(keys)
 
     def fail(self, code: str, message: str, hint: str = "", *, key: str | None = None) -> None:
-        """Record a problem at the value of `key`, or at the mapping."""
+        """Record a problem at the value of `key`; without `key`, at the mapping."""
         self._ask()
         self.problems.add(code, self.at(key), message, hint)
 
     def at(self, key: str | None = None) -> Position:
-        """Where the value of `key` stands; the mapping's own place without one."""
+        """Position of the value of `key`; without `key`, of the mapping."""
         entry = self._entries.get(key) if key is not None else None
         return entry.value.position if entry is not None else self.position
 
     def has(self, key: str) -> bool:
-        """Whether the key is written, whatever its value."""
+        """Whether the spec holds the key, whatever its value."""
         self._ask(key)
         return key in self._entries
 
     def keys(self) -> list[str]:
-        """The keys as written, in order."""
+        """The keys in the order of the file."""
         return list(self._entries)
 
     def free_entries(self) -> Iterator[tuple[str, Entry]]:
-        """All entries of a mapping whose keys the user chooses; `finish` then has nothing to say."""
+        """All entries of a mapping whose keys the user chooses freely. `finish` then reports no unknown key."""
         self._ask(*self._entries)
         return iter(self._entries.items())
 
     def renamed(self, old: str, new: str) -> None:
-        """Report a key that has another name since an earlier version."""
+        """Report a key that an earlier version of Freezeline knew by another name."""
         if old in self._entries:
             self._renamed.add(old)
             self.fail("spec/renamed", f"`{old}` is called `{new}` now", f"write `{new}:` instead of `{old}:`", key=old)
 
     def finish(self) -> None:
-        """Report every key that nothing asked for."""
+        """Report every key that the caller did not ask for."""
         self._ask()
         for key in self._entries.keys() - self._asked - self._renamed:
             near = nearest(key, self._asked)
             known = ", ".join(sorted(self._asked))
-            hint = f"did you mean `{near}`?" if near else f"known here: {known}"
-            message = f"unknown key {key!r} in {self.shown}"
+            hint = f"did you mean `{near}`?" if near else f"use one of: {known}"
+            message = f"{self.shown} has no key {key!r}"
             self.problems.add("spec/unknown-key", self._entries[key].key_position, message, hint)
 
     # -- values
@@ -122,7 +125,7 @@ class Reader:
         return entry.value if entry is not None and entry.value.content is not None else None
 
     def required_value(self, key: str) -> Value | None:
-        """The raw value; its absence is reported."""
+        """The raw value of a required key; a missing key is reported."""
         value = self.value(key)
         if value is None:
             self.problems.add("spec/missing-key", self.position, f"{self.shown} lacks `{key}`", f"add `{key}: …`")
@@ -137,7 +140,10 @@ class Reader:
         except ValueError as error:
             message, _, hint = str(error).partition("\n")
             self.problems.add(
-                "spec/type", value.position, f"{self.path(key)}: {message}", hint or f"mend it, or remove `{key}`"
+                "spec/type",
+                value.position,
+                f"{self.path(key)}: {message}",
+                hint or f"correct the value, or remove `{key}`",
             )
             return empty if isinstance(default, Required) else default
 
@@ -146,7 +152,7 @@ class Reader:
         return self._typed(key, default, as_text, "")
 
     def optional_text(self, key: str) -> str | None:
-        """A text, or None where the key is absent."""
+        """A text; None if the key is absent."""
         return self._typed(key, None, as_text, None)
 
     def name(self, key: str, default: str | Required = REQUIRED) -> str:
@@ -176,9 +182,9 @@ class Reader:
         def convert(value: Value) -> int:
             content = value.content
             if not isinstance(content, int) or isinstance(content, bool):
-                raise ValueError(f"{value.text!r} is not a whole number\nwrite digits alone, such as 5")
+                raise ValueError(f"{value.text!r} is not a whole number\nwrite only digits, such as 5")
             if content < at_least:
-                raise ValueError(f"{content} is below {at_least}\nat least {at_least}")
+                raise ValueError(f"{content} is below {at_least}\nwrite {at_least} or more")
             return content
 
         return self._typed(key, default, convert, at_least)
@@ -197,13 +203,13 @@ class Reader:
         def convert(value: Value) -> int:
             duration_ms = as_duration_ms(value)
             if duration_ms < at_least:
-                raise ValueError(f"{value.text!r} is too short\nat least {units.duration_text(at_least)}")
+                raise ValueError(f"{value.text!r} is too short\nwrite {units.duration_text(at_least)} or more")
             return duration_ms
 
         return self._typed(key, default, convert, at_least)
 
     def bound(self, key: str, default: Decimal | Required = REQUIRED) -> tuple[Decimal, str]:
-        """A threshold as a number: plain, a percentage (→ ratio) or a duration (→ seconds); and how it was written."""
+        """A threshold as a number, and its text in the spec. A percentage becomes a ratio, a duration seconds."""
         text = ""
 
         def convert(value: Value) -> Decimal:
@@ -214,7 +220,7 @@ class Reader:
         return self._typed(key, default, convert, Decimal(0)), text
 
     def mapping(self, key: str, *, required: bool = False) -> Reader | None:
-        """A nested mapping; None where absent or not a mapping (reported)."""
+        """A nested mapping; None if the key is absent, or not a mapping (reported)."""
         value = self.required_value(key) if required else self.value(key)
         if value is None:
             return None
@@ -222,30 +228,30 @@ class Reader:
         return reader if isinstance(value.content, dict) else None
 
     def readers(self, key: str) -> list[Reader]:
-        """A list of mappings, empty where absent."""
+        """A list of mappings; empty if the key is absent."""
         return [
             Reader(value, f"{self.what}.{key}[{index}]" if self.what else f"{key}[{index}]", self.problems)
             for index, value in enumerate(self.values(key))
         ]
 
     def named_readers(self, key: str, *, code: str = "spec/name") -> Iterator[tuple[str, Position, Reader]]:
-        """A mapping of named mappings: (name, where the name stands, its reader). Bad names are reported."""
+        """A mapping of named mappings: (name, position of the name, reader). Bad names are reported."""
         outer = self.mapping(key)
         if outer is None:
             return
         for name, entry in outer.free_entries():
             if not NAME.fullmatch(name):
-                hint = "letters, digits, `-`, `_` and `.`, at most 64"
-                self.problems.add(code, entry.key_position, f"{name!r} cannot be a name in {outer.what}", hint)
+                hint = "use only letters, digits, `-`, `_` and `.`, at most 64 characters"
+                self.problems.add(code, entry.key_position, f"{outer.what}: {name!r} is not a valid name", hint)
             yield name, entry.key_position, Reader(entry.value, f"{outer.what}.{name}", self.problems)
 
     def values(self, key: str) -> tuple[Value, ...]:
-        """The items of a list, empty where absent."""
+        """The items of a list; empty if the key is absent."""
         value = self.value(key)
         if value is None:
             return ()
         if not isinstance(value.content, tuple):
-            self.fail("spec/type", f"{self.path(key)} must be a list", "write `[one, two]`", key=key)
+            self.fail("spec/type", f"{self.path(key)} must be a list", f"write `{key}: [one, two]`", key=key)
             return ()
         return value.content
 
@@ -260,7 +266,9 @@ class Reader:
                 found.append(as_text(item))
             except ValueError as error:
                 message = str(error).partition("\n")[0]
-                self.problems.add("spec/type", item.position, f"{self.path(key)}: {message}", "put it in quotes")
+                self.problems.add(
+                    "spec/type", item.position, f"{self.path(key)}: {message}", "write the value in quotes"
+                )
         return tuple(found)
 
     def labels(self, key: str) -> tuple[str, ...]:
@@ -268,18 +276,23 @@ class Reader:
         names = self.texts(key)
         for name in names:
             if not is_label_name(name):
-                self.fail("spec/label", f"{name!r} is not a label name", "letters, digits and `_`", key=key)
+                self.fail(
+                    "spec/label",
+                    f"{name!r} is not a label name",
+                    "use only letters, digits and `_`, and begin with a letter",
+                    key=key,
+                )
         return names
 
     def promql(self, key: str, want: Want, default: str | Required = REQUIRED) -> str:
-        """PromQL of the wanted type (`$window` stands for a range). What does not parse is reported with its place."""
+        """PromQL of the wanted type, in which `$window` stands for a range. A query that does not parse is reported."""
         text = self.text(key, default)
         if text and key in self._entries:
             self.check_promql(text, want, self._entries[key].value)
         return text
 
     def check_promql(self, text: str, want: Want, value: Value) -> None:
-        """Report why `text` is not PromQL of the wanted type, at the place of `value`."""
+        """Report why `text` is not PromQL of the wanted type, at the position of `value`."""
         found = faults(text, want) or lints(text)
         for fault in found:
             message = f"{self.what}: {fault.message}"
@@ -288,16 +301,16 @@ class Reader:
 
 def _scalar(value: Value, parse: Callable[[str], T]) -> T:
     if isinstance(value.content, (tuple, dict)) or value.content is None:
-        raise ValueError("must be a single value")
+        raise ValueError("the value must be one text or number, not a list or mapping")
     return parse(value.text.strip())
 
 
 def as_text(value: Value) -> str:
     """A text. Raises ValueError for anything else."""
     if isinstance(value.content, (int, Decimal)):  # booleans included
-        raise ValueError(f"{value.text!r} must be text\nput it in quotes")
+        raise ValueError(f'{value.text!r} must be a text\nwrite the value in quotes: "{value.text}"')
     if not isinstance(value.content, str) or not value.content.strip():
-        raise ValueError("must be a text that is not empty\nwrite it in quotes")
+        raise ValueError("the value must be a text, and not empty\nwrite the value in quotes")
     return value.content
 
 
@@ -305,21 +318,23 @@ def as_name(value: Value) -> str:
     """A text that is a name. Raises ValueError."""
     text = as_text(value)
     if not NAME.fullmatch(text):
-        raise ValueError(f"{text!r} cannot be a name\nletters, digits, `-`, `_` and `.`, at most 64")
+        raise ValueError(
+            f"{text!r} is not a valid name\nuse only letters, digits, `-`, `_` and `.`, at most 64 characters"
+        )
     return text
 
 
 def as_boolean(value: Value) -> bool:
     """`true` or `false`. Raises ValueError."""
     if not isinstance(value.content, bool):
-        raise ValueError(f"{value.text!r} is neither true nor false\nwrite true or false")
+        raise ValueError(f"{value.text!r} is neither true nor false\nwrite `true` or `false`")
     return value.content
 
 
 def as_decimal(value: Value) -> Decimal:
     """An exact number. Raises ValueError."""
     if isinstance(value.content, bool) or not isinstance(value.content, (int, Decimal)):
-        raise ValueError(f"{value.text!r} is not a number\nwrite digits alone, without a unit: 99.9")
+        raise ValueError(f"{value.text!r} is not a number\nwrite only digits, without a unit, such as 99.9")
     return units.parse_decimal(value.text)
 
 
@@ -328,7 +343,7 @@ def as_duration_ms(value: Value) -> int:
     try:
         return _scalar(value, units.parse_duration_ms)
     except ValueError as error:
-        raise ValueError(f"{error}\nwrite a number with a unit: 30s, 5m, 1h30m, 30d") from None
+        raise ValueError(f"{error}\nwrite a number with a unit, such as 30s, 5m, 1h30m or 30d") from None
 
 
 def as_bound(value: Value) -> Decimal:
@@ -342,7 +357,7 @@ def as_bound(value: Value) -> Decimal:
     try:
         return _scalar(value, parse)
     except ValueError as error:
-        raise ValueError(f"{error}\nwrite a number, a percentage or a duration: 5, 1%, 500ms") from None
+        raise ValueError(f"{error}\nwrite a number, a percentage or a duration, such as 5, 1% or 500ms") from None
 
 
 def as_ratio(value: Value) -> Decimal:

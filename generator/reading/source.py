@@ -1,7 +1,7 @@
-"""YAML text with positions: the only place that knows the YAML library.
+"""YAML text with positions: the only module that knows the YAML library.
 
-YAML 1.2's core scalars only: `on`, `yes` and `10:00` are text, only `true` and `false` are booleans, numbers are exact.
-Duplicate keys, merge keys, tags and more than one document are problems, not surprises.
+Freezeline reads only the scalars of YAML 1.2's core schema. `on`, `yes` and `10:00` are texts, only `true` and `false`
+are booleans, and numbers are exact. Duplicate keys, merge keys, tags and second documents are problems.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_ALIAS_NODES = 10_000
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-# Sixteen list items or keys opened on one line; possessive, so that many blanks cost no more than their number.
+# Sixteen list items or keys opened on one line. Possessive quantifiers keep the search linear in the number of blanks.
 _MANY_ON_ONE_LINE = re.compile(r"(?m)^[ \t]*+(?:[-?:][ \t]++){16}")
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -32,22 +32,22 @@ Scalar = str | int | Decimal | bool | None
 
 
 class Value(Struct, frozen=True):
-    """One YAML node: its place, and what it holds: a scalar, a tuple of values, or a mapping of entries."""
+    """One YAML node: its position, and its content (a scalar, a tuple of values, or a mapping of entries)."""
 
     position: Position
     content: Scalar | tuple[Value, ...] | Mapping[str, Entry]
-    text: str = ""  # a scalar as it was written
+    text: str = ""  # the scalar's text in the file
 
 
 class Entry(Struct, frozen=True):
-    """One entry of a mapping: where its key stands, and its value."""
+    """One entry of a mapping: the key's position, and the value."""
 
     key_position: Position
     value: Value
 
 
 def place(value: Value, *path: str) -> Position:
-    """Where the value at a path of keys stands; as much of the path as is written."""
+    """Position of the value at a path of keys; if the path ends early, position of the last value found."""
     for key in path:
         entry = value.content.get(key) if isinstance(value.content, dict) else None
         if entry is None:
@@ -57,7 +57,7 @@ def place(value: Value, *path: str) -> Position:
 
 
 class Source(Struct, frozen=True):
-    """A spec's text and its YAML tree. `lines` are for showing problems in place."""
+    """A spec's text and its YAML tree. `lines` shows the source line of a problem."""
 
     name: str
     text: str
@@ -65,34 +65,39 @@ class Source(Struct, frozen=True):
 
     @property
     def lines(self) -> list[str]:
-        """The text by line; split where YAML splits."""
+        """The text by line, split as YAML splits lines."""
         return _lines(self.text)
 
 
 @lru_cache(maxsize=64)
 def _lines(text: str) -> list[str]:
-    """Split once, however many problems a file has."""
+    """Split the text once, however many problems the file has."""
     return text.split("\n")
 
 
 class _Composer(yaml.CBaseLoader):
-    """libyaml's composer without tag resolution: scalars are resolved in `_resolve_scalar`."""
+    """libyaml's composer without tag resolution: `_resolve_scalar` resolves scalars."""
 
     def resolve(self, _kind: object, _value: object, implicit: object) -> str:
         return "plain" if isinstance(implicit, tuple) and implicit[0] else "text"
 
     def descend_resolver(self, _parent: object, _index: object) -> None:
-        """The library calls this around each node; there is nothing to resolve."""
+        """Do nothing: the library calls this method around each node, and there is no tag to resolve."""
 
     def ascend_resolver(self) -> None:
-        """The library calls this around each node; there is nothing to resolve."""
+        """Do nothing: as `descend_resolver`."""
 
 
 def read_source(name: str, data: bytes, problems: Problems) -> Source:
-    """The YAML tree of one file. Where it cannot be read the problem says why and `root` is None."""
+    """The YAML tree of one file. For a file that cannot be read, a problem says why, and `root` is None."""
     start = Position(name)
     if len(data) > MAX_BYTES:
-        problems.add("source/too-large", start, f"the file has {len(data)} bytes", f"at most {MAX_BYTES}; split it")
+        problems.add(
+            "source/too-large",
+            start,
+            f"the file has {len(data)} bytes, more than Freezeline reads",
+            f"split the file into files of at most {MAX_BYTES} bytes",
+        )
         return Source(name=name, text="", root=None)
     data = data.removeprefix(BOM_UTF8)
     try:
@@ -100,15 +105,39 @@ def read_source(name: str, data: bytes, problems: Problems) -> Source:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        problems.add("source/encoding", Position(name, line, column), "the file is not UTF-8", "save it as UTF-8")
+        problems.add("source/encoding", Position(name, line, column), "the file is not UTF-8", "save the file as UTF-8")
         return Source(name=name, text="", root=None)
     return Source(name=name, text=text, root=_compose(name, text, problems))
 
 
-def read_documents(name: str, data: bytes, problems: Problems) -> tuple[Source, tuple[Value, ...]]:
-    """The source and every YAML document of a file that may hold several, as Kubernetes' tools write them.
+def _yaml_hint(error: yaml.MarkedYAMLError) -> str:
+    """What to type where libyaml stopped: the correction that its message most often asks for."""
+    opened = f" that line {error.context_mark.line + 1} opens" if error.context_mark is not None else ""
+    match str(error.problem):
+        case "found unexpected end of stream":
+            return f"close the quote{opened}"
+        case "did not find expected ',' or ']'" | "did not find expected ',' or '}'":
+            return f"close the bracket{opened}, or write a comma between its items"
+        case "found character that cannot start any token" | "found a tab character that violates indentation":
+            return "write spaces instead of a tab; write a value that begins with @, ` or % in quotes"
+        case "mapping values are not allowed in this context":
+            return "indent the line like its neighbours; write a value that contains `: ` in quotes"
+        case "found undefined alias":
+            return (
+                "write the value itself, or mark another value with `&name`; write a text that begins with * in quotes"
+            )
+        case "could not find expected ':'":
+            return "write `key: value` on this line, or indent the line further"
+        case "did not find expected key" | "did not find expected '-' indicator":
+            return "indent the line like its neighbours; write no text after a closing quote"
+        case _:
+            return "compare the indentation, quotes and brackets with the line above"
 
-    What cannot be read is reported; a file without any document gives none.
+
+def read_documents(name: str, data: bytes, problems: Problems) -> tuple[Source, tuple[Value, ...]]:
+    """The source and every YAML document of a file that may hold several, as Kubernetes tools write them.
+
+    Problems are reported. A file without any document gives an empty tuple.
     """
     one_by_one = Problems()
     source = read_source(name, data, one_by_one)
@@ -126,16 +155,16 @@ def read_documents(name: str, data: bytes, problems: Problems) -> tuple[Source, 
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         position = Position(name, mark.line + 1, mark.column + 1) if mark is not None else Position(name)
-        message = f"not valid YAML: {error.problem or error.context}"
-        problems.add("source/yaml", position, message, "check indentation, quotes and brackets here")
+        message = str(error.problem or error.context)
+        problems.add("source/yaml", position, f"not valid YAML: {message}", _yaml_hint(error))
     return Source(name=name, text=text, root=None), tuple(found)
 
 
 def _compose(name: str, text: str, problems: Problems) -> Value | None:
     depth_position = _too_deep(name, text)
     if depth_position is not None:
-        hint = f"at most {MAX_DEPTH} levels"
-        problems.add("source/too-deep", depth_position, "the document is nested too deeply", hint)
+        message = f"the document is nested more than {MAX_DEPTH} levels deep"
+        problems.add("source/too-deep", depth_position, message, "close brackets, or remove levels of indentation")
         return None
     try:
         parser = _Composer(text)
@@ -146,12 +175,15 @@ def _compose(name: str, text: str, problems: Problems) -> Value | None:
             if mark is not None:
                 position = Position(name, mark.line + 1, mark.column + 1)
         message = " ".join(part for part in (error.context, error.problem) if part)
-        code = "source/documents" if "single document" in message else "source/yaml"
-        problems.add(code, position, f"not valid YAML: {message}", "check indentation, quotes and brackets here")
+        if "single document" in message:
+            hint = "write one spec in each file: move the part after `---` into a file of its own"
+            problems.add("source/documents", position, "the file holds more than one YAML document", hint)
+        else:
+            problems.add("source/yaml", position, f"not valid YAML: {message}", _yaml_hint(error))
         return None
     except yaml.reader.ReaderError as error:
         position = _position_at(name, text, error.position)
-        problems.add("source/yaml", position, "a character that YAML does not allow", "remove it")
+        problems.add("source/yaml", position, "YAML does not allow this character", "remove the character")
         return None
     except ValueError as error:  # libyaml gives this for text that cannot be encoded
         problems.add(
@@ -170,7 +202,7 @@ def _position_at(name: str, text: str, offset: int) -> Position:
 
 
 def _too_deep(name: str, text: str) -> Position | None:
-    """Where nesting passes the limit, found without recursion: libyaml composes recursively, in C."""
+    """Where the nesting passes the limit. The search does not recurse, because libyaml composes recursively, in C."""
     if not _may_be_deep(text):
         return None
     depth = 0
@@ -186,14 +218,14 @@ def _too_deep(name: str, text: str) -> Position | None:
             elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
                 depth -= 1
     except (yaml.YAMLError, ValueError):
-        return None  # composing reports it, with its place
+        return None  # the composer reports the error with its position
     return None
 
 
 def _may_be_deep(text: str) -> bool:
-    """Whether the text could nest beyond the limit at all; cheap, and true only for unusual files.
+    """Whether the text could nest beyond the limit at all. The test is cheap, and true only for unusual files.
 
-    Each level needs an opening bracket, more indentation than the one before, or a `- ` or `? ` on the same line.
+    Each level needs an opening bracket, more indentation than the level before, or a `- ` or `? ` on the same line.
     """
     if text.count("[") + text.count("{") > MAX_DEPTH:
         brackets = deepest = 0
@@ -208,7 +240,7 @@ def _may_be_deep(text: str) -> bool:
 
 
 class _Builder(Struct):
-    """Turns the library's nodes into `Value`s, each node once however often it is aliased."""
+    """Turns the library's nodes into `Value`s, each node once however often an alias repeats the node."""
 
     name: str
     problems: Problems
@@ -233,7 +265,7 @@ class _Builder(Struct):
             self._count_alias(node, key)
             return known
         position = self._position(node.start_mark)
-        # An alias inside its own anchor meets this placeholder, so that it ends instead of recursing.
+        # An alias inside its own anchor meets this placeholder, and the recursion ends.
         self.built[key] = Value(position, None)
         self.sizes[key] = MAX_ALIAS_NODES
         value = self._fresh(node, position)
@@ -244,11 +276,15 @@ class _Builder(Struct):
         self.alias_nodes += self.sizes[key]
         if self.alias_nodes >= MAX_ALIAS_NODES and not self.overflow:
             self.overflow = True
-            hint = f"aliases may add at most {MAX_ALIAS_NODES} nodes, and may not contain themselves"
-            self.problems.add("source/aliases", self._position(node.start_mark), "aliases grow out of bounds", hint)
+            hint = (
+                f"write the repeated part out: aliases may add {MAX_ALIAS_NODES} nodes, and may not contain themselves"
+            )
+            self.problems.add(
+                "source/aliases", self._position(node.start_mark), "the aliases of this file add too many nodes", hint
+            )
 
     def _scalar(self, node: yaml.ScalarNode) -> Value:
-        """A scalar's alias adds no more than the alias itself, so that it need not be kept or counted."""
+        """A scalar's value. An alias of a scalar adds one node, therefore scalars are neither kept nor counted."""
         text, tag, mark = node.value, node.tag, node.start_mark
         position = Position(self.name, mark.line + 1, mark.column + 1)
         if tag == "plain":
@@ -266,13 +302,18 @@ class _Builder(Struct):
             self.sizes[key] = 1 + sum(self.sizes.get(id(item), 1) for item in node.value)
             return Value(position, items)
         if not isinstance(node, yaml.MappingNode):
-            raise TypeError(f"the YAML library gave a node of unknown kind: {type(node).__name__}")
+            raise TypeError(f"the YAML library returned a node of unknown kind: {type(node).__name__}")
         entries = self._entries(node)
         self.sizes[key] = 1 + sum(1 + self.sizes.get(id(item), 1) for _, item in node.value)
         return Value(position, entries)
 
     def _unknown_tag(self, node: yaml.Node, position: Position) -> None:
-        self.problems.add("source/tag", position, f"the tag {node.tag!r} is not used here", "remove it")
+        self.problems.add(
+            "source/tag",
+            position,
+            f"Freezeline reads no YAML tags, such as {node.tag!r} here",
+            "remove the tag: the text from `!` to the next blank",
+        )
 
     def _entries(self, node: yaml.MappingNode) -> Mapping[str, Entry]:
         entries: dict[str, Entry] = {}
@@ -280,14 +321,19 @@ class _Builder(Struct):
             position = self._position(key_node.start_mark)
             value = self._value(value_node)
             if not isinstance(key_node, yaml.ScalarNode):
-                self.problems.add("source/key", position, "a key must be plain text", "write `name: value`")
+                self.problems.add("source/key", position, "a key must be a plain text", "write `name: value`")
             elif key_node.value == "<<" and key_node.tag == "plain":
-                hint = "repeat the keys; `defaults:` holds what all SLOs share"
-                self.problems.add("source/merge-key", position, "merge keys are not read", hint)
+                hint = "repeat the keys in this mapping, or write values of all SLOs under `defaults:`"
+                self.problems.add("source/merge-key", position, "Freezeline does not read merge keys (`<<`)", hint)
             elif key_node.value in entries:
                 first = entries[key_node.value].key_position
-                message = f"the key {key_node.value!r} stands here a second time"
-                self.problems.add("source/duplicate-key", position, message, f"the first is on line {first.line}")
+                message = f"this mapping has the key {key_node.value!r} twice"
+                self.problems.add(
+                    "source/duplicate-key",
+                    position,
+                    message,
+                    f"remove this line, or the first one on line {first.line}",
+                )
             else:
                 entries[key_node.value] = Entry(position, value)
         return entries

@@ -1,4 +1,4 @@
-"""Where a spec's dashboard is found: Grafana's uids, and URLs with them."""
+"""The addresses of dashboards: Grafana's uids, and URLs with these uids."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from generator.text.digest import digest
 MAX_UID = 40
 OVERVIEW = "overview"
 
-DATASOURCE = "datasource"  # a variable that every dashboard has
-PREFIX = "label_"  # before a label of that name
+DATASOURCE = "datasource"  # a variable of every dashboard
+PREFIX = "label_"  # stands before a label of that name
 
 _UID_PREFIX = "freezeline-"
 
 
 def dashboard_uid(spec_name: str) -> str:
-    """Grafana's uid of a spec's dashboard: the same for ever, at most 40 characters, no spaces and no dots."""
+    """Grafana's uid of a spec's dashboard: it never changes, and has at most 40 characters without blanks and dots."""
     plain = _UID_PREFIX + spec_name
     if re.fullmatch(rf"[A-Za-z0-9_-]{{1,{MAX_UID}}}", plain):
         return plain
@@ -26,19 +26,19 @@ def dashboard_uid(spec_name: str) -> str:
 
 
 def overview_uid(scope: str) -> str:
-    """Grafana's uid of the overview of an output set; sets in one Grafana have one each."""
-    return dashboard_uid(f"{OVERVIEW}/{scope}")  # no spec's name holds a slash
+    """Grafana's uid of the overview of an output set; each set in a Grafana has its own."""
+    return dashboard_uid(f"{OVERVIEW}/{scope}")  # no name of a spec holds a slash
 
 
 def variable(label: str) -> str:
-    """The dashboard variable for a `group_by` label; Grafana keeps some names for itself."""
+    """The dashboard variable of a `group_by` label. Grafana reserves some names."""
     return PREFIX + label if label == DATASOURCE or label.startswith("__") else label
 
 
 def dashboard_url(grafana: str, spec_name: str) -> str:
-    """Where a spec's dashboard opens. `grafana` is the base URL, with or without a path and trailing slash.
+    """The address of a spec's dashboard. `grafana` is the base URL, with or without a path and a slash at its end.
 
-    Returns "" where no Grafana is known.
+    Returns "" without a Grafana.
     """
     if not grafana:
         return ""

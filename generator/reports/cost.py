@@ -1,10 +1,12 @@
-"""What specs cost in Prometheus: rules, recorded series, and samples read per minute. An analytic model, pure.
+"""What specs cost in Prometheus: rules, recorded series, and samples read per minute. A pure calculation.
 
-A sample is read for each series that an instant selector finds, and for each sample inside a range; a subquery reads
-what its inner query reads, at each of its steps. So samples = series × range / interval, added up over an expression
-and multiplied by the evaluations per minute. Prometheus' own count (`totalQueryableSamples` of `stats=all`) has of a
-subquery only the points that it gives, however much lies behind them: that is kept as `counted`. Windows are
-taken to be full, gaps to be absent. Native histograms count as ordinary samples; Prometheus weighs them by their size.
+An instant selector reads one sample of each series that it finds; a range reads each sample inside. A subquery reads
+the samples of its inner query at each step. Samples are therefore series × range / interval, summed over an expression
+and multiplied by the evaluations per minute.
+
+Prometheus' own count (`totalQueryableSamples` of `stats=all`) counts only the points that a subquery returns, however
+many samples lie behind them: `counted` is this number. The model takes windows to be full and free of gaps. A native
+histogram counts as one sample; Prometheus weighs it by its size.
 """
 
 from __future__ import annotations
@@ -24,13 +26,13 @@ from generator.render.rules.rule_file import Rule, RuleFile
 from generator.reports.cost_series import Catalog, Matched
 from generator.units import MINUTE
 
-SUBQUERY_STEP_MS = MINUTE  # Prometheus' default evaluation interval, where a subquery names none
+SUBQUERY_STEP_MS = MINUTE  # Prometheus' default evaluation interval, for a subquery that names none
 
 Resolve = Callable[[parser.VectorSelector], Iterable[Matched]]
 
 
 class Read(Struct, frozen=True, kw_only=True):
-    """What one evaluation of an expression reads, what Prometheus counts of it, and how many series it gives."""
+    """One evaluation of an expression: the samples read, those that Prometheus counts, and the resulting series."""
 
     samples: float = 0.0
     counted: float = 0.0
@@ -38,7 +40,7 @@ class Read(Struct, frozen=True, kw_only=True):
 
 
 def read(tree: parser.Expr, resolve: Resolve, groups: float) -> Read:
-    """One evaluation at one instant. `resolve` tells which series a selector finds; `groups`: how many `by` makes."""
+    """One evaluation at one instant. `resolve` finds a selector's series; `groups`: the number of groups of `by`."""
     match tree:
         case parser.VectorSelector():
             found = sum(matched.series for matched in resolve(tree))
@@ -101,9 +103,9 @@ class RuleCost(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str]
     expr: str
     per_minute: float
-    samples: float  # that one evaluation reads
-    counted: float  # of them by Prometheus
-    series: float  # that it records; 0 for an alert
+    samples: float  # samples that one evaluation reads
+    counted: float  # samples of one evaluation as Prometheus counts them
+    series: float  # series that the rule records; 0 for an alert
 
 
 class Total(Struct, frozen=True, kw_only=True):
@@ -114,7 +116,7 @@ class Total(Struct, frozen=True, kw_only=True):
     samples_per_minute: float = 0
 
     def plus(self, rule: RuleCost) -> Total:
-        """With one more rule."""
+        """This total with one more rule."""
         return Total(
             rules=self.rules + 1,
             series=self.series + rule.series,
@@ -123,7 +125,7 @@ class Total(Struct, frozen=True, kw_only=True):
 
 
 class Assumptions(Struct, frozen=True, kw_only=True):
-    """What only a running Prometheus knows: series per raw selector, and groups that a grouped SLO has."""
+    """Numbers that only a running Prometheus knows: series of each raw selector, and groups of a grouped SLO."""
 
     series: float = 10
     by_selector: Mapping[str, float] = field(default_factory=dict)  # selector or metric → series
@@ -131,12 +133,12 @@ class Assumptions(Struct, frozen=True, kw_only=True):
 
 
 def rule_costs(output_set: OutputSet, assumed: Assumptions) -> Iterator[RuleCost]:
-    """Every rule of a set, with what one evaluation reads."""
+    """Every rule of a set, with the samples that one evaluation reads."""
     catalog = Catalog(output_set, assumed.groups)
     for spec in output_set.specs:
         owners = {slo.position: (f"slo {spec.service}/{slo.name}", group_count(slo, assumed)) for slo in spec.slos}
         owners |= {alert.position: (f"alert {spec.service}/{alert.name}", assumed.groups) for alert in spec.alerts}
-        # What stands for no single SLO repairs the gaps of all of them.
+        # Rules without an owner repair the gaps of all SLOs.
         repair = (f"repair {spec.service}", 1.0)
         resolve = resolver(catalog, assumed, spec.defaults.scrape_ms)
         for group in rules.render(spec, output_set.scope).groups:
@@ -162,7 +164,7 @@ def _group_costs(file: RuleFile, owner: str, resolve: Resolve) -> Iterator[RuleC
 
 
 def _cost(rule: Rule, interval_ms: int, *, owner: str, once: Read) -> RuleCost:
-    # Repaired rollups are written only where there are gaps.
+    # The rules write repaired rollups only if there are gaps.
     gap = names.REPAIR in rule.labels and f":{names.MISSING}" not in rule.name
     return RuleCost(
         owner=owner,
@@ -177,7 +179,7 @@ def _cost(rule: Rule, interval_ms: int, *, owner: str, once: Read) -> RuleCost:
 
 
 def resolver(catalog: Catalog, assumed: Assumptions, scrape_ms: int) -> Resolve:
-    """What selectors find: recorded series by the catalog, raw ones as assumed."""
+    """The series that selectors find: recorded series from the catalog, raw series as assumed."""
 
     def resolve(tree: parser.VectorSelector) -> Iterable[Matched]:
         metric = promql.metric(tree)
@@ -192,7 +194,7 @@ def resolver(catalog: Catalog, assumed: Assumptions, scrape_ms: int) -> Resolve:
 
 
 def selector_text(metric: str, matchers: Iterable[tuple[str, str, str]]) -> str:
-    """A raw selector in one spelling, matchers sorted: the key of `Assumptions.by_selector`."""
+    """A raw selector in one spelling, with sorted matchers: the key of `Assumptions.by_selector`."""
     inner = ",".join(sorted(f"{name}{op}{promql.quote(value)}" for name, op, value in matchers))
     return f"{metric}{{{inner}}}" if inner else metric
 
@@ -211,7 +213,7 @@ def raw_selectors(output_set: OutputSet) -> tuple[str, ...]:
 
 
 def totals(costs: Iterable[RuleCost]) -> dict[str, Total]:
-    """Totals by owner, in order, and in all under an empty name."""
+    """Totals by owner, in order; the sum of all has an empty name."""
     found: dict[str, Total] = {}
     everything = Total()
     for cost in costs:
@@ -225,7 +227,7 @@ def totals(costs: Iterable[RuleCost]) -> dict[str, Total]:
 
 
 def spread(found: Mapping[str, Total], output_set: OutputSet) -> dict[str, Total]:
-    """Each SLO with its share of what is shared by its profile and by its spec's repair."""
+    """Each SLO with its share of the rules of its profile and of its spec's gap repair."""
     shares: dict[str, Total] = {}
     members: dict[str, int] = {}
     for spec in output_set.specs:

@@ -1,4 +1,4 @@
-"""What Sloth's and Pyrra's forms would read for the same SLOs, by the same model."""
+"""The samples that Sloth's and Pyrra's rules would read for the same SLOs, by the same calculation."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _PYRRA_INCREASE_MS = 150_000
 
 
 def rivals(output_set: OutputSet, assumed: Assumptions) -> dict[str, Total]:
-    """Sloth's and Pyrra's forms of the SLOs that count events of raw series, evaluated each minute.
+    """Sloth's and Pyrra's rules for the SLOs that count events of raw series, evaluated each minute.
 
-    Pyrra evaluates its burn rates twice a minute by default, so its figure here is the kinder one.
+    Pyrra evaluates its burn rates twice a minute by default: its real cost is higher than the number here.
     """
     found = {"Sloth": Total(), "Pyrra": Total()}
     catalog = Catalog(output_set, assumed.groups)
@@ -41,7 +41,7 @@ def rivals(output_set: OutputSet, assumed: Assumptions) -> dict[str, Total]:
 
 
 def compared(output_set: OutputSet) -> list[tuple[Spec, Slo]]:
-    """The SLOs that count events of raw series: those that the other tools can have too."""
+    """The SLOs that count events of raw series: the other tools can express these."""
     return [(spec, slo) for spec in output_set.specs for slo in spec.slos if ratio_selectors(slo) is not None]
 
 
@@ -59,7 +59,7 @@ def _more(total: Total, count: int, groups: float, samples: float) -> Total:
 
 
 def ratio_selectors(slo: Slo) -> tuple[str, str] | None:
-    """The selectors of bad (or good) and of all events; None where an SLI does not count raw series."""
+    """The selectors of bad (or good) and of all events; None if an SLI does not count raw series."""
     match slo.sli:
         case BadTotal(bad=promql.Selector() as part, total=promql.Selector() as whole):
             return part.text, whole.text

@@ -1,4 +1,4 @@
-"""Which series the rules of a set record, how many of each, and how often: what selectors on them will find."""
+"""The series that the rules of a set record: their number and interval, and which selectors find them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Matchers = tuple[tuple[str, str, str], ...]
 
 
 class Matched(Struct, frozen=True, kw_only=True):
-    """Series that a selector finds, with a sample each `interval_ms`."""
+    """Series that a selector finds, with one sample per `interval_ms`."""
 
     series: float
     interval_ms: int
@@ -28,7 +28,7 @@ class _Entry(Struct, frozen=True, kw_only=True):
 
 
 class Catalog:
-    """The recorded series of a set, found by metric and, where a selector names one, by SLO."""
+    """The recorded series of a set, found by metric, and by SLO if a selector names one."""
 
     def __init__(self, output_set: OutputSet, groups: float) -> None:
         self._by_slo: dict[tuple[str, str], list[_Entry]] = {}
@@ -54,11 +54,11 @@ class Catalog:
 
     @property
     def metrics(self) -> frozenset[str] | dict[str, list[_Entry]]:
-        """What is recorded."""
+        """The names of the recorded metrics."""
         return self._by_metric
 
     def find(self, metric: str, matchers: Matchers) -> tuple[Matched, ...]:
-        """The series that a selector on a recorded metric finds, those of one interval together."""
+        """The series that a selector on a recorded metric finds, grouped by interval."""
         key = (metric, matchers)
         if key not in self._kept:
             slo = next((value for name, op, value in matchers if name == names.SLO and op == "="), None)
@@ -93,7 +93,7 @@ def _parts(spec: Spec) -> Mapping[str, str]:
 
 
 def _recorded(spec: Spec, slo: Slo, scope: str, repair: str) -> Iterator[tuple[str, int, Mapping[str, str]]]:
-    """(metric, interval, labels) of every series of one SLO; gap rollups are absent where there are no gaps."""
+    """(metric, interval, labels) of every series of one SLO. Rollups of gaps are left out: the model has no gaps."""
     profile, own = slo.profile, identity(spec, slo, scope)
     pace = profile.cadence
     for kind in names.KINDS:

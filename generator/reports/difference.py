@@ -1,8 +1,10 @@
-"""What changes in meaning between two sets of specs, and what follows from it for alerts, episodes and history.
+"""Changes in meaning between two sets of specs, and their effects on alerts, episodes and history.
 
-Fingerprints: Alertmanager knows an alert by its labels alone, so an alert whose labels change is resolved and comes
-again as another one; silences, and the receiver's open episodes, stay with the old one. History: the long windows are
-added up from recorded series, so series with other labels begin empty (docs: backfill).
+Fingerprints: Alertmanager identifies an alert by its labels. If an alert's labels change, the old alert resolves and a
+new one begins; silences and the receiver's open episodes stay with the old alert.
+
+History: long windows are sums of recorded series, therefore series with other labels begin without a past
+(docs/backfill.md).
 """
 
 from __future__ import annotations
@@ -19,14 +21,16 @@ from generator.reports import spec_facts
 from generator.units import decimal_text
 
 FINGERPRINT = (
-    "new fingerprint: the old alert resolves and a new one comes; silences and open episodes stay with the old"
+    "new fingerprint: the old alert resolves and a new one begins; silences and episodes stay with the old alert"
 )
-HISTORY = "the recorded series begin anew: the budget is empty until the window has passed, or run freezeline backfill"
-MIXED = "the recorded past keeps the old meaning: the budget is of both until the window has passed"
+HISTORY = (
+    "the recorded series begin anew: run `freezeline backfill`, or the budget has no past until the window has passed"
+)
+MIXED = "the recorded past keeps the old meaning: the budget mixes both until the window has passed"
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """One change. `old` is empty for what is new, `new` for what is gone."""
+    """One change. `old` is empty for an addition, `new` for a removal."""
 
     subject: str
     what: str
@@ -37,7 +41,7 @@ class Change(Struct, frozen=True, kw_only=True):
     history: bool = False
 
     def as_json(self) -> dict[str, object]:
-        """For `--json`."""
+        """The change for `--json`."""
         return {
             "subject": self.subject,
             "what": self.what,
@@ -50,7 +54,7 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 def compare(old: OutputSet, new: OutputSet) -> list[Change]:
-    """Every change in meaning, by spec and subject; empty where both mean the same."""
+    """Every change in meaning, by spec and subject; empty if both sets mean the same."""
     found: list[Change] = []
     for before, after in _pairs(old.specs, new.specs):
         if before is None or after is None:
@@ -63,7 +67,7 @@ def compare(old: OutputSet, new: OutputSet) -> list[Change]:
 
 
 def _pairs(old: Sequence[Spec], new: Sequence[Spec]) -> Iterator[tuple[Spec | None, Spec | None]]:
-    """Specs of the same name; two single files are about the same, whatever their names."""
+    """Pairs of specs with the same name. Two single files are a pair, whatever their names."""
     if len(old) == len(new) == 1:
         yield old[0], new[0]
         return
@@ -103,14 +107,14 @@ def _subjects(facts: Mapping[spec_facts.Fact, str]) -> set[str]:
 
 
 def _subject(subject: str, facts: Mapping[spec_facts.Fact, str], *, added: bool) -> Change:
-    """A subject that is new or gone, by its first facts."""
+    """A new or removed subject, shown by its first facts."""
     shown = [f"{what} {text}" for (owner, what), text in facts.items() if owner == subject][:4]
     text = "; ".join(shown)
-    return Change(subject=subject, what="all of it", old="" if added else text, new=text if added else "")
+    return Change(subject=subject, what="the whole subject", old="" if added else text, new=text if added else "")
 
 
 def _effect(what: str, slos: tuple[Slo, Slo]) -> str:
-    """What a change of an SLO's fact comes to."""
+    """The effect of a changed fact of an SLO."""
     old, new = slos
     if what == "objective":
         times = new.budget_ratio / old.budget_ratio
@@ -161,7 +165,7 @@ def _shown_series(slo: Slo, service: str, scope: str) -> str:
 
 
 def _fingerprints(before: Spec, after: Spec, old_scope: str, new_scope: str) -> Iterator[Change]:
-    """Alerts that are in both, with other labels: one change per label and pair of values."""
+    """Alerts of both sets with changed labels: one change for each label and pair of values."""
     old, new = _alerts(before, old_scope), _alerts(after, new_scope)
     found: dict[tuple[str, str, str], list[str]] = {}
     for key in (key for key in old if key in new):
@@ -181,7 +185,7 @@ def _fingerprints(before: Spec, after: Spec, old_scope: str, new_scope: str) -> 
 
 
 def _alerts(spec: Spec, scope: str) -> dict[tuple[str, ...], dict[str, str]]:
-    """What an alert is recognised by → its labels, those of the data named by `(data)`."""
+    """An alert's identity → its labels; labels of the data have the value `(data)`."""
     groups = {slo.name: slo.group_by for slo in spec.slos}
     groups |= {alert.name: getattr(alert.condition, "by", ()) for alert in spec.alerts}
     found = {}

@@ -1,4 +1,4 @@
-"""Changes as people read them: by subject, old → new, and what follows."""
+"""Changes for people: by subject, old → new, with the effect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from generator.reports.difference import Change
 
 
 def text(changes: Sequence[Change]) -> str:
-    """One block per subject; empty where nothing changes."""
+    """One block for each subject; empty if nothing changes."""
     lines: list[str] = []
     for subject in dict.fromkeys(change.subject for change in changes):
         lines.append(subject)
@@ -31,7 +31,7 @@ def _lines(change: Change) -> list[str]:
 
 
 def summary(changes: Sequence[Change]) -> str:
-    """One line: how many, and how many of the kinds that hurt."""
+    """One line: the number of changes, and of those with new fingerprints or lost history."""
     if not changes:
         return "same meaning"
     parts = [f"{len(changes)} change{'' if len(changes) == 1 else 's'} in meaning"]

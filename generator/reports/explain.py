@@ -1,6 +1,6 @@
-"""What a line of a spec leads to: series, rules, alerts, panels, policy and people, with the factors worked out.
+"""What follows from a line of a spec: series, rules, alerts, panels, policy and people, with the calculations.
 
-Pure: it asks the same functions that generate, so that it cannot say anything else than what is generated.
+Pure. The module asks the functions that generate, therefore it agrees with the generated files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LEVELS = (Fraction(1), Fraction(1, 2), Fraction(1, 5))
 
 
 class RuleShown(Struct, frozen=True, kw_only=True):
-    """One rule: where it is written, how often it is evaluated, what it records or fires."""
+    """One rule: its file, its interval, and the series that it records or the alert that it fires."""
 
     file: str
     group: str
@@ -39,11 +39,11 @@ class RuleShown(Struct, frozen=True, kw_only=True):
     name: str
     labels: Mapping[str, str]
     expr: str
-    own: bool  # written for this SLO or alert alone, not shared
+    own: bool  # belongs to this SLO or alert alone
 
 
 class TierShown(Struct, frozen=True, kw_only=True):
-    """One tier worked out. `detected_after`: steady error ratio → time from a clean past until it fires."""
+    """One tier with its calculation. `detected_after`: error ratio → time from an error-free past to firing."""
 
     name: str
     severity: str
@@ -60,7 +60,7 @@ class TierShown(Struct, frozen=True, kw_only=True):
 
 
 class PolicyShown(Struct, frozen=True, kw_only=True):
-    """A policy rule that an alert begins: what is done, and when a freeze ends again."""
+    """A policy rule that an alert starts: its actions, and the end of its freeze."""
 
     id: str
     position: str
@@ -69,7 +69,7 @@ class PolicyShown(Struct, frozen=True, kw_only=True):
 
 
 class AlertShown(Struct, frozen=True, kw_only=True):
-    """An alert, with what follows from it."""
+    """An alert, with its policy rules and the people that are told."""
 
     name: str
     labels: Mapping[str, str]
@@ -79,7 +79,7 @@ class AlertShown(Struct, frozen=True, kw_only=True):
 
 
 class Explained(Struct, frozen=True, kw_only=True):
-    """One SLO or plain alert from its line to the people that hear of it."""
+    """One SLO or plain alert, from its line in the spec to the people that are told."""
 
     kind: str  # "slo" or "alert"
     name: str
@@ -88,18 +88,18 @@ class Explained(Struct, frozen=True, kw_only=True):
     reads: tuple[str, ...]
     rules: tuple[RuleShown, ...]
     tiers: tuple[TierShown, ...]
-    left_out: Mapping[str, str]  # default tiers that this objective cannot have, and why
+    left_out: Mapping[str, str]  # default tiers that this objective cannot have, with the reason
     alerts: tuple[AlertShown, ...]
     panels: tuple[str, ...]
 
     def as_json(self) -> dict[str, object]:
-        """For `--json`."""
+        """The explanation for `--json`."""
         plain: dict[str, object] = to_builtins(self)
         return plain
 
 
 def explain(spec: Spec, scope: str, only: frozenset[str] | None = None) -> tuple[Explained, ...]:
-    """The SLOs and plain alerts of a spec, or those of some names, in the order of its lines."""
+    """The SLOs and plain alerts of a spec, all or those of some names, in the order of the file."""
     panels = dashboard.render(spec, scope)
     own = rules.render(spec, scope)
     wanted = [slo for slo in spec.slos if only is None or slo.name in only]
@@ -178,12 +178,12 @@ def _tier(spec: Spec, slo: Slo, tier: Tier) -> TierShown:
 
 
 def _decimal(ratio: Fraction) -> Decimal:
-    """The ratio, to seven places at most."""
+    """The ratio, with at most seven decimals."""
     return (Decimal(ratio.numerator) / Decimal(ratio.denominator)).quantize(Decimal("0.0000001"))
 
 
 def _seconds(duration_ms: int) -> str:
-    """A duration in whole seconds, rounded up."""
+    """A duration rounded up to whole seconds."""
     return duration_text(-(-duration_ms // 1000) * 1000)
 
 
@@ -198,9 +198,9 @@ def _slo_alerts(spec: Spec, slo: Slo) -> Iterator[AlertShown]:
             spans = f"{duration_text(tier.long_ms)} and over {duration_text(tier.short_ms)}"
             when = f"more than {ratio} errors over {spans}"
         elif names.BUDGET_CONSUMED_LABEL in labels:
-            when = f"{labels[names.BUDGET_CONSUMED_LABEL]} % of the budget over {slo.profile.window} is gone"
+            when = f"{labels[names.BUDGET_CONSUMED_LABEL]} % of the budget over {slo.profile.window} is spent"
         else:
-            when = f"nothing is measured for {duration_text(shared.NO_DATA_FOR_MS)}"
+            when = f"no event was measured for {duration_text(shared.NO_DATA_FOR_MS)}"
         yield _alert_shown(spec, labels, when)
 
 
@@ -212,7 +212,7 @@ def _alert(spec: Spec, alert: PlainAlert, own: RuleFile, panels: Json) -> Explai
         "condition": alert.condition.describe(),
         "severity": alert.severity,
         "evaluated": f"each {duration_text(alert.interval_ms)}",
-        "fires": f"at the latest {duration_text(alert.earliest_ms)} after a sample that breaches at once: "
+        "fires": f"at most {duration_text(alert.earliest_ms)} after a sample that breaches at once: "
         + " + ".join(_waits(alert)),
     }
     if alert.within_ms is not None:
@@ -300,7 +300,7 @@ def unfreeze_text(unfreeze: Unfreeze) -> str:
 
 
 def _told(spec: Spec, labels: Mapping[str, str]) -> Iterator[str]:
-    """Whom Alertmanager tells, in order."""
+    """The people that Alertmanager tells, in order."""
     for planned in people.plan(spec):
         if all(labels.get(label, "") in values for label, values in planned.match):
             where = f" ({planned.written.position})" if planned.written is not None else " (the owner)"
@@ -310,7 +310,7 @@ def _told(spec: Spec, labels: Mapping[str, str]) -> Iterator[str]:
 
 
 def _panels(shown: Json, *wanted: str) -> Iterable[str]:
-    """Titles of the panels with a query that holds one of some texts, each with its row."""
+    """Titles of the panels whose query holds one of some texts, each with its row."""
     row = ""
     found: dict[str, None] = {}
     for panel in dashboard.all_panels(shown):
@@ -327,16 +327,16 @@ def _panels(shown: Json, *wanted: str) -> Iterable[str]:
 
 
 def at_line(spec: Spec, root: Value, line: int) -> frozenset[str]:
-    """Names of the SLOs and alerts that a line of the spec is about; those that lead to it, for a line of policy.
+    """The SLOs and alerts that a line of the spec is about; for a line of `policy`, those that start the rule.
 
-    Empty where the line is about none in particular.
+    Empty if the line belongs to none of them.
     """
     before = [(at, found) for at, found in _starts(spec, root) if at <= line]
     return max(before, key=lambda item: item[0])[1] if before else frozenset()
 
 
 def _starts(spec: Spec, root: Value) -> Iterator[tuple[int, frozenset[str]]]:
-    """From which line on the spec is about which names."""
+    """The first line of each part of the spec, with the names that it is about."""
     sections = root.content if isinstance(root.content, dict) else {}
     for section, entry in sections.items():
         yield entry.key_position.line, frozenset()

@@ -1,4 +1,4 @@
-"""An explanation as people read it in a terminal: one block per SLO or alert, from the spec's line to the people."""
+"""An explanation for a terminal: one block for each SLO or alert, from the spec's line to the people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KEY_WIDTH = 14
 
 
 def plain(text: str) -> str:
-    """No colour."""
+    """Without colour."""
     return text
 
 
@@ -21,7 +21,7 @@ def bold(text: str) -> str:
 
 
 def text(explained: Iterable[Explained], paint: Paint = plain) -> str:
-    """All of them, a blank line between two."""
+    """All explanations, with blank lines between."""
     return "\n\n".join("\n".join(_lines(one, paint)) for one in explained) + "\n"
 
 
@@ -32,7 +32,9 @@ def _lines(one: Explained, paint: Paint) -> Iterator[str]:
     yield from (f"    {read}" for read in one.reads)
     yield from _rules(one, paint)
     if one.tiers or one.left_out:
-        yield paint("  tiers: factor = share of the budget × window / long; fires above factor × budget")
+        yield paint(
+            "  tiers: factor = share of the budget × window / long; fires above an error ratio of factor × budget"
+        )
     for tier in one.tiers:
         yield from _tier(tier)
     yield from (f"    {name}: left out, {reason}" for name, reason in one.left_out.items())
@@ -84,7 +86,7 @@ def _alert(alert: AlertShown) -> Iterator[str]:
     labels = ", ".join(f"{label}={value}" for label, value in alert.labels.items() if label != "alertname")
     yield f"    {alert.name}{{{labels}}}: {alert.fires_when}"
     for rule in alert.policy:
-        yield f"      {rule.id} ({rule.position}): {', '.join(rule.does)}; released when {rule.unfrozen}"
+        yield f"      {rule.id} ({rule.position}): {', '.join(rule.does)}; unfrozen when {rule.unfrozen}"
     if not alert.policy:
-        yield "      no policy: nothing is frozen or rolled back"
-    yield f"      told: {'; '.join(alert.told)}" if alert.told else "      told: nobody by Alertmanager"
+        yield "      no policy rule: no freeze and no rollback"
+    yield f"      told: {'; '.join(alert.told)}" if alert.told else "      told: Alertmanager tells nobody"

@@ -1,4 +1,4 @@
-"""A spec as facts: (subject, what) → text. Specs that mean the same have the same facts, however they are written."""
+"""A spec as facts: (subject, name) → text. Specs with the same meaning have the same facts, whatever their form."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from generator.reports.explain import unfreeze_text
 from generator.units import decimal_text, duration_text, percent_text, promql_number
 
 Fact = tuple[str, str]
-_SILENT = ("position", "written", "bound_text")  # how it is written, not what it means
-_QUERIES = ("query", "expr", "bad", "good", "total", "error_ratio", "weight")  # texts that are PromQL
-_TITLES = ("id", "name", "title", "cause", "level")  # what tells the items of a list apart
+_SILENT = ("position", "written", "bound_text")  # fields that say how a value is written, not what it means
+_QUERIES = ("query", "expr", "bad", "good", "total", "error_ratio", "weight")  # fields whose texts are PromQL
+_TITLES = ("id", "name", "title", "cause", "level")  # fields that tell the items of a list apart
 
 
 def of(spec: Spec, scope: str) -> dict[Fact, str]:
-    """Every fact of a spec; empty ones are left out."""
+    """Every fact of a spec; empty facts are left out."""
     found: dict[Fact, str] = {}
     for part in (_head(spec, scope), _slos(spec), _alerts(spec), _policy(spec), _sections(spec)):
         found.update((fact, text) for fact, text in part if text)
@@ -67,7 +67,7 @@ def _slos(spec: Spec) -> Iterator[tuple[Fact, str]]:
 
 
 def _tier(subject: str, slo: Slo, tier: Tier) -> Iterator[tuple[Fact, str]]:
-    """A tier's windows, factor and severity are what it is; the threshold follows from them and from the budget."""
+    """A tier is its windows, factor and severity; the threshold follows from the factor and the budget."""
     limit = promises.threshold(slo, tier)
     spans = f"{duration_text(tier.long_ms)} and {duration_text(tier.short_ms)}"
     share = percent_text(tier.share.normalize())
@@ -78,7 +78,7 @@ def _tier(subject: str, slo: Slo, tier: Tier) -> Iterator[tuple[Fact, str]]:
 
 
 def sli_text(slo: Slo) -> str:
-    """What is counted, in one spelling."""
+    """The SLI in one spelling."""
     return f"{slo.sli.KIND}: {plain(slo.sli)}"
 
 
@@ -139,7 +139,7 @@ def _sections(spec: Spec) -> Iterator[tuple[Fact, str]]:
 
 
 def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """The leaves of a value: path → text. What only says how it was written is left out."""
+    """The leaves of a value: path → text. Fields that only say how a value is written are left out."""
     if _is_leaf(value):
         text = plain(value)
         if text:
@@ -158,7 +158,7 @@ def _is_leaf(value: object) -> bool:
 
 
 def _field_names(kind: type) -> tuple[str, ...]:
-    """The fields of a value class that say what it means; none for any other type."""
+    """The fields of a value class that carry meaning; none for any other type."""
     every = kind.__struct_fields__ if issubclass(kind, Struct) else ()
     return tuple(name for name in every if name not in _SILENT)
 
@@ -167,7 +167,7 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
     if isinstance(value, Mapping):
         yield from ((str(name), value[name]) for name in sorted(value))
     elif isinstance(value, tuple) and all(_is_pair(item) for item in value):
-        yield from sorted(value, key=lambda pair: str(pair[0]))  # such as matchers: their order says nothing
+        yield from sorted(value, key=lambda pair: str(pair[0]))  # such as matchers: their order has no meaning
     elif isinstance(value, tuple):
         for number, item in enumerate(value, start=1):
             titles = _TITLES if _field_names(type(item)) else ()
@@ -191,7 +191,7 @@ def _of_field(name: str, value: object) -> object:
 
 
 def plain(value: object) -> str:
-    """A value in one spelling, whatever it was written like."""
+    """A value in one spelling, however the spec writes the value."""
     match value:
         case Selector():
             inner = ",".join(sorted(f"{name}{op}{promql.quote(text)}" for name, op, text in value.matchers))
@@ -213,7 +213,7 @@ def plain(value: object) -> str:
 
 
 def one_spelling(text: str) -> str:
-    """PromQL as its parser prints it, so that spaces, line breaks and comments do not count."""
+    """PromQL as its parser prints it: spaces, line breaks and comments do not count."""
     try:
         return " ".join(promql.parse(text).prettify().split())
     except ValueError:

@@ -28,12 +28,12 @@ SLI_TYPES: Mapping[str, Callable[[Reader], Sli]] = MappingProxyType(
 
 
 def parse(reader: Reader) -> Sli | None:
-    """Read an `sli:` mapping; None after reporting that it is of no known type."""
+    """Read an `sli:` mapping. None if the mapping names no type, or several (reported)."""
     kinds = [key for key in SLI_TYPES if reader.has(key)]
     if len(kinds) != 1:
         wanted = ", ".join(f"`{key}`" for key in SLI_TYPES)
-        message = "is of more than one type" if kinds else "is of no known type"
-        reader.fail("spec/sli-type", f"{reader.what} {message}", f"exactly one of {wanted}")
+        message = "has the keys of several types" if kinds else "has no key that names its type"
+        reader.fail("spec/sli-type", f"{reader.what} {message}", f"write exactly one of {wanted}")
         return None
     parsed = SLI_TYPES[kinds[0]](reader)
     reader.finish()

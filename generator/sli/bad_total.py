@@ -1,4 +1,4 @@
-"""`bad` / `total`: counters of bad events and of all events, or queries of their rates with `$window`."""
+"""`bad` and `total`: counters of bad events and of all events, or queries of their rates with `$window`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BadTotal(Struct, frozen=True, kw_only=True):
     total: Selector | str
 
     def base(self, context: BaseContext) -> BaseQueries:
-        """Rates of both; no error series means no errors, as long as there are events."""
+        """Rates of both. If no error series exists, errors are zero as long as there are events."""
         total = rate_of(self.total, context)
         if isinstance(self.bad, Selector) and isinstance(self.total, Selector):
             errors = context.aggregate("sum", rate_with_newborns(self.bad, self.total, context))
@@ -49,14 +49,14 @@ def rate_of(source: Selector | str, context: BaseContext) -> str:
 
 
 def increase_of(source: Selector | str, context: BaseContext) -> str:
-    """Events over the gap span, by the SLO's groups; a query gives events per second and is multiplied."""
+    """Events over the gap span, by the SLO's groups. A query gives events per second, and is multiplied by the span."""
     if isinstance(source, Selector):
         return context.aggregate("sum", f"increase({source.text}[{context.gap_span}])")
     return f"{seconds_text(context.gap_span_ms)} * {context.aggregate('sum', promql.over(source, context.gap_span))}"
 
 
 def source_text(source: Selector | str) -> str:
-    """The source as it was written."""
+    """The source as the spec writes it."""
     return source.text if isinstance(source, Selector) else source
 
 

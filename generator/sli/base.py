@@ -1,4 +1,4 @@
-"""What every SLI type offers: events and bad events per second, as PromQL."""
+"""The interface of every SLI type: events and bad events per second, as PromQL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from generator.units import duration_text
 
 
 class BaseContext(Struct, frozen=True, kw_only=True):
-    """Where base rules are written: the labels to keep, the base window, and the recorded total to fall back on."""
+    """What the base rules need: the labels to keep, the base window, and the recorded total that zeros come from."""
 
     group_by: tuple[str, ...]
     base_ms: int
@@ -19,11 +19,11 @@ class BaseContext(Struct, frozen=True, kw_only=True):
     total_increase_series: str  # the recorded increase over the gap span, as a selector
     scrape_ms: int
     gap_span_ms: int
-    aligned: bool  # a build for tests, in which scrapes and evaluations fall on the same instants
+    aligned: bool  # a build for tests: scrapes and evaluations fall on the same instants
 
     @property
     def gap_span(self) -> str:
-        """The span over which raw counters are held against the rollups, as PromQL."""
+        """The span over which gap repair compares raw counters with rollups, as PromQL."""
         return duration_text(self.gap_span_ms)
 
     @property
@@ -33,28 +33,30 @@ class BaseContext(Struct, frozen=True, kw_only=True):
 
     @property
     def range(self) -> str:
-        """What a rate must reach over, as PromQL, to span the base window: one scrape more.
+        """The range, as PromQL, over which a rate spans the base window: one scrape more.
 
-        N + 1 samples span N scrape intervals. So each increase lies in exactly base window / interval evaluations, and
-        the rates add up to the events themselves; a range of the base window alone counts one event 10 % too much and
-        the next one 10 % too little, which sparse traffic does not average out. Where scrapes and evaluations fall
-        together, Prometheus 2 would find one sample more at the range's very edge; half a scrape does for both.
+        N + 1 samples span N scrape intervals. Each increase then lies in exactly base window / interval evaluations,
+        and the rates add up to the events themselves. A range of only the base window counts one event 10 % too much
+        and the next one 10 % too little. Sparse traffic does not average the errors out.
+
+        If scrapes and evaluations fall together, Prometheus 2 would find one more sample at the range's edge. Half a
+        scrape is right for Prometheus 2 and 3.
         """
         return duration_text(self.base_ms + (self.scrape_ms // 2 if self.aligned else self.scrape_ms))
 
     def aggregate(self, function: str, expression: str, *extra: str) -> str:
-        """`function by (labels) (expression)`, the labels being those of the SLO's groups."""
+        """`function by (labels) (expression)` with the labels of the SLO's groups."""
         labels = (*self.group_by, *extra)
         by = f" by ({', '.join(labels)}) " if labels else ""
         return function + by + (enclosed(expression) if "\n" in expression else f"({expression})")
 
     def zero(self, series: str) -> str:
-        """Zero wherever there are events at all: what errors are when no error series exists."""
+        """Zero if there are events at all: the errors while no error series exists."""
         return f"0 * {self.aggregate('sum', series)}"
 
 
 class BaseQueries(Struct, frozen=True, kw_only=True):
-    """Per second: all events and bad ones. The increases count events over a day; None where no raw counter exists."""
+    """All and bad events per second. The increases count events over the gap span; None without raw counters."""
 
     total: str
     errors: str
@@ -81,11 +83,10 @@ def seconds_text(duration_ms: int) -> str:
 
 
 def rate_with_newborns(part: Selector, whole: Selector, context: BaseContext) -> str:
-    """The rate of `part`, counting from zero a series that appeared on a target that was already being scraped.
+    """The rate of `part`; a new series of a target that was scraped before counts from zero.
 
-    `rate` loses a new series' first value: with errors that are born with their first event, all of a short
-    incident. The guard on job and instance keeps a restarted or newly found target from counting its whole past
-    (rules: newborn series).
+    `rate` loses the first value of a new series. If error series appear with their first error, a short incident would
+    be lost entirely. The guard on job and instance keeps a restarted or new target from counting its whole past.
     """
     window = context.window
     born = f"({part.text} unless {part.text} offset {window})"

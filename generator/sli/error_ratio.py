@@ -1,4 +1,4 @@
-"""`error_ratio`: a ratio that exists already, weighted by events where `weight` says how many there were."""
+"""`error_ratio`: an existing error ratio, weighted by the number of events if `weight` gives one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generator.sli.base import BaseContext, BaseQueries
 
 
 class ErrorRatio(Struct, frozen=True, kw_only=True):
-    """A query for the error ratio over `$window`. Without a weight each moment counts the same, busy or idle."""
+    """A query for the error ratio over `$window`. Without a weight, each instant counts the same, busy or idle."""
 
     KIND: ClassVar[str] = "error_ratio"
 
@@ -21,7 +21,7 @@ class ErrorRatio(Struct, frozen=True, kw_only=True):
     weight: str | None
 
     def base(self, context: BaseContext) -> BaseQueries:
-        """Events are the weight, bad events ratio × weight. An idle moment's 0/0 is left out by `>= 0`."""
+        """Events are the weight, and bad events are ratio × weight. `>= 0` leaves out the 0/0 of an idle instant."""
         ratio = context.aggregate("avg", promql.over(self.error_ratio, context.range))
         if self.weight is None:
             return BaseQueries(total=f"0 * ({ratio} >= 0) + 1", errors=f"{ratio} >= 0")
@@ -35,7 +35,7 @@ class ErrorRatio(Struct, frozen=True, kw_only=True):
 
     def describe(self) -> str:
         """One line for people."""
-        weight = f", weighted by {self.weight}" if self.weight else ", each moment alike"
+        weight = f", weighted by {self.weight}" if self.weight else ", each instant with the same weight"
         return f"error ratio {self.error_ratio}{weight}"
 
 

@@ -1,4 +1,4 @@
-"""`good` / `total`: counters of good events and of all events, or queries of their rates with `$window`."""
+"""`good` and `total`: counters of good events and of all events, or queries of their rates with `$window`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from generator.sli.base import BaseContext, BaseQueries, rate_with_newborns
 
 
 class GoodTotal(Struct, frozen=True, kw_only=True):
-    """Good events among all events; what is not good is bad."""
+    """Good events among all events; every other event is bad."""
 
     KIND: ClassVar[str] = "good/total"
 
@@ -24,8 +24,8 @@ class GoodTotal(Struct, frozen=True, kw_only=True):
     def base(self, context: BaseContext) -> BaseQueries:
         """Bad = total − good, never below zero.
 
-        Where good and total are the same metric, both lose a new series' first value alike, and plain rates agree;
-        with different metrics the good one is counted from its birth.
+        If good and total have the same metric, both lose the first value of a new series, and plain rates agree. With
+        different metrics, the good series counts from its first value.
         """
         good = rate_of(self.good, context)
         match self.good, self.total:
@@ -44,7 +44,7 @@ class GoodTotal(Struct, frozen=True, kw_only=True):
 
 
 def rest(context: BaseContext, total_series: str, good: str) -> str:
-    """What of the recorded total is not good; all of it where no good series exists."""
+    """The part of the recorded total that is not good; all of the total if no good series exists."""
     total = context.aggregate("sum", total_series)
     either = promql.enclosed(f"{good}\nor {context.zero(total_series)}")
     return promql.enclosed(f"{total}\n- {either}", "clamp_min(", "0")

@@ -1,4 +1,4 @@
-"""`histogram` / `below`: observations above a bound are bad. Classic histograms need the bound to be a bucket."""
+"""`histogram` and `below`: observations above a bound are bad. A classic histogram needs a bucket at the bound."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class HistogramBelow(Struct, frozen=True, kw_only=True):
 
     histogram: Selector
     bound: Decimal
-    bound_text: str  # as written: `300ms`
+    bound_text: str  # the bound's text in the spec: `300ms`
     native: bool
 
     def base(self, context: BaseContext) -> BaseQueries:
-        """Counts on both sides of the bound.
+        """Counts above the bound, and all counts.
 
-        A classic bound between buckets would be off by half and more, so only an existing bucket is read; without it
-        there are no errors and no zeros either, and the no-data alert says so.
+        Only a bucket at the bound is read: interpolation between buckets would be wrong by half and more. Without this
+        bucket, the rules record neither errors nor zeros, and the no-data alert fires.
         """
         if self.native:
             return self._native(context)
@@ -56,7 +56,8 @@ class HistogramBelow(Struct, frozen=True, kw_only=True):
             return context.aggregate("sum", f"{function}({self.histogram.text}[{window}])")
 
         def errors(histogram: str) -> str:
-            # 0 × an empty interval is 0 × NaN: `>= 0` leaves it out, and the total of zero says that nothing happened.
+            # 0 × an empty interval is 0 × NaN. `>= 0` leaves the NaN out, and the total of zero says that there were no
+            # events.
             above = f"1 - histogram_fraction(-Inf, {decimal_text(self.bound)}, {histogram})"
             return f"histogram_count({histogram}) * (({above}) >= 0)"
 
@@ -70,7 +71,7 @@ class HistogramBelow(Struct, frozen=True, kw_only=True):
 
     @property
     def bucket_matcher(self) -> str:
-        """The `le` matcher, in every spelling that clients and Prometheus 2 and 3 give the bound."""
+        """The `le` matcher, in every spelling of the bound by clients, Prometheus 2 and Prometheus 3."""
         return le_matcher(self.bound)
 
     def describe(self) -> str:
@@ -80,7 +81,7 @@ class HistogramBelow(Struct, frozen=True, kw_only=True):
 
 
 def le_matcher(bound: Decimal) -> str:
-    """`le="0.3"`, or a pattern: Prometheus 3 writes 1 as `1.0`, Go clients write 1000000 as `1e+06`."""
+    """`le="0.3"`, or a pattern: Prometheus 3 writes 1 as `1.0`, and Go clients write 1000000 as `1e+06`."""
     spellings = le_spellings(bound)
     if len(spellings) == 1:
         return f'le="{spellings[0]}"'
@@ -112,28 +113,33 @@ def parse(reader: Reader) -> HistogramBelow:
         check_histogram_name(reader, "histogram", found)
     bound, written = bound_in_unit(reader, "below", found.metric)
     if bound <= 0 and not reader.failed:
-        reader.fail("spec/range", f"{reader.what}.below must be above 0", "write 300ms, or 0.3", key="below")
+        reader.fail(
+            "spec/range", f"{reader.what}.below must be above 0", "write `below: 300ms` or `below: 0.3`", key="below"
+        )
     return HistogramBelow(histogram=found, bound=bound, bound_text=written, native=reader.boolean("native", False))
 
 
 def check_histogram_name(reader: Reader, key: str, found: Selector) -> None:
-    """Report a histogram that is named by one of its classic series."""
+    """Report a name that belongs to one of a histogram's classic series."""
     for suffix in _CLASSIC_SUFFIXES:
         if found.metric.endswith(suffix):
             name = found.metric.removesuffix(suffix)
             reader.fail(
-                "spec/histogram-name", f"{found.metric!r} is a series of a histogram", f"name `{name}`", key=key
+                "spec/histogram-name",
+                f"{found.metric!r} is one series of a histogram, not the histogram's name",
+                f"write `{name}`, without the suffix",
+                key=key,
             )
 
 
 def bound_in_unit(reader: Reader, key: str, metric: str) -> tuple[Decimal, str]:
-    """A bound in the metric's own unit, and as written."""
+    """A bound in the metric's own unit, and its text in the spec."""
     bound, written = reader.bound(key)
     return in_metric_unit(bound, written, metric), written
 
 
 def in_metric_unit(bound: Decimal, written: str, metric: str) -> Decimal:
-    """A bound written as a duration counts seconds, or milliseconds where the metric's name says so."""
+    """A duration as a bound counts seconds, or milliseconds if the metric's name says so."""
     if written[-1:].isalpha() and metric.endswith(_MILLISECOND_SUFFIXES):
         return bound * 1000
     return bound

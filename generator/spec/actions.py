@@ -1,4 +1,4 @@
-"""Actions: what the receiver does when a policy says so. Their type follows from their keys; their names are free."""
+"""Reads `actions`: what the receiver does when a policy rule says so. An action's keys decide its type."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ _KINDS = {"flag": "freeze", "command": "rollback", "channels": "notify"}
 
 
 def parse_actions(reader: Reader) -> dict[str, Action]:
-    """The `actions` mapping. What is wrong is reported; an action with a mistake is left out."""
+    """The `actions` mapping. Every problem is reported; an action with a problem is left out."""
     found: dict[str, Action] = {}
     for name, entry in reader.free_entries():
         inner = Reader(entry.value, f"{reader.what}.{name}", reader.problems)
         if not NAME.fullmatch(name):
-            hint = "letters, digits, `-`, `_` and `.`, at most 64"
-            reader.problems.add("spec/name", entry.key_position, f"{name!r} cannot be an action's name", hint)
+            hint = "use only letters, digits, `-`, `_` and `.`, at most 64 characters"
+            reader.problems.add("spec/name", entry.key_position, f"{reader.what}: {name!r} is not a valid name", hint)
         if not isinstance(entry.value.content, dict):
             continue
         action = _parse_action(name, inner)
@@ -70,9 +70,9 @@ def parse_actions(reader: Reader) -> dict[str, Action]:
 def _parse_action(name: str, reader: Reader) -> Action | None:
     kinds = [kind for key, kind in _KINDS.items() if key in reader.keys()]  # noqa: SIM118 - a Reader is no mapping
     if len(kinds) != 1:
-        hint = "`flag:` makes it a freeze, `command:` a rollback, `channels:` a notice"
-        what = "several kinds of action at once" if kinds else "no kind of action that is known"
-        reader.fail("policy/action", f"{reader.what} is {what}", hint)
+        hint = "write exactly one of `flag:` (freeze), `command:` (rollback) and `channels:` (notice)"
+        what = "has the keys of several kinds of action" if kinds else "has no key that names a kind of action"
+        reader.fail("policy/action", f"{reader.what} {what}", hint)
         return None
     match kinds[0]:
         case "freeze":
@@ -86,7 +86,12 @@ def _parse_action(name: str, reader: Reader) -> Action | None:
 def _freeze(name: str, reader: Reader) -> FreezeAction:
     flag = read_path(reader, "flag")
     if flag.endswith("/"):
-        reader.fail("policy/path", f"{reader.what}.flag is a directory", "name the file: …/FREEZE.FLAG", key="flag")
+        reader.fail(
+            "policy/path",
+            f"{reader.what}.flag names a directory, not a file",
+            f"write the file's path: `flag: {flag}FREEZE.FLAG`",
+            key="flag",
+        )
     legacy = tuple(_legacy(inner) for inner in reader.readers("legacy"))
     reader.finish()
     return FreezeAction(name=name, flag=flag, legacy=legacy, position=reader.position)
@@ -107,12 +112,22 @@ def _legacy(reader: Reader) -> LegacyCommand | LegacyFile:
 def _rollback(name: str, reader: Reader) -> RollbackAction:
     timeout_ms = reader.duration_ms("timeout", ROLLBACK_TIMEOUT_MS)
     if timeout_ms > LONGEST_RUN_MS:
-        reader.fail("policy/timeout", "a rollback may run for a day at most", "shorten it", key="timeout")
+        reader.fail(
+            "policy/timeout",
+            f"{reader.what}.timeout is longer than one day",
+            "write `timeout: 1d` or less",
+            key="timeout",
+        )
     release = read_command(reader, "release", timeout_ms=RELEASE_TIMEOUT_MS)
     once_per = reader.choice("once_per", ("release", "episode"), "release" if release else "episode")
     if once_per == "release" and release is None:
-        hint = "add `release: {command: […]}`, which prints the running release"
-        reader.fail("policy/release", f"{reader.what} cannot tell releases apart", hint, key="once_per")
+        hint = "add `release: {command: [/opt/app/current-release.sh]}`, which prints the running release"
+        reader.fail(
+            "policy/release",
+            f"{reader.what} has `once_per: release`, but no command that prints the running release",
+            hint,
+            key="once_per",
+        )
     action = RollbackAction(
         name=name,
         command=Command(argv=read_argv(reader, "command"), timeout_ms=timeout_ms),
@@ -139,8 +154,8 @@ def _env(reader: Reader) -> dict[str, str]:
     found = {}
     for key, _ in inner.free_entries():
         if key.startswith("FREEZELINE_") or not key.replace("_", "a").isalnum() or key[0].isdigit():
-            hint = "letters, digits and `_`; FREEZELINE_… is the receiver's own"
-            inner.fail("policy/env", f"{key!r} cannot be set for a command", hint, key=key)
+            hint = "use letters, digits and `_`; only the receiver sets names that begin with FREEZELINE_"
+            inner.fail("policy/env", f"{inner.what}: the spec cannot set the variable {key!r}", hint, key=key)
         found[key] = inner.text(key)
     return found
 
@@ -152,7 +167,11 @@ def _verify(reader: Reader) -> Verify | None:
     command = Command(argv=read_argv(inner, "command"), timeout_ms=inner.duration_ms("timeout", VERIFY_TIMEOUT_MS))
     done, not_done = _exit_codes(inner, "done", (0,)), _exit_codes(inner, "not_done", (1,))
     if set(done) & set(not_done):
-        inner.fail("policy/verify", f"{inner.what}: a status is both done and not done", "each in one list only")
+        inner.fail(
+            "policy/verify",
+            f"{inner.what}: `done` and `not_done` name the same exit code",
+            "write each exit code under `done` or under `not_done`",
+        )
     inner.finish()
     return Verify(command=command, done=done, not_done=not_done)
 
@@ -164,12 +183,14 @@ def _exit_codes(reader: Reader, key: str, default: tuple[int, ...]) -> tuple[int
     for value in reader.values(key):
         code = value.content
         if not isinstance(code, int) or isinstance(code, bool) or not 0 <= code <= 255:
-            hint = "exit statuses are 0 to 255"
-            reader.problems.add("policy/verify", value.position, f"{value.text!r} is not an exit status", hint)
+            hint = "write a whole number from 0 to 255"
+            reader.problems.add(
+                "policy/verify", value.position, f"{reader.what}.{key}: {value.text!r} is not an exit code", hint
+            )
             continue
         codes.append(code)
     if not reader.values(key):
-        reader.fail("policy/verify", f"{reader.what}.{key} names no exit status", "write `[0]`", key=key)
+        reader.fail("policy/verify", f"{reader.what}.{key} names no exit code", f"write `{key}: [0]`", key=key)
     return tuple(codes)
 
 
@@ -187,18 +208,23 @@ def _undo(reader: Reader, timeout_ms: int) -> Undo | None:
 
 
 def read_channels(reader: Reader, key: str) -> tuple[str, ...]:
-    """Names of the receiver's channels; bad and doubled ones are reported."""
+    """Names of the receiver's channels; bad and repeated names are reported."""
     names: list[str] = []
     for value in reader.values(key):
         try:
             name = as_name(value)
         except ValueError as error:
-            hint = "channels are named in receiver.yaml: letters, digits, `-`, `_` and `.`"
+            hint = "write the name of a channel in receiver.yaml: letters, digits, `-`, `_` and `.`"
             message = f"{reader.what}.{key}: {str(error).partition(chr(10))[0]}"
             reader.problems.add("policy/channel", value.position, message, hint)
             continue
         if name in names:
-            reader.problems.add("policy/channel", value.position, f"the channel {name} stands here twice", "remove one")
+            reader.problems.add(
+                "policy/channel",
+                value.position,
+                f"{reader.what}.{key} names the channel {name} twice",
+                f"remove one {name}",
+            )
         names.append(name)
     return tuple(names)
 
@@ -211,11 +237,16 @@ def _notify(name: str, reader: Reader) -> NotifyAction:
             hint = "write `unfrozen` instead of `released`"
             reader.fail("spec/renamed", "the event `released` is called `unfrozen` now", hint, key="events")
         elif event not in EVENTS:
-            hint = f"name some of these events: {', '.join(EVENTS)}"
-            reader.fail("policy/event", f"{event!r} is not an event", hint, key="events")
+            hint = f"write some of these events: {', '.join(EVENTS)}"
+            reader.fail("policy/event", f"{reader.what}: {event!r} is not an event", hint, key="events")
     channels = read_channels(reader, "channels")
     if not channels:
-        reader.fail("policy/channel", f"{reader.what} tells nobody", "name a channel: [log]", key="channels")
+        reader.fail(
+            "policy/channel",
+            f"{reader.what} names no channel",
+            "write `channels: [log]`, or other channels of receiver.yaml",
+            key="channels",
+        )
     action = NotifyAction(
         name=name,
         channels=channels,

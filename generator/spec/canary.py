@@ -1,4 +1,4 @@
-"""Canary: how a release is rolled out by stages, and what takes it back. Read and checked here, run by the receiver."""
+"""Reads `canary`: the stages of a rollout, and what aborts the rollout. The receiver runs the rollout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLACEHOLDER = re.compile(r"\$\w+")
 
 
 def parse(reader: Reader) -> Canary:
-    """The `canary` section. What is wrong is reported with its place."""
+    """The `canary` section. Every problem is reported with its position."""
     start = reader.mapping("start")
     canary = Canary(
         deploy=read_command(reader, "deploy", timeout_ms=DEPLOY_TIMEOUT_MS),
@@ -39,8 +39,8 @@ def parse(reader: Reader) -> Canary:
     )
     reader.finish()
     if not canary.gates and not canary.abort_on and not reader.has("gates"):
-        hint = "add `gates:` with queries and bounds, or `abort_on: [{severity: critical}]`"
-        reader.fail("canary/blind", "nothing would ever stop the rollout", hint)
+        hint = "add `abort_on: [{severity: critical}]`, or `gates:` with queries and bounds"
+        reader.fail("canary/blind", "neither a gate nor an alert can abort this rollout", hint)
     return canary
 
 
@@ -51,7 +51,11 @@ def _parse_traffic(reader: Reader) -> Haproxy | TrafficCommands | None:
     haproxy, commands = outer.mapping("haproxy"), outer.mapping("commands")
     outer.finish()
     if (haproxy is None) == (commands is None):
-        outer.fail("canary/traffic", "traffic needs one adapter", "write `haproxy: {…}` or `commands: {…}`")
+        outer.fail(
+            "canary/traffic",
+            f"{outer.what} needs exactly one adapter",
+            "write either `haproxy: {…}` or `commands: {…}`",
+        )
     if haproxy is not None:
         adapter = Haproxy(
             socket=read_path(haproxy, "socket"),
@@ -60,7 +64,12 @@ def _parse_traffic(reader: Reader) -> Haproxy | TrafficCommands | None:
             canary=haproxy.name("canary"),
         )
         if adapter.stable and adapter.stable == adapter.canary:
-            haproxy.fail("canary/traffic", "stable and canary are the same server", "name two servers", key="canary")
+            haproxy.fail(
+                "canary/traffic",
+                "`stable` and `canary` name the same server",
+                "write two server names, such as `stable: v1` and `canary: v2`",
+                key="canary",
+            )
         haproxy.finish()
         return adapter
     if commands is None:
@@ -78,7 +87,11 @@ def _parse_ask(reader: Reader) -> Ask:
     )
     reader.finish()
     if not ask.gate and not ask.approval:
-        reader.fail("canary/ask", f"{reader.what} asks nobody", "write `{gate: true}` or `{approval: manual}`")
+        reader.fail(
+            "canary/ask",
+            f"{reader.what} asks neither the gate nor a person",
+            "write `{gate: true}` or `{approval: manual}`",
+        )
     return ask
 
 
@@ -98,24 +111,40 @@ def _parse_stages(reader: Reader) -> tuple[Stage, ...]:
     for inner in reader.readers("stages"):
         stage = _parse_stage(inner)
         if not 0 < stage.weight <= 1:
-            inner.fail("canary/weight", "a weight lies between 0% and 100%", "such as `weight: 10%`", key="weight")
+            inner.fail(
+                "canary/weight",
+                f"{inner.what}.weight must be above 0% and at most 100%",
+                "write `weight: 10%`",
+                key="weight",
+            )
         elif stages and stage.weight <= stages[-1].weight:
             before = percent_text(stages[-1].weight)
-            inner.fail("canary/weight", f"the weight does not grow (before: {before})", "order stages", key="weight")
+            inner.fail(
+                "canary/weight",
+                f"{inner.what}.weight is not larger than {before}, the stage before",
+                f"write a weight above {before}, or order the stages by weight",
+                key="weight",
+            )
         stages.append(stage)
     if not stages:
-        reader.fail("canary/no-stage", "the rollout has no stage", "add `stages: [{weight: 10%, bake: 1h}, …]`")
+        reader.fail(
+            "canary/no-stage",
+            "the rollout has no stages",
+            "add `stages: [{weight: 10%, bake: 1h}, {weight: 100%, soak: 24h}]`",
+        )
     elif stages[-1].weight not in (0, 1):
-        hint = "add `{weight: 100%, soak: 24h}`"
-        reader.problems.add("canary/weight", stages[-1].position, "the last stage does not reach 100 %", hint)
+        hint = "add the stage `{weight: 100%, soak: 24h}`"
+        reader.problems.add(
+            "canary/weight", stages[-1].position, "the last stage leaves traffic on the old release", hint
+        )
     return tuple(stages)
 
 
 def _parse_stage(reader: Reader) -> Stage:
     then, daily = reader.mapping("then"), reader.mapping("daily")
     if reader.has("bake") == reader.has("soak"):
-        hint = "`bake: 1h` before the next stage, `soak: 24h` after the last"
-        reader.fail("canary/stage", f"{reader.what} needs either `bake` or `soak`", hint)
+        hint = "write `bake: 1h` in a stage with a stage after it, `soak: 24h` in the last stage"
+        reader.fail("canary/stage", f"{reader.what} needs exactly one of `bake` and `soak`", hint)
     stage = Stage(
         weight=reader.ratio("weight"),
         bake_ms=reader.duration_ms("bake") if reader.has("bake") else 0,
@@ -125,8 +154,14 @@ def _parse_stage(reader: Reader) -> Stage:
         ab=_parse_ab(reader),
         position=reader.position,
     )
+    lasts = "soak" if stage.soak_ms else "bake"
     if stage.daily and max(stage.bake_ms, stage.soak_ms) < DAY:
-        reader.fail("canary/stage", "`daily` in a stage of less than a day", "lengthen `bake`", key="daily")
+        reader.fail(
+            "canary/stage",
+            f"{reader.what} asks daily, but lasts less than a day",
+            f"write `{lasts}: 1d` or more, or remove `daily`",
+            key="daily",
+        )
     reader.finish()
     return stage
 
@@ -143,10 +178,20 @@ def _parse_ab(reader: Reader) -> AbTest | None:
         then=inner.choice("then", ("approval", "advance"), "approval"),
     )
     if not test.metrics:
-        inner.fail("canary/ab", f"{inner.what} compares nothing", "name SLOs: `metrics: [errors]`", key="metrics")
+        inner.fail(
+            "canary/ab",
+            f"{inner.what} names no SLO to compare",
+            "write `metrics: [errors]` with names under `slos:`",
+            key="metrics",
+        )
     for key, ratio in (("confidence", test.confidence), ("power", test.power)):
         if not Decimal("0.5") <= ratio < 1:
-            inner.fail("canary/ab", f"{key} must lie between 50% and 100%", "95% and 80% are usual", key=key)
+            inner.fail(
+                "canary/ab",
+                f"{inner.what}.{key} must be at least 50% and below 100%",
+                "write `confidence: 95%` and `power: 80%`",
+                key=key,
+            )
     inner.finish()
     return test
 
@@ -157,7 +202,7 @@ def _parse_gates(reader: Reader) -> tuple[CanaryGate, ...]:
         before = inner.problems.error_count
         gate = _parse_gate(inner)
         if gate.id in gates:
-            hint = f"the other is on line {gates[gate.id].position.line}"
+            hint = f"write another `id:`; line {gates[gate.id].position.line} has this one"
             inner.fail("canary/duplicate-gate", f"two gates have the id {gate.id}", hint, key="id")
         elif inner.problems.error_count == before:
             gates[gate.id] = gate
@@ -168,10 +213,15 @@ def _parse_gate(reader: Reader) -> CanaryGate:
     source = reader.choice("source", ("prometheus", "push"), "prometheus")
     bounds = [(op, reader.bound(key)[0]) for key, op in (("max", "<="), ("min", ">=")) if reader.has(key)]
     if len(bounds) != 1:
-        reader.fail("canary/gate", f"{reader.what} needs one bound", "add `max:` or `min:`")
+        reader.fail("canary/gate", f"{reader.what} needs exactly one of `max` and `min`", "add `max: 1%` or `min: 99%`")
     op, value = bounds[0] if bounds else ("<=", Decimal(0))
     if source == "push" and reader.has("query"):
-        reader.fail("canary/gate", "samples that are pushed need no query", "remove one of the two", key="query")
+        reader.fail(
+            "canary/gate",
+            f"{reader.what} has `source: push` and a `query`",
+            "remove `query`, or remove `source: push`",
+            key="query",
+        )
     gate = CanaryGate(
         id=reader.name("id"),
         query="" if source == "push" else _read_query(reader),
@@ -188,8 +238,13 @@ def _read_query(reader: Reader) -> str:
     query = reader.promql("query", Want.NUMBER)
     for word in dict.fromkeys(_PLACEHOLDER.findall(query)):
         if word not in PLACEHOLDERS:
-            hint = f"known: {', '.join(sorted(PLACEHOLDERS))}, the two releases"
-            reader.fail("canary/placeholder", f"nothing fills in {word}", hint, key="query")
+            hint = f"use {' and '.join(sorted(PLACEHOLDERS))}, which stand for the two releases"
+            reader.fail(
+                "canary/placeholder",
+                f"{reader.what}: the receiver does not know the placeholder {word}",
+                hint,
+                key="query",
+            )
     return query
 
 
@@ -203,5 +258,9 @@ def _parse_abort(reader: Reader) -> policy.Trigger:
     )
     reader.finish()
     if not trigger.alert and not trigger.severity:
-        reader.fail("canary/abort", f"{reader.what} names no alert", "{alert: Name} or {severity: critical}")
+        reader.fail(
+            "canary/abort",
+            f"{reader.what} names neither an alert nor a severity",
+            "write `{alert: Name}` or `{severity: critical}`",
+        )
     return trigger

@@ -1,6 +1,6 @@
-"""The `dashboard` section of a spec: what a service shows beside its SLOs, and where its dashboard is found.
+"""Reads `dashboard`: panels that the owner adds, and the dashboard's name and place in Grafana.
 
-SLOs, alerts and freezes are drawn for every spec without being asked for; this holds only what the owner adds.
+Every dashboard shows SLOs, alerts and freezes without this section.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _P95 = Decimal("0.95")
 
 
 def parse(reader: Reader) -> Dashboard:
-    """Read the section. Panels with problems are left out; the problems say why."""
+    """The `dashboard` section. Every problem is reported; a panel with a problem is left out."""
     refresh_ms = reader.duration_ms("refresh", DEFAULT_REFRESH_MS, at_least=5 * SECOND)
     range_ms = reader.duration_ms("range", DEFAULT_RANGE_MS, at_least=MINUTE)
     links = _links(reader)
@@ -73,12 +73,16 @@ def _panel(reader: Reader) -> PanelSpec:
 
 
 def _queries(reader: Reader) -> tuple[PanelQuery, ...]:
-    """The panel's queries, from the one key that says what to draw."""
+    """The panel's queries, from the one key that names them."""
     written = [key for key in _QUERY_KEYS if reader.has(key)]
     legend = reader.text("legend", "__auto")
     if len(written) != 1:
-        what = "shows nothing" if not written else f"has {' and '.join(written)}"
-        reader.fail("dashboard/query", f"{reader.what} {what}", f"write one of {', '.join(_QUERY_KEYS)}")
+        what = "has no query" if not written else f"has {' and '.join(written)}"
+        reader.fail(
+            "dashboard/query",
+            f"{reader.what} {what}",
+            f"write exactly one of {', '.join(f'`{key}:`' for key in _QUERY_KEYS)}",
+        )
         return ()
     if written == ["query"]:
         return (PanelQuery(expr=_free_query(reader), legend=legend),)
@@ -99,7 +103,7 @@ def _queries(reader: Reader) -> tuple[PanelQuery, ...]:
 
 
 def _free_query(reader: Reader) -> str:
-    """A query that Grafana will fill in: its own ranges count as durations while it is checked."""
+    """A query with Grafana's own variables. For the check, Grafana's range variables count as 5m."""
     text = reader.text("query")
     value = reader.value("query")
     if text and value is not None:
@@ -116,15 +120,22 @@ def _quantiles(reader: Reader) -> tuple[Decimal, ...]:
     found = _decimals(reader, "q")
     for value, quantile in found:
         if not 0 < quantile < 1:
-            hint = "0.95 is the value that 95 % stay below"
-            reader.problems.add("dashboard/quantile", value.position, f"{value.text} is not between 0 and 1", hint)
+            hint = "write 0.95 for the value that 95 % of all observations stay below"
+            reader.problems.add(
+                "dashboard/quantile", value.position, f"{reader.what}.q: {value.text} is not between 0 and 1", hint
+            )
     return tuple(quantile for _, quantile in found)
 
 
 def _thresholds(reader: Reader) -> Thresholds | None:
-    """`steps: [yellow, red]` for values that are bad when high, `falling: [yellow, red]` when low."""
+    """`steps: [yellow, red]` if high values are bad, `falling: [yellow, red]` if low values are."""
     if reader.has("steps") and reader.has("falling"):
-        reader.fail("dashboard/steps", f"{reader.what} has steps and falling", "keep one of them", key="falling")
+        reader.fail(
+            "dashboard/steps",
+            f"{reader.what} has both `steps` and `falling`",
+            "keep `steps` if high values are bad, `falling` if low values are",
+            key="falling",
+        )
         return None
     for key in ("steps", "falling"):
         if not reader.has(key):
@@ -132,9 +143,14 @@ def _thresholds(reader: Reader) -> Thresholds | None:
         limits = [limit for _, limit in _decimals(reader, key)]
         falling = key == "falling"
         if len(limits) != 2 or (limits[0] <= limits[1] if falling else limits[0] >= limits[1]):
-            order = "fall" if falling else "rise"
-            message = f"{reader.what}.{key} must be two numbers that {order}"
-            reader.fail("dashboard/steps", message, "where yellow begins, and where red begins", key=key)
+            order = "smaller" if falling else "larger"
+            message = f"{reader.what}.{key} must be two numbers, the second {order}"
+            reader.fail(
+                "dashboard/steps",
+                message,
+                f"write `{key}: {'[1, 0]' if falling else '[70, 90]'}`: where yellow begins, then where red begins",
+                key=key,
+            )
             return None
         return Thresholds(yellow=limits[0], red=limits[1], falling=falling)
     return None
@@ -150,7 +166,7 @@ def _decimals(reader: Reader, key: str) -> list[tuple[Value, Decimal]]:
                 "spec/type",
                 value.position,
                 f"{reader.what}.{key}: {value.text!r} is not a number",
-                "write plain numbers",
+                "write digits without a unit, such as 0.5",
             )
     return found
 
@@ -160,13 +176,18 @@ def _optional_decimal(reader: Reader, key: str) -> Decimal | None:
 
 
 def _links(reader: Reader) -> tuple[Link, ...]:
-    """Links to pages; other schemes could run a script in the reader's browser."""
+    """Links to web pages. Other schemes could run a script in the reader's browser."""
     found = []
     for link in reader.readers("links"):
         title, url = link.text("title"), link.text("url")
         link.finish()
         if url and not re.match(r"https?://|/(?!/)", url):
-            link.fail("dashboard/link", f"{url!r} is not a link", "begin with https://, http:// or /", key="url")
+            link.fail(
+                "dashboard/link",
+                f"{link.what}.url: {url!r} is not a web address",
+                "write an address that begins with https://, http:// or /",
+                key="url",
+            )
         if not link.failed:
             found.append(Link(title=title, url=url))
     return tuple(found)
@@ -176,6 +197,10 @@ def _check_unit(reader: Reader, unit: str) -> None:
     if panels.is_unit(unit):
         return
     near = nearest(unit, panels.UNITS)
-    hint = f"did you mean `{near}`?" if near else "short, percent, percentunit, ms, s, reqps, bytes, …"
-    message = f"Grafana 9 has no unit {unit!r} and would show the bare number"
+    hint = (
+        f"did you mean `{near}`?"
+        if near
+        else "write a unit of Grafana: short, percent, percentunit, ms, s, reqps, bytes, …"
+    )
+    message = f"Grafana 9 does not know the unit {unit!r}, and would show the bare number"
     reader.problems.add("dashboard/unit", reader.at("unit"), message, hint, warning=True)

@@ -1,6 +1,6 @@
-"""Gate: what must hold before something is shipped. Read and checked here; `freezeline gate` asks it.
+"""Reads `gate`: what must hold before a release ships. `freezeline gate` asks each check.
 
-A check's kind follows from its keys; `not-frozen` and `rules-loaded` are known by their ids.
+A check's keys decide its kind. The checks `not-frozen` and `rules-loaded` have no key besides their `id`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 
 
 def parse(reader: Reader) -> Gate:
-    """The `gate` section. What is wrong is reported with its place."""
+    """The `gate` section. Every problem is reported with its position."""
     checks: dict[str, Check] = {}
     for inner in reader.readers("checks"):
         before = inner.problems.error_count
@@ -47,13 +47,15 @@ def parse(reader: Reader) -> Gate:
         kind = _parse_kind(check_id, inner)
         inner.finish()
         if check_id in checks:
-            hint = f"the other is on line {checks[check_id].position.line}"
+            hint = f"write another `id:`; line {checks[check_id].position.line} has this one"
             inner.fail("gate/duplicate-check", f"two checks have the id {check_id}", hint, key="id")
         elif kind is not None and inner.problems.error_count == before:
             checks[check_id] = Check(id=check_id, kind=kind, position=inner.position)
     gate = Gate(sources=_parse_sources(reader), checks=tuple(checks.values()), position=reader.position)
     if not reader.values("checks"):
-        reader.fail("gate/empty", "a gate without checks says GO to everything", "add `checks: [{id: not-frozen}]`")
+        reader.fail(
+            "gate/empty", "a gate without checks would say GO to every release", "add `checks: [{id: not-frozen}]`"
+        )
     reader.finish()
     return gate
 
@@ -74,11 +76,15 @@ def _parse_kind(check_id: str, reader: Reader) -> CheckKind | None:
         return _BY_KEY[written[0]](reader)
     if not written and check_id in by_id:
         return by_id[check_id]
-    hint = f"known: the ids {', '.join(by_id)}, or a check with one of the keys {', '.join(_BY_KEY)}"
-    message = f"{reader.what} is several checks at once" if written else f"{check_id!r} does not say what it checks"
+    hint = f"write `id: {'` or `id: '.join(by_id)}`, or one of the keys {', '.join(_BY_KEY)}"
+    message = (
+        f"{reader.what} has the keys of several checks"
+        if written
+        else f"{reader.what}: the check {check_id!r} has no key that says what to check"
+    )
     reader.fail("gate/check", message, hint)
     for key in reader.keys():  # noqa: SIM118 - as above
-        reader.has(key)  # what the keys mean is unknown: one problem is enough
+        reader.has(key)  # nobody knows what the other keys mean here: one problem is enough
     return None
 
 
@@ -90,7 +96,12 @@ def _none_firing(reader: Reader) -> NoneFiring:
     for key, _ in inner.free_entries():
         label = "alertname" if key == "alert" else key
         if not is_label_name(label):
-            inner.fail("spec/label", f"{label!r} is not a label name", "letters, digits and `_`", key=key)
+            inner.fail(
+                "spec/label",
+                f"{label!r} is not a label name",
+                "use only letters, digits and `_`, and begin with a letter",
+                key=key,
+            )
         match.append((label, inner.choice(key, SEVERITIES) if label == names.SEVERITY else inner.text(key)))
     return NoneFiring(match=tuple(match))
 
@@ -98,16 +109,21 @@ def _none_firing(reader: Reader) -> NoneFiring:
 def _budget(reader: Reader) -> BudgetLeft:
     at_least = reader.ratio("remaining_at_least")
     if not 0 <= at_least < 1:
-        hint = "write a share of the whole budget, such as 10%"
-        reader.fail("gate/budget", "the share must lie between 0% and 100%", hint, key="remaining_at_least")
+        hint = "write a share of the whole budget, such as `remaining_at_least: 10%`"
+        reader.fail(
+            "gate/budget",
+            f"{reader.what}: the share of the budget must be at least 0% and below 100%",
+            hint,
+            key="remaining_at_least",
+        )
     return BudgetLeft(slo=reader.text("slo"), at_least=at_least)
 
 
 def _image(reader: Reader) -> ImagePinned:
     image = reader.text("image")
     if image and not _VARIABLE.search(image) and not _DIGEST.fullmatch(image):
-        hint = "write name@sha256:… with 64 hex digits, or `${IMAGE}` from the environment"
-        reader.fail("gate/image", f"{image!r} is not pinned by digest", hint, key="image")
+        hint = "write `image: name@sha256:…` with 64 hex digits, or `image: ${IMAGE}` for a variable of the environment"
+        reader.fail("gate/image", f"the image {image!r} has no digest", hint, key="image")
     return ImagePinned(image=image)
 
 
@@ -128,7 +144,7 @@ def _scan(reader: Reader) -> ScanClean:
 def _query(reader: Reader) -> QueryWithin:
     bounds = [(op, reader.bound(key)[0]) for key, op in (("max", "<="), ("min", ">=")) if reader.has(key)]
     if len(bounds) != 1:
-        reader.fail("gate/check", f"{reader.what} needs one bound", "add `max:` or `min:`")
+        reader.fail("gate/check", f"{reader.what} needs exactly one of `max` and `min`", "add `max: 1%` or `min: 99%`")
     op, value = bounds[0] if bounds else ("<=", Decimal(0))
     return QueryWithin(query=reader.promql("query", Want.NUMBER), op=op, value=value)
 
@@ -136,7 +152,7 @@ def _query(reader: Reader) -> QueryWithin:
 def _flags(reader: Reader) -> FlagsPresent:
     present = reader.texts("present")
     if not present:
-        reader.fail("gate/check", f"{reader.what} looks for no flag", "add `present: [name]`")
+        reader.fail("gate/check", f"{reader.what} names no feature flag", "add `present: [flag-name]`")
     return FlagsPresent(flag_file=reader.text("flag_file"), present=present)
 
 

@@ -1,4 +1,4 @@
-"""From a spec's YAML to the model: every key, every type, and all problems at once."""
+"""Reads a whole spec file into values of `model`, and reports every problem in one run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _FILLED_IN = ("service", "alert", "slo")
 
 
 def load(name: str, data: bytes, problems: Problems) -> tuple[Source, Spec | None]:
-    """The source and the model of one spec file. None where it cannot be read at all; else what could be read."""
+    """The source and the values of one spec file. A file that is not a YAML mapping gives None for the values."""
     source = read_source(name, data, problems)
     if source.root is None:
         return source, None
@@ -47,18 +47,25 @@ def load(name: str, data: bytes, problems: Problems) -> tuple[Source, Spec | Non
 
 def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | None:
     if not isinstance(root.content, dict):
-        problems.add("spec/type", root.position, "a spec is a mapping", "start with apiVersion: freezeline/v1")
+        problems.add(
+            "spec/type", root.position, "a spec must be a mapping", "start the file with `apiVersion: freezeline/v1`"
+        )
         return None
     reader = Reader(root, "", problems)
     stem = file.rpartition("/")[2]
     stem = stem.removesuffix(".yaml").removesuffix(".yml")
     version = reader.text("apiVersion")
     if version and version != API_VERSION:
-        reader.fail("spec/version", f"unknown apiVersion {version!r}", f"write `{API_VERSION}`", key="apiVersion")
+        reader.fail(
+            "spec/version",
+            f"this version of Freezeline does not read apiVersion {version!r}",
+            f"write `apiVersion: {API_VERSION}`",
+            key="apiVersion",
+        )
     name = reader.name("name", stem)
     if not NAME.fullmatch(name) and not reader.has("name"):
-        hint = "rename the file, or write `name:`; letters, digits, `-`, `_` and `.`, at most 64"
-        problems.add("spec/name", Position(file), f"{name!r} cannot be the name of a spec", hint)
+        hint = "write `name: checkout`, or rename the file; use letters, digits, `-`, `_` and `.`, at most 64"
+        problems.add("spec/name", Position(file), f"the file name {name!r} is not a valid name of a spec", hint)
     service = reader.name("service")
     owner = _owner(reader)
     defaults = _defaults(reader)
@@ -114,7 +121,7 @@ def _defaults(reader: Reader) -> Defaults:
     _warn_of_interval(inner, "interval", interval_ms, scrape_ms)
     defaults = Defaults(
         window_ms=inner.duration_ms("window", fallback.window_ms),
-        # Evaluating more often than scraping sees nothing new.
+        # An evaluation between two scrapes sees no new sample.
         interval_ms=max(interval_ms, scrape_ms),
         scrape_ms=scrape_ms,
         runbook=_url(inner, "runbook"),
@@ -128,20 +135,25 @@ def _defaults(reader: Reader) -> Defaults:
 def _warn_of_interval(reader: Reader, key: str, interval_ms: int, scrape_ms: int) -> None:
     if interval_ms < scrape_ms and reader.has(key):
         scrape = duration_text(scrape_ms)
-        message = f"{reader.path(key)}: nothing new is seen between scrapes; {scrape} is used"
-        hint = f"write {scrape}, or say in `defaults` how often is scraped: `scrape: …`"
+        message = f"{reader.path(key)}: the interval is shorter than the scrape interval, so Freezeline uses {scrape}"
+        hint = f"write `{key}: {scrape}`, or the real scrape interval under `defaults: {{scrape: …}}`"
         reader.problems.add("alert/interval", reader.at(key), message, hint, warning=True)
 
 
 def _url(reader: Reader, key: str) -> str:
-    """A web address; people click on it in alerts and dashboards, so that other schemes are refused."""
+    """A web address. People click on it in alerts and dashboards, therefore other schemes are refused."""
     text = reader.text(key, "")
     if text and not text.startswith(("https://", "http://")):
-        reader.fail("spec/url", f"{reader.path(key)}: {text!r} is not a web address", "begin with https://", key=key)
+        reader.fail(
+            "spec/url",
+            f"{reader.path(key)}: {text!r} is not a web address",
+            "write an address that begins with https://",
+            key=key,
+        )
     unknown = [name for name in re.findall(_PLACEHOLDER, text) if name not in _FILLED_IN] if "{" in text else []
     if unknown:
-        hint = f"known: {', '.join(f'{{{name}}}' for name in _FILLED_IN)}"
-        message = f"{reader.path(key)}: nothing fills in {{{unknown[0]}}}"
+        hint = f"use only {', '.join(f'{{{name}}}' for name in _FILLED_IN)}"
+        message = f"{reader.path(key)}: Freezeline does not know the placeholder {{{unknown[0]}}}"
         reader.problems.add("spec/placeholder", reader.at(key), message, hint, warning=True)
     return text
 
@@ -150,7 +162,7 @@ def _url(reader: Reader, key: str) -> str:
 
 
 def _consumed(rules: tuple[PolicyRule, ...]) -> tuple[Decimal, ...]:
-    """The shares of consumed budget that alert: the usual ones, and those that the policy asks for."""
+    """The shares of consumed budget that alert: the default shares, and the shares that the policy names."""
     asked = {rule.on.budget_consumed for rule in rules if rule.on.budget_consumed is not None}
     return tuple(sorted({*burn.CONSUMED, *asked}))
 
@@ -171,12 +183,17 @@ def _slo(
 ) -> Slo | None:
     objective = reader.decimal("objective")
     if reader.has("objective") and not reader.failed and not 0 < objective < _HUNDRED:
-        hint = "leave some budget: 99.9 allows one bad event in a thousand" if objective == _HUNDRED else "write 99.9"
+        hint = (
+            "write a smaller objective: 99.9 allows one bad event in a thousand"
+            if objective == _HUNDRED
+            else "write a percentage, such as 99.9"
+        )
         message = f"{reader.what}.objective must be above 0 and below 100"
         reader.fail("spec/objective", message, hint, key="objective")
     elif 0 < objective < 1:
-        hint = f"objectives are percentages: write {decimal_text(objective.scaleb(2))}"
-        message = f"{reader.what}.objective: {decimal_text(objective)} % good would be enough"
+        hint = f"write the objective as a percentage: {decimal_text(objective.scaleb(2))}"
+        bad = decimal_text(_HUNDRED - objective)
+        message = f"{reader.what}.objective: {decimal_text(objective)} lets {bad} % of all events be bad"
         reader.fail("spec/objective", message, hint, key="objective")
     budget_ratio = (_HUNDRED - objective) / _HUNDRED
     sli_reader = reader.mapping("sli", required=True)
@@ -186,8 +203,13 @@ def _slo(
     group_by = reader.labels("group_by")
     for label in group_by:
         if label in names.RESERVED_LABELS:
-            hint = "this label is Freezeline's own; relabel the metric"
-            reader.fail("spec/reserved-label", f"{reader.what} cannot group by {label!r}", hint, key="group_by")
+            hint = "use another label, or rename this one with `metric_relabel_configs`"
+            reader.fail(
+                "spec/reserved-label",
+                f"{reader.what}.group_by: Freezeline's alerts use the label {label!r} themselves",
+                hint,
+                key="group_by",
+            )
     min_events = reader.integer("min_events", burn.MIN_EVENTS)
     if isinstance(parsed, TimeSlices):
         tiers, few = _tiers_of_slices(reader, tiers, parsed.slice_ms, min_events)
@@ -221,9 +243,9 @@ def _window(reader: Reader, defaults: Defaults) -> SloWindow:
     if kind == "calendar":
         if unit in burn.CALENDARS:
             return SloWindow(length_ms=burn.CALENDARS[unit].nominal_ms, calendar=unit)
-        known = ", ".join(f"`calendar {name}`" for name in burn.CALENDARS)
+        known = " or ".join(f"`calendar {name}`" for name in burn.CALENDARS)
         reader.fail(
-            "spec/calendar", f"{reader.what}.window: {unit!r} is no calendar unit", f"one of {known}", key="window"
+            "spec/calendar", f"{reader.what}.window: {unit!r} is not a calendar unit", f"write {known}", key="window"
         )
         return SloWindow(length_ms=defaults.window_ms)
     return SloWindow(length_ms=reader.duration_ms("window", at_least=SECOND))
@@ -252,14 +274,14 @@ def _tiers(
 def _tiers_of_slices(
     reader: Reader, tiers: tuple[Tier, ...], slice_ms: int, min_events: int
 ) -> tuple[tuple[Tier, ...], tuple[DroppedTier, ...]]:
-    """The tiers whose long window can hold so many bad slices as must be, and those that are left out."""
+    """The tiers whose long window can hold `min_events` bad slices, and the default tiers that are left out."""
     kept, dropped = [], []
     for tier in tiers:
         reason = burn.too_few_slices(tier, slice_ms, min_events)
         if not reason:
             kept.append(tier)
         elif reader.has("tiers"):
-            hint = "a longer window, shorter slices, or a smaller `min_events`"
+            hint = "write a longer `long`, a shorter `slice`, or a smaller `min_events`"
             reader.fail("tier/unreachable", f"{reader.what}.tiers.{tier.name}: {reason}", hint, key="tiers")
         else:
             dropped.append(DroppedTier(name=tier.name, reason=reason))
@@ -267,7 +289,7 @@ def _tiers_of_slices(
 
 
 def _tier(name: str, reader: Reader, window: SloWindow, budget_ratio: Decimal, defaults: Defaults) -> Tier:
-    """One tier of the user's own; what it leaves open is as in the default tier of that name."""
+    """One tier of the spec. A missing value comes from the default tier of the same name."""
     defaults_by_name = {
         tier.name: tier
         for tier in burn.default_tiers(
@@ -293,16 +315,28 @@ def _tier(name: str, reader: Reader, window: SloWindow, budget_ratio: Decimal, d
 
 
 def _check_tier(reader: Reader, tier: Tier, budget_ratio: Decimal, defaults: Defaults) -> None:
-    reason = burn.unreachable(tier, budget_ratio) if 0 < tier.share <= 1 else "share must be above 0 and at most 100 %"
+    reason = (
+        burn.unreachable(tier, budget_ratio) if 0 < tier.share <= 1 else "`share` must be above 0 % and at most 100 %"
+    )
     if reason:
-        hint = "factor = share × SLO window / long; 1 ≤ factor < 1/budget"
+        hint = "change `share` or `long`: factor = share × SLO window / long, and 1 ≤ factor < 1/budget"
         reader.fail("tier/unreachable", f"{reader.what}: {reason}", hint)
     floor_ms = burn.shortest_window_ms(defaults.scrape_ms, defaults.interval_ms)
     if tier.short_ms < floor_ms:
-        hint = f"at least {duration_text(floor_ms)}: four scrapes and two evaluations"
-        reader.fail("tier/short-window", f"{reader.what}: the short window is too short", hint, key="short")
+        hint = f"write `short: {duration_text(floor_ms)}` or more: four scrapes and two evaluations"
+        reader.fail(
+            "tier/short-window",
+            f"{reader.what}: the short window {duration_text(tier.short_ms)} is too short",
+            hint,
+            key="short",
+        )
     if tier.long_ms <= tier.short_ms:
-        reader.fail("tier/windows", f"{reader.what}: long must be longer than short", "long = 12 × short", key="long")
+        reader.fail(
+            "tier/windows",
+            f"{reader.what}: `long` must be longer than `short`",
+            f"write `long: {duration_text(burn.SHORT_PER_LONG * tier.short_ms)}`, 12 × `short`",
+            key="long",
+        )
 
 
 # -- plain alerts
@@ -312,11 +346,13 @@ def _alerts(reader: Reader, defaults: Defaults, broken: set[str]) -> list[PlainA
     found = []
     for name, position, inner in reader.named_readers("alerts"):
         if not is_label_name(name):
-            hint = "letters, digits and `_`, like HighFailureRate"
+            hint = "use only letters, digits and `_`, as in HighFailureRate"
             reader.problems.add("alert/name", position, f"{name!r} is not an alert name", hint)
         elif name in names.GENERATED_ALERTS or name.startswith(names.SELF_PREFIX):
-            hint = "choose another; these are generated"
-            reader.problems.add("alert/reserved", position, f"the name {name!r} is Freezeline's own", hint)
+            hint = "choose another name"
+            reader.problems.add(
+                "alert/reserved", position, f"Freezeline generates an alert of the name {name!r} itself", hint
+            )
         alert = _alert(name, position, inner, defaults)
         if inner.failed or alert is None:
             broken.add(name)
@@ -363,7 +399,7 @@ def _alert(name: str, position: Position, reader: Reader, defaults: Defaults) ->
 
 
 def _policy(reader: Reader, broken: set[str]) -> tuple[Mapping[str, Action], tuple[PolicyRule, ...]]:
-    if not any([reader.has("actions"), reader.has("policy")]):  # both are asked for: `finish` knows them then
+    if not any([reader.has("actions"), reader.has("policy")]):  # ask for both keys, so that `finish` knows both
         return {}, ()
     actions: Mapping[str, Action] = {}
     inner = reader.mapping("actions")
@@ -377,7 +413,7 @@ def _policy(reader: Reader, broken: set[str]) -> tuple[Mapping[str, Action], tup
 
 
 def _sections(reader: Reader) -> tuple[Routing | None, Canary | None, Gate | None, Dashboard | None]:
-    """The sections that have readers of their own; imported only where they are written."""
+    """The sections that have parsers of their own."""
     routing = canary = gate = dashboard = None
     if (inner := reader.mapping("routing")) is not None:
         routing = routing_section.parse(inner)
@@ -400,7 +436,7 @@ def _targets(reader: Reader) -> Mapping[str, str]:
             found[name] = entry.value.text
         else:
             reader.problems.add(
-                "spec/type", entry.value.position, f"targets.{name} must be one value", "write `name: 5m`"
+                "spec/type", entry.value.position, f"targets.{name} must be one text or number", f"write `{name}: 5m`"
             )
     return found
 

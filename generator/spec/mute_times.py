@@ -1,4 +1,4 @@
-"""Times in which a route keeps quiet, as Alertmanager's `time_intervals` knows them."""
+"""Reads `routing.mute_times`: when a route is silent, as in Alertmanager's `time_intervals`."""
 
 from __future__ import annotations
 
@@ -28,12 +28,17 @@ _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
 
 
 def parse(reader: Reader) -> tuple[MuteTime, ...]:
-    """The mapping `routing.mute_times`: a list of intervals by name."""
+    """The mapping `routing.mute_times`: a list of intervals for each name."""
     found = []
     for name, entry in reader.free_entries():
         intervals = tuple(_parse_interval(inner) for inner in reader.readers(name))
         if not intervals:
-            reader.fail("routing/mute", f"{name} never mutes", "list intervals: [{weekdays: [saturday]}]", key=name)
+            reader.fail(
+                "routing/mute",
+                f"{reader.what}.{name} has no interval",
+                "write intervals: `[{weekdays: [saturday]}]`",
+                key=name,
+            )
         found.append(MuteTime(name=name, intervals=intervals, position=entry.key_position))
     return tuple(found)
 
@@ -41,10 +46,10 @@ def parse(reader: Reader) -> tuple[MuteTime, ...]:
 def _parse_interval(reader: Reader) -> MuteInterval:
     interval = MuteInterval(
         times=_parse_times(reader),
-        weekdays=_ranges(reader, "weekdays", _among(_DAYS), "such as monday:friday, saturday"),
-        days_of_month=_ranges(reader, "days_of_month", _day, 'such as "1:7"; "-1" is the last day'),
-        months=_ranges(reader, "months", _month, "such as december, january:march"),
-        years=_ranges(reader, "years", _year, 'such as "2026", "2026:2027"'),
+        weekdays=_ranges(reader, "weekdays", _among(_DAYS), "write `weekdays: [monday:friday]` or `[saturday]`"),
+        days_of_month=_ranges(reader, "days_of_month", _day, 'write `days_of_month: ["1:7"]`; "-1" is the last day'),
+        months=_ranges(reader, "months", _month, "write `months: [december]` or `[january:march]`"),
+        years=_ranges(reader, "years", _year, 'write `years: ["2026"]` or `["2026:2027"]`'),
         location=_location(reader),
     )
     reader.finish()
@@ -56,10 +61,17 @@ def _parse_times(reader: Reader) -> tuple[tuple[str, str], ...]:
     for text in reader.texts("times"):
         start, _, end = text.partition("-")
         if not (_CLOCK.fullmatch(start) and _CLOCK.fullmatch(end)):
-            reader.fail("routing/mute", f"{text!r} is no time of day", "such as 08:00-18:30", key="times")
+            reader.fail(
+                "routing/mute",
+                f"{reader.what}.times: {text!r} is not a range of times",
+                "write `times: [08:00-18:30]`",
+                key="times",
+            )
         elif start >= end:
-            hint = f"over midnight takes two: {start}-24:00 and 00:00-{end}"
-            reader.fail("routing/mute", f"{text!r} ends before it begins", hint, key="times")
+            hint = f"write two ranges to pass midnight: {start}-24:00 and 00:00-{end}"
+            reader.fail(
+                "routing/mute", f"{reader.what}.times: the range {text!r} ends before its start", hint, key="times"
+            )
         found.append((start, end))
     return tuple(found)
 
@@ -70,9 +82,14 @@ def _ranges(reader: Reader, key: str, order: Callable[[str], int | None], hint: 
         ends = [order(part) for part in text.split(":")]
         known = [end for end in ends if end is not None]
         if len(known) != len(ends) or len(ends) > 2:
-            reader.fail("routing/mute", f"{text!r} is not understood in {key}", hint, key=key)
+            reader.fail("routing/mute", f"{reader.what}.{key}: Alertmanager does not accept {text!r}", hint, key=key)
         elif len(known) == 2 and known[0] > known[1]:
-            reader.fail("routing/mute", f"{text!r} ends before it begins", "write two ranges", key=key)
+            reader.fail(
+                "routing/mute",
+                f"{reader.what}.{key}: the range {text!r} ends before its start",
+                f"write two ranges under `{key}`, or swap the two ends",
+                key=key,
+            )
     return tuple(text.lower() for text in texts)
 
 
@@ -81,7 +98,7 @@ def _among(words: tuple[str, ...]) -> Callable[[str], int | None]:
 
 
 def _day(text: str) -> int | None:
-    """Days from the end count after those from the start, as `1:-1` is the whole month."""
+    """A day's rank. Days counted from the end of the month come after days counted from its start: `1:-1` is valid."""
     if not re.fullmatch(r"-?[0-9]{1,2}", text) or not 1 <= abs(int(text)) <= 31:
         return None
     return int(text) if int(text) > 0 else 32 + int(text)
@@ -104,5 +121,10 @@ def _location(reader: Reader) -> str:
     try:
         ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        reader.fail("routing/mute", f"{text!r} is no time zone", "such as Europe/Berlin", key="location")
+        reader.fail(
+            "routing/mute",
+            f"{reader.what}.location: {text!r} is not a time zone",
+            "write an IANA name, such as `location: Europe/Berlin`",
+            key="location",
+        )
     return text

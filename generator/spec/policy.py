@@ -1,4 +1,4 @@
-"""Reads `policy`: which alert leads to which actions, and when a freeze ends again."""
+"""Reads `policy`: which alert starts which actions, and when a freeze ends."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LONGEST_AGE_MS = DAY
 
 
 def parse_rules(readers: Iterable[Reader]) -> tuple[PolicyRule, ...]:
-    """The `policy` list. What is wrong is reported; a rule with a mistake is left out."""
+    """The `policy` list. Every problem is reported; a rule with a problem is left out."""
     found: dict[str, PolicyRule] = {}
     for reader in readers:
         before = reader.problems.error_count
         rule = _parse_rule(reader)
         if rule is not None and rule.id in found:
             first = found[rule.id].position.line
-            hint = f"the other is on line {first}; write `id:` to tell them apart"
+            hint = f"write another `id:`; the rule on line {first} has this one"
             reader.fail("policy/duplicate-id", f"two rules have the id {rule.id}", hint)
         if rule is not None and reader.problems.error_count == before:
             found[rule.id] = rule
@@ -39,10 +39,15 @@ def _parse_rule(reader: Reader) -> PolicyRule | None:
     on = reader.mapping("on", required=True)
     trigger = _parse_trigger(on) if on is not None else None
     if reader.required_value("do") is not None and not (reader.texts("do")):
-        reader.fail("policy/no-action", f"{reader.what} does nothing", "name actions: `do: [freeze, tell]`", key="do")
+        reader.fail(
+            "policy/no-action",
+            f"{reader.what} names no action",
+            "write `do: [freeze, tell]` with names under `actions:`",
+            key="do",
+        )
     do = reader.texts("do")
     for name in sorted({name for name in do if do.count(name) > 1}):
-        reader.fail("policy/duplicate-action", f"{name} stands in `do` twice", "once is enough", key="do")
+        reader.fail("policy/duplicate-action", f"{reader.what}.do names {name} twice", f"remove one {name}", key="do")
     until = reader.mapping("until")
     unfreeze = _parse_unfreeze(until, trigger)
     rule_id = reader.name("id", _default_id(trigger) if trigger else "rule")
@@ -66,10 +71,12 @@ def _parse_trigger(reader: Reader) -> Trigger:
     )
     reader.finish()
     if trigger.alert and consumed is not None:
-        reader.fail("policy/trigger", "`alert` and `budget_consumed` are two triggers", "make two rules of them")
+        reader.fail(
+            "policy/trigger", f"{reader.what} has both `alert` and `budget_consumed`", "write two rules, one for each"
+        )
     elif not trigger.alertname and not severity:
-        hint = "on: {alert: Name}, on: {budget_consumed: 100%} or on: {severity: critical}"
-        reader.fail("policy/trigger", f"{reader.what} does not say on which alert", hint)
+        hint = "write `on: {alert: Name}`, `on: {budget_consumed: 100%}` or `on: {severity: critical}`"
+        reader.fail("policy/trigger", f"{reader.what} does not say which alert starts the rule", hint)
     return trigger
 
 
@@ -80,8 +87,8 @@ def _parse_labels(reader: Reader) -> tuple[tuple[str, str], ...]:
     found = []
     for label, _ in inner.free_entries():
         if not is_label_name(label) or label in names.RESERVED_LABELS:
-            hint = "a label of the data, such as one of `group_by`; the others have keys of their own beside `labels`"
-            inner.fail("policy/label", f"{label!r} cannot stand in {inner.what}", hint, key=label)
+            hint = "write a label of the data, such as one of `group_by`; other labels have keys beside `labels`"
+            inner.fail("policy/label", f"{inner.what}: {label!r} is not a label of the data", hint, key=label)
         found.append((label, inner.text(label)))
     return tuple(found)
 
@@ -92,7 +99,12 @@ def _parse_unfreeze(until: Reader | None, trigger: Trigger | None) -> Unfreeze:
     held_for_ms = until.duration_ms("held_for", 0, at_least=0)
     max_age_ms = until.duration_ms("max_age", MAX_AGE_MS)
     if max_age_ms > LONGEST_AGE_MS:
-        until.fail("policy/max-age", "an answer may be a day old at most", "shorten `max_age`", key="max_age")
+        until.fail(
+            "policy/max-age",
+            f"{until.what}.max_age is longer than one day",
+            "write `max_age: 1d` or less",
+            key="max_age",
+        )
     conditions: list[BudgetRemaining | QueryHolds] = []
     if until.has("budget_remaining"):
         conditions.append(_parse_budget(until, trigger, held_for_ms, max_age_ms))
@@ -102,9 +114,11 @@ def _parse_unfreeze(until: Reader | None, trigger: Trigger | None) -> Unfreeze:
         for key in ("slo", "held_for", "max_age"):
             if until.has(key):
                 hint = (
-                    "add `budget_remaining: 10%`, or remove it; `resolved_for` is how long the alert must be resolved"
+                    f"add `budget_remaining: 10%`, or remove `{key}`; `resolved_for: 10m` waits after the alert's end"
                 )
-                until.fail("policy/until", f"`{key}` says nothing without a condition", hint, key=key)
+                until.fail(
+                    "policy/until", f"{until.what} has `{key}`, but no condition that `{key}` belongs to", hint, key=key
+                )
     by_budget = trigger is not None and trigger.budget_consumed is not None and bool(conditions)
     unfreeze = Unfreeze(
         resolved_for_ms=until.duration_ms("resolved_for", 0 if by_budget else RESOLVED_FOR_MS, at_least=0),
@@ -118,8 +132,13 @@ def _parse_unfreeze(until: Reader | None, trigger: Trigger | None) -> Unfreeze:
 def _parse_budget(until: Reader, trigger: Trigger | None, held_for_ms: int, max_age_ms: int) -> BudgetRemaining:
     at_least = until.ratio("budget_remaining")
     if not 0 <= at_least < 1:
-        hint = "write a share of the whole budget, such as 10%"
-        until.fail("policy/until", "budget_remaining must lie between 0% and 100%", hint, key="budget_remaining")
+        hint = "write a share of the whole budget, such as `budget_remaining: 10%`"
+        until.fail(
+            "policy/until",
+            f"{until.what}.budget_remaining must be at least 0% and below 100%",
+            hint,
+            key="budget_remaining",
+        )
     return BudgetRemaining(
         slo=until.text("slo", trigger.slo if trigger else ""),
         at_least=at_least,
@@ -132,7 +151,12 @@ def _parse_budget(until: Reader, trigger: Trigger | None, held_for_ms: int, max_
 def _parse_query(until: Reader, held_for_ms: int, max_age_ms: int) -> QueryHolds:
     bounds = [(op, until.bound(key)[0]) for key, op in (("min", ">="), ("max", "<=")) if until.has(key)]
     if len(bounds) != 1:
-        until.fail("policy/until", "a query needs one bound", "add `min:` or `max:`", key="query")
+        until.fail(
+            "policy/until",
+            f"{until.what} has a query, but not exactly one of `min` and `max`",
+            "add `max: 1%` or `min: 99%`",
+            key="query",
+        )
     op, value = bounds[0] if bounds else (">=", Decimal(0))
     return QueryHolds(
         query=until.promql("query", Want.NUMBER),

@@ -1,6 +1,6 @@
-"""Routing: which people are told of which alerts, what silences what, and who is next when nobody answers.
+"""Reads `routing`: who is told of which alert, what silences an alert, and who is next if nobody answers.
 
-Alertmanager announces alerts by the routes; the receiver escalates and keeps people posted (contracts: policy).
+Alertmanager sends alerts along the routes; the receiver escalates and keeps people posted.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from generator.spec.actions import read_channels
 from generator.units import MINUTE
 
 ASKS = ("rollback",)
-ESCALATES = "critical"  # unless a level says otherwise: a warning can wait until somebody looks
+ESCALATES = "critical"  # the default of a level: a warning can wait until somebody looks
 SHORTEST_REPEAT_MS = MINUTE
 
 
 def parse(reader: Reader) -> Routing:
-    """The `routing` section. What is wrong is reported with its place."""
+    """The `routing` section. Every problem is reported with its position."""
     muted = reader.mapping("mute_times")
     routing = Routing(
         teams={name: _parse_team(name, inner) for name, _, inner in reader.named_readers("teams")},
@@ -53,20 +53,25 @@ def _parse_team(name: str, reader: Reader) -> Team:
 
 
 def read_slack(reader: Reader) -> str:
-    """A Slack channel (`#name`, or `@person`), or "" where the key is absent."""
+    """A Slack channel (`#name` or `@person`); "" if the key is absent."""
     text = reader.text("slack", "")
     if text and (text[0] not in "#@" or len(text) < 2 or any(char.isspace() for char in text)):
-        hint = f'channels begin with `#`: slack: "#{text.lstrip("#@")}"; an address with a secret belongs in a file'
+        hint = f'write `slack: "#{text.lstrip("#@")}"`; write a webhook URL into a secret file of Alertmanager instead'
         reader.fail("routing/slack", f"{text!r} is not a Slack channel", hint, key="slack")
     return text
 
 
 def read_email(reader: Reader, key: str) -> str:
-    """An e-mail address, or "" where the key is absent."""
+    """An e-mail address; "" if the key is absent."""
     text = reader.text(key, "")
     local, _, domain = text.rpartition("@")
     if text and (not local or not domain or any(char.isspace() or char in ",;<>" for char in text)):
-        reader.fail("routing/email", f"{text!r} is not one e-mail address", "such as oncall@example.org", key=key)
+        reader.fail(
+            "routing/email",
+            f"{reader.what}.{key}: {text!r} is not one e-mail address",
+            f"write `{key}: oncall@example.org`",
+            key=key,
+        )
     return text
 
 
@@ -74,7 +79,12 @@ def _parse_route(reader: Reader) -> Route:
     repeat_ms = reader.duration_ms("repeat", at_least=SHORTEST_REPEAT_MS) if reader.has("repeat") else None
     targets = tuple(_parse_target(value, reader) for value in reader.values("to"))
     if not targets:
-        reader.fail("routing/no-target", f"{reader.what} tells nobody", "add `to: [{team: …, by: [slack]}]`", key="to")
+        reader.fail(
+            "routing/no-target",
+            f"{reader.what} names nobody to tell",
+            "add `to: [{team: payments, by: [slack]}]`",
+            key="to",
+        )
     route = Route(
         match=tuple(_parse_match(reader)),
         to=targets,
@@ -96,9 +106,19 @@ def _parse_match(reader: Reader) -> Iterator[tuple[str, tuple[str, ...]]]:
     for key, _ in inner.free_entries():
         label = "alertname" if key == "alert" else key
         if not is_label_name(label):
-            inner.fail("spec/label", f"{label!r} is not a label name", "letters, digits and `_`", key=key)
+            inner.fail(
+                "spec/label",
+                f"{label!r} is not a label name",
+                "use only letters, digits and `_`, and begin with a letter",
+                key=key,
+            )
         elif label == names.SERVICE:
-            inner.fail("routing/match", "every route is for this service already", "remove `service`", key=key)
+            inner.fail(
+                "routing/match",
+                f"{inner.what}: every route of this spec matches only its service",
+                "remove `service`",
+                key=key,
+            )
         yield label, inner.texts(key)
 
 
@@ -109,8 +129,8 @@ def _parse_target(value: Value, reader: Reader) -> Target:
     by = inner.texts("by")
     for medium in by:
         if medium not in MEDIA:
-            hint = f"known: {', '.join(MEDIA)}"
-            inner.fail("routing/medium", f"{medium!r} is not a way to tell people", hint, key="by")
+            hint = f"write some of: {', '.join(MEDIA)}"
+            inner.fail("routing/medium", f"{inner.what}.by: {medium!r} is not a medium", hint, key="by")
     target = Target(team=inner.text("team"), by=tuple(medium for medium in MEDIA if medium in by))
     inner.finish()
     return target
@@ -119,8 +139,8 @@ def _parse_target(value: Value, reader: Reader) -> Target:
 def _parse_inhibition(reader: Reader) -> Inhibition:
     symptoms = reader.texts("symptoms")
     if not symptoms:
-        hint = "list alert names: `symptoms: [A, B]`"
-        reader.fail("routing/inhibit", f"{reader.what} silences nothing", hint, key="symptoms")
+        hint = "write alert names: `symptoms: [HighLatency]`"
+        reader.fail("routing/inhibit", f"{reader.what} names no symptom", hint, key="symptoms")
     inhibition = Inhibition(cause=reader.text("cause"), symptoms=symptoms, position=reader.position)
     reader.finish()
     return inhibition
@@ -139,8 +159,8 @@ def _parse_escalation(reader: Reader) -> tuple[EscalationLevel, ...]:
         )
         inner.finish()
         if levels and (level.level <= levels[-1].level or level.after_ms <= levels[-1].after_ms):
-            hint = "each level comes later than the one before, and has a higher number"
-            inner.fail("routing/escalation", f"{inner.what} does not follow the level before it", hint)
+            hint = "write a larger `after:` (and `level:`) than in the level before"
+            inner.fail("routing/escalation", f"{inner.what} is not later than the level before", hint)
         levels.append(level)
     return tuple(levels)
 
@@ -149,8 +169,8 @@ def _parse_severities(reader: Reader) -> tuple[str, ...]:
     found = reader.texts("severity") or (ESCALATES,)
     for severity in found:
         if severity not in SEVERITIES:
-            hint = f"known: {', '.join(SEVERITIES)}"
-            reader.fail("routing/severity", f"{severity!r} is not a severity", hint, key="severity")
+            hint = f"write one of: {', '.join(SEVERITIES)}"
+            reader.fail("routing/severity", f"{reader.what}: {severity!r} is not a severity", hint, key="severity")
     return tuple(severity for severity in SEVERITIES if severity in found)
 
 
@@ -160,8 +180,8 @@ def _parse_smtp(reader: Reader) -> Smtp | None:
         return None
     smarthost = inner.text("smarthost")
     if smarthost and not smarthost.rpartition(":")[2].isdigit():
-        hint = "write host and port: mail.example.org:587"
-        inner.fail("routing/smtp", f"{smarthost!r} has no port", hint, key="smarthost")
+        hint = "write host and port: `smarthost: mail.example.org:587`"
+        inner.fail("routing/smtp", f"{inner.what}.smarthost: {smarthost!r} has no port", hint, key="smarthost")
     smtp = Smtp(smarthost=smarthost, sender=read_email(inner, "from"), username=inner.text("username", ""))
     inner.finish()
     return smtp

@@ -1,4 +1,4 @@
-"""SHA-256 of bytes, as specs, artefacts and dashboards are named by it."""
+"""SHA-256 of bytes: the digest that names specs, artefacts and dashboards."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import hashlib
 
 
 def digest(data: bytes) -> str:
-    """SHA-256, hexadecimal."""
+    """SHA-256 as hexadecimal text."""
     return hashlib.sha256(data).hexdigest()

@@ -1,4 +1,4 @@
-"""./dev and the README agree on what there is."""
+"""./dev and the README name the same commands."""
 
 import re
 import subprocess
@@ -59,6 +59,6 @@ def test_unknown_benchmark() -> None:
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
-    """What people are told to run is what CI runs."""
+    """CI runs the command that the README gives."""
     assert "\n./dev test " in (ROOT / "README.md").read_text()
     assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("./dev test")

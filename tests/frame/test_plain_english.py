@@ -1,15 +1,14 @@
 """The docs are plain English: short sentences that name their actor, and no retired name."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from receiver.settings import SETTINGS
+from tests.frame.plain_words import POINTERS, WORDS_MAX, sentences, words
 from tests.tools import ROOT
 
-WORDS_MAX = 25
 PAGES = [
     path
     for path in (
@@ -29,52 +28,8 @@ RETIRED = {
     r"part=\"gap\"": 'repair="gap"',
     r"freezeline\.(policy|flag)/1": "format 2",
 }
-# Words that open a sentence and point back to a sentence before it.
-POINTERS = re.compile(r"(It|Its|That|Those|They|Them|Their|So)\b")
-
 # docs/settings.md quotes the help of each setting from the code.
 QUOTED = frozenset(setting.help for setting in SETTINGS)
-
-_FENCE = re.compile(r"^ *(```|~~~).*?^ *\1 *$", re.MULTILINE | re.DOTALL)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
-_CODE_LIST = re.compile(r"codeword(?:(?:,| and| or|, and|, or|:)\s+codeword)+")
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*\)")
-_TAG = re.compile(r"</?[a-z][^>]*>|<https?:[^>]*>")
-_ITEM = re.compile(r"^\s*(?:[-*+]|\d+\.)\s+")
-_END = re.compile(r"(?<=[.!?])[)\"'”*_]*\s+")
-
-
-def paragraphs(text: str) -> Iterator[str]:
-    """Every heading, list item, table cell and paragraph, without code blocks and markup."""
-    text = _COMMENT.sub("", _FENCE.sub("\n", text))
-    text = _CODE_LIST.sub("codeword", _TAG.sub(" ", _CODE.sub("codeword", text)))
-    text = _LINK.sub(r"\1", text)
-    lines: list[str] = []
-    for line in [*text.splitlines(), ""]:
-        bare = line.strip()
-        alone = bare.startswith(("#", "|"))
-        if lines and (not bare or alone or _ITEM.match(line)):
-            yield " ".join(lines)
-            lines = []
-        if bare.startswith("|"):
-            yield from (cell.strip() for cell in bare.strip("|").split("|") if cell.strip(" -:"))
-        elif alone:
-            yield bare.lstrip("# ")
-        elif bare:
-            lines.append(_ITEM.sub("", bare).lstrip("> "))
-
-
-def sentences(text: str) -> Iterator[str]:
-    """Every sentence of a page that the page does not quote from the code."""
-    for paragraph in paragraphs(text):
-        if paragraph not in QUOTED:
-            yield from (sentence.strip("*_ ") for sentence in _END.split(paragraph))
-
-
-def words(sentence: str) -> int:
-    """How many words a reader reads: a piece of code counts as one, and so does a list of them."""
-    return sum(1 for word in sentence.split() if re.search(r"\w", word))
 
 
 @pytest.mark.parametrize(
@@ -109,14 +64,16 @@ def test_a_long_sentence_and_a_pointer_are_found() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_sentence_is_short(page: Path) -> None:
     """At most 25 words, table cells included."""
-    found = [f"{words(one)}: {one}" for one in sentences(page.read_text(encoding="utf-8")) if words(one) > WORDS_MAX]
+    found = [
+        f"{words(one)}: {one}" for one in sentences(page.read_text(encoding="utf-8"), QUOTED) if words(one) > WORDS_MAX
+    ]
     assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_sentence_opens_with_a_pointer(page: Path) -> None:
     """A sentence names its actor: it can be read alone."""
-    found = [one for one in sentences(page.read_text(encoding="utf-8")) if POINTERS.match(one)]
+    found = [one for one in sentences(page.read_text(encoding="utf-8"), QUOTED) if POINTERS.match(one)]
     assert not found, "\n".join(found)
 
 

@@ -95,7 +95,7 @@ def test_without_any_way_the_reason_is_named(tmp_path: Path) -> None:
     with pytest.raises(SetupError) as failed:
         run(command, cwd=ROOT, deadline_s=60, env=environment)
     said = str(failed.value)
-    assert "exit 3" in said
+    assert "exit code 3" in said
     assert "apt-get" in said
     assert "install Go" in said
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
@@ -126,7 +126,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     """The deadline holds, and the child that it started is gone too."""
     child = tmp_path / "child"
     begun = time.monotonic()
-    with pytest.raises(SetupError, match=r"not done within 0\.5 s"):
+    with pytest.raises(SetupError, match=r"not finished within 0\.5 s"):
         run(["sh", "-c", f"sleep 600 & echo $! >{child}; wait"], deadline_s=0.5)
     assert time.monotonic() - begun < 10
     wait_until(lambda: not Path(f"/proc/{child.read_text().strip()}/cmdline").exists(), 5, "the child is gone")

@@ -35,7 +35,7 @@ def test_script(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> No
 
 @pytest.mark.parametrize("name", AS_PROCESS)
 def test_script_as_process(name: str, tmp_path: Path) -> None:
-    """The installed program says the same as the function that the other tests call."""
+    """The installed program prints the same as the function that the other tests call."""
     case = script.read((FOLDER / f"{name}.txt").read_text(encoding="utf-8"))
     *first, last = case.commands
     script.play(script.Script(head="", commands=tuple(first), sections=case.sections), tmp_path)
@@ -50,7 +50,7 @@ def test_script_as_process(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("broken-")])
 def test_broken_script_is_refused_with_place_code_and_hint(name: str) -> None:
-    """Whatever is wrong with a spec: exit 1, nothing written, and every problem has a place, a code and a hint."""
+    """Any broken spec gives exit code 1 and no file, and every problem has a position, a code and a hint."""
     case = script.read((FOLDER / f"{name}.txt").read_text(encoding="utf-8"))
     problems = [line for line in case.expected("stderr").splitlines() if "]" in line and ": error: " in line]
     assert case.expected("exit") == "1\n"
@@ -65,12 +65,12 @@ def test_broken_script_is_refused_with_place_code_and_hint(name: str) -> None:
 
 @pytest.mark.parametrize("words, code", [([], 2), (["--help"], 0), (["-h"], 0), (["help"], 0)])
 def test_the_help_page_names_every_command(words: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """Asked for help, it is printed with exit code 0; without any command it is usage, 2."""
+    """With --help the help page and exit code 0; without any command, exit code 2."""
     assert main(words) == code
     out = capsys.readouterr().out
     assert [name for name in COMMANDS if f"  {name} " not in out] == []
 
 
 def test_there_are_sixty_broken_specs() -> None:
-    """The command line is held to at least sixty broken inputs."""
+    """At least sixty broken inputs are tested."""
     assert len([name for name in NAMES if name.startswith("broken-")]) >= 60

@@ -27,6 +27,6 @@ LIVE_CHECKS: Mapping[str, Callable[[OutputSet, Prometheus, Problems], None]] = M
 
 
 def run(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
-    """Run every check. Raises PrometheusError where it cannot be asked."""
+    """Run every check. Raises PrometheusError if Prometheus does not answer."""
     for check in LIVE_CHECKS.values():
         check(output_set, prometheus, problems)

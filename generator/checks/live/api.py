@@ -1,4 +1,4 @@
-"""Asking a Prometheus: a few read-only calls of its HTTP API, each with a time limit."""
+"""Asks a Prometheus: a few read-only calls of its HTTP API, each with a time limit."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Get = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class PrometheusError(Exception):
-    """Prometheus cannot be asked, or does not answer as one. Exit code 3."""
+    """Prometheus does not answer, or the answer is not Prometheus'. Exit code 3."""
 
 
 class Prometheus(Struct, frozen=True, kw_only=True):
-    """A Prometheus that can be asked. Answers are kept: one run asks for the same thing once."""
+    """A running Prometheus. Answers are kept, therefore one run asks each question once."""
 
     get: Get
     kept: dict[tuple[str, tuple[tuple[str, str], ...]], Any] = field(default_factory=dict)
@@ -34,11 +34,11 @@ class Prometheus(Struct, frozen=True, kw_only=True):
         return self.kept[key]
 
     def exists(self, selector: str) -> bool:
-        """Whether the selector has had any series within the last hours that the head block holds."""
+        """Whether the selector had any series within the hours that Prometheus' head block holds."""
         return bool(self._ask("/api/v1/series", ("match[]", selector), ("limit", "1")))
 
     def label_values(self, label: str, selector: str = "") -> list[str]:
-        """The values that a label has, among the series of a selector."""
+        """The values of a label among the series of a selector."""
         matched = [("match[]", selector)] if selector else []
         return [str(value) for value in self._ask(f"/api/v1/label/{label}/values", *matched)]
 
@@ -47,18 +47,18 @@ class Prometheus(Struct, frozen=True, kw_only=True):
         return [str(label) for label in self._ask("/api/v1/labels", ("match[]", selector))]
 
     def kind(self, metric: str) -> str:
-        """The metric's type as its exporter declares it (`counter`, `gauge`, …); empty where unknown or mixed."""
+        """The metric's type as its exporter declares it (`counter`, `gauge`, …); empty if unknown or mixed."""
         declared = self._ask("/api/v1/metadata", ("metric", metric)).get(metric, [])
         kinds = {str(one.get("type", "")) for one in declared}
         return kinds.pop() if len(kinds) == 1 else ""
 
     def query(self, expression: str) -> list[Mapping[str, Any]]:
-        """The instant vector of a query, as the API gives it."""
+        """The instant vector of a query, as the API returns it."""
         answer = self._ask("/api/v1/query", ("query", expression))
         return list(answer["result"]) if answer.get("resultType") == "vector" else []
 
     def retention(self) -> str:
-        """What `/status` says of retention: `15d`, `15d or 10GiB`, `10GiB`; empty where it says nothing."""
+        """Prometheus' retention as `/status` reports it: `15d`, `15d or 10GiB`, `10GiB`; empty if not reported."""
         return str(self._ask("/api/v1/status/runtimeinfo").get("storageRetention", ""))
 
     def scrape_intervals(self) -> dict[str, str]:
@@ -73,11 +73,11 @@ class Prometheus(Struct, frozen=True, kw_only=True):
 
 
 def connect(url: str) -> Prometheus:
-    """The Prometheus at a base URL. Nothing is asked yet. Raises PrometheusError for what is no http(s) URL."""
+    """The Prometheus at a base URL, without asking it. Raises PrometheusError if the text is no http(s) URL."""
     base = url.rstrip("/")
     parts = urllib.parse.urlsplit(base)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise PrometheusError(f"{url}: not an http:// or https:// URL")
+        raise PrometheusError(f"{url} is not an http:// or https:// URL")
     return Prometheus(get=lambda path, parameters: _get(base, path, parameters))
 
 
@@ -92,11 +92,11 @@ def _get(base: str, path: str, parameters: list[tuple[str, str]]) -> Any:
         raise PrometheusError(f"{base}{path}: status {error.code}: {detail}") from error
     except (urllib.error.URLError, TimeoutError, OSError) as error:
         reason = getattr(error, "reason", None) or error
-        raise PrometheusError(f"{base}: cannot be asked: {reason}") from error
+        raise PrometheusError(f"Prometheus at {base} does not answer: {reason}") from error
     try:
         answer = json.loads(body)
     except ValueError as error:
-        raise PrometheusError(f"{base}{path}: the answer is no JSON; is this a Prometheus?") from error
+        raise PrometheusError(f"{base}{path} does not answer with JSON: is this a Prometheus?") from error
     if not isinstance(answer, dict) or answer.get("status") != "success":
-        raise PrometheusError(f"{base}{path}: the answer is no success; is this a Prometheus?")
+        raise PrometheusError(f"{base}{path} does not answer like Prometheus: is this a Prometheus?")
     return answer.get("data")

@@ -16,7 +16,7 @@ CODES = ("live/bucket", "live/histogram-kind")
 
 
 def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
-    """Report bounds between buckets, and classic histograms taken for native ones or the other way round."""
+    """Report bounds between two buckets, and a classic histogram where the spec says native, or the reverse."""
     for spec in output_set.specs:
         for slo in spec.slos:
             if isinstance(slo.sli, HistogramBelow):
@@ -27,25 +27,28 @@ def _check(slo: Slo, sli: HistogramBelow, prometheus: Prometheus, problems: Prob
     metric = sli.histogram.metric
     buckets = promql.with_metric(sli.histogram, f"{metric}_bucket")
     bounds = _bounds(prometheus.label_values("le", buckets))
-    # A summary's quantiles have the bare name too; that it is one is said elsewhere.
+    # A summary's quantiles have the bare name too; `kinds` reports summaries.
     native_exists = declared(metric, prometheus) in ("histogram", "") and prometheus.exists(sli.histogram.text)
     if sli.native and bounds and not native_exists:
-        hint = "remove `native: true`, or have it scraped as a native histogram"
+        hint = f"remove `native: true`, or let Prometheus scrape {metric} as a native histogram"
         problems.add(
-            "live/histogram-kind", slo.at("sli", "histogram"), f"slos.{slo.name}: {metric} is a classic histogram", hint
+            "live/histogram-kind",
+            slo.at("sli", "histogram"),
+            f"slos.{slo.name}: {metric} is a classic histogram, not a native one",
+            hint,
         )
     elif not sli.native and not bounds and native_exists:
-        message = f"slos.{slo.name}: {metric} is a native histogram"
+        message = f"slos.{slo.name}: {metric} is a native histogram, not a classic one"
         problems.add("live/histogram-kind", slo.at("sli", "histogram"), message, "write `native: true`")
     elif not sli.native and bounds and sli.bound not in bounds:
         message = f"slos.{slo.name}: {metric} has no bucket at {decimal_text(sli.bound)} ({sli.bound_text})"
-        near = " or ".join(decimal_text(bound) for bound in _around(sli.bound, bounds))
-        hint = f"the nearest are {near}; between buckets the count would be a guess"
+        near = " or ".join(f"`below: {decimal_text(bound)}`" for bound in _around(sli.bound, bounds))
+        hint = f"write {near}: the nearest buckets"
         problems.add("live/bucket", slo.at("sli", "below"), message, hint)
 
 
 def _bounds(values: list[str]) -> list[Decimal]:
-    """The finite bucket bounds, in order."""
+    """The finite bucket bounds, sorted."""
     found = []
     for value in values:
         try:

@@ -1,4 +1,4 @@
-"""Metrics of another kind than the spec takes them for: gauges as counters, summaries as histograms, percentages."""
+"""Metrics of another kind than the spec needs: gauges as counters, summaries as histograms, percentages as ratios."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PARTS = ("_total", "_count", "_bucket", "_sum")
 
 
 def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
-    """Hold what exporters declare, and what ratios give now, against the spec."""
+    """Compare the types that exporters declare, and the present values of ratios, with the spec."""
     for spec in output_set.specs:
         for query in queries.of_spec(spec):
             if query.selector is None:
@@ -26,11 +26,11 @@ def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> 
             kind = declared(metric, prometheus)
             if query.role in _COUNTED and kind in ("gauge", "summary") and not _is_part(metric):
                 message = f"{query.what}.{query.role}: {metric} is a {kind}, not a counter"
-                hint = "its drops would look like restarts; count with a counter, or write a query"
+                hint = f"name a counter, or write a query with `$window`: every drop of a {kind} looks like a restart"
                 problems.add("live/kind", query.position, message, hint, warning=True)
             elif query.role == "histogram" and kind in ("gauge", "summary", "counter"):
                 message = f"{query.what}: {metric} is a {kind}, not a histogram"
-                hint = "an objective on latency needs a histogram"
+                hint = "name a histogram, or write `value:` with `max:` for time slices"
                 problems.add("live/kind", query.position, message, hint)
         for slo in spec.slos:
             if isinstance(slo.sli, ErrorRatio):
@@ -38,7 +38,7 @@ def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> 
 
 
 def declared(metric: str, prometheus: Prometheus) -> str:
-    """The declared type of a metric, also where it is known by its name without `_total`."""
+    """The declared type of a metric; some exporters declare the name without `_total`."""
     return prometheus.kind(metric) or (prometheus.kind(metric.removesuffix("_total")) if "_total" in metric else "")
 
 
@@ -51,6 +51,6 @@ def _check_ratio(slo: Slo, sli: ErrorRatio, prometheus: Prometheus, problems: Pr
     values = [float(sample["value"][1]) for sample in prometheus.query(promql.over(sli.error_ratio, window))]
     wrong = [value for value in values if value < 0 or value > 1]
     if wrong:
-        message = f"slos.{slo.name}: error_ratio is {max(wrong, key=abs):g} now; a ratio lies between 0 and 1"
-        hint = "for a percentage divide by 100; for a success ratio write 1 - …"
+        message = f"slos.{slo.name}: error_ratio is {max(wrong, key=abs):g} now, but a ratio lies between 0 and 1"
+        hint = "divide a percentage by 100; write `1 - …` for a success ratio"
         problems.add("live/ratio-range", slo.at("sli", "error_ratio"), message, hint)

@@ -1,4 +1,4 @@
-"""Series that are not there: a metric, a label or a value that nothing has."""
+"""Metrics, labels and label values that no series in Prometheus has."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from generator.promql import text as promql
 
 CODES = ("live/no-metric", "live/no-label", "live/no-series")
 
-# Where no series may simply mean that nothing went wrong yet.
+# No series of these roles may simply mean that no error has happened yet.
 _RARE = ("bad", "increase_of", "when")
 
 
 def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
-    """Report selectors that match nothing, with the part that is to blame."""
+    """Report selectors that match no series, and name the part that does not match."""
     for spec in output_set.specs:
         for query in queries.of_spec(spec):
             found = [series for series in queries.read_by(query) if series.metric or series.matchers]
             if query.selector is not None and any(prometheus.exists(series.text) for series in found):
-                continue  # a histogram is there as a classic or as a native one
+                continue  # the histogram exists as a classic or as a native one
             for series in found if query.selector is None else found[:1]:
                 if not prometheus.exists(series.text):
                     _check_series(query, series, prometheus, problems)
@@ -31,10 +31,14 @@ def _check_series(query: Query, series: Series, prometheus: Prometheus, problems
     what = f"{query.what}.{query.role}"
     if not series.metric:
         message = f"{what}: Prometheus has no series {series.text}"
-        problems.add("live/no-series", query.position, message, "check the selector in its expression browser")
+        problems.add("live/no-series", query.position, message, "try the selector in Prometheus' expression browser")
     elif not prometheus.exists(series.metric):
         near = nearest(series.metric, prometheus.label_values("__name__"))
-        hint = f"did you mean `{near}`?" if near else "is it scraped by this Prometheus?"
+        hint = (
+            f"did you mean `{near}`?"
+            if near
+            else "check the metric's name, and whether this Prometheus scrapes the service"
+        )
         rare = query.role == "bad"
         message = f"{what}: Prometheus has no metric {series.metric}"
         problems.add("live/no-metric", query.position, message, hint, warning=rare)
@@ -43,14 +47,14 @@ def _check_series(query: Query, series: Series, prometheus: Prometheus, problems
 
 
 def _blame(query: Query, series: Series, prometheus: Prometheus, problems: Problems) -> None:
-    """The metric exists: say which label it lacks, or which value none has."""
+    """The metric exists: report the label, or the value, that no series has."""
     what = f"{query.what}.{query.role}"
     known = prometheus.labels(series.metric)
     for name, op, value in series.matchers:
         if name not in known and op in ("=", "=~") and value:
             near = nearest(name, known)
             listed = ", ".join(label for label in known if label != "__name__")
-            hint = f"did you mean `{near}`?" if near else f"it has {listed}"
+            hint = f"did you mean `{near}`?" if near else f"use one of its labels: {listed}"
             message = f"{what}: {series.metric} has no label {name}"
             problems.add("live/no-label", query.position, message, hint)
             return
@@ -61,9 +65,9 @@ def _blame(query: Query, series: Series, prometheus: Prometheus, problems: Probl
             values = prometheus.label_values(name, series.metric)
             near = nearest(value, values)
             shown = ", ".join(values[:8]) + (", …" if len(values) > 8 else "")
-            hint = f"did you mean `{near}`?" if near else f"{name} is one of {shown}"
+            hint = f"did you mean `{near}`?" if near else f"use one of the values of {name}: {shown}"
             message = f'{what}: no series of {series.metric} has {name}{op}"{value}"'
             problems.add("live/no-series", query.position, message, hint)
             return
-    message = f"{what}: no series of {series.metric} has all of these labels: {series.text}"
-    problems.add("live/no-series", query.position, message, "each label alone exists; together they do not")
+    message = f"{what}: no series has all labels of {series.text}"
+    problems.add("live/no-series", query.position, message, "remove one of the labels: each label alone exists")

@@ -1,4 +1,4 @@
-"""Prometheus' own settings against the spec: how long it keeps data, how often it scrapes."""
+"""Prometheus' own settings against the spec: retention and scrape intervals."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ CODES = ("live/retention", "live/scrape")
 
 
 def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
-    """Report windows beyond the retention in force, and a `scrape` that is not the real one."""
+    """Report windows beyond Prometheus' retention, and a `scrape` that is not the real interval."""
     kept = _retention_ms(prometheus.retention())
     intervals = prometheus.scrape_intervals()
     for spec in output_set.specs:
         if kept is not None:
             for what, position, range_ms in longest_reads(spec):
                 if range_ms > kept:
-                    message = f"{what} reaches {duration_text(range_ms)} back, Prometheus keeps {duration_text(kept)}"
+                    message = (
+                        f"{what} reads {duration_text(range_ms)} back, but Prometheus keeps only {duration_text(kept)}"
+                    )
                     problems.add("live/retention", position, message, RETENTION_HINT)
         _check_scrape(spec, prometheus, intervals, problems)
 
 
 def _retention_ms(text: str) -> int | None:
-    """The time part of `15d or 10GiB`; None where only size limits it."""
+    """The time part of `15d or 10GiB`; None if only the size is limited."""
     for part in text.split(" or "):
         try:
             return parse_duration_ms(part.strip())
@@ -36,7 +38,7 @@ def _retention_ms(text: str) -> int | None:
 
 
 def _check_scrape(spec: Spec, prometheus: Prometheus, intervals: dict[str, str], problems: Problems) -> None:
-    """A job that is scraped more rarely than the spec says: windows would hold too few samples."""
+    """Warn of a job that Prometheus scrapes less often than the spec says: windows would hold too few samples."""
     jobs: dict[str, Position] = {}
     for query in queries.of_spec(spec):
         for series in queries.read_by(query):
@@ -47,8 +49,8 @@ def _check_scrape(spec: Spec, prometheus: Prometheus, intervals: dict[str, str],
         try:
             interval_ms = parse_duration_ms(intervals.get(job, ""))
         except ValueError:
-            continue  # a job that this Prometheus does not scrape itself
+            continue  # this Prometheus does not scrape the job itself
         if interval_ms > spec.defaults.scrape_ms:
             real, said = duration_text(interval_ms), duration_text(spec.defaults.scrape_ms)
-            message = f"the job {job} is scraped every {real}, the spec says {said}"
+            message = f"Prometheus scrapes the job {job} every {real}, but the spec says {said}"
             problems.add("live/scrape", position, message, f"write `defaults: {{scrape: {real}}}`", warning=True)

@@ -1,7 +1,7 @@
-"""Which alert silences which in Alertmanager: faster over slower burn, spent over half spent, cause over symptom.
+"""Which alert silences which in Alertmanager: a faster tier a slower one, all spent half spent, a cause its symptoms.
 
-Alertmanager hides an inhibited alert from every receiver, ours included. So an alert that a policy rule waits for is
-silenced only by alerts that begin the same rule.
+Alertmanager hides an inhibited alert from every receiver, also from Freezeline's. Therefore only alerts that start the
+same policy rule silence an alert that the rule waits for.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def matcher(label: str, *values: str) -> str:
 
 
 def _literal(value: str) -> str:
-    """`value` inside a regular expression, standing for itself."""
+    """`value` for a regular expression, with its special characters escaped."""
     return "".join(f"\\{char}" if char in r"\.+*?()|[]{}^$" else char for char in value)
 
 
@@ -46,13 +46,13 @@ def _causes(spec: Spec) -> Iterable[Data]:
 
 
 def _same_slo(spec: Spec) -> list[str]:
-    """Labels that two alerts of one SLO, and of one group of it, have in common."""
+    """The labels that two alerts of one SLO (and group) have in common."""
     groups = sorted({label for slo in spec.slos for label in slo.group_by})
     return [names.SERVICE, names.SLO, names.SCOPE, *groups]
 
 
 def _tiers(spec: Spec) -> Iterable[Data]:
-    """While a faster tier burns, the slower tiers of the same SLO say nothing new."""
+    """While a faster tier burns, the slower tiers of the same SLO are silent."""
     by_tiers: dict[tuple[str, ...], list[Slo]] = {}
     for slo in spec.slos:
         fastest_first = sorted(slo.profile.tiers, key=lambda tier: -tier.factor)
@@ -71,7 +71,7 @@ def _tiers(spec: Spec) -> Iterable[Data]:
 
 
 def _consumed(spec: Spec) -> Iterable[Data]:
-    """Once a larger share is spent, the smaller ones say nothing new."""
+    """Once a larger share is spent, the alerts of smaller shares are silent."""
     shares = sorted({share for slo in spec.slos for share in slo.profile.consumed}, reverse=True)
     labels = [consumed_label(share) for share in shares]
     for index, label in enumerate(labels):
@@ -90,7 +90,7 @@ def _consumed(spec: Spec) -> Iterable[Data]:
 
 
 def _harmless(spec: Spec, slos: list[Slo], label: str, cause: str, symptom: str) -> bool:
-    """Whether each rule that the symptom begins is begun by the cause as well."""
+    """Whether the cause starts every rule that the symptom starts."""
     if not spec.policy:
         return True
     slo_names = {slo.name for slo in slos}

@@ -1,10 +1,11 @@
-"""Puts our routes and receivers into an Alertmanager configuration that exists, and leaves every other byte as it was.
+"""Adds Freezeline's routes and receivers to an existing Alertmanager configuration, and keeps every other byte.
 
-What is added stands between marks, so that the next merge replaces it and `remove` takes it out again. Whether the
-result means what it should is checked by reading it back: the user's data with ours added, and nothing else.
+The added lines stand between marks: the next merge replaces them, and `remove` takes them out. The result is checked by
+reading it back: the user's data with Freezeline's added, and nothing else.
 
-Alertmanager falls back to the root's receiver only where no route matches at all. Our route matches everything, so the
-fallback is written out as a last route (`_fallback`); without it, what nobody routed would reach the receiver alone.
+Alertmanager uses the root's receiver only if no route matches. Freezeline's route matches every alert, so the merge
+writes the root's receiver out as the last route (`_fallback`). Without that route, alerts that no route of the user
+matches would reach only Freezeline's receiver.
 """
 
 from __future__ import annotations
@@ -29,21 +30,21 @@ _IN_BRACKETS = re.compile(r"^(templates: *\[)'[^']*freezeline\.tmpl', ")
 
 
 class _Insertion(Struct, frozen=True, kw_only=True):
-    """Lines that go before the line of this index."""
+    """Lines to add before the line of this index."""
 
     line: int
     lines: list[str]
 
 
 class _Merge(Struct):
-    """One merge: the user's lines, their nodes, and what is to be inserted."""
+    """One merge: the user's lines, their YAML nodes, and the lines to insert."""
 
     name: str
     lines: list[str]
     root: yaml.MappingNode
     problems: Problems
     insertions: list[_Insertion] = field(default_factory=list)
-    appended: list[str] = field(default_factory=list)  # new sections, at the end
+    appended: list[str] = field(default_factory=list)  # new sections, for the end of the file
 
     def fail(self, code: str, node: yaml.Node | None, message: str, hint: str) -> None:
         mark = node.start_mark if node is not None else None
@@ -51,7 +52,7 @@ class _Merge(Struct):
         self.problems.add(code, position, message, hint)
 
     def entry(self, mapping: yaml.Node, key: str) -> tuple[yaml.Node, yaml.Node] | None:
-        """Key and value nodes of a mapping's entry."""
+        """Key and value nodes of an entry of a mapping."""
         if isinstance(mapping, yaml.MappingNode):
             for key_node, value_node in mapping.value:
                 if isinstance(key_node, yaml.ScalarNode) and key_node.value == key:
@@ -59,7 +60,7 @@ class _Merge(Struct):
         return None
 
     def prepend(self, parent: yaml.MappingNode, key: str, items: Sequence[Plain]) -> None:
-        """Insert items before those of the list `key`; make the list where it is not there."""
+        """Insert items before those of the list `key`; make the list if it is missing."""
         if not items:
             return
         found = self.entry(parent, key)
@@ -69,19 +70,26 @@ class _Merge(Struct):
         key_node, value = found
         empty = isinstance(value, yaml.ScalarNode) and value.tag == "tag:yaml.org,2002:null"
         if not empty and not isinstance(value, yaml.SequenceNode):
-            self.fail("merge/type", value, f"{key} is not a list", "mend the file; amtool check-config shows how")
+            self.fail(
+                "merge/type", value, f"{key} is not a list", "correct the file: `amtool check-config` names the error"
+            )
             return
         line = key_node.start_mark.line
         column = key_node.start_mark.column + 2
         if isinstance(value, yaml.SequenceNode) and value.flow_style:
             if value.value and key == "templates":
-                # A list of file names is usually written in brackets; `_IN_BRACKETS` finds ours again.
+                # A list of file names is usually in brackets; `_IN_BRACKETS` finds Freezeline's items again.
                 start, names = value.start_mark, "".join(f"'{item}', " for item in items)
                 text = self.lines[start.line]
                 self.lines[start.line] = text[: start.column + 1] + names + text[start.column + 1 :]
                 return
             if value.value or value.start_mark.line != value.end_mark.line:
-                self.fail("merge/flow", value, f"{key} is a list in brackets", "write it with one `- ` line for each")
+                self.fail(
+                    "merge/flow",
+                    value,
+                    f"{key} is a list in brackets",
+                    "write the list with one `- ` line for each item",
+                )
                 return
             text = self.lines[line]
             self.lines[line] = (text[: value.start_mark.column].rstrip() + text[value.end_mark.column :]).rstrip(" ")
@@ -100,7 +108,7 @@ class _Merge(Struct):
             self._insert(_last_line(found[1]) + 1, found[1].start_mark.column, emit(last))
 
     def _add_key(self, parent: yaml.MappingNode, key: str, items: Plain) -> None:
-        """A new list or mapping: at the end of the file, or at the top of the mapping that it belongs to."""
+        """A new list or mapping, at the end of the file or at the top of the mapping around it."""
         body = [f"{key}:", *emit(items, "  ")]
         if parent is self.root:
             self.appended += [BEGIN, *body, END]
@@ -108,16 +116,16 @@ class _Merge(Struct):
             self._insert_at_top(parent, body)
 
     def _insert_at_top(self, mapping: yaml.Node, body: Sequence[str]) -> None:
-        """Before the first key of a top-level section, and before the comments that stand above that key."""
+        """Insert before the first key of a top-level section, and before the comments above that key."""
         key_node = next(key for key, value in self.root.value if value is mapping)
         if not isinstance(mapping, yaml.MappingNode) or mapping.flow_style or not mapping.value:
-            hint = "write it with one line for each key"
-            self.fail("merge/flow", mapping, f"the section {key_node.value} is not a block", hint)
+            hint = "write the section with one line for each key"
+            self.fail("merge/flow", mapping, f"the section {key_node.value} is written in brackets", hint)
         else:
             self._insert(key_node.start_mark.line + 1, mapping.value[0][0].start_mark.column, body)
 
     def add_keys(self, key: str, values: Mapping[str, Plain]) -> None:
-        """Add what is missing in a top-level mapping."""
+        """Add the keys that a top-level mapping lacks."""
         found = self.entry(self.root, key)
         if found is None:
             self._add_key(self.root, key, values)
@@ -132,7 +140,7 @@ class _Merge(Struct):
         self.insertions.append(_Insertion(line=line, lines=[indent + text for text in (BEGIN, *body, END)]))
 
     def text(self, newline: str) -> str:
-        """The user's lines with ours."""
+        """The user's lines with Freezeline's."""
         lines = list(self.lines)
         if self.appended and lines and lines[-1] == "":
             lines.pop()
@@ -143,7 +151,7 @@ class _Merge(Struct):
 
 
 def _last_line(node: yaml.Node) -> int:
-    """The last line that belongs to a node; comments and blank lines after it do not."""
+    """The last line that belongs to a node, without comments and blank lines after it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
         return max(_last_line(part) for part in parts)
@@ -153,9 +161,9 @@ def _last_line(node: yaml.Node) -> int:
 
 
 def merge(name: str, text: str, parts: Parts, problems: Problems) -> str | None:
-    """The configuration `text` with `parts` in it; None after reporting why not.
+    """The configuration `text` with `parts` added; None after a problem (reported).
 
-    Our routes come first in the tree. A receiver or a mute time of ours must not exist in the user's part.
+    Freezeline's routes come first. The user's part must not have a receiver or mute time of the same name.
     """
     cleaned = remove(name, text, problems)
     if cleaned is None:
@@ -167,11 +175,19 @@ def merge(name: str, text: str, parts: Parts, problems: Problems) -> str | None:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         position = Position(name, mark.line + 1, mark.column + 1) if mark else Position(name)
-        problems.add("merge/yaml", position, "not valid YAML", "`amtool check-config` shows more")
+        problems.add(
+            "merge/yaml",
+            position,
+            "the configuration is not valid YAML",
+            "run `amtool check-config`: the tool names the error",
+        )
         return None
     if not isinstance(root, yaml.MappingNode) or not isinstance(before, dict):
         problems.add(
-            "merge/type", Position(name), "not an Alertmanager configuration", "it needs `route:` and `receivers:`"
+            "merge/type",
+            Position(name),
+            "the file is not an Alertmanager configuration",
+            "add `route:` and `receivers:`, or name Alertmanager's configuration file",
         )
         return None
     work = _Merge(name, cleaned.split(newline), root, problems)
@@ -181,14 +197,19 @@ def merge(name: str, text: str, parts: Parts, problems: Problems) -> str | None:
         return None
     merged = work.text(newline)
     if not _means(merged, _expected(before, parts)):
-        hint = "add them by hand: `freezeline generate` writes them to rules/alertmanager/"
-        problems.add("merge/failed", Position(name), "our parts cannot be put into this file safely", hint)
+        hint = "add Freezeline's parts by hand: `freezeline generate` writes them to rules/alertmanager/"
+        problems.add(
+            "merge/failed",
+            Position(name),
+            "Freezeline cannot add its parts to this file without changing other settings",
+            hint,
+        )
         return None
     return merged
 
 
 def remove(name: str, text: str, problems: Problems) -> str | None:
-    """The configuration without what an earlier merge added; None where its marks do not pair."""
+    """The configuration without the lines of an earlier merge; None if its marks do not pair (reported)."""
     kept: list[str] = []
     opened = 0
     for number, line in enumerate(text.split("\n"), start=1):
@@ -198,27 +219,28 @@ def remove(name: str, text: str, problems: Problems) -> str | None:
         elif word == END and opened:
             opened = 0
         elif word == END or word.startswith(_BEGIN_MARK):
-            hint = "restore the marks, or remove what is ours by hand"
-            problems.add("merge/marks", Position(name, number), "a mark of freezeline without its other half", hint)
+            hint = "write both marks `{BEGIN}` and `{END}`, or remove Freezeline's lines by hand"
+            problems.add("merge/marks", Position(name, number), "a mark of Freezeline has no matching mark", hint)
             return None
         elif not opened:
             kept.append(_IN_BRACKETS.sub(r"\1", line))
     if opened:
-        hint = f"the block ends with `{END}`; restore it, or remove what is ours by hand"
-        problems.add("merge/marks", Position(name, opened), "this block of freezeline has no end", hint)
+        hint = f"write `{END}` after the block, or remove Freezeline's lines by hand"
+        problems.add("merge/marks", Position(name, opened), "the block of Freezeline that begins here has no end", hint)
         return None
     return "\n".join(kept)
 
 
 def _fallback(before: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The routes that end the user's list, so that it means what it meant without ours.
+    """The routes at the end of the user's list that keep the meaning of the list.
 
-    An alert that only went through routes with `continue` was never the root's: routes with the same matchers stop it.
+    An alert that matches only routes with `continue` never reaches the root's receiver: routes with the same matchers
+    stop it.
     """
     there: list[Mapping[str, Any]] = before["route"].get("routes") or []
     matching = ("match", "match_re", "matchers")
     if any(not route.get("continue") and not any(route.get(key) for key in matching) for route in there):
-        return []  # the user has written it out already
+        return []  # the user already has a last route that matches everything
     stops = [
         {"receiver": NOBODY, **{key: route[key] for key in matching if route.get(key)}}
         for route in there
@@ -235,7 +257,7 @@ def _receivers(before: Mapping[str, Any], parts: Parts) -> list[dict[str, Any]]:
 def _apply(work: _Merge, before: Mapping[str, Any], parts: Parts) -> None:
     route = work.entry(work.root, "route")
     if route is None or not isinstance(route[1], yaml.MappingNode) or not _has_receiver(before):
-        hint = "a configuration has a `route:` with a `receiver:`"
+        hint = "add `route:` with a `receiver:`"
         work.fail("merge/no-route", work.root, "the configuration has no route", hint)
         return
     receivers = _receivers(before, parts)
@@ -266,8 +288,8 @@ def _check_names(work: _Merge, key: str, ours: Sequence[str]) -> None:
     for item in found[1].value:
         name = work.entry(item, "name")
         if name is not None and isinstance(name[1], yaml.ScalarNode) and name[1].value in ours:
-            hint = "rename it, or remove it if it was copied from a generated file"
-            work.fail("merge/name", name[1], f"{name[1].value} in {key} is a name of ours", hint)
+            hint = f"rename {name[1].value}, or remove it if it was copied from a generated file"
+            work.fail("merge/name", name[1], f"{key} already has the name {name[1].value}, which Freezeline adds", hint)
 
 
 def _new_templates(before: Mapping[str, Any], parts: Parts) -> list[str]:
@@ -276,14 +298,14 @@ def _new_templates(before: Mapping[str, Any], parts: Parts) -> list[str]:
 
 
 def _new_mail(before: Mapping[str, Any], parts: Parts) -> dict[str, Plain]:
-    """Mail settings that our receivers rely on; where the user has a mail server, only what it lacks."""
+    """Mail settings that Freezeline's receivers need; only those that the user's mail server lacks."""
     there = before.get("global") or {}
     wanted = ("smtp_from",) if "smtp_smarthost" in there else tuple(parts.mail)
     return {key: value for key, value in parts.mail.items() if key in wanted and key not in there}
 
 
 def _expected(before: Mapping[str, Any], parts: Parts) -> dict[str, Any]:
-    """What the merged file must mean."""
+    """The data that the merged file must hold."""
     after: dict[str, Any] = copy.deepcopy(dict(before))
     after["route"]["routes"] = [*parts.routes, *(after["route"].get("routes") or []), *_fallback(before)]
     lists = {

@@ -22,7 +22,7 @@ SELF_SERVICE = "freezeline"
 
 
 class Address(Struct, frozen=True, kw_only=True):
-    """A team and the media by which it is told: one receiver of Alertmanager."""
+    """A team and the media by which the team is told: one receiver of Alertmanager."""
 
     service: str
     team: Team
@@ -31,26 +31,26 @@ class Address(Struct, frozen=True, kw_only=True):
 
     @property
     def plain_name(self) -> str:
-        """The receiver's name where no other service means something else by it."""
+        """The receiver's name if no other service uses this name for something else."""
         return "-".join([self.team.name, *self.media])
 
     @property
     def content(self) -> tuple[object, ...]:
-        """What makes two receivers the same."""
+        """The part that makes two receivers equal."""
         return (*(self.team.address(medium) for medium in self.media), self.smtp if "email" in self.media else None)
 
 
 class PlannedRoute(Struct, frozen=True, kw_only=True):
-    """A route to one address; `goes_on` says whether the routes after it are looked at."""
+    """A route to one address. `goes_on`: Alertmanager also looks at the routes after this one."""
 
     match: tuple[tuple[str, tuple[str, ...]], ...]
     address: Address
     goes_on: bool
-    written: Route | None = None  # None: made from the owner
+    written: Route | None = None  # None: the route comes from the owner
 
 
 def plan(spec: Spec) -> list[PlannedRoute]:
-    """The human routes of a spec, in order: the written ones, then the owner's."""
+    """The routes to people of a spec, in order: the spec's routes, then the owner's."""
     service = (names.SERVICE, (spec.service,))
     found: list[PlannedRoute] = []
     for route in spec.routing.routes if spec.routing else ():
@@ -70,7 +70,7 @@ def _addresses(spec: Spec, route: Route) -> Iterable[Address]:
 
 
 def _owner_routes(spec: Spec) -> Iterable[PlannedRoute]:
-    """The owner hears of what no route took; only what is critical pages."""
+    """The owner is told of alerts without another route; only critical alerts page."""
     team = owner_team(spec.owner, Position(spec.file))
     smtp = spec.routing.smtp if spec.routing else None
     quiet = tuple(medium for medium in team.media if medium != "pagerduty")
@@ -85,7 +85,7 @@ def _owner_routes(spec: Spec) -> Iterable[PlannedRoute]:
 
 
 def self_routes(specs: Iterable[Spec]) -> list[PlannedRoute]:
-    """Alerts about Freezeline itself go to everybody who relies on it: where their own alerts go."""
+    """Alerts about Freezeline itself go to every service that relies on it: where the service's own alerts go."""
     known = list(specs)
     found: list[PlannedRoute] = []
     for severity in ("critical", "warning"):
@@ -112,7 +112,7 @@ def _taking(routes: list[PlannedRoute], labels: Mapping[str, str]) -> Iterable[A
 
 
 def receiver_names(addresses: Iterable[Address]) -> dict[Address, str]:
-    """Each address's receiver: `team-email-slack`, or `service.team-email-slack` where services differ about it."""
+    """Each address's receiver: `team-email-slack`, or `service.team-email-slack` if services differ about the name."""
     by_name: dict[str, set[tuple[object, ...]]] = {}
     known = dict.fromkeys(addresses)
     for address in known:
@@ -153,7 +153,7 @@ def _email(address: Address, secrets: str) -> Data:
 
 
 def sender_for(email: str) -> str:
-    """Alertmanager's own address, in the domain of those it writes to."""
+    """Alertmanager's own address, in the domain of the team's addresses."""
     return f"alertmanager@{email.rpartition('@')[2]}"
 
 
@@ -182,7 +182,7 @@ def _pagerduty(name: str, secrets: str) -> Data:
 
 
 def route(planned: PlannedRoute, receiver_name: str) -> Data:
-    """One route of Alertmanager's tree, complete in itself: nothing is left to what its parent says."""
+    """One route of Alertmanager's tree, complete in itself: it inherits nothing from its parent."""
     written = planned.written
     found: Data = {
         "receiver": receiver_name,

@@ -1,4 +1,4 @@
-"""The same dashboards in the form that grafana.com takes: with `__inputs` instead of a data source variable."""
+"""The dashboards in the form for grafana.com: with `__inputs` instead of a data source variable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DASHBOARD = re.compile(r"dashboards/[^/]+\.json")
 
 
 def wrap(outputs: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The outputs with dashboards in the form for uploading; the others as they are."""
+    """The outputs, with dashboards in the form for grafana.com; other files unchanged."""
     found: dict[str, bytes] = {}
     for path, content in outputs.items():
         if _DASHBOARD.fullmatch(path):

@@ -1,4 +1,4 @@
-"""Places panels on Grafana's grid of 24 columns: sections of lines, lines of columns, columns of stacked panels."""
+"""Places panels on Grafana's grid of 24 columns: a section has lines, a line columns, a column stacked panels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Line = Sequence[Column]  # side by side
 
 
 class Section(Struct, frozen=True, kw_only=True):
-    """A row that can be folded, and its panels. A folded section asks Prometheus nothing until it is opened."""
+    """A row that can be folded, with its panels. Grafana queries nothing for a folded section until it is opened."""
 
     title: str
     lines: tuple[Line, ...]
@@ -23,7 +23,7 @@ class Section(Struct, frozen=True, kw_only=True):
 
 
 def place(sections: Sequence[Section]) -> list[Json]:
-    """All panels with `id` and full `gridPos`, top to bottom; every line must fill at most 24 columns."""
+    """All panels with `id` and full `gridPos`, top to bottom. Every line fills at most 24 columns."""
     placed: list[Json] = []
     next_id, top = 1, 0
     for section in sections:
@@ -72,5 +72,5 @@ def spread(count: int, total: int = COLUMNS) -> list[int]:
 
 
 def in_lines(count: int, at_most: int) -> list[int]:
-    """How many of `count` equal panels go into each line: as few lines as possible, as even as possible."""
+    """How many of `count` equal panels go into each line: as few lines, and as even, as possible."""
     return spread(-(-count // at_most), count) if count else []

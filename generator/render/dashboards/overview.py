@@ -1,4 +1,4 @@
-"""All services of an output set on one page: worst budget first, frozen or not, and the way to each service's own."""
+"""All services of an output set on one page: smallest budget first, frozen or not, with links to their dashboards."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SHOWN_IN_BARS = 20
 
 
 class OverviewQueries:
-    """Queries about every service of a set; SLOs are asked for by profile, so the text does not grow with them."""
+    """Queries about every service of a set. A query names profiles, not SLOs, and does not grow with their number."""
 
     def __init__(self, specs: Sequence[Spec], scope: str) -> None:
         self.specs = specs
@@ -77,13 +77,13 @@ class OverviewQueries:
 
     @property
     def runs_out_s(self) -> str:
-        """Seconds until the first budget of each service is gone."""
+        """Seconds until the first budget of each service is spent."""
         keep = (names.SERVICE, names.SLO)
         parts = (runs_out_s(profile, self._own(profile), self._budgets(profile), keep) for profile in self.profiles)
         return f"min by ({names.SERVICE}) ({' or '.join(parts)})"
 
     def firing(self, severity: str) -> str:
-        """Alerts that fire, by service; 0 for a service without."""
+        """Alerts that fire, by service; 0 for a service without any."""
         matchers = equal(alertstate="firing", severity=severity)
         fires = f"count by ({names.SERVICE}) (ALERTS{{{self.services},{matchers}}})"
         return f"{fires} or max by ({names.SERVICE}) ({self.remaining}) * 0"
@@ -95,7 +95,7 @@ class OverviewQueries:
 
     @property
     def dashboards(self) -> str:
-        """A row for every service that should be there, measured or not, with its team and its dashboard."""
+        """A row for every service of the set, measured or not, with its team and its dashboard."""
         first: dict[str, Spec] = {}
         for spec in self.specs:
             first.setdefault(spec.service, spec)
@@ -148,14 +148,14 @@ def _numbers(queries: OverviewQueries) -> Iterable[Json]:
         )
     yield _number(
         "Open incidents",
-        "Episodes that the receiver holds open.",
+        "Open episodes of the receiver.",
         f"sum({EPISODES_OPEN}{{{queries.services}}}) or 0 * max({queries.frozen})",
         ONE_IS_YELLOW,
         no_value=NO_RECEIVER,
     )
     yield _number(
         "Undelivered notices",
-        "Notices that no retry brought through: somebody was not told.",
+        "Notices that could not be delivered, also after all retries: somebody was not told.",
         f"sum({DEAD_LETTERS}) or 0 * max({queries.frozen})",
         ONE_IS_RED,
         no_value=NO_RECEIVER,
@@ -190,7 +190,7 @@ def _table(queries: OverviewQueries, height: int) -> Json:
     view = View(
         title="Services",
         description=(
-            "The service with the least error budget first. A click on a service opens its dashboard. "
+            "The service with the smallest error budget first. A click on a service opens its dashboard. "
             f"Runs out in: {runs_out_reading()}"
         ),
         unit="none",
@@ -268,7 +268,7 @@ def _bars(queries: OverviewQueries) -> Json:
 def _over_time(queries: OverviewQueries) -> Json:
     view = View(
         title="Least budget left, by service",
-        description="How the worst error budget of each service went.",
+        description="The smallest error budget of each service over time.",
         unit="percentunit",
         targets=(Target(expr=f"min by ({names.SERVICE}) ({queries.remaining})", legend=f"{{{{{names.SERVICE}}}}}"),),
         steps=BUDGET_STEPS,

@@ -1,4 +1,4 @@
-"""What dashboards ask of Prometheus: the recorded SLO series, the alerts, and the receiver's own metrics."""
+"""The queries of dashboards: recorded SLO series, alerts, and the receiver's own metrics."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from generator.promql.text import quote
 from generator.render.links import variable
 from generator.units import HOUR, duration_text, promql_number
 
-# The receiver's metrics (contracts: receiver metrics).
+# The receiver's metrics.
 FROZEN = "freezeline_frozen"
 EPISODES_OPEN = "freezeline_episodes_open"
 ACTION_STATE = "freezeline_action_state"
 CANARY_WEIGHT = "freezeline_canary_weight"
 DEAD_LETTERS = "freezeline_dead_letters"
 
-# What a rollback can be doing, as a number: the highest that holds is shown, so what still moves hides what is over.
+# The states of a rollback as numbers. The dashboard shows the highest, therefore a running state hides a finished one.
 ROLLBACK_OVER = {1: ("SUCCEEDED",), 2: ("CANCELLED", "SKIPPED"), 3: ("DEAD",)}
 ROLLBACK_MOVING = {
     4: ("PENDING", "RETRY_WAIT"),
@@ -49,12 +49,12 @@ def one_of(label: str, values: Iterable[str]) -> str:
 
 
 def pace_ms(profile: Profile) -> int:
-    """The window that "at this pace" speaks of: the shortest long window of the tiers."""
+    """The window of the present burn rate: the shortest long window of the tiers."""
     return min((tier.long_ms for tier in profile.tiers), default=_PACE_WITHOUT_TIERS_MS)
 
 
 def pace_ratio(profile: Profile, matchers: str) -> str:
-    """The error ratio over the pace's window; without tiers it is not recorded, but made from the base rates."""
+    """The error ratio over that window. Without tiers no rule records it, and the query uses the base rates."""
     if profile.tiers:
         window = equal(**{names.WINDOW: duration_text(pace_ms(profile))})
         return f"{names.ERROR_RATIO}{{{matchers},{window}}}"
@@ -69,9 +69,9 @@ def window_s(profile: Profile) -> int:
 
 
 def runs_out_s(profile: Profile, matchers: str, budget: str, labels: Iterable[str]) -> str:
-    """Seconds until the budget is gone at this pace, by labels; never more than the SLO's window.
+    """Seconds until the budget is spent at the present burn rate, by labels; at most the SLO's window.
 
-    remaining × window / burn rate, as a burn rate of 1 spends the whole budget in one window.
+    remaining × window / burn rate, because a burn rate of 1 spends the whole budget in one window.
     """
     keep = f"by ({', '.join(labels)})"
     seconds = window_s(profile)
@@ -81,7 +81,7 @@ def runs_out_s(profile: Profile, matchers: str, budget: str, labels: Iterable[st
 
 
 class SloQueries(Struct, frozen=True, kw_only=True):
-    """Queries about one SLO, narrowed to the chosen groups. A burn rate of 1 spends the budget in the SLO's window."""
+    """Queries about one SLO, for the chosen groups. A burn rate of 1 spends the budget in the SLO's window."""
 
     service: str
     scope: str
@@ -89,7 +89,7 @@ class SloQueries(Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> str:
-        """The SLO's matchers, whatever the groups."""
+        """The SLO's matchers, for all groups."""
         return equal(service=self.service, slo=self.slo.name, scope=self.scope)
 
     @property
@@ -100,7 +100,7 @@ class SloQueries(Struct, frozen=True, kw_only=True):
 
     @property
     def budget(self) -> str:
-        """What the objective leaves, as a ratio; one series without labels, to compare any series with."""
+        """The budget, 1 - objective, as a ratio: one series without labels, comparable with any series."""
         return f"scalar(max({names.ERROR_BUDGET}{{{self.identity}}}))"
 
     @property
@@ -126,28 +126,28 @@ class SloQueries(Struct, frozen=True, kw_only=True):
 
     @property
     def runs_out_s(self) -> str:
-        """Seconds until the first group's budget is gone at this pace."""
+        """Seconds until the first group's budget is spent at the present burn rate."""
         labels = (names.SLO, *self.slo.group_by)
         return f"min({runs_out_s(self.slo.profile, self.matchers, self.budget, labels)})"
 
     @property
     def pace_burn(self) -> str:
-        """The burn rate over the pace's window, in the worst group."""
+        """The present burn rate, in the worst group."""
         return f"max({pace_ratio(self.slo.profile, self.matchers)}) / {self.budget}"
 
     def tier_burn(self, tier: Tier) -> str:
-        """The burn rate that a tier holds against its factor: both of its windows must exceed, so the lower counts."""
+        """The burn rate that a tier compares with its factor: the lower of its windows, because both must exceed."""
         windows = one_of(names.WINDOW, (duration_text(tier.long_ms), duration_text(tier.short_ms)))
         ratio = f"min without ({names.WINDOW}) ({names.ERROR_RATIO}{{{self.matchers},{windows}}})"
         return f"max({ratio}) / {self.budget}"
 
     def tier_share(self, tier: Tier) -> str:
-        """How near a tier is to firing: 1 = it fires."""
+        """How near a tier is to firing: at 1 the tier fires."""
         return f"{self.tier_burn(tier)} / {promql_number(tier.factor)}"
 
 
 class SpecQueries(Struct, frozen=True, kw_only=True):
-    """Queries about all SLOs of a spec, a row for each SLO and group; about its alerts; and about the receiver."""
+    """Queries about all SLOs of a spec (a row for each SLO and group), its alerts, and the receiver."""
 
     spec: Spec
     scope: str
@@ -167,7 +167,7 @@ class SpecQueries(Struct, frozen=True, kw_only=True):
         return SloQueries(service=self.spec.service, scope=self.scope, slo=slo)
 
     def _bundles(self) -> list[tuple[Profile, str]]:
-        """SLOs that one query can ask for together: a profile, and matchers for them all and their chosen groups."""
+        """SLOs that one query can cover: a profile, and matchers for all its SLOs and their chosen groups."""
         bundles: dict[tuple[str, tuple[str, ...]], list[Slo]] = {}
         for slo in self.spec.slos:
             bundles.setdefault((slo.profile.name, slo.group_by), []).append(slo)
@@ -195,7 +195,7 @@ class SpecQueries(Struct, frozen=True, kw_only=True):
 
     @property
     def objective(self) -> str:
-        """The objective as a ratio, by row: groups of one SLO share it."""
+        """The objective as a ratio, by row; groups of one SLO share the objective."""
         return f"1 - (0 * {self.remaining} + {self._budgets})"
 
     @property
@@ -207,25 +207,25 @@ class SpecQueries(Struct, frozen=True, kw_only=True):
 
     @property
     def burn(self) -> str:
-        """The burn rate over the pace's window, by row."""
+        """The present burn rate, by row."""
         series = (pace_ratio(profile, matchers) for profile, matchers in self._bundles())
         return f"{self._rows('max', series)} / {self._budgets}"
 
     @property
     def runs_out_s(self) -> str:
-        """Seconds until the budget is gone at this pace, by row."""
+        """Seconds until the budget is spent at the present burn rate, by row."""
         parts = (runs_out_s(profile, matchers, self._budgets, self.row_labels) for profile, matchers in self._bundles())
         return " or ".join(parts)
 
     # -- alerts
 
     def alerts(self, *matchers: str) -> str:
-        """Alerts of the service; the watchdog, which always fires, is none."""
+        """Alerts of the service, without the watchdog, which always fires."""
         own = (equal(service=self.spec.service), f"alertname!={quote(names.WATCHDOG)}")
         return f"ALERTS{{{','.join((*own, *matchers))}}}"
 
     def firing_count(self, severity: str) -> str:
-        """How many alerts of a severity fire; 0 where none does."""
+        """How many alerts of a severity fire; 0 if none does."""
         return f"count({self.alerts(equal(alertstate='firing', severity=severity))}) or vector(0)"
 
     @property
@@ -234,7 +234,7 @@ class SpecQueries(Struct, frozen=True, kw_only=True):
         return ("alertname", names.SEVERITY, names.SLO, names.TIER, *self.groups)
 
     def began_to_fire(self, *matchers: str) -> str:
-        """The moments at which alerts began to fire: marks, as the shaded areas of many alerts would hide a graph."""
+        """The times at which alerts began to fire, as marks: shaded areas of many alerts would hide a graph."""
         firing = self.alerts(equal(alertstate="firing"), *matchers)
         return f"max by ({', '.join(self.alert_labels)}) ({firing} unless {firing} offset $__interval)"
 
@@ -262,29 +262,29 @@ class SpecQueries(Struct, frozen=True, kw_only=True):
         return f"max({self.receiver(FROZEN)})"
 
     def rollback(self, since: str) -> str:
-        """What rollbacks are doing now, else how those since a while ended: a number of `ROLLBACK_…`."""
+        """What rollbacks are doing now; else how the recent ones ended: a number of `ROLLBACK_…`."""
         moving = (f"({self._rollbacks(states)} > 0) * 0 + {code}" for code, states in ROLLBACK_MOVING.items())
         over = (f"({self._entered(states, since)}) * 0 + {code}" for code, states in ROLLBACK_OVER.items())
         return f"max({' or '.join((*over, *moving))})"
 
     @property
     def rollback_moves(self) -> str:
-        """The moments at which a rollback entered a state that people want to see on a graph."""
+        """The times at which a rollback entered a state that people want to see on a graph."""
         shown = ("RUNNING", *(state for states in ROLLBACK_OVER.values() for state in states))
         return f"max by (state) ({self._entered(shown, '$__interval')})"
 
     def _rollbacks(self, states: Iterable[str]) -> str:
-        """How many rollbacks of this service the journal holds in each of these states."""
+        """How many rollbacks of this service the journal has in each of these states."""
         return f"{self.receiver(ACTION_STATE, type='rollback')[:-1]},{one_of('state', states)}}}"
 
     def _entered(self, states: Iterable[str], since: str) -> str:
-        """Those states that more rollbacks are in than a while ago; where there were none, the series is new."""
+        """The states that more rollbacks are in than a while ago. A series that did not exist then is new."""
         count = self._rollbacks(states)
         return f"{count} > {count} offset {since} or ({count} unless max_over_time({count}[6h] offset {since}))"
 
     @property
     def incidents(self) -> str:
-        """How many episodes are open, by severity; one 0 where there are none and the receiver says so."""
+        """The number of open episodes, by severity. If the receiver reports none, one 0."""
         counted = f"sum by ({names.SEVERITY}) ({self.receiver(EPISODES_OPEN)})"
         return f"{counted} or (0 * {self.frozen} unless on () {self.receiver(EPISODES_OPEN)})"
 

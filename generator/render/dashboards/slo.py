@@ -1,4 +1,4 @@
-"""The SLO part of a dashboard: all objectives in one table, and a section per SLO."""
+"""The SLO part of a dashboard: one table of all objectives, and a section for each SLO."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from generator.render.dashboards.queries import SloQueries, SpecQueries, pace_ms
 from generator.render.links import link, variable
 from generator.units import decimal_text, duration_text
 
-OPEN_SECTIONS = 6  # further SLOs are folded, so that a spec with fifty of them opens at once
+OPEN_SECTIONS = 6  # further SLOs are folded: a spec with fifty SLOs then opens quickly
 
 LITTLE, ALMOST_NONE = Decimal("0.25"), Decimal("0.1")  # of the budget
 BUDGET_STEPS = (Step(color=RED), Step(color=YELLOW, value=ALMOST_NONE), Step(color=GREEN, value=LITTLE))
@@ -36,7 +36,7 @@ BURN_STEPS = rising(Decimal(1), Decimal(6))
 
 
 def runs_out_steps(longest_s: int) -> tuple[Step, ...]:
-    """Red where the budget ends within a thirtieth of the SLO's window (a day of thirty), yellow within a tenth."""
+    """Red if the budget ends within a thirtieth of the SLO's window (one of thirty days), yellow within a tenth."""
     return (
         Step(color=RED),
         Step(color=YELLOW, value=Decimal(longest_s // 30)),
@@ -45,21 +45,21 @@ def runs_out_steps(longest_s: int) -> tuple[Step, ...]:
 
 
 def runs_out_reading(*, calendar: bool = False) -> str:
-    """How "runs out in" is to be read; of a calendar window nothing leaves before it ends."""
-    reading = "Budget left ÷ burn rate, as such times are usually given"
+    """How to read "runs out in". In a calendar window, no error leaves before the window ends."""
+    reading = "Budget left ÷ burn rate"
     if calendar:
-        return f"{reading}. The budget is whole again when the next window begins."
-    return f"{reading}: errors that leave the window meanwhile give nothing back, so the budget may last longer."
+        return f"{reading}. The next window begins with a whole budget."
+    return f"{reading}: the budget may last longer, because errors also leave the window."
 
 
 def runs_out_mappings(windows_s: set[int]) -> tuple[Json, ...]:
-    """Words for the ends of "runs out in": gone already, and not before the window itself ends."""
+    """Words for both ends of "runs out in": already spent, and not before the window ends."""
     texts = {0: ("spent", RED)} | dict.fromkeys(sorted(windows_s), ("not at this pace", GREEN))
     return (value_mapping(texts), nan_mapping("no traffic"))
 
 
 def objectives_table(queries: SpecQueries, uid: str, width: int, height: int) -> Json:
-    """Every SLO and group in one row: objective, SLI, budget left, burn rate, and when the budget runs out."""
+    """Every SLO and group in one row: objective, SLI, budget left, burn rate, and time until the budget runs out."""
     windows = {window_s(slo.profile) for slo in queries.spec.slos}
     columns = ("Value #A", "Value #B", "Value #C", "Value #D", "Value #E")
     headings = ("Objective", "SLI", "Budget left", "Burn rate", "Runs out in")
@@ -85,7 +85,7 @@ def objectives_table(queries: SpecQueries, uid: str, width: int, height: int) ->
         title="Objectives",
         description=(
             "One row per SLO and group, over the SLO's window. Burn rate 1 spends exactly the budget in that window. "
-            "Runs out in, at the pace of the last hour (or of the shortest long window of its tiers): "
+            "Runs out in, at the burn rate of the last hour (or of the shortest long window of its tiers): "
             f"{runs_out_reading()}"
         ),
         unit="none",
@@ -134,7 +134,7 @@ def _objective(own: SloQueries) -> Json:
     about = own.slo.description or own.slo.sli.describe()
     view = View(
         title="Objective",
-        description=f"What was promised over {own.slo.profile.window}. {about}",
+        description=f"The objective over {own.slo.profile.window}. {about}",
         unit="percentunit",
         targets=(Target(expr=own.objective, instant=True, legend="objective"),),
         steps=(Step(color=BLUE),),
@@ -181,7 +181,7 @@ def _runs_out(own: SloQueries) -> Json:
     view = View(
         title="Runs out in",
         description=(
-            f"When the budget is gone if errors go on as in the last {duration_text(pace_ms(profile))}. "
+            f"Time until the budget is spent, if errors continue as in the last {duration_text(pace_ms(profile))}. "
             f"{runs_out_reading(calendar=bool(profile.window.calendar))}"
         ),
         unit="s",
@@ -204,7 +204,7 @@ def _tiers(own: SloQueries, runbook: tuple[Json, ...]) -> Json:
     )
     view = View(
         title="How near each tier is to firing",
-        description=f"Lower burn rate of a tier's two windows, as a share of its factor: it fires at 100 %. {named}.",
+        description=f"The lower burn rate of both windows, as a share of the tier's factor. 100 % fires. {named}.",
         unit="percentunit",
         targets=tuple(Target(expr=own.tier_share(tier), legend=tier.name, instant=True) for tier in tiers),
         steps=rising(Decimal("0.5"), Decimal(1)),
@@ -235,8 +235,8 @@ def _burn(own: SloQueries, runbook: tuple[Json, ...], width: int) -> Json:
     view = View(
         title="Burn rate by tier" if profile.tiers else "Burn rate",
         description=(
-            "How many times faster than sustainable errors come; per tier the lower of its two windows. "
-            "Yellow: faster than the budget lasts; red: the lowest factor that pages."
+            "Burn rate 1 is sustainable: it spends exactly the budget. For each tier, the lower of its two windows. "
+            "Yellow: above the sustainable rate. Red: the lowest factor that pages."
         ),
         unit="suffix:×",
         targets=targets,
@@ -258,7 +258,7 @@ def _budget(own: SloQueries, runbook: tuple[Json, ...]) -> Json:
     legend = " ".join(f"{{{{{label}}}}}" for label in own.slo.group_by) or "budget left"
     view = View(
         title="Budget over the window",
-        description=f"Part of the error budget left, over {profile.window} whatever range the dashboard shows.",
+        description=f"Part of the error budget left over {profile.window}, whatever range the dashboard shows.",
         unit="percentunit",
         targets=(Target(expr=own.remaining, legend=legend),),
         steps=BUDGET_STEPS,

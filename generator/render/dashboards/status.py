@@ -1,4 +1,4 @@
-"""What is going on now: freeze, alerts, budgets, rollback; and how it came to that, as timelines and annotations."""
+"""The present state (freeze, alerts, budgets, rollback) and its history, as timelines and annotations."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _PLAIN = (Step(color=GREY),)
 
 
 def now(queries: SpecQueries) -> Line:
-    """One line of large numbers: the first thing to look at."""
+    """One line of large numbers, to be looked at first."""
     views = [_frozen(queries), _firing(queries)]
     if queries.spec.slos:
         views += [_worst_budget(queries), _first_to_run_out(queries)]
@@ -103,7 +103,7 @@ def _firing(queries: SpecQueries) -> Json:
 def _worst_budget(queries: SpecQueries) -> Json:
     return _stat(
         "Least budget left",
-        "The part of the error budget that is left to the worst SLO and group shown.",
+        "The smallest part of an error budget that is left, of all SLOs and groups shown.",
         "percentunit",
         Target(expr=f"min({queries.remaining})", legend="budget left", instant=True),
         steps=BUDGET_STEPS,
@@ -116,7 +116,7 @@ def _first_to_run_out(queries: SpecQueries) -> Json:
     windows = {window_s(slo.profile) for slo in queries.spec.slos}
     return _stat(
         "First budget runs out in",
-        f"Time until the first SLO's budget is gone if errors go on at the present pace. {runs_out_reading()}",
+        f"Time until the first SLO's budget is spent at the present burn rate. {runs_out_reading()}",
         "s",
         Target(expr=f"min({queries.runs_out_s})", legend="runs out in", instant=True),
         steps=runs_out_steps(max(windows)),
@@ -140,7 +140,7 @@ def _rollback(queries: SpecQueries) -> Json:
 def _incidents(queries: SpecQueries) -> Json:
     return _stat(
         "Open incidents",
-        "Episodes that the receiver holds open, by severity.",
+        "Open episodes of the receiver, by severity.",
         "none",
         Target(expr=queries.incidents, legend="{{severity}}", instant=True),
         steps=ONE_IS_RED,
@@ -152,7 +152,7 @@ def _incidents(queries: SpecQueries) -> Json:
 def _canary_weight(queries: SpecQueries) -> Json:
     return _stat(
         "Canary",
-        "Share of traffic that goes to the version under test.",
+        "Share of traffic that goes to the new version.",
         "percentunit",
         Target(expr=f"max({queries.receiver(CANARY_WEIGHT)})", legend="canary", instant=True),
         steps=(Step(color=GREY), Step(color=BLUE, value=Decimal("0.000001"))),
@@ -161,13 +161,13 @@ def _canary_weight(queries: SpecQueries) -> Json:
 
 
 def alerts_table(queries: SpecQueries, width: int, height: int) -> Json:
-    """Alerts that are pending or firing, each with a link to its runbook."""
+    """Pending and firing alerts, each with a link to its runbook."""
     linked = any(_runbooks(queries.spec))
     hidden = [override("runbook", {"custom.hidden": True})] if linked else []
     to_runbook = {"title": "Runbook", "url": "${__data.fields.runbook:raw}", "targetBlank": True}
     view = View(
         title="Alerts",
-        description=f"Alerts that are pending or firing{', each with its runbook behind its name' if linked else ''}.",
+        description=f"Alerts that are pending or firing.{' A click on a name opens its runbook.' if linked else ''}",
         unit="none",
         targets=(
             Target(expr=_with_runbook(queries, queries.alert_states), instant=True, table=True),
@@ -208,7 +208,7 @@ def _runbooks(spec: Spec) -> Iterable[str]:
 
 
 def _with_runbook(queries: SpecQueries, expr: str) -> str:
-    """The rows with the runbook of each alert as a label: the spec's pattern, then whatever has its own."""
+    """The rows with the runbook of each alert as a label: the alert's own runbook, else the spec's pattern."""
     spec = queries.spec
     if spec.defaults.runbook:
         pattern = link(spec.defaults.runbook.replace("$", "$$"), service=spec.service, alert="${1}", slo="${2}")
@@ -234,12 +234,12 @@ def _literal(text: str) -> str:
 
 
 def timelines(queries: SpecQueries) -> tuple[Line, ...]:
-    """What the receiver did, and the alerts by name: across the page, so that moments stand under each other."""
+    """The receiver's work, and the alerts by name, across the page: equal times stand below each other."""
     return ([[_receiver_timeline(queries)]], [[_alert_timeline(queries)]])
 
 
 def _alert_timeline(queries: SpecQueries) -> Json:
-    rows = len(queries.spec.alerts) + 2 * len(queries.spec.slos)  # more than ever fire at once
+    rows = len(queries.spec.alerts) + 2 * len(queries.spec.slos)  # more than ever fire together
     view = View(
         title="Alerts over time",
         description="When each alert was pending and when it fired.",
@@ -284,7 +284,7 @@ def _receiver_timeline(queries: SpecQueries) -> Json:
 
 
 def marks(queries: SpecQueries) -> list[Json]:
-    """Marks on every graph: when alerts began to fire, freezes while they last, rollbacks as they move."""
+    """Marks on every graph: when alerts began to fire, freezes while they last, and rollbacks as they change state."""
     where = " ".join(f"{{{{{label}}}}}" for label in (names.SLO, names.TIER, *queries.groups))
     return [
         _annotation("Critical alerts", queries.began_to_fire('severity="critical"'), RED, "{{alertname}}", where),

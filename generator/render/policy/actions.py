@@ -1,4 +1,4 @@
-"""The policy's `actions`. Defaults are written out, so that the receiver's own never matter."""
+"""The policy's `actions`. Defaults are written out: the receiver has none of its own."""
 
 from __future__ import annotations
 

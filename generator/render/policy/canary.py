@@ -1,4 +1,4 @@
-"""The policy's `canary` member: the rollout as the receiver runs it."""
+"""The policy's `canary` member: the rollout that the receiver runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from generator.units import decimal_text
 
 
 def render(spec: Spec, canary: Canary) -> dict[str, object]:
-    """The `canary` section as JSON data. What is not written is left out."""
+    """The `canary` section as JSON data. Absent keys are left out."""
     found: dict[str, object] = {}
     if canary.deploy is not None:
         found["deploy"] = command(canary.deploy)

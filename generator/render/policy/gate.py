@@ -1,4 +1,4 @@
-"""The policy's `gate` member: the checklist as `freezeline gate` works through it. `kind` says what a check is."""
+"""The policy's `gate` member: the checklist of `freezeline gate`. `kind` names the kind of a check."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _check(spec: Spec, check: Check) -> dict[str, object]:
 
 
 def _evidence(check: Check) -> dict[str, object]:
-    """Checks that read what other tools left behind."""
+    """Checks that read reports of other tools."""
     match check.kind:
         case ImagePinned(image=image):
             return {"kind": "image-pinned", "image": image}

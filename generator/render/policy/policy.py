@@ -1,7 +1,6 @@
-"""The policy file that the receiver reads (contracts: policy): rules, actions, escalation, gate and canary as data.
+"""The policy file that the receiver reads: rules, actions, escalation, gate and canary as data.
 
-Durations are seconds (`*_s`), decimals are texts, so that no reader rounds them. Sections that a spec does not have are
-not imported: most specs have few of them, and the command should start at once.
+Durations are seconds (`*_s`). Decimals are texts, because a reader must not round them.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def _actions(spec: Spec) -> dict[str, dict[str, object]]:
 
 
 def _shipping(spec: Spec) -> dict[str, object]:
-    """Gate and canary. Where a rollout asks a gate that is not written, the default one."""
+    """Gate and canary. If a rollout asks a gate that the spec lacks, the default gate is written."""
     found: dict[str, object] = {}
     asked = spec.gate
     if asked is None and spec.canary is not None and canary.asks_gate(spec.canary):

@@ -1,4 +1,4 @@
-"""The policy's `rules`: what matches, what is done, when the freeze ends."""
+"""The policy's `rules`: which alerts match, which actions start, and when the freeze ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def render(spec: Spec, rule: PolicyRule) -> dict[str, object]:
 
 
 def _budget_conditions(spec: Spec, condition: BudgetRemaining) -> list[dict[str, object]]:
-    """One condition for each SLO that is meant: where one has no data, its condition does not hold."""
+    """One condition for each SLO of the rule. A condition without data does not hold."""
     meant = [slo for slo in spec.slos if condition.slo in ("", slo.name)]
     return [
         _condition(

@@ -11,7 +11,7 @@ from generator.promql.text import matchers_text
 
 
 def seconds(duration_ms: int) -> int | float:
-    """Seconds as JSON has them: whole where they are."""
+    """Seconds as a JSON number; whole numbers have no decimal point."""
     whole, rest_ms = divmod(duration_ms, 1000)
     return whole if rest_ms == 0 else duration_ms / 1000
 
@@ -27,6 +27,6 @@ def matcher_list(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
 
 
 def budget_query(spec: Spec, slo: Slo) -> str:
-    """What is left of the SLO's budget, as a ratio; of a grouped SLO, in its worst group."""
+    """The rest of the SLO's budget, as a ratio; for a grouped SLO, in its worst group."""
     series = names.ERROR_BUDGET_REMAINING + matchers_text({names.SERVICE: spec.service, names.SLO: slo.name})
     return f"min({series})" if slo.group_by else series

@@ -112,10 +112,14 @@ CASES = {
         1,
     ),
     "live/kind": (WEEK + specs.slo(f"objective: 99\nsli: {{bad: queue_length, {TOTAL}}}"), "", 0),
-    "live/ratio-range": (WEEK + specs.slo("objective: 99\nsli: {error_ratio: failed_percent}"), "divide by 100", 1),
+    "live/ratio-range": (
+        WEEK + specs.slo("objective: 99\nsli: {error_ratio: failed_percent}"),
+        "divide a percentage by 100",
+        1,
+    ),
     "live/bucket": (
         WEEK + specs.slo("objective: 99\nsli: {histogram: latency_seconds, below: 300ms}"),
-        "the nearest are 0.1 or 0.5",
+        "write `below: 0.1` or `below: 0.5`",
         1,
     ),
     "live/histogram-kind": (

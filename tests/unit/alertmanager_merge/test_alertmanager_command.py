@@ -25,14 +25,14 @@ def files(tmp_path: Path) -> tuple[str, str]:
 def test_the_result_is_printed_and_the_file_left_alone(
     files: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without --write it is a look."""
+    """Without --write, the command changes no file."""
     assert main(["alertmanager", "merge", *files]) == 0
     assert "receiver: freezeline" in capsys.readouterr().out
     assert Path(files[0]).read_text() == USERS
 
 
 def test_writing_keeps_the_mode_and_brings_the_templates(files: tuple[str, str]) -> None:
-    """--check then has nothing to say, and `remove` takes it out again."""
+    """`--check` then finds no change, and `remove` takes everything out again."""
     config = Path(files[0])
     assert main(["alertmanager", "merge", "--write", *files]) == 0
     assert config.stat().st_mode & 0o777 == 0o640
@@ -43,7 +43,7 @@ def test_writing_keeps_the_mode_and_brings_the_templates(files: tuple[str, str])
 
 
 def test_check_shows_what_would_change(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 1, a diff, and the command that mends it."""
+    """Exit code 1, a diff, and the command that updates the file."""
     assert main(["alertmanager", "merge", "--check", *files]) == 1
     out, err = capsys.readouterr()
     assert "+  - receiver: freezeline" in out
@@ -52,7 +52,7 @@ def test_check_shows_what_would_change(files: tuple[str, str], capsys: pytest.Ca
 
 
 def test_where_things_are_can_be_said(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    """The webhook's address and the directory of secrets."""
+    """Options set the webhook's address and the directory of secrets."""
     options = ["--webhook-url", "http://deploy-1:9099/webhook", "--secrets", "/run/secrets"]
     assert main(["alertmanager", "merge", *options, *files]) == 0
     out = capsys.readouterr().out
@@ -61,25 +61,27 @@ def test_where_things_are_can_be_said(files: tuple[str, str], capsys: pytest.Cap
 
 
 def test_problems_are_shown_with_their_line(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    """As for specs: file, line, column, the line itself, a hint."""
+    """As for specs: file, line, column, the source line, and a hint."""
     config = Path(files[0])
     config.write_text(USERS.replace("name: dba", "name: freezeline"))
     assert main(["alertmanager", "merge", "--write", *files]) == 1
     err = capsys.readouterr().err
-    assert f"{config}:25:13: error: freezeline in receivers is a name of ours [merge/name]" in err
+    assert (
+        f"{config}:25:13: error: receivers already has the name freezeline, which Freezeline adds [merge/name]" in err
+    )
     assert "    - name: freezeline\n" in err
     assert config.read_text() == USERS.replace("name: dba", "name: freezeline")
 
 
 def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2, and nothing made."""
+    """Exit code 2, and no file is written."""
     assert main(["alertmanager", "merge", str(tmp_path / "none.yml")]) == 2
     assert "none.yml" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_generate_takes_the_same_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """They change Alertmanager's files alone; `--check` speaks of them, and its mending command repeats them."""
+    """The options change only Alertmanager's files; `--check` compares these, and its command repeats the options."""
     spec, plain, placed = tmp_path / "gateway.yaml", tmp_path / "plain", tmp_path / "placed"
     spec.write_text(BASE)
     options = ["--webhook-url", "http://deploy-1:9099/webhook", "--secrets", "/run/my secrets"]
@@ -102,14 +104,14 @@ def test_generate_takes_the_same_options(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def differing(one: Path, other: Path) -> set[str]:
-    """Names of the files that are not the same in two folders, which hold the same ones."""
+    """Names of the files that differ between two folders with the same names."""
     paths = {path.relative_to(one) for path in one.rglob("*") if path.is_file()}
     assert paths == {path.relative_to(other) for path in other.rglob("*") if path.is_file()}
     return {path.name for path in paths if (one / path).read_bytes() != (other / path).read_bytes()}
 
 
 def test_the_help_names_the_real_defaults() -> None:
-    """The options are declared without loading what they are about."""
+    """The help shows the defaults without importing the renderer."""
     parser = argparse.ArgumentParser()
     places.configure(parser)
     text = " ".join(parser.format_help().split())

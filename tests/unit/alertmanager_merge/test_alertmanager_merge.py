@@ -1,4 +1,4 @@
-"""Merging into a configuration that exists: ours comes in, every other byte stays."""
+"""Merging into an existing configuration adds Freezeline's parts and changes no other byte."""
 
 from textwrap import dedent
 from typing import Any
@@ -47,12 +47,12 @@ inhibit_rules: []
 
 
 def parts(text: str = "", *, base: str = BASE) -> Parts:
-    """What a spec adds."""
+    """The parts that a spec adds."""
     return alertmanager.parts([good(text, base=base)])
 
 
 def merged(text: str, added: Parts | None = None) -> str:
-    """The merged text; there may be no problem."""
+    """The merged text, without any problem."""
     problems = Problems()
     found = alertmanager_merge.merge("alertmanager.yml", text, added or parts(), problems)
     assert list(problems) == []
@@ -61,14 +61,14 @@ def merged(text: str, added: Parts | None = None) -> str:
 
 
 def refused(text: str, added: Parts | None = None) -> list[Problem]:
-    """Why a text cannot be merged."""
+    """The reasons why a text cannot be merged."""
     problems = Problems()
     assert alertmanager_merge.merge("alertmanager.yml", text, added or parts(), problems) is None
     return list(problems)
 
 
 def removed(text: str) -> str:
-    """The text without what is ours."""
+    """The text without Freezeline's parts."""
     problems = Problems()
     found = alertmanager_merge.remove("alertmanager.yml", text, problems)
     assert (list(problems), found is None) == ([], False)
@@ -83,7 +83,7 @@ def test_every_line_of_the_user_stays_in_its_order() -> None:
 
 
 def test_our_routes_come_first_and_the_users_follow() -> None:
-    """As data: the user's lists with ours before them, everything else as it was."""
+    """As data: Freezeline's items come first in the user's lists, everything else is unchanged."""
     added = parts()
     after: Any = yaml.safe_load(merged(USERS, added))
     before: Any = yaml.safe_load(USERS)
@@ -96,13 +96,13 @@ def test_our_routes_come_first_and_the_users_follow() -> None:
 
 
 def test_removing_gives_back_what_was_there() -> None:
-    """Byte for byte, where no empty list had to be opened."""
+    """The same bytes, unless an empty list was opened."""
     users = USERS.replace("inhibit_rules: []\n", "")
     assert removed(merged(users)) == users
 
 
 def test_merging_twice_changes_nothing() -> None:
-    """And a changed spec replaces what an earlier merge added."""
+    """A second merge changes nothing; a merge of a changed spec replaces the earlier parts."""
     users = USERS
     once = merged(users)
     assert merged(once) == once
@@ -111,7 +111,7 @@ def test_merging_twice_changes_nothing() -> None:
 
 
 def test_what_is_missing_is_made() -> None:
-    """A bare configuration gets the lists that it lacks, and mail settings where our receivers need them."""
+    """A bare configuration gets the lists that it lacks, and the mail settings that Freezeline's receivers need."""
     bare = "route:\n  receiver: me\nreceivers:\n- name: me"
     mail = parts("routing:\n  teams: {a: {email: a@example.org}}\n  routes: [{to: [a]}]\n")
     after: Any = yaml.safe_load(merged(bare, mail))
@@ -121,7 +121,7 @@ def test_what_is_missing_is_made() -> None:
 
 
 def test_a_mail_server_that_is_there_is_used() -> None:
-    """Only the sender is added, which the user has set nowhere."""
+    """Only the sender is added, because the user has none."""
     mail = parts("routing:\n  teams: {a: {email: a@example.org}}\n  routes: [{to: [a]}]\n")
     after: Any = yaml.safe_load(merged(USERS, mail))
     assert after["global"] == {
@@ -132,7 +132,7 @@ def test_a_mail_server_that_is_there_is_used() -> None:
 
 
 def last_routes(routes: str) -> list[dict[str, Any]]:
-    """What follows the user's routes after a merge."""
+    """The routes after the user's routes in a merged file."""
     text = f"route:\n  receiver: me\n  routes:\n{routes}receivers: [{{name: me}}]\n".replace(
         "[{name: me}]", "\n- name: me"
     )
@@ -142,17 +142,17 @@ def last_routes(routes: str) -> list[dict[str, Any]]:
 
 
 def test_what_the_root_took_is_still_taken() -> None:
-    """Our route matches everything, so the root's own turn never comes: its receiver is written out at the end."""
+    """Freezeline's route matches every alert, so the root's receiver gets a last route of its own."""
     assert last_routes("  - {receiver: me, match: {a: b}}\n") == [{"receiver": "me"}]
 
 
 def test_a_last_route_of_the_users_own_is_enough() -> None:
-    """One that takes everything and does not go on."""
+    """A last route that matches every alert and does not continue."""
     assert last_routes("  - {receiver: me, match: {a: b}, continue: true}\n  - receiver: me\n") == []
 
 
 def test_an_alert_that_routes_passed_on_does_not_reach_the_root() -> None:
-    """Alertmanager's root takes only what no route matched: a copy of the matchers stops the others."""
+    """Alertmanager's root gets only alerts that no route matched: routes with the same matchers stop the others."""
     routes = "  - receiver: me\n    match_re: {a: b|c}\n    continue: true\n    # the end of it\n"
     assert last_routes(routes) == [
         {"receiver": "freezeline-nobody", "match_re": {"a": "b|c"}},
@@ -167,7 +167,7 @@ def test_ours_follow_a_text_of_several_lines() -> None:
 
 
 def test_windows_line_ends_stay() -> None:
-    """A file with CRLF gets CRLF."""
+    """A file with CRLF keeps CRLF."""
     text = USERS.replace("\n", "\r\n")
     found = merged(text)
     assert found.replace("\r\n", "").count("\n") == 0
@@ -187,7 +187,7 @@ def test_windows_line_ends_stay() -> None:
     ],
 )
 def test_what_cannot_be_merged_is_said_where_it_stands(old: str, new: str, code: str, line: int) -> None:
-    """Nothing is guessed."""
+    """The problem has a position, and no text is guessed."""
     users = USERS.replace(old, new)
     assert [(problem.code, problem.position.line) for problem in refused(users)] == [(code, line)]
 
@@ -204,7 +204,7 @@ def test_what_cannot_be_merged_is_said_where_it_stands(old: str, new: str, code:
     ],
 )
 def test_what_is_no_configuration_or_too_clever_is_refused(text: str, code: str) -> None:
-    """Empty, a list, without route or receiver, with a route in braces, with a list that stands elsewhere."""
+    """Empty, a list, without route or receiver, with a route in braces, with a list in another place."""
     assert [problem.code for problem in refused(text)] == [code]
 
 
@@ -215,7 +215,7 @@ WORDS = st.text("ab:#-'\"[]{}|>&*!%@ \n", max_size=12)
 @settings(deadline=None)  # a slow machine is no finding here
 @given(comment=WORDS, value=WORDS, indent=st.integers(0, 4))
 def test_strange_texts_are_merged_rightly_or_refused(comment: str, value: str, indent: int) -> None:
-    """Whatever stands in the user's part, the result means what it should, or there is none."""
+    """For any text of the user, the result has the expected meaning, or there is no result."""
     pad = " " * indent
     body = dedent(f"""\
         route:

@@ -1,4 +1,4 @@
-"""What is rebuilt: from when to when, by which rules, in which blocks."""
+"""The plan of a backfill: which span, which rules, which blocks."""
 
 import promql_parser
 import pytest
@@ -33,7 +33,7 @@ def slo_of(text: str) -> tuple[Spec, Slo]:
 @pytest.mark.parametrize("kind", SLIS)
 @pytest.mark.parametrize("window", ["30d", "calendar month"])
 def test_rules_read_raw_series_only(kind: str, window: str) -> None:
-    """Promtool evaluates each rule alone: none may read what another one records; all of them parse."""
+    """Each rule is evaluated alone by promtool: no rule may read the result of another, and all parse."""
     spec, slo = slo_of(f"window: {window}\n{SLIS[kind]}")
     rules = [*backfill.rollup_rules(spec, slo, "slos"), *backfill.base_rules(spec, slo, "slos")]
     gaps = [] if kind in ("ratio", "slices") else ["slo:total:rollup5m", "slo:errors:rollup5m"]
@@ -57,7 +57,7 @@ def test_rules_read_raw_series_only(kind: str, window: str) -> None:
 
 
 def test_labels_are_those_of_the_live_series() -> None:
-    """Identity on every rule; the calendar unit on rollups, from the moment that is evaluated."""
+    """Every rule has the SLO's labels; rollups have the calendar unit of the evaluated time."""
     spec, slo = slo_of(f"window: calendar month\n{SLO}")
     for rule in backfill.rollup_rules(spec, slo, "slos"):
         assert dict(rule.labels) == {
@@ -81,7 +81,7 @@ def test_labels_are_those_of_the_live_series() -> None:
     ],
 )
 def test_span(live_since: int | None, start: int | None, end: int | None, expected: Span | None) -> None:
-    """It ends where the live rollups begin and before Prometheus' memory; nothing is left where all is recorded."""
+    """The span ends before the live rollups and before Prometheus' memory; None if everything is recorded."""
     _, slo = slo_of(SLO)
     assert backfill.span_of(slo, now_s=NOW, live_since_s=live_since, start_s=start, end_s=end) == expected
 
@@ -96,7 +96,7 @@ def test_blocks_fit_into_one_answer(interval_ms: int, span_ms: int) -> None:
 
 
 def test_equal_spans_go_together() -> None:
-    """One run of promtool for all rollups of a span, one for the base series of its last day."""
+    """One run of promtool for all rollups of a span, and one for the base series of its last day."""
     body = (
         f"slos:\n  one: {{objective: 99.5, {SLO}}}\n  two: {{objective: 99, {SLO}}}\n  off: {{objective: 99, {SLO}}}\n"
     )

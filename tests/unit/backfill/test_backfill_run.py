@@ -1,4 +1,4 @@
-"""promtool's runs: a time limit, words of its own when it fails, and blocks all or none."""
+"""The runs of promtool: a time limit, promtool's own error messages, and all blocks or none."""
 
 import time
 from pathlib import Path
@@ -27,11 +27,11 @@ def program(tmp_path: Path, text: str) -> Path:
 
 
 def nothing(_done: int, _total: int) -> None:
-    """No progress is wanted."""
+    """Ignore the progress."""
 
 
 def test_progress_and_blocks(tmp_path: Path) -> None:
-    """Each rule that promtool begins is told; blocks appear in the folder, nothing else is left."""
+    """Each rule that promtool begins is reported; the folder holds only the blocks."""
     script = """
 for word; do case $word in --output-dir=*) out=${word#--output-dir=};; esac; done
 echo 'msg="processing rule" id=0' >&2
@@ -48,9 +48,9 @@ mkdir "$out/block-$$"; echo '{}' > "$out/block-$$/meta.json"
 
 
 def test_failure_leaves_nothing(tmp_path: Path) -> None:
-    """Promtool's own last words are shown, with a hint where blocks were too long."""
+    """The error shows promtool's last words, with a hint if blocks were too long."""
     tool = program(tmp_path, "echo 'query processing would load too many samples'; exit 1")
-    with pytest.raises(BackfillError, match=r"(?s)ended with 1.*too many samples.*--block 18h"):
+    with pytest.raises(BackfillError, match=r"(?s)ended with exit code 1.*too many samples.*--block 18h"):
         run(parts(), tool, "http://x", tmp_path / "blocks", deadline_s=60, progress=nothing)
     assert [path.name for path in tmp_path.iterdir()] == ["promtool"]
 
@@ -66,6 +66,6 @@ def test_deadline(tmp_path: Path) -> None:
 
 
 def test_no_such_program(tmp_path: Path) -> None:
-    """A tool that is not there is an error of the environment."""
+    """A missing tool is an error of the environment."""
     with pytest.raises(ToolError, match="does not start"):
         run(parts(), tmp_path / "none", "http://x", tmp_path / "blocks", deadline_s=5, progress=nothing)

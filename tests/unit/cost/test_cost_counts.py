@@ -1,4 +1,4 @@
-"""The model of cost by hand-counted expressions, and what grows with what."""
+"""The cost model against expressions counted by hand, and how the cost grows."""
 
 import pytest
 
@@ -28,18 +28,18 @@ BODY = f"slos:\n  availability: {{objective: 99.9, {SLO}}}\n"
     ],
 )
 def test_one_evaluation(query: str, samples: float, counted: float) -> None:
-    """Four series with a sample each 30 s."""
+    """Four series with one sample per 30 s."""
     found = cost.read(promql.parse(query), lambda _: [Matched(series=4.0, interval_ms=30_000)], 1.0)
     assert (found.samples, found.counted) == (samples, counted)
 
 
 def total(series: float, body: str = BODY) -> cost.Total:
-    """All rules of a spec with so many series behind each selector."""
+    """All rules of a spec with this many series for each selector."""
     return cost.totals(cost.rule_costs(specs.loaded(body).output_set, Assumptions(series=series)))[""]
 
 
 def test_only_the_base_grows_with_raw_series() -> None:
-    """A thousand series more cost what the base pair and the repair read of them, nothing else."""
+    """A thousand more series only add samples to the base rules and the gap repair."""
     few, many = total(10), total(1010)
     assert many.series == few.series
     per_series = (many.samples_per_minute - few.samples_per_minute) / 1000
@@ -48,7 +48,7 @@ def test_only_the_base_grows_with_raw_series() -> None:
 
 
 def test_shared_rules_cost_per_slo() -> None:
-    """With as many SLOs more, the rules of the shared set stay, and what they read grows with the SLOs."""
+    """More SLOs add no shared rules; the samples that shared rules read grow with the SLOs."""
     others = "".join(f"  other-{number}: {{objective: 99, {SLO}}}\n" for number in range(9))
     one, ten = (
         cost.totals(cost.rule_costs(specs.loaded(body).output_set, Assumptions()))["shared 30d"]
@@ -70,7 +70,7 @@ def test_groups_multiply_what_is_recorded() -> None:
 
 
 def test_series_of_one_selector() -> None:
-    """A number may stand for one metric or one selector, in any spelling."""
+    """A number may hold for one metric or one selector, in any spelling."""
     output_set = specs.loaded(BODY).output_set
     selectors = cost.raw_selectors(output_set)
     assert selectors == ("http_requests_total", 'http_requests_total{code=~"5.."}')
@@ -90,7 +90,7 @@ def test_rivals_are_dearer() -> None:
 
 
 def test_time_slices_have_no_rival() -> None:
-    """What the other tools cannot have is not held against them."""
+    """SLOs that the other tools cannot express are not compared."""
     body = "slos:\n  fresh: {objective: 99, sli: {value: 'max(age_seconds)', max: 15m}}\n"
     output_set = specs.loaded(body).output_set
     assert cost_rivals.compared(output_set) == []

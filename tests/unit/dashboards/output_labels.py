@@ -1,10 +1,10 @@
-"""Which labels the answer of a query has, read off the query: for tables whose rows must meet."""
+"""The labels in the answer of a query, read from the query's text: table rows need equal labels."""
 
 import promql_parser as parser
 
 
 def output_labels(text: str) -> frozenset[str]:
-    """The labels of the answer. Raises ValueError where they depend on the data: the query is not aggregated."""
+    """The labels of the answer. Raises ValueError if the query is not aggregated: then the data decides."""
     return _labels(parser.parse(text))
 
 

@@ -11,7 +11,7 @@ from tests.unit.dashboards.examples import ALERTS_ONLY, EVERYTHING, MINIMAL, SCO
 
 
 def colour(steps: list[Json], value: float) -> str:
-    """The colour that Grafana gives a value: of the last step that is not above it."""
+    """The colour that Grafana gives a value: the colour of the last step at or below the value."""
     found: str = [step["color"] for step in steps if step["value"] is None or value >= step["value"]][-1]
     return found
 
@@ -89,7 +89,7 @@ def test_the_user_s_thresholds_colour_as_written(title: str, values: dict[float,
 
 
 def test_falling_steps_include_their_own_value() -> None:
-    """Grafana's steps hold upwards, so each begins just above."""
+    """Grafana's steps go upwards, so each falling step begins just above its value."""
     found = [(step.color, step.value) for step in falling(Decimal("0.5"), Decimal("0.45"))]
     assert found == [("red", None), ("yellow", Decimal("0.45005")), ("green", Decimal("0.50005"))]
 
@@ -118,7 +118,7 @@ def test_each_slo_has_a_section_with_all_its_panels() -> None:
 
 
 def test_a_tier_fires_at_100_percent_of_the_bar() -> None:
-    """The lower of both windows, as the alert asks for both, against the tier's factor."""
+    """The lower of both windows as a share of the tier's factor: the alert needs both."""
     bars = by_title(dashboard.render(spec(MINIMAL), SCOPE))["How near each tier is to firing"]
     assert [target["legendFormat"] for target in bars["targets"]] == ["fast", "medium", "slow", "trickle"]
     own = 'service="checkout",slo="availability",scope="tests"'
@@ -129,7 +129,7 @@ def test_a_tier_fires_at_100_percent_of_the_bar() -> None:
 
 
 def test_an_slo_without_tiers_still_shows_its_pace() -> None:
-    """From the base rates, as no window is recorded for it."""
+    """Without tiers no window is recorded, so the query uses the base rates."""
     found = dashboard.render(spec(EVERYTHING), SCOPE)
     titles = [panel["title"] for panel in panels(found)]
     assert "Burn rate" in titles
@@ -139,7 +139,7 @@ def test_an_slo_without_tiers_still_shows_its_pace() -> None:
 
 
 def test_when_the_budget_runs_out_is_named_in_words_at_both_ends() -> None:
-    """Nothing left, and no end in sight within the SLO's window."""
+    """Nothing is left, and no end within the SLO's window."""
     stat = by_title(dashboard.render(spec(MINIMAL), SCOPE))["Runs out in"]
     texts = stat["fieldConfig"]["defaults"]["mappings"][0]["options"]
     assert {value: mapping["text"] for value, mapping in texts.items()} == {
@@ -149,7 +149,7 @@ def test_when_the_budget_runs_out_is_named_in_words_at_both_ends() -> None:
 
 
 def test_a_group_by_label_is_a_variable_that_narrows_every_query_of_its_slo() -> None:
-    """And none of the others, whose series do not have the label."""
+    """Queries of SLOs without this label do not use the variable."""
     found = dashboard.render(spec(EVERYTHING), SCOPE)
     assert [variable["name"] for variable in found["templating"]["list"]] == [
         "datasource",
@@ -175,7 +175,7 @@ def test_many_slos_are_folded_from_the_seventh_on() -> None:
 
 
 def test_a_spec_without_slos_has_no_slo_panels() -> None:
-    """Alerts and freezes are worth a dashboard too."""
+    """A spec without SLOs still gets a dashboard of alerts and freezes."""
     found = dashboard.render(spec(ALERTS_ONLY), SCOPE)
     assert [panel["title"] for panel in found["panels"]] == [
         "Now",
@@ -184,7 +184,7 @@ def test_a_spec_without_slos_has_no_slo_panels() -> None:
         "Rollback",
         "Open incidents",
         "Alerts",
-        "How it came to that",
+        "History",
         "Freeze, rollback and incidents over time",
         "Alerts over time",
     ]
@@ -201,7 +201,7 @@ def test_own_panels_come_in_full_lines_with_numbers_on_top() -> None:
 
 
 def test_one_or_two_numbers_stand_beside_the_first_graphs() -> None:
-    """In a column of their own, so that no number fills a whole line."""
+    """One or two numbers share a column: no number fills a whole line."""
     text = MINIMAL + "dashboard:\n  panels:\n"
     text += "".join(f"    - {{title: {name}, type: {kind}, query: up}}\n" for name, kind in _FEW)
     found = by_title(dashboard.render(spec(text), SCOPE))
@@ -224,7 +224,7 @@ def test_the_axis_starts_at_zero_unless_low_values_are_the_bad_ones() -> None:
 
 
 def test_the_overview_shows_the_least_budget_first_and_who_is_frozen() -> None:
-    """The table is sorted by what is left, and says whether releases are frozen."""
+    """The table is sorted by the budget left, and shows whether releases are frozen."""
     found = by_title(dashboard.render_overview(committed_specs(), SCOPE))
     services = found["Services"]
     assert services["options"]["sortBy"] == [{"desc": False, "displayName": "Budget left"}]
@@ -233,7 +233,7 @@ def test_the_overview_shows_the_least_budget_first_and_who_is_frozen() -> None:
 
 
 def test_series_of_another_set_are_never_read() -> None:
-    """Every SLO series is asked for with its scope."""
+    """Every query of an SLO series filters on the scope."""
     for found in (dashboard.render(spec(EVERYTHING), SCOPE), dashboard.render_overview(committed_specs(), SCOPE)):
         for panel in panels(found):
             for target in panel["targets"]:

@@ -173,7 +173,7 @@ def test_the_docs_name_every_panel_type_and_key() -> None:
     assert root is not None
     dashboard.parse(Reader(root, "dashboard", problems))
     (unknown,) = list(problems)
-    keys = unknown.hint.removeprefix("known here: ").split(", ")
+    keys = unknown.hint.removeprefix("use one of: ").split(", ")
     docs = (ROOT / "docs" / "dashboards.md").read_text()
     assert len(keys) > 15
     assert [word for word in (*PANELS, *keys) if f"`{word}`" not in docs] == []

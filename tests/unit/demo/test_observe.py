@@ -1,4 +1,4 @@
-"""What the demo makes of what it sees."""
+"""How the demo turns observations into steps."""
 
 import asyncio
 import contextlib

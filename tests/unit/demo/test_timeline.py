@@ -1,4 +1,4 @@
-"""What the demo says about what it has seen."""
+"""The demo's verdict on the steps that it has seen."""
 
 from freezeline.demo import show
 from freezeline.demo.timeline import LIMITS, Sighting, Step, Timeline, judge
@@ -7,7 +7,7 @@ BREACH_AT = 1_800_000_000.0
 
 
 def timeline(*leave_out: Step, late: Step | None = None) -> Timeline:
-    """Every step once, a quarter of a second apart, but for those left out; `late` comes an hour later."""
+    """Every step once, a quarter of a second apart, without the steps of `leave_out`; `late` comes an hour later."""
     found = Timeline(told=lambda _timeline, _sighting: None)
     for number, step in enumerate(Step):
         if step not in leave_out:
@@ -17,7 +17,7 @@ def timeline(*leave_out: Step, late: Step | None = None) -> Timeline:
 
 
 def test_every_step_once_and_in_time_is_good() -> None:
-    """A whole story has nothing to complain about."""
+    """A complete run has no problem."""
     verdict = judge(timeline())
     assert verdict.ok
     assert show.verdict_lines(verdict)[-1] == "GOOD: every step was seen, each exactly once"
@@ -50,7 +50,7 @@ def test_each_limit_counts() -> None:
 
 
 def test_what_nobody_expected_is_named() -> None:
-    """A notice that is none of the story's makes the verdict bad."""
+    """An unexpected notice makes the verdict bad."""
     more = timeline()
     more.unexpected.append("Slack: shop: ROLLBACK FAILED")
     verdict = judge(more)
@@ -58,7 +58,7 @@ def test_what_nobody_expected_is_named() -> None:
 
 
 def test_the_table_is_in_the_order_of_time() -> None:
-    """What was noticed late stands where it happened, with its seconds since the breach."""
+    """A step is sorted by its time, not by the time of its observation, and shows the seconds since the breach."""
     found = Timeline(told=lambda _timeline, _sighting: None)
     for step, at in ((Step.BREACH, 0.0), (Step.FLAG, 3.5), (Step.WEBHOOK, 3.25)):
         found.saw(step, BREACH_AT + at, "x")
@@ -79,7 +79,7 @@ def test_programs_get_the_same_facts() -> None:
 
 
 def test_steps_are_told_as_they_come() -> None:
-    """Each sighting is handed on at once, with the timeline so far."""
+    """Each sighting is reported at once, with the timeline so far."""
     told: list[tuple[int, Sighting]] = []
     found = Timeline(told=lambda so_far, sighting: told.append((len(so_far.sightings), sighting)))
     found.saw(Step.BREACH, BREACH_AT, "it begins")

@@ -1,4 +1,4 @@
-"""What changes in meaning, and what does not."""
+"""Which edits change the meaning of a spec, and which do not."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ routing:
 
 
 def changes(old: str, new: str, body: str = BODY) -> list[Change]:
-    """What follows from replacing one text of the spec."""
+    """The changes after replacing one text of the spec."""
     assert old in specs.HEAD + body
     head, changed = specs.HEAD.replace(old, new), body.replace(old, new)
     before, after = specs.loaded(body), specs.loaded(changed, head)
@@ -58,7 +58,7 @@ def whats(old: str, new: str) -> set[tuple[str, str]]:
     ],
 )
 def test_same_meaning(old: str, new: str) -> None:
-    """Comments, order, spelling and written-out defaults are no change."""
+    """Comments, order, spelling and written-out defaults do not change the meaning."""
     assert changes(old, new) == []
 
 
@@ -80,12 +80,12 @@ def test_same_meaning(old: str, new: str) -> None:
     ],
 )
 def test_one_change(old: str, new: str, expected: set[tuple[str, str]]) -> None:
-    """A change is told under the name of what it is about, and nothing else is."""
+    """One edit gives exactly one change, under the name of its subject."""
     assert whats(old, new) == expected
 
 
 def test_objective_changes_thresholds() -> None:
-    """The budget, how many times as many events it allows, and where each tier fires."""
+    """A change of the objective shows the budget, the number of allowed events, and the threshold of each tier."""
     found = {change.what: (change.old, change.new, change.effect) for change in changes("99.9", "99.5")}
     assert found["objective"] == (
         "99.9 %",
@@ -107,13 +107,13 @@ def test_objective_changes_thresholds() -> None:
     ],
 )
 def test_labels_change_fingerprints(old: str, new: str, label: str) -> None:
-    """Severity, labels of the data, team and groups are what Alertmanager knows an alert by."""
+    """Alertmanager identifies an alert by severity, labels of the data, team and groups."""
     found = [change for change in changes(old, new) if change.fingerprint]
     assert [change.what.split()[1] for change in found] == [label]
 
 
 def test_window_begins_history_anew() -> None:
-    """Another window has series of its own, which begin empty."""
+    """Another window has series of its own, which begin without a past."""
     found = [change for change in changes("objective: 99.9,", "objective: 99.9, window: 7d,") if change.history]
     assert [(change.subject, change.what) for change in found] == [("slo availability", "recorded series")]
     assert "freezeline backfill" in found[0].effect
@@ -131,12 +131,12 @@ def test_added_and_removed() -> None:
     before, after = specs.loaded(BODY), specs.loaded(body)
     for old, new, mark in ((before, after, "new"), (after, before, "old")):
         (change,) = difference.compare(old.output_set, new.output_set)
-        assert (change.subject, change.what) == ("alert More", "all of it")
+        assert (change.subject, change.what) == ("alert More", "the whole subject")
         assert getattr(change, mark)
 
 
 def test_committed_specs_equal_themselves() -> None:
-    """No fact depends on where it is written or when it is asked."""
+    """No fact depends on the position in the file, or on the time."""
     for name, data in specs.committed():
         one, other = (load_set([(name, text)], "slos") for text in (data, b"# moved\n\n" + data))
         assert difference.compare(one.output_set, other.output_set) == []
@@ -144,7 +144,7 @@ def test_committed_specs_equal_themselves() -> None:
 
 
 def test_against_a_git_revision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The files are compared with what they were in a commit; a revision that is none is an error."""
+    """The files are compared with those of a commit; an unknown revision is an error."""
 
     def git(*words: str) -> None:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
@@ -169,6 +169,6 @@ def test_against_a_git_revision(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("words", [["one.yaml"], ["a", "b", "c"], ["--git", "HEAD", "a", "b"], ["a.yaml", "b.yaml"]])
 def test_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Too few paths, too many, or such as are not there."""
+    """Too few paths, too many paths, or missing files."""
     assert main(["diff", *words]) == 2
     assert "freezeline diff: " in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Explanations say what is generated: factors, thresholds, rules, alerts, policy and people."""
+"""Explanations agree with the generated files: factors, thresholds, rules, alerts, policy and people."""
 
 import json
 
@@ -42,14 +42,14 @@ def test_factors_are_worked_out() -> None:
 
 
 def test_detection_is_told_only_where_the_tier_can_fire() -> None:
-    """At 20 % errors a budget of 50 % is not burnt, and tiers that can never fire are left out with their reason."""
+    """A budget of 50 % does not burn at 20 % errors; tiers that can never fire are left out with the reason."""
     found = explained("half")
     assert {tier.name: list(tier.detected_after) for tier in found.tiers} == {"trickle": ["100 %"]}
     assert sorted(found.left_out) == ["fast", "medium", "slow"]
 
 
 def test_rules_are_the_generated_ones() -> None:
-    """Each rule that is named stands in the generated file, with that expression; shared ones too."""
+    """Each rule of the explanation is in the generated file, with the same expression; shared rules too."""
     spec = specs.spec(BODY)
     loaded = specs.loaded(BODY)
     written = {
@@ -65,7 +65,7 @@ def test_rules_are_the_generated_ones() -> None:
 
 
 def test_policy_follows_its_alerts() -> None:
-    """The alert of a spent budget begins its rule, and says when the freeze ends; others begin nothing."""
+    """The alert of a spent budget starts its rule, and shows when the freeze ends; other alerts start no rule."""
     found = {
         tuple(alert.labels.get(label, "") for label in ("alertname", "tier", "budget_consumed")): [
             (rule.id, rule.does, rule.unfrozen) for rule in alert.policy
@@ -81,9 +81,9 @@ def test_policy_follows_its_alerts() -> None:
 
 
 def test_plain_alert_says_when_it_fires() -> None:
-    """One evaluation and `for`, and the promise beside it."""
+    """One evaluation and `for`, beside the promise."""
     facts = explained("ErrorsHigh").facts
-    assert facts["fires"] == ("at the latest 2m after a sample that breaches at once: one evaluation (1m) + for 1m")
+    assert facts["fires"] == ("at most 2m after a sample that breaches at once: one evaluation (1m) + for 1m")
     assert facts["promise"] == "within 3m of the first bad sample"
 
 
@@ -100,7 +100,7 @@ def test_plain_alert_says_when_it_fires() -> None:
     ],
 )
 def test_line(line: int, names: list[str]) -> None:
-    """A line of policy or of an action is about the alerts that lead to it."""
+    """A line of a policy or an action is about the alerts that start the rule or action."""
     loaded = specs.loaded(BODY)
     root = loaded.sources[0].root
     assert root is not None
@@ -121,7 +121,7 @@ def test_committed_specs_can_be_explained() -> None:
 
 
 def test_json_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--json` gives the same facts to scripts, and colour never goes into a pipe."""
+    """`--json` gives the same facts to scripts; a pipe never gets colour."""
     assert main(["explain", str(ROOT / "slos" / "failure-budget.yaml"), "failures", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["tiers"][0]["threshold_ratio"] == "0.072"
@@ -131,6 +131,6 @@ def test_json_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("words", [["nope"], ["0"], ["99999"]])
 def test_nothing_of_that_name_or_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit 2 and what there is."""
+    """Exit code 2, and the names that exist."""
     assert main(["explain", str(ROOT / "slos" / "failure-budget.yaml"), *words]) == 2
     assert capsys.readouterr().err.startswith("freezeline explain: ")

@@ -1,4 +1,4 @@
-"""Every problem code that the source can give, found by reading it."""
+"""Every problem code in the source, found by reading the source."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ _REPORTS = frozenset({"add", "fail", "report_unknown", "Fault", "Problem", "name
 
 
 def used() -> dict[str, str]:
-    """Code → where it is given, for all of the generator and the commands."""
+    """Code → the place in the source that reports it, for the generator and the commands."""
     found: dict[str, str] = {}
     for folder in ("generator", "freezeline/commands"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -45,12 +45,12 @@ def _constants(node: ast.expr) -> Iterator[tuple[str, int]]:
 
 
 def in_scripts() -> set[str]:
-    """The codes that the scripts expect to see."""
+    """The codes that the scripts expect."""
     folder = ROOT / "tests" / "scripts"
     texts = (path.read_text(encoding="utf-8") for path in folder.glob("*.txt"))
     return {code for text in texts for code in re.findall(r"\[([a-z-]+/[a-z-]+)\]$", text, re.MULTILINE)}
 
 
 def documented(path: Path) -> list[str]:
-    """The codes that have a heading in a page, in its order."""
+    """The codes with a heading in a page, in the order of the page."""
     return re.findall(r"^### `([^`]+)`$", path.read_text(encoding="utf-8"), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The keys that the loader knows, found out from outside: by asking for one that it does not know."""
+"""The keys that the loader knows, found from outside: the loader lists them when it meets an unknown key."""
 
 import copy
 import json
@@ -17,7 +17,7 @@ ANY = "*"  # stands for an item of a list, and for a name of the user's own
 
 
 def plain(value: Value) -> Any:
-    """A YAML tree as plain data, numbers as JSON has them."""
+    """A YAML tree as plain data, with numbers as in JSON."""
     content = value.content
     if isinstance(content, tuple):
         return [plain(item) for item in content]
@@ -40,7 +40,7 @@ def mappings(value: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]
 
 
 def known(data: bytes) -> Iterator[tuple[Path, frozenset[str] | None]]:
-    """For each mapping of a spec its path and the keys it may have; None where the keys are the user's own."""
+    """For each mapping of a spec, its path and its possible keys; None if users choose the keys."""
     root = read_source("spec.yaml", data, specs.nothing()).root
     assert root is not None
     content = plain(root)
@@ -48,19 +48,19 @@ def known(data: bytes) -> Iterator[tuple[Path, frozenset[str] | None]]:
         changed = copy.deepcopy(content)
         list(mappings(changed))[number][1][UNKNOWN] = 1
         problems = load_set([("spec.yaml", json.dumps(changed).encode())], "slos").problems
-        hints = [problem.hint for problem in problems if f"unknown key {UNKNOWN!r}" in problem.message]
+        hints = [problem.hint for problem in problems if f"has no key {UNKNOWN!r}" in problem.message]
         yield path, _listed(hints[0]) if hints else None
 
 
 def _listed(hint: str) -> frozenset[str]:
-    match = re.fullmatch(r"known here: (.*)", hint)
+    match = re.fullmatch(r"use one of: (.*)", hint)
     assert match, hint
     return frozenset(match[1].split(", "))
 
 
 @cache
 def everything() -> dict[Path, frozenset[str]]:
-    """All keys by place, from the script that writes every section with every key; the user's names are `*`."""
+    """All keys by place, from the script with every section and key; `*` stands for the user's names."""
     found: dict[Path, frozenset[str]] = {}
     for _, data in specs.of_scripts("good-every"):
         free: set[Path] = set()

@@ -1,4 +1,4 @@
-"""Specs that tests start from: the committed ones and those of the scripts, as (name, bytes)."""
+"""Specs for tests: the committed specs and those of the scripts, as (name, bytes)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Nothing is written that does not parse."""
+"""Freezeline writes no expression that does not parse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MANY = 1000
 
 
 def file(expressions: list[str]) -> RuleFile:
-    """A rule file of these expressions, each from a line of its own."""
+    """A rule file of these expressions, each from another line of the spec."""
     rules = tuple(
         Rule(record=f"r{number}", expr=expr, origin=Position("a.yaml", number + 1))
         for number, expr in enumerate(expressions)
@@ -38,17 +38,17 @@ def test_what_does_not_parse_is_found_at_its_place(count: int) -> None:
 
 
 def test_sound_expressions_have_no_faults() -> None:
-    """All of them are parsed, and nothing is said."""
+    """All expressions parse, and no fault is reported."""
     assert emitted.faults([file([f"rate(a{number}[5m])" for number in range(MANY)])]) == []
 
 
 def test_an_expression_that_stands_twice_is_told_once() -> None:
-    """At the first place."""
+    """A repeated expression is reported once, at its first place."""
     assert lines(emitted.faults([file(["1 +", "1", "1 +"])])) == [1]
 
 
 def test_a_shared_rule_is_told_by_its_file() -> None:
-    """It comes from no single place of a spec."""
+    """A shared rule comes from no single place of a spec."""
     group = Group(name="g", interval_ms=1000, rules=(Rule(record="r", expr="("),))
     (found,) = emitted.faults([RuleFile(path="rules/shared.yml", header="", groups=(group,))])
     assert found.position == Position("rules/shared.yml")

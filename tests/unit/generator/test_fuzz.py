@@ -1,4 +1,4 @@
-"""Whatever the input: a clean answer, never a traceback; and what is accepted can be rendered."""
+"""Any input gives an answer without a traceback, and every accepted spec can be rendered."""
 
 import contextlib
 import io
@@ -88,7 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def examples(count: int) -> settings:
-    """So many examples, each as slow as it is."""
+    """Settings for this many slow examples."""
     return settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
@@ -103,20 +103,20 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 def flip(data: bytes, draw: st.DrawFn) -> bytes:
-    """One byte is another."""
+    """Another byte in one place."""
     place = draw(st.integers(0, max(len(data) - 1, 0)))
     return data[:place] + bytes([draw(st.integers(0, 255))]) + data[place + 1 :]
 
 
 def cut_line(data: bytes, draw: st.DrawFn) -> bytes:
-    """One line is gone."""
+    """Remove one line."""
     lines = data.splitlines(keepends=True)
     place = draw(st.integers(0, max(len(lines) - 1, 0)))
     return b"".join(lines[:place] + lines[place + 1 :])
 
 
 def swap_lines(data: bytes, draw: st.DrawFn) -> bytes:
-    """Two lines have changed places."""
+    """Swap two lines."""
     lines = data.splitlines(keepends=True)
     if len(lines) < 2:
         return data
@@ -126,7 +126,7 @@ def swap_lines(data: bytes, draw: st.DrawFn) -> bytes:
 
 
 def indent_line(data: bytes, draw: st.DrawFn) -> bytes:
-    """One line stands deeper."""
+    """Indent one line further."""
     lines = data.splitlines(keepends=True)
     if not lines:
         return data
@@ -136,7 +136,7 @@ def indent_line(data: bytes, draw: st.DrawFn) -> bytes:
 
 
 def replace_scalar(data: bytes, draw: st.DrawFn) -> bytes:
-    """One value is a nasty one."""
+    """Replace one value by a nasty one."""
     text = data.decode("utf-8", "replace")
     found = list(_SCALAR.finditer(text))
     if not found:
@@ -147,7 +147,7 @@ def replace_scalar(data: bytes, draw: st.DrawFn) -> bytes:
 
 
 def rename_key(data: bytes, draw: st.DrawFn) -> bytes:
-    """One key is another key of the same spec."""
+    """Rename one key to another key of the same spec."""
     text = data.decode("utf-8", "replace")
     keys = re.findall(r"\w+(?=:)", text)
     if not keys:
@@ -173,14 +173,14 @@ def test_random_bytes(data: bytes, folder: Path) -> None:
 @examples(80)
 @given(text=st.text(alphabet="{}[]:,-&*!|>'\"%@`#? \n\tab0<~", max_size=120))
 def test_yaml_punctuation(text: str, folder: Path) -> None:
-    """Text in which everything means something to YAML."""
+    """Text of characters that mean something in YAML."""
     check(text.encode(), folder)
 
 
 @examples(100)
 @given(query=st.text(alphabet="abr({[]})\"'=~!,.:$%/*+-<> 015msu\\`@\n", max_size=60))
 def test_promql_punctuation(query: str, folder: Path) -> None:
-    """Text in which everything means something to PromQL."""
+    """Text of characters that mean something in PromQL."""
     quoted = json.dumps(query)
     body = f"alerts:\n  A: {{when: {quoted}, severity: critical}}\n" + specs.slo(
         f"objective: 99\nsli: {{bad: {quoted}, total: {quoted}}}"
@@ -269,7 +269,7 @@ def composed(draw: st.DrawFn) -> bytes:
 @examples(150)
 @given(data=composed())
 def test_composed_specs(data: bytes, folder: Path) -> None:
-    """Whatever is combined: accepted and rendered, or refused with its place."""
+    """Any combination is accepted and rendered, or refused with its position."""
     check(data, folder)
 
 
@@ -278,5 +278,5 @@ def test_composed_specs(data: bytes, folder: Path) -> None:
 @settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=mutated())
 def test_mutated_specs_at_length(data: bytes, folder: Path) -> None:
-    """The same for long, each time with other mutations."""
+    """As `test_mutated_specs`, for long, with new mutations each time."""
     check(data, folder)

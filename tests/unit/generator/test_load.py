@@ -1,4 +1,4 @@
-"""From text to model: defaults, what a reader records, and that one mistake does not hide another."""
+"""From text to model: defaults, positions, and that one mistake does not hide another."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -31,21 +31,21 @@ def test_a_minimal_slo_has_all_defaults() -> None:
 
 
 def test_a_tier_takes_from_the_default_of_its_name_what_it_leaves_out() -> None:
-    """Only the severity is written; the rest is the fast tier."""
+    """The spec writes only the severity; the other values come from the default tier `fast`."""
     body = specs.slo(f"objective: 99.9\ntiers: {{fast: {{severity: warning}}}}\n{specs.BAD_TOTAL}")
     (tier,) = specs.spec(body).slos[0].profile.tiers
     assert (tier.share, tier.long_ms, tier.short_ms, tier.severity) == (Decimal("0.02"), HOUR, 5 * MINUTE, "warning")
 
 
 def test_a_tier_of_an_own_name_needs_share_and_long() -> None:
-    """What has no default must be written."""
+    """Values without a default are required."""
     body = specs.slo(f"objective: 99.9\ntiers: {{mine: {{}}}}\n{specs.BAD_TOTAL}")
     assert specs.codes(body) == ["spec/missing-key", "spec/missing-key"]
 
 
 @pytest.mark.parametrize("objective", ["99.9", "99.90", "9.99e1"])
 def test_objectives_are_exact(objective: str) -> None:
-    """However it is written, 99.9 leaves a thousandth."""
+    """In every spelling, 99.9 leaves a budget of a thousandth."""
     slo = specs.spec(specs.slo(f"objective: {objective}\n{specs.BAD_TOTAL}")).slos[0]
     assert slo.budget_ratio == Decimal("0.001")
 
@@ -59,7 +59,7 @@ def test_policy_asks_for_alerts_on_its_shares_of_the_budget() -> None:
 
 
 def test_evaluating_more_often_than_scraping_sees_nothing_new() -> None:
-    """Intervals below the scrape interval are raised to it."""
+    """An interval below the scrape interval is raised to the scrape interval."""
     spec = specs.spec(
         "defaults: {interval: 5s, scrape: 30s}\nalerts:\n  A: {when: up == 0, every: 10s, severity: info}\n"
     )
@@ -86,7 +86,7 @@ def test_digests_are_of_the_text() -> None:
 
 
 def test_places_of_values() -> None:
-    """An SLO and an alert know where each of their values stands."""
+    """An SLO and an alert know the position of each of their values."""
     spec = specs.spec(
         specs.slo(f"objective: 99.9\n{specs.BAD_TOTAL}") + "alerts:\n  A: {when: up == 0, severity: info}\n"
     )
@@ -104,7 +104,7 @@ def reader(text: str) -> Reader:
 
 
 def test_a_reader_reports_what_nothing_asked_for() -> None:
-    """The nearest known key is the hint."""
+    """The nearest known key is in the hint."""
     found = reader("objectve: 1\nother: 2\n")
     found.decimal("objective", Decimal(5))
     found.decimal("other")
@@ -114,7 +114,7 @@ def test_a_reader_reports_what_nothing_asked_for() -> None:
 
 
 def test_a_reader_goes_on_after_a_mistake() -> None:
-    """Each wrong value is reported once and stands in as its default."""
+    """Each wrong value is reported once, and replaced by its default."""
     found = reader("a: x\nb: [1]\nc: {}\nd: 5\ne: true\n")
     values = (
         found.integer("a", 7),
@@ -130,7 +130,7 @@ def test_a_reader_goes_on_after_a_mistake() -> None:
 
 
 def test_null_counts_as_absent() -> None:
-    """`key:` without a value is as if it were not written."""
+    """`key:` without a value counts as absent."""
     found = reader("a:\nb: ~\n")
     assert (found.text("a", "x"), found.mapping("b"), list(found.problems)) == ("x", None, [])
 

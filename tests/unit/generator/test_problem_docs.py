@@ -1,4 +1,4 @@
-"""Codes, docs and scripts agree: what can be reported is explained, and was seen."""
+"""Codes, docs and scripts agree: every code is documented, and produced by a test."""
 
 import pytest
 
@@ -31,5 +31,5 @@ def test_every_other_code_is_named_by_a_test(code: str) -> None:
 
 
 def test_scripts_expect_no_code_that_is_gone() -> None:
-    """A code in a script is one of the source's."""
+    """Every code in a script exists in the source."""
     assert codes.in_scripts() - set(codes.used()) == set()

@@ -1,4 +1,4 @@
-"""PromQL as text: what is refused, what is found odd, which labels remain, how comparisons become numbers."""
+"""PromQL as text: refused queries, likely mistakes, remaining labels, and comparisons as numbers."""
 
 import promql_parser
 import pytest
@@ -40,7 +40,7 @@ from generator.promql.labels import labels_of
     ],
 )
 def test_faults(text: str, want: Want, code: str | None) -> None:
-    """A text is of the wanted type, or the fault says why not."""
+    """A text is of the wanted type, or the fault gives the reason."""
     assert [fault.code for fault in faults(text, want)] == ([code] if code else [])
 
 
@@ -69,18 +69,18 @@ def test_faults(text: str, want: Want, code: str | None) -> None:
     ],
 )
 def test_labels_that_remain(text: str, labels: set[str]) -> None:
-    """The result can have these labels and no others."""
+    """The result can have exactly these labels."""
     assert labels_of(promql.parse(text)).exact == frozenset(labels)
 
 
 @pytest.mark.parametrize("text", ["x", "rate(x[5m])", "sum without (a) (x)", "absent(x)", "x or sum(y)"])
 def test_labels_that_are_unknown(text: str) -> None:
-    """Nothing is claimed about series as they come."""
+    """A raw series can have any label."""
     assert labels_of(promql.parse(text)).exact is None
 
 
 def test_a_label_that_is_gone_is_known_to_be() -> None:
-    """`without` names what the result cannot have, whatever else it has."""
+    """After `without`, the result certainly lacks the named labels."""
     found = labels_of(promql.parse("sum without (a) (x)"))
     assert (found.may_have("a"), found.may_have("b")) == (False, True)
 
@@ -116,7 +116,7 @@ def test_a_label_that_is_gone_is_known_to_be() -> None:
     ],
 )
 def test_lints(text: str, codes: list[str]) -> None:
-    """What surely or most likely is a mistake, and what only looks like one."""
+    """Mistakes and likely mistakes are reported; queries that only look like mistakes are not."""
     assert [lint.code for lint in lints(text)] == codes
 
 
@@ -136,7 +136,7 @@ def test_lints(text: str, codes: list[str]) -> None:
     ],
 )
 def test_comparisons_as_numbers(text: str, expected: str | None) -> None:
-    """The outermost comparison gives 0 or 1; what does not compare gives None."""
+    """The outermost comparison becomes 0 or 1; a query without a comparison gives None."""
     made = promql.as_bool(text)
     assert (made if made is None else " ".join(made.split())) == expected
 
@@ -144,7 +144,7 @@ def test_comparisons_as_numbers(text: str, expected: str | None) -> None:
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(value=st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_quoted_text_reads_back(value: str) -> None:
-    """Any label value, quoted, is the same value to the parser."""
+    """The parser reads any quoted label value back unchanged."""
     found = promql.selector(f"x{{a={promql.quote(value)}}}")
     assert found.matchers == (("a", "=", value),)
 
@@ -154,12 +154,12 @@ def test_quoted_text_reads_back(value: str) -> None:
     "text", ["(" * 5000 + "x" + ")" * 5000, "x" + "+x" * 5000, "-" * 5000 + "x", "x" + " or x" * 5000]
 )
 def test_what_nests_too_deep_is_refused(text: str) -> None:
-    """The parser would take the process down."""
+    """Deep nesting would end the parser's process."""
     assert [fault.code for fault in faults(text, Want.VECTOR)] == ["promql/parse"]
 
 
 def test_a_long_list_of_alternatives_is_no_nesting() -> None:
-    """A pattern may be long: its characters are no operations."""
+    """A long pattern counts as no operation."""
     pattern = "|".join(f"/route/{number}/(a|b)+" for number in range(500))
     assert faults(f'x{{route=~"{pattern}"}}', Want.SELECTOR) == []
 
@@ -186,7 +186,7 @@ WORDS = st.sampled_from(
 @settings(max_examples=1500, deadline=None, derandomize=True)
 @given(text=SELECTORS | WORDS | st.builds('x_y{{{}="{}"}}'.format, WORDS, WORDS))
 def test_the_short_way_agrees_with_the_parser(text: str) -> None:
-    """A selector that is read without the parser has the parts that the parser finds; none is one that it refuses."""
+    """The fast path finds the same parts as the parser, and accepts no selector that the parser refuses."""
     short = promql.simple_selector(text)
     if short is None:
         return

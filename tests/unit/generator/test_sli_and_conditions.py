@@ -1,4 +1,4 @@
-"""What SLIs and conditions become: PromQL that parses, keeps the labels of its groups, and reads what was named."""
+"""SLIs and conditions become PromQL that parses, keeps the labels of its groups, and reads only the named metrics."""
 
 import itertools
 from decimal import Decimal
@@ -40,12 +40,12 @@ CONDITION_TEXTS = {
 
 
 def test_every_type_is_here() -> None:
-    """A new SLI type or condition joins these tests."""
+    """Every SLI type and condition has an example in these tests."""
     assert (set(SLIS), set(CONDITION_TEXTS)) == (set(SLI_TYPES), set(CONDITIONS))
 
 
 def raw_metrics(expression: str) -> set[str]:
-    """The metrics of the user's own that an expression reads."""
+    """The user's metrics that an expression reads."""
     return {series.metric for series in queries.series(expression) if ":" not in series.metric}
 
 
@@ -88,7 +88,7 @@ def test_rules_of_a_condition(kind: str, consecutive: int) -> None:
 
 @pytest.mark.parametrize("label", sorted(RESERVED_LABELS - {"__name__"}))
 def test_reserved_labels_cannot_group(label: str) -> None:
-    """No label that an alert or a series of ours carries can be a group."""
+    """No label of Freezeline's alerts or series can be a group."""
     assert "spec/reserved-label" in specs.codes(specs.slo(f"objective: 99\ngroup_by: [{label}]\n{specs.BAD_TOTAL}"))
 
 
@@ -117,5 +117,5 @@ def test_spellings_of_a_bucket(bound: str, expected: list[str]) -> None:
     ],
 )
 def test_bounds_in_the_metric_s_unit(written: str, value: str, metric: str, expected: str) -> None:
-    """A duration counts what the metric counts; a bare number is taken as it stands."""
+    """A duration is converted to the metric's unit; a bare number is unchanged."""
     assert in_metric_unit(Decimal(value), written, metric) == Decimal(expected)

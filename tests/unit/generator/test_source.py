@@ -1,4 +1,4 @@
-"""YAML with positions: where each value stands, which scalars are numbers, and limits that hold."""
+"""YAML with positions: the position of each value, the types of scalars, and the limits."""
 
 from decimal import Decimal
 
@@ -51,7 +51,7 @@ def root(text: str | bytes) -> Value:
     ],
 )
 def test_scalars(text: str, expected: object) -> None:
-    """YAML 1.2's core scalars, numbers exact, everything else text."""
+    """YAML 1.2's core scalars: numbers are exact, everything else is text."""
     value = root(f"a: {text}\n")
     assert isinstance(value.content, dict)
     assert value.content["a"].value.content == expected
@@ -70,20 +70,20 @@ def test_every_value_has_its_place() -> None:
 
 
 def test_a_path_that_is_not_written_ends_at_what_is() -> None:
-    """The place of a missing key is that of its mapping."""
+    """A missing key has the position of its mapping."""
     value = root("a: {b: 1}\n")
     assert place(value, "a", "missing", "more") == Position("a.yaml", 1, 4)
 
 
 @pytest.mark.parametrize("text", ["\ufeffa: 1\n", "a: 1\r\nb: 2\r\n", "%YAML 1.2\n---\na: 1\n", "a: 1\n...\n"])
 def test_forms_of_a_file(text: str) -> None:
-    """A byte order mark, other line ends, a directive and an end mark are no mistakes."""
+    """A byte order mark, other line ends, a directive and an end mark are accepted."""
     value = root(text)
     assert place(value, "a").line in (1, 3)
 
 
 def test_an_alias_is_the_same_value() -> None:
-    """Aliases are read; they stand where their anchor stands."""
+    """An alias has the position of its anchor."""
     value = root("a: &x {b: 1}\nc: *x\n")
     assert isinstance(value.content, dict)
     assert value.content["c"].value is value.content["a"].value
@@ -112,7 +112,7 @@ def test_an_alias_is_the_same_value() -> None:
     ],
 )
 def test_what_is_refused(text: str | bytes, code: str) -> None:
-    """Each limit and each surprise has its code."""
+    """Each limit has its code."""
     assert read(text)[1] == [code]
 
 
@@ -127,7 +127,7 @@ def test_depth_up_to_the_limit_is_read(text: str) -> None:
     "piece", ["\n", " ", "- ", "? ", ": ", "[", "{", "'", "&a ", "a", "#", "\t", "- \n", "k: [", "!"]
 )
 def test_no_input_takes_long(piece: str) -> None:
-    """A file of one thing repeated to the limit of a mebibyte is answered in a moment."""
+    """One repeated character up to the limit of a mebibyte is answered quickly."""
     source, codes = read((piece * (1024 * 1024 // len(piece)))[: 1024 * 1024 - 1])
     assert source.name == "a.yaml"
     assert len(codes) <= 1

@@ -1,4 +1,4 @@
-"""docs/spec.md speaks of everything that a spec can say."""
+"""docs/spec.md describes every key of a spec."""
 
 import re
 
@@ -34,7 +34,7 @@ SECTIONS = {
 
 
 def section(heading: str) -> str:
-    """The text under a heading, up to the next one of its own level or above."""
+    """The text under a heading, up to the next heading of its level or above."""
     match = re.search(rf"^(#+) {re.escape(heading)}$", PAGE, re.MULTILINE)
     assert match, heading
     rest = PAGE[match.end() :]
@@ -43,13 +43,13 @@ def section(heading: str) -> str:
 
 
 def name_of(value: keys.Path | frozenset[str]) -> str:
-    """A test's name is the place alone: a set has no order, and two workers must agree on the names."""
+    """The test's name is only the place: a set has no order, and two workers must agree on the names."""
     return (".".join(value) or "top") if isinstance(value, tuple) else "keys"
 
 
 @pytest.mark.parametrize("place, known", keys.everything().items(), ids=name_of)
 def test_every_key_is_described_in_its_section(place: keys.Path, known: frozenset[str]) -> None:
-    """A key stands in code style, or in an example, in the section about its place."""
+    """Each key is written as code, or in an example, in the section of its place."""
     heading = max((path for path in SECTIONS if place[: len(path)] == path), key=len)
     text = section(SECTIONS[heading])
     code = " ".join(re.findall(r"`([^`\n]+)`", text))
@@ -64,7 +64,7 @@ def test_every_type_has_a_heading(name: str) -> None:
 
 
 def test_the_example_is_sound() -> None:
-    """The spec at the top of the page can be used as it stands."""
+    """The spec at the top of the page is valid."""
     match = re.search(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert match
     problems = Problems()

@@ -1,4 +1,4 @@
-"""The JSON Schema for editors says what the loader says, as far as a schema can."""
+"""The JSON Schema for editors agrees with the loader, as far as a schema can express the rules."""
 
 import json
 from collections.abc import Iterator
@@ -56,26 +56,26 @@ PARTLY = {
 
 
 def read(data: bytes) -> Any:
-    """A spec file as plain data; None where it is no YAML."""
+    """A spec file as plain data; None if the text is not YAML."""
     root = read_source("spec.yaml", data, Problems()).root
     return None if root is None else keys.plain(root)
 
 
 def test_the_schema_is_a_schema() -> None:
-    """It keeps to the draft that it names."""
+    """The schema is valid for the draft that it names."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize("name, data", specs.good())
 def test_what_the_loader_takes_the_schema_takes(name: str, data: bytes) -> None:
-    """No sound spec is underlined in an editor."""
+    """The schema accepts every valid spec: no editor underlines one."""
     errors = [f"{list(error.absolute_path)}: {error.message[:200]}" for error in VALIDATOR.iter_errors(read(data))]
     assert errors == []
 
 
 @pytest.mark.parametrize("name, data", specs.of_scripts("broken-"))
 def test_what_a_schema_can_see_it_sees(name: str, data: bytes) -> None:
-    """A spec that breaks a rule which a schema can express is refused by it."""
+    """The schema refuses a spec that breaks a rule which a schema can express."""
     content = read(data)
     if content is None:
         return
@@ -88,7 +88,7 @@ def test_what_a_schema_can_see_it_sees(name: str, data: bytes) -> None:
 
 
 def nodes(schema: Any, path: keys.Path) -> Iterator[dict[str, Any]]:
-    """Every mapping schema that can apply at a path, references and alternatives followed."""
+    """Every mapping schema for a path, with references and alternatives resolved."""
     if "$ref" in schema:
         yield from nodes(SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], path)
         return
@@ -107,7 +107,7 @@ def nodes(schema: Any, path: keys.Path) -> Iterator[dict[str, Any]]:
 
 
 def test_the_schema_has_the_loader_s_keys() -> None:
-    """At every place of a spec, the keys of the schema are those that the loader knows."""
+    """At every place of a spec, schema and loader know the same keys."""
     assert len(keys.everything()) > 40
     for place, known in keys.everything().items():
         in_schema = {key for node in nodes(SCHEMA, place) for key in node["properties"]}

@@ -1,4 +1,4 @@
-"""Arithmetic that holds for every window, objective and interval: exact, reachable, never empty."""
+"""Arithmetic for every window, objective and interval: exact, reachable, never empty."""
 
 import re
 from decimal import Decimal
@@ -58,7 +58,7 @@ def test_profiles_have_no_empty_window(window_ms: int, budget: Decimal, scrape_m
 @QUICK
 @given(one=st.tuples(WINDOWS, BUDGETS, INTERVALS), other=st.tuples(WINDOWS, BUDGETS, INTERVALS))
 def test_profiles_of_one_name_are_one(one: tuple[int, Decimal, int], other: tuple[int, Decimal, int]) -> None:
-    """Two profiles share a name, and so a rule file, only if they are equal."""
+    """Two profiles share a name (and a rule file) only if they are equal."""
     made = []
     for window_ms, budget, interval_ms in (one, other):
         tiers, _ = burn.default_tiers(window_ms, budget, scrape_ms=15 * SECOND, interval_ms=interval_ms)
@@ -69,7 +69,7 @@ def test_profiles_of_one_name_are_one(one: tuple[int, Decimal, int], other: tupl
 @QUICK
 @given(numerator=st.integers(0, 10**9), denominator=st.integers(1, 10**6))
 def test_numbers_in_promql_are_exact(numerator: int, denominator: int) -> None:
-    """A fraction as PromQL is worth exactly itself."""
+    """A fraction as PromQL has exactly the same value."""
     number = Fraction(numerator, denominator)
     text = units.promql_number(number)
     match = re.fullmatch(r"\((\d+) / (\d+)\)", text)
@@ -80,14 +80,14 @@ def test_numbers_in_promql_are_exact(numerator: int, denominator: int) -> None:
 @QUICK
 @given(duration_ms=st.integers(0, 100 * 365 * DAY))
 def test_durations_read_back(duration_ms: int) -> None:
-    """What is written as a duration means the same when read."""
+    """A duration's text parses to the same duration."""
     assert units.parse_duration_ms(units.duration_text(duration_ms)) == duration_ms
 
 
 @QUICK
 @given(number=st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=9))
 def test_decimals_read_back(number: Decimal) -> None:
-    """A decimal is written in plain digits and keeps its value."""
+    """A decimal's text has plain digits, and parses to the same value."""
     text = units.decimal_text(number)
     assert Decimal(text) == number
     assert re.fullmatch(r"-?\d+(\.\d*[1-9])?", text)
@@ -103,7 +103,7 @@ def test_decimals_read_back(number: Decimal) -> None:
 def test_rendered_rules_are_exact_and_complete(
     window: str, objective: Decimal, scrape_ms: int, interval_ms: int
 ) -> None:
-    """Whatever the numbers: every expression parses, no range is empty, no number shows a binary float."""
+    """For any numbers: every expression parses, no range is empty, and no number shows a binary float."""
     body = (
         f"defaults: {{interval: {units.duration_text(interval_ms)}, scrape: {units.duration_text(scrape_ms)}}}\n"
         + specs.slo(f"objective: {objective}\nwindow: {window}\n{specs.BAD_TOTAL}")
@@ -135,14 +135,14 @@ def test_durations_as_people_write_them(text: str, expected_ms: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "5", "m5", "1m1h", "1.5h", "-5m", "5 m", "1h1h", "101y", "٣s", "9" * 60 + "d"])
 def test_what_is_no_duration(text: str) -> None:
-    """Anything else is refused, in words."""
+    """Any other text is refused with a message."""
     with pytest.raises(ValueError, match=r"is not a duration|is longer than a century"):
         units.parse_duration_ms(text)
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-inf", "1e400", "one", "", "1_000", "0x10"])
 def test_what_is_no_number(text: str) -> None:
-    """Numbers that nothing can be done with are refused."""
+    """Infinite and absurd numbers are refused."""
     with pytest.raises(ValueError, match="is not a number"):
         units.parse_decimal(text)
 

@@ -1,4 +1,4 @@
-"""YAML that we write reads back, in every parser that matters, as what went in."""
+"""Every parser reads Freezeline's YAML back as the same data."""
 
 import json
 import re
@@ -120,7 +120,7 @@ def test_data_reads_back(data: yaml_text.Plain) -> None:
 @SETTINGS
 @given(text=STRINGS)
 def test_our_own_reader_agrees(text: str) -> None:
-    """What we write, our own reader of YAML 1.2 takes for the same text."""
+    """Freezeline's own reader of YAML 1.2 reads the same text."""
     problems = specs.nothing()
     root = read_source("x.yaml", ("\n".join(yaml_text.emit({"a": text})) + "\n").encode(), problems).root
     assert root is not None
@@ -130,7 +130,7 @@ def test_our_own_reader_agrees(text: str) -> None:
 @SETTINGS
 @given(expr=STRINGS, label=STRINGS, name=st.from_regex(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,20}", fullmatch=True))
 def test_rule_files_read_back(expr: str, label: str, name: str) -> None:
-    """A rule file says in YAML what it says as data, and names the line of each rule."""
+    """A rule file's YAML equals its data, and names the line of each rule."""
     origin = Position("slos/a.yaml", 7, 3)
     rule = Rule(
         alert=name, expr=expr, labels={"a": label}, annotations={"summary": label}, for_ms=90_000, origin=origin
@@ -167,12 +167,12 @@ def test_a_text_that_stands_there_once_has_no_anchor() -> None:
 
 @pytest.mark.parametrize("value, expected", [(Decimal("0.0010"), "0.001"), (Decimal("1E+3"), "1000"), (None, "null")])
 def test_numbers_are_plain(value: Decimal | None, expected: str) -> None:
-    """Decimals are written in digits."""
+    """Decimals are written in plain digits."""
     assert yaml_text.scalar(value) == expected
 
 
 def test_json_and_yaml_agree_on_committed_specs() -> None:
-    """Real specs, read and written again, mean the same."""
+    """A real spec, written as JSON or YAML and read again, has the same meaning."""
     for name, data in specs.committed():
         root = read_source(name, data, specs.nothing()).root
         assert root is not None
@@ -182,7 +182,7 @@ def test_json_and_yaml_agree_on_committed_specs() -> None:
 
 
 def _without_floats(data: object) -> yaml_text.Plain:
-    """The data with fractions as text: what we write has no binary floats."""
+    """The data with fractions as text: Freezeline writes no binary floats."""
     if isinstance(data, dict):
         return {str(key): _without_floats(item) for key, item in data.items()}
     if isinstance(data, list):

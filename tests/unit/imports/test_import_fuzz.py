@@ -1,4 +1,4 @@
-"""Whatever a foreign file holds: problems with places, never a traceback."""
+"""Any foreign file gives problems with positions, never a traceback."""
 
 import random
 import re
@@ -32,7 +32,7 @@ SPLINTERS = (
 
 
 def mutated(text: str, source: random.Random) -> str:
-    """The text with some values replaced, some lines gone or indented otherwise."""
+    """The text with some values replaced, and some lines removed or indented."""
     lines = text.split("\n")
     for _ in range(source.randint(1, 4)):
         index = source.randrange(len(lines))
@@ -52,7 +52,7 @@ def mutated(text: str, source: random.Random) -> str:
 
 @pytest.mark.parametrize("name", FILES)
 def test_broken_files_give_problems(name: str) -> None:
-    """Each mutation either still imports or is reported at a place in its own file."""
+    """Each mutation is imported, or reported at a position in its file."""
     text = (DATA / name).read_text()
     for seed in range(ROUNDS):
         broken = mutated(text, random.Random(seed))
@@ -69,7 +69,7 @@ def test_broken_files_give_problems(name: str) -> None:
     "text", ["", "# nothing\n", "a", "[]", "- 1\n- 2\n", "---\n---\n", "a: [\n", "\x00", "x: &a [*a]\n"]
 )
 def test_no_spec_at_all(tool: str, text: str) -> None:
-    """A file of something else never makes a spec."""
+    """A file of another kind never becomes a spec."""
     found = Found(problems=Problems(), options=Options())
     outcome = assemble.run(IMPORTERS[tool], [("foreign.yaml", text.encode())], found)
     assert outcome.specs == {}

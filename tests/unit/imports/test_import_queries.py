@@ -1,4 +1,4 @@
-"""Foreign queries: what becomes a selector, what stays a query, what is refused."""
+"""Foreign queries: which become selectors, which stay queries, which are refused."""
 
 import pytest
 
@@ -23,32 +23,32 @@ TOTAL = "sum(rate(t_total[$window]))"
     ],
 )
 def test_counted(query: str, selector: str | None) -> None:
-    """Only a plain sum of rates or increases counts what a selector names."""
+    """Only a plain sum of rates or increases counts the selector's events."""
     found = queries.counted(query)
     assert (found.selector.text if found else None) == selector
 
 
 def test_or_vector_zero_is_left_out() -> None:
-    """A missing error series counts as no errors anyway."""
+    """A missing error series counts as no errors in any case."""
     for tail in (" or vector(0)", " OR on() vector(0)"):
         mapped = queries.events(bad=f"(sum(rate(e_total[$window])){tail})", total=TOTAL)
         assert mapped.sli == {"bad": "e_total", "total": "t_total"}
 
 
 def test_total_minus_good_is_good() -> None:
-    """What is subtracted from all events is what is good."""
+    """Total − good: the subtracted events are the good ones."""
     mapped = queries.events(bad=f"{TOTAL} - sum(rate(g_total[$window]))", total=TOTAL)
     assert mapped.sli == {"good": "g_total", "total": "t_total"}
 
 
 def test_something_else_minus_good_stays_a_query() -> None:
-    """Of another total than the SLI's own, nothing can be said."""
+    """If the minuend is another counter than the SLI's total, the query stays a query."""
     bad = "sum(rate(u_total[$window])) - sum(rate(g_total[$window]))"
     assert queries.events(bad=bad, total=TOTAL).sli == {"bad": bad, "total": TOTAL}
 
 
 def test_bucket_of_infinity_counts_all() -> None:
-    """A histogram whose total is its last bucket is a histogram too."""
+    """If the total is the histogram's last bucket, the SLI is a histogram too."""
     mapped = queries.events(
         good='sum(rate(h_bucket{le="0.5",a="b"}[$window]))', total='sum(rate(h_bucket{a="b",le="+Inf"}[$window]))'
     )
@@ -56,7 +56,7 @@ def test_bucket_of_infinity_counts_all() -> None:
 
 
 def test_bucket_with_other_matchers_is_no_histogram() -> None:
-    """Good answers in time, of all answers: two counters."""
+    """Good answers in time, divided by all answers: two counters, not a histogram."""
     mapped = queries.events(
         good='sum(rate(h_bucket{le="0.5",code="200"}[$window]))', total="sum(rate(h_count[$window]))"
     )
@@ -64,7 +64,7 @@ def test_bucket_with_other_matchers_is_no_histogram() -> None:
 
 
 def test_increases_become_rates_on_both_sides() -> None:
-    """Events over the window are divided by it, and text in quotes is left alone."""
+    """Events over the window are divided by the window. Text in quotes is unchanged."""
     bad = 'sum(increase(e_total{a="increase("}[$window])) * 2'
     mapped = queries.events(bad=bad, total="sum(increase(t_total[$window])) * 2")
     assert mapped.sli == {
@@ -74,7 +74,7 @@ def test_increases_become_rates_on_both_sides() -> None:
 
 
 def test_a_rate_over_an_increase_keeps_its_odd_ratio() -> None:
-    """Whatever the ratio was, it stays what it was."""
+    """The ratio of the query is unchanged, even if it mixes a rate and an increase."""
     mapped = queries.events(bad="sum(rate(e_total[$window])) * 2", total="sum(increase(t_total[$window]))")
     assert mapped.counts
     assert mapped.sli["error_ratio"] == "(sum(rate(e_total[$window])) * 2) / (sum(increase(t_total[$window])))"
@@ -90,26 +90,26 @@ def test_a_rate_over_an_increase_keeps_its_odd_ratio() -> None:
     ],
 )
 def test_ratio(query: str, sli: dict[str, str]) -> None:
-    """A ratio of two counts is two counts; any other ratio stays one."""
+    """A ratio of two counts becomes two counters; any other ratio stays a query."""
     assert queries.ratio(query).sli == sli
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("sum(rate(e_total[{{.range}}]))", "template other than"),
+        ("sum(rate(e_total[{{.range}}]))", "template besides"),
         ("sum(rate(e_total[{{.window}}])", "does not parse"),
         ("e_total[{{.window}}]", "range vector"),
     ],
 )
 def test_refused(text: str, message: str) -> None:
-    """What cannot be evaluated is refused with a reason and a hint."""
+    """A query that cannot be evaluated is refused with a reason and a hint."""
     with pytest.raises(QueryError, match=message) as caught:
         queries.windowed(text)
     assert "\n" in str(caught.value)
 
 
 def test_every_spelling_of_the_window() -> None:
-    """With and without spaces and trim marks."""
+    """With and without blanks and trim marks."""
     for text in ("{{.window}}", "{{ .window }}", "{{- .Window -}}"):
         assert queries.windowed(f"rate(e_total[{text}])") == "rate(e_total[$window])"

@@ -1,4 +1,4 @@
-"""Files of Sloth, Pyrra and OpenSLO become specs that pass every check, promtool's included."""
+"""Files of Sloth, Pyrra and OpenSLO become specs that pass every check, also promtool's."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def slos(name: str) -> dict[str, Slo]:
 
 
 def test_every_data_file_is_tried() -> None:
-    """No example lies beside the tests unused."""
+    """Every data file is used by a test."""
     assert sorted(path.name for path in DATA.iterdir()) == sorted(FILES)
 
 
@@ -66,7 +66,7 @@ def test_sloth_events_become_counters() -> None:
 
 
 def test_sloth_alerts_become_tiers() -> None:
-    """Disabled alerts leave their tiers out; severities of ours are kept."""
+    """A disabled alert removes its tiers; severities that Freezeline knows are kept."""
     found = {
         name: {tier.name: tier.severity for tier in slo.profile.tiers}
         for name, slo in slos("sloth-checkout.yml").items()
@@ -90,7 +90,7 @@ def test_sloth_groups_are_kept() -> None:
 
 
 def test_sloth_counts_that_are_no_rates_keep_their_ratio() -> None:
-    """What does not count events per second stays a ratio, with its total as weight and no minimum of events."""
+    """Counts that are not per second stay a ratio, with the total as weight and without `min_events`."""
     slo = slos("sloth-wifi-k8s.yml")["clients-content"]
     assert slo.sli.describe() == (
         "error ratio (sum_over_time((count(wifi_client_satisfaction_ratio < 0.75))[$window:]))"
@@ -130,7 +130,7 @@ def test_openslo_indicators() -> None:
 
 
 def test_options_fill_in_what_files_leave_open() -> None:
-    """Team, service, window and scrape interval come from the command line where given."""
+    """Team, service, window and scrape interval come from the command line, if given."""
     text = """
 version: prometheus/v1
 service: a
@@ -150,7 +150,7 @@ slos:
 
 
 def test_a_spec_that_exists_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a person wrote since is kept, unless --replace says otherwise; then nothing of the run is written."""
+    """A spec that a person has edited is kept, except with --replace; without, this run writes nothing."""
     words = ["import", "sloth", str(DATA / "sloth-wifi-k8s.yml"), "-o", str(tmp_path)]
     (tmp_path / "office-wifi.yaml").write_text("mine\n")
     assert main(words) == 3

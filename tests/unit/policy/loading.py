@@ -1,4 +1,4 @@
-"""Specs written in a test, read as from a file."""
+"""Specs written in a test, loaded as from a file."""
 
 from textwrap import dedent
 
@@ -27,21 +27,21 @@ actions:
 
 
 def load(text: str, *, base: str = BASE) -> tuple[Spec, list[Problem]]:
-    """The spec made of `base` and `text`, and every problem with it, in the order of places."""
+    """The spec made of `base` and `text`, with every problem, sorted by position."""
     loaded = pipeline.load_set([("gateway.yaml", (base + dedent(text)).encode())], "test")
     (spec,) = loaded.output_set.specs
     return spec, list(loaded.problems)
 
 
 def good(text: str, *, base: str = BASE) -> Spec:
-    """A spec without errors; warnings may be there."""
+    """A spec without errors; warnings are allowed."""
     spec, problems = load(text, base=base)
     assert [problem for problem in problems if not problem.warning] == []
     return spec
 
 
 def found(text: str, *, base: str = BASE) -> list[tuple[str, str]]:
-    """The problems as (code, the text that stands where they point), warnings included."""
+    """The problems as (code, the text at the position), also warnings."""
     whole = (base + dedent(text)).split("\n")
     _, problems = load(text, base=base)
     return [

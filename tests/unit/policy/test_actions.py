@@ -1,4 +1,4 @@
-"""Actions of a policy: what is written, and what the receiver reads."""
+"""Actions: the spec's text, and the receiver's data."""
 
 from textwrap import indent
 from typing import Any
@@ -19,7 +19,7 @@ def rendered(action: str) -> dict[str, Any]:
 
 
 def test_a_freeze_drives_legacy_freezers_along() -> None:
-    """A command with two lists, and a file with a text."""
+    """A command with two argument lists, and a file with a text."""
     action = (
         "flag: /var/lib/freezeline/gateway/FREEZE.FLAG\n"
         'legacy: [{on: [/opt/f, "on"], off: [/opt/f, "off"]}, {file: /srv/frozen.txt, text: "frozen={reason}\\n"}]'
@@ -35,7 +35,7 @@ def test_a_freeze_drives_legacy_freezers_along() -> None:
 
 
 def test_a_rollback_has_every_member_of_the_contract() -> None:
-    """As contracts' example, written in full."""
+    """As in the contract's example, with every key."""
     action = """\
 command: [/opt/gateway/rollback.sh, --now]
 cwd: /opt/gateway
@@ -72,7 +72,7 @@ undo: {within: 60s, command: [/opt/gateway/redeploy.sh]}
 
 
 def test_a_rollback_that_cannot_read_the_release_runs_once_an_episode() -> None:
-    """The defaults are written out, so that the receiver's own never matter."""
+    """Defaults are written out, because the receiver has none."""
     assert rendered("command: [/opt/rollback.sh]") == {
         "type": "rollback",
         "command": ["/opt/rollback.sh"],
@@ -86,7 +86,7 @@ def test_a_rollback_that_cannot_read_the_release_runs_once_an_episode() -> None:
 
 
 def test_a_notice_names_channels_and_events() -> None:
-    """Without events the receiver tells its usual ones."""
+    """Without events, the receiver sends the default ones."""
     assert rendered("channels: [toast, log]\nfallback: [log]\nevents: [frozen, unfrozen]") == {
         "type": "notify",
         "channels": ["toast", "log"],
@@ -124,11 +124,11 @@ def test_a_notice_names_channels_and_events() -> None:
     ],
 )
 def test_a_mistake_in_an_action_is_reported_where_it_stands(action: str, code: str, place: str) -> None:
-    """Code and place of each mistake, once."""
+    """Code and position of each mistake, each once."""
     problems = found(f"actions:\n  act: {action}\n{RULE}")
     assert [(problem[0], problem[1].startswith(place)) for problem in problems] == [(code, True)]
 
 
 def test_an_empty_action_is_no_action() -> None:
-    """Written and forgotten: the mapping is missing."""
+    """A forgotten action: the mapping is missing."""
     assert [code for code, _ in found(f"actions:\n  act:\n{RULE}")] == ["spec/type"]

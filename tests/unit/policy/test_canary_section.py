@@ -1,4 +1,4 @@
-"""The `canary` section: what is written, and what the receiver reads."""
+"""The `canary` section: the spec's text, and the receiver's data."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def rendered(*lines: str) -> dict[str, Any]:
 
 
 def test_a_short_section_gets_its_defaults_written_out() -> None:
-    """Checks each 30 s, one sample is enough, ten minutes without data abort."""
+    """A check every 30 s, one sample is enough, and ten minutes without data abort."""
     assert rendered(STAGES, GATES, END) == {
         "every_s": 30,
         "min_samples": 1,
@@ -87,13 +87,13 @@ def test_every_key_of_the_contract_is_carried() -> None:
 
 
 def test_a_rollout_that_asks_a_gate_gets_the_default_one() -> None:
-    """A spec without `gate:` still asks whether it is frozen and whether something critical fires."""
+    """Without `gate:`, the default gate asks whether the service is frozen and whether a critical alert fires."""
     compiled: Any = policy.render(good(section(STAGES, GATES, "start: {gate: true}", END)))
     assert [check["kind"] for check in compiled["gate"]["checks"]] == ["not-frozen", "none-firing"]
 
 
 def test_traffic_can_be_moved_by_commands() -> None:
-    """For load balancers without an adapter."""
+    """For load balancers without an adapter in Freezeline."""
     member = rendered("traffic: {commands: {set: [/opt/set], read: [/opt/get], timeout: 3s}}", STAGES, GATES, END)
     assert member["traffic"] == {"commands": {"set": ["/opt/set"], "read": ["/opt/get"], "timeout_s": 3}}
 
@@ -136,7 +136,7 @@ def test_traffic_can_be_moved_by_commands() -> None:
     ],
 )
 def test_a_mistake_is_reported_where_it_stands(lines: list[str], code: str, place: str) -> None:
-    """Each gives a problem of its code at its place."""
+    """Each mistake gives a problem with its code at its position."""
     problems = [problem for problem in found(section(*lines)) if problem[0] != "policy/unused-action"]
     assert (code, True) in [(problem[0], problem[1].startswith(place)) for problem in problems]
     assert {problem[0].split("/")[0] for problem in problems} == {code.split("/", maxsplit=1)[0]}

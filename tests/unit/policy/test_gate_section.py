@@ -1,4 +1,4 @@
-"""The `gate` section: what is written, and what the gate reads."""
+"""The `gate` section: the spec's text, and the gate's data."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def section(*checks: str, sources: str = "{}") -> str:
 
 
 def test_sources_have_defaults() -> None:
-    """Flag and Prometheus must be readable; the receiver may be away."""
+    """Flag and Prometheus must be readable; the receiver may be down."""
     member = rendered("{id: not-frozen}", sources="{receiver: required}")
     assert member["sources"] == {"flag": "required", "prometheus": "required", "receiver": "required"}
 
@@ -109,13 +109,13 @@ def test_each_kind_of_check_is_carried(check: str, compiled: dict[str, Any]) -> 
     ],
 )
 def test_a_mistake_is_reported_where_it_stands(check: str, code: str, place: str) -> None:
-    """Code and place of each mistake, once."""
+    """Code and position of each mistake, each once."""
     problems = found(section(check))
     assert [(problem[0], problem[1].startswith(place)) for problem in problems] == [(code, True)]
 
 
 def test_a_gate_without_checks_is_refused() -> None:
-    """It would say GO to everything."""
+    """An empty gate would say GO to every release."""
     assert [code for code, _ in found("gate: {checks: []}\n")] == ["gate/empty"]
 
 

@@ -1,4 +1,4 @@
-"""Rules of a policy: what is written, and what the receiver reads."""
+"""Policy rules: the spec's text, and the receiver's data."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def rendered(rule: str, extra: str = "") -> dict[str, Any]:
 
 
 def match(rule: dict[str, Any]) -> dict[str, str]:
-    """A rule's matchers as label → value; all of them are equalities."""
+    """A rule's matchers as label → value; all are equalities."""
     assert {matcher["op"] for matcher in rule["match"]} == {"="}
     return {matcher["label"]: matcher["value"] for matcher in rule["match"]}
 
@@ -52,13 +52,13 @@ def match(rule: dict[str, Any]) -> dict[str, str]:
     ],
 )
 def test_a_trigger_becomes_matchers_of_its_service(on: str, rule_id: str, labels: dict[str, str]) -> None:
-    """Every form compiles to ordinary label matchers, and to an id made of its words."""
+    """Every form of `on` becomes plain label matchers, and an id made of their words."""
     rule = rendered(f"{{on: {on}, do: [freeze]}}")
     assert (rule["id"], match(rule)) == (rule_id, {**labels, "service": "gateway"})
 
 
 def test_an_id_can_be_written() -> None:
-    """A written id replaces the one made of the trigger."""
+    """An `id:` replaces the generated id."""
     assert rendered("{id: stop, on: {alert: QueueLong}, do: [tell]}")["id"] == "stop"
 
 
@@ -73,18 +73,18 @@ def test_an_id_can_be_written() -> None:
     ],
 )
 def test_names_become_kebab_case(name: str, expected: str) -> None:
-    """Words are found by their capitals, abbreviations stay together."""
+    """Capitals separate words; abbreviations stay together."""
     assert kebab(name) == expected
 
 
 def test_a_freeze_ends_five_minutes_after_its_alert_unless_said_otherwise() -> None:
-    """The default unfreeze: resolved for 300 s, looked at again after a day."""
+    """The default: unfreeze 300 s after the alert resolved, review after a day."""
     unfreeze = rendered("{on: {alert: FailureRateHigh}, do: [freeze]}")["unfreeze"]
     assert unfreeze == {"resolved_for_s": 300, "all_of": [], "review_after_s": 86400}
 
 
 def test_a_budget_condition_is_a_query_on_what_is_left() -> None:
-    """As contracts' example: the value is a text, and the alert needs no hold-down of its own."""
+    """As in the contract's example: the value is a text, and the alert needs no waiting time of its own."""
     rule = "{on: {budget_consumed: 100%, slo: failures}, do: [freeze], until: {budget_remaining: 10%, held_for: 30m}}"
     assert rendered(rule)["unfreeze"] == {
         "resolved_for_s": 0,
@@ -103,7 +103,7 @@ def test_a_budget_condition_is_a_query_on_what_is_left() -> None:
 
 
 def test_without_an_slo_every_budget_must_be_left() -> None:
-    """One condition an SLO, so that one without data keeps the freeze; of a grouped one its worst group counts."""
+    """One condition for each SLO (in its worst group); without data, a condition keeps the freeze."""
     rule = "{on: {budget_consumed: 100%}, do: [freeze], until: {budget_remaining: 12.5%}}"
     conditions = rendered(rule)["unfreeze"]["all_of"]
     assert {condition["id"]: (condition["query"], condition["value"]) for condition in conditions} == {
@@ -113,13 +113,13 @@ def test_without_an_slo_every_budget_must_be_left() -> None:
 
 
 def test_a_budget_trigger_without_a_condition_keeps_the_hold_down() -> None:
-    """Without a condition nothing else would keep the freeze from flapping."""
+    """Without a condition, only the waiting time keeps the freeze from flapping."""
     rule = rendered("{on: {budget_consumed: 100%}, do: [freeze]}")
     assert rule["unfreeze"]["resolved_for_s"] == 300
 
 
 def test_a_query_of_the_users_own_can_be_waited_for() -> None:
-    """Any query with a bound, together with a budget, and with all times written."""
+    """Any query with a bound, beside a budget, with all times written."""
     until = "{query: 'sum(queue)', max: 10, budget_remaining: 5%, slo: failures, held_for: 90s, max_age: 1m, "
     until += "resolved_for: 2m, review_after: 1h}"
     unfreeze = rendered(f"{{on: {{alert: QueueLong}}, do: [freeze], until: {until}}}")["unfreeze"]
@@ -159,13 +159,13 @@ def test_a_query_of_the_users_own_can_be_waited_for() -> None:
     ],
 )
 def test_a_mistake_in_a_rule_is_reported_where_it_stands(rule: str, code: str, place: str) -> None:
-    """Code and place of each mistake, once."""
+    """Code and position of each mistake, each once."""
     problems = found(ACTIONS + f"policy:\n  - {rule}\n")
     assert [(problem[0], problem[1].startswith(place)) for problem in problems] == [(code, True)]
 
 
 def test_two_rules_of_one_id_are_reported() -> None:
-    """The second one is asked for an id of its own."""
+    """The hint asks for another id for the second rule."""
     rules = "policy:\n  - {on: {alert: QueueLong}, do: [tell]}\n  - {on: {alert: QueueLong}, do: [freeze, rollback]}\n"
     assert found(ACTIONS + rules) == [("policy/duplicate-id", "{on: {alert: QueueLong}, do: [freeze, rollback]}")]
 
@@ -180,7 +180,7 @@ def test_a_reference_to_what_could_not_be_read_is_not_reported_again() -> None:
 
 
 def test_an_action_that_nothing_does_is_worth_a_warning() -> None:
-    """It is easy to write a freeze and forget to name it."""
+    """People easily write a freeze action and forget to name it in a rule."""
     assert ("policy/unused-action", "{command: [/opt/gateway/rollback.sh]}") in found(
         ACTIONS + "policy: [{on: {alert: QueueLong}, do: [freeze, tell]}]\n"
     )

@@ -1,4 +1,4 @@
-"""The tools are found in a fixed order, and a wrong one is an error that says so."""
+"""The tools are found in a fixed order; a wrong tool is an error with the reason."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_real_tools_give_their_version(generation: Generation) -> None:
 
 
 def test_the_given_path_wins_over_all(tmp_path: Path) -> None:
-    """Then the variable, PATH, the folders of ./dev, the cache; each only where the ones before are missing."""
+    """The option wins, then the variable, PATH, the folders of ./dev, and the cache."""
     places = {
         "given": script(tmp_path / "given", "3.6.0"),
         "variable": script(tmp_path / "variable", "3.5.0"),
@@ -57,38 +57,38 @@ def test_the_given_path_wins_over_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "environment,given,message",
     [
-        ({"PATH": "/nonexistent"}, None, r"promtool was not found on PATH; .*FREEZELINE_PROMTOOL"),
-        ({}, "/nonexistent/promtool", r"/nonexistent/promtool: no executable file \(from --promtool\)"),
-        ({"FREEZELINE_PROMTOOL": "/nonexistent"}, None, r"no executable file \(from FREEZELINE_PROMTOOL\)"),
-        ({}, "/bin/true", r"/bin/true: `--version` does not answer like promtool"),
+        ({"PATH": "/nonexistent"}, None, r"promtool is not on PATH: .*FREEZELINE_PROMTOOL"),
+        ({}, "/nonexistent/promtool", r"/nonexistent/promtool is not an executable file \(from --promtool\)"),
+        ({"FREEZELINE_PROMTOOL": "/nonexistent"}, None, r"is not an executable file \(from FREEZELINE_PROMTOOL\)"),
+        ({}, "/bin/true", r"/bin/true --version does not answer like promtool"),
     ],
 )
 def test_a_missing_tool_is_named(environment: dict[str, str], given: str | None, message: str) -> None:
-    """Never a traceback, never a silent skip."""
+    """The error names the tool: no traceback, and no silent skip."""
     with pytest.raises(ToolError, match=message):
         find("promtool", environment=environment, given=given)
 
 
 def test_a_version_that_is_too_old_is_refused(tmp_path: Path) -> None:
-    """2.40 is the oldest that the rules are made for."""
+    """The generated rules need 2.40 or newer."""
     path = script(tmp_path, "2.39.1")
-    with pytest.raises(ToolError, match=r"version 2\.39\.1 is older than 2\.40\.0"):
+    with pytest.raises(ToolError, match=r"has version 2\.39\.1; Freezeline needs 2\.40\.0"):
         find("promtool", environment={}, given=str(path))
 
 
 def test_a_tool_that_hangs_is_ended(tmp_path: Path) -> None:
-    """After the deadline the process is gone and the error says how long it was waited for."""
+    """After the deadline the process is gone, and the error names the time."""
     path = tmp_path / "promtool"
     path.write_text("#!/bin/sh\nexec sleep 600\n")
     path.chmod(0o755)
-    with pytest.raises(ToolError, match=r"no end within 0\.2 s"):
+    with pytest.raises(ToolError, match=r"did not end within 0\.2 s"):
         promtool.run_process([str(path)], tmp_path, 0.2)
 
 
 def test_a_tool_that_crashes_is_an_error(tmp_path: Path) -> None:
-    """An exit code that the tool does not use is no verdict on the files."""
+    """An unknown exit code is no verdict on the files."""
     path = script(tmp_path, "3.0.0")
     tool = find("promtool", environment={}, given=str(path))
     path.write_text("#!/bin/sh\necho boom >&2\nexit 2\n")
-    with pytest.raises(ToolError, match=r"ended with 2: boom"):
+    with pytest.raises(ToolError, match=r"ended with exit code 2: boom"):
         tool.check_rules([tmp_path / "x.yml"], tmp_path)

@@ -1,4 +1,4 @@
-"""What real promtool and amtool object to comes back with file and line, and from there to the spec's line."""
+"""Messages of real promtool and amtool, mapped to the file and line, and to the line of the spec."""
 
 from pathlib import Path
 
@@ -62,18 +62,26 @@ def put(folder: Path, name: str, text: str) -> Path:
 
 
 def test_good_rules_pass(promtool: Tool, tmp_path: Path) -> None:
-    """No message, no fuss."""
+    """A valid file gives no message."""
     outcome = promtool.check_rules([put(tmp_path, "rules.yml", GOOD)], tmp_path)
     assert (outcome.ok, outcome.messages) == (True, ())
 
 
 def test_rules_map_back_to_the_spec(promtool: Tool, tmp_path: Path) -> None:
-    """By line where promtool names one, by group and rule where it does not."""
+    """By line if promtool names one, else by group and rule."""
     outcome = promtool.check_rules([put(tmp_path, "rules.yml", RULES)], tmp_path)
     found = problems(outcome, {"rules.yml": Generated(text=RULES, origins=ORIGINS)}, "promtool/rules")
     assert [(problem.code, problem.position, problem.hint) for problem in found] == [
-        ("promtool/rules", Position("slos/x.yaml", 10, 3), "generated as rules.yml:5"),
-        ("promtool/rules", Position("slos/x.yaml", 20, 5), "generated as rules.yml:6"),
+        (
+            "promtool/rules",
+            Position("slos/x.yaml", 10, 3),
+            "promtool read rules.yml:5, which this line of the spec generates",
+        ),
+        (
+            "promtool/rules",
+            Position("slos/x.yaml", 20, 5),
+            "promtool read rules.yml:6, which this line of the spec generates",
+        ),
     ]
     assert "unclosed left parenthesis" in found[0].message
     assert 'undefined variable "$foo"' in found[1].message
@@ -91,7 +99,7 @@ def test_rules_that_record_the_same_twice_fail(promtool: Tool, tmp_path: Path) -
     text = GOOD + "      - {record: a, expr: y}\n"
     outcome = promtool.check_rules([put(tmp_path, "rules.yml", text)], tmp_path)
     assert not outcome.ok
-    assert [message.text for message in outcome.messages] == ["1 rules record the same series", "recorded twice: a"]
+    assert [message.text for message in outcome.messages] == ["1 rules record the same series", "two rules record: a"]
 
 
 def test_failing_unit_tests_are_named(promtool: Tool, tmp_path: Path) -> None:
@@ -107,20 +115,20 @@ def test_failing_unit_tests_are_named(promtool: Tool, tmp_path: Path) -> None:
 
 
 def test_passing_unit_tests_pass(promtool: Tool, tmp_path: Path) -> None:
-    """The part of the file that holds."""
+    """A valid test file gives no message."""
     put(tmp_path, "rules.yml", GOOD)
     text = TEST.partition("  - name: fails")[0]
     assert promtool.test_rules([put(tmp_path, "x.test.yml", text)], tmp_path).ok
 
 
 def test_a_broken_test_file_is_a_message(promtool: Tool, tmp_path: Path) -> None:
-    """Not a crash, and not a pass."""
+    """The outcome is neither a crash nor a pass."""
     outcome = promtool.test_rules([put(tmp_path, "x.test.yml", "tests:\n  - name: a\n    nonsense: 1\n")], tmp_path)
     assert (outcome.ok, [message.line for message in outcome.messages]) == (False, [3])
 
 
 def test_a_missing_file_is_a_message(promtool: Tool, tmp_path: Path) -> None:
-    """With the tool's own words."""
+    """The message holds the tool's own words."""
     outcome = promtool.check_rules([Path("gone.yml")], tmp_path)
     assert "gone.yml" in outcome.messages[0].text
 
@@ -145,7 +153,7 @@ def test_config_is_checked_with_its_rules(promtool: Tool, tmp_path: Path) -> Non
 def test_alertmanager_configs_are_checked(
     amtool: Tool, tmp_path: Path, text: str, line: int | None, words: str
 ) -> None:
-    """The message of amtool, with the line where it names one."""
+    """The message of amtool, with the line if amtool names one."""
     outcome = amtool.check_config(put(tmp_path, "am.yml", text), tmp_path)
     assert not outcome.ok
     assert [(message.file, message.line) for message in outcome.messages] == [("am.yml", line)]
@@ -153,13 +161,13 @@ def test_alertmanager_configs_are_checked(
 
 
 def test_a_good_alertmanager_config_passes(amtool: Tool, tmp_path: Path) -> None:
-    """The smallest there is."""
+    """The smallest valid configuration."""
     text = "route: {receiver: x}\nreceivers: [{name: x}]\n"
     assert amtool.check_config(put(tmp_path, "am.yml", text), tmp_path).ok
 
 
 def test_a_message_without_origin_points_into_the_generated_file(promtool: Tool, tmp_path: Path) -> None:
-    """What no spec line made, shared rules for example, is shown where it stands."""
+    """A line without origin, such as a shared rule, is shown in the generated file."""
     outcome = promtool.check_rules([put(tmp_path, "rules.yml", RULES)], tmp_path)
     (first, _) = problems(outcome, {}, "promtool/rules")
     assert first == Problem(

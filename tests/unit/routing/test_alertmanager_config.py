@@ -1,4 +1,4 @@
-"""The configuration made of a spec: the receiver first, then people, inhibitions and mute times."""
+"""The configuration of a spec: the receiver first, then people, inhibitions and mute times."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def routes(text: str, *, base: str = BASE) -> list[tuple[list[str], str, bool]]:
 
 
 def test_the_receivers_routes_come_first_as_the_contract_says() -> None:
-    """The watchdog's own route, then the one that takes everything; nothing else comes before."""
+    """The watchdog's route, then the route that matches every alert; no other route comes first."""
     first, second = config("")["route"]["routes"][:2]
     assert first == {
         "receiver": "freezeline",
@@ -45,7 +45,7 @@ def test_the_receivers_routes_come_first_as_the_contract_says() -> None:
 
 
 def test_the_webhook_reads_its_token_from_a_file() -> None:
-    """No secret is ever in the configuration."""
+    """The configuration never holds a secret."""
     receivers = {receiver["name"]: receiver for receiver in config("")["receivers"]}
     (webhook,) = receivers["freezeline"]["webhook_configs"]
     assert webhook["url"] == "http://127.0.0.1:9099/webhook"
@@ -56,7 +56,7 @@ def test_the_webhook_reads_its_token_from_a_file() -> None:
 
 
 def test_without_routing_the_owner_is_told() -> None:
-    """By all addresses; PagerDuty only of what is critical."""
+    """By all addresses of the owner; PagerDuty only for critical alerts."""
     owner = BASE.replace('slack: "#payments"', 'slack: "#payments", email: p@example.org, pagerduty: pay')
     service = 'service="gateway"'
     assert routes("", base=owner) == [
@@ -67,12 +67,12 @@ def test_without_routing_the_owner_is_told() -> None:
 
 
 def test_an_owner_without_address_gets_no_route() -> None:
-    """The alert then belongs to whoever the rest of the configuration names."""
+    """The user's own configuration decides who is told."""
     assert routes("", base=NOBODY) == []
 
 
 def test_several_targets_become_routes_that_go_on() -> None:
-    """All targets of a route are told; the route after it is looked at only where it says `continue`."""
+    """All targets of a route are told. Alertmanager looks at the next route only with `continue`."""
     text = """\
         routing:
           teams: {a: {slack: "#a"}, b: {email: b@example.org, slack: "#b"}}
@@ -90,7 +90,7 @@ def test_several_targets_become_routes_that_go_on() -> None:
 
 
 def test_a_route_can_say_how_often_and_when_not() -> None:
-    """`repeat`, `group_by`, `mute` and `active`; names of times carry the service."""
+    """`repeat`, `group_by`, `mute` and `active`; the names of mute times contain the service."""
     text = """\
         routing:
           teams: {a: {slack: "#a"}}
@@ -126,7 +126,7 @@ def test_a_route_can_say_how_often_and_when_not() -> None:
 
 
 def test_mail_goes_through_the_server_that_is_named() -> None:
-    """With a login, whose password is in a file; otherwise through the machine's own server."""
+    """With a login and a password file; without `smtp`, through the machine's own server."""
     team = "teams: {a: {email: a@example.org}}\n  routes: [{to: [a]}]\n"
     smtp = "  smtp: {smarthost: 'mail.example.org:587', from: alerts@example.org, username: alerts}\n"
     (email,) = config(f"routing:\n  {team}{smtp}", base=NOBODY)["receivers"][2]["email_configs"]
@@ -154,7 +154,7 @@ def inhibited(text: str) -> dict[str, list[str]]:
 
 
 def test_faster_tiers_and_larger_shares_silence_the_others() -> None:
-    """Of the same SLO and the same group of it."""
+    """Only for the same SLO and the same group."""
     assert inhibited("") == {
         'tier="fast"': ['tier=~"medium|slow|trickle"'],
         'tier="medium"': ['tier=~"slow|trickle"'],
@@ -165,14 +165,14 @@ def test_faster_tiers_and_larger_shares_silence_the_others() -> None:
 
 
 def test_slos_with_tiers_of_their_own_have_rules_of_their_own() -> None:
-    """Different orders of tiers must not be mixed."""
+    """SLOs with different orders of tiers need separate rules."""
     base = BASE.replace("failures: {objective: 99.5,", "failures: {objective: 45,")
     made = config("", base=base)["inhibit_rules"]
     assert all(any(matcher.startswith("slo=") for matcher in rule["source_matchers"]) for rule in made[:-1])
 
 
 def test_an_alert_that_a_policy_waits_for_is_not_hidden_from_it() -> None:
-    """Alertmanager hides inhibited alerts from the receiver too; so a rule on `slow` keeps it audible."""
+    """Alertmanager also hides inhibited alerts from the receiver, so a rule on `slow` keeps this alert visible."""
     rule = "policy: [{on: {alert: SLOBudgetBurn, tier: slow}, do: [freeze, rollback, tell]}]\n"
     assert inhibited(ACTIONS + rule) == {
         'tier="fast"': ['tier=~"medium|trickle"'],
@@ -183,13 +183,13 @@ def test_an_alert_that_a_policy_waits_for_is_not_hidden_from_it() -> None:
 
 
 def test_a_rule_that_the_cause_begins_as_well_loses_nothing() -> None:
-    """On severity critical the fast tier begins the rule, so it may silence the medium one."""
+    """On severity critical, the fast tier starts the rule itself, and may silence the medium tier."""
     rule = "policy: [{on: {severity: critical}, do: [freeze, rollback, tell]}]\n"
     assert inhibited(ACTIONS + rule)['tier="fast"'] == ['tier=~"medium|slow|trickle"']
 
 
 def test_causes_silence_symptoms_of_their_service() -> None:
-    """The written inhibitions, with their alert names."""
+    """The inhibitions of the spec, by alert names."""
     text = "routing:\n  inhibit: [{cause: FailureRateHigh, symptoms: [QueueLong]}]\n"
     assert config(text)["inhibit_rules"][-1] == {
         "source_matchers": ['service="gateway"', 'alertname="FailureRateHigh"'],
@@ -199,7 +199,7 @@ def test_causes_silence_symptoms_of_their_service() -> None:
 
 
 def test_two_services_may_have_teams_of_one_name() -> None:
-    """Where they mean other addresses by it, the receiver's name says whose it is."""
+    """If the teams have different addresses, the receiver's name contains the service."""
     one = good("", base=BASE)
     other = good("", base=BASE.replace("service: gateway", "service: shop").replace("#payments", "#shop-payments"))
     same = good("", base=BASE.replace("service: gateway", "service: cart"))

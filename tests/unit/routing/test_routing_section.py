@@ -1,4 +1,4 @@
-"""The `routing` section: what is wrong is said where it stands."""
+"""The `routing` section: each problem is reported at its position."""
 
 import pytest
 
@@ -49,14 +49,14 @@ NOBODY = BASE.replace(', slack: "#payments"', "")
     ],
 )
 def test_a_mistake_is_reported_where_it_stands(lines: str, code: str, place: str) -> None:
-    """Code and place of each mistake; an escalation without policy is a warning beside it."""
+    """Code and position of each mistake; an escalation without a policy gives a warning too."""
     problems = found(f"routing:\n  {lines}\n")
     assert (code, True) in [(problem[0], problem[1].startswith(place)) for problem in problems]
     assert {problem[0] for problem in problems} <= {code, "routing/escalation"}
 
 
 def test_two_causes_of_each_other_are_a_cycle() -> None:
-    """While both fire, nobody would hear of either."""
+    """While both alerts fire, nobody would be told of either."""
     text = """\
         routing:
           inhibit:
@@ -79,12 +79,12 @@ def test_an_inhibition_that_hides_an_alert_from_its_policy_is_worth_a_warning() 
 
 
 def test_alerts_that_nobody_hears_of_are_worth_a_warning() -> None:
-    """Neither an address of the owner, nor a route, nor a notice."""
+    """Neither an address of the owner, nor a route, nor a notice reaches a person."""
     assert [code for code, _ in found(f"routing:\n{TEAMS}", base=NOBODY)] == ["routing/unheard"]
 
 
 def test_a_spec_that_acts_is_told_that_nobody_hears_of_its_alerts_even_without_routing() -> None:
-    """One that only makes rules is not: its alerts may be routed by a configuration of somebody's own."""
+    """A spec that only generates rules gets no warning: the user's own configuration may route its alerts."""
     freezes = ACTIONS + "policy: [{on: {alert: QueueLong}, do: [freeze, rollback]}]\n"
     assert ("routing/unheard", "{team: payments}") in found(freezes, base=NOBODY)
     assert "routing/unheard" not in [code for code, _ in found(freezes)]
@@ -92,7 +92,7 @@ def test_a_spec_that_acts_is_told_that_nobody_hears_of_its_alerts_even_without_r
 
 
 def test_somebody_hears_of_every_alert_of_the_systems() -> None:
-    """A person by Alertmanager's routes, whatever the receiver tells; and the specs are read without a warning."""
+    """Alertmanager's routes reach a person for every alert, and the specs give no warning."""
     paths = sorted((ROOT / "slos").glob("*.yaml"))
     loaded = pipeline.load_set([(f"slos/{path.name}", path.read_bytes()) for path in paths], "slos")
     assert [str(problem) for problem in loaded.problems] == []
@@ -112,7 +112,7 @@ def takes(route: people.PlannedRoute, labels: dict[str, str]) -> bool:
 
 
 def test_levels_that_no_policy_rule_can_reach_are_worth_a_warning() -> None:
-    """A policy on critical alerts alone never begins an incident of warnings."""
+    """A policy on critical alerts never opens an incident of severity warning."""
     text = """\
         policy: [{on: {severity: critical}, do: [freeze, rollback, tell]}]
         routing:
@@ -130,7 +130,7 @@ def test_an_owner_with_another_address_than_the_team_is_reported() -> None:
 
 
 def test_escalation_is_compiled_for_the_receiver() -> None:
-    """Levels name channels of the receiver: written ones, or named after the team's addresses."""
+    """Levels name the receiver's channels: written channels, or channels named after the team's addresses."""
     text = """\
         routing:
           teams:
@@ -175,5 +175,5 @@ def test_escalation_is_compiled_for_the_receiver() -> None:
     ],
 )
 def test_channels_are_named_after_addresses(medium: str, address: str, name: str) -> None:
-    """What cannot stand in a name becomes a dash."""
+    """A character that a name cannot hold becomes a dash."""
     assert channel_name(medium, address) == name

@@ -98,7 +98,7 @@ async def test_notices_are_shown_in_order(stream: StreamFake, settings: Settings
 
 
 async def test_a_cut_connection_shows_nothing_twice(stream: StreamFake, settings: Settings) -> None:
-    """After a reconnect the stream goes on where it was."""
+    """After a reconnect, the stream continues at the same place."""
     desk = Desk()
     stream.notice(1, NOW)
     async with agent(settings, desk):
@@ -124,7 +124,7 @@ async def test_a_restart_shows_nothing_twice(stream: StreamFake, settings: Setti
 
 
 async def test_first_start_shows_only_what_is_new(stream: StreamFake, settings: Settings) -> None:
-    """Without a position the history is not replayed."""
+    """Without a position, old notices are not shown."""
     desk = Desk()
     stream.notice(1, NOW)
     async with agent(replace(settings, after=None), desk):
@@ -134,7 +134,7 @@ async def test_first_start_shows_only_what_is_new(stream: StreamFake, settings: 
 
 
 async def test_old_notices_share_one_toast(stream: StreamFake, settings: Settings) -> None:
-    """What is older than ten minutes is collapsed; what is fresh is not."""
+    """Notices older than ten minutes share a toast; fresh notices do not."""
     desk = Desk()
     for seq in (1, 2, 3, 4, 5):
         stream.notice(seq, OLD)
@@ -156,7 +156,7 @@ async def test_old_notices_alone_are_shown_after_the_burst(stream: StreamFake, s
 
 
 async def test_reset_says_that_notices_were_missed(stream: StreamFake, settings: Settings) -> None:
-    """A position no longer held is said once, then the stream goes on."""
+    """A lost position is reported once, then the stream continues."""
     desk = Desk()
     seen.save(settings.seen_file, 3)
     stream.held_from = 10
@@ -169,7 +169,7 @@ async def test_reset_says_that_notices_were_missed(stream: StreamFake, settings:
 
 
 async def test_state_events_move_the_position(stream: StreamFake, settings: Settings) -> None:
-    """A quiet day does not leave the program asking for what is long gone."""
+    """After a quiet day, the program does not ask for old events again."""
     desk = Desk()
     stream.add(7, "state", {"frozen": []})
     async with agent(settings, desk):
@@ -178,7 +178,7 @@ async def test_state_events_move_the_position(stream: StreamFake, settings: Sett
 
 
 async def test_a_toast_that_cannot_be_shown_is_tried_again(stream: StreamFake, settings: Settings) -> None:
-    """A missing notification service loses nothing."""
+    """A missing notification service loses no notice."""
     desk = Desk(failing=1)
     stream.notice(1, NOW)
     async with agent(settings, desk):
@@ -187,7 +187,7 @@ async def test_a_toast_that_cannot_be_shown_is_tried_again(stream: StreamFake, s
 
 
 async def test_a_wrong_token_is_said_and_read_again(stream: StreamFake, settings: Settings) -> None:
-    """A token that is replaced is used without a restart."""
+    """A new token is used without a restart."""
     desk = Desk()
     settings.token_file.write_text("old")
     stream.notice(1, NOW)
@@ -204,7 +204,7 @@ async def test_a_token_open_to_others_is_not_sent(stream: StreamFake, settings: 
     settings.token_file.chmod(0o640)
     async with agent(settings, desk):
         await until(lambda: desk.said, 10, "a word about the token")
-    assert "mode 0640 lets others in" in desk.said[0]
+    assert "mode 0640 lets other users read the token" in desk.said[0]
     assert stream.asked == []
 
 
@@ -227,13 +227,13 @@ async def test_retry_after_is_obeyed(stream: StreamFake, settings: Settings) -> 
 
 
 async def test_an_unreadable_notice_does_not_stop_the_rest(stream: StreamFake, settings: Settings) -> None:
-    """One broken event is said and left out."""
+    """A broken event is reported and left out."""
     desk = Desk()
     stream.add(1, "notice", {"seq": 1})
     stream.notice(2, NOW)
     async with agent(settings, desk):
         await shown(desk, ["notice 2"])
-    assert desk.said == ["a notice that cannot be read was left out: without at, service, severity, title, text"]
+    assert desk.said == ["left out a notice that cannot be read: the notice lacks at, service, severity, title, text"]
 
 
 async def test_hostile_texts_are_inert(stream: StreamFake, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""The toast program's pure parts: the stream's format, what may be opened, what settings are refused, its file."""
+"""The toast program's pure parts: the stream's format, links, refused settings, and the position file."""
 
 import io
 import itertools
@@ -73,7 +73,7 @@ def test_the_server_may_ask_for_a_pause() -> None:
     ],
 )
 def test_a_notice_that_breaks_the_contract_is_refused(data: str) -> None:
-    """Nothing is guessed."""
+    """A broken notice is refused: no value is guessed."""
     with pytest.raises(BadNoticeError):
         parse(data)
 
@@ -88,7 +88,7 @@ def test_a_notice_that_breaks_the_contract_is_refused(data: str) -> None:
     ],
 )
 def test_our_own_urls_may_be_opened(url: str, public_url: str) -> None:
-    """What lies under public_url opens."""
+    """Links below public_url open."""
     assert may_open(url, public_url)
 
 
@@ -137,14 +137,14 @@ def test_safe_addresses_are_taken(url: str) -> None:
     ],
 )
 def test_unsafe_addresses_are_refused(url: str) -> None:
-    """The token crosses no network readable."""
+    """The token never crosses a network in plain text."""
     with pytest.raises(SettingsError, match="--url"):
         check_url(url, "--url")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666, 0o601])
 def test_a_token_open_to_others_is_refused(mode: int, tmp_path: Path) -> None:
-    """The message says how to mend it."""
+    """The message says how to correct the mode."""
     path = tmp_path / "token"
     path.write_text("secret")
     path.chmod(mode)
@@ -155,16 +155,16 @@ def test_a_token_open_to_others_is_refused(mode: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "two words", "x" * 5000, "naïve"])
 def test_a_token_file_with_anything_else_is_refused(content: str, tmp_path: Path) -> None:
-    """The file holds the token alone."""
+    """The file must hold only the token."""
     path = tmp_path / "token"
     path.write_text(content)
     path.chmod(0o600)
-    with pytest.raises(TokenError, match="must hold the token alone"):
+    with pytest.raises(TokenError, match="must hold only the token"):
         read_token(path)
 
 
 def test_the_position_survives(tmp_path: Path) -> None:
-    """What is saved is loaded; nothing is left beside it."""
+    """A saved position is loaded again; no other file stays."""
     path = tmp_path / "state" / "seen.json"
     assert seen.load(path) is None
     seen.save(path, 41)
@@ -174,10 +174,10 @@ def test_the_position_survives(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format":"freezeline.toast/1","seq":-1}', '{"seq":1}'])
 def test_a_foreign_position_file_is_refused(content: str, tmp_path: Path) -> None:
-    """A damaged file is said, never silently restarted from."""
+    """A damaged file is an error, never a silent restart."""
     path = tmp_path / "seen.json"
     path.write_text(content)
-    with pytest.raises(seen.SeenFileError, match="remove it"):
+    with pytest.raises(seen.SeenFileError, match="remove the file"):
         seen.load(path)
 
 

@@ -1,4 +1,4 @@
-"""`freezeline verify` measures with a real promtool, and tells what failed."""
+"""`freezeline verify` measures with a real promtool, and reports failures."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def spec(tmp_path: Path) -> Path:
 
 
 def test_the_table(spec: Path, generation: Generation, capsys: pytest.CaptureFixture[str]) -> None:
-    """Measured times stand beside the promised ones; what was not proven is said."""
+    """Measured times stand beside the promised times; unproven alerts are named."""
     assert main(["verify", str(spec), "--promtool", str(generation.promtool)]) == 0
     out, err = capsys.readouterr()
     assert out == (
@@ -53,7 +53,7 @@ def test_the_table(spec: Path, generation: Generation, capsys: pytest.CaptureFix
 
 
 def test_json(spec: Path, generation: Generation, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same as data, in seconds."""
+    """The same results as data, in seconds."""
     assert main(["verify", str(spec), "--promtool", str(generation.promtool), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [row["alert"] for row in found["alerts"]] == ["Long", "Twice", "Odd"]
@@ -74,13 +74,13 @@ def test_a_promise_that_is_not_kept(tmp_path: Path, generation: Generation, caps
 
 
 def test_without_promtool(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit 3, and how to name one."""
+    """Exit code 3, and how to name a promtool."""
     assert main(["verify", str(spec), "--promtool", "/nonexistent/promtool"]) == 3
-    assert "no executable file (from --promtool)" in capsys.readouterr().err
+    assert "is not an executable file (from --promtool)" in capsys.readouterr().err
 
 
 def test_a_broken_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its problems, exit 1; nothing is run."""
+    """The spec's problems, and exit code 1; no proof runs."""
     path = tmp_path / "queue.yaml"
     path.write_text(SPEC.replace("severity: warning", "severity: bad"))
     assert main(["verify", str(path)]) == 1
@@ -88,7 +88,7 @@ def test_a_broken_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No such spec, or no jobs: exit 2."""
+    """No such spec, or no jobs: exit code 2."""
     assert main(["verify", str(tmp_path / "gone.yaml")]) == 2
     assert main(["verify", "--jobs", "0"]) == 2
     assert "--jobs" in capsys.readouterr().err
