@@ -162,7 +162,13 @@ class _Receiver:
 
     async def _open_journal(self, stack: contextlib.AsyncExitStack) -> Context:
         state = self._options.state_dir
-        journal = Journal(state / "journal.db", clock=_now, reached=self._reached, group_max=self._group_max)
+        journal = Journal(
+            state / "journal.db",
+            clock=_now,
+            reached=self._reached,
+            group_max=self._group_max,
+            exclusive=self._settings.journal_exclusive,
+        )
         journal.start()
         stack.push_async_callback(journal.close)
         return Context(

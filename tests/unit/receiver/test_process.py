@@ -14,7 +14,7 @@ from receiver.decide.model import NO_TRACE, EpisodeState, new_id
 from receiver.journal import Journal, JournalError, Tx, open_view
 from receiver.policy.model import Policies
 from receiver.steps import Reached, Step, pass_by
-from receiver.webhook.process import Memory, Processing
+from receiver.webhook.process import Processing
 from tests.unit.receiver.builders import NOW, policies, policy
 from tests.waiting import until
 
@@ -41,7 +41,6 @@ class Receiving:
         self.now = NOW
         self.policies = policies(policy())
         self.journal = Journal(path, clock=self.clock, reached=reached)
-        self.memory = Memory()
 
     def clock(self) -> datetime:
         """The time."""
@@ -50,8 +49,8 @@ class Receiving:
     async def take(self, data: bytes, after_s: float = 1) -> int:
         """Take one delivery, so long after the last one; how many decisions it brought."""
         self.now += timedelta(seconds=after_s)
-        taking = Processing(data, self.policies, self.memory, ids=new_id, trace=NO_TRACE, at=self.now)
-        return await self.journal.write(taking.take, prepare=taking.parse)
+        processing = Processing(data, self.policies, ids=new_id, trace=NO_TRACE, at=self.now)
+        return await self.journal.write(processing.process, prepare=processing.parse)
 
     async def states(self) -> list[str]:
         """States of all live episodes."""
@@ -97,7 +96,7 @@ async def test_what_was_heard_is_written_where_nothing_else_comes(
     one: Receiving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last repeat's time reaches the disk without another delivery."""
-    monkeypatch.setattr("receiver.journal.WRITTEN_EVERY", timedelta(seconds=0.05))
+    monkeypatch.setattr("receiver.journal.exclusive.WRITTEN_EVERY", timedelta(seconds=0.05))
     for _ in range(3):
         await one.take(body(), after_s=0.2)
 
