@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import random
+import secrets
 import signal
 import socket
 import sys
@@ -180,7 +181,7 @@ class _Receiver:
             box=PolicyBox(),
             meters=Meters(CollectorRegistry()),
             host=socket.gethostname(),
-            owner=f"{socket.gethostname()}:{os.getpid()}",
+            owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             runs_dir=state / "runs",
         )
 

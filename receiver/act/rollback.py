@@ -1,6 +1,6 @@
 """Rolling back: at most one start per release at every kill point, and its completion verified.
 
-The command runs under a runner process of its own (`receiver.runs`), which outlives the receiver; what is found after
+The command runs under a runner process of its own (`receiver.run.runs`), which outlives the receiver; what is found after
 a restart is adopted. An undo goes the same way.
 """
 

@@ -1,6 +1,6 @@
 """Short commands of a policy: legacy freezers, release identity, verification. Bounded in time and output.
 
-Rollbacks are not run here: they have a runner process of their own (`receiver.runs`).
+Rollbacks are not run here: they have a runner process of their own (`receiver.run.runs`).
 """
 
 from __future__ import annotations

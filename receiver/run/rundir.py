@@ -1,7 +1,7 @@
 """One run's directory as both sides see it: order, lock, claim, cancel, result. Standard library only.
 
 Every file is reached through a descriptor of the directory and never through a symbolic link, so that a name
-planted inside leads nowhere else. The runner (`receiver.runner`) and the receiver (`receiver.runs`) meet only
+planted inside leads nowhere else. The runner (`receiver.run.runner`) and the receiver (`receiver.run.runs`) meet only
 here.
 """
 

@@ -16,7 +16,7 @@ from tests.acceptance.receiver.test_kill_points import final
 from tests.fakes.http import SLACK_PATH, SlackFake, running
 from tests.waiting import until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("sharing")]
 
 DEADLINE_S = 30.0
 
