@@ -1,7 +1,7 @@
 """Rolling back: at most one start per release at every kill point, and its completion verified.
 
-The command runs under a runner process of its own (`receiver.run.runs`), which outlives the receiver; what is found after
-a restart is adopted. An undo goes the same way.
+The command runs under a runner process of its own (`receiver.run.runs`), which outlives the receiver; after a restart
+the receiver adopts a run that it finds. An undo goes the same way.
 """
 
 from __future__ import annotations
