@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from receiver.decide.model import Alert, Episode, Seen
-from receiver.journal.deliveries import Deliveries
+from receiver.journal.deliveries import Deliveries, RememberedDeliveries
 from receiver.journal.last_seen import WRITTEN_EVERY, LastSeen
 from receiver.policy.model import Policies
 
@@ -98,7 +98,7 @@ class Exclusive:
         self.seen: dict[str, Seen | None] = {}
         self.episodes: dict[str, list[Episode]] = {}
         self.last_seen = LastSeen(written_every)
-        self.deliveries = Deliveries(connection)
+        self.deliveries: Deliveries = RememberedDeliveries(connection)
         self.quiet = Quiet()
 
     def begin(self) -> None:

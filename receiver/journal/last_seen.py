@@ -24,6 +24,7 @@ class LastSeen:
 
     def __init__(self, written_every: timedelta) -> None:
         self._every = written_every
+        self._touched: dict[str, datetime] = {}  # in this transaction
         self._at: dict[str, datetime] = {}
         self._unwritten: dict[str, datetime] = {}
         self._written_at = EPOCH
@@ -32,7 +33,7 @@ class LastSeen:
     @property
     def owes(self) -> bool:
         """Whether there are times that are not on disk."""
-        return bool(self._unwritten)
+        return bool(self._unwritten or self._touched)
 
     def is_due(self, now: datetime) -> bool:
         """Whether they have waited long enough, or the clock was set back."""
@@ -40,26 +41,31 @@ class LastSeen:
 
     def touch(self, fingerprint: str, now: datetime) -> None:
         """An exact repeat came."""
-        self._at[fingerprint] = self._unwritten[fingerprint] = now
+        self._touched[fingerprint] = now
 
     def latest(self, seen: Seen) -> Seen:
         """What is known of an alert, with the exact time of its last message."""
-        at = self._at.get(seen.fingerprint)
+        at = self._touched.get(seen.fingerprint) or self._at.get(seen.fingerprint)
         return seen if at is None or at <= seen.last_at else replace(seen, last_at=at)
 
     def write(self, connection: sqlite3.Connection, now: datetime) -> None:
-        """Send all times to the database; they are owed until `written`."""
-        values = [(one, stamp(at)) for one, at in self._unwritten.items()]
+        """Send all times to the database; they are owed until `committed`."""
+        values = [(one, stamp(at)) for one, at in {**self._unwritten, **self._touched}.items()]
         rows.send(connection, _TOUCH, values)
         self._sent_at = now
 
-    def written(self) -> None:
-        """The times that were sent are durable."""
+    def committed(self) -> None:
+        """The transaction is durable, and with it the times that were sent."""
+        if self._touched:
+            self._at.update(self._touched)
+            self._unwritten.update(self._touched)
+            self._touched.clear()
         if self._sent_at is not None:
             self._unwritten.clear()
             self._written_at, self._sent_at = self._sent_at, None
 
     def forget(self) -> None:
-        """Keep only the times that are not on disk; those that were sent may have been undone."""
+        """The transaction was undone: keep only the times of earlier ones that are not on disk."""
+        self._touched.clear()
         self._at = dict(self._unwritten)
         self._sent_at = None

@@ -114,7 +114,7 @@ class Work(View):
             self._db.execute("COMMIT")
         else:
             self._buffer.flush(self._db, self.caches.deliveries)
-        self.caches.last_seen.written()
+        self.caches.last_seen.committed()
 
     def roll_back(self) -> None:
         """Nothing of it stays."""
@@ -126,7 +126,7 @@ class Work(View):
     def pay(self, now: datetime) -> None:
         """Write the times of repeats that are owed to the disk, while no transaction is open."""
         self.caches.last_seen.write(self._db, now)
-        self.caches.last_seen.written()
+        self.caches.last_seen.committed()
 
     def _begin(self) -> None:
         if not self._db.in_transaction:
