@@ -20,9 +20,12 @@ def generation(request: pytest.FixtureRequest) -> Generation:
     pytest.skip(reason)
 
 
-@pytest.fixture(params=[journals.EXCLUSIVE, journals.SHARED])
+@pytest.fixture(params=[journals.EXCLUSIVE, pytest.param(journals.SHARED, marks=pytest.mark.xdist_group("shared"))])
 def sharing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each way of using the journal in turn; journals and receivers that a test opens go by it."""
+    """Each way of using the journal in turn; journals and receivers that a test opens go by it.
+
+    With pytest-xdist, one worker has all tests of a shared journal.
+    """
     monkeypatch.setenv(journals.VARIABLE, str(request.param == journals.EXCLUSIVE).lower())
     return str(request.param)
 

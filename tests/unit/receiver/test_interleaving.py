@@ -219,7 +219,7 @@ async def _made(empty: Path) -> None:
 
 
 @pytest.mark.usefixtures("_made")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(story=TRANSACTIONS)
 def test_two_writers_leave_the_rows_of_one(empty: Path, story: Sequence[Transaction]) -> None:
     """Deliveries, freezes, ends, notices, pruning, work and commits that fail, in any order."""
