@@ -1,33 +1,21 @@
 """Which notices the worker takes for cut off: those of an earlier run at its start, later only its own."""
 
 import json
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from receiver.act.notices import Deliverer
-from receiver.context import Context, PolicyBox
-from receiver.decide.model import Action, ActionState, ActionType, Decision, new_id
+from receiver.context import Context
+from receiver.decide.model import Action, ActionState, ActionType, Decision
 from receiver.decide.notice import Notice, Receipt
-from receiver.journal import Journal, Tx
+from receiver.journal import Tx
 from receiver.loops.worker import Worker
-from receiver.report import Meters
-from receiver.steps import pass_by
-from tests.journals import exclusive
 from tests.unit.receiver.builders import NOW
 from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("sharing")
 
 WITHIN_S = 20.0
-
-
-def now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
 
 
 def notice(number: int, *, state: ActionState = ActionState.PENDING, owner: str = "") -> Action:
@@ -61,26 +49,6 @@ class Channel:
             raise RuntimeError("nobody foresaw this")
         self.sent.append((notice.key, notice.repeat))
         return Receipt(channel=notice.channel, answer="")
-
-
-@pytest.fixture
-async def context(tmp_path: Path) -> AsyncIterator[Context]:
-    """A receiver's parts, without the receiver."""
-    journal = Journal(tmp_path / "j.db", clock=now, reached=pass_by, exclusive=exclusive())
-    journal.start()
-    yield Context(
-        journal=journal,
-        clock=now,
-        ids=new_id,
-        jitter=lambda: 0.5,
-        reached=pass_by,
-        box=PolicyBox(),
-        meters=Meters(CollectorRegistry()),
-        host="here",
-        owner="here:1:me",
-        runs_dir=tmp_path / "runs",
-    )
-    await journal.close()
 
 
 async def state_of(context: Context, action_id: str) -> ActionState:
