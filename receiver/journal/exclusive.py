@@ -25,6 +25,9 @@ REMEMBERED_MAX = 20_000
 LOOK_EVERY_S = 0.5
 """How often an idle writer of a shared journal looks for commits of others."""
 
+PAGES_KIB = 32 * 1024
+"""SQLite's page cache for a shared journal: each transaction looks through the newest bodies."""
+
 AT_ONCE = timedelta(0)
 
 Facts = tuple[Seen | None, list[Episode]]
@@ -128,6 +131,7 @@ class Shared:
     """Other processes write the journal too: nothing is believed from an earlier transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA cache_size = -{PAGES_KIB}")
         self._db = connection
         self._version = self._data_version()
         self.seen: dict[str, Seen | None] = {}

@@ -144,7 +144,7 @@ def episode_row(episode: Episode) -> Row:
 
 
 def freeze_reason_of(row: Row) -> FreezeReason:
-    """From HOLD columns."""
+    """From FREEZE_REASON columns."""
     return FreezeReason(
         flag=row[0],
         episode=row[1],

@@ -150,7 +150,7 @@ class Tx(Work):
         )
         self._seen_now[fingerprint] = View.seen(self, [fingerprint]).get(fingerprint)
 
-    # episodes and holds
+    # episodes and freeze reasons
 
     def add_episode(self, episode: Episode) -> None:
         """Store a new episode. Raises sqlite3.IntegrityError where a live one exists: a bug of the planner."""

@@ -42,7 +42,7 @@ class View:
     # alerts
 
     def seen(self, fingerprints: Sequence[str]) -> dict[str, Seen]:
-        """What was last heard of these alerts."""
+        """The last state of these alerts."""
         sql = f"SELECT {rows.SEEN} FROM alert_seen WHERE fingerprint IN ({rows.marks_for(fingerprints)})"
         return {row[0]: rows.seen_of(row) for row in self._all(sql, fingerprints)}
 
@@ -54,13 +54,13 @@ class View:
         ]
 
     def last_seen_at(self, alertname: str) -> datetime | None:
-        """When an alert of this name was last heard of, whatever its other labels."""
+        """When the last message about an alert of this name came, whatever its other labels."""
         row = self._one(
             "SELECT max(last_at) FROM alert_seen WHERE json_extract(labels, '$.alertname') = ?", (alertname,)
         )
         return rows.when(row[0]) if row else None
 
-    # episodes and holds
+    # episodes and freeze reasons
 
     def newest_episodes(self, fingerprints: Sequence[str]) -> dict[str, list[Episode]]:
         """The newest episode of each rule, by alert."""
@@ -98,7 +98,7 @@ class View:
         return rows.when(row[0]) if row else None
 
     def freezing_episodes(self, service: str) -> list[Episode]:
-        """Episodes of a service that count and hold a flag, oldest first."""
+        """Episodes of a service that count and freeze a flag, oldest first."""
         sql = (
             f"SELECT {rows.EPISODE} FROM episode WHERE {_LIVE} AND service = ? "
             "AND id IN (SELECT episode FROM freeze_reason WHERE ended_at IS NULL) ORDER BY opened_at, id"
@@ -126,7 +126,7 @@ class View:
     def freeze_reasons(
         self, *, flag: str | None = None, episode: str | None = None, held: bool | None = None
     ) -> list[FreezeReason]:
-        """Holds of a flag or an episode; `held` keeps those that are (True) or are not (False) in force."""
+        """Freeze reasons of a flag or an episode; `held` keeps those that are (True) or are not (False) in force."""
         where, parameters = ["1"], []
         if flag is not None:
             where.append("flag = ?")

@@ -93,7 +93,7 @@ class Work(View):
         self._seen_now = {}
 
     def end(self) -> None:
-        """All work is done. `held` are then the flags that got a hold.
+        """All work is done. `held` are then the flags that got a freeze reason.
 
         A statement alone is a transaction by itself, and most groups need no more than one, for their deliveries: that
         one waits for `commit`. Each statement saved is several fewer waits for the interpreter's lock.

@@ -31,7 +31,7 @@ DOUBT_S = 30.0
 """A firing that may be stale opens an episode after this, where Alertmanager cannot be asked."""
 
 FRESH_S = 20.0
-"""An alert heard of within this may not have reached every Alertmanager's API: its absence says nothing."""
+"""An alert whose last message is newer may not be in every Alertmanager's API yet: its absence says nothing."""
 
 CONDITION_EVERY_S = 5.0
 CONDITION_GAP_S = 60.0
