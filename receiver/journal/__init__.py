@@ -140,7 +140,7 @@ class Journal:
         self._listeners.append(listener)
 
     def on_held(self, listener: Callable[[FlagView], None]) -> None:
-        """Call `listener` after every commit that gave a flag a freeze reason, with everything about the flag."""
+        """Call `listener` after every commit that gave a flag a reason, with all that is known of the flag."""
         self._on_held = listener
 
     def off_commit(self, listener: Callable[[int, bool], None]) -> None:

@@ -88,7 +88,7 @@ class View:
         return [rows.episode_of(row) for row in self._all(f"{sql} ORDER BY opened_at, id", parameters)]
 
     def resolving_episodes(self) -> list[Episode]:
-        """Episodes that wait for their release conditions, oldest first."""
+        """Episodes that wait for the conditions of their freeze's end, oldest first."""
         sql = f"SELECT {rows.EPISODE} FROM episode WHERE state = 'RESOLVING' ORDER BY opened_at, id"
         return [rows.episode_of(row) for row in self._all(sql)]
 
@@ -98,7 +98,7 @@ class View:
         return rows.when(row[0]) if row else None
 
     def freezing_episodes(self, service: str) -> list[Episode]:
-        """Episodes of a service that count and freeze a flag, oldest first."""
+        """Episodes of a service that count and have a freeze reason, oldest first."""
         sql = (
             f"SELECT {rows.EPISODE} FROM episode WHERE {_LIVE} AND service = ? "
             "AND id IN (SELECT episode FROM freeze_reason WHERE ended_at IS NULL) ORDER BY opened_at, id"
@@ -114,7 +114,7 @@ class View:
         return [rows.episode_of(row) for row in self._all(sql, policies)]
 
     def incident(self, service: str) -> str | None:
-        """Identifier of the service's incident: its oldest live episode that no operator has ended."""
+        """Identifier of the service's incident: its oldest live episode whose freeze no operator has ended."""
         row = self._one(
             f"SELECT incident FROM episode AS e WHERE service = ? AND {_LIVE} AND NOT EXISTS "
             "(SELECT 1 FROM freeze_reason WHERE freeze_reason.episode = e.id AND ended_at IS NOT NULL) "
@@ -126,7 +126,7 @@ class View:
     def freeze_reasons(
         self, *, flag: str | None = None, episode: str | None = None, held: bool | None = None
     ) -> list[FreezeReason]:
-        """Freeze reasons of a flag or an episode; `held` keeps those that are (True) or are not (False) in force."""
+        """Reasons of a flag or an episode; `held` keeps those that are (True) or are not (False) in force."""
         where, parameters = ["1"], []
         if flag is not None:
             where.append("flag = ?")
@@ -159,7 +159,7 @@ class View:
         )
 
     def flags(self) -> dict[str, str]:
-        """Service of every flag ever written or held."""
+        """Service of every flag that was ever written or has a freeze reason."""
         sql = (
             "SELECT path, service FROM flag_file UNION SELECT freeze_reason.flag, episode.service FROM freeze_reason "
             "JOIN episode ON episode.id = freeze_reason.episode WHERE freeze_reason.ended_at IS NULL"
@@ -167,7 +167,7 @@ class View:
         return dict(self._all(sql))
 
     def condition_held(self, episode: str) -> dict[str, tuple[datetime, datetime]]:
-        """Since when each release condition has been true, and when that was last checked."""
+        """Since when each condition of a freeze's end has been true, and when that was last checked."""
         sql = "SELECT condition, true_since, checked_at FROM condition_held WHERE episode = ?"
         return {
             row[0]: (datetime.fromisoformat(row[1]), datetime.fromisoformat(row[2]))
