@@ -13,7 +13,7 @@ import pytest
 from receiver.steps import Step
 from tests.acceptance.receiver.harness import Receiver, Site, body, peers, receiver
 from tests.fakes.http import SLACK_PATH, SlackFake, running
-from tests.journals import SHARED
+from tests.journals import exclusive
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("sharing")]
@@ -30,11 +30,11 @@ PASSAGES = {
     Step.NOTICE_SENT: 4,
     Step.NOTICE_RECORDED: 4,
 }
-PASSAGES_SHARED_MAX = 2
-"""The same story with a shared journal differs in its transactions only: of each step, the first passages do."""
-
 AT_ONCE = 4
 """How many stories are told at the same time; each has a receiver and a directory of its own."""
+
+PASSAGES_SHARED_MAX = 2
+"""The same story with a shared journal differs in its transactions only: of each step, the first passages do."""
 
 
 async def deliver(server: Receiver, bodies: list[bytes], acknowledged: set[str]) -> None:
@@ -55,7 +55,7 @@ def final(site: Site) -> bool:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("step", list(Step), ids=lambda step: step.value)
-async def test_a_kill_at_every_step_does_no_harm(step: Step, sharing: str, tmp_path: Path) -> None:
+async def test_a_kill_at_every_step_does_no_harm(step: Step, tmp_path: Path) -> None:
     """The story is told twice with a SIGKILL in between, and ends as if nothing had happened."""
     free = asyncio.Semaphore(AT_ONCE)
 
@@ -65,7 +65,7 @@ async def test_a_kill_at_every_step_does_no_harm(step: Step, sharing: str, tmp_p
 
     async with asyncio.TaskGroup() as group:
         passages = PASSAGES.get(step, 1)
-        if sharing == SHARED:
+        if not exclusive():
             passages = min(passages, PASSAGES_SHARED_MAX)
         for nth in range(1, passages + 1):
             group.create_task(one(nth))
