@@ -26,7 +26,7 @@ class PolicyBox(Struct):
 
 
 class Context(Struct, frozen=True, kw_only=True):
-    """Shared by the parts of one receiver. `jitter` draws from [0, 1)."""
+    """Shared by the parts of one receiver. `jitter` draws from [0, 1). `owner` names this run of the receiver."""
 
     journal: Journal
     clock: Callable[[], datetime]

@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import random
+import secrets
 import signal
 import socket
 import sys
@@ -162,7 +163,13 @@ class _Receiver:
 
     async def _open_journal(self, stack: contextlib.AsyncExitStack) -> Context:
         state = self._options.state_dir
-        journal = Journal(state / "journal.db", clock=_now, reached=self._reached, group_max=self._group_max)
+        journal = Journal(
+            state / "journal.db",
+            clock=_now,
+            reached=self._reached,
+            group_max=self._group_max,
+            exclusive=self._settings.journal_exclusive,
+        )
         journal.start()
         stack.push_async_callback(journal.close)
         return Context(
@@ -174,7 +181,7 @@ class _Receiver:
             box=PolicyBox(),
             meters=Meters(CollectorRegistry()),
             host=socket.gethostname(),
-            owner=f"{socket.gethostname()}:{os.getpid()}",
+            owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             runs_dir=state / "runs",
         )
 

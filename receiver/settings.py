@@ -54,6 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     reconcile_every_s: float
     stop_wait_s: float
     log_level: str
+    journal_exclusive: bool
 
 
 def _url(raw: Any) -> str:
@@ -110,6 +111,14 @@ def _level(raw: Any) -> str:
     if raw not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise _WrongValueError("must be DEBUG, INFO, WARNING or ERROR")
     return str(raw)
+
+
+def _flag(raw: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    if raw not in {"true", "false"}:
+        raise _WrongValueError("must be true or false")
+    return bool(raw == "true")
 
 
 def _channels(raw: Any) -> Any:
@@ -189,6 +198,13 @@ SETTINGS: tuple[Setting, ...] = (
         help="How long SIGTERM waits for what runs. A rollback goes on by itself and is taken up at the next start.",
     ),
     Setting(name="log_level", default="INFO", read=_level, help="DEBUG, INFO, WARNING or ERROR."),
+    Setting(
+        name="journal.exclusive",
+        default=True,
+        read=_flag,
+        help="false: the receiver asks the journal for everything. Slower; for tests, and for a journal that other "
+        "programs write too.",
+    ),
 )
 
 

@@ -90,17 +90,16 @@ class _Handlers:
     def __init__(self, shared: Web) -> None:
         self._shared = shared
         self._context = shared.context
-        self._memory = process.Memory()
         self._answered = functools.cache(lambda status: shared.context.meters.requests.labels(str(status)))
 
     async def webhook(self, request: web.Request) -> web.Response:
-        """Take a delivery: journal, plan, commit, answer."""
+        """Process a delivery: journal, plan, commit, answer."""
         refused = self._shared.access.refuse(request, Role.WEBHOOK)
-        response = refused if refused is not None else await self._take(request)
+        response = refused if refused is not None else await self._process(request)
         self._answered(response.status).inc()
         return response
 
-    async def _take(self, request: web.Request) -> web.Response:
+    async def _process(self, request: web.Request) -> web.Response:
         if self._shared.draining:
             return problem(503, "shutting down")
         if (request.content_length or 0) > BODY_MAX_BYTES:
@@ -113,10 +112,10 @@ class _Handlers:
         context = self._context
         context.reached(Step.WEBHOOK_READ)
         processing = process.Processing(
-            body, context.box.policies, self._memory, ids=context.ids, trace=CURRENT.get(), at=received_at
+            body, context.box.policies, ids=context.ids, trace=CURRENT.get(), at=received_at
         )
         try:
-            decided = await context.journal.write(processing.take, prepare=processing.parse)
+            decided = await context.journal.write(processing.process, prepare=processing.parse)
         except NotADeliveryError as error:
             return problem(422, str(error))
         except JournalError as error:
@@ -125,9 +124,9 @@ class _Handlers:
         context.reached(Step.WEBHOOK_ANSWERING)
         if not decided:
             request[QUIET] = True
-        return self._taken(processing.delivery, received_at)
+        return self._answer(processing.delivery, received_at)
 
-    def _taken(self, delivery: Delivery, received_at: datetime) -> web.Response:
+    def _answer(self, delivery: Delivery, received_at: datetime) -> web.Response:
         meters = self._context.meters
         meters.alerts.inc(len(delivery.alerts))
         if delivery.quarantined:

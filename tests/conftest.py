@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests import journals
 from tests.tools import LABELS, Generation, generations, missing_is_an_error
 
 
@@ -17,6 +18,16 @@ def generation(request: pytest.FixtureRequest) -> Generation:
     if missing_is_an_error():
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(params=[journals.EXCLUSIVE, pytest.param(journals.SHARED, marks=pytest.mark.xdist_group("shared"))])
+def sharing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each way of using the journal in turn; journals and receivers that a test opens go by it.
+
+    With pytest-xdist, one worker has all tests of a shared journal.
+    """
+    monkeypatch.setenv(journals.VARIABLE, str(request.param == journals.EXCLUSIVE).lower())
+    return str(request.param)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own, which reads the groups

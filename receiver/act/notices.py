@@ -39,7 +39,7 @@ class Deliverer:
 
     async def _deliver(self, channel: str, action: Action) -> None:
         context = self._context
-        running = await context.journal.write(lambda tx: _begin(tx, action))
+        running = await context.journal.write(lambda tx: _begin(tx, action, context.owner))
         context.reached(Step.NOTICE_RUNNING)
         notice = self.notice_of(running)
         notifier = self._notifiers.get(channel)
@@ -148,7 +148,8 @@ class Deliverer:
         )
 
 
-def _begin(tx: Tx, action: Action) -> Action:
+def _begin(tx: Tx, action: Action, owner: str) -> Action:
+    """From now on the notice may have been sent; `owner` is the receiver that sends it."""
     again = (ActionState.PENDING,) if action.state is ActionState.RETRY_WAIT else ()
     return tx.move(
         action,
@@ -157,6 +158,7 @@ def _begin(tx: Tx, action: Action) -> Action:
         ActionState.RUNNING,
         attempt=action.attempt + 1,
         fence=action.fence + 1,
+        lease_owner=owner,
         due_at=None,
     )
 

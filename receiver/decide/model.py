@@ -78,7 +78,7 @@ NO_TRACE = Trace()
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """The last that was heard of an alert (`alert_seen`). `ends_at` is the end of its last resolve.
+    """The last state of an alert (`alert_seen`). `ends_at` is the end of its last resolve.
 
     `unconfirmed_since` is set while a firing that may be stale waits for Alertmanager's word.
     """
@@ -93,7 +93,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     unconfirmed_since: datetime | None = None
 
     def as_firing(self) -> Alert:
-        """The alert as it was last heard of, firing."""
+        """The alert in its last state, firing."""
         return Alert(
             fingerprint=self.fingerprint,
             status=AlertStatus.FIRING,

@@ -75,12 +75,12 @@ async def _serve(
         for seq, body in notices:
             await _send(response, "notice", body, seq)
             after = seq
-        if context.journal.head != state_seq and loop.time() >= state_at + STATE_EVERY_S:
+        if context.journal.head > state_seq and loop.time() >= state_at + STATE_EVERY_S:
             body = await state()
             state_seq, state_at = int(body["seq"]), loop.time()
             await _send(response, "state", body, None)
         pause_s = COMMENT_EVERY_S
-        if context.journal.head != state_seq:
+        if context.journal.head > state_seq:
             pause_s = max(state_at + STATE_EVERY_S - loop.time(), 0.01)
         try:
             async with asyncio.timeout(pause_s):
@@ -92,7 +92,7 @@ async def _serve(
 
 async def _begin(response: web.StreamResponse, context: Context, asked: int | None) -> int:
     """The number to go on from; a follower that missed what is no longer held is told so."""
-    head = context.journal.head
+    head = await context.journal.read(lambda journal: journal.head()[0])
     if asked is None:
         return head
     since = context.clock() - HELD

@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +25,7 @@ from msgspec import Struct
 from receiver.decide.model import FlagView
 from receiver.journal import shapes
 from receiver.journal.chain import Verdict, verify
+from receiver.journal.exclusive import AT_ONCE, caches
 from receiver.journal.last_seen import WRITTEN_EVERY
 from receiver.journal.tx import Tx
 from receiver.journal.view import View
@@ -99,7 +100,10 @@ def open_view(path: Path, *, earlier: bool = False) -> tuple[View, sqlite3.Conne
 
 
 class Journal:
-    """One database. `start` and `close` pair up; `write` and `read` are for the event loop in which it was started."""
+    """One database. `start` and `close` pair up; `write` and `read` are for the event loop in which it was started.
+
+    `exclusive` says that no other process writes the database: see `receiver.journal.exclusive`.
+    """
 
     def __init__(
         self,
@@ -108,7 +112,9 @@ class Journal:
         clock: Callable[[], datetime],
         reached: Reached,
         group_max: int = GROUP_MAX,
+        exclusive: bool = True,
     ) -> None:
+        self._exclusive = exclusive
         self._path = path
         self._clock = clock
         self._reached = reached
@@ -160,7 +166,8 @@ class Journal:
             writer.execute("PRAGMA wal_autocheckpoint = 0")
             self._reader = _connect(self._path, read_only=True)
             # One commit a piece of work means that nothing of it waits for a later one either.
-            tx = Tx(writer, WRITTEN_EVERY if self._group_max > 1 else timedelta(0))
+            written_every = WRITTEN_EVERY if self._group_max > 1 else AT_ONCE
+            tx = Tx(writer, caches(writer, exclusive=self._exclusive, written_every=written_every))
             self._head = tx.head()[0]
         except (sqlite3.Error, OSError, shapes.ShapeError) as error:
             raise JournalError(f"{self._path}: {error}") from error
@@ -234,9 +241,9 @@ class Journal:
         try:
             while group := self._next_group(tx):
                 self._commit_group(tx, group)
+                self._tell_news(tx)
                 self._checkpoint(connection, len(group))
-            if tx.owes:
-                tx.pay(self._clock())
+            tx.pay(self._clock())
         except BaseException as error:
             # A writer that dies must not leave its callers waiting; the process then ends by its own health check.
             self._broken = error
@@ -259,21 +266,26 @@ class Journal:
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._group_max))]
 
     def _next_jobs(self, tx: Tx) -> list[_Job[Any]] | None:
-        """Wait for work; if none comes for a while, what is owed to the disk is written."""
-        if tx.owes:
+        """Wait for work; meanwhile write what is owed to the disk, and look for commits of others."""
+        while True:
             try:
-                return self._jobs.get(timeout=WRITTEN_EVERY.total_seconds())
+                return self._jobs.get(timeout=tx.caches.patience_s)
             except queue.Empty:
-                # A disk that refuses these times refuses the next delivery too, and that one is told.
+                # A disk that refuses these times refuses the next delivery too, and the sender of that one is told.
                 with contextlib.suppress(sqlite3.Error):
                     tx.pay(self._clock())
-        return self._jobs.get()
+                self._tell_news(tx)
+
+    def _tell_news(self, tx: Tx) -> None:
+        """Wake the listeners after a commit of another process, as after one of our own."""
+        if self._loop is not None and tx.caches.others_wrote():
+            self._loop.call_soon_threadsafe(self._on_news, View.head(tx)[0])
 
     def _commit_group(self, tx: Tx, group: list[_Job[Any]]) -> None:
         head = 0
         ready = [job for job in group if _prepared(job)]
         try:
-            tx.begin(self._clock(), (one for job in ready for one in job.about))
+            tx.begin(self._clock, (one for job in ready for one in job.about))
             for job in ready:
                 self._run_job(tx, job)
             head = tx.noted
@@ -316,6 +328,12 @@ class Journal:
             self._loop.call_soon_threadsafe(self._answer, group, 0, False, ())
 
     # the event loop
+
+    def _on_news(self, head: int) -> None:
+        """Others have committed up to this decision: whatever listeners wait for may have changed."""
+        self._head = max(self._head, head)
+        for listener in tuple(self._listeners):
+            listener(self._head, True)
 
     def _answer(self, group: list[_Job[Any]], head: int, acted: bool, held: tuple[FlagView, ...]) -> None:  # noqa: FBT001 - a callback's argument
         for view in held:

@@ -1,8 +1,8 @@
 """Bodies of webhooks as they came. They lie in the order of their coming, and no index has them by their hash.
 
 A hash is a random place: with an index over them nearly every body made a page of its own dirty, the more so the more
-there were (measured at 100,000: a fifth of what the writer costs). What arrives again arrives soon, from a peer or a
-sender that heard no answer: so the newest hashes are remembered; a body that comes again later is kept once more.
+there were (measured at 100,000: a fifth of what the writer costs). A body that comes again comes soon, from a peer or
+from a sender that got no answer. Among the newest bodies it is recognised; later it is stored once more.
 """
 
 from __future__ import annotations
@@ -23,37 +23,40 @@ _NEWEST = "SELECT id, sha256 FROM delivery ORDER BY id DESC LIMIT ?"
 
 
 class Deliveries:
-    """The table of bodies. Only the journal's writer uses it. Rows to send are (hash, body, time)."""
+    """The table of bodies, asked about each body. Only the journal's writer uses it. Rows are (hash, body, time)."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._ids, self._last = self._newest()
-        self._sure = True
+        self._last = self._last_number()
 
     def forget(self) -> None:
-        """What was sent may have been undone: look again before more is sent."""
-        self._sure = False
+        """Rows that were sent may have been undone; nothing of them is in memory."""
 
-    def _newest(self) -> tuple[dict[str, int], int]:
-        newest = self._db.execute(_NEWEST, (KNOWN_MAX,)).fetchall()
-        return {sha256: number for number, sha256 in reversed(newest)}, newest[0][0] if newest else 0
+    def _known(self, waiting: Sequence[rows.Row]) -> dict[str, int]:
+        """Numbers of those of these bodies that are known, by hash; `_last` is then the last number in the table."""
+        self._last = self._last_number()
+        hashes = list({row[0]: None for row in waiting})
+        known: dict[str, int] = {}
+        for start in range(0, len(hashes), rows.SENT_MAX):
+            chunk = hashes[start : start + rows.SENT_MAX]
+            sql = f"SELECT sha256, id FROM delivery WHERE id > ? AND sha256 IN ({rows.marks_for(chunk)}) ORDER BY id"
+            known.update(self._db.execute(sql, (self._last - KNOWN_MAX, *chunk)))
+        return known
 
-    def _known(self) -> dict[str, int]:
-        """Numbers of the newest bodies, by hash, the oldest first."""
-        if not self._sure:
-            self._ids, self._last = self._newest()
-            self._sure = True
-        return self._ids
+    def _last_number(self) -> int:
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM delivery").fetchone()[0])
 
     def statements(self, waiting: Sequence[rows.Row]) -> int:
         """How many statements `send` would run."""
-        ids = self._known()
+        ids = self._known(waiting)
         known = sum(row[0] in ids for row in waiting)
         return sum(-(-number // rows.SENT_MAX) for number in (known, len(waiting) - known))
 
     def send(self, waiting: Sequence[rows.Row]) -> None:
-        """Keep bodies, and count those that are known once more. All of them were taken at one time."""
-        ids = self._known()
+        """Store bodies, and count those that are known once more. All of them came at one time."""
+        if not waiting:
+            return
+        ids = self._known(waiting)
         new: dict[str, list[Any]] = {}
         again: dict[int, list[Any]] = {}
         for sha256, body, at in waiting:
@@ -70,5 +73,27 @@ class Deliveries:
                 again[number] = [number, at, 1]
         rows.send(self._db, _NEW, list(new.values()))
         rows.send(self._db, _AGAIN, list(again.values()))
-        if len(ids) > 2 * KNOWN_MAX:
-            self._ids = dict(islice(ids.items(), KNOWN_MAX, None))
+
+
+class RememberedDeliveries(Deliveries):
+    """The table of bodies while nobody else writes it: the newest hashes and the last number are in memory."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._ids: dict[str, int] = {}
+        self._sure = False
+
+    def forget(self) -> None:
+        """Rows that were sent may have been undone: read the newest again before more is sent."""
+        self._sure = False
+
+    def _known(self, waiting: Sequence[rows.Row]) -> dict[str, int]:  # noqa: ARG002 - all newest ones are in memory
+        """Numbers of the newest bodies, by hash, the oldest first."""
+        if not self._sure:
+            newest = self._db.execute(_NEWEST, (KNOWN_MAX,)).fetchall()
+            self._ids = {sha256: number for number, sha256 in reversed(newest)}
+            self._last = newest[0][0] if newest else 0
+            self._sure = True
+        elif len(self._ids) > 2 * KNOWN_MAX:
+            self._ids = dict(islice(self._ids.items(), len(self._ids) - KNOWN_MAX, None))
+        return self._ids

@@ -1,7 +1,7 @@
-"""When alerts were last heard of: exactly in memory, on disk every five seconds.
+"""When each alert's last message came: exactly in memory, on disk every five seconds.
 
-Alertmanagers repeat what they said, several of them at once. Nothing of a repeat is new but its time, and a receiver
-that wrote each would do little else. Whoever reads that time from disk asks for 20 s and more.
+Alertmanagers repeat their messages, and several Alertmanagers send the same ones. Only the time of a repeat is new. A
+receiver that wrote each of these times at once would do little else. Whoever reads a time from disk needs it to 20 s.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from receiver.journal import rows
 
 WRITTEN_EVERY = timedelta(seconds=5)
 
-_HEARD = "UPDATE alert_seen SET last_at = max(last_at, v.column2) FROM (VALUES {}) AS v WHERE fingerprint = v.column1"
+_TOUCH = "UPDATE alert_seen SET last_at = max(last_at, v.column2) FROM (VALUES {}) AS v WHERE fingerprint = v.column1"
 
 
 class LastSeen:
@@ -24,6 +24,7 @@ class LastSeen:
 
     def __init__(self, written_every: timedelta) -> None:
         self._every = written_every
+        self._touched: dict[str, datetime] = {}  # in this transaction
         self._at: dict[str, datetime] = {}
         self._unwritten: dict[str, datetime] = {}
         self._written_at = EPOCH
@@ -32,34 +33,39 @@ class LastSeen:
     @property
     def owes(self) -> bool:
         """Whether there are times that are not on disk."""
-        return bool(self._unwritten)
+        return bool(self._unwritten or self._touched)
 
     def is_due(self, now: datetime) -> bool:
         """Whether they have waited long enough, or the clock was set back."""
         return self.owes and not self._written_at <= now < self._written_at + self._every
 
-    def hear(self, fingerprint: str, now: datetime) -> None:
-        """An exact repeat was heard."""
-        self._at[fingerprint] = self._unwritten[fingerprint] = now
+    def touch(self, fingerprint: str, now: datetime) -> None:
+        """An exact repeat came."""
+        self._touched[fingerprint] = now
 
     def latest(self, seen: Seen) -> Seen:
-        """What is known of an alert, with the time at which it was really heard of last."""
-        at = self._at.get(seen.fingerprint)
+        """What is known of an alert, with the exact time of its last message."""
+        at = self._touched.get(seen.fingerprint) or self._at.get(seen.fingerprint)
         return seen if at is None or at <= seen.last_at else replace(seen, last_at=at)
 
     def write(self, connection: sqlite3.Connection, now: datetime) -> None:
-        """Send all times to the database; they are owed until `written`."""
-        values = [(one, stamp(at)) for one, at in self._unwritten.items()]
-        rows.send(connection, _HEARD, values)
+        """Send all times to the database; they are owed until `committed`."""
+        values = [(one, stamp(at)) for one, at in {**self._unwritten, **self._touched}.items()]
+        rows.send(connection, _TOUCH, values)
         self._sent_at = now
 
-    def written(self) -> None:
-        """What was sent is durable."""
+    def committed(self) -> None:
+        """The transaction is durable, and with it the times that were sent."""
+        if self._touched:
+            self._at.update(self._touched)
+            self._unwritten.update(self._touched)
+            self._touched.clear()
         if self._sent_at is not None:
             self._unwritten.clear()
             self._written_at, self._sent_at = self._sent_at, None
 
     def forget(self) -> None:
-        """Keep only what is not on disk; what was sent may have been undone."""
+        """The transaction was undone: keep only the times of earlier ones that are not on disk."""
+        self._touched.clear()
         self._at = dict(self._unwritten)
         self._sent_at = None

@@ -25,8 +25,10 @@ from receiver.decide.model import (
     stamp,
 )
 from receiver.journal import chain, rows
+from receiver.journal.exclusive import Facts, repeats
 from receiver.journal.view import View
 from receiver.journal.work import Work
+from receiver.policy.model import Policies
 
 
 class Tx(Work):
@@ -36,54 +38,71 @@ class Tx(Work):
 
     def insert_delivery(self, sha256: str, body: bytes) -> None:
         """Keep a body, or count a known one once more."""
-        self._pending.deliveries.append((sha256, body, self._at))
+        self._buffer.deliveries.append((sha256, body, self._at))
 
     def seen(self, fingerprints: Sequence[str]) -> dict[str, Seen]:
-        """What was last heard of these alerts."""
-        missing = [one for one in fingerprints if one not in self._seen_now and one not in self._seen]
+        """The last state of these alerts."""
+        seen_now, cached = self._seen_now, self.caches.seen
+        missing = [one for one in fingerprints if one not in seen_now and one not in cached]
         if missing:
             found = View.seen(self, missing)
-            self._seen_now.update({one: found.get(one) for one in missing})
+            seen_now.update({one: found.get(one) for one in missing})
         known: dict[str, Seen] = {}
         for one in fingerprints:
-            seen = self._seen_now[one] if one in self._seen_now else self._seen[one]
+            seen = seen_now[one] if one in seen_now else cached[one]
             if seen is not None:
-                known[one] = self._heard.latest(seen)
+                known[one] = self.caches.last_seen.latest(seen)
         return known
-
-    def facts(self, fingerprint: str) -> tuple[Seen | None, list[Episode]] | None:
-        """What is remembered of an alert, as the very objects; None where the database has to be asked.
-
-        The time at which it was last heard of may be an older one.
-        """
-        if fingerprint not in self._episodes:
-            return None
-        if fingerprint in self._seen_now:
-            return self._seen_now[fingerprint], self._episodes[fingerprint]
-        if fingerprint in self._seen:
-            return self._seen[fingerprint], self._episodes[fingerprint]
-        return None
-
-    def touch_alert(self, fingerprint: str) -> None:
-        """An exact repeat: only the time is new."""
-        self._heard.hear(fingerprint, self.now)
 
     def newest_episodes(self, fingerprints: Sequence[str]) -> dict[str, list[Episode]]:
         """The newest episode of each rule, by alert."""
-        missing = [one for one in fingerprints if one not in self._episodes]
+        cached = self.caches.episodes
+        missing = [one for one in fingerprints if one not in cached]
         if missing:
             found = View.newest_episodes(self, missing)
-            self._episodes.update({one: found.get(one, []) for one in missing})
-        return {one: episodes for one in fingerprints if (episodes := self._episodes[one])}
+            cached.update({one: found.get(one, []) for one in missing})
+        return {one: episodes for one in fingerprints if (episodes := cached[one])}
+
+    def _facts(self, fingerprint: str) -> Facts | None:
+        """What is in memory about an alert, as the very objects; None where the database has to be asked.
+
+        The time of the alert's last message may be an older one.
+        """
+        episodes = self.caches.episodes.get(fingerprint)
+        if episodes is None:
+            return None
+        if fingerprint in self._seen_now:
+            return self._seen_now[fingerprint], episodes
+        if fingerprint in self.caches.seen:
+            return self.caches.seen[fingerprint], episodes
+        return None
+
+    def is_quiet(self, alert: Alert, policies: Policies) -> bool:
+        """Whether an alert repeats a message that changed nothing, and everything known then is what is known now."""
+        then = self.caches.quiet.recall(alert.fingerprint, policies)
+        now = self._facts(alert.fingerprint) if then is not None else None
+        if then is None or now is None:
+            return False
+        return now[0] is then[0] and now[1] is then[1] and repeats(alert, now[0])
+
+    def changed_nothing(self, alert: Alert, policies: Policies) -> None:
+        """Remember that an alert's message changed nothing, for `is_quiet`."""
+        facts = self._facts(alert.fingerprint)
+        if facts is not None:
+            self.caches.quiet.remember(alert.fingerprint, policies, facts)
+
+    def touch_alert(self, fingerprint: str) -> None:
+        """An exact repeat: only the time is new."""
+        self.caches.last_seen.touch(fingerprint, self.now)
 
     def upsert_alert(self, alert: Alert, before: Seen | None) -> None:
-        """Remember what was last heard of an alert. The end of its last resolve stays while it fires again.
+        """Store the last message of an alert. The end of its last resolve stays while it fires again.
 
-        A repeat, which is nearly everything that is heard, leaves labels and annotations as they were.
+        A repeat, which nearly every message is, leaves labels and annotations as they were.
         """
         ends_at = alert.ends_at or (before.ends_at if before else None)
         resolved = alert.status is AlertStatus.RESOLVED
-        repeats = (
+        is_repeat = (
             before is not None
             and alert.status is before.status
             and alert.labels == before.labels
@@ -96,19 +115,19 @@ class Tx(Work):
             ends_at=ends_at,
             last_at=self.now,
             labels=alert.labels,
-            annotations=before.annotations if before is not None and repeats else alert.annotations,
+            annotations=before.annotations if before is not None and is_repeat else alert.annotations,
             unconfirmed_since=None if resolved or before is None else before.unconfirmed_since,
         )
-        if before is not None and repeats and before.starts_at == alert.starts_at:
+        if before is not None and is_repeat and before.starts_at == alert.starts_at:
             self.touch_alert(alert.fingerprint)
             return
         starts_at = stamp(alert.starts_at)
-        if repeats:
-            self._pending.heard_again.append((alert.fingerprint, starts_at, self._at))
+        if is_repeat:
+            self._buffer.restarts.append((alert.fingerprint, starts_at, self._at))
             return
-        if any(row[0] == alert.fingerprint for row in self._pending.heard_again):
+        if any(row[0] == alert.fingerprint for row in self._buffer.restarts):
             self._sync()
-        self._pending.heard.append(
+        self._buffer.alerts.append(
             (
                 alert.fingerprint,
                 alert.status.value,
@@ -136,7 +155,7 @@ class Tx(Work):
     def add_episode(self, episode: Episode) -> None:
         """Store a new episode. Raises sqlite3.IntegrityError where a live one exists: a bug of the planner."""
         self.acted = True
-        self._episodes.pop(episode.fingerprint, None)
+        self.caches.episodes.pop(episode.fingerprint, None)
         self._run(
             f"INSERT INTO episode ({rows.EPISODE}) VALUES ({rows.marks(rows.EPISODE)})", rows.episode_row(episode)
         )
@@ -147,7 +166,7 @@ class Tx(Work):
         if to not in EPISODE_MOVES[episode.state]:
             raise ForbiddenMoveError(f"episode {episode.id}: {episode.state} → {to}")
         at = self._at
-        self._episodes.pop(episode.fingerprint, None)
+        self.caches.episodes.pop(episode.fingerprint, None)
         column = {EpisodeState.RESOLVING: "resolved_at = ?", EpisodeState.OPEN: "resolved_at = iif(?, NULL, NULL)"}
         what = column.get(to, "closed_at = ?")
         self._run(f"UPDATE episode SET state = ?, {what} WHERE id = ?", (to.value, at, episode.id))
@@ -157,13 +176,13 @@ class Tx(Work):
     def set_review(self, episode_id: str, at: datetime) -> None:
         """Postpone an episode's review."""
         self.acted = True
-        self._episodes.clear()
+        self.caches.episodes.clear()
         self._run("UPDATE episode SET review_at = ? WHERE id = ?", (stamp(at), episode_id))
 
     def acknowledge(self, incident: str, by: str) -> None:
         """Mark the live episodes of an incident as acknowledged."""
         self.acted = True
-        self._episodes.clear()
+        self.caches.episodes.clear()
         self._run(
             "UPDATE episode SET acked_at = ?, acked_by = ? WHERE incident = ? AND acked_at IS NULL",
             (self._at, by, incident),
@@ -291,4 +310,5 @@ class Tx(Work):
         self._run("DELETE FROM notice WHERE seq <= ?", (last,))
         old = stamp(self.now - timedelta(days=400))
         self._run("DELETE FROM delivery WHERE body IS NULL AND last_at < ?", (old,))
+        self.caches.deliveries.forget()
         return int(dropped)

@@ -42,7 +42,7 @@ class View:
     # alerts
 
     def seen(self, fingerprints: Sequence[str]) -> dict[str, Seen]:
-        """What was last heard of these alerts."""
+        """The last state of these alerts."""
         sql = f"SELECT {rows.SEEN} FROM alert_seen WHERE fingerprint IN ({rows.marks_for(fingerprints)})"
         return {row[0]: rows.seen_of(row) for row in self._all(sql, fingerprints)}
 
@@ -54,7 +54,7 @@ class View:
         ]
 
     def last_seen_at(self, alertname: str) -> datetime | None:
-        """When an alert of this name was last heard of, whatever its other labels."""
+        """When the last message about an alert of this name came, whatever its other labels."""
         row = self._one(
             "SELECT max(last_at) FROM alert_seen WHERE json_extract(labels, '$.alertname') = ?", (alertname,)
         )

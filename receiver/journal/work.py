@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
-from receiver.decide.model import EPOCH, Decision, Episode, FlagView, Seen, stamp
+from receiver.decide.model import EPOCH, Decision, FlagView, Seen, stamp
 from receiver.journal import chain, rows
-from receiver.journal.deliveries import Deliveries
-from receiver.journal.last_seen import WRITTEN_EVERY, LastSeen
+from receiver.journal.exclusive import Caches
 from receiver.journal.view import View
 from receiver.journal.write_buffer import WriteBuffer
-
-REMEMBERED_MAX = 20_000
-"""Alerts whose last state is kept in memory: nobody but this writer changes it."""
 
 PREFETCH_MAX = 500
 """Alerts asked about in one query."""
@@ -27,56 +23,50 @@ class Work(View):
     `end_work` or `undo_work`, then `end` and `commit`, or `roll_back`.
     """
 
-    def __init__(self, connection: sqlite3.Connection, heard_every: timedelta = WRITTEN_EVERY) -> None:
+    def __init__(self, connection: sqlite3.Connection, caches: Caches) -> None:
         super().__init__(connection)
+        self.caches = caches
         self.now = EPOCH
         self.acted = False
         self._at = stamp(EPOCH)
-        self._pending = WriteBuffer()
-        self._mark = self._pending.mark()
+        self._buffer = WriteBuffer()
+        self._mark = self._buffer.mark()
         self._in_work = False
         self._savepoint = False
         self._head: tuple[int, str] | None = None
         self._head_before: tuple[int, str] | None = None
-        self._seen: dict[str, Seen | None] = {}
         self._seen_now: dict[str, Seen | None] = {}
-        self._episodes: dict[str, list[Episode]] = {}
-        self._heard = LastSeen(heard_every)
-        self._deliveries = Deliveries(connection)
         self._newly_held: dict[str, None] = {}
         self.held: tuple[FlagView, ...] = ()
 
-    def begin(self, now: datetime, fingerprints: Iterable[str]) -> None:
-        """Start over. What is known of these alerts is read at once for all of the work."""
-        self.now, self._at = now, stamp(now)
+    def begin(self, clock: Callable[[], datetime], fingerprints: Iterable[str]) -> None:
+        """Start over. What is known of these alerts is read at once for all of the work.
+
+        The clock is read after any wait for other writers: later decisions have later times.
+        """
+        self.caches.begin()
+        self.now = now = clock()
+        self._at = stamp(now)
         self._in_work = False
         self.acted = False
-        self._pending = WriteBuffer()
+        self._buffer = WriteBuffer()
         self._savepoint = False
         self._head = None
         self._seen_now = {}
         self._newly_held, self.held = {}, ()
-        if len(self._seen) > REMEMBERED_MAX or len(self._episodes) > REMEMBERED_MAX:
-            self.forget()
-        seen, episodes = self._seen, self._episodes
+        seen, episodes = self.caches.seen, self.caches.episodes
         unknown = list({one: None for one in fingerprints if one not in seen or one not in episodes})
         for start in range(0, len(unknown), PREFETCH_MAX):
             chunk = unknown[start : start + PREFETCH_MAX]
-            heard, newest = View.seen(self, chunk), View.newest_episodes(self, chunk)
+            states, newest = View.seen(self, chunk), View.newest_episodes(self, chunk)
             for fingerprint in chunk:
-                seen[fingerprint] = heard.get(fingerprint)
+                seen[fingerprint] = states.get(fingerprint)
                 episodes[fingerprint] = newest.get(fingerprint, [])
-
-    def forget(self) -> None:
-        """What was remembered may not be true: a commit failed."""
-        self._seen, self._seen_now, self._episodes = {}, {}, {}
-        self._heard.forget()
-        self._deliveries.forget()
 
     def begin_work(self) -> None:
         """A piece of work begins."""
         self._in_work, self._savepoint = True, False
-        self._mark = self._pending.mark()
+        self._mark = self._buffer.mark()
         self._head_before = self._head
 
     def end_work(self) -> None:
@@ -85,7 +75,7 @@ class Work(View):
             self._db.execute("RELEASE work")
             self._savepoint = False
         if self._seen_now:
-            self._seen.update(self._seen_now)
+            self.caches.seen.update(self._seen_now)
             self._seen_now = {}
 
     def undo_work(self) -> None:
@@ -94,11 +84,11 @@ class Work(View):
             self._db.execute("ROLLBACK TO work")
             self._db.execute("RELEASE work")
             self._savepoint = False
-            self._deliveries.forget()
-            self._episodes = {}
-            self._pending = WriteBuffer()
+            self.caches.deliveries.forget()
+            self.caches.episodes.clear()
+            self._buffer = WriteBuffer()
         else:
-            self._pending.cut(self._mark)
+            self._buffer.cut(self._mark)
         self._head = self._head_before
         self._seen_now = {}
 
@@ -109,11 +99,13 @@ class Work(View):
         one waits for `commit`. Each statement saved is several fewer waits for the interpreter's lock.
         """
         self._in_work = False
-        if self._db.in_transaction or self._heard.is_due(self.now) or self._pending.statements(self._deliveries) != 1:
+        deliveries, last_seen = self.caches.deliveries, self.caches.last_seen
+        due = last_seen.is_due(self.now)
+        if self._db.in_transaction or due or self._buffer.statements(deliveries) != 1:
             self._begin()
-            self._pending.flush(self._db, self._deliveries)
-            if self._heard.is_due(self.now):
-                self._heard.write(self._db, self.now)
+            self._buffer.flush(self._db, deliveries)
+            if due:
+                last_seen.write(self._db, self.now)
         self.held = tuple(self.flag_view(flag) for flag in self._newly_held)
 
     def commit(self) -> None:
@@ -121,24 +113,20 @@ class Work(View):
         if self._db.in_transaction:
             self._db.execute("COMMIT")
         else:
-            self._pending.flush(self._db, self._deliveries)
-        self._heard.written()
+            self._buffer.flush(self._db, self.caches.deliveries)
+        self.caches.last_seen.committed()
 
     def roll_back(self) -> None:
         """Nothing of it stays."""
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
-        self.forget()
-
-    @property
-    def owes(self) -> bool:
-        """Whether something is remembered that is not on disk yet; `pay` writes it."""
-        return self._heard.owes
+        self._seen_now = {}
+        self.caches.forget()
 
     def pay(self, now: datetime) -> None:
-        """Write what is owed, while no transaction is open."""
-        self._heard.write(self._db, now)
-        self._heard.written()
+        """Write the times of repeats that are owed to the disk, while no transaction is open."""
+        self.caches.last_seen.write(self._db, now)
+        self.caches.last_seen.committed()
 
     def _begin(self) -> None:
         if not self._db.in_transaction:
@@ -150,12 +138,12 @@ class Work(View):
             return
         if not self._savepoint:
             self._begin()
-            working = self._pending.cut(self._mark)
-            self._pending.flush(self._db, self._deliveries)
+            working = self._buffer.cut(self._mark)
+            self._buffer.flush(self._db, self.caches.deliveries)
             self._db.execute("SAVEPOINT work")
             self._savepoint = True
-            self._pending = working
-        self._pending.flush(self._db, self._deliveries)
+            self._buffer = working
+        self._buffer.flush(self._db, self.caches.deliveries)
 
     def _all(self, sql: str, parameters: Sequence[object] = ()) -> list[rows.Row]:
         self._sync()
@@ -187,7 +175,7 @@ class Work(View):
         last, prev_hash = self.head()
         seq = last + 1
         digest = chain.row_hash(prev_hash, seq, self._at, decision)
-        self._pending.decisions.append(
+        self._buffer.decisions.append(
             (
                 seq,
                 self._at,

@@ -62,7 +62,8 @@ class Escalator:
         now = context.clock()
         actions, next_due = await context.journal.read(lambda view: untold(view, context, now=now))
         if actions:
-            await asyncio.shield(context.journal.write(lambda tx: tell(tx, actions)))
+            # Asked again where it is written: somebody may have acknowledged in between.
+            await asyncio.shield(context.journal.write(lambda tx: tell(tx, untold(tx, context, now=now)[0])))
         return next_due
 
     async def _rest(self, until: datetime | None) -> None:

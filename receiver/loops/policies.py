@@ -59,15 +59,17 @@ def remembered(view: View) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
 async def adopt(context: Context, loaded: Loaded, *, channels: Collection[str]) -> None:
     """Put policies in force: journaled first, then matched against. Raises JournalError."""
     texts = {name: (policy.sha256, text) for name, (policy, text) in loaded.policies.items()}
-    in_force, bodies = await context.journal.read(remembered)
-    if {name: pair[0] for name, pair in texts.items()} != {name: pair[0] for name, pair in in_force.items()}:
-        names = ", ".join(f"{name}@{sha[:12]}" for name, (sha, _) in sorted(texts.items())) or "none"
+    hashes = {name: sha256 for name, (sha256, _) in texts.items()}
 
-        def put(tx: Tx) -> None:
+    def put(tx: Tx) -> dict[str, str]:
+        in_force, bodies = remembered(tx)
+        if hashes != {name: sha256 for name, (sha256, _) in in_force.items()}:
+            names = ", ".join(f"{name}@{sha256[:12]}" for name, sha256 in sorted(hashes.items())) or "none"
             tx.put_policies(texts)
             tx.note(Decision(kind="policies", sentence=f"Policies in force: {names}"))
+        return bodies
 
-        await context.journal.write(put)
+    bodies = await context.journal.write(put)
     known = parse_known(bodies, channels=channels)
     known.update({policy.sha256: policy for policy, _ in loaded.policies.values()})
     context.box.policies = Policies(in_force=tuple(policy for policy, _ in loaded.policies.values()), by_sha256=known)

@@ -19,10 +19,10 @@ from receiver.decide.model import NO_TRACE, Alert, Episode, EpisodeState, second
 from receiver.decide.plan import Change, ConditionState, Known
 from receiver.journal import JournalError, Tx
 from receiver.journal.record import record
-from receiver.loops.sources import Alertmanager, Prometheus, SourceError
+from receiver.loops.sources import Alertmanager, Judgement, Prometheus, SourceError
 from receiver.loops.sources import Known as AlertmanagerKnows
 from receiver.plaintext import plain
-from receiver.policy.model import Rule, Unfreeze
+from receiver.policy.model import Condition, Rule
 from receiver.webhook.process import pending_rollbacks
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ DOUBT_S = 30.0
 """A firing that may be stale opens an episode after this, where Alertmanager cannot be asked."""
 
 FRESH_S = 20.0
-"""An alert heard of within this may not have reached every Alertmanager's API: its absence says nothing."""
+"""An alert whose last message is newer may not be in every Alertmanager's API yet: its absence says nothing."""
 
 CONDITION_EVERY_S = 5.0
 CONDITION_GAP_S = 60.0
@@ -254,54 +254,50 @@ class Reconciler:
     async def _unfreeze(self, episode: Episode, rule: Rule) -> datetime:
         """Unfreeze for a resolving episode where its conditions are met; returns when to look again."""
         now = self._context.clock()
-        conditions = await self._conditions(episode, rule.unfreeze)
+        judged = [(condition, await self._prometheus.judge(condition, now)) for condition in rule.unfreeze.all_of]
+        ready_at = (episode.resolved_at or now) + seconds(rule.unfreeze.resolved_for_s)
+        if ready_at > now and not judged:
+            return ready_at
 
         def work(tx: Tx) -> bool:
+            # The alert may have fired again while Prometheus was asked.
             current = tx.episode(episode.id)
-            if current is None:
+            if current is None or current.state is not EpisodeState.RESOLVING:
                 return True
+            conditions = _remember(tx, episode.id, judged, now)
             freeze_reasons = tx.freeze_reasons(episode=episode.id, held=True)
             changes = plan.on_unfreeze_check(current, freeze_reasons, rule.unfreeze, conditions, now=tx.now)
             self._record(tx, changes)
             return bool(changes)
 
-        ready_at = (episode.resolved_at or now) + seconds(rule.unfreeze.resolved_for_s)
-        if ready_at <= now and await self._context.journal.write(work):
+        if await self._context.journal.write(work):
             return now + seconds(IDLE_S)
-        if rule.unfreeze.all_of:
-            return now + seconds(CONDITION_EVERY_S)
-        return max(ready_at, now)
+        return now + seconds(CONDITION_EVERY_S) if judged else max(ready_at, now)
 
-    async def _conditions(self, episode: Episode, unfreeze: Unfreeze) -> list[ConditionState]:
-        """Ask Prometheus about each condition and remember since when it has been true."""
-        if not unfreeze.all_of:
-            return []
-        held = await self._context.journal.read(lambda journal: journal.condition_held(episode.id))
-        now = self._context.clock()
-        states: list[ConditionState] = []
-        for condition in unfreeze.all_of:
-            judgement = await self._prometheus.judge(condition, now)
-            since, checked_at = held.get(condition.id, (now, now))
-            if now - checked_at > seconds(CONDITION_GAP_S):
-                since = now
-            states.append(
-                ConditionState(
-                    id=condition.id,
-                    true_since=since if judgement.true else None,
-                    held_for_s=condition.held_for_s,
-                    why=judgement.why,
-                )
+
+def _remember(
+    tx: Tx, episode: str, judged: Sequence[tuple[Condition, Judgement]], now: datetime
+) -> list[ConditionState]:
+    """Store what Prometheus said about each condition; returns since when each has been true."""
+    states: list[ConditionState] = []
+    held = tx.condition_held(episode)
+    for condition, judgement in judged:
+        since, checked_at = held.get(condition.id, (now, now))
+        if now - checked_at > seconds(CONDITION_GAP_S):
+            since = now
+        if judgement.true:
+            tx.condition_true(episode, condition.id, since=since)
+        else:
+            tx.condition_false(episode, condition.id)
+        states.append(
+            ConditionState(
+                id=condition.id,
+                true_since=since if judgement.true else None,
+                held_for_s=condition.held_for_s,
+                why=judgement.why,
             )
-
-        def remember(tx: Tx) -> None:
-            for state in states:
-                if state.true_since is None:
-                    tx.condition_false(episode.id, state.id)
-                else:
-                    tx.condition_true(episode.id, state.id, since=state.true_since)
-
-        await self._context.journal.write(remember)
-        return states
+        )
+    return states
 
 
 async def _rest(wake: asyncio.Event, pause_s: float) -> None:

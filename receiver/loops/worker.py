@@ -41,7 +41,7 @@ class Worker:
 
     async def start(self) -> None:
         """Take up what an earlier process left, then wait for work. Raises JournalError."""
-        await self._resume_notices()
+        await self._resume_notices(mine=False)
         self._context.journal.on_commit(self._on_commit)
         self._context.journal.on_held(self._on_held)
         self._task = asyncio.create_task(self._run(), name="worker")
@@ -53,23 +53,21 @@ class Worker:
         if lane not in self._lanes and not self._stopping:
             self._start(lane, freeze.repair(self._context, flag))
 
-    async def _resume_notices(self, channel: str | None = None) -> None:
-        """Notices cut off while they were sent go again, marked as repeats."""
-        unfinished = await self._context.journal.read(lambda journal: journal.unfinished_actions())
-        cut_off = [
-            action
-            for action in unfinished
-            if action.type is ActionType.NOTIFY
-            and action.state is ActionState.RUNNING
-            and channel in {None, action.name}
-        ]
+    async def _resume_notices(self, *, mine: bool, channel: str | None = None) -> None:
+        """Notices cut off while they were sent go again, marked as repeats.
+
+        At the start these are notices of an earlier process (not `mine`): the lock on the state directory proves that
+        no other receiver runs with this journal. Later they are this receiver's own, of one channel.
+        """
 
         def repeat(tx: Tx) -> None:
-            for action in cut_off:
-                interrupted(tx, action)
+            for action in tx.unfinished_actions():
+                cut_off = action.type is ActionType.NOTIFY and action.state is ActionState.RUNNING
+                is_mine = action.lease_owner == self._context.owner
+                if cut_off and is_mine == mine and channel in {None, action.name}:
+                    interrupted(tx, action)
 
-        if cut_off:
-            await self._context.journal.write(repeat)
+        await self._context.journal.write(repeat)
 
     async def stop(self, *, wait_s: float) -> None:
         """Start nothing more; give what runs `wait_s` seconds. Runners go on by themselves."""
@@ -165,7 +163,7 @@ class Worker:
             if not done and not self._stopping:
                 await asyncio.sleep(RETRY_LANE_S)
                 if lane.startswith("channel:"):
-                    await self._resume_notices(lane_name(lane))
+                    await self._resume_notices(mine=True, channel=lane_name(lane))
 
     def _lane_done(self, lane: str, task: asyncio.Task[None]) -> None:
         del self._lanes[lane]

@@ -14,18 +14,13 @@ from receiver.webhook.ingest import Delivery, parse_delivery
 
 NOTHING = Delivery(sha256="", body=b"", alerts=(), quarantined=(), truncated=0, receiver="")
 
-MEMORY_MAX = 20_000
-
 
 class Processing:
-    """One body on its way into the journal: `parse` first, then `take` in a transaction."""
+    """One body on its way into the journal: `parse` first, then `process` in a transaction."""
 
-    def __init__(
-        self, body: bytes, policies: Policies, memory: Memory, *, ids: Ids, trace: Trace, at: datetime
-    ) -> None:
+    def __init__(self, body: bytes, policies: Policies, *, ids: Ids, trace: Trace, at: datetime) -> None:
         self._body = body
         self._policies = policies
-        self._memory = memory
         self._ids = ids
         self._trace = trace
         self._at = at
@@ -38,8 +33,8 @@ class Processing:
         self._fingerprints = [alert.fingerprint for alert in self.delivery.alerts]
         return self._fingerprints
 
-    def take(self, tx: Tx) -> int:
-        """Journal the delivery and all that follows from it; returns how many decisions that were.
+    def process(self, tx: Tx) -> int:
+        """Store the delivery, plan each of its alerts and record the changes; returns how many decisions were taken.
 
         A known body is planned again.
         """
@@ -50,11 +45,11 @@ class Processing:
             sentence = f"Alert {bad.index} of a delivery was put aside: {bad.why}"
             tx.note(Decision(kind="quarantined", sentence=sentence, delivery=delivery.sha256, trace_id=trace.trace_id))
         for alert in delivery.alerts:
-            decided += self._take_alert(tx, alert)
+            decided += self._process_alert(tx, alert)
         return decided
 
-    def _take_alert(self, tx: Tx, alert: Alert) -> int:
-        if self._memory.is_quiet(tx, alert, self._policies):
+    def _process_alert(self, tx: Tx, alert: Alert) -> int:
+        if tx.is_quiet(alert, self._policies):
             tx.touch_alert(alert.fingerprint)
             return 0
         one = (alert.fingerprint,)
@@ -66,43 +61,8 @@ class Processing:
             sha256 = self.delivery.sha256
             record(tx, changes, self._policies, ids=self._ids, trace=self._trace, delivery=sha256)
         else:
-            self._memory.remember(tx, alert.fingerprint, self._policies)
+            tx.changed_nothing(alert, self._policies)
         return len(changes)
-
-
-class Memory:
-    """Alerts that meant nothing the last time. The planner is pure: the same facts mean nothing again.
-
-    Only the journal's writer uses it.
-    """
-
-    def __init__(self) -> None:
-        self._quiet: dict[str, tuple[Policies, Seen | None, list[Episode]]] = {}
-
-    def remember(self, tx: Tx, fingerprint: str, policies: Policies) -> None:
-        """An alert has just meant nothing."""
-        facts = tx.facts(fingerprint)
-        if len(self._quiet) > MEMORY_MAX:
-            self._quiet.clear()
-        if facts is not None:
-            self._quiet[fingerprint] = (policies, *facts)
-
-    def is_quiet(self, tx: Tx, alert: Alert, policies: Policies) -> bool:
-        """Whether an alert repeats one that meant nothing, and all that was known then is what is known now."""
-        then = self._quiet.get(alert.fingerprint)
-        if then is None or then[0] is not policies:
-            return False
-        now = tx.facts(alert.fingerprint)
-        if now is None or now[0] is not then[1] or now[1] is not then[2]:
-            return False
-        seen = now[0]
-        return (
-            seen is not None
-            and seen.status is alert.status
-            and seen.starts_at == alert.starts_at
-            and (alert.ends_at is None or seen.ends_at == alert.ends_at)
-            and seen.labels == alert.labels
-        )
 
 
 def known_of(tx: Tx, alert: Alert, seen: Seen | None, episodes: Sequence[Episode]) -> Known:

@@ -12,7 +12,7 @@ from tests.fakes.http import SLACK_PATH, SlackFake, running
 from tests.tools import Generation, alertmanager_server
 from tests.waiting import until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("sharing")]
 
 DEADLINE_S = 30.0
 QUIET_ALERTMANAGER = "route: {receiver: freezeline}\nreceivers: [{name: freezeline}]\n"

@@ -16,13 +16,13 @@ from tests.acceptance.receiver.test_kill_points import final
 from tests.fakes.http import SLACK_PATH, SlackFake, running
 from tests.waiting import until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("sharing")]
 
 DEADLINE_S = 30.0
 
 
 async def test_the_same_webhook_a_hundred_times_at_once_from_three_senders(tmp_path: Path) -> None:
-    """One flag, one rollback, one notice a moment and channel, and every body in the journal."""
+    """One flag, one rollback, one notice an event and channel, and every body in the journal."""
     site = Site(root=tmp_path)
     bodies = peers(body("0.34.2", "firing"))
     async with receiver(site) as server:

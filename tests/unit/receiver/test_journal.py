@@ -23,7 +23,10 @@ from receiver.decide.model import (
 )
 from receiver.journal import Journal, JournalError, Tx, chain, open_view, verify
 from receiver.steps import Step, pass_by
+from tests.journals import exclusive
 from tests.unit.receiver.builders import NOW, alert, at, episode, freeze_reason
+
+pytestmark = pytest.mark.usefixtures("sharing")
 
 
 class Clock:
@@ -40,7 +43,7 @@ class Clock:
 @contextlib.asynccontextmanager
 async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
     """A journal that is closed afterwards."""
-    journal = Journal(path, clock=clock or Clock(), reached=pass_by)
+    journal = Journal(path, clock=clock or Clock(), reached=pass_by, exclusive=exclusive())
     journal.start()
     try:
         yield journal
@@ -116,7 +119,7 @@ async def test_work_that_fails_takes_nothing_else_along(tmp_path: Path) -> None:
 async def test_many_writers_share_commits(tmp_path: Path) -> None:
     """Two hundred pieces of work need far fewer commits."""
     commits: list[Step] = []
-    journal = Journal(tmp_path / "j.db", clock=Clock(), reached=commits.append)
+    journal = Journal(tmp_path / "j.db", clock=Clock(), reached=commits.append, exclusive=exclusive())
     journal.start()
     await asyncio.gather(*(journal.write(noting(f"{n}")) for n in range(200)))
     await journal.close()
@@ -139,7 +142,7 @@ async def test_a_journal_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     """A file that is no database."""
     (tmp_path / "j.db").write_bytes(b"no database" * 100)
     with pytest.raises(JournalError, match="not a database"):
-        Journal(tmp_path / "j.db", clock=Clock(), reached=pass_by).start()
+        Journal(tmp_path / "j.db", clock=Clock(), reached=pass_by, exclusive=exclusive()).start()
     with pytest.raises(JournalError, match="unable to open"):
         open_view(tmp_path / "none.db")
 

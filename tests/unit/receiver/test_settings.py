@@ -110,6 +110,8 @@ def test_the_docs_list_every_setting_with_its_variable_default_and_help() -> Non
 
 def default(value: object) -> str:
     """A default as the docs write it."""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     if isinstance(value, dict):
         return f"`{', '.join(value)}`"
     if value in {"", ()}:

@@ -11,6 +11,9 @@ from receiver.decide.model import Decision
 from receiver.http.stream import HELD, _lost
 from receiver.journal import Journal
 from receiver.steps import pass_by
+from tests.journals import exclusive
+
+pytestmark = pytest.mark.usefixtures("sharing")
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -35,7 +38,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def journal(tmp_path: Path, clock: Clock) -> AsyncIterator[Journal]:
     """An open journal."""
-    made = Journal(tmp_path / "journal.db", clock=clock, reached=pass_by)
+    made = Journal(tmp_path / "journal.db", clock=clock, reached=pass_by, exclusive=exclusive())
     made.start()
     yield made
     await made.close()
