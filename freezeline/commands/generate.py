@@ -19,7 +19,7 @@ from generator.pipeline import Rendered
 from generator.render.dashboards import grafana_com
 from generator.render.rules import prometheus_operator as operator
 from generator.write import all_or_none as write
-from generator.write.journal import WriteError
+from generator.write.places import WriteError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import jsonschema
 import pytest
 
 from freezeline.problems import Problems
@@ -124,6 +125,4 @@ def test_defaults_are_those_of_the_contract() -> None:
 
 def test_the_schema_itself_is_a_schema() -> None:
     """Checked against its own meta-schema."""
-    import jsonschema
-
     jsonschema.Draft202012Validator.check_schema(schema())
