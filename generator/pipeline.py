@@ -42,7 +42,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
 class Rendered(Struct):
     """All artefacts: relative path → bytes; and for rule files, which line comes from where in a spec."""
 
-    places: Settings | None = None  # where things are that Alertmanager's configuration names; None: the defaults
+    places: Settings  # where things are that Alertmanager's configuration names
     outputs: dict[str, bytes] = field(default_factory=dict)
     origins: dict[str, list[tuple[int, Position]]] = field(default_factory=dict)
     warnings: Problems = field(default_factory=Problems)
@@ -96,7 +96,7 @@ def _render_policy(output_set: OutputSet, rendered: Rendered) -> None:
 
 
 def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:
-    places = rendered.places or alertmanager.DEFAULTS
+    places = rendered.places
     for spec in output_set.specs:
         text = yaml_text.document(alertmanager.render(spec, places), alertmanager.HEADER.format(source=spec.file))
         rendered.outputs[f"rules/alertmanager/{spec.name}.yml"] = text.encode()
@@ -147,7 +147,9 @@ ARTEFACTS: Mapping[str, Callable[[OutputSet, Rendered], None]] = {
 }
 
 
-def render_set(output_set: OutputSet, only: Iterable[str] | None = None, *, places: Settings | None = None) -> Rendered:
+def render_set(
+    output_set: OutputSet, only: Iterable[str] | None = None, places: Settings = alertmanager.DEFAULTS
+) -> Rendered:
     """All artefacts of a set, or those kinds of `ARTEFACTS` that are named."""
     rendered = Rendered(places=places)
     wanted = set(ARTEFACTS if only is None else only)

@@ -10,7 +10,6 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
 
 MS = 1
 SECOND = 1000
@@ -20,8 +19,8 @@ DAY = 24 * HOUR
 
 _UNITS_MS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": MS}
 # The order in which Prometheus takes units: largest first, each at most once.
-_DURATION = r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?"
-_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,6})?"
+_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,6})?", re.ASCII)
 _LONGEST_MS = 100 * 365 * DAY
 
 
@@ -30,7 +29,7 @@ def parse_duration_ms(text: str) -> int:
 
     Raises ValueError with a message for people: not a duration, or longer than a century.
     """
-    match = re.fullmatch(_DURATION, text, re.ASCII)
+    match = _DURATION.fullmatch(text)
     if not text or match is None or len(text) > 40:
         raise ValueError(f"{text!r} is not a duration")
     duration_ms = sum(
@@ -41,7 +40,6 @@ def parse_duration_ms(text: str) -> int:
     return duration_ms
 
 
-@lru_cache(maxsize=1024)
 def duration_text(duration_ms: int) -> str:
     """The shortest Prometheus duration without weeks and years: 150000 → `2m30s`, 0 → `0s`."""
     if duration_ms == 0:
@@ -55,13 +53,13 @@ def duration_text(duration_ms: int) -> str:
 
 
 def whole_ms(span: timedelta) -> int:
-    """A span of time in milliseconds, rounded down; `datetime` itself need not be imported for it."""
-    return span.days * DAY + span.seconds * SECOND + span.microseconds // 1000
+    """A span of time in milliseconds, rounded down."""
+    return span // timedelta(milliseconds=1)
 
 
 def parse_decimal(text: str) -> Decimal:
     """A finite decimal number. Raises ValueError."""
-    if not re.fullmatch(_NUMBER, text, re.ASCII):
+    if not _NUMBER.fullmatch(text):
         raise ValueError(f"{text!r} is not a number")
     number = Decimal(text)
     if abs(number.adjusted()) > 30:

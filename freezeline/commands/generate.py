@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Generate, or check that nothing would change."""
     collecting = gc.isenabled()
-    gc.disable()  # the process ends soon; looking for garbage would take a tenth of a short run, and more of a long one
+    gc.disable()  # nearly all that is made is kept to the end: looking for garbage took 15 % of the time at 1,000 SLOs
     try:
         return _run(args)
     finally:
@@ -66,7 +66,7 @@ def _run(args: argparse.Namespace) -> int:
         return USAGE
     if specs.report(loaded, as_json=args.json):
         return PROBLEMS
-    rendered = pipeline.render_set(loaded.output_set, args.only, places=places.written(args))
+    rendered = pipeline.render_set(loaded.output_set, args.only, places.settings(args))
     for problem in rendered.warnings:
         sys.stderr.write(specs.show(problem, loaded) + "\n")
     if rendered.faults:

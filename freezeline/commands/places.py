@@ -27,11 +27,6 @@ def settings(args: argparse.Namespace, template: str | None = None) -> Settings:
     )
 
 
-def written(args: argparse.Namespace) -> Settings | None:
-    """What the options say, or None where none is written: then nothing needs to be imported."""
-    return settings(args) if words(args) else None
-
-
 def words(args: argparse.Namespace) -> list[str]:
     """The options as they were written, for a command line that repeats them."""
     given = ((WEBHOOK_URL, args.webhook_url), (SECRETS, args.secrets))

@@ -8,7 +8,7 @@ from generator.model.spec import OutputSet, Spec
 
 
 def check(output_set: OutputSet, problems: Problems) -> None:
-    """Each section checks its own references; sections that no spec uses are not imported."""
+    """Each section checks its own references."""
     for spec in output_set.specs:
         if spec.policy or spec.actions:
             policy.check(spec, problems)

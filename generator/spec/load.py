@@ -33,7 +33,7 @@ from generator.text.digest import digest
 from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
 
 _HUNDRED = Decimal(100)
-_PLACEHOLDER = r"\{(\w+)\}"
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _FILLED_IN = ("service", "alert", "slo")
 
 
@@ -138,7 +138,7 @@ def _url(reader: Reader, key: str) -> str:
     text = reader.text(key, "")
     if text and not text.startswith(("https://", "http://")):
         reader.fail("spec/url", f"{reader.path(key)}: {text!r} is not a web address", "begin with https://", key=key)
-    unknown = [name for name in re.findall(_PLACEHOLDER, text) if name not in _FILLED_IN] if "{" in text else []
+    unknown = [name for name in _PLACEHOLDER.findall(text) if name not in _FILLED_IN]
     if unknown:
         hint = f"known: {', '.join(f'{{{name}}}' for name in _FILLED_IN)}"
         message = f"{reader.path(key)}: nothing fills in {{{unknown[0]}}}"
@@ -377,7 +377,7 @@ def _policy(reader: Reader, broken: set[str]) -> tuple[Mapping[str, Action], tup
 
 
 def _sections(reader: Reader) -> tuple[Routing | None, Canary | None, Gate | None, Dashboard | None]:
-    """The sections that have readers of their own; imported only where they are written."""
+    """The sections that have readers of their own."""
     routing = canary = gate = dashboard = None
     if (inner := reader.mapping("routing")) is not None:
         routing = routing_section.parse(inner)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
 
 from generator.units import decimal_text
 
@@ -24,21 +23,12 @@ _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 def scalar(value: str | int | Decimal | bool | None) -> str:  # noqa: FBT001 - a value to show, not a switch
     """One scalar on one line."""
     if isinstance(value, str):
-        # The same short texts stand in every rule; a long one hardly ever comes back.
-        return _short_text(value) if len(value) < _SHORT else _text(value)
+        return _text(value)
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     return decimal_text(value) if isinstance(value, Decimal) else str(value)
-
-
-_SHORT = 48
-
-
-@lru_cache(maxsize=2048)
-def _short_text(value: str) -> str:
-    return _text(value)
 
 
 def _text(value: str) -> str:
@@ -59,7 +49,6 @@ def _escaped(char: str) -> str:
     return char if char.isprintable() else f"\\U{ord(char):08x}"
 
 
-@lru_cache(maxsize=1024)
 def key_text(key: str) -> str:
     """A mapping's key."""
     return key if _SAFE_KEY.fullmatch(key) and key.lower() not in _WORDS else scalar(key)

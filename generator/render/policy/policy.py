@@ -1,7 +1,6 @@
 """The policy file that the receiver reads (contracts: policy): rules, actions, escalation, gate and canary as data.
 
-Durations are seconds (`*_s`), decimals are texts, so that no reader rounds them. Sections that a spec does not have are
-not imported: most specs have few of them, and the command should start at once.
+Durations are seconds (`*_s`), decimals are texts, so that no reader rounds them.
 """
 
 from __future__ import annotations
@@ -25,28 +24,15 @@ def render(spec: Spec) -> dict[str, object]:
         "name": spec.name,
         "service": spec.service,
         "spec": spec.reference,
-        "rules": _rules(spec),
-        "actions": _actions(spec),
+        "rules": [policy_rules.render(spec, rule) for rule in spec.policy],
+        "actions": {name: actions.render(action) for name, action in spec.actions.items()},
     }
     if spec.routing is not None:
         policy |= _people(spec.routing)
-    if spec.gate is not None or spec.canary is not None:
-        policy |= _shipping(spec)
+    policy |= _shipping(spec)
     if spec.targets:
         policy["targets"] = dict(spec.targets)
     return policy
-
-
-def _rules(spec: Spec) -> list[dict[str, object]]:
-    if not spec.policy:
-        return []
-    return [policy_rules.render(spec, rule) for rule in spec.policy]
-
-
-def _actions(spec: Spec) -> dict[str, dict[str, object]]:
-    if not spec.actions:
-        return {}
-    return {name: actions.render(action) for name, action in spec.actions.items()}
 
 
 def _shipping(spec: Spec) -> dict[str, object]:
