@@ -10,6 +10,7 @@ import re
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 MS = 1
 SECOND = 1000
@@ -40,6 +41,7 @@ def parse_duration_ms(text: str) -> int:
     return duration_ms
 
 
+@lru_cache(maxsize=1024)
 def duration_text(duration_ms: int) -> str:
     """The shortest Prometheus duration without weeks and years: 150000 → `2m30s`, 0 → `0s`."""
     if duration_ms == 0:

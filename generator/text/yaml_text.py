@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 from generator.units import decimal_text
 
@@ -49,6 +50,7 @@ def _escaped(char: str) -> str:
     return char if char.isprintable() else f"\\U{ord(char):08x}"
 
 
+@lru_cache(maxsize=1024)
 def key_text(key: str) -> str:
     """A mapping's key."""
     return key if _SAFE_KEY.fullmatch(key) and key.lower() not in _WORDS else scalar(key)
