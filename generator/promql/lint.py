@@ -24,7 +24,7 @@ _TARGET_LABELS = ("instance", "job")
 
 def is_recorded_rate(metric: str) -> bool:
     """Whether the metric's name says that a rule recorded it as a rate, as in `job:requests:rate5m`."""
-    return _RECORDED_RATE.search(metric) is not None
+    return ":" in metric and _RECORDED_RATE.search(metric) is not None
 
 
 def lints(tree: parser.Expr) -> list[Fault]:

@@ -61,6 +61,7 @@ _SIMPLE_MATCHER = re.compile(r'([a-zA-Z_]\w*)(!?=|[=!]~)"([\w .|/:-]*)"(,?)', re
 _KEYWORDS = frozenset({"group_left", "group_right", "count_values", "limit_ratio", "fill_left", "fill_right"})
 
 
+@lru_cache(maxsize=256)
 def simple_selector(text: str) -> Selector | None:
     """The parts of a selector in its plainest form; None for any other text. Most are plain, and need no parser."""
     match = _SIMPLE.fullmatch(text)
@@ -171,7 +172,7 @@ def split_comparison(text: str) -> tuple[str, str] | None:
 
 def over(text: str, window_text: str) -> str:
     """The query with `$window` replaced."""
-    return _WINDOW.sub(window_text, text)
+    return _WINDOW.sub(window_text, text) if WINDOW in text else text
 
 
 _COMPARISONS = ("==", "!=", ">=", "<=", ">", "<")

@@ -298,7 +298,7 @@ def _resolve_plain(text: str) -> Scalar:
         return None
     if text in _BOOL:
         return _BOOL[text]
-    if len(text) <= 40:
+    if text[0] in "+-.0123456789" and len(text) <= 40:
         if _INTEGER.fullmatch(text):
             return int(text)
         if _NUMBER.fullmatch(text):

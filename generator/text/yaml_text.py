@@ -24,12 +24,21 @@ _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 def scalar(value: str | int | Decimal | bool | None) -> str:  # noqa: FBT001 - a value to show, not a switch
     """One scalar on one line."""
     if isinstance(value, str):
-        return _text(value)
+        # The same short texts stand in every rule; a long one hardly ever comes back.
+        return _short_text(value) if len(value) < _SHORT else _text(value)
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     return decimal_text(value) if isinstance(value, Decimal) else str(value)
+
+
+_SHORT = 48
+
+
+@lru_cache(maxsize=2048)
+def _short_text(value: str) -> str:
+    return _text(value)
 
 
 def _text(value: str) -> str:

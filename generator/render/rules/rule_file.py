@@ -47,6 +47,7 @@ class RuleFile(Struct, frozen=True, kw_only=True):
         """The file's text, and from which line on it comes from which place of a spec."""
         lines = [f"# {line}".rstrip() for line in self.header.splitlines()]
         origins: list[tuple[int, Position]] = []
+        known: dict[int, list[str]] = {}
         lines.append("groups:" if self.groups else "groups: []")
         for group in self.groups:
             lines.append(f"  - name: {yaml_text.scalar(group.name)}")
@@ -55,21 +56,26 @@ class RuleFile(Struct, frozen=True, kw_only=True):
             for rule in group.rules:
                 if rule.origin is not None:
                     origins.append((len(lines) + 1, rule.origin))
-                lines += rule_lines(rule)
+                lines += rule_lines(rule, known)
         return "\n".join(lines) + "\n", origins
 
 
 _INDENT = " " * 8
 
 
-def rule_lines(rule: Rule) -> list[str]:
-    """One rule as the lines of a YAML list item."""
+def rule_lines(rule: Rule, known: dict[int, list[str]] | None = None) -> list[str]:
+    """One rule as the lines of a YAML list item. `known` holds the lines of labels that several rules have."""
     kind = "record" if rule.record else "alert"
     lines = [f"      - {kind}: {yaml_text.scalar(rule.name)}", *yaml_text.entry("expr", rule.expr, _INDENT)]
     if rule.for_ms:
         lines.append(f"{_INDENT}for: {duration_text(rule.for_ms)}")
     if rule.labels:
-        lines += _entries("labels", rule.labels)
+        labels = known.get(id(rule.labels)) if known is not None else None
+        if labels is None:
+            labels = _entries("labels", rule.labels)
+            if known is not None:
+                known[id(rule.labels)] = labels
+        lines += labels
     if rule.annotations:
         lines += _entries("annotations", rule.annotations)
     return lines
