@@ -2,8 +2,8 @@
 
 Whole commands, everything written anew: rules only, every emitted expression parsed. Beside each row stands Sloth on
 one file of as many SLOs. Aims are for processor time (`cpu`), because a busy machine stretches the clock's time more.
-At 1,000 and 5,000 SLOs they are 5 % above what two processes once took together (38.4 and 172), in one file and in
-files of ten; memory stays below 160 MiB. At 100 SLOs the start is more than half of the time: see `startup`.
+At 1,000 and 5,000 SLOs they are 5 % above what two processes once took together: 38.4 and 172 in one file, 41.3 and 192
+in files of ten. At 100 SLOs the start is more than half of the time: see `startup`. Memory stays below 160 MiB.
 `python -m benchmarks.generate`; exit code 1 where an aim is missed.
 """
 
@@ -19,7 +19,8 @@ from pathlib import Path
 from benchmarks import sloth
 from benchmarks.paired import FREEZELINE, Ratio, ratio
 
-AIMS = {100: 14.0, 1000: 40.3, 5000: 181.0}
+# Number of SLOs → most multiples of an empty Python: in one file, in files of ten.
+AIMS = {100: (15.0, 16.0), 1000: (40.3, 43.3), 5000: (181.0, 202.0)}
 AIM_MIB = 160.0
 RUNS = {1: 30, 100: 15, 1000: 5, 5000: 3}
 SLOS_PER_FILE = 10  # of the many files: a service has about ten
@@ -59,8 +60,9 @@ def verdict(slos: int, per_file: int, found: Ratio) -> str:
     """Whether the row meets its aim; a file for each SLO, and a single SLO, have none here."""
     if per_file == 1:
         return "no aim here"
-    met = found.cpu <= AIMS[slos] and found.peak_mib <= AIM_MIB
-    return f"aim ≤ {AIMS[slos]:g} × cpu, {AIM_MIB:g} MiB: {'met' if met else 'MISSED'}"
+    aim = AIMS[slos][per_file == SLOS_PER_FILE]
+    met = found.cpu <= aim and found.peak_mib <= AIM_MIB
+    return f"aim ≤ {aim:g} × cpu, {AIM_MIB:g} MiB: {'met' if met else 'MISSED'}"
 
 
 def show(what: str, found: Ratio, judged: str, beside: str) -> None:
