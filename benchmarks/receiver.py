@@ -161,7 +161,7 @@ def load_process(url: str, token: str, *, connections: int, seconds: float, firs
 
 
 def _serve_bare() -> None:
-    from aiohttp import web
+    from aiohttp import web  # noqa: PLC0415 - each server process loads only what it serves with
 
     async def handle(request: web.Request) -> web.Response:
         await request.read()
@@ -180,7 +180,7 @@ def _serve_bare() -> None:
 
 
 def _serve_ours(directory: Path, kind: str) -> int:
-    from receiver.serve import Options, serve
+    from receiver.serve import Options, serve  # noqa: PLC0415 - as above
 
     options = Options(
         policy_dir=directory / "policy", state_dir=directory / "state", config=None, host="127.0.0.1", port=0
@@ -306,7 +306,7 @@ def _until(what: str, is_so: Callable[[], bool], poll_s: float = POLL_S) -> floa
 
 def _until_at_rest(journal: Path) -> None:
     """An alert finds the receiver with nothing else to do, as nearly always; and so does the plain write."""
-    from receiver.journal import open_view
+    from receiver.journal import open_view  # noqa: PLC0415 - as above
 
     view, connection = open_view(journal)
     _until("the receiver is at rest", lambda: not view.unfinished_actions(), 10 * POLL_S)

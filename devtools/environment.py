@@ -120,7 +120,7 @@ def _bundled_wheels() -> list[Path]:
     """The pip wheel that comes with Python itself; Debian removes it."""
     if not _has("ensurepip"):
         return []
-    import ensurepip
+    import ensurepip  # noqa: PLC0415 - Debian's Python has none
 
     return sorted((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
 

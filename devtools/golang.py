@@ -1,4 +1,4 @@
-"""Current Prometheus and Alertmanager, built with Go from the module proxy.
+"""Current Prometheus and Alertmanager, and Sloth to compare with, built by Go from the module proxy.
 
 `go install …@version` refuses modules with replace directives. Each product therefore has a small module in
 `devtools/go/` that requires it, and `go.sum` pins every byte. For a newer release, run `go get -tool
@@ -25,12 +25,14 @@ class Product:
 
     name: str
     commands: tuple[str, ...]
+    owner: str = "prometheus"
+    version_variable: str = "github.com/prometheus/common/version.Version"
     tags: str = ""
 
     @property
     def module(self) -> str:
         """The Go module's path."""
-        return f"github.com/prometheus/{self.name}"
+        return f"github.com/{self.owner}/{self.name}"
 
     @property
     def folder(self) -> Path:
@@ -54,6 +56,13 @@ PRODUCTS = {
     # Without the service discoveries of cloud providers, which saves 5 minutes. Static, file and HTTP discovery stay.
     "prometheus": Product(name="prometheus", commands=("promtool", "prometheus"), tags="remove_all_sd"),
     "alertmanager": Product(name="alertmanager", commands=("amtool", "alertmanager")),
+    # For the benchmarks alone, which set their figures beside Sloth's.
+    "sloth": Product(
+        name="sloth",
+        commands=("sloth",),
+        owner="slok",
+        version_variable="github.com/slok/sloth/internal/info.Version",
+    ),
 }
 
 
@@ -62,7 +71,7 @@ def build(product: Product, target: Path) -> None:
     if shutil.which("go") is None:
         raise SetupError(f"no `go` on PATH to build {product.name}: install Go ≥ 1.26")
     say(f"building {product.name} {product.version} with Go (once; some minutes on two cores)")
-    linker = f"-s -w -X github.com/prometheus/common/version.Version={product.version}"
+    linker = f"-s -w -X {product.version_variable}={product.version}"
     with made_at_once(target) as folder:
         run(
             [

@@ -150,10 +150,15 @@ def fetch_old(environment: Mapping[str, str]) -> None:
 
 def fetch_current(environment: Mapping[str, str], lacking: list[str]) -> None:
     """Fill the cache with Go's builds of the products whose binaries are lacking."""
-    folders = cached_folders(cache_dir(environment))
     for name in sorted({product_of(binary) for binary in lacking}, reverse=True):
-        product, target = golang.PRODUCTS[name], folders[name]
-        _once(target, lambda product=product, target=target: golang.build(product, target))  # type: ignore[misc]
+        built(name, environment)
+
+
+def built(product: str, environment: Mapping[str, str]) -> Path:
+    """The cache's folder of one of Go's products, built unless it is there. Raises SetupError."""
+    target = cached_folders(cache_dir(environment))[product]
+    _once(target, lambda: golang.build(golang.PRODUCTS[product], target))
+    return target
 
 
 def _once(target: Path, fill: Callable[[], None]) -> None:

@@ -7,10 +7,10 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from keyword import iskeyword
 from types import MappingProxyType
 
+from freezeline import __version__
 from freezeline.problems import nearest, printable
 
 OK = 0
@@ -85,7 +85,7 @@ def _dispatch(words: list[str]) -> int:
         print(usage())
         return OK if words else USAGE
     if words[0] == "--version":
-        print(f"freezeline {version('freezeline')}")
+        print(f"freezeline {__version__}")
         return OK
     name = words[0]
     if name not in COMMANDS:
@@ -105,26 +105,10 @@ def _unknown(name: str) -> int:
 
 def _run(name: str, words: list[str]) -> int:
     module = import_module(f"freezeline.commands.{name}{'_' if iskeyword(name) else ''}")
-    width = _columns() - 2
-    parser = argparse.ArgumentParser(
-        prog=f"freezeline {name}",
-        description=COMMANDS[name],
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=width),
-    )
+    parser = argparse.ArgumentParser(prog=f"freezeline {name}", description=COMMANDS[name])
     module.configure(parser)
     try:
         args = parser.parse_args(words)
     except SystemExit as stop:  # argparse exits for --help and for wrong usage
         return int(stop.code or OK)
     return int(module.run(args))
-
-
-def _columns() -> int:
-    """The terminal's width. argparse would ask `shutil` for it with each option, and import every compression."""
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns):
-        return int(columns)
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
-    except (OSError, ValueError):  # no terminal
-        return 80

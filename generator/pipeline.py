@@ -42,7 +42,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
 class Rendered(Struct):
     """All artefacts: relative path → bytes. For rule files, also the spec's position for each line."""
 
-    places: Settings | None = None  # paths and URLs for Alertmanager's configuration; None: the defaults
+    places: Settings  # paths and URLs for Alertmanager's configuration
     outputs: dict[str, bytes] = field(default_factory=dict)
     origins: dict[str, list[tuple[int, Position]]] = field(default_factory=dict)
     warnings: Problems = field(default_factory=Problems)
@@ -97,7 +97,7 @@ def _render_policy(output_set: OutputSet, rendered: Rendered) -> None:
 
 
 def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:
-    places = rendered.places or alertmanager.DEFAULTS
+    places = rendered.places
     for spec in output_set.specs:
         text = yaml_text.document(alertmanager.render(spec, places), alertmanager.HEADER.format(source=spec.file))
         rendered.outputs[f"rules/alertmanager/{spec.name}.yml"] = text.encode()
@@ -148,7 +148,9 @@ ARTEFACTS: Mapping[str, Callable[[OutputSet, Rendered], None]] = {
 }
 
 
-def render_set(output_set: OutputSet, only: Iterable[str] | None = None, *, places: Settings | None = None) -> Rendered:
+def render_set(
+    output_set: OutputSet, only: Iterable[str] | None = None, places: Settings = alertmanager.DEFAULTS
+) -> Rendered:
     """All artefacts of a set, or the named kinds of `ARTEFACTS`."""
     rendered = Rendered(places=places)
     wanted = set(ARTEFACTS if only is None else only)

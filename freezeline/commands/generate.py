@@ -19,7 +19,7 @@ from generator.pipeline import Rendered
 from generator.render.dashboards import grafana_com
 from generator.render.rules import prometheus_operator as operator
 from generator.write import all_or_none as write
-from generator.write.journal import WriteError
+from generator.write.places import WriteError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Generate, or check that generating would change nothing."""
     collecting = gc.isenabled()
-    gc.disable()  # the process ends soon; looking for garbage would take a tenth of a short run, and more of a long one
+    gc.disable()  # nearly all that is made is kept to the end: looking for garbage took 15 % of the time at 1,000 SLOs
     try:
         return _run(args)
     finally:
@@ -83,7 +83,7 @@ def _run(args: argparse.Namespace) -> int:
         return USAGE
     if specs.report(loaded, as_json=args.json):
         return PROBLEMS
-    rendered = pipeline.render_set(loaded.output_set, args.only, places=places.written(args))
+    rendered = pipeline.render_set(loaded.output_set, args.only, places.settings(args))
     for problem in rendered.warnings:
         sys.stderr.write(specs.show(problem, loaded) + "\n")
     if rendered.faults:

@@ -17,7 +17,7 @@ from generator.reading.reader import NAME
 from generator.units import parse_duration_ms
 from generator.write import all_or_none as write
 from generator.write import files
-from generator.write.journal import WriteError
+from generator.write.places import WriteError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

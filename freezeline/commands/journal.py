@@ -54,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
         connection.close()
 
 
-def _print(view: object, args: argparse.Namespace) -> int:
-    assert isinstance(view, View)  # noqa: S101 - the type is imported late, so that --help starts fast
+def _print(view: View, args: argparse.Namespace) -> int:
     found = view.decisions(after=args.after) if args.after is not None else view.last_decisions(max(args.last, 0))
     for recorded in found:
         row = decision_json(recorded)
@@ -67,8 +66,7 @@ def _print(view: object, args: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(view: object, *, as_json: bool) -> int:
-    assert isinstance(view, View)  # noqa: S101 - the type is imported late, so that --help starts fast
+def _verify(view: View, *, as_json: bool) -> int:
     verdict = verify(view.all_decisions())
     if as_json:
         print(

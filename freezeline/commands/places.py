@@ -29,11 +29,6 @@ def settings(args: argparse.Namespace, template: str | None = None) -> Settings:
     )
 
 
-def written(args: argparse.Namespace) -> Settings | None:
-    """The values of the options; None if the command line has none."""
-    return settings(args) if words(args) else None
-
-
 def words(args: argparse.Namespace) -> list[str]:
     """The options as written, for a command line that repeats them."""
     given = ((WEBHOOK_URL, args.webhook_url), (SECRETS, args.secrets))

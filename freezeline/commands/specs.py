@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
-from collections.abc import Callable
-from typing import TypeVar
 
 from freezeline.problems import Problem, render
 from generator import pipeline
 from generator.pipeline import Loaded
 from generator.write import files
-
-T = TypeVar("T")
 
 
 def load(paths: list[str], scope: str | None) -> Loaded | None:
@@ -24,19 +19,7 @@ def load(paths: list[str], scope: str | None) -> Loaded | None:
     except files.SpecFilesError as error:
         sys.stderr.write(f"freezeline: {error}\n")
         return None
-    return kept(lambda: pipeline.load_set(contents, scope or files.default_scope(found[0])))
-
-
-def kept(make: Callable[[], T]) -> T:
-    """The result of `make`, without garbage collection, which would cost a fifth of the time. The result is kept."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return make()
-    finally:
-        gc.freeze()
-        if collecting:
-            gc.enable()
+    return pipeline.load_set(contents, scope or files.default_scope(found[0]))
 
 
 def report(loaded: Loaded, *, as_json: bool) -> bool:

@@ -63,7 +63,7 @@ def printer(out: TextIO, *, as_json: bool) -> Show:
 async def desktop() -> Show:
     """Show native toasts; a click opens the toast's URL. Raises NoDesktopError."""
     try:
-        from desktop_notifier import DesktopNotifier, Urgency
+        from desktop_notifier import DesktopNotifier, Urgency  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
         raise NoDesktopError(
             "desktop-notifier is not installed: run `pip install 'freezeline[toast]'`, or use --print"

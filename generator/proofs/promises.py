@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
 
 from generator.model.burn import ROLLED_UP_FROM_MS, Cadence, Profile, Tier, round_up
 from generator.model.spec import Slo
@@ -15,12 +13,7 @@ from generator.units import SECOND
 
 def threshold(slo: Slo, tier: Tier) -> Fraction:
     """The error ratio above which the tier fires."""
-    return _threshold(tier, slo.budget_ratio)
-
-
-@lru_cache(maxsize=256)
-def _threshold(tier: Tier, budget_ratio: Decimal) -> Fraction:
-    return tier.factor * Fraction(budget_ratio)
+    return tier.factor * Fraction(slo.budget_ratio)
 
 
 def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence, scrape_ms: int) -> int:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from fractions import Fraction
 
 from freezeline.problems import Position, Problems
 from generator import conditions, names, sli
 from generator.model import burn
 from generator.model.actions import Action
-from generator.model.burn import DroppedTier, SloWindow, Tier
 from generator.model.canary import Canary
 from generator.model.dashboard import Dashboard
 from generator.model.gate import Gate
@@ -29,11 +27,12 @@ from generator.spec import gate as gate_section
 from generator.spec import policy
 from generator.spec import routing as routing_section
 from generator.spec.actions import parse_actions
+from generator.spec.tiers import parse_tiers, parse_window, tiers_of_slices
 from generator.text.digest import digest
 from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
 
 _HUNDRED = Decimal(100)
-_PLACEHOLDER = r"\{(\w+)\}"
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _FILLED_IN = ("service", "alert", "slo")
 
 
@@ -150,7 +149,7 @@ def _url(reader: Reader, key: str) -> str:
             "write an address that begins with https://",
             key=key,
         )
-    unknown = [name for name in re.findall(_PLACEHOLDER, text) if name not in _FILLED_IN] if "{" in text else []
+    unknown = [name for name in _PLACEHOLDER.findall(text) if name not in _FILLED_IN]
     if unknown:
         hint = f"use only {', '.join(f'{{{name}}}' for name in _FILLED_IN)}"
         message = f"{reader.path(key)}: Freezeline does not know the placeholder {{{unknown[0]}}}"
@@ -198,8 +197,8 @@ def _slo(
     budget_ratio = (_HUNDRED - objective) / _HUNDRED
     sli_reader = reader.mapping("sli", required=True)
     parsed = sli.parse(sli_reader) if sli_reader is not None else None
-    window = _window(reader, defaults)
-    tiers, dropped = _tiers(reader, window, budget_ratio, defaults)
+    window = parse_window(reader, defaults)
+    tiers, dropped = parse_tiers(reader, window, budget_ratio, defaults)
     group_by = reader.labels("group_by")
     for label in group_by:
         if label in names.RESERVED_LABELS:
@@ -212,7 +211,7 @@ def _slo(
             )
     min_events = reader.integer("min_events", burn.MIN_EVENTS)
     if isinstance(parsed, TimeSlices):
-        tiers, few = _tiers_of_slices(reader, tiers, parsed.slice_ms, min_events)
+        tiers, few = tiers_of_slices(reader, tiers, parsed.slice_ms, min_events)
         dropped += few
     description = reader.text("description", "")
     runbook = _url(reader, "runbook")
@@ -233,110 +232,6 @@ def _slo(
         description=description,
         runbook=runbook,
     )
-
-
-def _window(reader: Reader, defaults: Defaults) -> SloWindow:
-    if not reader.has("window"):
-        return SloWindow(length_ms=defaults.window_ms)
-    value = reader.value("window")
-    kind, _, unit = value.text.partition(" ") if value is not None else ("", "", "")
-    if kind == "calendar":
-        if unit in burn.CALENDARS:
-            return SloWindow(length_ms=burn.CALENDARS[unit].nominal_ms, calendar=unit)
-        known = " or ".join(f"`calendar {name}`" for name in burn.CALENDARS)
-        reader.fail(
-            "spec/calendar", f"{reader.what}.window: {unit!r} is not a calendar unit", f"write {known}", key="window"
-        )
-        return SloWindow(length_ms=defaults.window_ms)
-    return SloWindow(length_ms=reader.duration_ms("window", at_least=SECOND))
-
-
-def _tiers(
-    reader: Reader, window: SloWindow, budget_ratio: Decimal, defaults: Defaults
-) -> tuple[tuple[Tier, ...], tuple[DroppedTier, ...]]:
-    value = reader.value("tiers")
-    if value is not None and value.text == "off":
-        return (), ()
-    if value is None or reader.failed:
-        return burn.default_tiers(
-            window.length_ms, budget_ratio, scrape_ms=defaults.scrape_ms, interval_ms=defaults.interval_ms
-        )
-    if not isinstance(value.content, dict):
-        hint = "write `tiers: off`, or `tiers: {fast: {share: 2%, long: 1h, short: 5m}}`"
-        reader.fail("spec/type", f"{reader.what}.tiers must be `off` or a mapping", hint, key="tiers")
-        return (), ()
-    tiers = []
-    for name, _, inner in reader.named_readers("tiers"):
-        tiers.append(_tier(name, inner, window, budget_ratio, defaults))
-    return tuple(tiers), ()
-
-
-def _tiers_of_slices(
-    reader: Reader, tiers: tuple[Tier, ...], slice_ms: int, min_events: int
-) -> tuple[tuple[Tier, ...], tuple[DroppedTier, ...]]:
-    """The tiers whose long window can hold `min_events` bad slices, and the default tiers that are left out."""
-    kept, dropped = [], []
-    for tier in tiers:
-        reason = burn.too_few_slices(tier, slice_ms, min_events)
-        if not reason:
-            kept.append(tier)
-        elif reader.has("tiers"):
-            hint = "write a longer `long`, a shorter `slice`, or a smaller `min_events`"
-            reader.fail("tier/unreachable", f"{reader.what}.tiers.{tier.name}: {reason}", hint, key="tiers")
-        else:
-            dropped.append(DroppedTier(name=tier.name, reason=reason))
-    return tuple(kept), tuple(dropped)
-
-
-def _tier(name: str, reader: Reader, window: SloWindow, budget_ratio: Decimal, defaults: Defaults) -> Tier:
-    """One tier of the spec. A missing value comes from the default tier of the same name."""
-    defaults_by_name = {
-        tier.name: tier
-        for tier in burn.default_tiers(
-            window.length_ms, Decimal(0), scrape_ms=defaults.scrape_ms, interval_ms=defaults.interval_ms
-        )[0]
-    }
-    known = defaults_by_name.get(name)
-    if known is not None:
-        share = reader.ratio("share", known.share)
-        long_ms = reader.duration_ms("long", known.long_ms)
-        short_ms = reader.duration_ms("short", max(known.short_ms, long_ms // burn.SHORT_PER_LONG))
-    else:
-        share = reader.ratio("share")
-        long_ms = reader.duration_ms("long")
-        short_ms = reader.duration_ms("short", max(1, long_ms // burn.SHORT_PER_LONG))
-    severity = reader.choice("severity", SEVERITIES, known.severity if known else "warning")
-    reader.finish()
-    factor = burn.factor(share, window.length_ms, long_ms) if share > 0 else Fraction(1)
-    tier = Tier(name=name, share=share, long_ms=long_ms, short_ms=short_ms, factor=factor, severity=severity)
-    if not reader.failed:
-        _check_tier(reader, tier, budget_ratio, defaults)
-    return tier
-
-
-def _check_tier(reader: Reader, tier: Tier, budget_ratio: Decimal, defaults: Defaults) -> None:
-    reason = (
-        burn.unreachable(tier, budget_ratio) if 0 < tier.share <= 1 else "`share` must be above 0 % and at most 100 %"
-    )
-    if reason:
-        hint = "change `share` or `long`: factor = share × SLO window / long, and 1 ≤ factor < 1/budget"
-        reader.fail("tier/unreachable", f"{reader.what}: {reason}", hint)
-    floor_ms = burn.shortest_window_ms(defaults.scrape_ms, defaults.interval_ms)
-    if tier.short_ms < floor_ms:
-        hint = f"write `short: {duration_text(floor_ms)}` or more: four scrapes and two evaluations"
-        reader.fail(
-            "tier/short-window",
-            f"{reader.what}: the short window {duration_text(tier.short_ms)} is too short",
-            hint,
-            key="short",
-        )
-    if tier.long_ms <= tier.short_ms:
-        reader.fail(
-            "tier/windows",
-            f"{reader.what}: `long` must be longer than `short`",
-            f"write `long: {duration_text(burn.SHORT_PER_LONG * tier.short_ms)}`, 12 × `short`",
-            key="long",
-        )
 
 
 # -- plain alerts

@@ -11,28 +11,13 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from msgspec import Struct, field
 
 from generator.text.digest import digest
-from generator.write import journal as write_journal
-from generator.write.journal import JOURNAL, MANIFEST, Disk, WriteError
-
-__all__ = [
-    "JOURNAL",
-    "MANIFEST",
-    "Difference",
-    "Disk",
-    "Report",
-    "WriteError",
-    "check_all",
-    "differences_text",
-    "recover",
-    "write_all",
-    "write_once",
-]
-
-MANIFEST_FORMAT = "freezeline.generated/1"
+from generator.write.journal import Disk, apply, encode, locked, read_kept, recover_locked
+from generator.write.places import JOURNAL, MANIFEST, WriteError, check_paths, check_places, os_message, read
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -51,6 +36,12 @@ class Difference(Struct, frozen=True, kw_only=True):
     path: str
     kind: str
     diff: str = ""  # unified, from what is there to what is generated
+
+
+class Manifest(Struct, frozen=True, kw_only=True, tag_field="format", tag="freezeline.generated/1"):
+    """What earlier runs generated: path → digest."""
+
+    files: dict[str, str]
 
 
 class _State(Struct):
@@ -83,19 +74,16 @@ def write_all(
     outputs. A file that exists with other content without being in the manifest is refused unless `adopt` is set.
     Raises WriteError.
     """
-    root, disk = _text(root), disk or Disk()
-    write_journal.check_paths(outputs)
-    try:
-        with write_journal.LockedRoot(root, disk):
-            recovered = write_journal.recover_locked(root, disk)
-            state = _compare(root, outputs, covers)
-            if state.foreign and not adopt:
-                raise WriteError(_foreign_message(root, state.foreign))
-            contents = state.changed | _changed_manifest(root, state)
-            if contents or state.stale:
-                write_journal.apply(root, contents, state.stale, disk)
-    except OSError as error:
-        raise WriteError(write_journal.os_message(error, root)) from error
+    root, disk = Path(root), disk or Disk()
+    check_paths(outputs)
+    with locked(root):
+        recovered = recover_locked(root, disk)
+        state = _compare(root, outputs, covers)
+        if state.foreign and not adopt:
+            raise WriteError(_foreign_message(root, state.foreign))
+        contents = state.changed | _changed_manifest(root, state)
+        if contents or state.stale:
+            apply(root, contents, state.stale, disk)
     return Report(
         written=tuple(sorted(state.changed)),
         unchanged=tuple(sorted(state.unchanged)),
@@ -112,22 +100,19 @@ def write_once(
 
     A file that exists with other content is refused unless `replace` is set. Raises WriteError.
     """
-    root, disk = _text(root), disk or Disk()
-    write_journal.check_paths(outputs)
-    try:
-        with write_journal.LockedRoot(root, disk):
-            write_journal.recover_locked(root, disk)
-            write_journal.check_places(root, tuple(outputs))
-            there = {path: write_journal.read(f"{root}/{path}") for path in outputs}
-            changed = {path: data for path, data in outputs.items() if there[path] != data}
-            existing = sorted(path for path in changed if there[path] is not None)
-            if existing and not replace:
-                listed = ", ".join(existing)
-                raise WriteError(f"{root}: these files exist with other content: {listed}; replace them with --replace")
-            if changed:
-                write_journal.apply(root, changed, (), disk)
-    except OSError as error:
-        raise WriteError(write_journal.os_message(error, root)) from error
+    root, disk = Path(root), disk or Disk()
+    check_paths(outputs)
+    with locked(root):
+        recover_locked(root, disk)
+        check_places(root, tuple(outputs))
+        there = {path: read(root / path) for path in outputs}
+        changed = {path: data for path, data in outputs.items() if there[path] != data}
+        existing = sorted(path for path in changed if there[path] is not None)
+        if existing and not replace:
+            listed = ", ".join(existing)
+            raise WriteError(f"{root}: these files exist with other content: {listed}; replace them with --replace")
+        if changed:
+            apply(root, changed, (), disk)
     return tuple(sorted(changed))
 
 
@@ -138,33 +123,25 @@ def check_all(
 
     Raises WriteError where the root cannot be read.
     """
-    root = _text(root)
-    write_journal.check_paths(outputs)
+    root = Path(root)
+    check_paths(outputs)
     try:
         state = _compare(root, outputs, covers)
         contents = state.changed | _changed_manifest(root, state)
         found = [_difference(root, path, data) for path, data in contents.items()]
         found += [Difference(path=path, kind="stale") for path in state.stale]
-        if os.path.exists(f"{root}/{JOURNAL}"):
+        if (root / JOURNAL).exists():
             found.append(Difference(path=JOURNAL, kind="unfinished"))
     except OSError as error:
-        raise WriteError(write_journal.os_message(error, root)) from error
+        raise WriteError(os_message(error, root)) from error
     return sorted(found, key=lambda difference: difference.path)
 
 
 def recover(root: str | os.PathLike[str], *, disk: Disk | None = None) -> bool:
     """Complete or undo an interrupted run; whether there was one. Raises WriteError."""
-    root, disk = _text(root), disk or Disk()
-    try:
-        with write_journal.LockedRoot(root, disk):
-            return write_journal.recover_locked(root, disk)
-    except OSError as error:
-        raise WriteError(write_journal.os_message(error, root)) from error
-
-
-def _text(root: str | os.PathLike[str]) -> str:
-    text = os.fspath(root)
-    return text.rstrip("/") or text[:1] or "."
+    root = Path(root)
+    with locked(root):
+        return recover_locked(root, disk or Disk())
 
 
 _KIND_TEXT = {
@@ -180,26 +157,23 @@ def differences_text(differences: Iterable[Difference], mend: str) -> str:
     return "".join([*parts, f"mend it with: {mend}\n"])
 
 
-def _read_manifest(root: str) -> dict[str, str]:
-    """Path → digest of each file that an earlier run generated. Raises WriteError where it is damaged."""
-    content = write_journal.read_json(f"{root}/{MANIFEST}", MANIFEST_FORMAT)
-    if content is None:
+def _known(root: Path) -> dict[str, str]:
+    """Path → digest of each file that an earlier run generated. Raises WriteError where the manifest is damaged."""
+    manifest = read_kept(root / MANIFEST, Manifest)
+    if manifest is None:
         return {}
-    files = write_journal.string_map(content.get("files"))
-    if files is None:
-        raise WriteError(f"{root}/{MANIFEST}: damaged; restore it, or remove it and generate with --adopt")
-    write_journal.check_paths(files)
-    return files
+    check_paths(manifest.files)
+    return manifest.files
 
 
-def _compare(root: str, outputs: Mapping[str, bytes], covers: Callable[[str], bool]) -> _State:
-    known = _read_manifest(root)
-    gone = {path: digest for path, digest in known.items() if path not in outputs}
-    write_journal.check_places(root, [*outputs, *(path for path in gone if covers(path))])
+def _compare(root: Path, outputs: Mapping[str, bytes], covers: Callable[[str], bool]) -> _State:
+    known = _known(root)
+    gone = {path: known_digest for path, known_digest in known.items() if path not in outputs}
+    check_places(root, [*outputs, *(path for path in gone if covers(path))])
     state = _State()
     for path, data in outputs.items():
         state.manifest[path] = digest(data)
-        there = write_journal.read(f"{root}/{path}")
+        there = read(root / path)
         if there == data:
             state.unchanged.append(path)
             continue
@@ -210,25 +184,25 @@ def _compare(root: str, outputs: Mapping[str, bytes], covers: Callable[[str], bo
         if not covers(path):
             state.manifest[path] = known_digest
             continue
-        there = write_journal.read(f"{root}/{path}")
+        there = read(root / path)
         if there is not None:
             (state.stale if digest(there) == known_digest else state.kept).append(path)
     return state
 
 
-def _changed_manifest(root: str, state: _State) -> dict[str, bytes]:
-    manifest = write_journal.json_bytes({"format": MANIFEST_FORMAT, "files": state.manifest})
-    return {} if write_journal.read(f"{root}/{MANIFEST}") == manifest else {MANIFEST: manifest}
+def _changed_manifest(root: Path, state: _State) -> dict[str, bytes]:
+    manifest = encode(Manifest(files=state.manifest))
+    return {} if read(root / MANIFEST) == manifest else {MANIFEST: manifest}
 
 
-def _foreign_message(root: str, foreign: list[str]) -> str:
+def _foreign_message(root: Path, foreign: list[str]) -> str:
     listed = ", ".join(sorted(foreign)[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
     hint = "move them away, choose another directory, or replace them with --adopt"
     return f"{root}: these files exist and were not generated here: {listed}; {hint}"
 
 
-def _difference(root: str, path: str, data: bytes) -> Difference:
-    there = write_journal.read(f"{root}/{path}")
+def _difference(root: Path, path: str, data: bytes) -> Difference:
+    there = read(root / path)
     if there is None:
         return Difference(path=path, kind="missing")
     old, new = (content.decode("utf-8", "replace").splitlines(keepends=True) for content in (there, data))

@@ -1,9 +1,9 @@
-"""Spec files on disk: found in a fixed order, read once. Paths are texts: `pathlib` takes long to import."""
+"""Spec files on disk: found in a fixed order, read once."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class SpecFilesError(Exception):
@@ -11,43 +11,36 @@ class SpecFilesError(Exception):
 
 
 def find(paths: Iterable[str]) -> list[str]:
-    """Each named file, and every *.yaml and *.yml directly in a named folder, sorted. Raises SpecFilesError."""
+    """Each named file, and every *.yaml and *.yml directly in a named folder, sorted. Raises SpecFilesError.
+
+    Artefacts name a spec by its path, so that `./slos//a.yaml` becomes `slos/a.yaml`.
+    """
     found: list[str] = []
     for text in paths:
-        path = _plain(text)
-        if os.path.isdir(path):
-            names = sorted(name for name in os.listdir(path) if os.path.splitext(name)[1] in (".yaml", ".yml"))
-            places = names if path == "." else [f"{path.rstrip('/')}/{name}" for name in names]
-            inside = [place for place in places if os.path.isfile(place)]
+        path = Path(text)
+        if path.is_dir():
+            inside = sorted(str(each) for each in path.iterdir() if each.suffix in (".yaml", ".yml") and each.is_file())
             if not inside:
                 raise SpecFilesError(f"{text}: no *.yaml file in this folder")
             found += inside
-        elif os.path.isfile(path):
-            found.append(path)
+        elif path.is_file():
+            found.append(str(path))
         else:
             raise SpecFilesError(f"{text}: no such file or folder")
     return list(dict.fromkeys(found))
 
 
-def _plain(path: str) -> str:
-    """The same path without `./` and doubled slashes, so that artefacts name a spec alike however it was called."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    return ("/" if path.startswith("/") else "") + "/".join(parts) or "."
-
-
-def read(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, bytes]]:
+def read(paths: Iterable[str | Path]) -> list[tuple[str, bytes]]:
     """(name as shown, content) of each file. Raises SpecFilesError."""
     files = []
     for path in paths:
-        name = os.fspath(path)
         try:
-            with open(name, "rb", buffering=0) as stream:
-                files.append((name, stream.read()))
+            files.append((str(path), Path(path).read_bytes()))
         except OSError as error:
-            raise SpecFilesError(f"{name}: {error.strerror}") from error
+            raise SpecFilesError(f"{path}: {error.strerror}") from error
     return files
 
 
 def default_scope(path: str) -> str:
     """The name of the output set: of the folder that holds the specs."""
-    return os.path.basename(os.path.dirname(os.path.realpath(path))) or "slos"
+    return Path(path).resolve().parent.name or "slos"

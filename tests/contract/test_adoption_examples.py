@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from freezeline.cli import COMMANDS
+from freezeline.cli import COMMANDS, main
 from generator import pipeline
 from generator.write import files
 from tests.tools import ROOT, Generation
@@ -72,8 +72,6 @@ def test_prometheus_takes_the_snippet(generation: Generation, tmp_path: Path) ->
 
 def test_the_objects_that_kustomize_lists_are_generated(tmp_path: Path) -> None:
     """By the command in the file's first lines."""
-    from freezeline.cli import main
-
     path = EXAMPLES / "kubernetes" / "kustomization.yaml"
     ((name, *words),) = [line for line in command_lines(path.read_text()) if line[0] == "generate"]
     words = [str(ROOT / "slos") if word == "slos" else word for word in words]

@@ -106,6 +106,7 @@ def test_pinned_versions_are_the_programs_own() -> None:
     assert {name: product.version for name, product in PRODUCTS.items()} == {
         "prometheus": "3.15.0",
         "alertmanager": "0.31.1",
+        "sloth": "0.16.0",
     }
 
 

@@ -6,7 +6,7 @@ Every route is complete in itself: the same routes serve in a file of their own 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib import resources
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -149,4 +149,4 @@ def _interval(interval: MuteInterval) -> Data:
 
 def template_text() -> str:
     """The message templates that the configuration loads; written beside it as `TEMPLATE_FILE`."""
-    return resources.files(__package__).joinpath("alertmanager.tmpl").read_text("utf-8")
+    return Path(__file__).with_name("alertmanager.tmpl").read_text(encoding="utf-8")

@@ -24,28 +24,15 @@ def render(spec: Spec) -> dict[str, object]:
         "name": spec.name,
         "service": spec.service,
         "spec": spec.reference,
-        "rules": _rules(spec),
-        "actions": _actions(spec),
+        "rules": [policy_rules.render(spec, rule) for rule in spec.policy],
+        "actions": {name: actions.render(action) for name, action in spec.actions.items()},
     }
     if spec.routing is not None:
         policy |= _people(spec.routing)
-    if spec.gate is not None or spec.canary is not None:
-        policy |= _shipping(spec)
+    policy |= _shipping(spec)
     if spec.targets:
         policy["targets"] = dict(spec.targets)
     return policy
-
-
-def _rules(spec: Spec) -> list[dict[str, object]]:
-    if not spec.policy:
-        return []
-    return [policy_rules.render(spec, rule) for rule in spec.policy]
-
-
-def _actions(spec: Spec) -> dict[str, dict[str, object]]:
-    if not spec.actions:
-        return {}
-    return {name: actions.render(action) for name, action in spec.actions.items()}
 
 
 def _shipping(spec: Spec) -> dict[str, object]:

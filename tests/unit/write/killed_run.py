@@ -31,34 +31,34 @@ class DyingDisk(Disk):
             os.kill(os.getpid(), signal.SIGKILL)
         self.left -= 1
 
-    def make_dir(self, path: str) -> None:
+    def make_dir(self, path: Path) -> None:
         """As the real one."""
         self._step()
         super().make_dir(path)
 
-    def write_new(self, path: str, data: bytes, mode: int | None) -> None:
+    def write_new(self, path: Path, data: bytes, mode: int | None) -> None:
         """As the real one; the first half of the content gets written before the kill."""
         if self.left == 0:
-            Path(path).write_bytes(data[: len(data) // 2])
+            path.write_bytes(data[: len(data) // 2])
         self._step()
         super().write_new(path, data, mode)
 
-    def rename(self, source: str, target: str) -> None:
+    def rename(self, source: Path, target: Path) -> None:
         """As the real one."""
         self._step()
         super().rename(source, target)
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: Path) -> None:
         """As the real one."""
         self._step()
         super().remove(path)
 
-    def remove_dir(self, path: str) -> None:
+    def remove_dir(self, path: Path) -> None:
         """As the real one."""
         self._step()
         super().remove_dir(path)
 
-    def sync(self, paths: Sequence[str]) -> None:
+    def sync(self, paths: Sequence[Path]) -> None:
         """As the real one."""
         self._step()
         super().sync(paths)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from generator.write import all_or_none as write
-from generator.write.journal import JOURNAL, MANIFEST, Disk, WriteError
+from generator.write.journal import Disk
+from generator.write.places import JOURNAL, MANIFEST, WriteError
 
 FIRST = {"rules/a.yml": b"a: 1\n", "rules/tests/a.yml": b"t: 1\n"}
 
@@ -176,11 +177,11 @@ class FullDisk(Disk):
 
     files = 0
 
-    def write_new(self, path: str, data: bytes, mode: int | None) -> None:
+    def write_new(self, path: Path, data: bytes, mode: int | None) -> None:
         """ENOSPC from the second file on."""
-        self.files += JOURNAL not in path
+        self.files += JOURNAL not in path.name
         if self.files > 1:
-            raise OSError(28, "No space left on device", path)
+            raise OSError(28, "No space left on device", str(path))
         super().write_new(path, data, mode)
 
 

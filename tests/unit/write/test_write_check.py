@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from generator.write import all_or_none as write
-from generator.write.journal import MANIFEST
+from generator.write.places import MANIFEST
 
 OUTPUTS = {"rules/a.yml": b"one\ntwo\nthree\n", "rules/b.yml": b"b\n"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from generator.write import all_or_none as write
-from generator.write.journal import JOURNAL, MANIFEST
+from generator.write.places import JOURNAL, MANIFEST
 from tests.unit.write.killed_run import OUTPUTS
 
 PROJECT = Path(__file__).parents[3]
