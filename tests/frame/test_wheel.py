@@ -4,7 +4,6 @@ import hashlib
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from email import message_from_bytes
 from email.message import Message
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import freezeline
 from tests.frame.sources import PACKAGES, tracked_files
 from tests.tools import ROOT
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("wheel")
 # Of https://www.apache.org/licenses/LICENSE-2.0.txt.
 OFFICIAL_SHA256 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 LICENCE = (ROOT / "LICENSE").read_bytes()
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+VERSION = freezeline.__version__
 
 
 def build(folder: Path, kind: str) -> Path:
