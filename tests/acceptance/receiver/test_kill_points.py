@@ -15,7 +15,7 @@ from tests.acceptance.receiver.harness import Receiver, Site, body, peers, recei
 from tests.fakes.http import SLACK_PATH, SlackFake, running
 from tests.waiting import until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 SETTLED_S = 30.0
 

@@ -14,7 +14,7 @@ from tests.acceptance.receiver.test_kill_points import final
 from tests.tools import Generation, alertmanager_server, prometheus_server
 from tests.waiting import until
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 DEADLINE_S = 30.0
 READS = 2_000_000

@@ -39,6 +39,7 @@ time.sleep(300)
 """
 
 
+@pytest.mark.timed
 def test_a_stubborn_script_is_gone_within_limit_and_grace(tmp_path: Path) -> None:
     """A script that ignores TERM, has children in other sessions, holds its output open and prints 1 GiB ends."""
     limit_s, grace_s, tail_bytes = 8.0, 2.0, 100_000
@@ -102,6 +103,7 @@ def test_an_ending_is_told_as_it_was(
     assert (result.outcome, result.code, result.signal, result.killed) == (outcome, code, number, 0)
 
 
+@pytest.mark.timed
 def test_a_script_that_ends_on_term_is_not_killed(tmp_path: Path) -> None:
     """A script may use the grace to clean up; what it says and its exit status are kept."""
     script = "trap 'echo cleaned up; exit 9' TERM; echo ready; while :; do sleep 0.05 2>&-; done 2>/dev/null"
@@ -130,6 +132,7 @@ def test_a_command_that_cannot_start_says_why(tmp_path: Path, argv: list[str], c
     assert reason in result.reason
 
 
+@pytest.mark.timed
 def test_a_cancellation_is_seen_within_a_second(tmp_path: Path) -> None:
     """The command gets TERM within a second of the request, and the reason is in the result."""
     run = runs.prepare(tmp_path, "a", 1, shell("echo ready; sleep 60"))
@@ -170,6 +173,7 @@ def output(run: runs.RunDir) -> str:
     return runs.read_output_tail(run)
 
 
+@pytest.mark.timed
 def test_the_background_of_a_command_that_ended_well_stays(tmp_path: Path) -> None:
     """A rollback may start a server and end: what it left running is not touched, and does not hold up the result."""
     order = shell("sleep 30 & echo started")

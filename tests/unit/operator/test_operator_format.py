@@ -75,6 +75,8 @@ def test_what_kubernetes_does_not_hold_stays_as_it_is(spec: str, tmp_path: Path)
         }
 
 
+# The rules are those of the plain format, whose proofs run on both generations.
+@pytest.mark.parametrize("generation", ["current", pytest.param("old", marks=pytest.mark.soak)], indirect=True)
 def test_proofs_run_as_they_lie_there(spec: str, tmp_path: Path, generation: Generation) -> None:
     """Promtool finds every rule file that they name; the rules are those of the PrometheusRules."""
     objects = generate(spec, tmp_path / "out", "--format", "operator")
