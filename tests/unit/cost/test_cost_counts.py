@@ -85,8 +85,11 @@ def test_rivals_are_dearer() -> None:
     output_set = specs.loaded(BODY).output_set
     assumed = Assumptions(series=12)
     ours = total(12).samples_per_minute
-    for rival in cost_rivals.rivals(output_set, assumed).values():
-        assert rival.samples_per_minute > 20 * ours
+    assert ours > 0
+    dearer = {
+        name: rival.samples_per_minute > 20 * ours for name, rival in cost_rivals.rivals(output_set, assumed).items()
+    }
+    assert dearer == {"Sloth": True, "Pyrra": True}
 
 
 def test_time_slices_have_no_rival() -> None:

@@ -1,5 +1,6 @@
 """What a dashboard shows: the SLO section, thresholds, layout, variables."""
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -233,12 +234,15 @@ def test_the_overview_shows_the_least_budget_first_and_who_is_frozen() -> None:
 
 
 def test_series_of_another_set_are_never_read() -> None:
-    """Every SLO series is asked for with its scope."""
+    """Every SLO series is asked for with its scope, in panels and in variables."""
+    seen = set()
     for found in (dashboard.render(spec(EVERYTHING), SCOPE), dashboard.render_overview(committed_specs(), SCOPE)):
-        for panel in panels(found):
-            for target in panel["targets"]:
-                parts = target["expr"].split("slo:error")[1:]
-                assert all('scope="tests"' in part.partition("}")[0] for part in parts)
+        asked = [target["expr"] for panel in panels(found) for target in panel["targets"]]
+        asked += [one["query"]["query"] for one in found["templating"]["list"] if one["type"] == "query"]
+        for name, matchers in re.findall(r"(slo:\w+(?::\w+)?)(\{[^}]*\})?", "\n".join(asked)):
+            assert f'scope="{SCOPE}"' in matchers, (found["title"], name)
+            seen.add(name)
+    assert seen >= {"slo:error_ratio", "slo:error_budget", "slo:error_budget_remaining", "slo:total:rate5m"}
 
 
 def test_lines_are_spread_over_24_columns() -> None:

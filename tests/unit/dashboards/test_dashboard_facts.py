@@ -50,6 +50,27 @@ def without_variables(expression: str) -> str:
     return re.sub(r'"\$\w+"', '".*"', ranges)
 
 
+def test_the_dashboards_have_all_that_is_looked_at() -> None:
+    """The tests below hold for each thing of a kind; here, each kind is there."""
+    all_panels = [panel for _, found in ALL for panel in panels(found)]
+    assert {panel["type"] for panel in all_panels} == set(PANELS)
+    tables = [panel for panel in all_panels if panel["type"] == "table"]
+    assert any(len(panel["targets"]) > 1 for panel in tables)
+    assert {item["id"] for panel in tables for item in panel.get("transformations", ())} >= {"merge", "organize"}
+    assert {len(steps) > 1 for _, found in ALL for steps in thresholds(found)} == {True, False}
+    properties = {
+        item["id"]
+        for panel in all_panels
+        for override in panel["fieldConfig"]["overrides"]
+        for item in override["properties"]
+    }
+    assert properties >= {"unit", "thresholds", "links", "custom.displayMode"}
+    mappings = {item["type"] for panel in all_panels for item in panel["fieldConfig"]["defaults"]["mappings"]}
+    assert mappings >= {"value", "special"}
+    variables = [variable["type"] for _, found in ALL for variable in found["templating"]["list"]]
+    assert (variables.count("datasource"), "query" in variables) == (len(ALL), True)
+
+
 def test_it_is_classic_json_of_schema_36(found: Json) -> None:
     """Later Grafanas migrate what is older than 37 (legends) and 38 (table cells); 9.0 takes it as it is."""
     assert (found["schemaVersion"], type(found["panels"])) == (36, list)
@@ -261,7 +282,9 @@ def test_panels_fill_the_grid_without_overlapping(found: Json) -> None:
 
 def test_every_query_is_promql(found: Json) -> None:
     """Parsed by Prometheus' grammar once Grafana has filled in its variables."""
-    for expression in expressions(found):
+    asked = list(expressions(found))
+    assert len(asked) >= len(panels(found))
+    for expression in asked:
         promql_parser.parse(without_variables(expression))
 
 

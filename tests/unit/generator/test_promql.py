@@ -164,32 +164,73 @@ def test_a_long_list_of_alternatives_is_no_nesting() -> None:
     assert faults(f'x{{route=~"{pattern}"}}', Want.SELECTOR) == []
 
 
-SELECTORS = st.from_regex(
-    r"[a-zA-Z_:]{1,4}_?[a-zA-Z0-9_:]{0,12}(\{([a-zA-Z_]\w{0,5}(=|!=|=~|!~)\"[\w .|/:*+(-]{0,8}\",?){0,3}\})?",
-    fullmatch=True,
+KEYWORDS = ("group_left", "GROUP_RIGHT", "count_values", "limit_ratio", "fill_left")
+NAMES = st.from_regex(r"[a-zA-Z:][a-zA-Z0-9:]{0,4}_[a-zA-Z0-9_:]{0,8}", fullmatch=True).filter(
+    lambda name: name.lower() not in KEYWORDS + ("group_right", "fill_right")
 )
-WORDS = st.sampled_from(
-    [
-        "group_left",
-        "GROUP_RIGHT",
-        "count_values",
-        "limit_ratio",
-        "sum_over_time",
-        "label_replace",
-        "start_time",
-        "x_inf",
-        "_",
-    ]
+MATCHERS = st.builds(
+    '{}{}"{}"'.format,
+    st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,5}", fullmatch=True).filter(lambda name: name != "__name__"),
+    st.sampled_from(["=", "!=", "=~", "!~"]),
+    st.from_regex(r"[a-zA-Z0-9_ .|/:-]{1,8}", fullmatch=True),
 )
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
-@given(text=SELECTORS | WORDS | st.builds('x_y{{{}="{}"}}'.format, WORDS, WORDS))
-def test_the_short_way_agrees_with_the_parser(text: str) -> None:
-    """A selector that is read without the parser has the parts that the parser finds; none is one that it refuses."""
-    short = promql.simple_selector(text)
-    if short is None:
-        return
+@st.composite
+def plain_selectors(draw: st.DrawFn) -> str:
+    """A metric with a `_` in its name, and matchers that any Prometheus takes; perhaps a comma at the end."""
+    matchers = draw(st.lists(MATCHERS, max_size=3))
+    braces = ",".join(matchers) + draw(st.sampled_from(["", ","])) if matchers else ""
+    return draw(NAMES) + (f"{{{braces}}}" if braces else "")
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> str:
+    """A plain selector with one character more or less, or with a word that has a meaning of its own."""
+    text = draw(plain_selectors())
+    place = draw(st.integers(0, len(text) - 1))
+    return draw(
+        st.sampled_from(
+            [
+                text[:place] + text[place + 1 :],
+                text[:place] + draw(st.sampled_from(list('"{},=~!()[]*+\\ _0$é'))) + text[place:],
+                draw(st.sampled_from(KEYWORDS)) + text[text.find("{") :]
+                if "{" in text
+                else draw(st.sampled_from(KEYWORDS)),
+                f'{draw(NAMES)}{{{draw(st.sampled_from([*KEYWORDS, "__name__"]))}="x"}}',
+            ]
+        )
+    )
+
+
+def parts_of(text: str) -> tuple[str, list[tuple[str, str, str]]]:
+    """Metric and matchers of a selector by the parser. Raises ValueError for what is none."""
     tree = promql.parse(text)
-    assert isinstance(tree, promql_parser.VectorSelector)
-    assert (short.metric, list(short.matchers)) == (promql.metric(tree), list(promql.matchers(tree)))
+    if not isinstance(tree, promql_parser.VectorSelector):
+        raise ValueError(f"{text!r} is a {type(tree).__name__}")  # as the parser does
+    return promql.metric(tree), list(promql.matchers(tree))
+
+
+@settings(max_examples=800, deadline=None, derandomize=True)
+@given(text=plain_selectors())
+def test_a_plain_selector_is_read_without_the_parser(text: str) -> None:
+    """And has the parts that the parser finds."""
+    short = promql.simple_selector(text)
+    assert short is not None
+    assert (short.metric, list(short.matchers)) == parts_of(text)
+
+
+@settings(max_examples=800, deadline=None, derandomize=True)
+@given(text=spoilt())
+def test_the_short_way_agrees_with_the_parser(text: str) -> None:
+    """A text beside a plain selector: the parser reads it, or refuses it, whatever the short way says."""
+    try:
+        expected: object = parts_of(text)
+    except ValueError:
+        expected = None
+    short = promql.simple_selector(text)
+    if expected is None:
+        assert short is None
+    else:
+        found = promql.selector(text) if short is None else short
+        assert (found.metric, list(found.matchers)) == expected

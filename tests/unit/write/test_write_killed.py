@@ -43,6 +43,7 @@ def each_kill(tmp_path: Path, what: str) -> list[Path]:
         root = tmp_path / f"{what}-{dies_at}"
         write.write_all(root, OLD)
         if not run_killed(root, dies_at, what):
+            assert len(roots) > 10
             return roots
         roots.append(root)
     return roots
@@ -62,9 +63,12 @@ def test_kills_cover_every_phase(killed: list[Path]) -> None:
 
 def test_no_file_is_ever_torn(killed: list[Path]) -> None:
     """Whenever the kill came, each target holds its whole old or its whole new content."""
+    changed = set()
     for root in killed:
         for path, data in targets(root).items():
             assert data in (OLD.get(path), OUTPUTS["new"].get(path)), (root.name, path)
+            changed.add((path, data))
+    assert changed >= set(OLD.items()) | set(OUTPUTS["new"].items())
 
 
 def test_recovery_gives_all_or_none(killed: list[Path], tmp_path: Path) -> None:
