@@ -1,6 +1,6 @@
 """Run one command under a time limit, in a process that outlives the receiver. Standard library only.
 
-Started as `python -I -m receiver.runner DIR`; all that it knows is in DIR. It decides by lock and claim
+Started as `python -I -m receiver.run.runner DIR`; all that it knows is in DIR. It decides by lock and claim
 whether the command runs at all, owns the deadline, ends the whole process tree where it must, and writes the
 result. docs/runner.md tells the protocol; `Step` names every point at which it may be killed.
 """
@@ -117,7 +117,7 @@ def _not_started(order: Order, outcome: Outcome, reason: str) -> Result:
 def main(arguments: list[str]) -> int:
     """Exit status: 0 a result was written; 1 somebody else decided; 2 usage; 3 the directory is unusable."""
     if len(arguments) != 1:
-        print("usage: python -I -m receiver.runner DIR", file=sys.stderr)  # noqa: T201 - its only voice
+        print("usage: python -I -m receiver.run.runner DIR", file=sys.stderr)  # noqa: T201 - its only voice
         return 2
     try:
         run(arguments[0])

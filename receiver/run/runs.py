@@ -1,6 +1,6 @@
 """The receiver's side of a run: prepare it, start its runner, find out what became of it.
 
-The runner is a process of its own (`receiver.runner`) and outlives the receiver. What is true of a run is on
+The runner is a process of its own (`receiver.run.runner`) and outlives the receiver. What is true of a run is on
 disk and in its lock; nothing here is remembered between calls. docs/runner.md tells the protocol.
 """
 
@@ -164,7 +164,7 @@ def spawn(run: RunDir) -> None:
         log = os.open(rundir.RUNNER_LOG, flags, 0o600, dir_fd=dir_fd)
     try:
         runner = subprocess.Popen(
-            [sys.executable, "-I", "-m", "receiver.runner", str(run.path)],
+            [sys.executable, "-I", "-m", "receiver.run.runner", str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -14,7 +14,7 @@ KILLED_AT = Path(__file__).with_name("killed_at.py")
 
 def runner(run: runs.RunDir) -> subprocess.Popen[bytes]:
     """A runner as the receiver starts it, but as a child of the test."""
-    return subprocess.Popen([sys.executable, "-I", "-m", "receiver.runner", str(run.path)])
+    return subprocess.Popen([sys.executable, "-I", "-m", "receiver.run.runner", str(run.path)])
 
 
 def runner_signalled_at(run: runs.RunDir, step: Step, signal_name: str) -> subprocess.Popen[bytes]:

@@ -223,7 +223,7 @@ def test_a_receiver_folder_in_the_working_directory_is_not_imported(tmp_path: Pa
 
 RECEIVER_THAT_DIES = """
 import os, signal, sys, pathlib
-from receiver import runs
+from receiver.run import runs
 from tests.unit.runner.orders import shell
 run = runs.prepare(pathlib.Path(sys.argv[1]), "a", 1, shell(sys.argv[2]))
 runs.spawn(run)
