@@ -32,12 +32,11 @@ class LogNotifier(Struct, frozen=True):
         """Write one record."""
         self.tools.emit(
             {
-                "event": "notice",
                 "channel": self.channel.name,
                 "key": plain(notice.key, 200),
                 "service": plain(notice.service, TEXT_MAX),
                 "severity": plain(notice.severity, TITLE_MAX),
-                "notice_event": notice.event.value,
+                "event": notice.event.value,
                 "title": plain(notice.title, TITLE_MAX),
                 "text": plain(notice.text, TEXT_MAX),
                 "url": plain(notice.url, 2000),

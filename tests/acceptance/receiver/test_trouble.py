@@ -82,7 +82,7 @@ async def test_a_rollback_that_cannot_be_verified_is_told_and_not_repeated(tmp_p
         assert site.lines("rollbacks") == ["x"]
         ((state, result),) = site.rows("SELECT state, result FROM action WHERE type = 'rollback'")
         assert (state, json.loads(result)["code"]) == ("DEAD", "3")
-        events = {event for (event,) in site.rows("SELECT json_extract(payload, '$.moment') FROM action")}
+        events = {event for (event,) in site.rows("SELECT json_extract(payload, '$.event') FROM action")}
         assert "rollback_failed" in events
 
 
