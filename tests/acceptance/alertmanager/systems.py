@@ -19,6 +19,7 @@ def specs() -> Mapping[str, Spec]:
     """Every spec of slos/ by name."""
     loaded = pipeline.load_set(files.read(files.find([str(ROOT / "slos")])), "slos")
     assert not loaded.problems.errors
+    assert len(loaded.output_set.specs) >= 5
     return {spec.name: spec for spec in loaded.output_set.specs}
 
 

@@ -151,7 +151,9 @@ def test_merged_into_a_users_file_both_keep_their_routes(generation: Generation,
     assert before == ["dba", "platform", "dba", "dba"]
     assert after == ["freezeline,dba", "freezeline,platform", "freezeline,dba,freezeline-nobody", "freezeline,dba"]
     for system, spec in specs().items():
-        for labels in alert_labels.of(spec):
+        of_ours = list(alert_labels.of(spec))
+        assert of_ours, system
+        for labels in of_ours:
             assert routed_to(generation, users, labels) == expected(system, labels)
 
 

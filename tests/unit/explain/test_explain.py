@@ -58,7 +58,9 @@ def test_rules_are_the_generated_ones() -> None:
         for group in file.groups
         for rule in group.rules
     }
-    for one in explain.explain(spec, "slos"):
+    explained_ones = explain.explain(spec, "slos")
+    assert {one.kind for one in explained_ones} == {"slo", "alert"}
+    for one in explained_ones:
         shown = {(rule.group, rule.name, rule.expr) for rule in one.rules}
         assert shown
         assert shown <= written

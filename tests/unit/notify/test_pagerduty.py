@@ -68,4 +68,5 @@ def test_hostile_event_is_short_and_printable() -> None:
     body = event(hostile(), "x" * 5000, routing_key="key")
     assert len(body["payload"]["summary"]) == 1024
     details = body["payload"]["custom_details"]
+    assert {"alert", "text"} & set(details)
     assert all(text.isprintable() for pair in details.items() for text in pair)

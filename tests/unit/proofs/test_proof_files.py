@@ -58,6 +58,7 @@ def test_gaps_are_warned_of_and_written_down() -> None:
     assert [problem.position.line for problem in warnings] == [10]
     assert all(problem.warning for problem in warnings)
     texts = [file.text for file in made.files if file.tests]
+    assert len(texts) >= 5
     assert all("# Not proven: Strange, all proofs: it compares two queries with each other." in text for text in texts)
 
 
@@ -73,7 +74,7 @@ def test_native_histograms_stand_in_files_of_their_own() -> None:
     native = [file for file in made.files if file.native]
     assert [file.path for file in native] == ["rules/tests/checkout.alerts.test-native.yml"]
     assert {check.subject.title for test in native[0].tests for check in test.checks} == {"Native"}
-    assert all("{{schema:" not in file.text for file in made.files if not file.native)
+    assert [file.path for file in made.files if "{{schema:" in file.text] == [native[0].path]
 
 
 def test_every_slo_alert_has_all_its_proofs() -> None:
