@@ -212,10 +212,21 @@ DEFAULT_PARTS = parts()
 WORDS = st.text("ab:#-'\"[]{}|>&*!%@ \n", max_size=12)
 
 
-@settings(deadline=None)  # a slow machine is no finding here
-@given(comment=WORDS, value=WORDS, indent=st.integers(0, 4))
-def test_strange_texts_are_merged_rightly_or_refused(comment: str, value: str, indent: int) -> None:
+def test_strange_texts_are_merged_rightly_or_refused() -> None:
     """Whatever stands in the user's part, the result means what it should, or there is none."""
+    merged = []
+
+    @settings(deadline=None, derandomize=True)  # a slow machine is no finding here
+    @given(comment=WORDS, value=WORDS, indent=st.integers(0, 4))
+    def each(comment: str, value: str, indent: int) -> None:
+        merged.append(is_merged(comment, value, indent))
+
+    each()
+    assert len(merged) / 3 < sum(merged)
+
+
+def is_merged(comment: str, value: str, indent: int) -> bool:
+    """Whether a configuration with such texts is merged; then the result must mean what it should."""
     pad = " " * indent
     body = dedent(f"""\
         route:
@@ -228,9 +239,10 @@ def test_strange_texts_are_merged_rightly_or_refused(comment: str, value: str, i
         """)
     problems = Problems()
     found = alertmanager_merge.merge("alertmanager.yml", body, DEFAULT_PARTS, problems)
-    if found is not None:
-        after: Any = yaml.safe_load(found)
-        assert after["route"]["routes"][-1] == {"receiver": "me"}
-        assert removed(found) == body
-    else:
+    if found is None:
         assert len(problems) > 0
+        return False
+    after: Any = yaml.safe_load(found)
+    assert after["route"]["routes"][-1] == {"receiver": "me"}
+    assert removed(found) == body
+    return True

@@ -263,6 +263,15 @@ def test_incidents_of_services_are_apart() -> None:
     ]
 
 
+def test_an_incident_begins_with_its_oldest_episode() -> None:
+    """Whatever the order in which episodes are read; of two that opened at one time, the lower identifier."""
+    same_time = replace(episode(2), id="E0", opened_at=START)
+    for order in ([episode(3), episode(1), same_time], [same_time, episode(1), episode(3)]):
+        (found,) = group(order, {}, {})
+        assert [one.id for one in found.episodes] == ["E0", "E1", "E3"]
+        assert found.first.id == "E0"
+
+
 def test_an_episode_whose_policy_is_gone_is_left_out() -> None:
     """Nothing is guessed where the policy text is unknown."""
     assert keys(incident(policies=()), START + 60 * MINUTE) == []

@@ -166,7 +166,7 @@ def test_a_long_list_of_alternatives_is_no_nesting() -> None:
 
 KEYWORDS = ("group_left", "GROUP_RIGHT", "count_values", "limit_ratio", "fill_left")
 NAMES = st.from_regex(r"[a-zA-Z:][a-zA-Z0-9:]{0,4}_[a-zA-Z0-9_:]{0,8}", fullmatch=True).filter(
-    lambda name: name.lower() not in KEYWORDS + ("group_right", "fill_right")
+    lambda name: name.lower() not in (*KEYWORDS, "group_right", "fill_right")
 )
 MATCHERS = st.builds(
     '{}{}"{}"'.format,

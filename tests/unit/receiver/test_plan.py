@@ -209,8 +209,10 @@ def test_an_open_episode_is_never_released_by_time() -> None:
 )
 def test_a_review_renews_unless_alertmanager_knows_better(expected: list[str], *, firing: bool | None) -> None:
     """Unknown is treated as firing."""
-    changes = plan.on_review(episode(), [freeze_reason()], firing=firing, review_after_s=86400, now=at(86400))
+    changes = plan.on_review(episode(), [freeze_reason()], firing=firing, review_after_s=3600, now=at(86400))
     assert kinds(changes) == expected
+    renewed = [change.review_at for change in changes if isinstance(change, plan.Renewed)]
+    assert renewed == [at(86400 + 3600)] * expected.count("Renewed")
 
 
 def test_a_review_that_is_not_due_does_nothing() -> None:
@@ -253,6 +255,20 @@ def test_release_conditions_read_as_a_person_says_them() -> None:
     rules = [{"id": "r", "match": [{"label": "a", "op": "=", "value": "b"}], "do": ["freeze"], "unfreeze": raw}]
     unfreeze = policy(rules=rules).rules[0].unfreeze
     assert plan.unfreeze_when(unfreeze) == "alert resolved for 0 s and budget >= 0.10 for 30 min"
+
+
+@pytest.mark.parametrize(
+    "seconds,text", [(0, "0 s"), (90, "90 s"), (60, "1 min"), (3600, "1 h"), (5400, "90 min"), (172800, "2 d")]
+)
+def test_spans_are_said_in_the_largest_whole_unit(seconds: float, text: str) -> None:
+    """A span with a rest is said in a smaller unit."""
+    assert plan.span(seconds) == text
+
+
+def test_an_alert_without_a_name_is_called_so() -> None:
+    """The sentence still says what fires."""
+    (noted,) = on(alert(labels={"service": "gateway"}), Known())
+    assert noted.sentence == "an alert without a name of gateway fires and no rule matches: nothing to do"
 
 
 def test_the_tables_of_moves_are_those_of_the_contract() -> None:

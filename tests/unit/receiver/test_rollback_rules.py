@@ -1,6 +1,6 @@
 """What speaks against starting a rollback."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -64,6 +64,12 @@ def test_five_alerts_about_one_release_make_one_rollback() -> None:
     )
 
 
+def test_an_alert_at_the_very_end_of_a_rollback_is_about_what_it_removed() -> None:
+    """Two events with one time: the rollback may have ended after the alert."""
+    done = (rollback("first", ActionState.SUCCEEDED), at(0))
+    assert why(done, created_at=at(0), now=at(10**6)) == "its alert came before the last rollback ended (action first)"
+
+
 def test_the_same_holds_where_no_release_can_be_read() -> None:
     """Keys differ then; time does not."""
     done = (rollback("first", ActionState.SUCCEEDED), at(10))
@@ -92,6 +98,21 @@ def test_the_daily_maximum() -> None:
     assert why(*done, created_at=now, now=now) == "3 rollbacks within a day, which is the maximum"
     tomorrow = at(86401)
     assert why(*done, created_at=tomorrow, now=tomorrow) is None
+
+
+def test_a_policy_without_a_daily_maximum_has_none() -> None:
+    """However many there were."""
+    done = [(rollback(f"r{n}", ActionState.SUCCEEDED), at(n)) for n in range(9)]
+    spec = replace(SPEC, max_per_day=None, cooldown_s=0.0)
+    now = at(100)
+    me = rollback("me", created_at=now)
+    assert rules.objection(me, spec, release="v2", same_release=None, earlier=done, now=now) is None
+
+
+def test_earlier_rollbacks_matter_for_a_day_or_the_cool_down() -> None:
+    """The daily maximum needs a day; a longer cool-down needs more."""
+    assert rules.lookback(replace(SPEC, cooldown_s=60.0)) == timedelta(days=1)
+    assert rules.lookback(replace(SPEC, cooldown_s=3 * 86400.0)) == timedelta(days=3)
 
 
 def test_once_per_episode_rolls_the_same_release_back_again() -> None:
