@@ -54,7 +54,9 @@ RATIO = 'slo:error_ratio{window="budget"}'
 FIRST = "min by (code) (min_over_time(http_requests_total[1h]))"
 ALLOWED = 0.03
 REPAIRED = 'sum_over_time(slo:errors:rollup2s500ms{repair="gap"}[1m]) > 0'
-UNREPAIRED = 'sum(sum_over_time(slo:errors:rollup2s500ms{repair=""}[1h])) / sum(sum_over_time(slo:total:rollup2s500ms{repair=""}[1h]))'
+UNREPAIRED = " / ".join(
+    f'sum(sum_over_time(slo:{kind}:rollup2s500ms{{repair=""}}[1h]))' for kind in ("errors", "total")
+)
 
 
 def scaled(output_set: OutputSet) -> tuple[str, str]:
