@@ -33,7 +33,7 @@ async def test_the_same_webhook_a_hundred_times_at_once_from_three_senders(tmp_p
         assert site.lines("freezer") == ["on"]
         assert len(json.loads(site.flag.read_text())["reasons"]) == 1
         assert site.rows("SELECT count(*) FROM episode") == [(1,)]
-        told = site.rows("SELECT name, payload ->> 'moment', count(*) FROM action WHERE type = 'notify' GROUP BY 1, 2")
+        told = site.rows("SELECT name, payload ->> 'event', count(*) FROM action WHERE type = 'notify' GROUP BY 1, 2")
         assert sorted(told) == [
             (channel, event, 1)
             for channel in ("log", "toast")
