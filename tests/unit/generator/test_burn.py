@@ -69,6 +69,11 @@ def test_windows_of_a_day_are_computed_from_rollups(window_ms: int, *, rolled_up
     assert profile(tier(long_ms=window_ms), window_ms=HOUR).rolled_up is rolled_up
 
 
+def test_gaps_are_looked_for_once_an_hour() -> None:
+    """A day of raw counters is read each time."""
+    assert profile(*TIERS).cadence.gap_ms == HOUR
+
+
 @pytest.mark.parametrize("window_ms, repaired", [(3 * DAY, True), (3 * DAY - HOUR, False)])
 def test_gaps_are_repaired_from_windows_of_three_days(window_ms: int, *, repaired: bool) -> None:
     """In shorter windows a gap is soon forgotten."""
