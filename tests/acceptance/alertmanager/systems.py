@@ -10,8 +10,7 @@ from generator.model.spec import Spec
 from generator.render.alertmanager import alertmanager
 from generator.text import yaml_text
 from generator.write import files
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.tools import ROOT
 
 
 @cache

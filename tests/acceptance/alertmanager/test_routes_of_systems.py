@@ -12,8 +12,8 @@ from generator.model import alert_labels
 from generator.render.alertmanager import alertmanager
 from generator.text import yaml_text
 from generator.write import files
-from tests.acceptance.alertmanager.systems import ROOT, specs, write_config
-from tests.tools import Generation
+from tests.acceptance.alertmanager.systems import specs, write_config
+from tests.tools import ROOT, Generation
 from tests.unit.alertmanager_merge.test_alertmanager_merge import USERS
 from tests.unit.policy.loading import good
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.receiver.harness import ROOT, Receiver, Site, body, receiver, script
+from tests.acceptance.receiver.harness import Receiver, Site, body, receiver, script
 from tests.acceptance.receiver.test_kill_points import final
-from tests.tools import Generation, alertmanager_server, prometheus_server
+from tests.tools import ROOT, Generation, alertmanager_server, prometheus_server
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long]

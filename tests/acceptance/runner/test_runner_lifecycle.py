@@ -15,6 +15,7 @@ from receiver.run import rundir, runs
 from receiver.run.rundir import Outcome
 from receiver.run.runs import Finished, Interrupted, NeverRan
 from tests.acceptance.runner.processes import carry_out, left_of, result_of, runner, runner_pid
+from tests.tools import ROOT
 from tests.unit.runner.orders import order, python, shell, started
 from tests.waiting import wait_until
 
@@ -236,7 +237,7 @@ def test_a_run_outlives_the_receiver(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     script = f"echo started >> {starts}; sleep 1; exit 5"
     arguments = [sys.executable, "-c", RECEIVER_THAT_DIES, str(tmp_path / "runs"), script]
-    with subprocess.Popen(arguments, start_new_session=True, cwd=Path(__file__).parents[3]) as receiver:
+    with subprocess.Popen(arguments, start_new_session=True, cwd=ROOT) as receiver:
         assert receiver.wait(20) == -signal.SIGKILL
     state = asyncio.run(runs.wait(runs.locate(tmp_path / "runs", "a", 1)))
     assert (result_of(state).code, started(starts)) == (5, 1)

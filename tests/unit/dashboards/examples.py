@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 from freezeline.problems import Problems
 from generator.model.spec import Spec
@@ -10,8 +9,8 @@ from generator.panels.base import Json
 from generator.pipeline import load_set
 from generator.render.dashboards import dashboard
 from generator.spec.load import load
+from tests.tools import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 SCOPE = "tests"
 
 EVERYTHING = r"""

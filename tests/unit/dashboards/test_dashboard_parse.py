@@ -14,7 +14,8 @@ from generator.reading.source import read_source
 from generator.spec import dashboard
 from generator.spec.load import load
 from generator.units import HOUR, MINUTE, SECOND
-from tests.unit.dashboards.examples import MINIMAL, ROOT
+from tests.tools import ROOT
+from tests.unit.dashboards.examples import MINIMAL
 
 
 def parse(text: str) -> tuple[Dashboard, list[tuple[str, int]]]:

@@ -13,8 +13,9 @@ from receiver.notify.pagerduty import ENQUEUE_URL, PagerDutyChannel
 from receiver.notify.secret import SecretFile
 from receiver.notify.slack import SlackChannel
 from receiver.notify.toast import ToastChannel
+from tests.tools import ROOT
 
-DOCS = Path(__file__).parents[3] / "docs" / "notifiers"
+DOCS = ROOT / "docs" / "notifiers"
 CONTRACT = """
 toast: {type: toast}
 log:   {type: log}

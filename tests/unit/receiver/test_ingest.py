@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from receiver.decide.model import AlertStatus
 from receiver.webhook import ingest
 from receiver.webhook.ingest import NotADeliveryError, parse_delivery
+from tests.tools import ROOT
 
-DATA = Path(__file__).resolve().parents[2] / "data" / "alertmanager-webhooks"
+DATA = ROOT / "tests" / "data" / "alertmanager-webhooks"
 BODIES = sorted(path for path in DATA.glob("*/*.json") if path.name != "headers.json")
 ALERTS = {"firing": 1, "resolved": 1, "group": 4, "mixed": 4, "truncated": 2, "hostile": 1}
 

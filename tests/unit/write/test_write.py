@@ -11,6 +11,7 @@ import pytest
 
 from generator.write import all_or_none as write
 from generator.write.journal import JOURNAL, MANIFEST, Disk, WriteError
+from tests.tools import ROOT
 
 FIRST = {"rules/a.yml": b"a: 1\n", "rules/tests/a.yml": b"t: 1\n"}
 
@@ -165,8 +166,7 @@ def test_an_unwritable_directory_stops_all(tmp_path: Path) -> None:
     for parent in root.parents[:4]:  # with pytest-xdist there is one more
         parent.chmod(parent.stat().st_mode | 0o055)
     argv = [sys.executable, "-c", _AS_NOBODY, str(root)]
-    project = Path(__file__).parents[3]
-    done = subprocess.run(argv, cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (1, f"{root / 'shut'}: permission denied\n")
     assert sorted(path.name for path in root.rglob("*")) == ["open", "shut"]
 

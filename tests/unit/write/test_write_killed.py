@@ -11,16 +11,16 @@ import pytest
 
 from generator.write import all_or_none as write
 from generator.write.journal import JOURNAL, MANIFEST
+from tests.tools import ROOT
 from tests.unit.write.killed_run import OUTPUTS
 
-PROJECT = Path(__file__).parents[3]
 OLD = {"rules/a.yml": b"a: old\n", "rules/tests/b.yml": b"b: new\n", "rules/gone/e.yml": b"e: old\n"}
 
 
 def run_killed(root: Path, dies_at: int, what: str) -> bool:
     """Whether the process was killed before it was through."""
     argv = [sys.executable, "-m", "tests.unit.write.killed_run", str(root), str(dies_at), what]
-    done = subprocess.run(argv, cwd=PROJECT, timeout=60, check=False, capture_output=True, text=True)
+    done = subprocess.run(argv, cwd=ROOT, timeout=60, check=False, capture_output=True, text=True)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode != 0
 
