@@ -11,7 +11,7 @@ from generator.render.alertmanager import alertmanager
 from generator.spec import gate
 from generator.spec.actions import EVENTS
 from tests.tools import ROOT
-from tests.unit.policy.loading import load
+from tests.unit.generator.spec.loading import load
 
 BASE = """\
 apiVersion: freezeline/v1

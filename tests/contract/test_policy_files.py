@@ -14,7 +14,7 @@ from generator.spec.actions import EVENTS
 from generator.write import files
 from receiver.policy.read import parse_policy, schema
 from tests.tools import ROOT
-from tests.unit.policy.loading import good
+from tests.unit.generator.spec.loading import good
 
 SPECS = sorted((ROOT / "slos").glob("*.yaml"))
 

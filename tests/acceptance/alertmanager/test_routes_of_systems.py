@@ -14,8 +14,8 @@ from generator.text import yaml_text
 from generator.write import files
 from tests.acceptance.alertmanager.systems import specs, write_config
 from tests.tools import ROOT, Generation
-from tests.unit.alertmanager_merge.test_alertmanager_merge import USERS
-from tests.unit.policy.loading import good
+from tests.unit.generator.render.alertmanager.test_alertmanager_merge import USERS
+from tests.unit.generator.spec.loading import good
 
 EMAIL_AND_SLACK = "infrastructure-email-slack"
 SLACK = "infrastructure-slack"

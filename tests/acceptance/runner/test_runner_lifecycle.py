@@ -16,7 +16,7 @@ from receiver.run.rundir import Outcome
 from receiver.run.runs import Finished, Interrupted, NeverRan
 from tests.acceptance.runner.processes import carry_out, left_of, result_of, runner, runner_pid
 from tests.tools import ROOT
-from tests.unit.runner.orders import order, python, shell, started
+from tests.unit.receiver.run.orders import order, python, shell, started
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.acceptance
@@ -243,7 +243,7 @@ def test_a_receiver_folder_in_the_working_directory_is_not_imported(tmp_path: Pa
 RECEIVER_THAT_DIES = """
 import os, signal, sys, pathlib
 from receiver.run import runs
-from tests.unit.runner.orders import shell
+from tests.unit.receiver.run.orders import shell
 run = runs.prepare(pathlib.Path(sys.argv[1]), "a", 1, shell(sys.argv[2]))
 runs.spawn(run)
 os.killpg(0, signal.SIGKILL)
