@@ -52,6 +52,14 @@ def test_no_grab_bag_modules() -> None:
     assert [str(path.relative_to(ROOT)) for path in modules(*PACKAGES).values() if path.stem in grab_bags] == []
 
 
+def test_unit_tests_are_laid_out_like_the_code() -> None:
+    """The tests of a folder's code are found at the same place under tests/unit."""
+    unit = ROOT / "tests" / "unit"
+    folders = {path.parent.relative_to(unit) for path in tracked_files() if path.is_relative_to(unit)}
+    assert len(folders) > 20
+    assert [str(folder) for folder in sorted(folders) if not (ROOT / folder).is_dir()] == []
+
+
 def test_acceptance_tests_have_a_group(request: pytest.FixtureRequest) -> None:
     """One worker runs all timed tests, one after the other, and one worker all tests that share servers."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
