@@ -1,6 +1,6 @@
 """Fixtures and rules for all tests."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,24 +20,48 @@ def generation(request: pytest.FixtureRequest) -> Generation:
     pytest.skip(reason)
 
 
-@pytest.fixture(params=[journals.EXCLUSIVE, pytest.param(journals.SHARED, marks=pytest.mark.xdist_group("shared"))])
+@pytest.fixture(params=[journals.EXCLUSIVE, journals.SHARED])
 def sharing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each way of using the journal in turn; journals and receivers that a test opens go by it.
-
-    With pytest-xdist, one worker has all tests of a shared journal.
-    """
+    """Each way of using the journal in turn. Journals and receivers that a test opens go by it."""
     monkeypatch.setenv(journals.VARIABLE, str(request.param == journals.EXCLUSIVE).lower())
     return str(request.param)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own, which reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Acceptance tests run one at a time (timing matters there); soak tests only when asked for by `-m`."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # pytest-xdist's own hook, which reads the groups, runs inside
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Group the tests for the workers of pytest-xdist, and put first what takes longest.
+
+    Soak tests run only when `-m` asks for them.
+    """
     for item in items:
-        if item.get_closest_marker("acceptance") is not None and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("acceptance"))
+        if item.get_closest_marker("xdist_group") is None and (group := group_of(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
     if "soak" not in str(config.option.markexpr):
-        soak: Sequence[pytest.Item] = [item for item in items if item.get_closest_marker("soak") is not None]
+        soak = [item for item in items if item.get_closest_marker("soak") is not None]
         if soak:
             config.hook.pytest_deselected(items=soak)
             items[:] = [item for item in items if item not in soak]
+    yield
+    items.sort(key=turn)
+
+
+def group_of(item: pytest.Item) -> str:
+    """The group whose tests one worker runs one after the other; empty for a test that any worker may run.
+
+    All tests that assert a time bound are one group. Other acceptance tests share servers within a file, and there
+    with tests of the same generation of the tools and of the same way of using the journal.
+    """
+    if item.get_closest_marker("timed") is not None:
+        return "timed"
+    if item.get_closest_marker("acceptance") is None:
+        return ""
+    callspec = getattr(item, "callspec", None)  # only parametrised tests have one
+    params = {} if callspec is None else callspec.params
+    labels = [str(params[name]) for name in ("generation", "sharing") if name in params]
+    return "-".join([f"{item.path.parent.name}/{item.path.stem}", *labels])
+
+
+def turn(item: pytest.Item) -> int:
+    """When a test begins: the long ones first, so that none of them begins last and keeps one worker busy alone."""
+    marks = ("long", "timed", "acceptance")
+    return next((number for number, mark in enumerate(marks) if item.get_closest_marker(mark) is not None), len(marks))

@@ -178,7 +178,8 @@ def kill_group(group: int, *, limit_s: float, reap: Callable[[], object]) -> End
 def kill_all(find: Callable[[], list[Process]], *, limit_s: float, reap: Callable[[], object]) -> Ended:
     """SIGKILL what `find` returns until it returns nothing: children born meanwhile fall to the next pass.
 
-    `reap` is called after every pass to collect what has ended.
+    `reap` is called after every pass to collect what has ended, and once more when nothing is left: a process that
+    ends between `reap` and `find` is found no more, and its exit status would be lost.
     """
     end = time.monotonic() + limit_s
     killed: set[tuple[int, int]] = set()
@@ -186,6 +187,7 @@ def kill_all(find: Callable[[], list[Process]], *, limit_s: float, reap: Callabl
         reap()
         present = find()
         if not present or time.monotonic() >= end:
+            reap()
             return Ended(killed=len(killed), left=len(present))
         killed |= {(one.pid, one.start_ticks) for one in present if send(one, signal.SIGKILL)}
         time.sleep(_PASS_PAUSE_S)

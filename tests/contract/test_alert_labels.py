@@ -6,7 +6,7 @@ from generator import names, pipeline
 from generator.model import alert_labels
 from generator.model.spec import OutputSet, Spec
 from tests.acceptance.alertmanager.systems import specs
-from tests.unit.policy.loading import good
+from tests.unit.generator.spec.loading import good
 
 OWN = """\
 policy: [{on: {budget_consumed: 80%}, do: [tell]}]

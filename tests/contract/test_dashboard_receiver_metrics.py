@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from receiver.decide.model import ActionState, ActionType
 from receiver.report import StandingCollector
-from tests.unit.dashboards.examples import dashboards, panels
+from tests.unit.generator.render.dashboards.examples import dashboards, panels
 
 # Told by `freezeline canary run`, a process of its own.
 CANARY = {"freezeline_canary_weight": {"service"}, "freezeline_canary_state": {"service", "state"}}

@@ -11,7 +11,7 @@ from generator.render.alertmanager import alertmanager
 from generator.spec import gate
 from generator.spec.actions import EVENTS
 from tests.tools import ROOT
-from tests.unit.policy.loading import load
+from tests.unit.generator.spec.loading import load
 
 BASE = """\
 apiVersion: freezeline/v1
@@ -50,6 +50,7 @@ def test_the_first_example_of_a_page_is_without_problems(name: str, also: str) -
 def test_every_key_of_a_rollback_is_explained() -> None:
     """The page names what can be written."""
     keys = {field.removesuffix("_ms") for field in RollbackAction.__struct_fields__} - {"name", "position"}
+    assert {"command", "verify", "release", "undo"} <= keys
     assert {key for key in keys if f"`{key}" not in page("policy.md")} == set()
 
 

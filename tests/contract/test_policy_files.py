@@ -1,7 +1,6 @@
 """Every generated policy is one that the receiver takes: its schema, its names, its own reading of it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,9 +13,9 @@ from generator.render.policy import policy
 from generator.spec.actions import EVENTS
 from generator.write import files
 from receiver.policy.read import parse_policy, schema
-from tests.unit.policy.loading import good
+from tests.tools import ROOT
+from tests.unit.generator.spec.loading import good
 
-ROOT = Path(__file__).resolve().parents[2]
 SPECS = sorted((ROOT / "slos").glob("*.yaml"))
 
 EVERYTHING = """\

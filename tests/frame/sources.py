@@ -22,10 +22,12 @@ def tracked_files() -> list[Path]:
 
 
 def modules(*packages: str) -> dict[str, Path]:
-    """The modules of these packages by their dotted names."""
+    """The modules of these packages by their dotted names; a package without any is a mistake of the caller."""
     found = {}
     for package in packages:
-        for path in sorted((ROOT / package).rglob("*.py")):
+        paths = sorted((ROOT / package).rglob("*.py"))
+        assert paths, package
+        for path in paths:
             parts = path.relative_to(ROOT).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

@@ -133,6 +133,7 @@ def alone() -> dict[str, dict[str, object]]:
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert ran.returncode == 0, ran.stderr
     answers: dict[str, dict[str, object]] = json.loads(ran.stdout)
+    assert sorted(answers) == sorted(names)
     return answers
 
 

@@ -10,8 +10,7 @@ from generator.model.spec import Spec
 from generator.render.alertmanager import alertmanager
 from generator.text import yaml_text
 from generator.write import files
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.tools import ROOT
 
 
 @cache
@@ -19,6 +18,7 @@ def specs() -> Mapping[str, Spec]:
     """Every spec of slos/ by name."""
     loaded = pipeline.load_set(files.read(files.find([str(ROOT / "slos")])), "slos")
     assert not loaded.problems.errors
+    assert len(loaded.output_set.specs) >= 5
     return {spec.name: spec for spec in loaded.output_set.specs}
 
 

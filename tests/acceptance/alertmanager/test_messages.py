@@ -14,7 +14,7 @@ from tests.acceptance.alertmanager.sink import Sink, running_sink
 from tests.acceptance.alertmanager.systems import write_config
 from tests.fakes.smtp import PASSWORD, SmtpFake, running_smtp
 from tests.tools import AlertmanagerServer, Generation, alertmanager_server
-from tests.unit.policy.loading import good
+from tests.unit.generator.spec.loading import good
 from tests.waiting import until
 
 pytestmark = pytest.mark.acceptance

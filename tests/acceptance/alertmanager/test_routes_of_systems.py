@@ -12,10 +12,10 @@ from generator.model import alert_labels
 from generator.render.alertmanager import alertmanager
 from generator.text import yaml_text
 from generator.write import files
-from tests.acceptance.alertmanager.systems import ROOT, specs, write_config
-from tests.tools import Generation
-from tests.unit.alertmanager_merge.test_alertmanager_merge import USERS
-from tests.unit.policy.loading import good
+from tests.acceptance.alertmanager.systems import specs, write_config
+from tests.tools import ROOT, Generation
+from tests.unit.generator.render.alertmanager.test_alertmanager_merge import USERS
+from tests.unit.generator.spec.loading import good
 
 EMAIL_AND_SLACK = "infrastructure-email-slack"
 SLACK = "infrastructure-slack"
@@ -151,7 +151,9 @@ def test_merged_into_a_users_file_both_keep_their_routes(generation: Generation,
     assert before == ["dba", "platform", "dba", "dba"]
     assert after == ["freezeline,dba", "freezeline,platform", "freezeline,dba,freezeline-nobody", "freezeline,dba"]
     for system, spec in specs().items():
-        for labels in alert_labels.of(spec):
+        of_ours = list(alert_labels.of(spec))
+        assert of_ours, system
+        for labels in of_ours:
             assert routed_to(generation, users, labels) == expected(system, labels)
 
 

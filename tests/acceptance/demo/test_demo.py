@@ -21,7 +21,7 @@ from freezeline.demo.timeline import Step
 from tests.tools import Generation, generations, missing_is_an_error
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(240)]
 
 AFTER_SET_UP_S = 120
 UP = "everything is up"
@@ -99,6 +99,7 @@ def place(tmp_path: Path) -> Path:
     return directory
 
 
+@pytest.mark.timed
 def test_the_loop_closes_with_each_step_once(generation: Generation, place: Path) -> None:
     """From the breach to the release: every step once, in time; afterwards nothing runs and nothing is left.
 

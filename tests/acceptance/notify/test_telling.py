@@ -23,6 +23,8 @@ pytestmark = pytest.mark.acceptance
 
 TOAST = (sys.executable, "-m", "freezeline", "toast", "--print", "--json", "--after", "0")
 TOLD_WITHIN_S = 5.0
+"""The promise: from the alert to its notice."""
+DEADLINE_S = 20.0
 
 
 class World(Struct, kw_only=True):
@@ -112,6 +114,7 @@ def logged(running_receiver: Receiver, event: str) -> list[dict[str, Any]]:
     return [one["notice"] for one in records if one["message"] == "notice" and one["notice"]["event"] == event]
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_hostile_labels_are_inert_in_every_channel(world: World, tmp_path: Path, version: str) -> None:
     """The captured hostile webhook: each channel is told once, within time, and nothing in it does anything."""
@@ -144,6 +147,7 @@ async def test_hostile_labels_are_inert_in_every_channel(world: World, tmp_path:
     assert (datetime.now(UTC) - sent_at).total_seconds() < 60
 
 
+@pytest.mark.timed
 async def test_a_rate_limit_delays_one_channel_and_no_other(world: World) -> None:
     """429 with Retry-After: told once, not before; the others do not wait."""
     world.slack.faults.append(Answer(status=429, retry_after="3"))
@@ -164,12 +168,12 @@ async def test_a_refusal_becomes_a_dead_letter_with_a_fallback_and_can_be_sent_a
     world.slack.faults.append(Answer(status=404, body="no_service"))
     async with receiver(world.site) as running_receiver:
         assert await running_receiver.post(body("0.34.2", "firing")) == 200
-        await until(lambda: logged(running_receiver, "dead_letter"), TOLD_WITHIN_S, "the fallback's notice")
+        await until(lambda: logged(running_receiver, "dead_letter"), DEADLINE_S, "the fallback's notice")
         (instead,) = logged(running_receiver, "dead_letter")
         assert "slack failed: 404 no_service" in instead["text"]
         (letter,) = (await running_receiver.get("/api/v1/state"))["dead_letters"]
         assert await running_receiver.operate("dlq", action=letter["id"]) == 202
-        await until(lambda: world.slack.received, TOLD_WITHIN_S, "the notice sent again")
+        await until(lambda: world.slack.received, DEADLINE_S, "the notice sent again")
         assert (await running_receiver.get("/api/v1/state"))["dead_letters"] == []
         text = running_receiver.log.read_text()
     assert world.slack_heads() == ["gateway is frozen"]
@@ -177,8 +181,8 @@ async def test_a_refusal_becomes_a_dead_letter_with_a_fallback_and_can_be_sent_a
 
 
 async def test_escalation_stops_at_the_acknowledgement_and_survives_a_restart(world: World) -> None:
-    """Level 1 at once, level 2 after two seconds, each once though we are killed; level 3 never: acknowledged."""
-    levels = [(0, "devops"), (2, "tech-lead"), (12, "everyone")]
+    """Level 1 at once, level 2 after a second, each once though we are killed; level 3 never: acknowledged."""
+    levels = [(0, "devops"), (1, "tech-lead"), (9, "everyone")]
     world.tell(
         events=["frozen"],
         channels=["log"],
@@ -187,15 +191,16 @@ async def test_escalation_stops_at_the_acknowledgement_and_survives_a_restart(wo
     async with receiver(world.site) as running_receiver:
         assert await running_receiver.post(body("0.34.2", "firing")) == 200
         told = "SELECT count(*) FROM action WHERE key LIKE '%:escalation:%' AND state = 'SUCCEEDED'"
-        await until(lambda: world.site.rows(told) == [(2,)], 11, "levels 1 and 2")
+        await until(lambda: world.site.rows(told) == [(2,)], 8, "levels 1 and 2")
         assert await running_receiver.operate("ack", service="gateway", by="Ana") == 202
         running_receiver.process.kill()
     async with receiver(world.site):
         due = "SELECT count(*) FROM action WHERE key LIKE '%:escalation:%'"
         opened = datetime.fromisoformat(world.site.rows("SELECT opened_at FROM episode")[0][0])
-        await until(lambda: (datetime.now(UTC) - opened).total_seconds() > 14, 20, "the time of level 3")
+        await until(lambda: (datetime.now(UTC) - opened).total_seconds() > 10, 20, "the time of level 3")
         assert world.site.rows(due) == [(2,)]
-    assert world.slack_heads() == ["gateway: level 1, not acknowledged", "gateway: level 2, not acknowledged"]
+    # Both are under way within a second: they may arrive in either order.
+    assert sorted(world.slack_heads()) == ["gateway: level 1, not acknowledged", "gateway: level 2, not acknowledged"]
 
 
 async def test_only_the_severities_of_a_level_escalate(world: World) -> None:
@@ -248,7 +253,7 @@ async def test_templates_of_the_user_are_used(world: World, tmp_path: Path) -> N
     world.tell(channels=["slack", "mail"])
     async with receiver(world.site) as running_receiver:
         assert await running_receiver.post(body("0.34.2", "firing")) == 200
-        await until(lambda: world.slack.received and world.smtp.received, TOLD_WITHIN_S, "the notices")
+        await until(lambda: world.slack.received and world.smtp.received, DEADLINE_S, "the notices")
         text = running_receiver.log.read_text()
     assert "GATEWAY: FailureRateHigh, rule failure-rate-high" in world.slack_texts()[0]
     assert world.smtp.received[0]["Subject"] == "[critical] gateway is frozen"
@@ -271,7 +276,7 @@ async def test_an_incident_is_resolved_once_nothing_of_it_is_open(world: World) 
     async with receiver(world.site) as running_receiver:
         for name in ("firing", "hostile"):
             assert await running_receiver.post(body("0.34.2", name)) == 200
-        await until(lambda: list(world.pagerduty.incidents.values()) == ["triggered"], TOLD_WITHIN_S, "the incident")
+        await until(lambda: list(world.pagerduty.incidents.values()) == ["triggered"], DEADLINE_S, "the incident")
         assert await running_receiver.post(ended(body("0.34.2", "firing"))) == 200
         await until(lambda: world.site.rows(states) == [("CLOSED",), ("OPEN",)], 15, "the end of the first episode")
         assert world.site.rows("SELECT count(*) FROM action WHERE key LIKE '%:resolved'") == [(0,)]

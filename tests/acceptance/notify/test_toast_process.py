@@ -15,7 +15,7 @@ import pytest
 from tests.acceptance.notify.desktop import DBUS_DAEMON, Shown, notification_service, session_bus
 from tests.fakes.stream import TOKEN, StreamFake, running_stream
 from tests.tools import missing_is_an_error
-from tests.unit.notify.notices import HOSTILE
+from tests.unit.receiver.notify.notices import HOSTILE
 from tests.waiting import until
 
 pytestmark = pytest.mark.acceptance

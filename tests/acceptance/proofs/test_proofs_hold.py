@@ -84,6 +84,7 @@ def failures(generation: Generation, folder: Path, tests: list[str]) -> list[str
     return [message.text for message in tool.test_rules(fit, folder).messages] if fit else []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_proofs_of_the_systems_hold(name: str, generation: Generation, tmp_path: Path) -> None:
@@ -114,6 +115,7 @@ def last_look_ms(test: dict[str, Any]) -> int:
     return max(parse_duration_ms(check["eval_time"]) for check in test["promql_expr_test"])
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("part", ["kinds.alerts.test.yml", "kinds.alerts.test-native.yml", "kinds.5m.test.yml"])
 def test_short_proofs_of_every_kind_hold(part: str, generation: Generation, tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from typing import Any
 import aiohttp
 from msgspec import Struct, field
 
+from tests.tools import ROOT
 from tests.waiting import until
 
-ROOT = Path(__file__).resolve().parents[3]
 BODIES = ROOT / "tests" / "data" / "alertmanager-webhooks"
 VERSIONS = ("0.25.0", "0.31.1", "0.34.2")
 NAMES = ("firing", "resolved", "group", "mixed", "truncated", "hostile")

@@ -16,7 +16,7 @@ from tests.fakes.http import SLACK_PATH, SlackFake, running
 from tests.journals import exclusive
 from tests.waiting import until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("sharing")]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.usefixtures("sharing")]
 
 SETTLED_S = 30.0
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.receiver.harness import ROOT, Receiver, Site, body, receiver, script
+from tests.acceptance.receiver.harness import Receiver, Site, body, receiver, script
 from tests.acceptance.receiver.test_kill_points import final
-from tests.tools import Generation, alertmanager_server, prometheus_server
+from tests.tools import ROOT, Generation, alertmanager_server, prometheus_server
 from tests.waiting import until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("sharing")]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.usefixtures("sharing")]
 
 DEADLINE_S = 30.0
 READS = 2_000_000

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.receiver.harness import ROOT, Receiver, Site, receiver, script
+from tests.acceptance.receiver.harness import Receiver, Site, receiver, script
 from tests.fakes.http import SLACK_PATH, SlackFake, running
+from tests.tools import ROOT
 from tests.waiting import until
 
 pytestmark = pytest.mark.acceptance

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.receiver.harness import NAMES, ROOT, VERSIONS, Site, body, peers, receiver, script
+from tests.acceptance.receiver.harness import NAMES, VERSIONS, Site, body, peers, receiver, script
 from tests.acceptance.receiver.test_kill_points import final
 from tests.fakes.http import SLACK_PATH, SlackFake, running
+from tests.tools import ROOT
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("sharing")]

@@ -17,10 +17,10 @@ from tests.acceptance.rules.service import Service, running
 from tests.tools import Generation, PrometheusServer, prometheus_server
 from tests.waiting import DeadlinePassedError, wait_until
 
-# Minutes of waiting and hardly any work: beside the other tests. The old generation only by `./dev soak`.
+# A minute and a half of waiting and hardly any work. The old generation only by `./dev soak`.
 pytestmark = [
     pytest.mark.acceptance,
-    pytest.mark.xdist_group("live-rules"),
+    pytest.mark.long,
     pytest.mark.parametrize("generation", ["current", pytest.param("old", marks=pytest.mark.soak)], indirect=True),
     pytest.mark.timeout(600),
 ]
@@ -29,7 +29,7 @@ SPEC = b"""\
 apiVersion: freezeline/v1
 service: gateway
 owner: {team: gateway}
-defaults: {window: 30d, interval: 1s, scrape: 1s}
+defaults: {window: 30d, interval: 1s, scrape: 500ms}
 slos:
   failures:
     objective: 90
@@ -37,31 +37,32 @@ slos:
     sli: {bad: 'http_requests_total{code=~"5.."}', total: http_requests_total}
 """
 CONFIG = """\
-global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}}
 rule_files: [spec.rules.yml, shared.rules.yml]
 scrape_configs:
   - job_name: gateway
     static_configs: [{{targets: ["{address}"]}}]
 """
-SPAN_S = 90
-CADENCE = Cadence(
-    fast_ms=1000, rollup_ms=5000, slow_ms=5000, gap_ms=10_000, gap_span_ms=SPAN_S * 1000, gap_look_ms=30_000
-)
-OUTAGE_S = 25
+SPAN_S = 45
+BASE_MS = 2500
+CADENCE = Cadence(fast_ms=500, rollup_ms=2500, slow_ms=2500, gap_ms=5000, gap_span_ms=SPAN_S * 1000, gap_look_ms=15_000)
+OUTAGE_S = 12.5
+INCIDENT_S = 5
+PER_SECOND = 100
 DEADLINE_S = 120
 RATIO = 'slo:error_ratio{window="budget"}'
 FIRST = "min by (code) (min_over_time(http_requests_total[1h]))"
 ALLOWED = 0.03
-REPAIRED = 'sum_over_time(slo:errors:rollup5s{repair="gap"}[1m]) > 0'
-UNREPAIRED = (
-    'sum(sum_over_time(slo:errors:rollup5s{repair=""}[1h])) / sum(sum_over_time(slo:total:rollup5s{repair=""}[1h]))'
+REPAIRED = 'sum_over_time(slo:errors:rollup2s500ms{repair="gap"}[1m]) > 0'
+UNREPAIRED = " / ".join(
+    f'sum(sum_over_time(slo:{kind}:rollup2s500ms{{repair=""}}[1h]))' for kind in ("errors", "total")
 )
 
 
 def scaled(output_set: OutputSet) -> tuple[str, str]:
-    """The rule files of the set with a base window of five seconds and the cadence above."""
+    """The rule files of the set with the base window and the cadence above."""
     spec = output_set.specs[0]
-    profile: Profile = replace(spec.slos[0].profile, base_ms=5000, cadence=CADENCE)
+    profile: Profile = replace(spec.slos[0].profile, base_ms=BASE_MS, cadence=CADENCE)
     slos = tuple(replace(slo, profile=profile) for slo in spec.slos)
     spec_file = rules.render(replace(spec, slos=slos), output_set.scope)
     return spec_file.text()[0], shared.render(profile, output_set.scope).text()[0]
@@ -102,16 +103,18 @@ def test_budget_is_repaired_after_an_outage_inside_an_incident(generation: Gener
     spec_text, shared_text = scaled(loaded.output_set)
     (tmp_path / "spec.rules.yml").write_text(spec_text)
     (tmp_path / "shared.rules.yml").write_text(shared_text)
-    with running(per_second=50) as service:
+    with running(per_second=PER_SECOND) as service:
         service.fail_every = 100
         config = CONFIG.format(address=service.address)
         with prometheus_server(generation, tmp_path, config) as server:
-            old = f"slo:total:rate5s offset {SPAN_S}s"
+            old = f"slo:total:rate2s500ms offset {SPAN_S}s"
             wait_until(lambda: server.query(old), SPAN_S + DEADLINE_S, "the history is as long as the span")
             service.fail_every = 2
             before = sum(service.answered.values())
             wait_until(
-                lambda: sum(service.answered.values()) > before + 500, DEADLINE_S, "the incident is ten seconds old"
+                lambda: sum(service.answered.values()) > before + INCIDENT_S * PER_SECOND,
+                DEADLINE_S,
+                "the incident is five seconds old",
             )
         down_until = time.monotonic() + OUTAGE_S
         wait_until(lambda: time.monotonic() > down_until, OUTAGE_S + 5, "Prometheus is down in the middle of it")

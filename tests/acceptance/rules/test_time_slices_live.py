@@ -11,19 +11,19 @@ from tests.acceptance.rules.service import running
 from tests.tools import Generation, PrometheusServer, prometheus_server
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("live-rules"), pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(200)]
 
-SLICE_S, BASE_S = 3, 300
+SLICE_S, BASE_S = 2, 300
 SPEC = f"""\
 apiVersion: freezeline/v1
 service: shop
 owner: {{team: shop}}
-defaults: {{interval: 2s, scrape: 1s}}
+defaults: {{interval: 1s, scrape: 500ms}}
 slos:
   up: {{objective: 99.5, sli: {{good_when: 'up{{job="shop"}} == 1', slice: {SLICE_S}s}}}}
 """
 CONFIG = """\
-global: {{scrape_interval: 1s, evaluation_interval: 2s}}
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s}}
 rule_files: ["rules/*.rules.yml"]
 scrape_configs:
   - job_name: shop

@@ -15,7 +15,7 @@ from receiver.run.rundir import Outcome
 from receiver.run.runner import Step
 from receiver.run.runs import Finished, NeverRan
 from tests.acceptance.runner.processes import runner_pid, runner_signalled_at
-from tests.unit.runner.orders import shell, started
+from tests.unit.receiver.run.orders import shell, started
 from tests.waiting import wait_until
 
 SWITCH = "echo started >> {starts}; ln -sfn old {current}.new && mv -T {current}.new {current}"

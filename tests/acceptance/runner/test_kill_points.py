@@ -10,7 +10,7 @@ from receiver.run import runs
 from receiver.run.runner import Step
 from receiver.run.runs import Alive, Finished, Interrupted, NeverRan
 from tests.acceptance.runner.processes import left_of, runner, runner_signalled_at
-from tests.unit.runner.orders import shell, started
+from tests.unit.receiver.run.orders import shell, started
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.acceptance

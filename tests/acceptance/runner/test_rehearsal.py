@@ -7,7 +7,7 @@ import pytest
 
 from tests.acceptance.runner.rehearsal import Fault, Rehearsed, faults, rehearse
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.long]
 
 SEED, COUNT, AT_ONCE = 20260107, 100, 4  # a seed in which every kind of fault occurs
 

@@ -66,19 +66,25 @@ def answer(data: bytes, folder: Path) -> tuple[int, str]:
         return main(["validate", "--no-promtool", str(path)]), stderr.getvalue()
 
 
-def check(data: bytes, folder: Path) -> None:
-    """The command ends cleanly; a refusal names a place; an accepted spec renders into files that parse."""
+def check(data: bytes, folder: Path) -> bool:
+    """The command ends cleanly; a refusal names a place; an accepted spec renders into files that parse.
+
+    Returns whether the spec was accepted.
+    """
     code, stderr = answer(data, folder)
     assert code in (0, 1)
     if code == 1:
         assert re.search(r"spec\.yaml:\d+:\d+: error: .* \[[a-z]+/[a-z-]+\]", stderr), stderr
-        return
+        return False
     loaded = pipeline.load_set([("spec.yaml", data)], "fuzz")
-    for path, content in pipeline.render_set(loaded.output_set).outputs.items():
+    outputs = pipeline.render_set(loaded.output_set).outputs
+    assert any(path.endswith(".rules.yml") for path in outputs)
+    for path, content in outputs.items():
         if path.endswith(".json"):
             json.loads(content)
         elif path.endswith((".yml", ".yaml")):
             yaml.load(content, Loader=yaml.CSafeLoader)
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -156,11 +162,17 @@ def rename_key(data: bytes, draw: st.DrawFn) -> bytes:
     return text.replace(f"{old}:", f"{new}:", draw(st.integers(1, 3))).encode()
 
 
-@examples(200)
-@given(data=mutated())
-def test_mutated_specs(data: bytes, folder: Path) -> None:
-    """Real specs with bytes flipped, lines cut and swapped, keys and values changed."""
-    check(data, folder)
+def test_mutated_specs(folder: Path) -> None:
+    """Real specs with bytes flipped, lines cut and swapped, keys and values changed. Some remain good specs."""
+    accepted = []
+
+    @examples(200)
+    @given(data=mutated())
+    def each(data: bytes) -> None:
+        accepted.append(check(data, folder))
+
+    each()
+    assert 10 < sum(accepted) < 100
 
 
 @examples(80)
@@ -188,6 +200,8 @@ def test_promql_punctuation(query: str, folder: Path) -> None:
     check((specs.HEAD + body).encode(), folder)
 
 
+INTERVALS, SCRAPES = st.sampled_from(["15s", "30s", "1m", "30s", "1m", "6h"]), st.sampled_from(["5s", "15s", "30s"])
+SLICES = st.sampled_from(["1m", "2m"])
 DURATIONS = st.sampled_from(["1s", "15s", "30s", "1m", "90s", "5m", "10m", "1h", "6h", "1d", "3d"])
 QUERIES = st.sampled_from(
     [
@@ -235,8 +249,8 @@ SLIS = st.one_of(
             "{error_ratio: 'avg_over_time(my:ratio[$window])', weight: 'sum(rate(t_total[$window]))'}",
         ]
     ),
-    st.builds("{{good_when: 'up == 1', slice: {}}}".format, DURATIONS),
-    st.builds("{{value: 'time() - done_seconds', max: {}, slice: {}}}".format, DURATIONS, DURATIONS),
+    st.builds("{{good_when: 'up == 1', slice: {}}}".format, SLICES),
+    st.builds("{{value: 'time() - done_seconds', max: {}, slice: {}}}".format, DURATIONS, SLICES),
 )
 WINDOWS = st.sampled_from(
     ["1d", "3d", "7d", "28d", "30d", "90d", "calendar week", "calendar month", "calendar quarter"]
@@ -260,17 +274,23 @@ def composed(draw: st.DrawFn) -> bytes:
     """A spec of known parts in any combination."""
     slos = draw(st.lists(SLOS, max_size=3))
     alerts = draw(st.lists(ALERTS, max_size=3))
-    lines = [specs.HEAD, f"defaults: {{interval: {draw(DURATIONS)}, scrape: {draw(DURATIONS)}}}"]
+    lines = [specs.HEAD, f"defaults: {{interval: {draw(INTERVALS)}, scrape: {draw(SCRAPES)}}}"]
     lines += ["slos:", *(f"  s{number}: {slo}" for number, slo in enumerate(slos))] if slos else []
     lines += ["alerts:", *(f"  A{number}: {alert}" for number, alert in enumerate(alerts))] if alerts else []
     return "\n".join(lines).encode()
 
 
-@examples(150)
-@given(data=composed())
-def test_composed_specs(data: bytes, folder: Path) -> None:
-    """Any combination is accepted and rendered, or refused with its position."""
-    check(data, folder)
+def test_composed_specs(folder: Path) -> None:
+    """Any combination is accepted and rendered, as at least a third are, or refused with its position."""
+    accepted = []
+
+    @examples(150)
+    @given(data=composed())
+    def each(data: bytes) -> None:
+        accepted.append(check(data, folder))
+
+    each()
+    assert 45 < sum(accepted) < 150
 
 
 @pytest.mark.soak

@@ -1,9 +1,8 @@
 """Every problem that the receiver reports is explained in its docs."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.tools import ROOT
 
 
 def test_every_code_is_documented_and_every_documented_code_exists() -> None:

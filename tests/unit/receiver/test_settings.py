@@ -7,8 +7,7 @@ import pytest
 
 from freezeline.problems import Problems
 from receiver.settings import SETTINGS, load_settings
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.tools import ROOT
 
 
 def problems_of(text: str, tmp_path: Path, **environment: str) -> list[tuple[str, str, str]]:

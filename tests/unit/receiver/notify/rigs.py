@@ -1,0 +1,193 @@
+"""One rig a notifier: its stand-in, its settings, and how to read what arrived."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from msgspec import Struct, field
+
+from receiver.decide.notice import Notice, Notifier
+from receiver.notify import NOTIFIERS, build, parse_channels
+from receiver.templates import Templates
+from tests.fakes.faults import Fault
+from tests.fakes.http import ROUTING_KEY, SLACK_PATH, PagerDutyFake, SlackFake, running
+from tests.fakes.smtp import PASSWORD, SmtpFake, running_smtp
+from tests.unit.receiver.notify.notices import AT
+
+TIMEOUT_S = 0.5
+LOCAL = ("log", "toast")
+REMOTE = tuple(sorted(NOTIFIERS.keys() - LOCAL))  # a new channel faces every fault unless it is named above
+
+
+class Rig(Struct, kw_only=True):
+    """A notifier against its stand-in. `heads` are the titles that arrived, `texts` all that arrived."""
+
+    kind: str
+    notifier: Notifier
+    heads: Callable[[], list[str]]
+    texts: Callable[[], list[str]]
+    fail: Callable[[Fault], None]
+    attempts: Callable[[], int]
+    secret: str
+    secret_file: Path
+    published: list[Notice] = field(default_factory=list)
+    emitted: list[Mapping[str, str | bool]] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def rig(kind: str, tmp_path: Path) -> AsyncIterator[Rig]:
+    """Start the rig of one member of NOTIFIERS."""
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        yield await RIGS[kind](stack, http, tmp_path)
+
+
+def open_channel(
+    settings: dict[str, Any],
+    http: aiohttp.ClientSession,
+    *,
+    templates: Templates | None = None,
+    published: list[Notice] | None = None,
+    emitted: list[Mapping[str, str | bool]] | None = None,
+) -> Notifier:
+    """Build a notifier from settings as receiver.yaml has them."""
+    parsed = parse_channels({"channel": settings})
+    assert parsed.problems == ()
+
+    async def publish(notice: Notice) -> None:
+        (published if published is not None else []).append(notice)
+
+    return build(
+        parsed.channels["channel"],
+        http=http,
+        templates=templates or Templates.load(),
+        publish=publish,
+        emit=(emitted if emitted is not None else []).append,
+        now=lambda: AT,
+    )
+
+
+async def _slack(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:
+    fake = SlackFake()
+    await stack.enter_async_context(running(fake, SLACK_PATH))
+    secret = tmp_path / "slack-url"
+    secret.write_text(f"{fake.url}\n")
+    settings = {"type": "slack", "url_file": str(secret), "timeout_s": TIMEOUT_S}
+    return Rig(
+        kind="slack",
+        notifier=open_channel(settings, http),
+        heads=lambda: [one["blocks"][0]["text"]["text"] for one in fake.received],
+        texts=lambda: [
+            text for one in fake.received for text in (one["text"], *(b["text"]["text"] for b in one["blocks"]))
+        ],
+        fail=fake.faults.append,
+        attempts=lambda: fake.attempts,
+        secret=SLACK_PATH.rpartition("/")[2],
+        secret_file=secret,
+    )
+
+
+async def _pagerduty(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:
+    fake = PagerDutyFake()
+    await stack.enter_async_context(running(fake, "/v2/enqueue"))
+    secret = tmp_path / "routing-key"
+    secret.write_text(ROUTING_KEY)
+    settings = {
+        "type": "pagerduty",
+        "routing_key_file": str(secret),
+        "url": fake.url,
+        "timeout_s": TIMEOUT_S,
+    }
+    return Rig(
+        kind="pagerduty",
+        notifier=open_channel(settings, http),
+        heads=lambda: [one["payload"]["summary"] for one in fake.received],
+        texts=lambda: [
+            text
+            for one in fake.received
+            for text in (one["payload"]["summary"], *one["payload"]["custom_details"].values())
+        ],
+        fail=fake.faults.append,
+        attempts=lambda: fake.attempts,
+        secret=ROUTING_KEY,
+        secret_file=secret,
+    )
+
+
+async def _email(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:
+    fake = SmtpFake()
+    await stack.enter_async_context(running_smtp(fake))
+    secret = tmp_path / "smtp-password"
+    secret.write_text(PASSWORD)
+    settings = {
+        "type": "email",
+        "to": "oncall@example.org",
+        "smtp": f"smtp://freezeline@127.0.0.1:{fake.port}",
+        "password_file": str(secret),
+        "timeout_s": TIMEOUT_S,
+    }
+    return Rig(
+        kind="email",
+        notifier=open_channel(settings, http),
+        heads=lambda: [one["Subject"] for one in fake.received],
+        texts=lambda: [
+            text for one in fake.received for text in (one["Subject"], one.get_content().replace("\r\n", "\n"))
+        ],
+        fail=fake.faults.append,
+        attempts=lambda: fake.attempts,
+        secret=PASSWORD,
+        secret_file=secret,
+    )
+
+
+async def _log(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:
+    emitted: list[Mapping[str, str | bool]] = []
+    return _local("log", open_channel({"type": "log"}, http, emitted=emitted), tmp_path, emitted=emitted, published=[])
+
+
+async def _toast(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:
+    published: list[Notice] = []
+    return _local(
+        "toast",
+        open_channel({"type": "toast"}, http, published=published),
+        tmp_path,
+        emitted=[],
+        published=published,
+    )
+
+
+def _local(
+    kind: str,
+    notifier: Notifier,
+    tmp_path: Path,
+    *,
+    emitted: list[Mapping[str, str | bool]],
+    published: list[Notice],
+) -> Rig:
+    def no_fault(fault: Fault) -> None:
+        raise AssertionError(f"{kind} has no other side that could fail with {fault}")
+
+    return Rig(
+        kind=kind,
+        notifier=notifier,
+        heads=lambda: [
+            *(f"(repeat) {one['title']}" if one["repeat"] else str(one["title"]) for one in emitted),
+            *(one.title for one in published),
+        ],
+        texts=lambda: [
+            *(str(value) for one in emitted for value in one.values()),
+            *(text for one in published for text in (one.title, one.text)),
+        ],
+        fail=no_fault,
+        attempts=lambda: len(emitted) + len(published),
+        secret="",
+        secret_file=tmp_path / "none",
+        emitted=emitted,
+        published=published,
+    )
+
+
+RIGS = {"email": _email, "log": _log, "pagerduty": _pagerduty, "slack": _slack, "toast": _toast}
+assert RIGS.keys() == NOTIFIERS.keys()
