@@ -78,8 +78,8 @@ def test_all_problems_come_at_once() -> None:
         (("three", "smtp"), "smtp is not a smtp:// or smtps:// URL"),
         (("three", "password_file"), "password_file must be an absolute path"),
         (("four",), "a channel must be a mapping with a type"),
-        (("five", "url"), "url must be https:// (plain HTTP is for loopback only)"),
-        (("five", "timeout_s"), "timeout_s must lie in (0, 60]"),
+        (("five", "url"), "url must begin with https:// (plain HTTP is allowed only to this machine)"),
+        (("five", "timeout_s"), "timeout_s must be above 0 and at most 60"),
         (("six", "type"), "type is missing"),
     ]
 
