@@ -1,8 +1,10 @@
-"""Bodies of webhooks as they came. They lie in the order of their coming, and no index has them by their hash.
+"""Bodies of webhooks as they came, in the order of their arrival. No index holds their hashes.
 
-A hash is a random place: with an index over them nearly every body made a page of its own dirty, the more so the more
-there were (measured at 100,000: a fifth of what the writer costs). What arrives again arrives soon, from a peer or a
-sender that heard no answer: so the newest hashes are remembered; a body that comes again later is kept once more.
+A hash is a random place: with an index, nearly every body changed a page of its own, and more so in a large table.
+Measured at 100,000 bodies, the index took a fifth of the writer's time.
+
+A repeated body arrives soon, from a peer or from a sender that got no answer. The receiver therefore remembers only the
+newest hashes. If a body comes again later, the journal stores the body once more.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 from receiver.journal import rows
 
 KNOWN_MAX = 10_000
-"""How many of the newest bodies are recognised."""
+"""How many of the newest bodies the receiver recognises."""
 
 _NEW = "INSERT INTO delivery (id, sha256, body, first_at, last_at, count) VALUES {}"
 _AGAIN = "UPDATE delivery SET last_at = v.column2, count = count + v.column3 FROM (VALUES {}) AS v WHERE id = v.column1"
@@ -23,7 +25,7 @@ _NEWEST = "SELECT id, sha256 FROM delivery ORDER BY id DESC LIMIT ?"
 
 
 class Deliveries:
-    """The table of bodies. Only the journal's writer uses it. Rows to send are (hash, body, time)."""
+    """The table of bodies, for the journal's writer alone. Rows to send are (hash, body, time)."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -31,7 +33,7 @@ class Deliveries:
         self._sure = True
 
     def forget(self) -> None:
-        """What was sent may have been undone: look again before more is sent."""
+        """Forget what was remembered: sent rows may have been undone, so the next call reads the table again."""
         self._sure = False
 
     def _newest(self) -> tuple[dict[str, int], int]:
@@ -39,7 +41,7 @@ class Deliveries:
         return {sha256: number for number, sha256 in reversed(newest)}, newest[0][0] if newest else 0
 
     def _known(self) -> dict[str, int]:
-        """Numbers of the newest bodies, by hash, the oldest first."""
+        """Numbers of the newest bodies by hash, the oldest first."""
         if not self._sure:
             self._ids, self._last = self._newest()
             self._sure = True
@@ -52,7 +54,7 @@ class Deliveries:
         return sum(-(-number // rows.SENT_MAX) for number in (known, len(waiting) - known))
 
     def send(self, waiting: Sequence[rows.Row]) -> None:
-        """Keep bodies, and count those that are known once more. All of them were taken at one time."""
+        """Store new bodies, and count known bodies once more. All bodies have the same time."""
         ids = self._known()
         new: dict[str, list[Any]] = {}
         again: dict[int, list[Any]] = {}

@@ -1,7 +1,7 @@
-"""Writes that can wait until the end of a group: many rows then go to the database in one call each.
+"""Writes that can wait until the end of a group. Many rows then go to the database in one call per table.
 
-A statement costs little in SQLite and much in Python, where each gives up the interpreter's lock and waits to have it
-back. Deliveries, what was heard of alerts, and decisions are nearly all of a busy receiver's writes.
+A statement costs little in SQLite and much in Python, where each statement gives up the interpreter's lock and waits to
+get the lock back. Deliveries, news of alerts and decisions are nearly all writes of a busy receiver.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Mark = tuple[int, int, int, int]
 
 
 class WriteBuffer(Struct):
-    """Rows on their way, in the order in which they came.
+    """Waiting rows, in the order in which they came.
 
     `heard` are whole rows; `heard_again` are repeats with another start (fingerprint, start, time).
     """
@@ -41,11 +41,11 @@ class WriteBuffer(Struct):
     decisions: list[rows.Row] = field(default_factory=list)
 
     def mark(self) -> Mark:
-        """Where we are, to come back to."""
+        """The present position, for `cut`."""
         return len(self.deliveries), len(self.heard), len(self.heard_again), len(self.decisions)
 
     def cut(self, mark: Mark) -> WriteBuffer:
-        """Take away what came after the mark."""
+        """Drop the rows that came after the mark."""
         after = WriteBuffer()
         for part, rest, length in zip(self._parts(), after._parts(), mark, strict=True):
             rest.extend(part[length:])
@@ -60,9 +60,9 @@ class WriteBuffer(Struct):
         return deliveries.statements(self.deliveries) + len(self.heard) + len(self.heard_again) + len(self.decisions)
 
     def flush(self, connection: sqlite3.Connection, deliveries: Deliveries) -> None:
-        """Send everything to the database and forget it.
+        """Send everything to the database, and empty the buffer.
 
-        Of one alert a whole row must not wait together with an older repeat, which goes after it.
+        For one alert, a whole row must not wait together with an older repeat, because repeats are written after rows.
         """
         deliveries.send(self.deliveries)
         rows.send(connection, _HEARD, self.heard)

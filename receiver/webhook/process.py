@@ -1,4 +1,4 @@
-"""One delivery in one transaction: remembered, planned, and its changes recorded, so that 200 means all of it."""
+"""One delivery in one transaction: stored, planned, and its changes recorded. An answer of 200 means all of this."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Processing:
         return self._fingerprints
 
     def take(self, tx: Tx) -> int:
-        """Journal the delivery and all that follows from it; returns how many decisions that were.
+        """Store the delivery and everything that follows from it. Returns the number of decisions.
 
         A known body is planned again.
         """
@@ -71,16 +71,16 @@ class Processing:
 
 
 class Memory:
-    """Alerts that meant nothing the last time. The planner is pure: the same facts mean nothing again.
+    """Alerts that changed nothing the last time. The planner is pure, so the same facts change nothing again.
 
-    Only the journal's writer uses it.
+    Only the journal's writer uses this class.
     """
 
     def __init__(self) -> None:
         self._quiet: dict[str, tuple[Policies, Seen | None, list[Episode]]] = {}
 
     def remember(self, tx: Tx, fingerprint: str, policies: Policies) -> None:
-        """An alert has just meant nothing."""
+        """Note that an alert has just changed nothing."""
         facts = tx.facts(fingerprint)
         if len(self._quiet) > MEMORY_MAX:
             self._quiet.clear()
@@ -88,7 +88,7 @@ class Memory:
             self._quiet[fingerprint] = (policies, *facts)
 
     def is_quiet(self, tx: Tx, alert: Alert, policies: Policies) -> bool:
-        """Whether an alert repeats one that meant nothing, and all that was known then is what is known now."""
+        """Whether an alert repeats one that changed nothing, and the journal knows the same facts as then."""
         then = self._quiet.get(alert.fingerprint)
         if then is None or then[0] is not policies:
             return False
