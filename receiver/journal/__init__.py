@@ -185,7 +185,7 @@ class Journal:
     ) -> asyncio.Future[T]:
         """Run `work` in the next transaction. The future is done when the result is durable.
 
-        The writer runs `prepare` before the transaction, for the part of the work that needs no database; many
+        The writer runs `prepare` before the transaction, for the part of the work that needs no database. Many
         preparations in a row are faster than single ones. `prepare` returns the fingerprints that `work` will read, so
         that the writer can read them at once for a whole group.
 
