@@ -1,4 +1,4 @@
-"""What the running receiver passes to its parts: journal, clock, policies, and where things are."""
+"""What the running receiver passes to its parts: journal, clock, policies, and paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from receiver.steps import Reached
 
 
 class PolicyBox(Struct):
-    """The policies in force, replaced as a whole when they are loaded again."""
+    """The policies in force. A reload replaces all of them at once."""
 
     policies: Policies = field(default=NO_POLICIES)
     load_ok: bool = True
@@ -40,12 +40,12 @@ class Context(Struct, frozen=True, kw_only=True):
     runs_dir: Path
 
     def policy_of(self, episode: Episode) -> Policy | None:
-        """The policy that an episode was opened with."""
+        """The policy that opened an episode."""
         return self.box.policies.by_sha256.get(episode.policy_sha256)
 
 
 def command_environment(episode: Episode, env: Mapping[str, str], *, action: str, release: str = "") -> dict[str, str]:
-    """The whole environment of a command run for an episode: an allow-list, the policy's own, and facts."""
+    """The whole environment of a command for an episode: allowed variables, the policy's own variables, and facts."""
     facts = {
         "ALERT": episode.alert,
         "SERVICE": episode.service,

@@ -1,6 +1,6 @@
-"""JSON logs: one object a line on stderr, fit for Loki and ELK, inert whatever a label holds.
+"""JSON logs: one object per line on stderr, for Loki and ELK, harmless whatever a label holds.
 
-`request_id` and `trace_id` of the request being served are in every record made while serving it.
+Every record that is written during a request carries the request's `request_id` and `trace_id`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from receiver.decide.model import NO_TRACE, Trace
 
 CURRENT: contextvars.ContextVar[Trace] = contextvars.ContextVar("trace", default=NO_TRACE)
-"""Identifiers of the request being served."""
+"""Identifiers of the current request."""
 
 SERVICE = "freezeline-receiver"
 
@@ -27,7 +27,7 @@ _encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")
 
 
 class JsonFormatter(logging.Formatter):
-    """One line of ASCII JSON a record; control characters and other scripts are escaped."""
+    """One line of ASCII JSON per record; control characters and other scripts are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""

@@ -1,10 +1,10 @@
-"""Make text from outside inert: one line, printable, of bounded length."""
+"""Makes text from outside inert: one line, printable, of limited length."""
 
 import unicodedata
 
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Joiners that Persian, Hindi and emoji need; any other format character (a bidirectional override) can
-# make a text read otherwise than it is.
+# Joiners that Persian, Hindi and emoji need. Other format characters, such as bidirectional overrides, can change how a
+# text reads.
 _JOINERS = frozenset("\u200c\u200d")
 
 

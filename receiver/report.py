@@ -1,4 +1,4 @@
-"""What the receiver shows: metrics (contracts: their names are fixed) and its state as plain data for JSON."""
+"""What the receiver shows: metrics (with fixed names, which are contracts), and its state as plain data for JSON."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 
 
 class Meters:
-    """Counters and histograms of one receiver, in the registry that is passed in."""
+    """Counters and histograms of one receiver, in the registry that the caller passes in."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self.requests = Counter(
             "freezeline_webhook_requests", "Webhook requests by HTTP status", ["code"], registry=registry
         )
-        self.alerts = Counter("freezeline_alerts", "Alerts taken", registry=registry)
+        self.alerts = Counter("freezeline_alerts", "Alerts received", registry=registry)
         self.quarantined = Counter("freezeline_alerts_quarantined", "Alerts that could not be read", registry=registry)
         self.actions = Counter(
             "freezeline_actions", "Actions that ended, by outcome", ["type", "outcome"], registry=registry
         )
         self.action_duration = Histogram(
             "freezeline_action_duration_seconds",
-            "From planned to ended",
+            "Time from planning an action to its end",
             ["type"],
             buckets=SECONDS,
             registry=registry,
         )
         self.to_flag = Histogram(
             "freezeline_webhook_to_flag_seconds",
-            "From the webhook to the flag on disk",
+            "Time from the webhook to the flag on disk",
             buckets=SECONDS,
             registry=registry,
         )
         self.to_notice = Histogram(
             "freezeline_webhook_to_notice_seconds",
-            "From the webhook to the first notice delivered",
+            "Time from the webhook to the first delivered notice",
             ["channel"],
             buckets=SECONDS,
             registry=registry,
@@ -67,13 +67,13 @@ class Meters:
         )
 
     def ended(self, action: Action, now: datetime) -> None:
-        """Count an action that is over."""
+        """Count an action that has ended."""
         self.actions.labels(action.type.value, action.state.value.lower()).inc()
         self.action_duration.labels(action.type.value).observe((now - action.created_at).total_seconds())
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """What the journal says at one moment, for gauges and for the state."""
+    """The journal's content at one point in time, for gauges and for the state."""
 
     seq: int
     live: tuple[Episode, ...]
@@ -100,7 +100,7 @@ def look(view: View) -> Standing:
 
 
 class StandingCollector(Collector):
-    """Gauges over the standing. It is set anew before each scrape."""
+    """Gauges over the standing. Each scrape sets the standing first."""
 
     def __init__(self) -> None:
         self.standing: Standing | None = None
@@ -111,7 +111,9 @@ class StandingCollector(Collector):
         frozen = GaugeMetricFamily("freezeline_frozen", "Whether the service is frozen", labels=["service"])
         episodes = GaugeMetricFamily("freezeline_episodes_open", "Open episodes", labels=["service", "severity"])
         actions = GaugeMetricFamily("freezeline_action_state", "Actions by state", labels=["service", "type", "state"])
-        dead = GaugeMetricFamily("freezeline_dead_letters", "Notices given up", labels=["channel"])
+        dead = GaugeMetricFamily(
+            "freezeline_dead_letters", "Notices that could not be delivered (dead letters)", labels=["channel"]
+        )
         if self.standing is not None:
             held = frozen_services(self.standing)
             for service in sorted({*self.services, *self.standing.flags.values(), *held}):
@@ -128,7 +130,7 @@ class StandingCollector(Collector):
 
 
 def frozen_services(standing: Standing) -> frozenset[str]:
-    """Services that some episode keeps frozen."""
+    """Services that at least one episode keeps frozen."""
     by_id = {episode.id: episode.service for episode in standing.live}
     return frozenset(
         service
@@ -210,7 +212,7 @@ def _episode(episode: Episode) -> dict[str, Any]:
 
 
 def action_json(action: Action) -> dict[str, Any]:
-    """An action as shown to people and programs; what it needs for itself is left out."""
+    """An action as people and programs see it, without the internal fields."""
     return {
         "id": action.id,
         "type": action.type.value,
@@ -229,7 +231,7 @@ def action_json(action: Action) -> dict[str, Any]:
 
 
 def decision_json(recorded: Recorded) -> dict[str, Any]:
-    """A decision as shown to people and programs."""
+    """A decision as people and programs see it."""
     return {
         "seq": recorded.seq,
         "at": stamp_ms(recorded.at),

@@ -1,4 +1,4 @@
-"""The receiver as a process: puts its parts together, runs until SIGTERM, and finishes what runs."""
+"""The receiver as a process: connects its parts, runs until SIGTERM, and lets running actions finish."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ from receiver.web import Web, make_app
 log = logging.getLogger(__name__)
 
 GARBAGE_EVERY = 10_000
-"""Objects made in excess of those gone before cycles among them are looked for; by itself Python looks every 700."""
+"""Python looks for cycles after this many new objects. Python's own default is 700."""
 
 OK, PROBLEMS, USAGE, ENVIRONMENT = 0, 1, 2, 3
 
 
 class StartError(Exception):
-    """The receiver cannot run here; the message says why."""
+    """The receiver cannot run here. The message says why."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What the command line says. `config` may be absent: every setting then has its default or its variable."""
+    """The values of the command line. Without a `config`, settings come from variables and defaults."""
 
     policy_dir: Path
     state_dir: Path
@@ -107,7 +107,7 @@ def print_problems(problems: Problems) -> None:
 
 @contextlib.contextmanager
 def _state(directory: Path) -> Iterator[None]:
-    """The state directory, ours alone while we run. Raises StartError where another receiver has it."""
+    """The state directory, locked for this process. Raises StartError if another receiver has the directory."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -130,9 +130,9 @@ class _Receiver:
         self._stop = asyncio.Event()
 
     async def run(self, loaded: Loaded, *, sound: bool) -> None:
-        """From start to stop. `sound` says that what is loaded is what is on disk.
+        """From start to stop. `sound` says that the loaded policies are the policies on disk.
 
-        Raises StartError, JournalError, TokenError or OSError where it cannot start.
+        Raises StartError, JournalError, TokenError or OSError if the receiver cannot start.
         """
         async with contextlib.AsyncExitStack() as stack:
             context = await self._open_journal(stack)
@@ -267,7 +267,7 @@ class _Receiver:
         loop.add_signal_handler(signal.SIGHUP, reload)
 
     async def _reload(self, context: Context) -> None:
-        """Read the policies again; what has problems leaves the last good ones in force."""
+        """Read the policies again. If a policy has problems, the last good policies stay in force."""
         problems = Problems()
         channels = self._settings.channels
         loaded = await asyncio.to_thread(read_directory, self._options.policy_dir, channels=channels, problems=problems)
@@ -283,7 +283,7 @@ class _Receiver:
         log.info("policy.loaded", extra={"policies": sorted(loaded.policies)})
 
     async def _announce(self, context: Context, url: str) -> None:
-        """Say that requests are answered: in the journal, in `<state>/url` for the command line, and on stderr."""
+        """Announce that requests are answered: in the journal, in `<state>/url` for the command line, and on stderr."""
         sentence = f"The receiver started: {url}"
         await context.journal.write(lambda tx: tx.note(Decision(kind="started", sentence=sentence)))
         path = self._options.state_dir / "url"
@@ -295,7 +295,7 @@ class _Receiver:
 
 
 def _look_for_garbage_seldom() -> None:
-    """What the start has made stays for good; looking there cost webhooks 4 to 12 % of their rate (three pairs)."""
+    """Exempt the start's objects from the search for cycles, which took 4 to 12 % of the webhook rate (three pairs)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_EVERY)

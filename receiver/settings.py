@@ -1,6 +1,7 @@
-"""The receiver's own settings: `receiver.yaml`, and an environment variable for each.
+"""The receiver's own settings: `receiver.yaml`, and an environment variable for each setting.
 
-SETTINGS is the one table: reading, docs/settings.md (checked by a test) and error hints come from it.
+SETTINGS is the only table: the reader and the hints of errors use this table, and a test compares docs/settings.md with
+it.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ TEXT_MAX_BYTES = 1024 * 1024
 
 
 class _WrongValueError(Exception):
-    """A value cannot be taken; the message says what is expected."""
+    """A setting has a wrong value. The message says what the value must be, and `hint` says what to type."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class Setting(Struct, frozen=True, kw_only=True):
-    """One setting. `name` is its path in receiver.yaml, with dots; `read` turns text or YAML into its value."""
+    """One setting. `name` is the path in receiver.yaml, with dots; `read` makes the value from text or YAML."""
 
     name: str
     default: Any
@@ -40,7 +45,7 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Every setting of SETTINGS, by its name with dots as underscores."""
+    """The value of every setting in SETTINGS. A field's name is the setting's name with underscores for dots."""
 
     public_url: str
     prometheus_url: str
@@ -67,20 +72,23 @@ def _url(raw: Any) -> str:
     except ValueError:
         host = None
     if host is None or parts.scheme not in {"http", "https"} or parts.username is not None:
-        raise _WrongValueError("must be http://HOST… or https://HOST… without a user name")
+        raise _WrongValueError(
+            "must be http://HOST… or https://HOST… without a user name",
+            "write a URL such as `https://host.example.org`",
+        )
     return text.rstrip("/")
 
 
 def _text(raw: Any) -> str:
     if not isinstance(raw, str) or not raw.isprintable():
-        raise _WrongValueError("must be one line of text")
+        raise _WrongValueError("must be one line of text", 'write one line in quotes, such as `"name"`')
     return raw
 
 
 def _path(raw: Any) -> str:
     text = _text(raw)
     if text and not text.startswith("/"):
-        raise _WrongValueError("must be an absolute path")
+        raise _WrongValueError("must be an absolute path", "write a path that begins with `/`")
     return text
 
 
@@ -88,7 +96,7 @@ def _list(one: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
     def read(raw: Any) -> tuple[str, ...]:
         values = [part.strip() for part in raw.split(",") if part.strip()] if isinstance(raw, str) else raw
         if not isinstance(values, list):
-            raise _WrongValueError("must be a list (in the environment: separated by commas)")
+            raise _WrongValueError("must be a list", "write `[one, two]`, or `one,two` in an environment variable")
         return tuple(one(value) for value in values)
 
     return read
@@ -99,9 +107,9 @@ def _seconds(low: float, high: float) -> Callable[[Any], float]:
         try:
             value = float(raw)
         except (TypeError, ValueError) as error:
-            raise _WrongValueError("must be a number of seconds") from error
+            raise _WrongValueError("must be a number of seconds", "write a number such as `30`") from error
         if isinstance(raw, bool) or not low <= value <= high:
-            raise _WrongValueError(f"must lie between {low:g} and {high:g}")
+            raise _WrongValueError(f"must be between {low:g} and {high:g}", f"write a number from {low:g} to {high:g}")
         return value
 
     return read
@@ -109,7 +117,7 @@ def _seconds(low: float, high: float) -> Callable[[Any], float]:
 
 def _level(raw: Any) -> str:
     if raw not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-        raise _WrongValueError("must be DEBUG, INFO, WARNING or ERROR")
+        raise _WrongValueError("must be DEBUG, INFO, WARNING or ERROR", "write one of the four words in capitals")
     return str(raw)
 
 
@@ -126,7 +134,7 @@ def _channels(raw: Any) -> Any:
         try:
             return yaml.safe_load(raw)
         except yaml.YAMLError as error:
-            raise _WrongValueError("must be a mapping in YAML or JSON") from error
+            raise _WrongValueError("must be a mapping in YAML or JSON", "write `{log: {type: log}}`") from error
     return raw
 
 
@@ -135,69 +143,79 @@ SETTINGS: tuple[Setting, ...] = (
         name="public_url",
         default="http://127.0.0.1:9099",
         read=_url,
-        help="Where people reach the receiver. Links in notices lie under it.",
+        help="The URL under which people open the receiver's page. Links in notices begin with this URL.",
     ),
     Setting(
         name="prometheus.url",
         default="",
         read=_url,
-        help="Prometheus that answers the conditions of a freeze's end. Without it, conditions are never met.",
+        help="The Prometheus that the receiver queries for the conditions to unfreeze. "
+        "If no URL is set, a rule with such conditions never unfreezes by itself.",
     ),
     Setting(
         name="prometheus.token_file",
         default="",
         read=_path,
-        help="File with a bearer token for Prometheus, where it wants one.",
+        help="File with the bearer token, if Prometheus requires a token.",
     ),
     Setting(
         name="alertmanagers",
         default=(),
         read=_list(_url),
-        help="Every Alertmanager of the cluster. They are asked about lost resolves and stale alerts.",
+        help="URL of every Alertmanager in the cluster. "
+        "The receiver asks them which alerts still fire, in case a webhook was lost or arrived late.",
     ),
     Setting(
         name="alertmanager_receiver",
         default="freezeline",
         read=_text,
-        help="Name of the Alertmanager receiver whose alerts are ours.",
+        help="Name of the receiver in the Alertmanager configuration that sends alerts to Freezeline. "
+        "If a webhook was lost, Freezeline acts only on alerts that Alertmanager routes to this receiver.",
     ),
     Setting(
         name="alertmanager_settle_s",
         default=180.0,
         read=_seconds(0, 3600),
-        help="An Alertmanager that has run for less knows too little: an alert that it lacks may still fire.",
+        help="For this many seconds after an Alertmanager starts, its list of alerts may be incomplete. "
+        "Until then, the receiver does not take a missing alert as resolved.",
     ),
     Setting(
         name="allowed_hosts",
         default=(),
         read=_list(_text),
-        help="Further names (HOST or HOST:PORT) under which requests may address the receiver.",
+        help="Other host names (HOST or HOST:PORT) that a request to the receiver may carry in its Host header.",
     ),
     Setting(
         name="channels",
         default={"log": {"type": "log"}, "toast": {"type": "toast"}},
         read=_channels,
-        help="Channels by name; docs/notifiers.md lists the types.",
+        help="The channels for notices, by name. docs/notifiers.md lists the types.",
     ),
     Setting(
         name="templates",
         default="",
         read=_path,
-        help="Directory of your own notice templates.",
+        help="Directory with your own templates for notices.",
     ),
     Setting(
         name="reconcile_every_s",
         default=15.0,
         read=_seconds(1, 60),
-        help="How often journal, Alertmanager and flags on disk are compared.",
+        help="Every so many seconds the receiver compares journal, Alertmanager and the flags on disk.",
     ),
     Setting(
         name="stop_wait_s",
         default=30.0,
         read=_seconds(0, 3600),
-        help="How long SIGTERM waits for what runs. A rollback goes on by itself and is taken up at the next start.",
+        help="How many seconds the receiver waits after SIGTERM for running actions to finish. "
+        "A rollback command continues without the receiver, which follows the command again after the next start.",
     ),
-    Setting(name="log_level", default="INFO", read=_level, help="DEBUG, INFO, WARNING or ERROR."),
+    Setting(
+        name="log_level",
+        default="INFO",
+        read=_level,
+        help="The lowest level of log records: DEBUG, INFO, WARNING or ERROR.",
+    ),
     Setting(
         name="journal.exclusive",
         default=True,
@@ -209,7 +227,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str], problems: Problems) -> Settings:
-    """Read settings; every mistake goes into `problems`, and then the answer is not to be used."""
+    """Read the settings. Every mistake goes into `problems`; after a mistake the caller must not use the answer."""
     text, raw = _read_yaml(path, problems)
     file = str(path) if path else "environment"
     _note_unknown(raw, text, file, problems)
@@ -219,7 +237,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str], problems: P
         try:
             value = setting.default if found is _ABSENT else setting.read(found)
         except _WrongValueError as error:
-            problems.add("settings/value", position, f"{setting.name} {error}", setting.help)
+            problems.add("settings/value", position, f"{setting.name} {error}", error.hint or setting.help)
             value = setting.default
         values[setting.name.replace(".", "_")] = value
     values["channels"] = _parse_channels(values["channels"], text, file, problems)
@@ -237,17 +255,18 @@ def _read_yaml(path: Path | None, problems: Problems) -> tuple[str, Any]:
         text = data[: TEXT_MAX_BYTES + 1].decode("utf-8")
         raw = yaml.safe_load(text)
     except OSError as error:
-        problems.add("settings/file", Position(str(path)), f"cannot be read: {error.strerror}")
+        problems.add("settings/file", Position(str(path)), f"cannot be read: {error.strerror}", "name a readable file")
         return "", {}
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         position = Position(str(path), mark.line + 1, mark.column + 1) if mark else Position(str(path))
-        problems.add("settings/yaml", position, f"not YAML: {getattr(error, 'problem', error)}")
+        message = f"not YAML: {getattr(error, 'problem', error)}"
+        problems.add("settings/yaml", position, message, "correct the file here")
         return "", {}
     if raw is None:
         return text, {}
     if not isinstance(raw, dict):
-        problems.add("settings/yaml", Position(str(path)), "must be a mapping")
+        problems.add("settings/yaml", Position(str(path)), "must be a mapping", "write `setting: value` lines")
         return text, {}
     return text, raw
 
@@ -264,7 +283,7 @@ def _note_unknown(raw: Mapping[Any, Any], text: str, file: str, problems: Proble
         if name in known or name in nested:
             continue
         near = difflib.get_close_matches(name, sorted(known | nested), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+        hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(sorted(known))}"
         problems.add("settings/unknown", locate(text, path, file), f"unknown setting {name}", hint)
 
 

@@ -1,7 +1,7 @@
-"""Every boundary at which being killed must do no harm, by name.
+"""Names every boundary between two steps at which a kill must do no harm.
 
-Code calls `reached(Step.…)` as it passes one. In production that does nothing; the acceptance tests pass a function
-that kills the process, once for each member, so that a new boundary is tested because it is named here.
+The code calls `reached(Step.…)` at each boundary. In production this call does nothing. The acceptance tests pass a
+function that kills the process, once for each member, so every new member is tested.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
-    """A boundary between two steps, named for the step that has just been done."""
+    """A boundary between two steps, named after the step that has just ended."""
 
     WEBHOOK_READ = "webhook.read"
     JOURNAL_BEFORE_COMMIT = "journal.before_commit"
@@ -49,4 +49,4 @@ Reached = Callable[[Step], None]
 
 
 def pass_by(_step: Step) -> None:
-    """Do nothing: what production passes."""
+    """Do nothing. Production passes this function."""

@@ -1,7 +1,8 @@
-"""HTTP: the webhook, health, metrics, the API and the operator's endpoints.
+"""HTTP: the webhook, health, metrics, the API and the operator's endpoints. Nothing here decides anything.
 
-Nothing here decides anything. A webhook is answered 200 only after the journal's commit; 503 while that cannot be
-had, because Alertmanager tries those again; never 429 and no redirect, because it does not.
+The receiver answers a webhook with 200 only after the journal's commit. Before a commit is possible, the answer is 503,
+because Alertmanager repeats a request after 503. The answer is never 429 or a redirect, after which Alertmanager does
+not repeat.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ BODY_MAX_BYTES = 10 * 1024 * 1024
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
 _STREAMS = frozenset({"/api/v1/events", page.CHANGES_PATH})
-"""Answers that never end say nothing about response times."""
+"""Paths whose answers never end, so their times say nothing about response times."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Web(Struct):
-    """What the handlers share. `draining` is set when the receiver stops; `on_truncated` asks the reconciler."""
+    """What the handlers share. `draining`: the receiver stops. `on_truncated` asks the reconciler to look."""
 
     context: Context
     access: Access
@@ -54,7 +55,7 @@ class Web(Struct):
 
 
 def make_app(shared: Web) -> web.Application:
-    """The application. It starts nothing of its own."""
+    """The application, which starts no task of its own."""
 
     def took(path: str, spent_s: float) -> None:
         if path not in _STREAMS:
@@ -101,14 +102,14 @@ class _Handlers:
 
     async def _process(self, request: web.Request) -> web.Response:
         if self._shared.draining:
-            return problem(503, "shutting down")
+            return problem(503, "the receiver is shutting down")
         if (request.content_length or 0) > BODY_MAX_BYTES:
-            return problem(413, f"more than {BODY_MAX_BYTES} bytes")
+            return problem(413, f"the body has more than {BODY_MAX_BYTES} bytes")
         received_at = self._context.clock()
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            return problem(413, f"more than {BODY_MAX_BYTES} bytes")
+            return problem(413, f"the body has more than {BODY_MAX_BYTES} bytes")
         context = self._context
         context.reached(Step.WEBHOOK_READ)
         processing = process.Processing(
@@ -120,7 +121,7 @@ class _Handlers:
             return problem(422, str(error))
         except JournalError as error:
             self._shared.health.journal_failed(str(error))
-            return problem(503, "the journal cannot be written")
+            return problem(503, "the receiver cannot write its journal")
         context.reached(Step.WEBHOOK_ANSWERING)
         if not decided:
             request[QUIET] = True
@@ -139,12 +140,12 @@ class _Handlers:
         return web.Response(body=answer, headers=_JSON)
 
     async def health(self, _request: web.Request) -> web.Response:
-        """Whether the receiver works: open to everyone, because probes carry no tokens; tells no secrets."""
+        """Whether the receiver works. Open to everyone, because probes carry no tokens; shows no secrets."""
         body = await self._shared.health.brief()
         return web.json_response(body, status=503 if body["status"] == "failing" else 200)
 
     async def health_detailed(self, request: web.Request) -> web.Response:
-        """Every dependency, memory, disk and response times."""
+        """State of every dependency, memory, disk and response times."""
         refused = self._shared.access.refuse(request, Role.READ)
         if refused is not None:
             return refused
@@ -163,7 +164,7 @@ class _Handlers:
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def state(self, request: web.Request) -> web.Response:
-        """What is frozen, open and under way."""
+        """What is frozen, open and running."""
         refused = self._shared.access.refuse(request, Role.READ)
         return refused if refused is not None else web.json_response(await self._state())
 
@@ -174,14 +175,14 @@ class _Handlers:
         )
 
     async def decisions(self, request: web.Request) -> web.Response:
-        """Decisions after a number, at most 1000."""
+        """Decisions after a given number, at most 1000."""
         refused = self._shared.access.refuse(request, Role.READ)
         if refused is not None:
             return refused
         try:
             after = int(request.query.get("after", "0"))
         except ValueError:
-            return problem(422, "after is not a number")
+            return problem(422, "`after` is not a number")
         found = await self._context.journal.read(lambda journal: journal.decisions(after=after))
         return web.json_response({"decisions": [report.decision_json(one) for one in found]})
 
@@ -200,7 +201,7 @@ class _Handlers:
             if refused is not None:
                 return refused
             if self._shared.draining:
-                return problem(503, "shutting down")
+                return problem(503, "the receiver is shutting down")
             try:
                 raw = json.loads(await request.read())
             except (ValueError, web.HTTPRequestEntityTooLarge):
@@ -218,5 +219,5 @@ class _Handlers:
             return problem(error.status, str(error))
         except JournalError as error:
             self._shared.health.journal_failed(str(error))
-            return problem(503, "the journal cannot be written")
+            return problem(503, "the receiver cannot write its journal")
         return web.json_response(answer, status=202)

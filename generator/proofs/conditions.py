@@ -1,4 +1,4 @@
-"""Input series for plain alerts: how quiet, how loud, and how soon a condition can see it."""
+"""Input series for plain alerts: quiet and loud levels, and how soon a condition can see a breach."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from generator.proofs.solve import UnsolvableError, beyond
 from generator.units import decimal_text
 
 QUIET, BELOW, ABOVE, FULL, SPIKE = "quiet", "0.9 ×", "1.1 ×", "full breach", "one bad scrape"
-# How far from the threshold a level stands, where nothing better is known of a condition.
+# Distance of a level from the threshold, if nothing better is known of a condition.
 FACTORS = {QUIET: Fraction(1, 2), BELOW: Fraction(9, 10), ABOVE: Fraction(11, 10), FULL: Fraction(10)}
 _TOLERATED = Fraction(9, 10)
 _EVENTS_PER_S = 1000
@@ -34,10 +34,10 @@ Signals = dict[Selector, Signal]
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """How one condition is driven: signals for each level, and the times that follow from its ranges.
+    """How to drive one condition: signals for each level, and the times that follow from its ranges.
 
-    `SPIKE` is among the levels where a range spreads one bad scrape out: as much of it as the range tolerates.
-    `full_ms` is how long the loudest signal needs until the condition sees a breach, `window_ms` how far it looks back.
+    If a range spreads one bad scrape out, `SPIKE` is among the levels, as large as the range tolerates. `full_ms` is
+    the time until the condition sees a breach of the loudest signal. `window_ms` says how far the condition looks back.
     """
 
     levels: Mapping[str, Signals]
@@ -46,7 +46,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def native(self) -> bool:
-        """Whether its proof needs a promtool that knows native histograms."""
+        """Whether the proof needs a promtool that knows native histograms."""
         return any(isinstance(signal, Observed) for signal in self.levels[QUIET].values())
 
     @property
@@ -91,7 +91,7 @@ def plan(condition: Condition, sample_ms: int) -> Plan:
 
 
 def by_labels(condition: Condition) -> dict[str, str]:
-    """The labels that the condition keeps apart, with the value that the proof's series have."""
+    """The labels that the condition keeps apart, with the values of the proof's series."""
     return dict.fromkeys(getattr(condition, "by", ()), "proof")
 
 
@@ -129,7 +129,7 @@ def _increase(condition: IncreaseOf, sample_ms: int) -> Plan:
 
     levels = {name: level(factor) for name, factor in FACTORS.items()}
     levels[QUIET] = {condition.counter: Slope(per_s=Fraction(0))}
-    # `increase` stretches what it saw over the whole range, which is up to one scrape longer.
+    # `increase` stretches the seen increase over the whole range, which is up to one scrape longer.
     spike = Fraction(threshold.value) * _TOLERATED * (over_ms - sample_ms) / over_ms
     levels[SPIKE] = {condition.counter: Slope(per_s=spike * 1000 / sample_ms, up=False)}
     full_ms = int(over_ms / FACTORS[FULL]) if threshold.value else 0
@@ -142,7 +142,7 @@ def _changes(condition: ChangesOf, sample_ms: int) -> Plan:
         raise UnprovableError("changes that alert when they are few are not synthesised")
     least = int(threshold.value) + 1 if threshold.op == ">" else -(-threshold.value // 1)
     wanted = max(int(least), -(-int(least) * 11 // 10))
-    # As many changes as fit wherever the range begins; one less on its edge.
+    # As many changes as fit, wherever the range begins; one change less at its edge.
     above = (over_ms - sample_ms) // (sample_ms * wanted)
     if above < 1:
         raise UnprovableError(f"{wanted} changes do not fit into the range at this scrape interval")
@@ -150,7 +150,7 @@ def _changes(condition: ChangesOf, sample_ms: int) -> Plan:
     below = quiet if least <= 1 else Toggle(every=-(-over_ms // (sample_ms * (int(least) - 1))))
     levels: dict[str, Signal] = {QUIET: quiet, BELOW: below, ABOVE: Toggle(every=above), FULL: Toggle(every=1)}
     if least > 2:
-        levels[SPIKE] = Gauge(value=Fraction(0))  # there and back: two changes
+        levels[SPIKE] = Gauge(value=Fraction(0))  # There and back are two changes.
     signals: dict[str, Signals] = {name: {condition.series: signal} for name, signal in levels.items()}
     return Plan(levels=signals, window_ms=over_ms, full_ms=int(least) * sample_ms)
 
@@ -208,7 +208,7 @@ def _native_level(condition: QuantileOf, centres: Mapping[str, Fraction]) -> _Le
 
 
 def _short(number: Fraction) -> Decimal:
-    """Six digits are plenty for the edge of a bucket."""
+    """Six digits are enough for the edge of a bucket."""
     exact = Decimal(number.numerator) / Decimal(number.denominator)
     return Context(prec=6, rounding=ROUND_HALF_EVEN).create_decimal(exact)
 

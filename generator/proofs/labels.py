@@ -1,4 +1,4 @@
-"""Label sets that a selector's matchers accept, found by trying: input series of the proofs carry them."""
+"""Finds, by trying, label sets that a selector's matchers accept, for the input series of the proofs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from generator.promql.text import Selector
 
 Matchers = tuple[tuple[str, str, str], ...]
 
-# Tried where the matchers themselves give no value; "" stands for a label that is not there.
+# Tried if the matchers themselves give no value. "" stands for a missing label.
 _COMMON = ("proof", "200", "ok", "other", "1", "")
 _SAMPLES_PER_PATTERN = 12
 _CHARACTERS = "0ax1-_.A 5/"
 
 
 class NoLabelsError(Exception):
-    """No label set was found; the message says for which matchers."""
+    """No label set was found. The message names the matchers."""
 
 
 def accepts(matchers: Matchers, labels: Mapping[str, str]) -> bool:
@@ -36,7 +36,7 @@ def _matches(op: str, wanted: str, value: str) -> bool:
 
 
 def selected(found: Selector, fixed: Mapping[str, str]) -> dict[str, str]:
-    """Labels that the selector accepts, with `fixed` ones where the matchers allow them. Raises NoLabelsError."""
+    """Labels that the selector accepts, with the `fixed` labels if the matchers allow them. Raises NoLabelsError."""
     return _search(found.matchers, (), fixed, found.text)
 
 
@@ -46,7 +46,7 @@ def selected_without(whole: Selector, part: Selector, fixed: Mapping[str, str]) 
 
 
 def selected_by_both(whole: Selector, part: Selector, fixed: Mapping[str, str]) -> dict[str, str]:
-    """Labels that both accept. Raises NoLabelsError."""
+    """Labels that both selectors accept. Raises NoLabelsError."""
     return _search((*whole.matchers, *part.matchers), (), fixed, f"{part.text} within {whole.text}")
 
 
@@ -58,7 +58,7 @@ def _search(wanted: Matchers, unwanted: Matchers, fixed: Mapping[str, str], what
 def _found(
     wanted: Matchers, unwanted: Matchers, fixed_items: tuple[tuple[str, str], ...], what: str
 ) -> tuple[tuple[str, str], ...]:
-    """Sought once for the many proofs of an SLO."""
+    """Find labels once for the many proofs of an SLO."""
     fixed = dict(fixed_items)
     names = list(dict.fromkeys([*fixed, *(name for name, _, _ in (*wanted, *unwanted))]))
     pools = []
@@ -83,7 +83,7 @@ def _pool(name: str, matchers: Matchers, fixed: Mapping[str, str]) -> Iterator[s
 
 
 def samples(pattern: str) -> list[str]:
-    """Some texts that the pattern matches as a whole."""
+    """Some texts that the whole pattern matches."""
     try:
         tree = regex_parser.parse(pattern)
     except re.error:
@@ -93,7 +93,7 @@ def samples(pattern: str) -> list[str]:
 
 
 def _expand(tree: Iterable[Any]) -> Iterator[str]:
-    """Texts of a sequence; each part gives few, so that the product stays small."""
+    """Texts of a sequence. Each part gives few texts, so that the product stays small."""
     parts = [list(islice(_atom(op, argument), 4)) for op, argument in tree]
     for texts in islice(product(*parts), 200):
         yield "".join(texts)
@@ -114,7 +114,7 @@ def _atom(op: Any, argument: Any) -> Iterator[str]:
         for count in dict.fromkeys((max(least, 1) if most else 0, least)):
             for text in islice(_expand(inner), 2):
                 yield text * count
-    else:  # anchors and the like take no character
+    else:  # Anchors and similar parts match no character.
         yield ""
 
 
@@ -131,5 +131,5 @@ def _one_character(op: Any, argument: Any) -> Iterator[str]:
             yield chr(item)
         elif item_op is syntax.RANGE:
             yield chr(item[0])
-        else:  # a category such as \d: the whole pattern is tried afterwards
+        else:  # A category such as \d: the whole pattern is tried afterwards.
             yield from _CHARACTERS

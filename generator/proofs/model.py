@@ -1,4 +1,4 @@
-"""What a proof is: a test for promtool, and what it says about which alert."""
+"""A proof: a test for promtool, and the alert that the test is about."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generator.proofs.series import InputSeries
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """One alert of one SLO, or one plain alert, by the labels that it fires with. `labels` begin with alertname."""
+    """One alert of one SLO, or one plain alert, by the labels of the firing alert. `labels` begin with alertname."""
 
     labels: Mapping[str, str]
     exact: bool = True  # whether these are all its labels
@@ -21,7 +21,7 @@ class Subject(Struct, frozen=True, kw_only=True):
 
     @property
     def firing(self) -> str:
-        """The series that exists while it fires."""
+        """The series that exists while the alert fires."""
         return "ALERTS" + matchers_text({**self.labels, "alertstate": "firing"})
 
     @property
@@ -56,7 +56,7 @@ class Span(Struct, frozen=True, kw_only=True):
 
 
 class Fact(Struct, frozen=True, kw_only=True):
-    """Something that the test shows without a number: `silent when idle`."""
+    """A fact that the test shows without a number: `silent when idle`."""
 
     subject: Subject
     text: str
@@ -74,7 +74,7 @@ class Test(Struct, frozen=True, kw_only=True):
 
     @property
     def end_ms(self) -> int:
-        """The last moment that is looked at."""
+        """The last time at which the test looks."""
         return max(check.at_ms for check in self.checks)
 
 
@@ -87,9 +87,9 @@ class Gap(Struct, frozen=True, kw_only=True):
 
 
 class Suite(Struct, frozen=True, kw_only=True):
-    """The tests that are evaluated at one interval, and the rules they are about.
+    """The tests of one evaluation interval, and the rules that they test.
 
-    `build` false: the shipped rule files; true: the same rules rendered for this interval.
+    `build` false: the shipped rule files. True: the same rules rendered for this interval.
     """
 
     interval_ms: int

@@ -1,4 +1,4 @@
-"""The proofs of plain alerts: for each a course of events, from quiet over 0.9 × and 1.1 × to a full breach."""
+"""The proofs of plain alerts: per alert a course of events, from quiet over 0.9 × and 1.1 × to a full breach."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from generator.proofs.timeline import Timeline, sample_interval_ms
 
 
 def subject_of(spec: Spec, alert: PlainAlert) -> Subject:
-    """The alert by the labels that the spec gives it; others come from its query."""
+    """The alert with its labels from the spec. The alert's query adds other labels."""
     labels = {
         "alertname": alert.name,
         names.SEVERITY: alert.severity,
@@ -43,7 +43,7 @@ def collect(spec: Spec, collected: Collected) -> None:
 
 
 def _batches(courses: list[_Course]) -> list[list[_Course]]:
-    """Alerts that read different metrics share a test."""
+    """Group alerts so that alerts of one test read different metrics."""
     found: list[tuple[set[str], list[_Course]]] = []
     for course in courses:
         metrics = course.plan.metrics
@@ -97,7 +97,7 @@ class _Course:
         self.timeline.phase(QUIET, self.plan.window_ms + 2 * self.each_ms)
 
     def one_bad(self, collected: Collected) -> None:
-        """One bad evaluation where the condition looks at the moment, one bad scrape where it looks back."""
+        """One bad evaluation for a condition without a range, one bad scrape for a condition with a range."""
         since_ms = self.timeline.now_ms
         if self.plan.window_ms:
             if SPIKE not in self.plan.levels:
@@ -118,7 +118,7 @@ class _Course:
         self.timeline.silent(self.subject, fact, since_ms)
 
     def below_and_above(self) -> None:
-        """0.9 × as long as an alert could need, then 1.1 ×, then quiet again."""
+        """0.9 × for as long as an alert could need, then 1.1 ×, then quiet again."""
         since_ms = self.timeline.now_ms
         self.timeline.phase(BELOW, self.plan.window_ms + self.waits_ms + 3 * self.each_ms)
         self.timeline.silent(self.subject, "at 0.9 × the threshold", since_ms)
@@ -128,7 +128,7 @@ class _Course:
         self._resets(ABOVE)
 
     def full(self) -> None:
-        """All that can go wrong does; within what the spec promises, where it does."""
+        """Everything goes wrong: the alert must fire within the time that the spec promises, else the computed time."""
         self.timeline.phase(QUIET, self.plan.window_ms + self.each_ms)
         computed_ms = self.plan.full_ms + self.waits_ms + self.each_ms + self.timeline.sample_ms
         promised_ms = computed_ms if self.alert.within_ms is None else self.alert.within_ms

@@ -1,4 +1,4 @@
-"""How soon an SLO alert must fire and reset: plain arithmetic on its windows, which the proofs then hold it to."""
+"""How soon an SLO alert must fire and reset: plain arithmetic on its windows, which the proofs check."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def threshold(slo: Slo, tier: Tier) -> Fraction:
 
 
 def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence, scrape_ms: int) -> int:
-    """By how much a window sees errors later than raw counters over the same window would show them.
+    """How much later a window sees errors than raw counters over the same window would.
 
-    A window that is put together from adjacent base windows sees them at once; an average over base rates, which reach
-    one scrape further than the base window, waits for half of that; rollups come on top.
+    A window of adjacent base windows sees errors at once. An average over base rates waits for half a base window and
+    half a scrape, because these rates reach one scrape further back. Rollups add their own delay.
     """
     base_ms = profile.base_ms
     half_ms = (base_ms + scrape_ms) // 2
@@ -33,10 +33,10 @@ def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence, scrap
 
 
 def detection_ms(slo: Slo, tier: Tier, level: Fraction, cadence: Cadence, scrape_ms: int) -> int:
-    """From the first bad sample scraped until the alert fires, after a clean past, at a steady error ratio `level`.
+    """Time from the first bad scraped sample until the alert fires, after a clean past, at a steady `level`.
 
-    threshold × window / level for each window, its lag, one scrape and one evaluation. Where events are seconds or
-    slices of time, the fewest that alert take their time too; and a slice counts when it ends.
+    For each window: threshold × window / level, its lag, one scrape and one evaluation. If events are seconds or slices
+    of time, the fewest events that alert also take time. A slice counts at its end.
     """
     interval_ms = cadence.fast_ms if tier.pages else cadence.slow_ms
     crossings = [
@@ -50,7 +50,7 @@ def detection_ms(slo: Slo, tier: Tier, level: Fraction, cadence: Cadence, scrape
 
 
 def _counting_ms(slo: Slo, tier: Tier, cadence: Cadence) -> int:
-    """By how much the count of bad slices lags: it adds up base rates, which reach a base window back."""
+    """How much the count of bad slices lags, because it adds up base rates that reach one base window back."""
     if not slis.sliced(slo):
         return 0
     rolled_up = tier.long_ms >= ROLLED_UP_FROM_MS
@@ -58,22 +58,22 @@ def _counting_ms(slo: Slo, tier: Tier, cadence: Cadence) -> int:
 
 
 def _slice_ms(slo: Slo) -> int:
-    """What passes until a slice ends, where there are any."""
+    """The time until a slice ends, if the SLI counts slices."""
     return slis.slice_ms(slo) if slis.sliced(slo) else 0
 
 
 def no_data_ms(slo: Slo, interval_ms: int, scrape_ms: int) -> int:
-    """From the moment at which everything is gone until that is said: the base window must pass, then the wait."""
+    """Time from the loss of all series until the no-data alert fires: the base window, then the wait."""
     return slo.profile.base_ms + _slice_ms(slo) + NO_DATA_FOR_MS + 2 * interval_ms + scrape_ms
 
 
 def data_back_ms(slo: Slo, interval_ms: int, sample_ms: int) -> int:
-    """From the first sample after an outage until missing data is no longer said: a rate needs two samples."""
+    """Time from the first sample after an outage until the no-data alert ends: a rate needs two samples."""
     return 2 * sample_ms + 2 * interval_ms + _slice_ms(slo)
 
 
 def reset_ms(slo: Slo, tier: Tier, cadence: Cadence, scrape_ms: int) -> int:
-    """From the first good sample scraped until the alert is gone: the short window and its rates' reach must pass."""
+    """Time from the first good scraped sample until the alert is gone: the short window and the reach of its rates."""
     interval_ms = cadence.fast_ms if tier.pages else cadence.slow_ms
     lag = 2 * lag_ms(slo.profile, tier, tier.short_ms, cadence, scrape_ms)
     return round_up(tier.short_ms + lag + _slice_ms(slo) + 2 * scrape_ms + 2 * interval_ms, SECOND)

@@ -1,4 +1,4 @@
-"""From what selectors have to do to input series: picks labels, and splits a metric that two selectors share."""
+"""Makes input series from the wishes of selectors: picks labels, and splits a metric that two selectors share."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ TARGET = {"job": "proof", "instance": "proof:9090"}
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """One selector and what its series do; what the sum over all series that it selects does, where there are more."""
+    """One selector and its series. If it selects several series, `stretches` describe their sum."""
 
     selector: Selector
     stretches: tuple[Stretch, ...]
 
 
 def series(parts: Iterable[Part], sample_ms: int, fixed: Mapping[str, str]) -> list[InputSeries]:
-    """Input series for the parts; a series that is never there is left out. Raises NoLabelsError."""
+    """Input series for the parts. A series that never exists is left out. Raises NoLabelsError."""
     by_metric: dict[str, list[Part]] = {}
     for part in parts:
         by_metric.setdefault(part.selector.metric, []).append(part)
@@ -65,7 +65,7 @@ def _overlap(outer: Selector, inner: Selector, fixed: Mapping[str, str]) -> dict
 
 
 def _difference(whole: Sequence[Stretch], part: Sequence[Stretch]) -> tuple[Stretch, ...]:
-    """What remains of the whole for its other series."""
+    """The rest of the whole, for its other series."""
     remaining = []
     for outer, inner in zip(whole, part, strict=True):
         match outer.signal, inner.signal:

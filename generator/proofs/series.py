@@ -1,7 +1,7 @@
 """Input series of the proofs: what each series does, stretch by stretch, in promtool's notation.
 
-Every counter's numbers are exact in binary as well as in decimal: promtool adds increments up one by one, and a counter
-that lost its last bit would look like a restart.
+Every number of a counter is exact in binary and in decimal. promtool adds increments up one by one, and a counter that
+lost its last bit would look like a restart.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Struct
 from generator.promql.text import quote
 from generator.units import decimal_text
 
-COUNTER_START = 4096  # so that no rate is held back by a counter's zero
+COUNTER_START = 4096  # so that a counter's zero holds no rate back
 _BITS_KEPT = 10
 
 
@@ -26,7 +26,7 @@ class Gauge(Struct, frozen=True, kw_only=True):
 
 
 class Slope(Struct, frozen=True, kw_only=True):
-    """A counter: grows by so much a second. `up` rounds the increments up, not down, where they must be rounded."""
+    """A counter that grows by a number each second. `up` rounds the increments up instead of down."""
 
     per_s: Fraction
     up: bool = True
@@ -39,20 +39,20 @@ class Clock(Struct, frozen=True, kw_only=True):
 
 
 class Toggle(Struct, frozen=True, kw_only=True):
-    """Changes between 0 and 1 each `every` samples."""
+    """Changes between 0 and 1 every `every` samples."""
 
     every: int
 
 
 class Observed(Struct, frozen=True, kw_only=True):
-    """A native histogram: so many observations a sample in each of its buckets, by index; `schema` is their width."""
+    """A native histogram: observations per sample in each bucket, by index. `schema` is the buckets' width."""
 
     schema: int
     buckets: Mapping[int, int]
 
 
 class Gone(Struct, frozen=True, kw_only=True):
-    """Is not there."""
+    """A missing series."""
 
 
 Signal = Gauge | Slope | Clock | Toggle | Observed | Gone
@@ -66,7 +66,7 @@ class Stretch(Struct, frozen=True, kw_only=True):
 
 
 class InputSeries(Struct, frozen=True, kw_only=True):
-    """One series of a test: as promtool writes it, and its values."""
+    """One series of a test in promtool's notation: its name and its values."""
 
     name: str
     values: str
@@ -79,7 +79,7 @@ def series_name(metric: str, labels: Mapping[str, str]) -> str:
 
 
 def exact(number: Fraction, *, up: bool) -> Fraction:
-    """The nearest number above (or below) that ten binary digits can hold."""
+    """The nearest number above (or below) with at most ten binary digits."""
     if number.denominator & (number.denominator - 1) == 0:
         return number
     whole = max(abs(number.numerator) // number.denominator, 0)
@@ -89,7 +89,7 @@ def exact(number: Fraction, *, up: bool) -> Fraction:
 
 
 def _leading_zeros(number: Fraction) -> int:
-    """Binary zeros behind the point, before the first one."""
+    """The number of binary zeros between the point and the first one."""
     zeros, value = 0, abs(number)
     while 0 < value < Fraction(1, 2):
         value *= 2
@@ -98,7 +98,7 @@ def _leading_zeros(number: Fraction) -> int:
 
 
 def number_text(number: Fraction | int) -> str:
-    """The number as a plain decimal: in full where it is exact in binary, else to 17 digits, all that a float holds."""
+    """The number as a plain decimal: in full if exact in binary, else with the 17 digits of a float."""
     if number.denominator == 1:
         return str(number.numerator)
     with localcontext() as context:
@@ -107,7 +107,7 @@ def number_text(number: Fraction | int) -> str:
 
 
 def _plain(number: Fraction) -> Fraction | int:
-    """Whole numbers as such: most are, and adding fractions up takes twenty times as long."""
+    """Whole numbers as integers: most numbers are whole, and adding fractions takes twenty times as long."""
     return number.numerator if number.denominator == 1 else number
 
 
@@ -128,7 +128,7 @@ class _Writer:
         self.parts: list[str] = []
         self.counter: Fraction | int = COUNTER_START
         self.index = 0
-        self.there = False  # whether the sample before exists
+        self.there = False  # whether the previous sample exists
         self.observations: dict[int, int] = {}
 
     def add(self, stretch: Stretch) -> None:
@@ -181,7 +181,7 @@ class _Writer:
 
 
 def _histogram(schema: int, buckets: Mapping[int, int]) -> str:
-    """A native histogram in promtool's notation. The sum of observations is made up: nothing reads it."""
+    """A native histogram in promtool's notation. The sum of observations is invented, because no rule reads the sum."""
     lowest, count = min(buckets), sum(buckets.values())
     listed = " ".join(str(buckets.get(index, 0)) for index in range(lowest, max(buckets) + 1))
     return f"{{{{schema:{schema} count:{count} sum:{count} offset:{lowest} buckets:[{listed}]}}}}"

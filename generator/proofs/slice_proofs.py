@@ -14,7 +14,7 @@ from generator.proofs.stage import FULL, GOOD, Collected, Stage
 from generator.proofs.timeline import Timeline
 
 _TRIES = 8
-_LEAST_EVENTS = 2  # below, one bad slice is meant to alert
+_LEAST_EVENTS = 2  # below this, one bad slice is meant to alert
 
 
 def collect(stage: Stage, events: Stage, tier: Tier, collected: Collected) -> None:
@@ -35,7 +35,7 @@ def _series(stage: Stage, slo: Slo, timeline: Timeline) -> list[InputSeries]:
 
 
 def _clean(stage: Stage, slo: Slo, duration_ms: int) -> Timeline:
-    """Good slices for a time, and on until one ends with an evaluation. Raises UnprovableError."""
+    """Good slices for a time, until a slice ends with an evaluation. Raises UnprovableError."""
     reason = slices.unprovable(slo, stage.subjects.spec.defaults.scrape_ms)
     if reason:
         raise UnprovableError(reason)
@@ -59,7 +59,7 @@ def _below(stage: Stage, slo: Slo, tier: Tier) -> Test:
 
 
 def _above(stage: Stage, slo: Slo, tier: Tier) -> Test:
-    """It fires with a bad slice, and may stop until the next one: looked at where it must begin."""
+    """The tier fires with a bad slice, and may stop until the next bad slice. The test looks where it must begin."""
     subject, slice_ms, each_ms = stage.subjects.tier(slo, tier), slis.slice_ms(slo), stage.interval_ms
     timeline = _clean(stage, slo, tier.long_ms + stage.profile.base_ms)
     timeline.silent(subject, "")
@@ -77,7 +77,7 @@ def _above(stage: Stage, slo: Slo, tier: Tier) -> Test:
 
 
 def _candidates(slo: Slo, tier: Tier) -> Iterator[slices.Levels]:
-    """The nearest levels first. Base windows that are no whole slices hold now more, now fewer of them."""
+    """The nearest levels first. Base windows that are not whole slices hold a changing number of slices."""
     found = slices.levels(slo, tier)
     for _ in range(_TRIES):
         yield found
@@ -85,7 +85,7 @@ def _candidates(slo: Slo, tier: Tier) -> Iterator[slices.Levels]:
 
 
 def _one_bad(stage: Stage, slo: Slo, tier: Tier) -> Test:
-    """After so short a past that one bad slice is a large share: what keeps it silent is the minimum of events."""
+    """After a short past, one bad slice is a large share, and only the minimum of events keeps the alert silent."""
     if slo.profile.min_events < _LEAST_EVENTS:
         raise UnprovableError("one bad slice is enough to alert")
     slice_ms = slis.slice_ms(slo)

@@ -1,8 +1,8 @@
-"""Proofs for SLIs that count slices of time: any share of bad ones, as a pattern of whole good and whole bad slices.
+"""Proofs for SLIs that count slices of time: any share of bad slices, as a pattern of whole good and bad slices.
 
-A share is spread evenly: of n slices in a row, so many are bad as n × the share, rounded down or up. What the windows
-make of the pattern is counted here slice by slice; the levels are the nearest ones to 0.9 × and 1.1 × of the threshold
-at which no window's rounding can cross it.
+A share is spread evenly: of n slices in a row, n × the share are bad, rounded down or up. This module counts slice by
+slice what the windows see of the pattern. Levels are the nearest to 0.9 × and 1.1 × of the threshold at which no
+window's rounding can cross the threshold.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ BAD, GOOD = "bad slice", "good"
 
 
 def unprovable(slo: Slo, scrape_ms: int) -> str:
-    """Why no pattern can be made; empty where one can."""
+    """Why no pattern can be made; empty if a pattern can be made."""
     return "slices are not whole scrapes" if slis.slice_ms(slo) % scrape_ms else ""
 
 
 class Levels(Struct, frozen=True, kw_only=True):
-    """Shares of bad slices on both sides of what one tier tolerates, and the texts that name them."""
+    """Shares of bad slices on both sides of a tier's limit, and the texts that name these shares."""
 
-    limit: Fraction  # the share at which it would fire: the threshold, or the fewest bad slices that alert at all
+    limit: Fraction  # the share at which the tier would fire: the threshold, or the fewest bad slices that alert at all
     below: Fraction
     above: Fraction
 
@@ -47,7 +47,7 @@ class Levels(Struct, frozen=True, kw_only=True):
         return f"{_short(self.above / self.limit)} ×"
 
     def wider(self) -> Levels:
-        """A little further from the limit on both sides."""
+        """Levels a little further from the limit on both sides."""
         return replace(self, below=self.below * Fraction(19, 20), above=min(self.above * Fraction(20, 19), Fraction(1)))
 
 
@@ -56,7 +56,7 @@ def _short(number: Fraction) -> str:
 
 
 def levels(slo: Slo, tier: Tier) -> Levels:
-    """The levels of one tier: in the long window, and in one that is a base window longer (Prometheus 2's ranges)."""
+    """The levels of one tier: in the long window, and in a window one base window longer (Prometheus 2's ranges)."""
     threshold, slice_ms = promises.threshold(slo, tier), slis.slice_ms(slo)
     fewest = Fraction(2 * slo.profile.min_events - 1, 2) if slo.profile.min_events else Fraction(0)
     counts = [tier.long_ms // slice_ms, (tier.long_ms + slo.profile.base_ms) // slice_ms]
@@ -72,9 +72,9 @@ def levels(slo: Slo, tier: Tier) -> Levels:
 
 
 def pattern(share: Fraction, count: int, *, late: bool) -> list[bool]:
-    """Which of `count` slices are bad, spread evenly: the first one among them, or each as late as it may be.
+    """Which of `count` slices are bad, spread evenly: beginning with the first slice, or each as late as possible.
 
-    With the late ones not even a window that is still filling up shows more than the share.
+    With late bad slices, even a window that is still filling up shows no more than the share.
     """
     part, whole = share.as_integer_ratio()
     ahead = 0 if late else whole - 1  # rounds down, or up
@@ -99,9 +99,9 @@ def lay(timeline: Timeline, bad: Sequence[bool], slice_ms: int) -> None:
 
 
 class Course:
-    """A pattern after a clean past, as the rules see it: counted from what a tier is defined by.
+    """A pattern after a clean past, as the rules see it, counted from the tier's definition.
 
-    Evaluations are numbered from the pattern's begin on, the first one after it being 1.
+    Evaluations are numbered from the pattern's beginning. The first evaluation after the beginning is number 1.
     """
 
     def __init__(self, slo: Slo, tier: Tier, bad: Sequence[bool], interval_ms: int) -> None:
@@ -119,13 +119,13 @@ class Course:
         self._all = self._sums(lambda ended: ended)
 
     def _sums(self, until: Callable[[int], int]) -> list[int]:
-        """The slices in the base window of each evaluation, past ones included, added up. `until`: before the n-th."""
+        """Running sums of the slices in each evaluation's base window. `until(n)` counts slices before the n-th."""
         ends_ms = [each * self.interval_ms for each in range(-self._past, self.evaluations + 1)]
         held = (until(end // self.slice_ms) - until((end - self.base_ms) // self.slice_ms) for end in ends_ms)
         return [0, *accumulate(held)]
 
     def _counted(self, sums: Sequence[int], evaluation: int, back: int) -> int:
-        """What the base windows of the last `back` evaluations hold, added up."""
+        """The slices that the base windows of the last `back` evaluations hold, added up."""
         last = self._past + evaluation + 1
         return sums[last] - sums[last - back]
 
@@ -145,7 +145,7 @@ class Course:
         return bad * whole > counted * part
 
     def _enough(self, evaluation: int) -> bool:
-        """Half a slice less than the minimum, as the rules have it."""
+        """Half a slice less than the minimum, as in the rules."""
         bad = self._counted(self._bad, evaluation, self.tier.long_ms // self.interval_ms)
         return 2 * bad * self.interval_ms > (2 * self.min_events - 1) * self.base_ms
 
@@ -154,9 +154,9 @@ class Course:
         return self._enough(evaluation) and all(sure(self._exceeds(evaluation, each)) for each in windows)
 
     def fires(self, evaluation: int) -> bool:
-        """Whether the tier fires there, on both generations."""
+        """Whether the tier fires there, on both generations of Prometheus."""
         return self._fires(evaluation, all)
 
     def may_fire(self, evaluation: int) -> bool:
-        """Whether the tier fires there on one of the generations."""
+        """Whether the tier fires there, on at least one generation of Prometheus."""
         return self._fires(evaluation, any)

@@ -1,4 +1,4 @@
-"""Traffic for an SLI: which series give so many events, and so many bad ones, sample by sample."""
+"""Traffic for an SLI: series that give a wanted number of events and bad events, sample by sample."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ GROUP_VALUE = "proof"
 
 
 class UnprovableError(Exception):
-    """No input series can be made for this part of a spec; the message says why."""
+    """No input series can be made for this part of a spec. The message says why."""
 
 
 class Flow(Struct, frozen=True, kw_only=True):
-    """Traffic over some samples: events in each, and how many of them are bad. `total` None: no series is there."""
+    """Traffic over some samples: events per sample, and how many are bad. If `total` is None, no series exists."""
 
     samples: int
     total: int | None
@@ -38,13 +38,13 @@ class Flow(Struct, frozen=True, kw_only=True):
 
 
 def counts_events(slo: Slo) -> bool:
-    """Whether the SLI counts events, rather than time."""
+    """Whether the SLI counts events rather than time."""
     sli = slo.sli
     return not isinstance(sli, TimeSlices) and not (isinstance(sli, ErrorRatio) and sli.weight is None)
 
 
 def slice_ms(slo: Slo) -> int:
-    """What counts as one event of an SLI that counts time: its slice, or a second."""
+    """The unit of an SLI that counts time: its slice, or a second."""
     return slo.sli.slice_ms if isinstance(slo.sli, TimeSlices) else 1000
 
 
@@ -54,7 +54,7 @@ def sliced(slo: Slo) -> bool:
 
 
 def errors_can_be_missing(slo: Slo) -> bool:
-    """Whether there is a series that exists only once something went wrong."""
+    """Whether a series exists only after a first error."""
     sli = slo.sli
     if isinstance(sli, GoodTotal):
         return (
@@ -64,7 +64,7 @@ def errors_can_be_missing(slo: Slo) -> bool:
 
 
 def series(slo: Slo, flows: Sequence[Flow], sample_ms: int, *, error_series: bool = True) -> list[InputSeries]:
-    """The input series of one SLO. `error_series` false leaves out what counts errors. Raises UnprovableError."""
+    """The input series of one SLO, without series of errors if not `error_series`. Raises UnprovableError."""
     try:
         parts = _parts(slo, flows, sample_ms)
         if not error_series:
@@ -117,7 +117,7 @@ def _parts(slo: Slo, flows: Sequence[Flow], sample_ms: int) -> list[Part]:
 
 
 def _without_errors(slo: Slo, parts: list[Part]) -> list[Part]:
-    """The parts without the series of bad events. For good/total it is the rest of the metric, which has no events."""
+    """The parts without the series of bad events. For good/total, that is the rest of the metric, without events."""
     if isinstance(slo.sli, GoodTotal):
         return [parts[1]]
     gone = tuple(Stretch(samples=stretch.samples, signal=Gone()) for stretch in parts[1].stretches)
@@ -144,7 +144,7 @@ def _counters(
     *,
     count: Callable[[Flow], int],
 ) -> list[Part]:
-    """The counter of all events first, then the counter of some of them."""
+    """The counter of all events first, then the counter of some of these events."""
     parts = []
     for source, counted in ((whole, lambda flow: flow.total or 0), (part, count)):
         if isinstance(source, Selector):
@@ -160,7 +160,7 @@ def _per_s(flow: Flow, count: int, sample_ms: int) -> Fraction | None:
 
 
 def _solved(query: str, base_ms: int, flows: Sequence[Flow], wanted: Sequence[Fraction | None]) -> list[Part]:
-    """What gives a query with `$window` its wanted values; None: nothing is there."""
+    """Series that give a query with `$window` its wanted values. For None, no series exists."""
     text = promql.over(query, duration_text(base_ms))
     demands = [solve.value(text, Fraction(0) if value is None else value).signals for value in wanted]
     parts = []
@@ -190,7 +190,7 @@ def _classic(sli: HistogramBelow, flows: Sequence[Flow], sample_ms: int) -> list
 
 
 def is_native(slo: Slo) -> bool:
-    """Whether its proofs need a promtool that knows native histograms."""
+    """Whether the proofs need a promtool that knows native histograms."""
     return isinstance(slo.sli, HistogramBelow) and slo.sli.native
 
 
@@ -224,7 +224,7 @@ def _ratio(sli: ErrorRatio, flows: Sequence[Flow], sample_ms: int, base_ms: int)
 
 
 def _slices(sli: TimeSlices, flows: Sequence[Flow]) -> list[Part]:
-    """Far on the good side, or far on the bad one."""
+    """A value far on the good side, or far on the bad side."""
     comparisons = solve.comparisons(sli.good)
     demands = {}
     for good in (True, False):

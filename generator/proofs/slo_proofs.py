@@ -1,6 +1,7 @@
-"""The proofs of SLO alerts: every tier, the consumed budget, missing data; and what must stay silent.
+"""The proofs of SLO alerts: every tier, the consumed budget, missing data, and cases that must stay silent.
 
-SLOs that read different metrics share a test, so that each evaluation of the rules proves something about all of them.
+SLOs that read different metrics share a test. Each evaluation of the rules therefore proves something about all of
+them.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ from generator.units import MINUTE, SECOND
 
 
 def batches(slos: Iterable[Slo], collected: Collected, subjects: SloSubjects) -> list[list[Slo]]:
-    """SLOs in groups that share no metric; those that nothing can be made for become gaps.
+    """SLOs in groups that share no metric. SLOs for which no series can be made become gaps.
 
-    Slices of time stand alone: each SLO's pattern of bad ones is its own.
+    SLOs that count slices of time stand alone, because each SLO has its own pattern of bad slices.
     """
     found: list[tuple[set[str], list[Slo]]] = []
     alone: list[list[Slo]] = []
@@ -68,8 +69,8 @@ def batches(slos: Iterable[Slo], collected: Collected, subjects: SloSubjects) ->
 def tier_tests(stage: Stage, events: Stage, tier: Tier) -> Iterable[tuple[Stage, Test]]:
     """The tests of one tier, each with its stage.
 
-    `stage` is for what lasts as long as the long window; `events`, at least as often as the base window, for what
-    counts single events.
+    `stage` is for cases that last as long as the long window. `events`, evaluated at least as often as the base window,
+    is for cases that count single events.
     """
     if not stage.sliced:
         yield stage, _below(stage, tier)
@@ -84,7 +85,7 @@ def tier_tests(stage: Stage, events: Stage, tier: Tier) -> Iterable[tuple[Stage,
 
 
 def level(slo: Slo, tier: Tier, name: str) -> Fraction:
-    """The error ratio that a level stands for; half-way to everything where 1.1 × would be more than that."""
+    """The error ratio of a level. For 1.1 × at most half-way between the limit and an error ratio of 1."""
     limit = promises.threshold(slo, tier)
     match name:
         case "0.9 ×":
@@ -135,7 +136,7 @@ def _above(stage: Stage, tier: Tier) -> Test:
 
 
 def _needs_real_past(stage: Stage, tier: Tier) -> bool:
-    """Whether the long window is put together from base windows, for which one heavy sample cannot stand."""
+    """Whether the long window consists of base windows, for which one heavy sample is no substitute."""
     count, rest = divmod(tier.long_ms, stage.profile.base_ms)
     return tier.pages and rest == 0 and count <= MAX_OFFSETS
 
@@ -162,7 +163,7 @@ def _full(stage: Stage, tier: Tier) -> Test:
 
 
 def _spike(stage: Stage, slo: Slo, tier: Tier) -> int:
-    """Bad events of one scrape that the long window bears: all of them, or 0.9 × what it tolerates; 0: none."""
+    """Bad events of one scrape that the long window tolerates: all, or 0.9 × of its limit. 0 means none."""
     count = stage.events(slo)
     if not slis.counts_events(slo):
         return 0
@@ -196,7 +197,7 @@ def _three_requests(stage: Stage, tier: Tier) -> Test:
 
 
 def quiet_test(stage: Stage) -> Test:
-    """Traffic without any error series, then none at all: nothing fires."""
+    """Traffic without any error series, then no series at all: no alert fires."""
     timeline = stage.timeline()
     timeline.phase(GOOD, stage.profile.base_ms + 5 * MINUTE)
     for slo in stage.slos:
@@ -217,7 +218,7 @@ def quiet_test(stage: Stage) -> Test:
 
 
 def gone_test(stage: Stage) -> Test:
-    """Everything vanishes: no data fires after its time, and resets when data comes back."""
+    """All series vanish: no data fires after its time, and resets when data comes back."""
     timeline, each = stage.timeline(), stage.interval_ms
     timeline.phase(GOOD, stage.profile.base_ms + 2 * each)
     gone_ms = timeline.now_ms
@@ -260,7 +261,7 @@ def consumed_test(stage: Stage, share: Decimal) -> Test:
 
 
 def _consumed_history(stage: Stage, slo: Slo, share: Decimal, at: tuple[int, int]) -> list[InputSeries]:
-    """Errors among so many events that live traffic does not weigh: below the share, above it, and again below."""
+    """Errors among so many events that live traffic has no weight: below the share, above, and below again."""
     window_ms = slo.profile.window.length_ms
     weight = int(1000 * stage.per_s(slo) * window_ms / stage.interval_ms) * Fraction(1)
     limit = Fraction(share) * Fraction(slo.budget_ratio)
@@ -318,9 +319,10 @@ def _at(shipped: Stage, interval_ms: int) -> Stage:
 
 
 def _stages(shipped: Stage, tier: Tier) -> tuple[Stage, Stage]:
-    """Evaluating each sixth of the short window is enough for what lasts as long as the long one.
+    """One evaluation per sixth of the short window is enough for cases that last as long as the long window.
 
-    What counts single events needs an evaluation in each base window; the fastest pages get it from the shipped rules.
+    Cases that count single events need an evaluation in each base window. The fastest pages use the shipped rules for
+    this.
     """
     base_ms, fast_ms = shipped.profile.base_ms, shipped.interval_ms
     least_ms = min(MINUTE, base_ms)
@@ -338,7 +340,7 @@ def _stages(shipped: Stage, tier: Tier) -> tuple[Stage, Stage]:
 
 
 def _part_of(base_ms: int, at_most_ms: int) -> int:
-    """The interval at which base windows follow each other without a hole, so that each slice is seen as often."""
+    """The interval at which base windows follow each other without a gap, so that each slice counts equally often."""
     return base_ms // -(-base_ms // at_most_ms)
 
 

@@ -1,8 +1,8 @@
-"""Turns a query round: which input series make it give a wanted value.
+"""Solves a query backwards: which input series make the query give a wanted value.
 
-Works on queries in which each selector stands once and is wrapped in what can be undone: aggregations over one series,
-functions over ranges, arithmetic, comparisons joined by `and`. For anything else UnsolvableError names what is in the
-way.
+Works on queries in which each selector occurs once, inside operations that can be undone. These are aggregations over
+one series, functions over ranges, arithmetic, and comparisons joined by `and`. For other queries, UnsolvableError names
+the obstacle.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from generator.promql.text import Selector
 from generator.proofs.series import Clock, Gauge, Gone, Signal, Slope
 from generator.units import whole_ms
 
-ORDINARY = Fraction(1000)  # what a divisor is given: any number that is not zero would do
+ORDINARY = Fraction(1000)  # the value of a divisor, for which any number but zero would do
 
 
 class UnsolvableError(Exception):
-    """The query cannot be turned round; the message names the part."""
+    """The query cannot be solved backwards. The message names the part."""
 
 
 class Demand(Struct):
-    """What each selector has to do."""
+    """The wanted behaviour of each selector."""
 
     signals: dict[Selector, Signal] = field(default_factory=dict)
     longest_range_ms: int = 0
 
     def ask(self, selector: Selector, signal: Signal) -> None:
-        """Note the wish. Raises UnsolvableError where another wish was noted."""
+        """Note a wish. Raises UnsolvableError if another wish for the selector was noted."""
         known = self.signals.get(selector)
         if known is not None and known != signal:
             raise UnsolvableError(f"{selector.text} stands there twice")
@@ -43,7 +43,7 @@ class Demand(Struct):
 
 
 def value(query: str, wanted: Fraction) -> Demand:
-    """What makes the query give `wanted`. Raises UnsolvableError."""
+    """Wishes that make the query give `wanted`. Raises UnsolvableError."""
     demand = Demand()
     _solve(parser.parse(query), wanted, demand)
     return demand
@@ -57,12 +57,12 @@ class Comparison(Struct, frozen=True, kw_only=True):
     limit: Fraction
 
     def beyond(self, factor: Fraction) -> Fraction:
-        """The value on the breaching side for a factor above 1, on the quiet side for one below."""
+        """A value on the breaching side for a factor above 1, on the quiet side for a factor below 1."""
         return beyond(self.op, self.limit, factor)
 
 
 def beyond(op: str, limit: Fraction, factor: Fraction) -> Fraction:
-    """`factor` × the limit, mirrored for comparisons that breach below it; 0 or 1 where it asks for a certain value."""
+    """`factor` × the limit, mirrored if a breach is below. For `==` and `!=`, the limit or another value."""
     breaches = factor > 1
     if op == "==":
         return limit if breaches else _other_than(limit)
@@ -105,7 +105,7 @@ def _comparisons(tree: Any, found: list[Comparison]) -> None:
 
 
 def comparison_demand(found: list[Comparison], values: list[Fraction]) -> Demand:
-    """What makes each comparison's query give its value. Raises UnsolvableError."""
+    """Wishes that make each comparison's query give its value. Raises UnsolvableError."""
     demand = Demand()
     for comparison, wanted in zip(found, values, strict=True):
         _solve(comparison.query, wanted, demand)
@@ -152,7 +152,7 @@ _ARITHMETIC: Mapping[str, Callable[[Fraction, Fraction], Fraction]] = {
     "*": lambda left, right: left * right,
     "/": lambda left, right: left / right,
 }
-# Aggregations over one series give its value; count gives 1 whatever it is.
+# An aggregation over one series gives the value of the series; `count` always gives 1.
 _ONE_SERIES = frozenset({"sum", "avg", "min", "max"})
 _HOLD = frozenset({"avg_over_time", "min_over_time", "max_over_time", "last_over_time", "quantile_over_time"})
 

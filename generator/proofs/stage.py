@@ -1,4 +1,4 @@
-"""What the proofs of SLO alerts share: which alerts there are, how traffic and recorded history are made."""
+"""What the proofs of SLO alerts share: the alerts, and how traffic and recorded history are made."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ GOOD, BELOW, ABOVE, FULL, IDLE, SPIKE, THREE = "good", "0.9 ×", "1.1 ×", "100 
 CONSUMED = "consumed budget"
 # The number of the calendar unit in which promtool's clock begins, on 1970-01-01 (`generator.model.burn`: CALENDARS).
 _FIRST_CYCLES = {"week": "-1", "month": "1", "quarter": "1"}
-_FEWEST_BAD = 20  # bad events a sample that a tenth of a threshold stands for, so that rounding is no matter
+_FEWEST_BAD = 20  # bad events per sample at a tenth of a threshold: enough to make rounding unimportant
 
 
 class Place(Struct, frozen=True, order=True, kw_only=True):
-    """Which file a test belongs to: its interval, whether it needs a build of the rules, or native histograms."""
+    """The file of a test: its interval, whether it needs a build of the rules, or native histograms."""
 
     interval_ms: int
     build: bool
@@ -36,7 +36,7 @@ class Place(Struct, frozen=True, order=True, kw_only=True):
 
 
 class Collected(Struct):
-    """The tests by place; what builds hold; what is missing."""
+    """The tests by file, the content of the builds, and the missing proofs."""
 
     tests: dict[Place, list[Test]] = field(default_factory=dict)
     built: dict[int, dict[str, set[str]]] = field(default_factory=dict)  # interval → profile → tiers, and CONSUMED
@@ -45,7 +45,7 @@ class Collected(Struct):
     intended: list[Gap] = field(default_factory=list)  # not proven because the spec wants it otherwise
 
     def add(self, stage: Stage, test: Test, about: str = "") -> None:
-        """Add a test about a tier or CONSUMED: what it needs of the build, where it needs one."""
+        """Add a test about a tier or CONSUMED, and note what it needs of a build."""
         place = Place(interval_ms=stage.interval_ms, build=stage.build, native=stage.native)
         self.tests.setdefault(place, []).append(test)
         if stage.build:
@@ -53,11 +53,11 @@ class Collected(Struct):
 
 
 class SloSubjects(Struct, frozen=True, kw_only=True):
-    """The alerts of SLOs, by the labels that they fire with; and how much traffic each SLO is given."""
+    """The alerts of SLOs, by the labels of the firing alerts, and how much traffic each SLO gets."""
 
     spec: Spec
     scope: str
-    events: dict[str, int] = field(default_factory=dict)  # events a sample, by SLO: worked out once for all tests
+    events: dict[str, int] = field(default_factory=dict)  # events per sample, by SLO: computed once for all tests
 
     def _subject(self, slo: Slo, **labels: str) -> Subject:
         common = {
@@ -83,7 +83,7 @@ class SloSubjects(Struct, frozen=True, kw_only=True):
         return self._subject(slo, alertname=names.BUDGET_CONSUMED, budget_consumed=label, severity=severity)
 
     def no_data(self, slo: Slo) -> Subject:
-        """SLONoData; it knows no group of the SLO, for nothing is there that could be grouped."""
+        """SLONoData. This alert knows no group of the SLO, because without series there are no groups."""
         subject = self._subject(slo, alertname=names.NO_DATA, severity=alert_labels.NO_DATA_SEVERITY)
         ungrouped = {name: value for name, value in subject.labels.items() if name not in slo.group_by}
         return Subject(labels=ungrouped, position=slo.position)
@@ -97,7 +97,7 @@ class SloSubjects(Struct, frozen=True, kw_only=True):
 
 
 class Stage(Struct, frozen=True, kw_only=True):
-    """Some SLOs of one profile, the interval at which their rules are evaluated, and whether that needs a build."""
+    """Some SLOs of one profile, the evaluation interval of their rules, and whether this interval needs a build."""
 
     subjects: SloSubjects
     profile: Profile
@@ -107,23 +107,23 @@ class Stage(Struct, frozen=True, kw_only=True):
 
     @property
     def cadence(self) -> Cadence:
-        """What the rules' constants follow from; promtool evaluates every group at the one interval."""
+        """The intervals for the rules' constants. promtool evaluates every group at this one interval."""
         each = self.interval_ms
         return Cadence(fast_ms=each, rollup_ms=each, slow_ms=each, gap_ms=each, aligned=self.build)
 
     @property
     def native(self) -> bool:
-        """Whether its tests need a promtool that knows native histograms."""
+        """Whether the tests need a promtool that knows native histograms."""
         return any(slis.is_native(slo) for slo in self.slos)
 
     @property
     def sliced(self) -> bool:
-        """Whether it is about an SLO that counts slices of time; then it is about that one alone."""
+        """Whether the stage has an SLO that counts slices of time. Such a stage has no other SLO."""
         return any(slis.sliced(slo) for slo in self.slos)
 
     @property
     def scrape_ms(self) -> int:
-        """How often the spec's targets are scraped, or the proof's, where that is less often."""
+        """How often the spec's targets are scraped. If the proof samples less often, the proof's interval."""
         return max(self.subjects.spec.defaults.scrape_ms, self.sample_ms)
 
     @property
@@ -135,7 +135,7 @@ class Stage(Struct, frozen=True, kw_only=True):
         return tolerant_sample_ms(self.interval_ms, scrape_ms, self.profile.base_ms, build=tolerant)
 
     def timeline(self) -> Timeline:
-        """An empty one."""
+        """An empty timeline."""
         return Timeline(interval_ms=self.interval_ms, sample_ms=self.sample_ms)
 
     def test(self, name: str, timeline: Timeline, series: Iterable[InputSeries]) -> Test:
@@ -151,11 +151,11 @@ class Stage(Struct, frozen=True, kw_only=True):
         )
 
     def with_slos(self, slos: Iterable[Slo]) -> Stage:
-        """The same with fewer SLOs."""
+        """The same stage with fewer SLOs."""
         return replace(self, slos=tuple(slos))
 
     def events(self, slo: Slo) -> int:
-        """Events a sample of ordinary traffic: a power of ten at which a tenth of every threshold is many events."""
+        """Events per sample of ordinary traffic: a power of ten at which a tenth of every threshold is many events."""
         known = self.subjects.events
         if slo.name not in known:
             ratios = [promises.threshold(slo, tier) for tier in self.profile.tiers]
@@ -167,13 +167,13 @@ class Stage(Struct, frozen=True, kw_only=True):
         return known[slo.name]
 
     def per_s(self, slo: Slo) -> Fraction:
-        """Events a second that ordinary traffic is recorded as."""
+        """Events per second with which ordinary traffic is recorded."""
         if not slis.counts_events(slo):
             return Fraction(1000, slis.slice_ms(slo))
         return Fraction(self.events(slo) * 1000, self.sample_ms)
 
     def traffic(self, slo: Slo, **bad: int) -> dict[str, tuple[int, int]]:
-        """What the names of phases mean, in events a sample; `bad` adds further ones."""
+        """The meaning of phase names, in events per sample. `bad` adds further names."""
         count = self.events(slo)
         return {
             GOOD: (count, 0),
@@ -184,7 +184,7 @@ class Stage(Struct, frozen=True, kw_only=True):
         }
 
     def history(self, slo: Slo, kind: str, values: Mapping[int, Fraction], tier_ms: int) -> InputSeries:
-        """Recorded history as single heavy samples: sample number → events a second, for a window of `tier_ms`."""
+        """Recorded history as single heavy samples: sample number → events per second, for a window of `tier_ms`."""
         labels = rules.identity(self.subjects.spec, slo, self.subjects.scope) | slis.groups(slo)
         metric = names.base(kind, self.profile.base_ms)
         if tier_ms >= ROLLED_UP_FROM_MS:
@@ -199,10 +199,10 @@ class Stage(Struct, frozen=True, kw_only=True):
         return InputSeries(name=series_name(metric, labels), values=" ".join(parts))
 
     def past(self, slo: Slo, tier: Tier, left_out: Fraction = Fraction(0)) -> list[InputSeries]:
-        """A long window full of good traffic, less a part that live traffic will fill, recorded as one sample."""
+        """A long window full of good traffic, less a part for live traffic, recorded as one sample."""
         samples = Fraction(tier.long_ms, self.interval_ms) * (1 - left_out)
         weight = exact(samples * self.per_s(slo), up=False)
-        # Not at an evaluation: there the rules record the same series.
+        # Not at an evaluation, because the rules record the same series there.
         index = 0 if tier.long_ms >= ROLLED_UP_FROM_MS else 1
         return [
             self.history(slo, "total", {index: weight}, tier.long_ms),

@@ -1,4 +1,4 @@
-"""The clock of a proof: phases that begin right after an evaluation, the worst moment for what begins then."""
+"""The clock of a proof: phases that begin right after an evaluation, which is the worst time for a new fault."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def sample_interval_ms(interval_ms: int, wanted_ms: int) -> int:
 
 
 class Timeline(Struct):
-    """Collects phases and what is expected of them. All times are milliseconds since the start of the test.
+    """Collects phases and expectations. All times are milliseconds since the start of the test.
 
-    The very first sample, at time 0, is left out: nothing is recorded then, and history can stand in its place.
+    The very first sample, at time 0, is left out. Nothing is recorded at time 0, so history can take its place.
     """
 
     interval_ms: int
@@ -34,7 +34,7 @@ class Timeline(Struct):
     facts: list[Fact] = field(default_factory=list)
 
     def phase(self, what: str, duration_ms: int) -> int:
-        """A phase of at least this length, in whole evaluations. Returns when its first sample is scraped."""
+        """A phase of at least this length, in whole evaluations. Returns the time of its first scrape."""
         begin_ms = self.now_ms + self.sample_ms
         whole_ms = max(-(-duration_ms // self.interval_ms), 1) * self.interval_ms
         self.phases.append((whole_ms // self.sample_ms, what))
@@ -42,7 +42,7 @@ class Timeline(Struct):
         return begin_ms
 
     def instant(self, what: str, rest: str) -> int:
-        """One sample of `what`, then `rest` until the next evaluation. Returns when it is scraped."""
+        """One sample of `what`, then `rest` until the next evaluation. Returns the time of the sample's scrape."""
         begin_ms = self.now_ms + self.sample_ms
         self.phases.append((1, what))
         self.phases.append((self.interval_ms // self.sample_ms - 1, rest))
@@ -54,7 +54,7 @@ class Timeline(Struct):
         return at_ms // self.interval_ms * self.interval_ms
 
     def fires_within(self, subject: Subject, level: str, from_ms: int, promised_ms: int) -> None:
-        """The alert fires by the promised time after `from_ms`."""
+        """Expect the alert to fire by the promised time after `from_ms`."""
         at_ms = self.floor(from_ms + promised_ms)
         self.checks.append(Check(subject=subject, kind=FIRES, at_ms=at_ms))
         span = Span(
@@ -63,7 +63,7 @@ class Timeline(Struct):
         self.spans.append(span)
 
     def resets_within(self, subject: Subject, level: str, from_ms: int, promised_ms: int) -> None:
-        """The alert is gone by the promised time after `from_ms`."""
+        """Expect the alert to be gone by the promised time after `from_ms`."""
         at_ms = self.floor(from_ms + promised_ms)
         self.checks.append(Check(subject=subject, kind=SILENT, since_ms=at_ms, at_ms=at_ms))
         span = Span(
@@ -72,13 +72,13 @@ class Timeline(Struct):
         self.spans.append(span)
 
     def silent(self, subject: Subject, fact: str, since_ms: int = 0) -> None:
-        """The alert has not fired from `since_ms` until now."""
+        """Expect that the alert has not fired from `since_ms` until now."""
         self.checks.append(Check(subject=subject, kind=SILENT, since_ms=since_ms, at_ms=self.now_ms))
         if fact:
             self.facts.append(Fact(subject=subject, text=fact))
 
     def silent_until(self, subject: Subject, at_ms: int) -> None:
-        """The alert does not fire before a time."""
+        """Expect that the alert does not fire before a time."""
         self.checks.append(Check(subject=subject, kind=SILENT, since_ms=0, at_ms=self.floor(at_ms)))
 
     def flows(self, meaning: Mapping[str, tuple[int, int]]) -> list[Flow]:
@@ -94,6 +94,6 @@ class Timeline(Struct):
 
 
 def tolerant_sample_ms(interval_ms: int, scrape_ms: int, base_ms: int, *, build: bool) -> int:
-    """Samples as often as the spec scrapes; in builds for long windows, where it is no matter, a fifth of the base."""
+    """Sample as often as the spec scrapes. Builds for long windows may sample only five times per base window."""
     wanted_ms = max(scrape_ms, base_ms // 5 // SECOND * SECOND) if build else scrape_ms
     return sample_interval_ms(interval_ms, wanted_ms)

@@ -1,8 +1,8 @@
 """What the receiver can do: one file per kind of action, and the registry `ACTIONS` in this file.
 
-A performer takes the due actions of one lane and carries them as far as they go now. It returns nothing: what was
-done is in the journal. This wing may import `notify`, `run`, `context` and what lies below them, never a loop. Begin
-to read with `freeze`.
+A performer takes the due actions of one lane, carries each as far as possible now, and returns nothing: the journal
+holds the results. This wing may import `notify`, `run`, `context` and what lies below them, never a loop. Begin to read
+with `freeze`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ ACTIONS: Mapping[ActionType, Performer] = {
     ActionType.ROLLBACK: rollback.perform,
     ActionType.UNDO: rollback.perform,
 }
-"""Who performs what. Notices are the family of `receiver.notify`, carried out by `receiver.act.notices`."""
+"""The performer of each action type. `receiver.act.notices` delivers notices through `receiver.notify`."""
 
 
 def lane_of(action: Action) -> str:
-    """Actions of one lane are done one after the other: a flag's, a service's rollbacks, a channel's notices."""
+    """The lane of an action. Actions of one lane (a flag, a service's rollbacks, a channel) run one after the other."""
     if action.type in {ActionType.FREEZE, ActionType.UNFREEZE}:
         return f"flag:{action.payload.get('flag', '')}"
     if action.type in {ActionType.ROLLBACK, ActionType.UNDO}:

@@ -1,6 +1,7 @@
-"""The freeze flag on disk: its text, and writing, reading and removing it so that no reader sees half of it.
+"""The freeze flag on disk: its text, and writing, reading and removing, so that no reader sees half a file.
 
-The file's existence is the freeze. Files are reached through a descriptor of their directory, never through a link.
+While the file exists, the service is frozen. Files are opened through a descriptor of their directory, never through a
+link.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ FLAG_MAX_BYTES = 4 * 1024 * 1024
 
 
 class FlagDirectoryError(Exception):
-    """The flag's directory is missing, a link, somebody else's, or open for others to write."""
+    """The flag's directory is missing, is a link, belongs to somebody else, or is writable by others."""
 
 
 def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, unfreeze_when: Mapping[str, str]) -> str:
-    """The flag's content: which episodes freeze, and why. `unfreeze_when` is by episode."""
+    """The flag's content: which episodes freeze the service, and why. `unfreeze_when` maps episodes to texts."""
     reasons = []
     for freeze_reason in view.freeze_reasons:
         episode = view.episodes[freeze_reason.episode]
@@ -40,7 +41,7 @@ def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, un
                 "spec": episode.spec,
                 "reason": freeze_reason.reason,
                 "since": stamp_ms(freeze_reason.since),
-                "unfreeze_when": unfreeze_when.get(freeze_reason.episode, "an operator unfreezes it"),
+                "unfreeze_when": unfreeze_when.get(freeze_reason.episode, "an operator unfreezes the service"),
                 "review_at": stamp_ms(episode.review_at) if episode.review_at else None,
             }
         )
@@ -58,7 +59,7 @@ def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, un
 
 
 def named_episodes(text: str | None) -> frozenset[str]:
-    """Which episodes a flag's text names; none where there is no text of ours."""
+    """The episodes that a flag's text names; none if the text is missing or foreign."""
     if text is None:
         return frozenset()
     try:
@@ -70,14 +71,14 @@ def named_episodes(text: str | None) -> frozenset[str]:
 
 @contextlib.contextmanager
 def directory(path: Path, *, make: bool) -> Iterator[int]:
-    """Descriptor of the directory of a flag, which must be ours and writable by nobody else.
+    """Descriptor of a flag's directory, which must belong to us and be writable only by us.
 
-    Raises FlagDirectoryError where it is not, OSError where it cannot be opened or made.
+    Raises FlagDirectoryError for another directory, and OSError if the directory cannot be opened or made.
     """
     parent = path.parent
     if make and not parent.exists():
         parent.mkdir(parents=True, exist_ok=True)
-        parent.chmod(0o755)  # whatever the umask is: others read the flag
+        parent.chmod(0o755)  # Whatever the umask is: other users must be able to read the flag.
     try:
         fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
@@ -96,13 +97,13 @@ def directory(path: Path, *, make: bool) -> Iterator[int]:
 
 
 def write_flag(path: Path, text: str, reached: Reached = pass_by) -> None:
-    """Write a flag durably: temporary file beside it, fsync, rename, fsync of the directory."""
+    """Write a flag durably: temporary file beside the flag, fsync, rename, fsync of the directory."""
     with directory(path, make=True) as dir_fd:
         write_in(dir_fd, path.name, text.encode(), reached)
 
 
 def write_in(dir_fd: int, name: str, data: bytes, reached: Reached = pass_by, *, durable: bool = True) -> None:
-    """Replace `name` in a directory, all or nothing, mode 0644. Its earlier temporary file goes."""
+    """Replace `name` in a directory, all or nothing, mode 0644. An earlier temporary file of `name` is removed."""
     temporary = f".{name}.tmp"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary, dir_fd=dir_fd)
@@ -123,7 +124,7 @@ def write_in(dir_fd: int, name: str, data: bytes, reached: Reached = pass_by, *,
 
 
 def read_flag(path: Path) -> str | None:
-    """The flag's text; None where there is no flag. Unreadable bytes are replaced: it is a flag all the same."""
+    """The flag's text; None if there is no flag. Unreadable bytes are replaced: a damaged flag still counts."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -137,7 +138,7 @@ def read_flag(path: Path) -> str | None:
 
 
 def remove_flag(path: Path) -> bool:
-    """Remove a flag durably; False where there was none."""
+    """Remove a flag durably; False if there was none."""
     if not path.parent.exists():
         return False
     with directory(path, make=False) as dir_fd:
@@ -150,7 +151,7 @@ def remove_flag(path: Path) -> bool:
 
 
 def write_heartbeat(flag: Path, content: Mapping[str, object]) -> None:
-    """Say beside a flag that somebody is watching; readers see the whole of it or the one before."""
+    """Write the heartbeat beside a flag, to show that a receiver watches. Readers see the old file or the new one."""
     with directory(flag, make=True) as dir_fd:
         data = json.dumps({"format": HEARTBEAT_FORMAT, **content}, ensure_ascii=True).encode() + b"\n"
         write_in(dir_fd, HEARTBEAT_NAME, data, durable=False)

@@ -1,6 +1,7 @@
 """Freezing: the flag on disk follows the freeze reasons in the journal, and legacy freezers follow the flag.
 
-Never missed, never torn, tried again for ever. All of it can be done again after a kill, to the same end.
+The receiver never misses a freeze, never writes half a flag, and never stops trying. After a kill, every step can be
+repeated with the same result.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ _TO_RUNNING = (ActionState.STARTING, ActionState.RUNNING)
 
 
 async def perform(context: Context, flag: str, _actions: Sequence[Action]) -> None:
-    """Bring one flag and its legacy freezers into line with its freeze reasons."""
+    """Make one flag and its legacy freezers match the flag's freeze reasons."""
     await bring_into_line(context, await context.journal.read(lambda journal: journal.flag_view(flag)))
 
 
 async def bring_into_line(context: Context, view: FlagView) -> None:
-    """As `perform`, from what is known of the flag already: a new reason is on disk one question sooner."""
+    """Do as `perform`, but with a given view of the flag. A new reason is on disk one read of the journal sooner."""
     flag = view.path
     while view.freeze_reasons and not _is_written(view):
         if not await _freeze(context, view):
@@ -47,10 +48,10 @@ async def bring_into_line(context: Context, view: FlagView) -> None:
 
 
 async def repair(context: Context, flag: str) -> None:
-    """Bring a flag into line with the journal where neither a kill nor a hand left it so."""
+    """Make a flag match the journal, after a kill or after somebody changed the flag by hand."""
     view = await context.journal.read(lambda journal: journal.flag_view(flag))
     if not view.freeze_reasons or view.file is None:
-        return  # nobody's, or somebody else's: not ours to lift
+        return  # No service's flag, or a foreign file: the receiver must not remove it.
     if not _is_written(view):
         if not view.unfinished:
             await perform(context, flag, ())
@@ -60,11 +61,13 @@ async def repair(context: Context, flag: str) -> None:
         return
     what = "was removed by hand" if on_disk is None else "was edited by hand"
     log.warning("flag.restored", extra={"flag": flag, "why": what})
-    await _write(context, view, view.file, kind="flag_restored", sentence=f"{flag} {what}: restored")
+    await _write(
+        context, view, view.file, kind="flag_restored", sentence=f"{flag} {what}: the receiver restored the flag"
+    )
 
 
 def _is_written(view: FlagView) -> bool:
-    """Whether the flag, as last written, names exactly the reasons in force."""
+    """Whether the last written flag names exactly the reasons in force."""
     named = flagfile.named_episodes(view.file.text if view.file else None)
     return named == {freeze_reason.episode for freeze_reason in view.freeze_reasons} and all(
         freeze_reason.written_at for freeze_reason in view.freeze_reasons
@@ -72,7 +75,7 @@ def _is_written(view: FlagView) -> bool:
 
 
 async def _freeze(context: Context, view: FlagView) -> bool:
-    """Write the flag; False where that failed and waits for its retry."""
+    """Write the flag. If this fails and must wait for a retry: False."""
     new = [freeze_reason for freeze_reason in view.freeze_reasons if freeze_reason.written_at is None]
     try:
         await _write(context, view, view.file, kind="frozen", sentence=_sentence(view, new))
@@ -117,7 +120,7 @@ async def _write(context: Context, view: FlagView, before: FlagFile | None, *, k
 def _sentence(view: FlagView, new: Sequence[FreezeReason]) -> str:
     episodes = [view.episodes[freeze_reason.episode] for freeze_reason in (new or view.freeze_reasons)]
     why = "; ".join(dict.fromkeys(episode.reason for episode in episodes))
-    return f"{view.path} written: {why}" if new else f"{view.path} rewritten: a reason fewer"
+    return f"{view.path} written: {why}" if new else f"{view.path} rewritten: a freeze reason ended"
 
 
 def _unfreeze_texts(context: Context, view: FlagView) -> Mapping[str, str]:
@@ -125,17 +128,17 @@ def _unfreeze_texts(context: Context, view: FlagView) -> Mapping[str, str]:
     for episode in view.episodes.values():
         policy = context.policy_of(episode)
         rule = policy.rule(episode.rule) if policy else None
-        texts[episode.id] = unfreeze_when(rule.unfreeze) if rule else "an operator unfreezes it"
+        texts[episode.id] = unfreeze_when(rule.unfreeze) if rule else "an operator unfreezes the service"
     return texts
 
 
 async def _finish_freezes(context: Context, view: FlagView) -> None:
-    """Drive legacy freezers on for freezes that are not finished, and end those actions; drop overtaken unfreezing."""
+    """Switch legacy freezers on, end the unfinished freeze actions, and drop unfreeze actions that came too late."""
     now = context.clock()
     overtaken = [action for action in view.unfinished if action.type is ActionType.UNFREEZE]
     held = {freeze_reason.episode for freeze_reason in view.freeze_reasons}
     orphans = [action for action in view.unfinished if action.type is ActionType.FREEZE and action.episode not in held]
-    await _drop(context, [*overtaken, *orphans], "a new freeze overtook it")
+    await _drop(context, [*overtaken, *orphans], "a new freeze came first")
     waiting = [
         action
         for action in view.unfinished
@@ -158,13 +161,15 @@ async def _drive_on(context: Context, view: FlagView, action: Action) -> None:
     if problems:
         await _retry(context, action, "; ".join(problems))
         return
-    done = await context.journal.write(lambda tx: _succeed(tx, action, "freeze_done", f"{view.path} is in force"))
+    done = await context.journal.write(
+        lambda tx: _succeed(tx, action, "freeze_done", f"{view.path} is on disk, and all legacy freezers are on")
+    )
     context.meters.ended(done, context.clock())
     context.reached(Step.FREEZE_RECORDED)
 
 
 def _already_driven(view: FlagView, action: Action) -> bool:
-    """Whether another reason of the flag has had the legacy freezers driven on before."""
+    """Whether the legacy freezers were switched on before, for another reason of the flag."""
     unfinished = {other.episode for other in view.unfinished if other.type is ActionType.FREEZE}
     return any(
         freeze_reason.episode != action.episode and freeze_reason.episode not in unfinished
@@ -180,12 +185,12 @@ def _freeze_action(context: Context, view: FlagView, action: Action) -> FreezeAc
 
 
 async def _unfreeze(context: Context, view: FlagView) -> None:
-    """The flag has no reason left: take it away and drive legacy freezers off."""
+    """Remove a flag that has no reason left, and switch its legacy freezers off."""
     now = context.clock()
     await _drop(
         context,
         [action for action in view.unfinished if action.type is ActionType.FREEZE],
-        "unfrozen before it was finished",
+        "the service was unfrozen before the freeze was complete",
     )
     unfreezes = [
         action
@@ -258,14 +263,16 @@ async def _drop(context: Context, actions: Sequence[Action], why: str) -> None:
 
 
 async def _retry(context: Context, action: Action, why: str) -> None:
-    """Wait and try again, for ever; the first failure is told."""
+    """Wait and try again, for ever. The first failure is announced to people."""
     now = context.clock()
     failures = action.failures + 1
     delay = retry.after_failure(retry.Kind.TEMPORARY, failures=failures, jitter=context.jitter(), forever=True)
     delay_s = delay.delay_s if isinstance(delay, retry.Retry) else retry.BACKOFF_S[-1]
 
     def record(tx: Tx) -> None:
-        sentence = f"{action.type.value} of {action.payload.get('flag', '')} failed ({why}): again in {delay_s:.0f} s"
+        sentence = (
+            f"{action.type.value} of {action.payload.get('flag', '')} failed ({why}): next attempt in {delay_s:.0f} s"
+        )
         tx.note(Decision(kind="freeze_failed", sentence=sentence, episode=action.episode, action=action.id))
         again = (ActionState.PENDING,) if action.state is ActionState.RETRY_WAIT else ()
         tx.move(

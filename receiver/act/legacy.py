@@ -1,4 +1,4 @@
-"""Existing freezers, driven along with the flag: a command, or a file in its own format."""
+"""Legacy freezers, which follow the flag: a command, or a file in its own format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMES = re.compile(r"\{(reason|service|since)\}")
 
 
 async def drive(freeze: FreezeAction | None, episode: Episode, *, on: bool) -> list[str]:
-    """Drive every legacy freezer of an action on or off; says what failed. Each is driven whatever the others do."""
+    """Switch every legacy freezer of an action on or off, even after one fails, and say which failed."""
     problems: list[str] = []
     for legacy in freeze.legacy if freeze else ():
         if isinstance(legacy, LegacyFile):

@@ -1,7 +1,7 @@
-"""Delivering notices: at least once, with retries, then dead letter and the fallback channel.
+"""Delivering notices: at least once, with retries, then as a dead letter with a message to the fallback channel.
 
-A notice is RUNNING in the journal before it is sent, so that after a kill it is known that it may have been sent; it
-then goes again, marked as a repeat.
+A notice is RUNNING in the journal before the send. After a kill, the receiver therefore knows that the channel may have
+got the notice, and sends the notice again, marked as a repeat.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NO_CHANNEL = "the channel is no longer in receiver.yaml"
 
 
 class Deliverer:
-    """Sends the notices of each channel in their order. `public_url` is what links in notices lie under."""
+    """Sends the notices of each channel in their order. Links in notices begin with `public_url`."""
 
     def __init__(self, context: Context, notifiers: Mapping[str, Notifier], *, public_url: str) -> None:
         self._context = context
@@ -33,7 +33,7 @@ class Deliverer:
         self._public_url = public_url
 
     async def perform(self, _context: Context, channel: str, actions: Sequence[Action]) -> None:
-        """Deliver what is due on a channel."""
+        """Deliver the due notices of a channel."""
         for action in actions:
             await self._deliver(channel, action)
 
@@ -60,7 +60,7 @@ class Deliverer:
         context.reached(Step.NOTICE_RECORDED)
 
     def notice_of(self, action: Action) -> Notice:
-        """The notice that an action is about."""
+        """The notice of an action."""
         event = Event(action.payload["event"])
         facts: Mapping[str, str] = json.loads(action.payload["facts"])
         title, text = message(event, action.service, facts)
@@ -83,7 +83,7 @@ class Deliverer:
 
     async def _delivered(self, action: Action, notice: Notice, receipt: Receipt) -> None:
         def record(tx: Tx) -> Action:
-            _note(tx, action, "told", f"{action.name} was told that {notice.title}")
+            _note(tx, action, "told", f"{action.name} got the notice: {notice.title}")
             return tx.move(action, ActionState.SUCCEEDED, due_at=None, result={"answer": receipt.answer[:500]})
 
         done = await self._context.journal.write(record)
@@ -106,7 +106,7 @@ class Deliverer:
         due_at = context.clock() + timedelta(seconds=after.delay_s)
 
         def record(tx: Tx) -> None:
-            sentence = f"{action.name} failed ({failure.reason}): again in {after.delay_s:.0f} s"
+            sentence = f"{action.name} failed ({failure.reason}): next attempt in {after.delay_s:.0f} s"
             _note(tx, action, "notice_failed", sentence)
             tx.move(
                 action,
@@ -122,7 +122,7 @@ class Deliverer:
         context = self._context
 
         def record(tx: Tx) -> Action:
-            _note(tx, action, "dead_letter", f"{action.name} was given up: {why}")
+            _note(tx, action, "dead_letter", f"{action.name} did not get the notice, which is now a dead letter: {why}")
             dead = tx.move(action, ActionState.DEAD, due_at=None, result={"error": why[:500]})
             episode = tx.episode(action.episode)
             if episode is not None:
@@ -133,7 +133,7 @@ class Deliverer:
         context.meters.ended(await context.journal.write(record), context.clock())
 
     def _instead(self, tx: Tx, episode: Episode, action: Action, notice: Notice, why: str) -> list[Action]:
-        """The same notice to the fallback channels; a fallback that fails has no fallback of its own."""
+        """The same notice to the fallback channels. A fallback has no fallback of its own."""
         fallback = [name for name in json.loads(action.payload.get("fallback", "[]")) if name != action.name]
         facts = {"channel": action.name, "error": why[:200], "title": notice.title}
         return to_channels(
@@ -164,14 +164,19 @@ def _begin(tx: Tx, action: Action, owner: str) -> Action:
 
 
 def interrupted(tx: Tx, action: Action) -> Action:
-    """A notice that was being sent when the receiver was killed: it goes again, and says so."""
-    _note(tx, action, "notice_repeat", f"{action.name} may have been told before the restart: told again, marked")
+    """Send a notice again that was being sent when the receiver was killed; the title says that it may be a repeat."""
+    _note(
+        tx,
+        action,
+        "notice_repeat",
+        f"{action.name} may have got the notice before the restart: sent again, marked as a repeat",
+    )
     waiting = tx.move(action, ActionState.RETRY_WAIT, due_at=None)
     return tx.move(waiting, ActionState.PENDING, repeat=True)
 
 
 def again(action: Action, *, now: datetime, new_id: str) -> Action:
-    """A dead letter to be sent once more, on an operator's word."""
+    """Send a dead letter once more, because an operator asked for this."""
     return replace(
         action,
         id=new_id,

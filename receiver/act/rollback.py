@@ -1,7 +1,7 @@
-"""Rolling back: at most one start per release at every kill point, and its completion verified.
+"""Rolling back: at most one start per release at every kill point, and the completion is verified.
 
-The command runs under a runner process of its own (`receiver.run.runs`), which outlives the receiver; after a restart
-the receiver adopts a run that it finds. An undo goes the same way.
+The command runs under its own runner process (`receiver.run.runs`), which outlives the receiver. After a restart the
+receiver follows the runs that it finds. An undo runs in the same way.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from receiver.steps import Step
 
 CLAIM_POLL_S = 0.02
 VERIFY_POLL_S = 1.0
-"""How long to wait before a rollback that is not done yet is asked for again."""
+"""Seconds before the receiver asks again whether a rollback is done."""
 
 ATTEMPTS_MAX = 5
-"""Attempts whose command never ran (the runner could not start) before waiting longer."""
+"""After so many attempts whose command never ran (the runner could not start), the receiver waits longer."""
 
 
 async def perform(context: Context, _service: str, actions: Sequence[Action]) -> None:
-    """Carry a service's rollbacks as far as they go, one after the other, oldest first."""
+    """Carry a service's rollbacks as far as possible, one after the other, oldest first."""
     for action in actions:
         await _perform_one(context, action)
 
@@ -57,7 +57,7 @@ async def _perform_one(context: Context, action: Action) -> None:
 
 
 def _spec(context: Context, episode: Episode | None, action: Action) -> RollbackAction | None:
-    """The action's settings; an undo is run as a rollback whose command is the undo command."""
+    """The action's settings. An undo runs as a rollback whose command is the undo command."""
     policy = context.policy_of(episode) if episode else None
     found = policy.actions.get(action.name) if policy else None
     if not isinstance(found, RollbackAction):
@@ -73,7 +73,7 @@ def _spec(context: Context, episode: Episode | None, action: Action) -> Rollback
 
 
 class _Job:
-    """One rollback on its way."""
+    """One rollback in progress."""
 
     def __init__(self, context: Context, episode: Episode, spec: RollbackAction) -> None:
         self._context = context
@@ -84,7 +84,7 @@ class _Job:
     # PENDING
 
     async def start(self, action: Action) -> None:
-        """Start a pending rollback once its flags are on disk and nothing speaks against it."""
+        """Start a pending rollback when its flags are on disk and no rule forbids the start."""
         context = self._context
         if not await context.journal.read(lambda journal: rules.frozen(journal.freeze_reasons(episode=action.episode))):
             return
@@ -104,7 +104,7 @@ class _Job:
         await self._until_running(started, run)
 
     async def _read_release(self, action: Action) -> str:
-        """Name of the release that is to be removed; "" where it cannot be told."""
+        """Name of the release to roll back; "" if the release is unknown."""
         if self._spec.release is None or action.type is ActionType.UNDO:
             return ""
         answer = await self._ask(self._spec.release, action)
@@ -134,7 +134,7 @@ class _Job:
         )
 
     def _prepare(self, action: Action, attempt: int, release: str) -> str:
-        """Lay down the run; says what is wrong with it, "" where nothing is."""
+        """Write the run's directory. The answer says why that failed; "" for success."""
         try:
             check_command(self._spec.command[0])
             order = Order(
@@ -152,7 +152,7 @@ class _Job:
         return ""
 
     def _claim(self, tx: Tx, action: Action, release: str, problem: str) -> Action:
-        """In one transaction: nothing speaks against it still, and from now on it is this attempt's."""
+        """In one transaction: check again that no rule forbids the start, and claim the release for this attempt."""
         current = tx.action(action.id)
         if current is None or current.state is not ActionState.PENDING:
             return current or action
@@ -192,7 +192,7 @@ class _Job:
             await self._ended(action, found)
 
     async def _until_running(self, action: Action, run: runs.RunDir) -> None:
-        """Wait for the runner's claim, then follow it to its end."""
+        """Wait for the runner's claim, then follow the run to its end."""
         claimed = await _until(lambda: _claimed(run), limit_s=runs.START_LIMIT_S)
         if claimed:
             await self.follow(await self._record.running(action))
@@ -200,7 +200,7 @@ class _Job:
             await self.recover_starting(action)
 
     async def follow(self, action: Action) -> None:
-        """Wait for a running command's end and record it."""
+        """Wait for a running command's end and record the end."""
         self._context.reached(Step.ROLLBACK_RUNNING)
         run = runs.locate(self._context.runs_dir, action.id, action.attempt)
         found = await runs.wait(run)
@@ -216,7 +216,7 @@ class _Job:
     # VERIFYING
 
     async def verify(self, action: Action) -> None:
-        """Ask whether it is done until it is, or until the verification's time is over."""
+        """Ask whether the rollback is done, until the answer is yes or the time for verification is over."""
         verify = self._spec.verify
         if verify is None:
             await self._record.unverifiable(action)
@@ -236,7 +236,7 @@ class _Job:
 
 
 def _claimed(run: runs.RunDir) -> bool:
-    """Whether a runner has claimed the run; a directory that cannot be read is settled by `recover`."""
+    """Whether a runner has claimed the run. `recover` settles the case of an unreadable directory."""
     try:
         with rundir.opened(run.path) as dir_fd:
             return rundir.exists(dir_fd, rundir.CLAIM)

@@ -1,4 +1,4 @@
-"""What becomes of a rollback, as rows: each step's state, its sentence, and whom it is told."""
+"""Records what becomes of a rollback: the state of each step, its sentence, and the notices about the step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RETRY_LONG_S = 300.0
 
 
 class Recorder:
-    """Writes one rollback's fate."""
+    """Records one rollback's steps and end."""
 
     def __init__(self, context: Context, episode: Episode, spec: RollbackAction) -> None:
         self._context = context
@@ -29,22 +29,22 @@ class Recorder:
         self._spec = spec
 
     def skipped(self, tx: Tx, action: Action, skip: Skip) -> Action:
-        """It is not started."""
+        """The rollback is not started."""
         after = self._move(tx, action, (ActionState.SKIPPED,), kind="skipped", sentence=f"not started: {skip.why}")
         self._tell(tx, action, Event.ROLLBACK_SKIPPED, {"error": skip.why})
         return after
 
     def not_prepared(self, tx: Tx, action: Action, problem: str) -> Action:
-        """The run could not be laid down: nothing ran, so wait and try again."""
+        """The run's directory could not be written. Nothing ran, so the receiver waits and tries again."""
         due_at = tx.now + self._delay(action)
-        self._note(tx, action, "postponed", f"{problem}: again at {due_at:%H:%M:%S}")
+        self._note(tx, action, "postponed", f"{problem}: next attempt at {due_at:%H:%M:%S}")
         self._tell(tx, action, Event.ROLLBACK_FAILED, {"error": problem})
         return tx.move(
             action, failures=action.failures + 1, due_at=due_at, result={**action.result, "error": problem[:500]}
         )
 
     async def running(self, action: Action) -> Action:
-        """A runner has claimed it."""
+        """A runner has claimed the run."""
         now = self._context.clock()
         deadline = now + timedelta(seconds=self._spec.timeout_s + self._spec.grace_s)
 
@@ -59,12 +59,14 @@ class Recorder:
         return await self._context.journal.write(record)
 
     async def never_ran(self, action: Action, *, attempts_max: int) -> Action:
-        """Proof that nothing ran and nothing will: the next attempt may."""
+        """The command of this attempt never ran and never will, so the next attempt may start."""
 
         def record(tx: Tx) -> Action:
             due_at = tx.now + self._delay(action) if action.attempt >= attempts_max else None
-            self._note(tx, action, "never_ran", f"attempt {action.attempt} never ran its command: another may")
-            # The release may be another one by then: the key is the episode's until the next start.
+            self._note(
+                tx, action, "never_ran", f"attempt {action.attempt} never ran its command: another attempt may start"
+            )
+            # The release may change before the next start: until then, the key is the episode's.
             key = f"rollback:{action.service}:episode:{action.episode}"
             if action.type is not ActionType.ROLLBACK:
                 key = action.key
@@ -73,7 +75,7 @@ class Recorder:
         return await self._context.journal.write(record)
 
     async def ended(self, action: Action, found: runs.RunState) -> Action:
-        """The command ended, or its runner was found gone. With a verify command, that has the last word."""
+        """The command ended, or the runner vanished. If there is a verify command, that command decides."""
         path, sentence, facts = _fate(found)
         verifies = self._spec.verify is not None
 
@@ -90,11 +92,11 @@ class Recorder:
         return self._counted(await self._context.journal.write(record))
 
     async def unverifiable(self, action: Action) -> None:
-        """Its verify command is gone from the policy: nothing can vouch for it."""
-        await self.verified(action, done=False, why="there is no verify command")
+        """The verify command is gone from the policy, so nothing can confirm the rollback."""
+        await self.verified(action, done=False, why="the policy has no verify command any more")
 
     async def verified(self, action: Action, *, done: bool, why: str) -> None:
-        """The verify command has spoken, or cannot tell."""
+        """The verify command has answered, or cannot answer."""
         end = ActionState.SUCCEEDED if done else ActionState.DEAD
         steps = (end,) if action.state is ActionState.VERIFYING else (ActionState.VERIFYING, end)
         sentence = "verified as done" if done else f"could not be verified: {plain(why, 200)}"
@@ -112,7 +114,7 @@ class Recorder:
             facts = {"duration": _duration(action, tx.now), "cancelled_by": action.payload.get("by", "")}
             self._tell(tx, action, Event.ROLLBACK_UNDONE if undo else Event.ROLLBACK_DONE, facts)
         elif action.state is ActionState.DEAD:
-            error = f"the undo {sentence}" if undo else sentence
+            error = f"undo failed: {sentence}" if undo else sentence
             self._tell(tx, action, Event.ROLLBACK_FAILED, {"error": error})
         elif action.state is ActionState.CANCELLED:
             self._tell(tx, action, Event.ROLLBACK_CANCELLED, {"reason": sentence})
@@ -166,14 +168,18 @@ Fate = tuple[tuple[ActionState, ...], str, Mapping[str, str]]
 
 
 def _fate(found: runs.RunState) -> Fate:
-    """From how a run was found: the states it goes through (before any verification), a sentence, its facts."""
+    """What a run's state means: the action's states (before any verification), a sentence, and facts."""
     if isinstance(found, runs.Finished):
         return _fate_of_result(found.result)
     if isinstance(found, runs.Interrupted):
-        return (ActionState.INTERRUPTED,), f"its runner is gone: {plain(found.reason, 200)}", {"outcome": "interrupted"}
+        return (
+            (ActionState.INTERRUPTED,),
+            f"the runner process is gone: {plain(found.reason, 200)}",
+            {"outcome": "interrupted"},
+        )
     if isinstance(found, runs.Alive):
-        return (ActionState.INTERRUPTED,), "its runner cannot be ended", {"outcome": "interrupted"}
-    return (ActionState.INTERRUPTED,), "its runner claimed it and ran nothing", {"outcome": "interrupted"}
+        return (ActionState.INTERRUPTED,), "the runner process cannot be ended", {"outcome": "interrupted"}
+    return (ActionState.INTERRUPTED,), "the runner process claimed the run, but ran nothing", {"outcome": "interrupted"}
 
 
 def _fate_of_result(result: Result) -> Fate:
@@ -187,15 +193,15 @@ def _fate_of_result(result: Result) -> Fate:
     }
     outcome = result.outcome
     if outcome is Outcome.TIMED_OUT:
-        return (ActionState.TIMED_OUT,), "took too long and was ended", facts
+        return (ActionState.TIMED_OUT,), "the command took too long and was ended", facts
     if outcome is Outcome.CANCELLED:
         return (ActionState.CANCELLED,), f"cancelled: {plain(result.reason, 200)}", facts
     if outcome is Outcome.SPAWN_FAILED:
-        return (ActionState.DEAD,), f"could not be started: {plain(result.reason, 200)}", facts
+        return (ActionState.DEAD,), f"the command could not be started: {plain(result.reason, 200)}", facts
     if outcome is Outcome.EXITED and result.code == 0:
-        return (ActionState.SUCCEEDED,), "its command exited with 0", facts
+        return (ActionState.SUCCEEDED,), "the command exited with 0", facts
     how = f"exited with {result.code}" if outcome is Outcome.EXITED else f"was ended by signal {result.signal}"
-    return (ActionState.DEAD,), f"its command {how}", facts
+    return (ActionState.DEAD,), f"the command {how}", facts
 
 
 __all__ = ["Recorder"]

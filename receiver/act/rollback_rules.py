@@ -1,4 +1,4 @@
-"""What speaks against starting a rollback: pure."""
+"""Rules that forbid the start of a rollback: pure."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Skip(Struct, frozen=True, kw_only=True):
 
 
 def release_key(service: str, release: str) -> str:
-    """The key under which a release is rolled back at most once."""
+    """The key by which the receiver rolls a release back at most once."""
     return f"rollback:{service}:release:{release}"
 
 
 def lookback(spec: RollbackAction) -> timedelta:
-    """How far back earlier rollbacks matter."""
+    """How far back in time earlier rollbacks count."""
     return max(DAY, seconds(spec.cooldown_s))
 
 
 def frozen(freeze_reasons: Sequence[FreezeReason]) -> bool:
-    """Whether every flag of an episode is durable on disk: a rollback starts only then."""
+    """Whether every flag of an episode is durable on disk. A rollback starts only then."""
     return all(
         freeze_reason.written_at is not None or freeze_reason.ended_at is not None for freeze_reason in freeze_reasons
     )
@@ -46,10 +46,10 @@ def objection(
     earlier: Sequence[tuple[Action, datetime]],
     now: datetime,
 ) -> Skip | None:
-    """What speaks against starting, if anything. `earlier` are started rollbacks with the time of their last change.
+    """Why a rollback must not start; None if it may. `earlier` holds started rollbacks and their last changes.
 
-    An alert that came before the last rollback ended is about the release which that one removed: the release that
-    is read now may already be the good one.
+    The last rollback may have cured an alert that came before this rollback ended. The present release may then be the
+    good release, so no second rollback starts.
     """
     others = [(other, at) for other, at in earlier if other.id != action.id]
     if same_release is not None and same_release.id != action.id and spec.once_per == "release":
@@ -58,10 +58,10 @@ def objection(
         if other.state not in FINAL_STATES:
             return Skip(why=f"another rollback is under way (action {other.id})")
         if action.created_at <= at:
-            return Skip(why=f"its alert came before the last rollback ended (action {other.id})")
+            return Skip(why=f"the alert began before the last rollback ended (action {other.id})")
         if now < at + seconds(spec.cooldown_s):
             return Skip(why=f"the last rollback ended less than {span(spec.cooldown_s)} ago (action {other.id})")
     today = sum(1 for _, at in others if at > now - DAY)
     if spec.max_per_day is not None and today >= spec.max_per_day:
-        return Skip(why=f"{today} rollbacks within a day, which is the maximum")
+        return Skip(why=f"{today} rollbacks within a day, which is the policy's maximum")
     return None

@@ -1,4 +1,4 @@
-"""Which notices an event means: pure. `receiver.notify.messages` words them, and the worker delivers them."""
+"""Which notices an event needs: pure. `receiver.notify.messages` writes their texts, and the worker delivers them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def tell(
     ids: Ids,
     facts: Mapping[str, str] = EMPTY,
 ) -> list[Action]:
-    """Notices of an event to the channels of the episode's own rule; none where the rule does not tell of it."""
+    """Notices of an event to the channels of the episode's own rule; none if no action announces the event."""
     return [
         notice
         for action in telling_actions(episode, policy)
@@ -40,7 +40,7 @@ def tell(
 
 
 def telling_actions(episode: Episode, policy: Policy | None) -> tuple[NotifyAction, ...]:
-    """The `notify` actions of an episode: its rule's; for an operator's freeze, all of the policy."""
+    """The `notify` actions of an episode's rule. An operator's freeze uses all `notify` actions of the policy."""
     if policy is None:
         return ()
     rule = policy.rule(episode.rule)
@@ -59,7 +59,7 @@ def to_channels(
     fallback: Iterable[str] = (),
     which: str = "",
 ) -> list[Action]:
-    """One notice per channel. `which` tells events apart that come again, such as levels of escalation."""
+    """One notice per channel. `which` tells repeated events apart, such as levels of escalation."""
     event_key = f"{event.value}:{which}" if which else event.value
     rule = policy.rule(episode.rule) if policy else None
     known = {
@@ -69,7 +69,7 @@ def to_channels(
         "policy": episode.policy,
         "spec": episode.spec,
         "episode": episode.id,
-        "unfreeze_when": unfreeze_when(rule.unfreeze) if rule else "an operator unfreezes it",
+        "unfreeze_when": unfreeze_when(rule.unfreeze) if rule else "an operator unfreezes the service",
     }
     payload = {
         "event": event.value,

@@ -1,10 +1,13 @@
-"""Who else is told while nobody acknowledges an incident, and the status updates while anything is open. Pure.
+"""Who else is told while nobody acknowledges an incident, and the status updates while an incident is open. Pure.
 
-An incident is all live episodes of a service that share `incident`. Each level of its policies is told once, `after_s`
-seconds after its first episode of the level's severities, while an alert of these fires and no live episode is
-acknowledged: a warning wakes nobody whom only critical alerts should wake. What an operator froze is no alert. A status
-update goes out every `status_every_s` seconds while an episode is live, acknowledged or not; of those missed while the
-receiver was away only the latest is sent.
+An incident is all live episodes of a service that share `incident`.
+
+The receiver tells each escalation level once, `after_s` seconds after the first episode of the level's severities. An
+alert of these severities must still fire, and nobody may have acknowledged a live episode of the incident. A warning
+therefore wakes nobody whom only critical alerts should wake. An operator's freeze is no alert and does not escalate.
+
+The receiver sends a status update every `status_every_s` seconds while an episode is live, acknowledged or not. If the
+receiver was stopped for several updates, only the latest goes out.
 """
 
 from __future__ import annotations
@@ -24,9 +27,9 @@ SUMMARY_ALERTS_MAX = 3
 
 
 class Incident(Struct, frozen=True, kw_only=True):
-    """Live episodes that belong together, oldest first, each with the policy it was opened with.
+    """Live episodes of one incident, oldest first, each with the policy that opened the episode.
 
-    It began with the episode whose identifier it carries: `first`, which need not be live any more.
+    An incident carries the identifier of its first episode. `first` is this episode, which need not be live any more.
     """
 
     id: str
@@ -37,25 +40,25 @@ class Incident(Struct, frozen=True, kw_only=True):
 
     @property
     def since(self) -> datetime:
-        """When it began."""
+        """When the incident began."""
         return self.first.opened_at
 
     @property
     def acknowledged(self) -> bool:
-        """Whether somebody has said that they see to it."""
+        """Whether somebody has acknowledged the incident."""
         return any(episode.acked_at is not None for episode in self.episodes)
 
     def firing(self, level: Escalation) -> list[Episode]:
-        """What of it fires and counts for a level, oldest first."""
+        """The firing episodes that count for a level, oldest first."""
         return [episode for episode in self.episodes if episode.state is EpisodeState.OPEN and _counts(episode, level)]
 
     def due_at(self, level: Escalation) -> datetime:
-        """When a level is told: its time runs from the first episode that counts for it."""
+        """When a level is told: its time runs from the first episode that counts for the level."""
         begun = [episode.opened_at for episode in (self.first, *self.episodes) if _counts(episode, level)]
         return min(begun) + seconds(level.after_s)
 
     def in_force(self) -> Iterator[tuple[Episode, Policy]]:
-        """Each policy once, with its oldest episode here."""
+        """Each policy once, with its oldest episode in this incident."""
         told: set[str] = set()
         for episode in self.episodes:
             policy = self.policies.get(episode.policy_sha256)
@@ -65,12 +68,12 @@ class Incident(Struct, frozen=True, kw_only=True):
 
 
 def _counts(episode: Episode, level: Escalation) -> bool:
-    """Whether an episode is of a level's severities. An alert that has none may be the worst."""
+    """Whether an episode has a severity of a level. An alert without a severity counts as the most severe."""
     return bool(episode.alert) and (episode.severity or DEFAULT_SEVERITY) in level.severities
 
 
 def group(episodes: Iterable[Episode], firsts: Mapping[str, Episode], policies: Mapping[str, Policy]) -> list[Incident]:
-    """Incidents of live episodes. `firsts` are the episodes that incidents are named after, by identifier."""
+    """Incidents of live episodes. `firsts` holds, by identifier, the episodes after which incidents are named."""
     found: dict[tuple[str, str], list[Episode]] = {}
     for episode in sorted(episodes, key=lambda one: (one.opened_at, one.id)):
         found.setdefault((episode.service, episode.incident), []).append(episode)
@@ -87,12 +90,12 @@ def group(episodes: Iterable[Episode], firsts: Mapping[str, Episode], policies: 
 
 
 def due(incident: Incident, *, now: datetime, ids: Ids) -> list[Action]:
-    """Notices that are due by now. Their keys make each of them be stored once, however often this is asked."""
+    """Notices that are due now. By its key the journal stores a notice once, however often `due` is called."""
     return [*_escalations(incident, now, ids), *_status(incident, now, ids)]
 
 
 def next_due(incident: Incident, *, now: datetime) -> datetime | None:
-    """When `due` will give more than now; None while only an alert or a person can change that."""
+    """When `due` will give more than now; None if only an alert or a person can change the answer."""
     coming = [incident.due_at(level) for _, _, level in _levels(incident)]
     coming += [
         _slot(incident, policy.status_every_s, now)[1] for _, policy in incident.in_force() if policy.status_every_s
@@ -101,7 +104,7 @@ def next_due(incident: Incident, *, now: datetime) -> datetime | None:
 
 
 def open_for(span: timedelta) -> str:
-    """How long an incident has been open, as a person says it: to the minute, from two hours on to the hour."""
+    """How long an incident has been open: in minutes; from two hours on in hours; from two days on in days."""
     minutes = max(0, int(span.total_seconds() // 60))
     if minutes < 1:
         return "less than a minute"
@@ -112,7 +115,7 @@ def open_for(span: timedelta) -> str:
 
 
 def _levels(incident: Incident) -> Iterator[tuple[Episode, Policy, Escalation]]:
-    """Levels that may still be told, each with the oldest episode of its policy that calls for it."""
+    """Levels that are not told yet, each with the oldest episode of the level's policy that counts for the level."""
     if incident.acknowledged:
         return
     for _, policy in incident.in_force():
@@ -168,7 +171,7 @@ def _status(incident: Incident, now: datetime, ids: Ids) -> Iterator[Action]:
 
 
 def summary(incident: Incident) -> str:
-    """What is open, oldest first, and whether somebody sees to it."""
+    """The open alerts, oldest first, and whether somebody has acknowledged them."""
     names = [f"{one.alert or 'frozen by hand'} ({one.state.value.lower()})" for one in incident.episodes]
     shown = list(dict.fromkeys(names))
     more = f" and {len(shown) - SUMMARY_ALERTS_MAX} more" if len(shown) > SUMMARY_ALERTS_MAX else ""
@@ -178,7 +181,7 @@ def summary(incident: Incident) -> str:
 
 
 def _slot(incident: Incident, every_s: float, now: datetime) -> tuple[int, datetime]:
-    """Number of the current status update (0: none yet) and the time of the next."""
+    """Number of the current status update (0: none yet) and the time of the next update."""
     number = max(0, int((now - incident.since).total_seconds() // every_s))
     return number, incident.since + seconds((number + 1) * every_s)
 

@@ -1,6 +1,6 @@
 """What the receiver knows and decides: alerts, episodes, freeze reasons, actions. Plain values, no I/O.
 
-Times are aware and in UTC. Identifiers sort by the time of their making.
+Times are aware and in UTC. Identifiers sort by the time of their creation.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ def new_id(now: datetime) -> str:
 
 
 def stamp(at: datetime) -> str:
-    """The journal's form of a time: UTC, microseconds, fixed width, so that texts sort as times do."""
+    """The journal's form of a time: UTC, microseconds, fixed width. Such texts sort in the order of the times."""
     if at.tzinfo is not UTC:
         at = at.astimezone(UTC)
     return at.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def stamp_ms(at: datetime) -> str:
-    """As `stamp` with milliseconds, for people and for the flag."""
+    """A time in UTC with milliseconds, for people and for the flag."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_stamp(text: str) -> datetime:
-    """Undo `stamp`."""
+    """Read the text that `stamp` writes."""
     return datetime.fromisoformat(text)
 
 
 class AlertStatus(StrEnum):
-    """What Alertmanager says of an alert."""
+    """An alert's status as Alertmanager sends it."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert of a delivery. `ends_at` is None while it fires; both times are the sender's clock."""
+    """One alert of a delivery. `ends_at` is None while the alert fires. Both times come from the sender's clock."""
 
     fingerprint: str
     status: AlertStatus
@@ -63,12 +63,12 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """`alertname`, or "" where there is none."""
+        """The label `alertname`, or "" if there is none."""
         return self.labels.get("alertname", "")
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """Identifiers of the request that caused something."""
+    """Identifiers of the request that started an action or episode."""
 
     request_id: str = ""
     trace_id: str = ""
@@ -78,9 +78,9 @@ NO_TRACE = Trace()
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """The last state of an alert (`alert_seen`). `ends_at` is the end of its last resolve.
+    """The last news of an alert (`alert_seen`). `ends_at` is the end in the alert's last resolve.
 
-    `unconfirmed_since` is set while a firing that may be stale waits for Alertmanager's word.
+    While a firing that may be stale waits for Alertmanager's answer, `unconfirmed_since` is set.
     """
 
     fingerprint: str
@@ -93,7 +93,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     unconfirmed_since: datetime | None = None
 
     def as_firing(self) -> Alert:
-        """The alert in its last state, firing."""
+        """The alert as last heard, with the status firing."""
         return Alert(
             fingerprint=self.fingerprint,
             status=AlertStatus.FIRING,
@@ -119,15 +119,15 @@ EPISODE_MOVES: Mapping[EpisodeState, frozenset[EpisodeState]] = {
     EpisodeState.CLOSED: frozenset(),
     EpisodeState.EXPIRED: frozenset(),
 }
-"""Which state may follow which. OPEN → CLOSED is an operator's own freeze, which no alert resolves."""
+"""Which state may follow which. OPEN → CLOSED is an operator's freeze, which no alert resolves."""
 
 
 class Episode(Struct, frozen=True, kw_only=True):
-    """One rule's answer to one alert, from its firing to its end.
+    """One rule's response to one alert, from firing to the end of the freeze.
 
     `generation` counts the episodes of the same rule and alert. `incident` is the oldest episode of the service that
-    was open when this one opened: its notices tell once. `resolved_at` is the receiver's clock. `spec` names what the
-    policy was compiled from.
+    was open when this episode opened; the receiver tells people once per incident. `resolved_at` is the receiver's
+    clock. `spec` names the spec that `freezeline generate` compiled the policy from.
     """
 
     id: str
@@ -155,12 +155,12 @@ class Episode(Struct, frozen=True, kw_only=True):
 
     @property
     def live(self) -> bool:
-        """Whether it still counts: OPEN or RESOLVING."""
+        """Whether the episode is still OPEN or RESOLVING."""
         return self.state in {EpisodeState.OPEN, EpisodeState.RESOLVING}
 
 
 class FreezeReason(Struct, frozen=True, kw_only=True):
-    """One reason for one flag. `written_at` is when the flag that names it was durable on disk."""
+    """One reason for one flag. `written_at` is when the flag with this reason was durable on disk."""
 
     flag: str
     episode: str
@@ -173,7 +173,7 @@ class FreezeReason(Struct, frozen=True, kw_only=True):
 
 
 class ActionType(StrEnum):
-    """What an action does. `unfreeze` takes a flag away and drives legacy freezers off; `undo` follows a rollback."""
+    """The kinds of action. `unfreeze` removes a flag and switches legacy freezers off. `undo` reverses a rollback."""
 
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
@@ -183,7 +183,7 @@ class ActionType(StrEnum):
 
 
 class ActionState(StrEnum):
-    """Where an action stands; ACTION_MOVES says what may follow."""
+    """An action's state. ACTION_MOVES says which state may follow."""
 
     PENDING = "PENDING"
     STARTING = "STARTING"
@@ -217,21 +217,21 @@ ACTION_MOVES: Mapping[ActionState, frozenset[ActionState]] = {
     ActionState.CANCELLED: frozenset(),
     ActionState.SKIPPED: frozenset(),
 }
-"""Which state may follow which. Anything else is a bug: the journal refuses it."""
+"""Which state may follow which. The journal refuses every other move as a bug."""
 
 FINAL_STATES = frozenset(state for state, following in ACTION_MOVES.items() if not following)
 
 
 class ForbiddenMoveError(Exception):
-    """An action or episode was asked to go where ACTION_MOVES or EPISODE_MOVES does not lead."""
+    """Code asked for a move of an action or episode that ACTION_MOVES or EPISODE_MOVES does not allow."""
 
 
 class Action(Struct, frozen=True, kw_only=True):
-    """Something to do, once. `key` makes it unique: a second one with the same key is never stored.
+    """One action to do once. The journal never stores a second action with the same `key`.
 
-    `name` is the policy's name of the action; for a notice, the channel. `payload` is what it needs beyond the
-    episode; `result` what came of it. `fence` counts claims. `attempt` counts starts and goes into the run's
-    directory name. `failures` counts failed attempts, for the back-off.
+    `name` is the action's name in the policy; for a notice, the channel's name. `payload` holds what the action needs
+    beyond its episode, and `result` how the action ended. `fence` counts claims. `attempt` counts starts and is part of
+    the run directory's name. `failures` counts failed attempts for the back-off.
     """
 
     id: str
@@ -256,7 +256,7 @@ class Action(Struct, frozen=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """One row of the chain and one sentence: what was decided, and why."""
+    """One row of the hash chain with one sentence: what the receiver decided, and why."""
 
     kind: str
     sentence: str
@@ -267,7 +267,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
-    """A decision as the journal holds it."""
+    """A decision as the journal stores it."""
 
     seq: int
     at: datetime
@@ -277,7 +277,7 @@ class Recorded(Struct, frozen=True, kw_only=True):
 
 
 class FlagFile(Struct, frozen=True, kw_only=True):
-    """What the receiver last wrote to a flag; `text` is None where the flag was taken away."""
+    """The text that the receiver last wrote to a flag; None if the receiver removed the flag."""
 
     path: str
     service: str
@@ -287,7 +287,7 @@ class FlagFile(Struct, frozen=True, kw_only=True):
 
 
 class FlagView(Struct, frozen=True, kw_only=True):
-    """Everything about one flag: its reasons, what was last written, which of its actions are unfinished."""
+    """Everything about one flag: its reasons, its last text, and its unfinished actions."""
 
     path: str
     seq: int
@@ -298,5 +298,5 @@ class FlagView(Struct, frozen=True, kw_only=True):
 
 
 def seconds(value: float) -> timedelta:
-    """A span of time from seconds."""
+    """A timedelta of some seconds."""
     return timedelta(seconds=value)

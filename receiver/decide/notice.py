@@ -1,4 +1,4 @@
-"""What a notifier is given, what it gives back, and how it fails."""
+"""What a notifier is given, what it returns, and how it fails."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ TEXT_MAX = 200
 
 
 class Event(StrEnum):
-    """What happened. A policy's `events` lists which of them its `notify` action announces."""
+    """The event that a notice announces. A policy's `events` lists the events that its `notify` action announces."""
 
     OPENED = "opened"
     FROZEN = "frozen"
@@ -42,13 +42,13 @@ CLOSING_EVENTS = frozenset({Event.UNFROZEN, Event.RESOLVED})
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """One thing to tell to one channel. Texts may come from labels: every notifier treats them as hostile.
+    """One message to one channel. Texts may come from labels, so every notifier treats them as hostile.
 
-    `key` names this notice, for ever: a notifier which can, deduplicates by it. `incident` is shared by all
-    notices of one incident (PagerDuty's dedup_key is made of it). `url` lies under the receiver's own
-    public_url, or is empty. `repeat` says that this notice may have been sent before (the receiver was killed
-    between send and commit). `facts` is what templates may use beside the other fields, such as alert,
-    reason, unfreeze_when, release, spec.
+    `key` names this notice for ever; a notifier that can deduplicate uses the key. `incident` is shared by all notices
+    of one incident (PagerDuty's dedup_key contains the incident). `url` begins with the receiver's public_url, or is
+    empty. `repeat` says that the channel may have got this notice before, because the receiver was killed between send
+    and commit. `facts` is for templates, beside the other fields: alert, reason, unfreeze_when, release, spec and
+    others.
     """
 
     key: str
@@ -68,14 +68,14 @@ class Notice(Struct, frozen=True, kw_only=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """Proof of a delivery: what the other side said, without secrets, fit for the journal."""
+    """Proof of a delivery: the other side's answer without secrets, fit for the journal."""
 
     channel: str
     answer: str
 
 
 class NotifyFailure(Exception):  # noqa: N818 - a failure of the other side, not an error of ours
-    """A notice that was not delivered. `reason` holds no secret and no control character."""
+    """A notice was not delivered. `reason` holds no secret and no control character."""
 
     kind: Kind
 
@@ -85,7 +85,7 @@ class NotifyFailure(Exception):  # noqa: N818 - a failure of the other side, not
 
 
 class TemporaryFailure(NotifyFailure):
-    """Trying again may help."""
+    """Another attempt may succeed."""
 
     kind = Kind.TEMPORARY
 
@@ -95,23 +95,23 @@ class TemporaryFailure(NotifyFailure):
 
 
 class RateLimited(TemporaryFailure):
-    """The other side asks for patience; `retry_after_s` is what it said, None where it did not say."""
+    """The other side asks the sender to wait. `retry_after_s` is the time that it named, None if it named none."""
 
     kind = Kind.RATE_LIMITED
 
 
 class PermanentFailure(NotifyFailure):
-    """Trying again cannot help: the settings or the notice itself are refused."""
+    """No further attempt can succeed: the other side refuses the settings or the notice itself."""
 
     kind = Kind.PERMANENT
 
 
 class Notifier(Protocol):
-    """One channel."""
+    """Delivers notices to one channel."""
 
     async def send(self, notice: Notice) -> Receipt:
         """Deliver within the channel's timeout.
 
-        Raises TemporaryFailure (RateLimited among them) or PermanentFailure, nothing else.
+        Raises TemporaryFailure (RateLimited among them) or PermanentFailure, and no other exception.
         """
         ...

@@ -1,7 +1,7 @@
-"""What an alert, an operator or the passing of time means: pure decisions.
+"""How the receiver answers an alert, an operator or the passing of time: pure decisions.
 
-Every function takes what is known and the time, and gives Changes; each carries the sentence that explains it. Nothing
-here reads, writes or waits. `receiver.journal.record` carries the changes into the journal.
+Every function takes the known state and the time, and gives Changes. Each Change carries the sentence that explains the
+change. Nothing here reads, writes or waits: `receiver.journal.record` writes the Changes into the journal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from receiver.plaintext import plain
 from receiver.policy.model import Policies, Policy, Rule, Unfreeze
 
 WATCHDOG = "FreezelineWatchdog"
-"""The alert that always fires: it shows that alerts arrive, and is never planned."""
+"""The alert that always fires, which proves that alerts arrive. No policy acts on this alert."""
 
 OPERATOR_POLICY = "operator"
 OPERATOR_RULE = "manual"
@@ -39,9 +39,9 @@ Ids = Callable[[datetime], str]
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What the journal knows about one alert: the newest episode of each rule, and the pending rollbacks of those.
+    """What the journal knows about one alert: the newest episode of each rule, and their pending rollbacks.
 
-    `incident` names a service's incident that is going on.
+    `incident` gives the identifier of a service's open incident.
     """
 
     seen: Seen | None = None
@@ -68,7 +68,7 @@ class Moved(Struct, frozen=True, kw_only=True):
 
 
 class Unfrozen(Struct, frozen=True, kw_only=True):
-    """A freeze reason ends. The flag goes with its last reason."""
+    """A freeze reason ends. The receiver removes the flag with its last reason."""
 
     freeze_reason: FreezeReason
     episode: Episode
@@ -78,14 +78,14 @@ class Unfrozen(Struct, frozen=True, kw_only=True):
 
 
 class Cancelled(Struct, frozen=True, kw_only=True):
-    """A pending action is not done after all."""
+    """A pending action is dropped."""
 
     action: Action
     sentence: str
 
 
 class Doubted(Struct, frozen=True, kw_only=True):
-    """A firing that may be stale waits for Alertmanager's word (since now), or no longer (since None)."""
+    """A firing that may be stale starts to wait for Alertmanager's answer, or (`since` None) waits no longer."""
 
     fingerprint: str
     since: datetime | None
@@ -93,7 +93,7 @@ class Doubted(Struct, frozen=True, kw_only=True):
 
 
 class Renewed(Struct, frozen=True, kw_only=True):
-    """A freeze whose review was due goes on."""
+    """A freeze goes on after its review."""
 
     episode: Episode
     review_at: datetime
@@ -101,7 +101,7 @@ class Renewed(Struct, frozen=True, kw_only=True):
 
 
 class Noted(Struct, frozen=True, kw_only=True):
-    """Nothing is done, and why."""
+    """The receiver does nothing, and the sentence says why."""
 
     kind: str
     sentence: str
@@ -112,7 +112,7 @@ Change = Opened | Moved | Unfrozen | Cancelled | Doubted | Renewed | Noted
 
 
 def on_alert(alert: Alert, known: Known, policies: Policies, *, now: datetime, ids: Ids, trace: Trace) -> list[Change]:
-    """What one alert of a delivery means. A repeat of what is known means nothing and gives nothing."""
+    """How to answer one alert of a delivery. An alert that repeats known news gives no change."""
     if alert.name == WATCHDOG:
         return []
     if alert.status is AlertStatus.RESOLVED:
@@ -130,7 +130,7 @@ def on_firing(
     trace: Trace,
     confirmed: bool = False,
 ) -> list[Change]:
-    """What a firing alert means. `confirmed` says that Alertmanager itself has just said that it fires."""
+    """How to answer a firing alert. `confirmed` says that Alertmanager itself has just listed the alert as firing."""
     matching = policies.matching(alert.labels)
     if not matching:
         return _unmatched(alert, known)
@@ -142,19 +142,19 @@ def on_firing(
             generation = episode.generation + 1 if episode else 1
             changes.append(_open(alert, policy, rule, generation, known, now=now, ids=ids, trace=trace))
         elif episode.state is EpisodeState.RESOLVING:
-            sentence = f"{_named(alert)} fires again before its freeze ends: the freeze goes on"
+            sentence = f"{_named(alert)} fires again before its freeze ended: the freeze goes on"
             changes.append(Moved(episode=episode, to=EpisodeState.OPEN, sentence=sentence))
         elif not episode.live and (known.seen is None or known.seen.unconfirmed_since is None):
             sentence = (
-                f"{_named(alert)} is told as firing since {stamp_ms(alert.starts_at)}, which is before it was last "
-                "resolved: asking Alertmanager"
+                f"A webhook says that {_named(alert)} fires since {stamp_ms(alert.starts_at)}, but the alert was "
+                "resolved after this time: asking Alertmanager"
             )
             changes.append(Doubted(fingerprint=alert.fingerprint, since=now, sentence=sentence))
     return changes
 
 
 def _is_new(alert: Alert, seen: Seen | None, episode: Episode) -> bool:
-    """Whether a firing began after the last end: a later start in the sender's clock, else it may be an old message."""
+    """Whether a firing is new: it started after the last end in the sender's clock. Others may be old messages."""
     ended = (seen.ends_at if seen else None) or episode.resolved_at or episode.closed_at
     return ended is None or alert.starts_at > ended
 
@@ -162,7 +162,7 @@ def _is_new(alert: Alert, seen: Seen | None, episode: Episode) -> bool:
 def _unmatched(alert: Alert, known: Known) -> list[Change]:
     if known.seen is not None and known.seen.status is AlertStatus.FIRING:
         return []
-    return [Noted(kind="unmatched", sentence=f"{_named(alert)} fires and no rule matches: nothing to do")]
+    return [Noted(kind="unmatched", sentence=f"{_named(alert)} fires, but no rule matches: nothing to do")]
 
 
 def _on_resolved(alert: Alert, known: Known) -> list[Change]:
@@ -172,7 +172,8 @@ def _on_resolved(alert: Alert, known: Known) -> list[Change]:
             continue
         if alert.ends_at is not None and known.seen is not None and alert.ends_at < known.seen.starts_at:
             sentence = (
-                f"{_named(alert)} is told as resolved at {stamp_ms(alert.ends_at)}, before it last began: ignored"
+                f"A webhook says that {_named(alert)} resolved at {stamp_ms(alert.ends_at)}, but the alert fired "
+                "again after this time: ignored"
             )
             changes.append(Noted(kind="stale_resolve", sentence=sentence, episode=episode.id))
             continue
@@ -181,12 +182,16 @@ def _on_resolved(alert: Alert, known: Known) -> list[Change]:
 
 
 def resolve(episode: Episode, pending: Sequence[Action], *, why: str) -> list[Change]:
-    """An episode's alert has ended: start its hold-down; rollbacks that have not begun are not needed any more."""
+    """Start the hold-down of an episode whose alert has ended, and cancel its rollbacks that have not begun."""
     changes: list[Change] = [
-        Moved(episode=episode, to=EpisodeState.RESOLVING, sentence=f"{why}: waiting for what ends the freeze")
+        Moved(
+            episode=episode,
+            to=EpisodeState.RESOLVING,
+            sentence=f"{why}: the freeze waits for its conditions to unfreeze",
+        )
     ]
     changes += [
-        Cancelled(action=action, sentence=f"{why} before {action.name} began: not needed")
+        Cancelled(action=action, sentence=f"{why} before {action.name} began: {action.name} is cancelled")
         for action in pending
         if action.state is ActionState.PENDING and action.type is ActionType.ROLLBACK
     ]
@@ -263,7 +268,7 @@ def _answers(
 def on_operator_freeze(
     *, policy: Policy, reason: str, by: str, generation: int, known: Known, now: datetime, ids: Ids, trace: Trace
 ) -> Opened:
-    """An operator freezes a service: every flag of its policy, until an operator unfreezes it."""
+    """An operator freezes a service: every flag of its policy, until an operator unfreezes the service."""
     episode_id = ids(now)
     episode = Episode(
         id=episode_id,
@@ -311,7 +316,7 @@ def on_operator_unfreeze(
         if freeze_reason.ended_at is None and freeze_reason.episode in by_id
     ]
     changes += [
-        Moved(episode=episode, to=EpisodeState.CLOSED, sentence="An operator's freeze ends")
+        Moved(episode=episode, to=EpisodeState.CLOSED, sentence=f"The operator's freeze of {episode.service} ends")
         for episode in episodes
         if episode.policy == OPERATOR_POLICY and episode.live
     ]
@@ -319,7 +324,7 @@ def on_operator_unfreeze(
 
 
 class ConditionState(Struct, frozen=True, kw_only=True):
-    """One condition of a freeze's end: since when it has been true without a break; None while it is not, and why."""
+    """One condition to unfreeze: since when it has been true without a break. While it is false: None, and why."""
 
     id: str
     true_since: datetime | None
@@ -335,7 +340,7 @@ def on_unfreeze_check(
     *,
     now: datetime,
 ) -> list[Change]:
-    """Whether a resolving episode may end: resolved long enough, and every condition true for its time."""
+    """Whether a resolving episode ends: resolved for long enough, and every condition true for its time."""
     if episode.state is not EpisodeState.RESOLVING or episode.resolved_at is None:
         return []
     if now < episode.resolved_at + seconds(unfreeze.resolved_for_s):
@@ -350,12 +355,12 @@ def on_unfreeze_check(
             episode=episode,
             by="policy",
             reason=reason,
-            sentence=f"{episode.alert} of {episode.service}: {reason}: unfrozen",
+            sentence=f"{episode.alert} of {episode.service}: unfrozen, because {reason}",
         )
         for freeze_reason in freeze_reasons
         if freeze_reason.ended_at is None
     ]
-    closed = f"{episode.alert} of {episode.service} stayed resolved: closed"
+    closed = f"{episode.alert} of {episode.service} stayed resolved: the episode is closed"
     changes.append(Moved(episode=episode, to=EpisodeState.CLOSED, sentence=closed))
     return changes
 
@@ -368,26 +373,30 @@ def on_review(
     review_after_s: float,
     now: datetime,
 ) -> list[Change]:
-    """An open episode's review is due. `firing` is what Alertmanager says; None where it cannot be asked."""
+    """Decide a due review of an open episode. `firing` is Alertmanager's answer; None if there was no answer."""
     if episode.state is not EpisodeState.OPEN or episode.review_at is None or now < episode.review_at:
         return []
     if firing is False:
-        sentence = f"{episode.alert} of {episode.service} has not fired for long, says Alertmanager: expired"
+        sentence = f"{episode.alert} of {episode.service} does not fire any more, says Alertmanager: the freeze expires"
         unfrozen: list[Change] = [
             Unfrozen(
-                freeze_reason=freeze_reason, episode=episode, by="review", reason="no longer firing", sentence=sentence
+                freeze_reason=freeze_reason,
+                episode=episode,
+                by="review",
+                reason="the alert no longer fires",
+                sentence=sentence,
             )
             for freeze_reason in freeze_reasons
             if freeze_reason.ended_at is None
         ]
         return [*unfrozen, Moved(episode=episode, to=EpisodeState.EXPIRED, sentence=sentence)]
-    what = "still fires" if firing else "may still fire (Alertmanager cannot be asked)"
+    what = "still fires" if firing else "may still fire (no answer from Alertmanager)"
     sentence = f"{episode.alert} of {episode.service} {what}: the freeze is renewed"
     return [Renewed(episode=episode, review_at=now + seconds(review_after_s), sentence=sentence)]
 
 
 def unfreeze_when(unfreeze: Unfreeze) -> str:
-    """The conditions of a freeze's end as a person reads them."""
+    """The conditions to unfreeze, as text for people."""
     parts = [f"alert resolved for {span(unfreeze.resolved_for_s)}"]
     for condition in unfreeze.all_of:
         held = f" for {span(condition.held_for_s)}" if condition.held_for_s else ""
@@ -396,7 +405,7 @@ def unfreeze_when(unfreeze: Unfreeze) -> str:
 
 
 def span(value_s: float) -> str:
-    """A duration as a person says it: the largest unit that fits without a rest."""
+    """A duration for people, in the largest unit that divides it."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if value_s >= size and value_s % size == 0:
             return f"{value_s / size:g} {unit}"

@@ -8,14 +8,14 @@ BACKOFF_S = (1.0, 5.0, 25.0, 125.0)
 """Seconds before the first, second, third and fourth retry."""
 
 JITTER_RATIO = 0.2
-"""A delay grows by up to this share, so that many failures do not come back in one instant."""
+"""Each delay grows by a random share up to this one, so that many failed attempts do not repeat at the same instant."""
 
 RETRY_AFTER_MAX_S = 3600.0
-"""A server that asks for more patience than this is asked again after this."""
+"""The longest wait that a server may ask for, in seconds."""
 
 
 class Kind(StrEnum):
-    """Why something failed, as far as trying again goes."""
+    """Why an attempt failed, as far as the next attempt depends on the cause."""
 
     TEMPORARY = "temporary"
     RATE_LIMITED = "rate-limited"
@@ -29,7 +29,7 @@ class Retry(Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """Stop trying, and why."""
+    """Stop trying, for this reason."""
 
     reason: str
 
@@ -44,14 +44,16 @@ def after_failure(
 ) -> Retry | DeadLetter:
     """Decide what follows the failure number `failures` (1 = the first attempt failed).
 
-    `jitter` is a number in [0, 1) drawn by the caller. `retry_after_s` is what the server asked for; it wins
-    where it is larger. `forever` is for the freeze, which is never given up: it stays at the longest delay.
+    `jitter` is a number in [0, 1) drawn by the caller. `retry_after_s` is the server's wish, which counts if it is
+    longer than the back-off. `forever` is for the freeze, which the receiver never gives up: the delay stays at the
+    longest.
+
     Raises ValueError for a `failures` below 1 or a `jitter` outside [0, 1).
     """
     if failures < 1:
-        raise ValueError(f"failures counts from 1, not {failures}")
+        raise ValueError(f"failures must be at least 1, not {failures}")
     if not 0 <= jitter < 1:
-        raise ValueError(f"jitter lies in [0, 1), not {jitter}")
+        raise ValueError(f"jitter must be in [0, 1), not {jitter}")
     if kind is Kind.PERMANENT and not forever:
         return DeadLetter(reason="permanent failure")
     if failures > len(BACKOFF_S) and not forever:
@@ -62,7 +64,7 @@ def after_failure(
 
 
 def classify_http(status: int) -> Kind | None:
-    """Kind of failure that an HTTP status means; None for success (2xx)."""
+    """The kind of failure of an HTTP status; None for success (2xx)."""
     if 200 <= status < 300:
         return None
     if status == 429:
@@ -73,7 +75,7 @@ def classify_http(status: int) -> Kind | None:
 
 
 def classify_smtp(code: int) -> Kind | None:
-    """Kind of failure that an SMTP reply code means (RFC 5321, 4.2.1); None for success (2xx and 3xx)."""
+    """The kind of failure of an SMTP reply code (RFC 5321, 4.2.1); None for success (2xx and 3xx)."""
     if 200 <= code < 400:
         return None
     return Kind.TEMPORARY if 400 <= code < 500 else Kind.PERMANENT

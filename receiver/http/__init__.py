@@ -1,5 +1,5 @@
-"""What stands around the requests: tokens, checks of Host and Origin, health, the event stream, operators' wishes.
+"""What surrounds the requests: tokens, checks of Host and Origin, health, the event stream, operators' requests.
 
-This wing may import `act` and what lies below it; `receiver.web` puts its parts together. Begin to read with `access`,
-which every request passes.
+This wing may import `act` and what lies below `act`; `receiver.web` puts the parts together. Begin to read with
+`access`, which every request passes.
 """

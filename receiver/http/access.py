@@ -1,4 +1,4 @@
-"""Who may send which request: tokens by role, Host and Origin; and the identifiers that every request carries."""
+"""Who may send which request: tokens by role, checks of Host and Origin, and the identifiers of each request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 QUIET = "freezeline.quiet"
-"""Set on a request that changed nothing, such as a repeat of a known alert: its record is for debugging only."""
+"""Set on a request that changed nothing, such as a repeat of a known alert. Its log record has the level DEBUG."""
 
 REQUEST_ID, TRACE_ID = istr("X-Request-ID"), istr("X-Trace-ID")
 
@@ -33,30 +33,34 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class Access(Struct, frozen=True, kw_only=True):
-    """`hosts` are the names, with or without port, under which requests may address us, in lower case."""
+    """`hosts` are the names, in lower case, with or without port, under which requests may address the receiver."""
 
     tokens: Tokens
     hosts: frozenset[str]
 
     def refuse(self, request: web.Request, role: Role) -> web.Response | None:
-        """The response that refuses a request; None where it may pass."""
+        """The response that refuses a request; None if the request may pass."""
         kind, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         if kind.lower() != "bearer" or not self.tokens.allows(token.strip(), role):
             headers = {"WWW-Authenticate": 'Bearer realm="freezeline"'}
-            return web.json_response({"error": "token missing or not for this"}, status=401, headers=headers)
+            return web.json_response(
+                {"error": "the token is missing, or does not allow this request"}, status=401, headers=headers
+            )
         return None
 
     def misdirected(self, request: web.Request) -> web.Response | None:
-        """Refuse a request that names another host (DNS rebinding) or comes from a page elsewhere."""
+        """Refuse a request that names another host (DNS rebinding) or comes from a foreign page."""
         host = request.headers.get(hdrs.HOST, "").lower()
         if host not in self.hosts and _name(host) not in self.hosts:
-            message = "this host name is not ours; see allowed_hosts"
+            message = "the receiver does not answer under this host name; add it to `allowed_hosts` in receiver.yaml"
             return web.json_response({"error": message}, status=421)
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None:
             netloc = urlsplit(origin).netloc.lower()
             if netloc not in self.hosts and _name(netloc) not in self.hosts:
-                return web.json_response({"error": "this origin is not ours"}, status=403)
+                return web.json_response(
+                    {"error": "the receiver accepts no requests from pages of this origin"}, status=403
+                )
         return None
 
 
@@ -68,7 +72,7 @@ def _name(host: str) -> str:
 
 
 def allowed_hosts(public_url: str, listen_host: str, more: tuple[str, ...]) -> frozenset[str]:
-    """The host names under which requests may address us."""
+    """The host names under which requests may address the receiver."""
     names = {name.lower() for name in more}
     public = urlsplit(public_url)
     names.add(public.netloc.lower())
@@ -79,7 +83,7 @@ def allowed_hosts(public_url: str, listen_host: str, more: tuple[str, ...]) -> f
 
 
 def trace_of(request: web.Request) -> Trace:
-    """The request's identifiers: the sender's where they are fit, else new ones."""
+    """The request's identifiers: the sender's if they are valid, else new ones."""
     headers = request.headers
     new = random.randbytes(32).hex()  # noqa: S311 - they tell requests apart and keep no secret
     request_id, trace_id = new[:32], new[32:]
@@ -91,9 +95,9 @@ def trace_of(request: web.Request) -> Trace:
 
 
 def identified(access: Access, took: Callable[[str, float], None]) -> Any:
-    """Middleware: Host and Origin, identifiers in and out, one log record a request.
+    """Middleware: Host and Origin, identifiers in and out, one log record per request.
 
-    `took` is told the path and the seconds of every request that has been answered.
+    `took` gets the path and the seconds of every answered request.
     """
 
     @web.middleware
@@ -109,7 +113,7 @@ def identified(access: Access, took: Callable[[str, float], None]) -> Any:
                 answer = refused if refused is not None else await handler(request)
             except JournalError as error:
                 log.error("journal.failed", extra={"error": str(error)})  # noqa: TRY400 - the trace is noise
-                answer = web.json_response({"error": "the journal cannot be used"}, status=503)
+                answer = web.json_response({"error": "the receiver cannot use its journal"}, status=503)
             if not answer.prepared:
                 answer.headers[REQUEST_ID] = trace.request_id
                 answer.headers[TRACE_ID] = trace.trace_id

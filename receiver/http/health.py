@@ -1,4 +1,4 @@
-"""Health: of the receiver and of everything that it depends on."""
+"""Health of the receiver and of everything that the receiver depends on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REQUESTS_KEPT = 100
 DISK_MIN_BYTES = 64 * 1024 * 1024
 
 Check = Callable[[], Awaitable[str]]
-"""Asks one dependency; "" where it is well, else what is wrong."""
+"""Asks one dependency. The answer is "" for a healthy dependency, else what is wrong."""
 
 
 class Health:
@@ -32,11 +32,11 @@ class Health:
         self.checks: dict[str, Check] = {}
 
     def took(self, spent_s: float) -> None:
-        """A request was answered."""
+        """Note the time of an answered request."""
         self._times.append(spent_s)
 
     def journal_failed(self, error: str) -> None:
-        """A commit failed; remembered until the next look at the journal succeeds."""
+        """Note that a commit failed, until the next check of the journal succeeds."""
         self._journal_error = error
 
     async def brief(self) -> dict[str, Any]:
@@ -84,12 +84,14 @@ class Health:
 
     def _policy(self) -> str:
         return (
-            "" if self._context.box.load_ok else "the policies on disk have problems; the last good ones are in force"
+            ""
+            if self._context.box.load_ok
+            else "the policies on disk have problems, so the last good policies stay in force"
         )
 
     def _disk(self) -> str:
         free = shutil.disk_usage(self._state_dir).free
-        return "" if free >= DISK_MIN_BYTES else f"{free} bytes free"
+        return "" if free >= DISK_MIN_BYTES else f"only {free} bytes free on the disk of the journal"
 
     def _response_times(self) -> Mapping[str, float | int]:
         times = sorted(self._times)
@@ -105,7 +107,7 @@ class Health:
 
 
 def _status(components: Mapping[str, str]) -> str:
-    """Failing is for what a restart may mend: the journal. Everything else that is wrong degrades."""
+    """The overall status. "failing" is for a fault that a restart may cure: the journal. All other faults degrade."""
     if components["journal"]:
         return "failing"
     return "degraded" if any(components.values()) else "ok"
@@ -116,7 +118,7 @@ def _shown(found: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _resident_bytes() -> int | None:
-    """Memory of this process; None where the system does not tell."""
+    """Memory of this process; None if the system does not say."""
     path = Path("/proc/self/statm")
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""What operators do over the API: freeze, unfreeze, acknowledge, cancel, send again. Each leaves who and why."""
+"""Operators' requests over the API: freeze, unfreeze, acknowledge, cancel, send again. Each records who and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXT_MAX = 200
 
 
 class RefusedError(Exception):
-    """An operator's request that cannot be done; `status` is its HTTP status."""
+    """An operator's request that cannot be done. `status` is the HTTP status of the answer."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -36,22 +36,22 @@ Operation = Callable[[Context, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 def _text(raw: Mapping[str, Any], key: str, *, required: bool = True) -> str:
     value = raw.get(key, "")
     if not isinstance(value, str) or (required and not value.strip()):
-        raise RefusedError(422, f"{key} is missing or not text")
+        raise RefusedError(422, f"`{key}` is missing or not text")
     return plain(value, TEXT_MAX)
 
 
 def _service_policy(context: Context, service: str) -> Policy:
-    """The policy with which a service is frozen by hand: its first that has a flag."""
+    """The policy for freezing a service by hand: the service's first policy with a flag."""
     policies = context.box.policies.of_service(service)
     for policy in policies:
         if any(isinstance(action, FreezeAction) for action in policy.actions.values()):
             return policy
     known = ", ".join(sorted({policy.service for policy in context.box.policies.in_force})) or "none"
-    raise RefusedError(404, f"no policy freezes {service}; services: {known}")
+    raise RefusedError(404, f"no policy freezes {service}; use one of: {known}")
 
 
 async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Freeze a service until an operator unfreezes it: {service, reason, by?}."""
+    """Freeze a service until an operator unfreezes the service: {service, reason, by?}."""
     service, reason, by = _text(raw, "service"), _text(raw, "reason"), _text(raw, "by", required=False) or "operator"
     policy, trace = _service_policy(context, service), CURRENT.get()
 
@@ -96,7 +96,7 @@ async def unfreeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Acknowledge a service's incidents: escalation stops. {service, by?}."""
+    """Acknowledge a service's incidents, which stops their escalation: {service, by?}."""
     service, by = _text(raw, "service"), _text(raw, "by", required=False) or "operator"
 
     def work(tx: Tx) -> list[str]:
@@ -117,14 +117,14 @@ async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any
 
 
 async def cancel(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Cancel an action: {action, reason, by?}. A pending one is dropped, a running one ended, a done one undone."""
+    """Cancel an action: {action, reason, by?}. Drops a pending action, ends a running one, undoes a finished one."""
     action_id, reason = _text(raw, "action"), _text(raw, "reason")
     by = _text(raw, "by", required=False) or "operator"
     action = await context.journal.read(lambda journal: journal.action(action_id))
     if action is None:
         raise RefusedError(404, f"no action {action_id}")
     if action.type in {ActionType.FREEZE, ActionType.UNFREEZE}:
-        raise RefusedError(409, f"a {action.type.value} is not cancelled: use freeze or unfreeze")
+        raise RefusedError(409, f"a {action.type.value} cannot be cancelled: use freeze or unfreeze")
     if action.state in {ActionState.PENDING, ActionState.RETRY_WAIT}:
         return await _drop(context, action, reason, by)
     if action.type is not ActionType.ROLLBACK:
@@ -132,9 +132,11 @@ async def cancel(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     undo = await _undo(context, action, reason, by)
     if action.state in {ActionState.STARTING, ActionState.RUNNING}:
         runs.request_cancel(runs.locate(context.runs_dir, action.id, action.attempt), f"{by}: {reason}")
-        return {"action": action.id, "done": "asked its runner to end it", "undo": undo}
+        return {"action": action.id, "done": "the runner process was asked to end the command", "undo": undo}
     if undo is None:
-        raise RefusedError(409, f"the rollback is {action.state.value} and its undo window is over, or it has none")
+        raise RefusedError(
+            409, f"the rollback is {action.state.value}, and cannot be undone: no undo command, or too late"
+        )
     return {"action": action.id, "done": "undo planned", "undo": undo}
 
 
@@ -142,7 +144,7 @@ async def _drop(context: Context, action: Action, reason: str, by: str) -> dict[
     def work(tx: Tx) -> None:
         current = tx.action(action.id)
         if current is None or current.state not in {ActionState.PENDING, ActionState.RETRY_WAIT}:
-            raise RefusedError(409, "it has begun meanwhile: cancel it again")
+            raise RefusedError(409, "the action has begun meanwhile: cancel the action again")
         sentence = f"{by} cancelled {current.type.value} of {current.service}: {reason}"
         tx.note(Decision(kind="cancelled", sentence=sentence, episode=current.episode, action=current.id))
         tx.move(current, ActionState.CANCELLED, due_at=None, result={"cancelled_by": by, "reason": reason})
@@ -156,7 +158,7 @@ async def _drop(context: Context, action: Action, reason: str, by: str) -> dict[
 
 
 async def _undo(context: Context, action: Action, reason: str, by: str) -> str | None:
-    """Plan the undo command where the window is open; it waits until the rollback has ended."""
+    """Plan the undo command, if the time for an undo is not over. The command waits until the rollback has ended."""
 
     def work(tx: Tx) -> str | None:
         episode = tx.episode(action.episode)
@@ -178,7 +180,7 @@ async def _undo(context: Context, action: Action, reason: str, by: str) -> str |
             payload={"release": action.payload.get("release", ""), "by": by, "of": action.id},
             trace=CURRENT.get(),
         )
-        sentence = f"{by} takes back the rollback of {action.service}: {reason}"
+        sentence = f"{by} undoes the rollback of {action.service}: {reason}"
         tx.note(Decision(kind="undo", sentence=sentence, episode=action.episode, action=undo.id))
         tx.add_action(undo)
         return undo.id
@@ -187,7 +189,7 @@ async def _undo(context: Context, action: Action, reason: str, by: str) -> str |
 
 
 async def resend(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Send dead letters once more: {action?}; without it, all of them."""
+    """Send dead letters once more: {action?}. Without an action, all dead letters."""
     wanted = _text(raw, "action", required=False)
 
     def work(tx: Tx) -> list[str]:

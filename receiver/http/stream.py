@@ -16,7 +16,7 @@ from receiver.journal import View
 HELD = timedelta(hours=24)
 COMMENT_EVERY_S = 15.0
 STATE_EVERY_S = 1.0
-"""The state is sent at most this often."""
+"""The shortest time between two sent states."""
 
 
 async def follow(
@@ -26,7 +26,7 @@ async def follow(
     *,
     stopping: Callable[[], bool],
 ) -> web.StreamResponse:
-    """Serve one follower until it goes or the receiver stops."""
+    """Serve one follower until the follower leaves or the receiver stops."""
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
@@ -52,7 +52,7 @@ def _listener(news: asyncio.Event) -> Callable[[int, bool], None]:
 
 
 def _asked_for(request: web.Request) -> int | None:
-    """The last number that the follower knows; None where it wants only what is new."""
+    """The last number that the follower knows; None if the follower wants only new events."""
     given = request.headers.get("Last-Event-ID") or request.query.get("after")
     return int(given) if given is not None and given.isdecimal() else None
 
@@ -103,7 +103,7 @@ async def _begin(response: web.StreamResponse, context: Context, asked: int | No
 
 
 def _lost(journal: View, asked: int, since: datetime) -> bool:
-    """Whether a notice that the follower does not know is no longer held. A quiet day is no loss."""
+    """Whether a notice that the follower does not know is gone. A quiet day is no loss."""
     unknown = journal.notices(after=asked, limit=1)
     return bool(unknown) and unknown[0][0] < journal.first_seq_since(since)
 

@@ -1,6 +1,6 @@
-"""Who may do what: one token per role, made at first start, each alone in a file of mode 0600.
+"""Who may do what: one token per role, made at the first start, each alone in a file of mode 0600.
 
-`webhook` may deliver alerts, `read` may look, `operate` may look and change. There is no mode without them.
+`webhook` may deliver alerts, `read` may look, `operate` may look and change. The receiver never runs without tokens.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TOKEN_BYTES = 32
 
 
 class Role(StrEnum):
-    """What a token is good for."""
+    """What a token allows."""
 
     WEBHOOK = "webhook"
     READ = "read"
@@ -27,7 +27,7 @@ class Role(StrEnum):
 
 
 class TokenError(Exception):
-    """A token file is damaged, or others may read it."""
+    """A token file is damaged, or readable by others."""
 
 
 class Tokens(Struct, frozen=True):
@@ -36,7 +36,7 @@ class Tokens(Struct, frozen=True):
     by_role: Mapping[Role, str]
 
     def allows(self, given: str, role: Role) -> bool:
-        """Whether a token opens what `role` opens; `operate` opens what `read` opens. Takes equal time for any."""
+        """Whether a token allows what `role` may do; `operate` includes `read`. Takes equal time for any token."""
         wanted = (role, Role.OPERATE) if role is Role.READ else (role,)
         offered = given.encode()
         matches = [hmac.compare_digest(offered, self.by_role[one].encode()) for one in wanted]
@@ -44,7 +44,7 @@ class Tokens(Struct, frozen=True):
 
 
 def ensure_tokens(directory: Path) -> Tokens:
-    """Read the tokens, making those that are missing. Raises TokenError, or OSError where files cannot be made."""
+    """Read the tokens, and make missing ones. Raises TokenError, or OSError if a file cannot be made."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Tokens({role: _ensure(directory / role.value) for role in Role})
 
@@ -74,7 +74,7 @@ def _read(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise TokenError(f"{path}: cannot be read: {error}") from error
     if stat.S_IMODE(about.st_mode) & 0o077:
-        raise TokenError(f"{path}: others may read it; it must have mode 0600")
+        raise TokenError(f"{path}: other users can read this file; run `chmod 0600` on the file")
     if len(token) < 16 or not token.isprintable() or " " in token:
-        raise TokenError(f"{path}: holds no token; remove it and start again to make one")
+        raise TokenError(f"{path}: the file holds no token; remove the file, and the next start makes a token")
     return token

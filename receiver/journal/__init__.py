@@ -1,8 +1,9 @@
 """The journal: SQLite in WAL mode with `synchronous=FULL`, one writer thread, grouped commits.
 
-Everything that the receiver knows across a restart is here, and no SQL is elsewhere. Work is a function over a `Tx`;
-many are run in one transaction, each in a savepoint of its own, and every caller is answered only after the commit.
-This wing may import `decide`, `policy` and `steps`. Begin to read with `tx`, which says what a transaction may change.
+The journal holds everything that the receiver must know after a restart, and no other wing contains SQL. Work is a
+function over a `Tx`. One transaction runs many pieces of work, each in its own savepoint; callers get their answers
+only after the commit. This wing may import `decide`, `policy` and `steps`. Begin to read with `tx`, which says what a
+transaction may change.
 """
 
 from __future__ import annotations
@@ -39,28 +40,28 @@ GROUP_MAX = 256
 """Most pieces of work in one commit."""
 
 QUIET_TURNS = 2
-"""Turns of the event loop that bring no more work, after which the writer is woken.
+"""Turns of the event loop without new work, after which the writer is woken.
 
-Writer and event loop share one interpreter's lock. A writer that is woken while requests are still being read fights
-for it, and commits fewer at a time: measured, a tenth more processor time a webhook.
+Writer and event loop share the interpreter's lock. A writer that wakes while requests are still being read fights for
+the lock and commits fewer pieces at a time. The measured cost: a tenth more processor time per webhook.
 """
 
 GATHER_MAX_S = 0.005
-"""However busy the event loop is, no work waits for longer than this before the writer is woken."""
+"""The longest time that work waits before the writer is woken, however busy the event loop is."""
 
 CHECKPOINT_PAGES = 1000
 """Pages after which the write-ahead log is moved into the database.
 
-A log that is begun anew overwrites itself; one that grows has the file system journal its new size at every commit,
-which was measured at twice the time. So it is kept short.
+A log that begins anew overwrites itself. A growing log makes the file system record the new size at every commit, which
+takes twice the time (measured). The writer therefore keeps the log short.
 """
 
 COMMIT_PAGES, WORK_PAGES = 4, 1
-"""What a commit, and each piece of work in it, writes to the log: measured with deliveries of three alerts."""
+"""Pages that a commit, and each piece of work in it, add to the log: measured with deliveries of three alerts."""
 
 
 class JournalError(Exception):
-    """The journal could not be written; nothing of the work was kept."""
+    """The journal could not be written, and nothing of the work was kept."""
 
 
 class _Job(Struct, Generic[T]):
@@ -82,10 +83,10 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 def open_view(path: Path, *, earlier: bool = False) -> tuple[View, sqlite3.Connection]:
-    """Open a journal for reading only, beside a receiver that may be running; the caller closes the connection.
+    """Open a journal for reading only, also beside a running receiver. The caller closes the connection.
 
-    With `earlier`, a journal of an earlier shape is read too: decisions, deliveries and policies are alike in all
-    shapes. Raises JournalError where there is no journal, or one that has to be migrated first.
+    With `earlier`, a journal of an earlier shape is read too, because decisions, deliveries and policies are alike in
+    all shapes. Raises JournalError if there is no journal, or if the journal must be migrated first.
     """
     try:
         connection = _connect(path, read_only=True)
@@ -138,15 +139,15 @@ class Journal:
 
     @property
     def broken(self) -> str:
-        """Why nothing can be written any more; "" while all is well."""
+        """Why the journal cannot be written any more; "" while there is no fault."""
         return "" if self._broken is None else f"the writer died: {self._broken}"
 
     def on_commit(self, listener: Callable[[int, bool], None]) -> None:
-        """Call `listener` after every commit that added decisions: the head's number, and whether actions changed."""
+        """After every commit that added decisions, call `listener` with the head and whether actions changed."""
         self._listeners.append(listener)
 
     def on_held(self, listener: Callable[[FlagView], None]) -> None:
-        """Call `listener` after every commit that gave a flag a reason, with all that is known of the flag."""
+        """Call `listener` after every commit that gave a flag a reason, with everything known of the flag."""
         self._on_held = listener
 
     def off_commit(self, listener: Callable[[int, bool], None]) -> None:
@@ -157,7 +158,7 @@ class Journal:
         """Open the database, make or migrate its tables and start the writer. Raises JournalError."""
         self._loop = asyncio.get_running_loop()
         try:
-            # Alerts' labels are nobody else's business; SQLite gives its side files the same mode.
+            # Nobody else may read the alerts' labels. SQLite gives its side files the same mode.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             writer = _connect(self._path)
             shapes.bring_up(writer, self._path, self._reached)
@@ -172,12 +173,12 @@ class Journal:
         except (sqlite3.Error, OSError, shapes.ShapeError) as error:
             raise JournalError(f"{self._path}: {error}") from error
         self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
-        # A daemon: whoever forgets `close` shall not keep the process alive; what was committed is safe all the same.
+        # A daemon: a forgotten `close` must not keep the process alive, and committed work is safe without it.
         self._thread = threading.Thread(target=self._run, args=(writer, tx), name="journal-write", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
-        """Finish what was handed in and close."""
+        """Finish the work that was handed in, and close."""
         self._hand_over()
         self._jobs.put(None)
         if self._thread is not None:
@@ -189,12 +190,14 @@ class Journal:
     def write(
         self, work: Callable[[Tx], T], *, prepare: Callable[[], Sequence[str]] | None = None
     ) -> asyncio.Future[T]:
-        """Run `work` in the next transaction; the future is done once that is durable.
+        """Run `work` in the next transaction. The future is done when the result is durable.
 
-        `prepare` is run by the writer before the transaction: whatever of the work needs no database (many in a row are
-        done faster than one now and then). It returns the fingerprints that `work` will ask about, which are read once
-        for a whole group. The future raises JournalError where the commit failed, and whatever `prepare` or `work`
-        raised (nothing of it is then kept).
+        The writer runs `prepare` before the transaction, for the part of the work that needs no database. Many
+        preparations in a row are faster than single ones. `prepare` returns the fingerprints that `work` will read, so
+        that the writer can read them at once for a whole group.
+
+        The future raises JournalError if the commit failed, and also whatever `prepare` or `work` raised. In both cases
+        nothing of the work is kept.
         """
         if self._loop is None or self._broken is not None:
             raise JournalError(f"the journal is not open ({self._broken})")
@@ -205,7 +208,7 @@ class Journal:
         return future
 
     def _gather(self, loop: asyncio.AbstractEventLoop, before: int, quiet: int, until: float) -> None:
-        """Wake the writer once for all that comes in these turns of the event loop."""
+        """Wake the writer once for all work of these turns of the event loop."""
         count = len(self._handed_in)
         quiet = quiet + 1 if count == before else 0
         if quiet < QUIET_TURNS and count < self._group_max and loop.time() < until:
@@ -219,7 +222,7 @@ class Journal:
             self._jobs.put(jobs)
 
     async def read(self, question: Callable[[View], T]) -> T:
-        """Ask a question of the last committed state, beside the writer. Raises JournalError."""
+        """Read the last committed state beside the writer. Raises JournalError."""
         if self._loop is None or self._readers is None:
             raise JournalError("the journal is not open")
         return await self._loop.run_in_executor(self._readers, self._ask, question)
@@ -245,7 +248,7 @@ class Journal:
                 self._checkpoint(connection, len(group))
             tx.pay(self._clock())
         except BaseException as error:
-            # A writer that dies must not leave its callers waiting; the process then ends by its own health check.
+            # A writer that dies must not leave its callers waiting. The health check then ends the process.
             self._broken = error
             self._fail([*group, *self._waiting], error)
             raise
@@ -253,7 +256,7 @@ class Journal:
             connection.close()
 
     def _next_group(self, tx: Tx) -> list[_Job[Any]]:
-        """Wait for work and take what has piled up meanwhile; empty where the journal is to close."""
+        """Wait for work, and take everything that is waiting. Empty if the journal must close."""
         while len(self._waiting) < self._group_max:
             try:
                 jobs = self._jobs.get_nowait() if self._waiting else self._next_jobs(tx)
@@ -307,7 +310,7 @@ class Journal:
         try:
             job.result = job.work(tx)
         except sqlite3.OperationalError:
-            raise  # the disk, not the work: the whole group fails
+            raise  # The disk failed, not the work: the whole group fails.
         except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
             tx.undo_work()
             job.error = error
@@ -315,7 +318,7 @@ class Journal:
             tx.end_work()
 
     def _checkpoint(self, connection: sqlite3.Connection, works: int) -> None:
-        """Move the log into the database now and then; only after the callers were answered."""
+        """Move the log into the database now and then, but only after the callers have their answers."""
         self._log_pages += COMMIT_PAGES + WORK_PAGES * works
         if self._log_pages >= CHECKPOINT_PAGES:
             self._log_pages = 0
@@ -353,7 +356,7 @@ class Journal:
 
 
 def _prepared(job: _Job[Any]) -> bool:
-    """Run a job's preparation; False where it failed, and then its caller is told."""
+    """Run a job's preparation. False if it failed; the caller then has the error."""
     if job.prepare is None:
         return True
     try:

@@ -1,4 +1,4 @@
-"""The chain over decisions: each row carries the hash of the one before it, so that no row changes unseen."""
+"""The hash chain over decisions: each row carries the hash of the row before, so that no row changes unseen."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ GENESIS = "0" * 64
 """`prev_hash` of the first row."""
 
 CHECKPOINT = "checkpoint"
-"""Kind of the row that pruning leaves; its sentence ends with the hash of the last row that went."""
+"""Kind of the row that pruning leaves. Its sentence ends with the hash of the last dropped row."""
 
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def row_hash(prev_hash: str, seq: int, at: str, decision: Decision) -> str:
-    """SHA-256 over the hash before and every column, as a JSON array without blanks."""
+    """SHA-256 over the hash of the row before and every column, as a JSON array without blanks."""
     fields = [
         prev_hash,
         seq,
@@ -36,7 +36,7 @@ def row_hash(prev_hash: str, seq: int, at: str, decision: Decision) -> str:
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What a walk over the chain found. `broken_at` is the first row that does not fit, None where all do."""
+    """The result of a walk over the chain. `broken_at` is the first row that does not fit; None if all rows fit."""
 
     rows: int
     head: str
@@ -45,7 +45,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 def verify(rows: Iterable[Recorded]) -> Verdict:
-    """Walk the rows in order of seq. A first row that is not number 1 must be vouched for by a checkpoint row."""
+    """Walk the rows in order of seq. A checkpoint row must confirm a first row whose number is not 1."""
     count, head, expected_seq = 0, GENESIS, 1
     needs_checkpoint: str | None = None
     for row in rows:

@@ -1,8 +1,10 @@
-"""Bodies of webhooks as they came. They lie in the order of their coming, and no index has them by their hash.
+"""Bodies of webhooks as they came, in the order of their arrival. No index holds their hashes.
 
-A hash is a random place: with an index over them nearly every body made a page of its own dirty, the more so the more
-there were (measured at 100,000: a fifth of what the writer costs). A body that comes again comes soon, from a peer or
-from a sender that got no answer. Among the newest bodies it is recognised; later it is stored once more.
+A hash is a random place: with an index, nearly every body changed a page of its own, and more so in a large table.
+Measured at 100,000 bodies, the index took a fifth of the writer's time.
+
+A repeated body arrives soon, from a peer or from a sender that got no answer. The receiver therefore remembers only the
+newest hashes. If a body comes again later, the journal stores the body once more.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 from receiver.journal import rows
 
 KNOWN_MAX = 10_000
-"""How many of the newest bodies are recognised."""
+"""How many of the newest bodies the receiver recognises."""
 
 _NEW = "INSERT INTO delivery (id, sha256, body, first_at, last_at, count) VALUES {}"
 _AGAIN = "UPDATE delivery SET last_at = v.column2, count = count + v.column3 FROM (VALUES {}) AS v WHERE id = v.column1"

@@ -1,7 +1,7 @@
-"""When each alert's last message came: exactly in memory, on disk every five seconds.
+"""When alerts were last heard of: exact in memory, on disk every five seconds.
 
-Alertmanagers repeat their messages, and several Alertmanagers send the same ones. Only the time of a repeat is new. A
-receiver that wrote each of these times at once would do little else. Whoever reads a time from disk needs it to 20 s.
+Several Alertmanagers repeat their alerts at once. Only the time of a repeat is new, and a receiver that wrote every
+repeat would do little else. A few seconds do not matter: readers of these times from disk use limits of 20 s and more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TOUCH = "UPDATE alert_seen SET last_at = max(last_at, v.column2) FROM (VALUES {
 
 
 class LastSeen:
-    """Times of exact repeats, written to disk every so often. Only the journal's writer uses it."""
+    """Times of exact repeats, written to disk at intervals. Only the journal's writer uses this class."""
 
     def __init__(self, written_every: timedelta) -> None:
         self._every = written_every
@@ -36,7 +36,7 @@ class LastSeen:
         return bool(self._unwritten or self._touched)
 
     def is_due(self, now: datetime) -> bool:
-        """Whether they have waited long enough, or the clock was set back."""
+        """Whether the times have waited long enough, or the clock was set back."""
         return self.owes and not self._written_at <= now < self._written_at + self._every
 
     def touch(self, fingerprint: str, now: datetime) -> None:

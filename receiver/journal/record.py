@@ -1,4 +1,4 @@
-"""Carries the planner's changes into the journal, each with its decision."""
+"""Writes the planner's changes into the journal, each with its decision."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from receiver.policy.model import Policies
 def record(
     tx: Tx, changes: Iterable[Change], policies: Policies, *, ids: Ids, trace: Trace, delivery: str = ""
 ) -> None:
-    """Write changes in their order. Raises ForbiddenMoveError where a change contradicts the journal."""
+    """Write changes in their order. Raises ForbiddenMoveError if a change contradicts the journal."""
     for change in changes:
         _record_one(tx, change, policies, ids=ids, trace=trace, delivery=delivery)
 
@@ -94,9 +94,9 @@ def _record_unfrozen(tx: Tx, change: plan.Unfrozen, ids: Ids) -> None:
 
 
 def _tell_moved(tx: Tx, change: plan.Moved, policies: Policies, ids: Ids) -> None:
-    """`resolved` is told once nothing of the incident is open any more: before, an alert may still come back.
+    """Announce `resolved` when no episode of the incident is open any more. Until then, an alert may come back.
 
-    Where there was a freeze, `unfrozen` has said so already.
+    After a freeze there is no `resolved`, because `unfrozen` was announced already.
     """
     if change.to not in {EpisodeState.CLOSED, EpisodeState.EXPIRED}:
         return
@@ -117,7 +117,7 @@ def tell_in(
     ids: Ids,
     facts: Mapping[str, str] = EMPTY,
 ) -> None:
-    """Store the notices of an event in this transaction; those whose key is known stay as they are."""
+    """Store the notices of an event in this transaction. A stored notice with the same key stays as it is."""
     episode = tx.episode(episode_id)
     if episode is None:
         return

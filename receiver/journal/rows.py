@@ -1,4 +1,4 @@
-"""Rows of the journal as values of the model, and back. Column lists live here only."""
+"""Rows of the journal as values of the model, and back. Only this module lists columns."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def marks_for(values: Sequence[object]) -> str:
 
 
 def send(connection: sqlite3.Connection, sql: str, waiting: Sequence[Sequence[Any]]) -> None:
-    """One statement for many rows, not one each: `{}` in it stands for their values."""
+    """One statement for many rows instead of one per row. `{}` in the statement stands for their values."""
     for start in range(0, len(waiting), SENT_MAX):
         chunk = waiting[start : start + SENT_MAX]
         marks = f"({marks_for(chunk[0])})"

@@ -32,7 +32,7 @@ from receiver.policy.model import Policies
 
 
 class Tx(Work):
-    """Writes, each with the decision that explains it."""
+    """Writes, each with the decision that explains the write."""
 
     # deliveries and alerts
 
@@ -141,7 +141,7 @@ class Tx(Work):
         )
 
     def set_unconfirmed(self, fingerprint: str, *, since: datetime | None) -> None:
-        """A firing waits for Alertmanager's word since then, or (None) no longer; an earlier wait keeps its time."""
+        """A firing waits for Alertmanager's answer, or (`since` None) no longer. An earlier wait keeps its time."""
         self.acted = True
         self._run(
             "UPDATE alert_seen SET unconfirmed_since = iif(?1 IS NULL, NULL, coalesce(unconfirmed_since, ?1)) "
@@ -153,7 +153,7 @@ class Tx(Work):
     # episodes and freeze reasons
 
     def add_episode(self, episode: Episode) -> None:
-        """Store a new episode. Raises sqlite3.IntegrityError where a live one exists: a bug of the planner."""
+        """Store a new episode. Raises sqlite3.IntegrityError for a second live episode, which is a planner's bug."""
         self.acted = True
         self.caches.episodes.pop(episode.fingerprint, None)
         self._run(
@@ -161,7 +161,7 @@ class Tx(Work):
         )
 
     def move_episode(self, episode: Episode, to: EpisodeState) -> None:
-        """Change an episode's state. Raises ForbiddenMoveError where EPISODE_MOVES does not lead there."""
+        """Change an episode's state. Raises ForbiddenMoveError for a move that EPISODE_MOVES does not allow."""
         self.acted = True
         if to not in EPISODE_MOVES[episode.state]:
             raise ForbiddenMoveError(f"episode {episode.id}: {episode.state} → {to}")
@@ -197,7 +197,7 @@ class Tx(Work):
         )
 
     def freeze_reasons_written(self, flag: str, episodes: Iterable[str], file: FlagFile) -> None:
-        """The flag on disk now names these episodes."""
+        """Note that the flag on disk now names these episodes."""
         self.acted = True
         at = stamp(file.written_at)
         self._sync()
@@ -208,7 +208,7 @@ class Tx(Work):
         self.put_flag_file(file)
 
     def put_flag_file(self, file: FlagFile) -> None:
-        """Remember what was last written to a flag, or that it was taken away."""
+        """Remember the last text of a flag, or that the flag was removed."""
         self._run(
             f"INSERT INTO flag_file ({rows.FLAG_FILE}) VALUES ({rows.marks(rows.FLAG_FILE)}) "
             "ON CONFLICT (path) DO UPDATE SET service = excluded.service, generation = excluded.generation, "
@@ -226,7 +226,7 @@ class Tx(Work):
         )
 
     def condition_true(self, episode: str, condition: str, *, since: datetime) -> None:
-        """A condition of a freeze's end was found true now, and has been since then."""
+        """Note that a condition to unfreeze is true now, and since when."""
         self._run(
             "INSERT INTO condition_held (episode, condition, true_since, checked_at) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (episode, condition) DO UPDATE SET true_since = excluded.true_since, "
@@ -235,13 +235,13 @@ class Tx(Work):
         )
 
     def condition_false(self, episode: str, condition: str) -> None:
-        """A condition of a freeze's end was found not true, or could not be read."""
+        """Note that a condition to unfreeze is false now, or could not be read."""
         self._run("DELETE FROM condition_held WHERE episode = ? AND condition = ?", (episode, condition))
 
     # actions
 
     def add_action(self, action: Action) -> bool:
-        """Store an action; False where its key is known, and then nothing changes."""
+        """Store an action. If its key is known: False, and nothing changes."""
         changed = self._run(
             f"INSERT INTO action ({rows.ACTION}, updated_at) VALUES ({rows.marks(rows.ACTION)}, ?) "
             "ON CONFLICT (key) DO NOTHING",
@@ -251,7 +251,7 @@ class Tx(Work):
         return bool(changed)
 
     def move(self, action: Action, *path: ActionState, **changes: object) -> Action:
-        """Take an action along `path`, with other changes at its end. Raises ForbiddenMoveError as `save_action`."""
+        """Move an action along `path`, with other changes at the end. Raises ForbiddenMoveError as `save_action`."""
         start = action.state
         for step in path:
             if step not in ACTION_MOVES[action.state]:
@@ -286,7 +286,7 @@ class Tx(Work):
         )
 
     def publish(self, key: str, body: Mapping[str, object], decision: Decision) -> int:
-        """Put a notice on the event stream, once per key; returns the number it has there."""
+        """Put a notice on the event stream, once per key. Returns the notice's number there."""
         row = self._one("SELECT seq FROM notice WHERE key = ?", (key,))
         if row is not None:
             return int(row[0])
@@ -296,7 +296,7 @@ class Tx(Work):
         return seq
 
     def prune(self, *, bodies_before: datetime, decisions_before: datetime) -> int:
-        """Drop old bodies and decisions; a checkpoint row vouches for the dropped part. Returns rows dropped."""
+        """Drop old bodies and decisions, confirm this by a checkpoint row, and return the number of dropped rows."""
         self._run("UPDATE delivery SET body = NULL WHERE last_at < ? AND body IS NOT NULL", (stamp(bodies_before),))
         row = self._one(
             "SELECT seq, hash FROM decision WHERE at < ? ORDER BY seq DESC LIMIT 1", (stamp(decisions_before),)

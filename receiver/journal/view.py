@@ -1,4 +1,4 @@
-"""What can be asked of the journal. The same questions serve transactions and readers."""
+"""The questions that the journal answers, for transactions and for readers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class View:
         return {row[0]: rows.seen_of(row) for row in self._all(sql, fingerprints)}
 
     def unconfirmed(self) -> list[Seen]:
-        """Alerts whose firing waits for Alertmanager's word."""
+        """Alerts whose firing waits for Alertmanager's answer."""
         return [
             rows.seen_of(row)
             for row in self._all(f"SELECT {rows.SEEN} FROM alert_seen WHERE unconfirmed_since IS NOT NULL")
@@ -80,7 +80,7 @@ class View:
         return rows.episode_of(row) if row else None
 
     def live_episodes(self, service: str | None = None) -> list[Episode]:
-        """Episodes that count, oldest first."""
+        """Live episodes, oldest first."""
         sql = f"SELECT {rows.EPISODE} FROM episode WHERE {_LIVE}"
         parameters: tuple[object, ...] = ()
         if service is not None:
@@ -88,17 +88,17 @@ class View:
         return [rows.episode_of(row) for row in self._all(f"{sql} ORDER BY opened_at, id", parameters)]
 
     def resolving_episodes(self) -> list[Episode]:
-        """Episodes that wait for the conditions of their freeze's end, oldest first."""
+        """Episodes that wait for their conditions to unfreeze, oldest first."""
         sql = f"SELECT {rows.EPISODE} FROM episode WHERE state = 'RESOLVING' ORDER BY opened_at, id"
         return [rows.episode_of(row) for row in self._all(sql)]
 
     def first_review(self) -> datetime | None:
-        """When the first review of an open episode is due; None where there is none."""
+        """When the first review of an open episode is due; None if there is no review."""
         row = self._one("SELECT min(review_at) FROM episode WHERE state = 'OPEN'")
         return rows.when(row[0]) if row else None
 
     def freezing_episodes(self, service: str) -> list[Episode]:
-        """Episodes of a service that count and have a freeze reason, oldest first."""
+        """Live episodes of a service that have a freeze reason, oldest first."""
         sql = (
             f"SELECT {rows.EPISODE} FROM episode WHERE {_LIVE} AND service = ? "
             "AND id IN (SELECT episode FROM freeze_reason WHERE ended_at IS NULL) ORDER BY opened_at, id"
@@ -106,7 +106,7 @@ class View:
         return [rows.episode_of(row) for row in self._all(sql, (service,))]
 
     def episodes_beside(self, policies: Sequence[str]) -> list[Episode]:
-        """Episodes that count, of every incident in which one of these policies (by hash) has a part; oldest first."""
+        """Live episodes of every incident in which one of these policies (by hash) opened an episode; oldest first."""
         sql = (
             f"SELECT {rows.EPISODE} FROM episode WHERE {_LIVE} AND incident IN (SELECT incident FROM episode "
             f"WHERE {_LIVE} AND policy_sha256 IN ({rows.marks_for(policies)})) ORDER BY opened_at, id"
@@ -114,7 +114,7 @@ class View:
         return [rows.episode_of(row) for row in self._all(sql, policies)]
 
     def incident(self, service: str) -> str | None:
-        """Identifier of the service's incident: its oldest live episode whose freeze no operator has ended."""
+        """Identifier of a service's incident: its oldest live episode whose freeze no operator has ended."""
         row = self._one(
             f"SELECT incident FROM episode AS e WHERE service = ? AND {_LIVE} AND NOT EXISTS "
             "(SELECT 1 FROM freeze_reason WHERE freeze_reason.episode = e.id AND ended_at IS NOT NULL) "
@@ -126,7 +126,7 @@ class View:
     def freeze_reasons(
         self, *, flag: str | None = None, episode: str | None = None, held: bool | None = None
     ) -> list[FreezeReason]:
-        """Reasons of a flag or an episode; `held` keeps those that are (True) or are not (False) in force."""
+        """Reasons of a flag or an episode. `held` selects reasons in force (True) or ended reasons (False)."""
         where, parameters = ["1"], []
         if flag is not None:
             where.append("flag = ?")
@@ -159,7 +159,7 @@ class View:
         )
 
     def flags(self) -> dict[str, str]:
-        """Service of every flag that was ever written or has a freeze reason."""
+        """The service of every flag that was ever written or has a freeze reason."""
         sql = (
             "SELECT path, service FROM flag_file UNION SELECT freeze_reason.flag, episode.service FROM freeze_reason "
             "JOIN episode ON episode.id = freeze_reason.episode WHERE freeze_reason.ended_at IS NULL"
@@ -167,7 +167,7 @@ class View:
         return dict(self._all(sql))
 
     def condition_held(self, episode: str) -> dict[str, tuple[datetime, datetime]]:
-        """Since when each condition of a freeze's end has been true, and when that was last checked."""
+        """Since when each condition to unfreeze has been true, and the time of the last check."""
         sql = "SELECT condition, true_since, checked_at FROM condition_held WHERE episode = ?"
         return {
             row[0]: (datetime.fromisoformat(row[1]), datetime.fromisoformat(row[2]))
@@ -187,7 +187,7 @@ class View:
         return rows.action_of(row) if row else None
 
     def unfinished_actions(self) -> list[Action]:
-        """Actions that are not over, oldest first."""
+        """Unfinished actions, oldest first."""
         sql = f"SELECT {rows.ACTION} FROM action WHERE state NOT IN ({_FINAL}) ORDER BY id"
         return [rows.action_of(row) for row in self._all(sql)]
 
@@ -200,7 +200,7 @@ class View:
         state: ActionState | None = None,
         limit: int = 1000,
     ) -> list[Action]:
-        """Actions by what is asked for, newest first."""
+        """Actions that match some values, newest first."""
         asked = {"episode": episode, "service": service, "type": type, "state": state}
         given = {name: str(value) for name, value in asked.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in given) or "1"
@@ -219,14 +219,14 @@ class View:
         ]
 
     def count_actions(self) -> list[tuple[str, str, str, int]]:
-        """How many actions there are, by service, type and state."""
+        """The number of actions by service, type and state."""
         return [
             (row[0], row[1], row[2], row[3])
             for row in self._all("SELECT service, type, state, count(*) FROM action GROUP BY 1, 2, 3")
         ]
 
     def dead_letters(self, limit: int) -> list[Action]:
-        """Notices that were given up, newest first, without those that an operator sent again."""
+        """Dead letters, newest first, without those that an operator sent again."""
         return [
             action
             for action in self.actions(type=ActionType.NOTIFY, state=ActionState.DEAD, limit=limit)
@@ -256,7 +256,7 @@ class View:
             yield rows.recorded_of(row)
 
     def first_seq_since(self, at: datetime) -> int:
-        """The first decision taken at or after a time; the number after the head where there is none."""
+        """The first decision at or after a time. If there is none, the number after the head."""
         row = self._one("SELECT min(seq) FROM decision WHERE at >= ?", (stamp(at),))
         return row[0] if row and row[0] is not None else self.head()[0] + 1
 
@@ -266,12 +266,12 @@ class View:
         return [(row[0], json.loads(row[1])) for row in self._all(sql, (after, limit))]
 
     def policies_in_force(self) -> dict[str, tuple[str, str]]:
-        """By name: hash and text of the policies that were loaded last."""
+        """Hash and text of the last loaded policies, by name."""
         sql = "SELECT f.name, f.sha256, p.body FROM policy_in_force AS f JOIN policy AS p ON p.sha256 = f.sha256"
         return {row[0]: (row[1], row[2]) for row in self._all(sql)}
 
     def policy_bodies(self, hashes: Iterable[str]) -> dict[str, str]:
-        """Texts of policies by hash, whether or not they are still in force."""
+        """Texts of policies by hash, in force or not."""
         wanted = list(hashes)
         sql = f"SELECT sha256, body FROM policy WHERE sha256 IN ({rows.marks_for(wanted)})"
         return dict(self._all(sql, wanted))

@@ -1,4 +1,4 @@
-"""A transaction and the pieces of work in it: what each wrote, what of it waits, and what is undone where one fails."""
+"""A transaction and its pieces of work: what each wrote, which writes wait, and what a failure undoes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from receiver.journal.view import View
 from receiver.journal.write_buffer import WriteBuffer
 
 PREFETCH_MAX = 500
-"""Alerts asked about in one query."""
+"""The most alerts in one query."""
 
 
 class Work(View):
-    """`now` is one time for the whole transaction; `acted` says that worker and reconciler have something to look at.
+    """`now` is one time for the whole transaction. `acted` says that worker and reconciler have something to look at.
 
-    A transaction runs many pieces of work; each can fail by itself: `begin`, then for each piece `begin_work` and
-    `end_work` or `undo_work`, then `end` and `commit`, or `roll_back`.
+    A transaction runs many pieces of work, and each piece can fail alone. The order of calls: `begin`; for each piece
+    `begin_work`, then `end_work` or `undo_work`; at last `end` and `commit`, or `roll_back`.
     """
 
     def __init__(self, connection: sqlite3.Connection, caches: Caches) -> None:
@@ -64,13 +64,13 @@ class Work(View):
                 episodes[fingerprint] = newest.get(fingerprint, [])
 
     def begin_work(self) -> None:
-        """A piece of work begins."""
+        """Begin a piece of work."""
         self._in_work, self._savepoint = True, False
         self._mark = self._buffer.mark()
         self._head_before = self._head
 
     def end_work(self) -> None:
-        """It succeeded: it belongs to the transaction."""
+        """Keep a successful piece of work as a part of the transaction."""
         if self._savepoint:
             self._db.execute("RELEASE work")
             self._savepoint = False
@@ -79,7 +79,7 @@ class Work(View):
             self._seen_now = {}
 
     def undo_work(self) -> None:
-        """It failed: nothing of it stays."""
+        """Undo a failed piece of work completely."""
         if self._savepoint:
             self._db.execute("ROLLBACK TO work")
             self._db.execute("RELEASE work")
@@ -93,10 +93,10 @@ class Work(View):
         self._seen_now = {}
 
     def end(self) -> None:
-        """All work is done. `held` are then the flags that got a freeze reason.
+        """End all work. `held` then gives the flags that got a freeze reason.
 
-        A statement alone is a transaction by itself, and most groups need no more than one, for their deliveries: that
-        one waits for `commit`. Each statement saved is several fewer waits for the interpreter's lock.
+        A statement alone is its own transaction. Most groups need only one statement, for their deliveries, and
+        `commit` runs this statement. Each statement less saves several waits for the interpreter's lock.
         """
         self._in_work = False
         deliveries, last_seen = self.caches.deliveries, self.caches.last_seen
@@ -109,7 +109,7 @@ class Work(View):
         self.held = tuple(self.flag_view(flag) for flag in self._newly_held)
 
     def commit(self) -> None:
-        """Make it durable."""
+        """Make the transaction durable."""
         if self._db.in_transaction:
             self._db.execute("COMMIT")
         else:
@@ -117,7 +117,7 @@ class Work(View):
         self.caches.last_seen.committed()
 
     def roll_back(self) -> None:
-        """Nothing of it stays."""
+        """Undo the whole transaction."""
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
         self._seen_now = {}
@@ -133,7 +133,7 @@ class Work(View):
             self._db.execute("BEGIN IMMEDIATE")
 
     def _sync(self) -> None:
-        """Before any statement of a piece of work: what earlier pieces and this one have written is in the database."""
+        """Prepare for a statement of a piece of work: everything that this transaction wrote is now in the database."""
         if not self._in_work:
             return
         if not self._savepoint:
@@ -154,17 +154,17 @@ class Work(View):
         return super()._one(sql, parameters)
 
     def _run(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Change rows; how many they were."""
+        """Change rows, and return their number."""
         self._sync()
         return self._db.execute(sql, parameters).rowcount
 
     @property
     def noted(self) -> int:
-        """Number of the last decision where this transaction added any; else 0."""
+        """Number of the last decision that this transaction added; 0 if none."""
         return self._head[0] if self._head is not None else 0
 
     def head(self) -> tuple[int, str]:
-        """Number and hash of the last decision, this transaction's included."""
+        """Number and hash of the last decision, with those of this transaction."""
         if self._head is None:
             self._head = super().head()
             self._head_before = self._head_before or self._head

@@ -1,7 +1,7 @@
-"""Writes that can wait until the end of a group: many rows then go to the database in one call each.
+"""Writes that can wait until the end of a group. Many rows then go to the database in one call per table.
 
-A statement costs little in SQLite and much in Python, where each gives up the interpreter's lock and waits to have it
-back. Deliveries, the last messages of alerts, and decisions are nearly all of a busy receiver's writes.
+A statement costs little in SQLite and much in Python, where each statement gives up the interpreter's lock and waits to
+get the lock back. Deliveries, news of alerts and decisions are nearly all writes of a busy receiver.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Mark = tuple[int, int, int, int]
 
 
 class WriteBuffer(Struct):
-    """Rows on their way, in the order in which they came.
+    """Waiting rows, in the order in which they came.
 
     `alerts` are whole rows; `restarts` are repeats with another start (fingerprint, start, time).
     """
@@ -60,7 +60,7 @@ class WriteBuffer(Struct):
         return deliveries.statements(self.deliveries) + len(self.alerts) + len(self.restarts) + len(self.decisions)
 
     def flush(self, connection: sqlite3.Connection, deliveries: Deliveries) -> None:
-        """Send everything to the database and forget it.
+        """Send everything to the database, and empty the buffer.
 
         Of one alert a whole row must not wait together with an older restart, which goes after it.
         """

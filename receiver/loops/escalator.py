@@ -1,4 +1,4 @@
-"""Runs `receiver.decide.escalate` on the journal: woken by commits and by the time of the next level or update."""
+"""Runs `receiver.decide.escalate` on the journal, after commits and when the next level or update is due."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from receiver.journal import JournalError, Tx, View
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
-"""Shortest time between two looks, however often the journal is written."""
+"""The shortest time between two looks, however often the journal is written."""
 
 
 class Escalator:
-    """Starts with `start`, ends with `stop`. A restart tells nothing twice: the keys of notices are in the journal."""
+    """Starts with `start`, ends with `stop`. The keys of notices keep a restart from sending a notice twice."""
 
     def __init__(self, context: Context, *, look_every_s: float = LOOK_EVERY_S) -> None:
         self._context = context
@@ -30,12 +30,12 @@ class Escalator:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Look at once, then whenever something changes or is due."""
+        """Look at once, then after every change and whenever something is due."""
         self._context.journal.on_commit(self._on_commit)
         self._task = asyncio.create_task(self._run(), name="escalator")
 
     async def stop(self) -> None:
-        """End between two looks; a write that has begun is finished."""
+        """End between two looks. A write that has begun is finished."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -57,7 +57,7 @@ class Escalator:
             await self._rest(next_due)
 
     async def _look(self) -> datetime | None:
-        """Tell what is due; returns when something will be."""
+        """Send the due notices. Returns the time of the next due notice."""
         context = self._context
         now = context.clock()
         actions, next_due = await context.journal.read(lambda view: untold(view, context, now=now))
@@ -74,7 +74,7 @@ class Escalator:
 
 
 def incidents_in(view: View, context: Context) -> list[Incident]:
-    """The incidents that are going on and of which somebody may be told by time."""
+    """The live incidents that may need a notice by time."""
     policies = context.box.policies.by_sha256
     timed = [sha256 for sha256, policy in policies.items() if policy.escalation or policy.status_every_s is not None]
     if not timed:
@@ -86,7 +86,7 @@ def incidents_in(view: View, context: Context) -> list[Incident]:
 
 
 def untold(view: View, context: Context, *, now: datetime) -> tuple[list[Action], datetime | None]:
-    """Notices that are due and not in the journal yet, and when the next ones are."""
+    """Due notices that the journal does not hold yet, and the time of the next notices."""
     incidents = incidents_in(view, context)
     due = [action for incident in incidents for action in escalate.due(incident, now=now, ids=context.ids)]
     times = [escalate.next_due(incident, now=now) for incident in incidents]
@@ -95,7 +95,7 @@ def untold(view: View, context: Context, *, now: datetime) -> tuple[list[Action]
 
 
 def tell(tx: Tx, actions: Sequence[Action]) -> int:
-    """Store the notices whose keys are new, each with its decision; returns how many they were."""
+    """Store the notices with new keys, each with its decision, and return their number."""
     told = [action for action in actions if tx.add_action(action)]
     for action in told:
         tx.note(

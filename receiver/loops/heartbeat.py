@@ -1,4 +1,4 @@
-"""The heartbeat beside every flag: it tells "not frozen" from "nobody is watching"."""
+"""The heartbeat beside every flag, which tells "not frozen" from "no receiver watches"."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Heartbeat:
-    """Writes beside every flag that a policy names or that has a freeze reason, every five seconds."""
+    """Every five seconds writes beside every flag that a policy names or that has a freeze reason."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -31,7 +31,7 @@ class Heartbeat:
         self._task = asyncio.create_task(self._run(), name="heartbeat")
 
     async def stop(self) -> None:
-        """End; the last heartbeat then grows stale."""
+        """End. The last heartbeat then grows old."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -42,7 +42,7 @@ class Heartbeat:
             await asyncio.sleep(EVERY_S)
 
     async def beat(self) -> None:
-        """Write every heartbeat once; a directory that cannot be written is logged, the others go on."""
+        """Write every heartbeat once. If one cannot be written, log the error and write the others."""
         context = self._context
         held, watchdog_at = await context.journal.read(
             lambda journal: (journal.flags(), journal.last_seen_at(WATCHDOG))

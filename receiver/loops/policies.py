@@ -1,4 +1,4 @@
-"""Where policies come from: a directory, read at start and on SIGHUP. What is not sound leaves the last good ones."""
+"""Where policies come from: a directory, read at start and on SIGHUP. If a policy has problems, the last good stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from receiver.policy.read import parse_policy
 
 
 def parse_known(texts: Mapping[str, str], *, channels: Collection[str]) -> dict[str, Policy]:
-    """Policies that the journal remembers, by hash. One that no longer parses is left out."""
+    """Policies that the journal remembers, by hash. A policy that no longer parses is left out."""
     known = {}
     for sha256, text in texts.items():
         policy = parse_policy(text, file=sha256, channels=_Any(channels), problems=Problems())
@@ -25,14 +25,14 @@ def parse_known(texts: Mapping[str, str], *, channels: Collection[str]) -> dict[
 
 
 class _Any(frozenset[str]):
-    """Every channel name: a policy that was accepted once stays readable after a channel went."""
+    """Every channel name: an accepted policy stays readable after a channel was removed."""
 
     def __contains__(self, _name: object) -> bool:
         return True
 
 
 def last_good(journal: Path, *, channels: Collection[str]) -> Loaded:
-    """The policies that were in force when the journal was last written; none where there is no journal yet."""
+    """The policies in force when the journal was last written; none if there is no journal yet."""
     try:
         view, connection = open_view(journal, earlier=True)
     except JournalError:
@@ -46,7 +46,7 @@ def last_good(journal: Path, *, channels: Collection[str]) -> Loaded:
 
 
 def remembered(view: View) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
-    """From the journal: the policies in force by name, and the texts of all that live episodes were opened with."""
+    """From the journal: the policies in force by name, and the texts of all policies that opened live episodes."""
     hashes = {episode.policy_sha256 for episode in view.live_episodes()}
     hashes |= {
         episode.policy_sha256
@@ -57,7 +57,7 @@ def remembered(view: View) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
 
 
 async def adopt(context: Context, loaded: Loaded, *, channels: Collection[str]) -> None:
-    """Put policies in force: journaled first, then matched against. Raises JournalError."""
+    """Put policies in force: first in the journal, then for matching. Raises JournalError."""
     texts = {name: (policy.sha256, text) for name, (policy, text) in loaded.policies.items()}
     hashes = {name: sha256 for name, (sha256, _) in texts.items()}
 

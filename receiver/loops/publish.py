@@ -1,4 +1,4 @@
-"""Putting a notice on the event stream: a row of the journal, once per key."""
+"""Puts a notice on the event stream: one row of the journal per key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from receiver.journal import Journal
 
 
 def publisher(journal: Journal) -> Callable[[Notice], Awaitable[None]]:
-    """Give the function that puts a notice on the stream and returns once it is durable."""
+    """Give the function that puts a notice on the stream and returns when the notice is durable."""
 
     async def publish(notice: Notice) -> None:
         episode = notice.facts.get("episode", "")

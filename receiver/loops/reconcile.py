@@ -1,7 +1,7 @@
-"""The reconciler: compares journal, Alertmanager, Prometheus and flags on disk, and repairs what differs.
+"""The reconciler: compares journal, Alertmanager, Prometheus and flags on disk, and repairs differences.
 
-It also ends and reviews freezes when their time has come (`escalator` escalates). Commits wake the reconciler, and so
-does the next time at which something is due. A whole comparison runs every `reconcile_every_s`.
+The reconciler also ends and reviews freezes when they are due (`escalator` escalates). Commits wake the reconciler, and
+so does the next due time. A whole comparison runs every `reconcile_every_s`.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from receiver.webhook.process import pending_rollbacks
 log = logging.getLogger(__name__)
 
 DOUBT_S = 30.0
-"""A firing that may be stale opens an episode after this, where Alertmanager cannot be asked."""
+"""If no Alertmanager answers for this long, a firing that may be stale opens an episode."""
 
 FRESH_S = 20.0
 """An alert whose last message is newer may not be in every Alertmanager's API yet: its absence says nothing."""
 
 CONDITION_EVERY_S = 5.0
 CONDITION_GAP_S = 60.0
-"""A condition that was not looked at for longer has to hold anew: nobody knows what was in between."""
+"""After a longer break between two checks, a condition must hold anew, because nobody knows its value in between."""
 
 IDLE_S = 3600.0
 
 
 class Cluster(Struct, frozen=True, kw_only=True):
-    """What all Alertmanagers together know. `complete`: all answered and have run long enough to know everything."""
+    """What all Alertmanagers together know. `complete`: all answered, and all have run for long enough."""
 
     alerts: Mapping[str, Alert]
     ours: frozenset[str]
@@ -49,14 +49,14 @@ class Cluster(Struct, frozen=True, kw_only=True):
     complete: bool
 
     def firing(self, fingerprint: str) -> bool | None:
-        """Whether an alert fires; None where that cannot be said."""
+        """Whether an alert fires; None if unknown."""
         if fingerprint in self.alerts:
             return True
         return False if self.complete else None
 
 
 class Reconciler:
-    """Starts with `start`, ends with `stop`. `check_flag` has a flag on disk compared, where nobody works on it."""
+    """Starts with `start`, ends with `stop`. `check_flag` compares a flag on disk, unless its lane is busy."""
 
     def __init__(
         self,
@@ -86,14 +86,14 @@ class Reconciler:
         ]
 
     async def stop(self) -> None:
-        """Finish the passes that run, and end."""
+        """Finish the running passes, and end."""
         self._stopping = True
         self._time_wake.set()
         self._compare_wake.set()
         await asyncio.gather(*self._tasks)
 
     def compare_soon(self) -> None:
-        """Compare now: something was left out of a delivery, or a review is due."""
+        """Compare now, because a delivery was truncated or a review is due."""
         self._compare_wake.set()
 
     def _on_commit(self, _head: int, acted: bool) -> None:  # noqa: FBT001 - a callback's argument
@@ -134,7 +134,7 @@ class Reconciler:
         self._context.meters.reconciled.set(self._context.clock().timestamp())
 
     async def ask_alertmanagers(self) -> Cluster:
-        """What the Alertmanagers know together."""
+        """The joint knowledge of the Alertmanagers."""
         now = self._context.clock()
         answers: list[AlertmanagerKnows] = []
         for alertmanager in self._alertmanagers:
@@ -163,7 +163,7 @@ class Reconciler:
         record(tx, changes, self._context.box.policies, ids=self._context.ids, trace=NO_TRACE)
 
     def _settle_doubts(self, tx: Tx, cluster: Cluster) -> None:
-        """Firings that may be stale: open where Alertmanager has them, or cannot be asked for too long."""
+        """Open episodes for firings that may be stale: Alertmanager lists them, or has not answered for too long."""
         for seen in tx.unconfirmed():
             if seen.unconfirmed_since is None:
                 continue
@@ -233,10 +233,10 @@ class Reconciler:
     # what time brings
 
     async def keep_time(self) -> datetime:
-        """Do what is due by time; returns when the next thing is. Raises JournalError."""
+        """Do what is due by now, and return the next due time. Raises JournalError."""
         now = self._context.clock()
         due_at = now + seconds(IDLE_S)
-        # Asked after every commit that acted: a storm's open episodes are not read one by one.
+        # Called after every commit that acted, so this must not read a storm's open episodes one by one.
         resolving, review_at, doubts = await self._context.journal.read(
             lambda journal: (journal.resolving_episodes(), journal.first_review(), journal.unconfirmed())
         )
@@ -252,7 +252,7 @@ class Reconciler:
         return due_at
 
     async def _unfreeze(self, episode: Episode, rule: Rule) -> datetime:
-        """Unfreeze for a resolving episode where its conditions are met; returns when to look again."""
+        """End a resolving episode's freeze if its conditions are met. Returns when to look again."""
         now = self._context.clock()
         judged = [(condition, await self._prometheus.judge(condition, now)) for condition in rule.unfreeze.all_of]
         ready_at = (episode.resolved_at or now) + seconds(rule.unfreeze.resolved_for_s)
@@ -301,7 +301,7 @@ def _remember(
 
 
 async def _rest(wake: asyncio.Event, pause_s: float) -> None:
-    """Wait until woken, or for so long."""
+    """Wait for a wake-up, but no longer than this time."""
     try:
         async with asyncio.timeout(max(pause_s, 0.005)):
             await wake.wait()

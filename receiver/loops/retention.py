@@ -1,4 +1,4 @@
-"""Once a day: what is too old goes (bodies, decisions, runs), and the chain's head goes into the log, out of reach."""
+"""Once a day: drops old bodies, decisions and runs, and logs the hash chain's head outside of the journal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DECISIONS_KEPT = timedelta(days=400)
 
 
 class Retention:
-    """Runs at start and then daily."""
+    """Runs at the start and then daily."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -43,7 +43,7 @@ class Retention:
             await asyncio.sleep(EVERY_S)
 
     async def tidy(self) -> None:
-        """Prune once and log the chain's head. Raises JournalError, OSError."""
+        """Prune once, and log the chain's head. Raises JournalError, OSError."""
         now = self._context.clock()
         dropped = await self._context.journal.write(
             lambda tx: tx.prune(bodies_before=now - BODIES_KEPT, decisions_before=now - DECISIONS_KEPT)

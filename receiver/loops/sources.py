@@ -1,6 +1,6 @@
-"""What the receiver asks of others: Prometheus about the conditions of a freeze's end, Alertmanager about alerts.
+"""Queries to other servers: Prometheus for the conditions to unfreeze, Alertmanager for alerts.
 
-Only addresses from receiver.yaml are asked, never one from an alert.
+Only addresses from receiver.yaml are queried, never an address from an alert.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OPERATORS: Mapping[str, Callable[[Decimal, Decimal], bool]] = {
 
 
 class SourceError(Exception):
-    """Another server could not be asked, or its answer makes no sense."""
+    """Another server did not answer, or its answer makes no sense."""
 
 
 class Judgement(Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Judgement(Struct, frozen=True, kw_only=True):
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What one Alertmanager knows. `settled` says that it has run long enough to know everything that fires."""
+    """What one Alertmanager knows. `settled`: it has run for long enough to know every firing alert."""
 
     alerts: Mapping[str, Alert]
     ours: frozenset[str]
@@ -53,7 +53,7 @@ class Known(Struct, frozen=True, kw_only=True):
 
 
 class Prometheus:
-    """One Prometheus, or anything that speaks its query API."""
+    """One Prometheus, or another server with the same query API."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, token_file: str) -> None:
         self._http = http
@@ -61,7 +61,7 @@ class Prometheus:
         self._token_file = token_file
 
     async def judge(self, condition: Condition, now: datetime) -> Judgement:
-        """Whether every sample of the query compares true. No answer, NaN, an error or old samples: not true."""
+        """Whether every sample of the query meets the condition. No answer, NaN, errors and old samples do not."""
         try:
             values = await self._query(condition.query)
             times = await self._query(f"timestamp({condition.query})") if values else []
@@ -92,7 +92,7 @@ class Prometheus:
             raise SourceError("Prometheus gave no vector") from error
 
     async def check(self) -> str:
-        """Ask whether it is there; "" where it is."""
+        """Ask whether Prometheus answers; "" if so, else what is wrong."""
         try:
             await self._query("vector(1)")
         except SourceError as error:
@@ -101,7 +101,7 @@ class Prometheus:
 
 
 def judge(condition: Condition, values: Sequence[str], times: Sequence[str], now: datetime) -> Judgement:
-    """Compare samples with a condition: pure. `times` are their times, in seconds."""
+    """Compare samples with a condition: pure. `times` are the samples' times, in seconds."""
     if not values:
         return Judgement(true=False, why="no data")
     oldest = min((float(text) for text in times), default=math.nan)
@@ -127,7 +127,7 @@ class Alertmanager:
         self._settle_s = settle_s
 
     async def known(self, now: datetime) -> Known:
-        """Every alert that it holds, silenced and inhibited ones included. Raises SourceError."""
+        """Every alert of this Alertmanager, also silenced and inhibited alerts. Raises SourceError."""
         status = await _fetch(self._http.get(f"{self.url}/api/v2/status", timeout=TIMEOUT, allow_redirects=False))
         flags = "active=true&silenced=true&inhibited=true&unprocessed=true"
         raw = await _fetch(self._http.get(f"{self.url}/api/v2/alerts?{flags}", timeout=TIMEOUT, allow_redirects=False))
@@ -149,7 +149,7 @@ class Alertmanager:
             raise SourceError(f"{self.url}: not an answer of Alertmanager") from error
 
     async def check(self) -> str:
-        """Ask whether it is there; "" where it is."""
+        """Ask whether Alertmanager answers; "" if so, else what is wrong."""
         try:
             await _fetch(self._http.get(f"{self.url}/api/v2/status", timeout=TIMEOUT, allow_redirects=False))
         except SourceError as error:
@@ -176,7 +176,7 @@ def _token(path: str) -> str:
 
 
 async def _fetch(request: Any) -> Any:
-    """The JSON body of a request that is made here. Raises SourceError for anything but 200 with JSON."""
+    """The JSON body of a request that this function sends. Raises SourceError for anything but 200 with JSON."""
     try:
         async with request as response:
             if response.status != 200:

@@ -1,7 +1,7 @@
-"""The worker: due actions to their lanes, woken by commits and by time; nothing is polled.
+"""The worker: hands due actions to their lanes, woken by commits and by time. Nothing is polled.
 
-A lane (a flag, a service's rollbacks, a channel) is worked by one task at a time, so that its actions keep their
-order; lanes do not wait for each other.
+A lane is a flag, a service's rollbacks, or a channel. One task at a time works on a lane, so the lane's actions keep
+their order. Lanes do not wait for each other.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from receiver.journal import JournalError, Tx
 log = logging.getLogger(__name__)
 
 RETRY_LANE_S = 1.0
-"""How long a lane rests after something unforeseen, such as a full disk."""
+"""How long a lane rests after an unexpected error, such as a full disk."""
 
 _WAITING = {ActionState.PENDING, ActionState.RETRY_WAIT}
 
 
 class Worker:
-    """Starts with `start`, finishes what runs with `stop`."""
+    """Starts with `start`. `stop` lets running actions finish."""
 
     def __init__(self, context: Context, deliverer: Deliverer) -> None:
         self._context = context
@@ -48,7 +48,7 @@ class Worker:
         self._wake.set()
 
     def check_flag(self, flag: str) -> None:
-        """Compare a flag on disk with the journal, in the flag's own lane; a lane that is busy will do without."""
+        """Compare a flag on disk with the journal, in the flag's own lane. A busy lane needs no comparison."""
         lane = f"flag:{flag}"
         if lane not in self._lanes and not self._stopping:
             self._start(lane, freeze.repair(self._context, flag))
@@ -70,7 +70,7 @@ class Worker:
         await self._context.journal.write(repeat)
 
     async def stop(self, *, wait_s: float) -> None:
-        """Start nothing more; give what runs `wait_s` seconds. Runners go on by themselves."""
+        """Start nothing more, and give running actions `wait_s` seconds. Runner processes continue by themselves."""
         self._stopping = True
         self._wake.set()
         if self._task is not None:
@@ -84,7 +84,7 @@ class Worker:
 
     @property
     def busy(self) -> int:
-        """How many lanes are being worked."""
+        """How many lanes are at work."""
         return len(self._lanes)
 
     def _on_commit(self, _head: int, acted: bool) -> None:  # noqa: FBT001 - a callback's argument
@@ -92,7 +92,7 @@ class Worker:
             self._wake.set()
 
     def _on_held(self, view: FlagView) -> None:
-        """A flag got a freeze reason: write it now, without asking what else is due."""
+        """A flag got a freeze reason: write the flag now, without asking what else is due."""
         lane = f"flag:{view.path}"
         if lane in self._lanes:
             self._held_again.add(lane)
@@ -124,7 +124,7 @@ class Worker:
             return
 
     def _dispatch(self, unfinished: Sequence[Action], now: datetime) -> datetime | None:
-        """Hand due actions to lanes that rest; returns when the next one is due."""
+        """Hand due actions to idle lanes. Returns the time of the next due action."""
         due: dict[str, list[Action]] = {}
         later: list[datetime] = []
         for action in unfinished:
@@ -140,7 +140,7 @@ class Worker:
         return min(later, default=None)
 
     def _is_due(self, action: Action) -> bool:
-        """Whether a lane may take it: it waits, or an earlier process left it half done."""
+        """Whether a lane may take an action: the action waits, or an earlier process left it unfinished."""
         return action.state in _WAITING or action.type in {ActionType.ROLLBACK, ActionType.UNDO}
 
     def _start_lane(self, lane: str, actions: Sequence[Action]) -> None:
@@ -154,7 +154,7 @@ class Worker:
         task.add_done_callback(lambda done: self._lane_done(lane, done))
 
     async def _work(self, lane: str, work: Coroutine[Any, Any, None]) -> None:
-        """Work a lane; after something unforeseen, rest, and leave its actions fit to be taken up again."""
+        """Work on a lane. After an unexpected error, rest, and leave the lane's actions ready for another try."""
         done = False
         try:
             await work
@@ -172,7 +172,7 @@ class Worker:
         if task.cancelled():
             return
         if held_again and not self._stopping:
-            # What was known of the flag when it got its reason may be old by now: perform asks anew.
+            # The view of the flag may be old by now, so `perform` reads the flag again.
             self._start(lane, freeze.perform(self._context, lane_name(lane), ()))
         error = task.exception()
         if error is not None:

@@ -1,8 +1,8 @@
 """The family of notifiers: one file per kind of channel, and the registry `NOTIFIERS` in this file.
 
-`parse_channels` reads `channels:` of receiver.yaml; `build` makes a channel's notifier, whose `send` either
-returns a Receipt or raises TemporaryFailure or PermanentFailure. `receiver.decide.retry` says when to try again.
-This wing may import `templates`, `decide` and `plaintext`. Begin to read with `channel`, then with `slack`.
+`parse_channels` reads `channels:` of receiver.yaml. `build` makes a channel's notifier. A notifier's `send` returns a
+Receipt, or raises TemporaryFailure or PermanentFailure; `receiver.decide.retry` says when to try again. This wing may
+import `templates`, `decide` and `plaintext`. Begin to read with `channel`, then with `slack`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -59,7 +59,7 @@ NOTIFIERS: dict[str, type[Channel]] = {
 
 
 class ParsedChannels(Struct, frozen=True, kw_only=True):
-    """The channels that are sound, by name, and everything that is wrong with the others."""
+    """The sound channels by name, and the problems of the others."""
 
     channels: Mapping[str, Channel]
     problems: tuple[ChannelProblem, ...]
@@ -70,8 +70,8 @@ def parse_channels(raw: Any) -> ParsedChannels:
     if not isinstance(raw, Mapping):
         problem = ChannelProblem(
             path=(),
-            message="channels must map names to settings",
-            hint="for example `channels: {log: {type: log}}`",
+            message="channels must be a mapping from names to settings",
+            hint="write `channels: {log: {type: log}}`",
         )
         return ParsedChannels(channels={}, problems=(problem,))
     channels: dict[str, Channel] = {}
@@ -93,10 +93,10 @@ def build(
     emit: Callable[[Mapping[str, str | bool]], None],
     now: Callable[[], datetime],
 ) -> Notifier:
-    """Make the notifier of a channel. Opens nothing; `http` stays the caller's to close.
+    """Make the notifier of a channel. Opens nothing; the caller closes `http`.
 
-    `publish` puts a notice on the event stream (which toasts follow) and returns once it is durable; `emit`
-    writes one record to the log; `now` gives the aware current time (a Retry-After may be a date).
+    `publish` puts a notice on the event stream, which toasts follow, and returns when the notice is durable. `emit`
+    writes one record to the log. `now` gives the aware current time, because a Retry-After may be a date.
     """
     return channel.notifier(Tools(http=http, templates=templates, publish=publish, emit=emit, now=now))
 
@@ -104,13 +104,13 @@ def build(
 def _parse_channel(name: str, settings: Any) -> tuple[Channel | None, list[ChannelProblem]]:
     kinds = ", ".join(sorted(NOTIFIERS))
     if not isinstance(settings, Mapping):
-        hint = f"for example `{name}: {{type: log}}`"
-        return None, [ChannelProblem(path=(name,), message="a channel is a mapping with a type", hint=hint)]
+        hint = f"write `{name}: {{type: log}}`"
+        return None, [ChannelProblem(path=(name,), message="a channel must be a mapping with a type", hint=hint)]
     kind = settings.get("type")
     member = NOTIFIERS.get(kind) if isinstance(kind, str) else None
     if member is None:
         message = "type is missing" if kind is None else f"unknown type {kind}"
-        return None, [ChannelProblem(path=(name, "type"), message=message, hint=f"known types: {kinds}")]
+        return None, [ChannelProblem(path=(name, "type"), message=message, hint=f"use one of: {kinds}")]
     fields = Fields(name=name, raw=settings)
     channel = member.parse(fields)
     fields.finish()

@@ -1,4 +1,4 @@
-"""What all channels of receiver.yaml have in common, and what their notifiers are given to work with."""
+"""Settings that all channels of receiver.yaml share, and the tools that notifiers work with."""
 
 import difflib
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +20,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Tools(Struct, frozen=True, kw_only=True):
-    """What notifiers may use. `publish` puts a notice on the event stream; `emit` writes a log record."""
+    """Tools for notifiers. `publish` puts a notice on the event stream; `emit` writes a log record."""
 
     http: aiohttp.ClientSession
     templates: Templates
@@ -30,23 +30,23 @@ class Tools(Struct, frozen=True, kw_only=True):
 
 
 class Channel(Struct, frozen=True, kw_only=True):
-    """Settings of one channel. `timeout_s` bounds one attempt from connect to answer."""
+    """Settings of one channel. `timeout_s` limits one attempt from connect to answer."""
 
     name: str
     timeout_s: float
 
     @classmethod
     def parse(cls, fields: "Fields") -> Self:
-        """Read the settings; what is wrong is noted in `fields`, and the result is then thrown away."""
+        """Read the settings. Problems go into `fields`; after a problem the caller drops the result."""
         raise NotImplementedError
 
     def notifier(self, tools: Tools) -> Notifier:
-        """Give the notifier of this channel. Opens nothing."""
+        """Give this channel's notifier. Opens nothing."""
         raise NotImplementedError
 
 
 class ChannelProblem(Struct, frozen=True, kw_only=True):
-    """One thing wrong in `channels:`. `path`: the channel's name, then the key, where there is one."""
+    """One problem in `channels:`. `path` is the channel's name, then the key, if the problem has one."""
 
     path: tuple[str, ...]
     message: str
@@ -54,7 +54,7 @@ class ChannelProblem(Struct, frozen=True, kw_only=True):
 
 
 class Fields(Struct, frozen=True, kw_only=True):
-    """One channel's mapping while it is read. Getters note a problem and return an empty stand-in."""
+    """One channel's mapping while a parser reads it. Getters note a problem and return an empty stand-in."""
 
     name: str
     raw: Mapping[Any, Any]
@@ -66,13 +66,13 @@ class Fields(Struct, frozen=True, kw_only=True):
         self.problems.append(ChannelProblem(path=(self.name, key), message=message, hint=hint))
 
     def text(self, key: str, *, example: str, default: str | None = None) -> str:
-        """One line of printable text; required where there is no default."""
+        """One line of printable text, required unless there is a default."""
         self.known.add(key)
         value = self.raw.get(key, default)
         if isinstance(value, str) and value and value.isprintable():
             return value
         what = "is missing" if key not in self.raw else "must be one line of text"
-        self.note(key, f"{key} {what}", f"for example `{key}: {example}`")
+        self.note(key, f"{key} {what}", f"write `{key}: {example}`")
         return ""
 
     def texts(self, key: str, *, example: str) -> tuple[str, ...]:
@@ -83,14 +83,14 @@ class Fields(Struct, frozen=True, kw_only=True):
         if values and all(isinstance(one, str) and one and one.isprintable() for one in values):
             return tuple(values)
         what = "is missing" if key not in self.raw else "must be text or a list of texts"
-        self.note(key, f"{key} {what}", f"for example `{key}: {example}`")
+        self.note(key, f"{key} {what}", f"write `{key}: {example}`")
         return ()
 
     def secret(self, key: str, *, example: str) -> SecretFile:
-        """An absolute path of a file that holds a secret. The file is read when the secret is used."""
+        """The absolute path of a file that holds a secret. The file is read each time the secret is used."""
         path = Path(self.text(key, example=example))
         if str(path) != "." and not path.is_absolute():
-            self.note(key, f"{key} must be an absolute path", f"for example `{key}: {example}`")
+            self.note(key, f"{key} must be an absolute path", f"write `{key}: {example}`")
         return SecretFile(path=path)
 
     def timeout(self) -> float:
@@ -101,8 +101,8 @@ class Fields(Struct, frozen=True, kw_only=True):
             return float(value)
         self.note(
             "timeout_s",
-            f"timeout_s must lie in (0, {TIMEOUT_MAX_S:g}]",
-            "seconds, for example `timeout_s: 10`",
+            f"timeout_s must be above 0 and at most {TIMEOUT_MAX_S:g}",
+            "write seconds, such as `timeout_s: 10`",
         )
         return TIMEOUT_S
 
@@ -112,19 +112,19 @@ class Fields(Struct, frozen=True, kw_only=True):
             if key in self.known:
                 continue
             near = difflib.get_close_matches(str(key), sorted(self.known), n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(self.known))}"
+            hint = f"did you mean `{near[0]}`?" if near else f"use one of: {', '.join(sorted(self.known))}"
             self.note(str(key), f"unknown key {key}", hint)
 
 
 def unsafe_url(url: str) -> str | None:
-    """Say why a URL must not be spoken to; None where it may be: HTTPS, or plain HTTP to loopback."""
+    """Say why notifiers must not call a URL. None for HTTPS, and for plain HTTP to a loopback address."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        return "is no URL"
+        return "is not a URL"
     if not host or parts.scheme not in {"http", "https"}:
-        return "is no HTTP URL"
+        return "is not an HTTP URL"
     if parts.scheme == "http" and host not in LOOPBACK:
-        return "must be https:// (plain HTTP is for loopback only)"
+        return "must begin with https:// (plain HTTP is allowed only to this machine)"
     return None

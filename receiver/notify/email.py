@@ -1,4 +1,4 @@
-"""The e-mail channel: one plain-text message a notice through an SMTP relay."""
+"""The e-mail channel: one plain-text message per notice through an SMTP relay."""
 
 import asyncio
 import hashlib
@@ -25,10 +25,10 @@ SUBJECT_MAX = 200
 
 
 class EmailChannel(Channel, frozen=True, kw_only=True):
-    """`smtp` is smtp://[USER@]HOST[:PORT] (STARTTLS, insisted on) or smtps:// (TLS at once).
+    """`smtp` is smtp://[USER@]HOST[:PORT], which requires STARTTLS, or smtps://, which starts with TLS.
 
-    `tls: none` turns STARTTLS off, where no password is sent or HOST is loopback. `user` is who logs in with
-    the password; by default the sender's address.
+    `tls: none` turns STARTTLS off; allowed without a password, or if HOST is a loopback address. `user` logs in with
+    the password. The default user is the sender's address.
     """
 
     to: tuple[str, ...]
@@ -47,7 +47,7 @@ class EmailChannel(Channel, frozen=True, kw_only=True):
         sender = fields.text("from", example="freezeline@example.org", default=f"freezeline@{domain}")
         for key, address in (*(("to", one) for one in to), ("from", sender)):
             if address and not _is_address(address):
-                fields.note(key, f"{key} is no address: {address}", "for example `oncall@example.org`")
+                fields.note(key, f"{key} is not an e-mail address: {address}", "write for example `oncall@example.org`")
         parts = _relay(fields)
         tls = _tls(fields, parts)
         fields.known.add("password_file")
@@ -71,7 +71,7 @@ class EmailChannel(Channel, frozen=True, kw_only=True):
 
 
 class EmailNotifier(Struct, frozen=True):
-    """Sends one message a notice, each over a connection of its own."""
+    """Sends one message per notice, each over its own connection."""
 
     channel: EmailChannel
     tools: Tools
@@ -104,8 +104,8 @@ class EmailNotifier(Struct, frozen=True):
 def compose(notice: Notice, text: str, channel: EmailChannel) -> EmailMessage:
     """Build the message. The first line of `text` is the subject, the rest the body.
 
-    The Message-ID is made of the notice's key: a repeat carries the same one, which most mailboxes fold into
-    one. Raises PermanentFailure where an address is no address.
+    The Message-ID is made from the notice's key. A repeat therefore has the same Message-ID, and most mailboxes show
+    only one message. Raises PermanentFailure for an invalid address.
     """
     subject, _, body = text.partition("\n")
     head = f"(repeat) {subject}" if notice.repeat else subject
@@ -143,13 +143,13 @@ async def _deliver(channel: EmailChannel, message: EmailMessage, password: str |
         if password is not None:
             await client.login(channel.user, password)
         refused, answer = await client.send_message(message)
-    # Those accepted have it; to fail now would send it to them again.
+    # The other mailboxes have the message: a failure now would send the message to them again.
     missed = "".join(f"; {to} refused: {one.code} {one.message}" for to, one in refused.items())
     return answer + missed
 
 
 def _refused(error: aiosmtplib.SMTPRecipientsRefused, secrets: tuple[str, ...]) -> PermanentFailure | TemporaryFailure:
-    """Temporary where any of the mailboxes may yet be reached."""
+    """Temporary if a later attempt may reach any of the mailboxes."""
     reason = redact("; ".join(f"{one.recipient}: {one.code} {one.message}" for one in error.recipients), *secrets)
     if any(classify_smtp(one.code) is Kind.TEMPORARY for one in error.recipients):
         return TemporaryFailure(reason)
@@ -165,9 +165,11 @@ def _relay(fields: Fields) -> SplitResult:
     except ValueError:
         parts, host = urlsplit(""), None
     if parts.password is not None:
-        fields.note("smtp", "smtp holds a password", "put it into a file and name that in password_file")
+        fields.note(
+            "smtp", "smtp holds a password", "write the password into a file, and name the file in `password_file`"
+        )
     if text and (parts.scheme not in {"smtp", "smtps"} or not host):
-        fields.note("smtp", "smtp is no smtp:// or smtps:// URL", f"for example `smtp: {example}`")
+        fields.note("smtp", "smtp is not a smtp:// or smtps:// URL", f"write `smtp: {example}`")
         return urlsplit("")
     return parts
 
@@ -176,9 +178,13 @@ def _tls(fields: Fields, parts: SplitResult) -> Tls:
     loopback = parts.hostname in LOOPBACK
     wish = fields.text("tls", example="required", default="none" if loopback else "required")
     if wish not in {"required", "none"}:
-        fields.note("tls", f"unknown tls {wish}", "known: required, none")
+        fields.note("tls", f"unknown tls {wish}", "use one of: required, none")
     if wish == "none" and "password_file" in fields.raw and not loopback:
-        fields.note("tls", "a password may not cross the network unencrypted", "leave tls out, or the password")
+        fields.note(
+            "tls",
+            "with tls none, the password would cross the network unencrypted",
+            "remove `tls: none` or the password",
+        )
     if parts.scheme == "smtps":
         return "implicit"
     return "none" if wish == "none" else "starttls"

@@ -1,4 +1,4 @@
-"""The log channel: a record in the receiver's own log. It cannot fail: the fallback of last resort."""
+"""The log channel: a record in the receiver's own log. This channel cannot fail, so it is the last fallback."""
 
 from typing import Self
 
@@ -14,7 +14,7 @@ class LogChannel(Channel, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, fields: Fields) -> Self:
-        """Take the name alone."""
+        """Take only the name."""
         return cls(name=fields.name, timeout_s=TIMEOUT_S)
 
     def notifier(self, tools: Tools) -> Notifier:

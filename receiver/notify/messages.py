@@ -1,4 +1,4 @@
-"""What a notice says: title and text of each event, from facts. Pure; channels lay it out by `receiver.templates`."""
+"""What a notice says: title and text of each event, made from facts. Pure; `receiver.templates` lays the texts out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Facts = Mapping[str, str]
 
 
 def message(event: Event, service: str, facts: Facts) -> tuple[str, str]:
-    """Title and text, plain, of one line each. Facts that are missing leave their part of the text out."""
+    """Title and text, plain, of one line each. If a fact is missing, its part of the text is missing too."""
     title, text = _WORDS[event]
     known = {"service": service, "alert": facts.get("alert") or "frozen by hand", "level": facts.get("level", "")}
     return plain(title.format_map(known), TITLE_MAX), plain(text(facts), TEXT_MAX)
@@ -26,49 +26,52 @@ def _opened(facts: Facts) -> str:
 
 
 def _frozen(facts: Facts) -> str:
-    return f"{_reason(facts)}. Unfrozen when: {facts.get('unfreeze_when', 'an operator unfreezes it')}"
+    return f"{_reason(facts)}. Unfrozen when: {facts.get('unfreeze_when', 'an operator unfreezes the service')}"
 
 
 def _freeze_failed(facts: Facts) -> str:
-    return f"The freeze is not complete: {facts.get('error', '')}. It is tried again until it is."
+    error = facts.get("error") or "unknown error"
+    return f"{error}. Freezeline keeps trying. Meanwhile, check by hand whether deployments are stopped"
 
 
 def _renewed(facts: Facts) -> str:
-    return f"Frozen for {facts.get('frozen_for', 'a while')}: {_reason(facts)}. Is this freeze still right?"
+    since = f"Frozen for {facts.get('frozen_for', 'a while')}: {_reason(facts)}"
+    return f"{since}. Is this freeze still needed? To end a freeze, run: freezeline unfreeze --reason …"
 
 
 def _unfrozen(facts: Facts) -> str:
-    reason = facts.get("end_reason") or "every condition of the freeze's end is met"
+    reason = facts.get("end_reason") or "every condition to unfreeze is met"
     by = facts.get("ended_by", "")
     return f"By {by}: {reason}" if by and by != "policy" else reason
 
 
 def _resolved(facts: Facts) -> str:
-    return f"{facts.get('alert') or 'It'} stayed resolved; nothing of the incident is open any more"
+    return f"{facts.get('alert') or 'The alert'} stayed resolved, and no other alert of this incident is open"
 
 
 def _expired(facts: Facts) -> str:
-    return f"{facts.get('alert', 'The alert')} is known not to fire any more; its freeze ended at the review"
+    return f"{facts.get('alert', 'The alert')} does not fire any more, says Alertmanager. The review ended the freeze"
 
 
 def _restored(_facts: Facts) -> str:
-    return "The flag was removed or edited by hand; it is back. To end a freeze: freezeline unfreeze --reason …"
+    happened = "Somebody removed or edited the flag by hand, and Freezeline restored the flag"
+    return f"{happened}. To end a freeze, run: freezeline unfreeze --reason …"
 
 
 def _rollback_started(facts: Facts) -> str:
     release = facts.get("release")
-    return f"Release {release} is being taken back. {_reason(facts)}" if release else _reason(facts)
+    return f"Release {release} is being rolled back. {_reason(facts)}" if release else _reason(facts)
 
 
 def _rollback_done(facts: Facts) -> str:
     release, duration = facts.get("release"), facts.get("duration")
-    what = f"Release {release} was taken back" if release else "Done"
+    what = f"Release {release} was rolled back" if release else "Done"
     return f"{what} in {duration}" if duration else what
 
 
 def _rollback_failed(facts: Facts) -> str:
-    error = facts.get("error") or "its completion could not be verified"
-    return f"{error}. It is not started again by itself: act by hand"
+    error = facts.get("error") or "the rollback could not be verified"
+    return f"{error[0].upper()}{error[1:]}. Check the service now; if the bad release still runs, roll back by hand"
 
 
 def _error_or_reason(facts: Facts) -> str:
@@ -82,11 +85,11 @@ def _rollback_cancelled(facts: Facts) -> str:
 
 def _rollback_undone(facts: Facts) -> str:
     by = facts.get("cancelled_by")
-    return f"The undo command ran, asked for by {by}" if by else "The undo command ran"
+    return f"{by} asked for the undo command, which has run" if by else "The undo command has run"
 
 
 def _escalation(facts: Facts) -> str:
-    ask = f" Decide: {facts['ask']}?" if facts.get("ask") else ""
+    ask = f" Decision needed: {facts['ask']}?" if facts.get("ask") else ""
     return f"{_reason(facts)}. Open for {facts.get('open_for', 'a while')}.{ask}"
 
 
@@ -95,11 +98,12 @@ def _status(facts: Facts) -> str:
 
 
 def _acknowledged(facts: Facts) -> str:
-    return f"By {facts.get('acknowledged_by') or 'an operator'}. Escalation stops"
+    return f"{facts.get('acknowledged_by') or 'An operator'} acknowledged the incident. Escalation stops"
 
 
 def _dead_letter(facts: Facts) -> str:
-    return f"{facts.get('channel', 'A channel')} failed: {facts.get('error', '')}. It said: {facts.get('title', '')}"
+    failed = f"Channel {facts.get('channel', '(unknown)')} failed: {facts.get('error', '')}"
+    return f"{failed}. The notice was: {facts.get('title', '')}"
 
 
 _WORDS: Mapping[Event, tuple[str, Callable[[Facts], str]]] = {
@@ -114,10 +118,10 @@ _WORDS: Mapping[Event, tuple[str, Callable[[Facts], str]]] = {
     Event.ROLLBACK_STARTED: ("{service}: rollback started", _rollback_started),
     Event.ROLLBACK_DONE: ("{service}: rollback done", _rollback_done),
     Event.ROLLBACK_FAILED: ("{service}: ROLLBACK FAILED", _rollback_failed),
-    Event.ROLLBACK_SKIPPED: ("{service}: no rollback", _error_or_reason),
+    Event.ROLLBACK_SKIPPED: ("{service}: rollback not started", _error_or_reason),
     Event.ROLLBACK_CANCELLED: ("{service}: rollback cancelled", _rollback_cancelled),
     Event.ROLLBACK_UNDONE: ("{service}: rollback undone", _rollback_undone),
-    Event.ESCALATION: ("{service}: level {level}, not acknowledged", _escalation),
+    Event.ESCALATION: ("{service}: nobody has acknowledged yet (level {level})", _escalation),
     Event.STATUS: ("{service}: still open", _status),
     Event.ACKNOWLEDGED: ("{service}: acknowledged", _acknowledged),
     Event.DEAD_LETTER: ("{service}: a notice was not delivered", _dead_letter),

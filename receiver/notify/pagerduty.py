@@ -1,4 +1,4 @@
-"""The PagerDuty channel: Events API v2. One incident there per incident here, told apart by dedup_key."""
+"""The PagerDuty channel: Events API v2. The dedup_key joins all notices of one incident in one PagerDuty incident."""
 
 import hashlib
 from typing import Any, Self
@@ -18,7 +18,7 @@ SEVERITIES = {"critical": "critical", "warning": "warning", "info": "info"}
 
 
 class PagerDutyChannel(Channel, frozen=True, kw_only=True):
-    """`routing_key_file` holds the integration key; `url` is for the EU region and for tests."""
+    """`routing_key_file` holds the integration key. `url` is for the EU region and for tests."""
 
     routing_key: SecretFile
     url: str
@@ -29,7 +29,7 @@ class PagerDutyChannel(Channel, frozen=True, kw_only=True):
         url = fields.text("url", example=ENQUEUE_URL, default=ENQUEUE_URL)
         unsafe = unsafe_url(url) if url else None
         if unsafe is not None:
-            fields.note("url", f"url {unsafe}", f"for example `url: {ENQUEUE_URL}`")
+            fields.note("url", f"url {unsafe}", f"write `url: {ENQUEUE_URL}`")
         return cls(
             name=fields.name,
             timeout_s=fields.timeout(),
@@ -43,7 +43,7 @@ class PagerDutyChannel(Channel, frozen=True, kw_only=True):
 
 
 class PagerDutyNotifier(Struct, frozen=True):
-    """Enqueues one event a notice."""
+    """Enqueues one event per notice."""
 
     channel: PagerDutyChannel
     tools: Tools
@@ -63,12 +63,12 @@ class PagerDutyNotifier(Struct, frozen=True):
 
 
 def dedup_key(incident: str) -> str:
-    """PagerDuty's name for the incident (at most 255 characters)."""
+    """PagerDuty's name for the incident, at most 255 characters."""
     return f"freezeline-{hashlib.sha256(incident.encode()).hexdigest()[:40]}"
 
 
 def action(event: Event) -> str:
-    """What the event asks of PagerDuty: further triggers with one dedup_key join the open incident."""
+    """The event's action. Further triggers with the same dedup_key join the open incident."""
     if event in CLOSING_EVENTS:
         return "resolve"
     return "acknowledge" if event is Event.ACKNOWLEDGED else "trigger"

@@ -1,4 +1,4 @@
-"""One POST of JSON, with every way to fail told apart."""
+"""One POST of JSON, which tells every kind of failure apart."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -39,8 +39,8 @@ async def post_json(
             _check(response, answer, now)
             return answer
     except aiohttp.InvalidURL:
-        # The error's text is the URL, which is the secret.
-        raise PermanentFailure("the channel's URL is no URL") from None
+        # The error's text is the URL, and the URL is the secret.
+        raise PermanentFailure("the channel's URL is not a URL") from None
     except TimeoutError:
         raise TemporaryFailure(f"no answer within {timeout_s:g} s") from None
     except (aiohttp.ClientError, OSError) as error:
@@ -49,7 +49,7 @@ async def post_json(
 
 
 def retry_after_s(header: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header (number or HTTP date) asks for; None where it says nothing usable."""
+    """Seconds that a Retry-After header (number or HTTP date) asks for; None if the header is missing or unusable."""
     if header is None:
         return None
     if header.strip().isascii() and header.strip().isdigit():

@@ -1,4 +1,4 @@
-"""Secrets are read from files when they are used, and never shown."""
+"""Reads a secret from its file when the secret is used, and hides secrets in texts."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,17 +11,17 @@ from receiver.plaintext import plain
 SECRET_MAX_BYTES = 4096
 REASON_MAX = 300
 _HIDDEN = "[redacted]"
-# Shorter pieces of a secret URL, such as "services", are no secret, and hiding them would spoil the message.
+# Shorter pieces of a secret URL, such as "services", are no secret. Hiding them would spoil the message.
 _PIECE_MIN = 8
 
 
 class SecretFile(Struct, frozen=True, kw_only=True):
-    """A file that holds one secret alone. Read at each use, so that a rotated secret needs no restart."""
+    """A file that holds only one secret. Each use reads the file, so a rotated secret needs no restart."""
 
     path: Path
 
     def read(self) -> str:
-        """The secret, without surrounding blanks. Raises PermanentFailure, which names the file only."""
+        """The secret, without surrounding blanks. Raises PermanentFailure, which names only the file."""
         try:
             with self.path.open("rb") as file:
                 raw = file.read(SECRET_MAX_BYTES + 1)
@@ -40,7 +40,7 @@ class SecretFile(Struct, frozen=True, kw_only=True):
 
 
 def redact(text: str, *secrets: str) -> str:
-    """`text` as one bounded line for logs and the journal: secrets and long pieces of secret URLs hidden."""
+    """`text` as one short line for logs and the journal, without secrets and long pieces of secret URLs."""
     for secret in secrets:
         for piece in sorted(_pieces(secret), key=len, reverse=True):
             text = text.replace(piece, _HIDDEN)

@@ -1,4 +1,4 @@
-"""The Slack channel: an incoming webhook. Slack has no dedup key, so a repeat is marked as one."""
+"""The Slack channel: an incoming webhook. Slack cannot deduplicate, so the title says if a notice may be a repeat."""
 
 from typing import Any, Self
 
@@ -34,7 +34,7 @@ class SlackChannel(Channel, frozen=True, kw_only=True):
 
 
 class SlackNotifier(Struct, frozen=True):
-    """Posts one message a notice."""
+    """Posts one message per notice."""
 
     channel: SlackChannel
     tools: Tools
@@ -54,9 +54,9 @@ class SlackNotifier(Struct, frozen=True):
 
 
 def message(notice: Notice, text: str) -> dict[str, Any]:
-    """Slack's payload. `text` is mrkdwn whose variables are escaped; nothing else in it may mention or link.
+    """Slack's payload. `text` is mrkdwn with escaped variables; nothing else in the payload may mention or link.
 
-    `text` at the top is what Slack shows in push messages, so it is the plain title.
+    Push messages of Slack show the `text` at the top, so this text is the plain title.
     """
     title = plain(notice.title, TITLE_MAX)
     head = f"(repeat) {title}" if notice.repeat else title

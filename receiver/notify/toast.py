@@ -1,6 +1,6 @@
 """The toast channel: the event stream, which `freezeline toast` on each desktop follows.
 
-Delivered means on the stream and durable; a desktop that is off shows it when it comes back.
+A notice counts as delivered when it is durable on the stream. A desktop that is off shows the notice later.
 """
 
 from typing import Self
@@ -14,11 +14,11 @@ from receiver.plaintext import plain
 
 
 class ToastChannel(Channel, frozen=True, kw_only=True):
-    """Settings: none; who may follow the stream is a matter of the `read` token."""
+    """Settings: none. Whoever has the `read` token may follow the stream."""
 
     @classmethod
     def parse(cls, fields: Fields) -> Self:
-        """Take the name alone."""
+        """Take only the name."""
         return cls(name=fields.name, timeout_s=TIMEOUT_S)
 
     def notifier(self, tools: Tools) -> Notifier:
@@ -27,13 +27,13 @@ class ToastChannel(Channel, frozen=True, kw_only=True):
 
 
 class ToastNotifier(Struct, frozen=True):
-    """Publishes notices, made inert and short, on the event stream."""
+    """Publishes notices on the event stream, as inert and short texts."""
 
     channel: ToastChannel
     tools: Tools
 
     async def send(self, notice: Notice) -> Receipt:
-        """Publish; what `publish` raises (the journal's failures) is the caller's own and passes through."""
+        """Publish. Failures of the journal, which `publish` raises, pass through to the caller."""
         title, _, text = self.tools.templates.render("toast", notice).partition("\n")
         head = f"(repeat) {title}" if notice.repeat else title
         await self.tools.publish(replace(notice, title=plain(head, TITLE_MAX), text=plain(text, TEXT_MAX)))

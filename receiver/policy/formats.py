@@ -1,7 +1,7 @@
-"""Formats of policy files: the one that is written today, and earlier ones, which are still read.
+"""Formats of policy files: today's, and earlier ones, which the receiver still reads.
 
-Each format has a schema of its own, with its own names, so that a problem says the words that stand in the file. A
-policy of an earlier format gets today's names after it was found sound; its text, and so its hash, stay as they are.
+Each format has its own schema with its own names, so a problem quotes the words in the file. `upgraded` gives a sound
+policy of an earlier format today's names. The policy's text, and therefore its hash, does not change.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ RULE_KEYS = {"release": "unfreeze"}
 NOTIFY_KEYS = {"moments": "events"}
 KEYS = RULE_KEYS | NOTIFY_KEYS
 EVENTS = {"released": "unfrozen"}
-"""Names of the first format, and what each is called since."""
+"""Names of the first format, each with its present name."""
 
 Path = tuple[str | int, ...]
 
 
 @functools.cache
 def schema(format: str = NEWEST) -> Any:  # noqa: A002 - the key's own name
-    """The JSON Schema of a format."""
+    """Give the JSON Schema of a format."""
     newest = json.loads(resources.files("receiver.policy").joinpath("policy.schema.json").read_text("utf-8"))
     return newest if format == NEWEST else _with_first_names(newest, instead=True)
 
 
 @functools.cache
 def lenient_schema() -> Any:
-    """The schema of the newest format that also takes the keys of the first, to check what stands below them."""
+    """The newest schema, which also accepts the first format's keys, so that the values below are checked."""
     return _with_first_names(schema(), instead=False)
 
 
 def _with_first_names(newest: Any, *, instead: bool) -> Any:
-    """A schema with the names of the first format, or (not `instead`) with its keys beside today's."""
+    """Put the names of the first format into a schema: `instead` of today's names, or beside today's keys."""
     made = copy.deepcopy(newest)
     if instead:
         made["$id"], made["title"] = "https://freezeline.dev/schemas/policy-1.json", FIRST
@@ -56,9 +56,9 @@ def _with_first_names(newest: Any, *, instead: bool) -> Any:
 
 
 def first_names(raw: Any) -> Iterator[tuple[Path, str, str]]:
-    """Where a policy uses a name of the first format: path of its value, the name, and the name since.
+    """Find the first format's names in a policy: path of each value, old name and new name.
 
-    The policy need not be sound.
+    The policy may have other problems.
     """
     for index, rule in enumerate(_list(raw, "rules")):
         yield from _first_keys(("rules", index), rule, RULE_KEYS)
@@ -88,7 +88,7 @@ def _list(raw: Any, key: str) -> list[Any]:
 
 
 def upgraded(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A sound policy of any known format, with today's names."""
+    """Give a sound policy of any known format with today's names."""
     if raw["format"] == NEWEST:
         return raw
     return {

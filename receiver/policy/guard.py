@@ -1,4 +1,4 @@
-"""Files that decide what is run: nobody but root and the receiver's user may be able to change them."""
+"""Guards files that decide which programs run: only root and the receiver's user may be able to change them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class UnsafeFileError(Exception):
-    """A policy or a command could be changed by somebody else, or is not there."""
+    """A policy or a command is missing, or another user could change the file."""
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """Raise UnsafeFileError where a file is missing, not regular, or not only ours (or root's) to write."""
+    """Raise UnsafeFileError for a file that is missing, not regular, or writable by others than root and us."""
     try:
         about = Path(path).stat()
     except OSError as error:
@@ -20,13 +20,13 @@ def check_file(path: str | os.PathLike[str]) -> None:
     if not stat.S_ISREG(about.st_mode):
         raise UnsafeFileError(f"{os.fspath(path)}: not a regular file")
     if about.st_uid not in {0, os.geteuid()}:
-        raise UnsafeFileError(f"{os.fspath(path)}: belongs to neither root nor the receiver's user")
+        raise UnsafeFileError(f"{os.fspath(path)}: the owner must be root or the receiver's user")
     if stat.S_IMODE(about.st_mode) & 0o022:
-        raise UnsafeFileError(f"{os.fspath(path)}: group or others may write it")
+        raise UnsafeFileError(f"{os.fspath(path)}: the group or other users can write this file")
 
 
 def check_command(program: str) -> None:
-    """As `check_file`, and it must be executable by us. `program` is an absolute path."""
+    """Check `program`, an absolute path, as `check_file` does. Our user must also be able to execute the file."""
     check_file(program)
     if not os.access(Path(program), os.X_OK):
         raise UnsafeFileError(f"{program}: not executable")

@@ -1,4 +1,4 @@
-"""Policies as values: what to do about which alerts. `receiver.policy.read` makes them from files."""
+"""Policies as values: which alerts start which actions. `receiver.policy.read` makes these values from files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 
 class Matcher(Struct, frozen=True, kw_only=True):
-    """One of Alertmanager's: `=`, `!=`, `=~`, `!~`; anchored; an absent label is ""."""
+    """A matcher as in Alertmanager: `=`, `!=`, `=~` or `!~`. Patterns are anchored, and a missing label is ""."""
 
     label: str
     op: str
@@ -18,7 +18,7 @@ class Matcher(Struct, frozen=True, kw_only=True):
     pattern: re.Pattern[str] | None
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether the labels satisfy it."""
+        """Whether some labels satisfy this matcher."""
         actual = labels.get(self.label, "")
         if self.pattern is None:
             return (actual == self.value) == (self.op == "=")
@@ -26,7 +26,7 @@ class Matcher(Struct, frozen=True, kw_only=True):
 
 
 class Condition(Struct, frozen=True, kw_only=True):
-    """A PromQL instant query that must compare true for `held_for_s`, on samples not older than `max_age_s`."""
+    """A PromQL instant query. The comparison must hold for `held_for_s`, on samples no older than `max_age_s`."""
 
     id: str
     query: str
@@ -37,7 +37,7 @@ class Condition(Struct, frozen=True, kw_only=True):
 
 
 class Unfreeze(Struct, frozen=True, kw_only=True):
-    """When a rule's freeze ends by itself."""
+    """When a rule's freeze ends without an operator."""
 
     resolved_for_s: float
     all_of: tuple[Condition, ...]
@@ -45,7 +45,7 @@ class Unfreeze(Struct, frozen=True, kw_only=True):
 
 
 class Rule(Struct, frozen=True, kw_only=True):
-    """All matchers must match; then every action of `do` is done, once per episode."""
+    """If all matchers match an alert, the receiver starts every action of `do`, once per episode."""
 
     id: str
     match: tuple[Matcher, ...]
@@ -53,12 +53,12 @@ class Rule(Struct, frozen=True, kw_only=True):
     unfreeze: Unfreeze
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether an alert with these labels is this rule's."""
+        """Whether this rule matches an alert with these labels."""
         return all(matcher.matches(labels) for matcher in self.match)
 
 
 class LegacyCommand(Struct, frozen=True, kw_only=True):
-    """An existing freezer that is driven by two commands."""
+    """A legacy freezer that two commands switch on and off."""
 
     on: tuple[str, ...]
     off: tuple[str, ...]
@@ -67,14 +67,14 @@ class LegacyCommand(Struct, frozen=True, kw_only=True):
 
 
 class LegacyFile(Struct, frozen=True, kw_only=True):
-    """An existing freezer that is a file; `{reason}`, `{service}` and `{since}` in `text` are filled in."""
+    """A legacy freezer that is a file. `text` may contain `{reason}`, `{service}` and `{since}`."""
 
     file: str
     text: str
 
 
 class FreezeAction(Struct, frozen=True, kw_only=True):
-    """Keep a flag on disk. Its existence is the freeze."""
+    """Keep a flag on disk. While the file exists, the service is frozen."""
 
     name: str
     flag: str
@@ -89,7 +89,7 @@ class Check(Struct, frozen=True, kw_only=True):
 
 
 class Verify(Struct, frozen=True, kw_only=True):
-    """Says whether a rollback is done: exit status in `done`, in `not_done`, or neither (cannot tell)."""
+    """Asks whether a rollback is done: exit statuses in `done` mean yes, in `not_done` no, all others unknown."""
 
     check: Check
     done: frozenset[int]
@@ -97,14 +97,14 @@ class Verify(Struct, frozen=True, kw_only=True):
 
 
 class Undo(Struct, frozen=True, kw_only=True):
-    """For `within_s` seconds after its start a rollback can be taken back; `check` does so once it has ended."""
+    """How to undo a rollback, for `within_s` seconds after its start, with the command `check`."""
 
     within_s: float
     check: Check | None
 
 
 class RollbackAction(Struct, frozen=True, kw_only=True):
-    """Take a release back, at most once per release (or per episode)."""
+    """Roll a release back, at most once per release. If the release is unknown, at most once per episode."""
 
     name: str
     command: tuple[str, ...]
@@ -122,7 +122,7 @@ class RollbackAction(Struct, frozen=True, kw_only=True):
 
 
 class NotifyAction(Struct, frozen=True, kw_only=True):
-    """Tell channels about events; `fallback` where a channel fails for good."""
+    """Tell channels about events. A notice that a channel finally fails to deliver goes to the `fallback` channels."""
 
     name: str
     channels: tuple[str, ...]
@@ -134,13 +134,13 @@ PolicyAction = FreezeAction | RollbackAction | NotifyAction
 
 
 DEFAULT_SEVERITY = "critical"
-"""What escalates where a level names no severities, and what an alert without one is taken for."""
+"""Severities that escalate if a level names none. An alert without a severity counts as the first of them."""
 
 
 class Escalation(Struct, frozen=True, kw_only=True):
-    """Told `after_s` seconds into an incident that nobody has acknowledged. `level` counts from 1.
+    """Tell channels `after_s` seconds into an incident that nobody has acknowledged. `level` counts from 1.
 
-    Only alerts of these `severities` count: others neither begin its time nor keep it running.
+    Only alerts of these `severities` start and keep the level's time.
     """
 
     level: int
@@ -152,7 +152,7 @@ class Escalation(Struct, frozen=True, kw_only=True):
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """One file. `sha256` is that of its bytes, in hex; a running episode keeps the policy it was opened with."""
+    """One policy file. `sha256` is the hash of the file's bytes, in hex. An episode keeps the policy that opened it."""
 
     name: str
     service: str
@@ -164,23 +164,23 @@ class Policy(Struct, frozen=True, kw_only=True):
     status_every_s: float | None
 
     def rule(self, rule_id: str) -> Rule | None:
-        """The rule with this id."""
+        """Give the rule with this id."""
         return next((rule for rule in self.rules if rule.id == rule_id), None)
 
     def freezes(self, names: Iterable[str]) -> tuple[FreezeAction, ...]:
-        """Those of the named actions that freeze."""
+        """Give the freeze actions among the named actions."""
         return tuple(action for name in names if isinstance(action := self.actions[name], FreezeAction))
 
     def rollbacks(self, names: Iterable[str]) -> tuple[RollbackAction, ...]:
-        """Those of the named actions that roll back."""
+        """Give the rollback actions among the named actions."""
         return tuple(action for name in names if isinstance(action := self.actions[name], RollbackAction))
 
     def notifies(self, names: Iterable[str]) -> tuple[NotifyAction, ...]:
-        """Those of the named actions that tell."""
+        """Give the notify actions among the named actions."""
         return tuple(action for name in names if isinstance(action := self.actions[name], NotifyAction))
 
     def commands(self) -> tuple[tuple[str, ...], ...]:
-        """Every command that the policy may run."""
+        """Give every command that the policy may run."""
         found: list[tuple[str, ...]] = []
         for action in self.actions.values():
             if isinstance(action, FreezeAction):
@@ -198,7 +198,7 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class Policies(Struct, frozen=True, kw_only=True):
-    """The policies in force, and older ones that running episodes were opened with."""
+    """The policies in force, and older policies that opened episodes which are still live."""
 
     in_force: tuple[Policy, ...]
     by_sha256: Mapping[str, Policy]
@@ -206,7 +206,7 @@ class Policies(Struct, frozen=True, kw_only=True):
     _unnamed: list[tuple[Policy, Rule]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Sort rules by the alert that they name, so that an alert meets few of them."""
+        """Sort rules by the alert that they name, so that each alert is compared with few rules."""
         for policy in self.in_force:
             for rule in policy.rules:
                 names = [one.value for one in rule.match if one.label == "alertname" and one.op == "="]
@@ -214,12 +214,12 @@ class Policies(Struct, frozen=True, kw_only=True):
                 where.append((policy, rule))
 
     def matching(self, labels: Mapping[str, str]) -> list[tuple[Policy, Rule]]:
-        """Every rule that matches: those that name the alert, then the others, each in the order of the files."""
+        """Every rule that matches: first rules that name the alert, then the others, both in the files' order."""
         named = self._named.get(labels.get("alertname", ""), ())
         return [pair for pair in (*named, *self._unnamed) if pair[1].matches(labels)]
 
     def of_service(self, service: str) -> tuple[Policy, ...]:
-        """The policies in force of one service."""
+        """Give the policies in force of one service."""
         return tuple(policy for policy in self.in_force if policy.service == service)
 
 

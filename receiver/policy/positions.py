@@ -1,4 +1,4 @@
-"""Where in a YAML or JSON text a value stands."""
+"""Finds the position of a value in a YAML or JSON text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from freezeline.problems import Position
 
 
 def locate(text: str, path: Sequence[str | int], file: str) -> Position:
-    """Position of the value at `path`, or of the nearest one around it that exists. JSON is read as YAML."""
+    """Position of the value at `path`. If the value is missing, the nearest value around it. JSON is read as YAML."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError:

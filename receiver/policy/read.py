@@ -1,7 +1,7 @@
-"""Policies: what to do about which alerts. `policy.schema.json` beside this file is the format; see docs/policy.md.
+"""Reads policy files. The format is `policy.schema.json` beside this module; docs/policy.md explains each key.
 
-Reading collects every problem of a file at once. Where a policy comes from, and which one is in force, is
-`receiver.loops.policies`'s matter.
+The reader collects every problem of a file at once. `receiver.loops.policies` says where policies come from, and which
+policy is in force.
 """
 
 from __future__ import annotations
@@ -68,19 +68,19 @@ __all__ = [
 DEFAULT_EVENTS = frozenset(
     {"opened", "frozen", "rollback_started", "rollback_done", "rollback_failed", "unfrozen", "resolved"}
 )
-"""What a `notify` action without `events` announces."""
+"""Events that a `notify` action without `events` announces."""
 
 
 def parse_policy(text: str, *, file: str, channels: Collection[str], problems: Problems) -> Policy | None:
-    """Read a policy; what is wrong goes into `problems`, and then the answer is None.
+    """Read a policy. Problems go into `problems`; after a problem the answer is None.
 
-    `channels` are the names that receiver.yaml knows; a policy that names another is refused.
+    `channels` are the names in receiver.yaml. A policy that names another channel is refused.
     """
     try:
         raw = json.loads(text)
     except json.JSONDecodeError as error:
         position = Position(file, error.lineno, error.colno)
-        problems.add("policy/json", position, f"not JSON: {error.msg}", "a policy is one JSON object")
+        problems.add("policy/json", position, f"not JSON: {error.msg}", "write one JSON object")
         return None
     before = len(problems)
     _check_format(raw, text, file, problems)
@@ -93,10 +93,10 @@ def parse_policy(text: str, *, file: str, channels: Collection[str], problems: P
 
 
 def _check_format(raw: Any, text: str, file: str, problems: Problems) -> None:
-    """Hold a policy against the schema of its own format."""
+    """Check a policy against the schema of its own format."""
     given = raw.get("format", formats.NEWEST) if isinstance(raw, dict) else formats.NEWEST
     if given not in formats.KNOWN:
-        hint = f"this version reads {' and '.join(formats.KNOWN)}; `freezeline generate` writes {formats.NEWEST}"
+        hint = f"write {' or '.join(formats.KNOWN)}; `freezeline generate` writes {formats.NEWEST}"
         problems.add("policy/format", locate(text, ("format",), file), f"unknown format {str(given)[:100]!r}", hint)
         return
     renamed = list(formats.first_names(raw)) if given == formats.NEWEST else []
@@ -112,7 +112,7 @@ def _check_format(raw: Any, text: str, file: str, problems: Problems) -> None:
 
 
 def _note_schema_error(error: Any, text: str, file: str, problems: Problems) -> None:
-    """Note the innermost errors of a schema error: `allOf` says only that something below is wrong."""
+    """Note the innermost errors of a schema error, because `allOf` says only that something below is wrong."""
     if error.context:
         for inner in error.context:
             _note_schema_error(inner, text, file, problems)
@@ -126,32 +126,35 @@ def _hint(error: Any) -> str:
     if error.validator == "additionalProperties":
         known = set(error.schema.get("properties", ()))
         earlier = {old for old, new in formats.KEYS.items() if {old, new} <= known}
-        return f"known keys: {', '.join(sorted(known - earlier))}"
+        return f"use one of: {', '.join(sorted(known - earlier))}"
     if error.validator == "pattern" and error.schema.get("pattern", "").startswith("^/"):
-        return "paths and commands are absolute"
+        return "write an absolute path, which begins with `/`"
     return str(error.schema.get("description", ""))
 
 
 def _check_names(raw: Any, text: str, file: str, channels: Collection[str], problems: Problems) -> None:
-    """What a schema cannot say: names that must exist, ids that must differ, patterns that must compile."""
+    """Check the rules that a schema cannot express: known names, different ids, valid patterns."""
     ids: set[str] = set()
     for index, rule in enumerate(raw["rules"]):
         at = ("rules", index)
+
         if rule["id"] in ids:
-            problems.add("policy/duplicate", locate(text, (*at, "id"), file), f"two rules are named {rule['id']}")
+            message = f"two rules have the id {rule['id']}"
+            problems.add("policy/duplicate", locate(text, (*at, "id"), file), message, "write another `id`")
         ids.add(rule["id"])
         for number, name in enumerate(rule["do"]):
             if name not in raw["actions"]:
                 known = ", ".join(sorted(raw["actions"])) or "none"
                 position = locate(text, (*at, "do", number), file)
-                problems.add("policy/unknown-action", position, f"no action {name}", f"known actions: {known}")
+                problems.add("policy/unknown-action", position, f"no action {name}", f"use one of: {known}")
         for number, matcher in enumerate(rule["match"]):
             _check_pattern(matcher, locate(text, (*at, "match", number), file), problems)
     for path, name in _named_channels(raw):
         if name not in channels:
             known = ", ".join(sorted(channels)) or "none"
+            message, hint = f"no channel {name} in receiver.yaml", f"use one of: {known}"
             position = locate(text, path, file)
-            problems.add("policy/unknown-channel", position, f"no channel {name} in receiver.yaml", f"known: {known}")
+            problems.add("policy/unknown-channel", position, message, hint)
 
 
 def _check_pattern(matcher: Mapping[str, str], position: Position, problems: Problems) -> None:
@@ -160,7 +163,8 @@ def _check_pattern(matcher: Mapping[str, str], position: Position, problems: Pro
     try:
         re.compile(matcher["value"])
     except re.error as error:
-        problems.add("policy/pattern", position, f"{matcher['value']}: {error}", "patterns are anchored on both sides")
+        message = f"{matcher['value']}: {error}"
+        problems.add("policy/pattern", position, message, "correct the regular expression")
 
 
 def _named_channels(raw: Any) -> Iterable[tuple[tuple[str | int, ...], str]]:

@@ -1,6 +1,6 @@
-"""Short commands of a policy: legacy freezers, release identity, verification. Bounded in time and output.
+"""Short commands of a policy: legacy freezers, release identity, verification. Limited in time and output.
 
-Rollbacks are not run here: they have a runner process of their own (`receiver.run.runs`).
+Rollbacks do not run here, but under their own runner process (`receiver.run.runs`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OUTPUT_MAX_BYTES = 64 * 1024
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """How a short command ended. `code` is None where it gave none: `why` says what happened instead."""
+    """How a short command ended. Without an exit status `code` is None, and `why` says what happened."""
 
     code: int | None
     output: str
@@ -30,7 +30,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 async def ask(argv: Sequence[str], *, timeout_s: float, env: Mapping[str, str], cwd: str = "/") -> Answer:
-    """Run a command to its end, or end its process group after `timeout_s`. Never raises for what it does."""
+    """Run a command to its end, or end its process group after `timeout_s`. A failing command raises no exception."""
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,
@@ -60,7 +60,7 @@ async def ask(argv: Sequence[str], *, timeout_s: float, env: Mapping[str, str], 
 
 
 async def _read(process: asyncio.subprocess.Process) -> bytes:
-    """The beginning of the output; the rest is read and dropped, so that the command is not held up."""
+    """The beginning of the output. The rest is read and dropped, so that the command never waits for a reader."""
     kept = b""
     if process.stdout is None:
         return kept

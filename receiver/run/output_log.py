@@ -1,7 +1,7 @@
-"""A command's output in a file of bounded size: its first 64 KiB and its last bytes. Standard library only.
+"""A command's output in a file of limited size: the first 64 KiB and the last bytes. Standard library only.
 
-Nothing is held in memory: while the command runs, the end of the output is a ring in the file behind the
-head; `close` puts the ring in order and says how much was left out.
+Memory holds no output. While the command runs, the end of the output is a ring in the file behind the head. `close`
+puts the ring in order and notes how much was left out.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ _COPY_BYTES = 64 * 1024
 
 
 class OutputLog:
-    """Writes `output.log`. A full disk loses output and is told in `trouble`; it never stops the run."""
+    """Writes `output.log`. A full disk loses output, which `trouble` says, but never stops the run."""
 
     def __init__(self, dir_fd: int, tail_max_bytes: int, head_bytes: int = rundir.OUTPUT_HEAD_BYTES) -> None:
         rundir.remove(dir_fd, rundir.OUTPUT)
@@ -35,7 +35,7 @@ class OutputLog:
             self.trouble = f"output lost after {self.seen_bytes} bytes: {error.strerror}"
 
     def _write_piece(self, data: bytes) -> int:
-        """Write as much as goes to one place; bytes taken."""
+        """Write as many bytes as go to the next place in the file, and return their number."""
         if self.seen_bytes < self._head_bytes:
             room, place = self._head_bytes - self.seen_bytes, self.seen_bytes
         elif self._tail_max_bytes == 0:
@@ -49,7 +49,7 @@ class OutputLog:
         return written
 
     def close(self) -> None:
-        """Put what was kept in order."""
+        """Put the kept output in order."""
         try:
             if self.seen_bytes > self._head_bytes + self._tail_max_bytes and not self.trouble:
                 self._straighten()
@@ -59,7 +59,7 @@ class OutputLog:
             os.close(self._fd)
 
     def _straighten(self) -> None:
-        """Write head, marker and ring into a new file, as they came, and let it take the name."""
+        """Write head, marker and ring in their order into a new file, and give this file the name."""
         draft = rundir.write_draft(self._dir_fd, rundir.OUTPUT, b"")
         left_out = self.seen_bytes - self._head_bytes - self._tail_max_bytes
         split = (self.seen_bytes - self._head_bytes) % self._tail_max_bytes if self._tail_max_bytes else 0

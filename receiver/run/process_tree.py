@@ -1,8 +1,8 @@
-"""Find and end processes that a command started, wherever they went. Standard library only.
+"""Finds and ends processes that a command started, wherever they went. Standard library only.
 
-On Linux the runner is made the subreaper of everything below it, so that a process that leaves its group, its
-session or its parent is still found. Elsewhere only the command's own process group can be ended, and the
-result says so by counting nothing beyond it.
+On Linux the runner becomes the subreaper of everything below. The runner therefore finds a process even if the process
+leaves its group, its session or its parent. On other systems the runner can end only the command's own process group,
+and the result counts no other processes.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ ON_LINUX = sys.platform.startswith("linux")
 
 
 class Process(Struct, frozen=True, kw_only=True):
-    """A process by identity: a pid may be given to another process later, a pid with its start may not."""
+    """The identity of a process: its pid and its start. A pid alone may later belong to another process."""
 
     pid: int
     start_ticks: int
@@ -34,14 +34,14 @@ class Process(Struct, frozen=True, kw_only=True):
 
 
 class Ended(Struct, frozen=True, kw_only=True):
-    """What came of ending processes: how many were killed, how many were still there when time was up."""
+    """How the ending of processes went: how many were killed, and how many were still there at the time limit."""
 
     killed: int
     left: int
 
 
 def become_subreaper() -> bool:
-    """Adopt every orphan below this process. False where the system cannot."""
+    """Adopt every orphan below this process. False if the system cannot."""
     if not ON_LINUX:
         return False
     libc = ctypes.CDLL(None, use_errno=True)
@@ -51,7 +51,7 @@ def become_subreaper() -> bool:
 
 
 def die_with_parent() -> Callable[[], None] | None:
-    """What a child calls before exec so as never to outlive this process; None where that cannot be had."""
+    """A function that a child calls before exec, so that the child ends with this process; None if impossible."""
     if not ON_LINUX:
         return None
     libc = ctypes.CDLL(None, use_errno=True)
@@ -59,20 +59,20 @@ def die_with_parent() -> Callable[[], None] | None:
 
     def in_child() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:  # it died before prctl could say so
+        if os.getppid() != parent:  # The parent died before prctl took effect.
             os._exit(127)
 
     return in_child
 
 
 def start_ticks(pid: int) -> int:
-    """When a process started, in ticks since boot; 0 where it is gone or the system does not say."""
+    """When a process started, in ticks since boot; 0 if the process is gone or the system does not say."""
     process = look(pid)
     return process.start_ticks if process else 0
 
 
 def look(pid: int) -> Process | None:
-    """A process as /proc shows it; None where it is gone or there is no /proc."""
+    """A process as /proc shows it; None if the process is gone or there is no /proc."""
     try:
         # The name before the last parenthesis may hold anything, blanks and parentheses included.
         values = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -87,7 +87,7 @@ def look(pid: int) -> Process | None:
 
 
 def processes() -> Iterator[Process]:
-    """Every process of the machine that can be seen; none where there is no /proc."""
+    """Every visible process of the machine; none without /proc."""
     if not ON_LINUX:
         return
     for entry in Path("/proc").iterdir():
@@ -96,7 +96,7 @@ def processes() -> Iterator[Process]:
 
 
 def descendants(of: int) -> list[Process]:
-    """Children of a process, their children, and so on; those that have ended already are left out."""
+    """Children of a process, their children, and so on, without processes that have ended."""
     below: dict[int, list[Process]] = {}
     for process in processes():
         below.setdefault(process.parent, []).append(process)
@@ -124,7 +124,7 @@ def marked(variable: str, value: str) -> list[Process]:
 
 
 def send(process: Process, number: signal.Signals) -> bool:
-    """Signal exactly this process. False where it is gone, or its pid is another process's by now."""
+    """Signal exactly this process. False if the process is gone, or if its pid belongs to another process now."""
     try:
         fd = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -134,7 +134,7 @@ def send(process: Process, number: signal.Signals) -> bool:
         if current is None or current.start_ticks != process.start_ticks:
             return False
         signal.pidfd_send_signal(fd, number)
-    except (ProcessLookupError, PermissionError):  # PermissionError: it runs as another user by now
+    except (ProcessLookupError, PermissionError):  # PermissionError: the process runs as another user now.
         return False
     finally:
         os.close(fd)
@@ -142,18 +142,18 @@ def send(process: Process, number: signal.Signals) -> bool:
 
 
 def send_group(group: int, number: signal.Signals) -> bool:
-    """Signal a process group; False where none of it is left."""
+    """Signal a process group; False if the group is gone."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
         return False
-    except PermissionError:  # what is left of it belongs to another user (macOS also says so of zombies)
+    except PermissionError:  # The rest of the group belongs to another user. (macOS says this of zombies, too.)
         return False
     return True
 
 
 def group_exists(group: int) -> bool:
-    """Whether a process group has members, ended ones that nobody collected included."""
+    """Whether a process group has members, also ended members that nobody has collected."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -164,7 +164,7 @@ def group_exists(group: int) -> bool:
 
 
 def kill_group(group: int, *, limit_s: float, reap: Callable[[], object]) -> Ended:
-    """SIGKILL a process group and wait for it to go: all that can be done where there is no subreaper."""
+    """SIGKILL a process group and wait until the group is gone, on systems without a subreaper."""
     end = time.monotonic() + limit_s
     sent = send_group(group, signal.SIGKILL)
     while group_exists(group):
@@ -176,7 +176,7 @@ def kill_group(group: int, *, limit_s: float, reap: Callable[[], object]) -> End
 
 
 def kill_all(find: Callable[[], list[Process]], *, limit_s: float, reap: Callable[[], object]) -> Ended:
-    """SIGKILL what `find` returns until it returns nothing: children born meanwhile fall to the next pass.
+    """SIGKILL what `find` returns, until `find` returns nothing. The next pass ends children that were born meanwhile.
 
     `reap` is called after every pass to collect what has ended, and once more when nothing is left: a process that
     ends between `reap` and `find` is found no more, and its exit status would be lost.

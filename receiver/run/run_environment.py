@@ -1,4 +1,4 @@
-"""What a command and its runner see of the environment: an allow-list, with every value made inert."""
+"""The environment of a command and its runner: only allowed variables, with every value made inert."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
-"""All that is taken over from the receiver's own environment."""
+"""The only variables that are copied from the receiver's own environment."""
 
 FACT_PREFIX = "FREEZELINE_FACT_"
 VALUE_MAX_BYTES = 4096
@@ -23,9 +23,8 @@ def child_environment(
 ) -> dict[str, str]:
     """The whole environment of a command.
 
-    `facts` come from alerts and are given as FREEZELINE_FACT_<NAME>; `action_env` is the policy's and may
-    override what is inherited from `own` (default: this process), never a fact. Raises ValueError for a name
-    that is not one.
+    `facts` come from alerts and become FREEZELINE_FACT_<NAME>. `action_env` comes from the policy, and may override
+    variables inherited from `own` (default: this process), but never a fact. Raises ValueError for an invalid name.
     """
     environment = runner_environment(own)
     for name, value in action_env.items():
@@ -36,14 +35,14 @@ def child_environment(
 
 
 def runner_environment(own: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The inherited part alone; a PATH is always there."""
+    """Only the inherited part, always with a PATH."""
     source = os.environ if own is None else own
     inherited = {name: _inert(source[name]) for name in INHERITED if name in source}
     return {"PATH": _DEFAULT_PATH, **inherited}
 
 
 def labels_json(labels: Mapping[str, str]) -> str:
-    """Labels as JSON that fits into one value; labels that would make it longer are left out."""
+    """Labels as JSON that fits into one value. Labels that would make the value too long are left out."""
     kept: dict[str, str] = {}
     for name in sorted(labels):
         longer = {**kept, name: labels[name]}

@@ -1,8 +1,7 @@
-"""One run's directory as both sides see it: order, lock, claim, cancel, result. Standard library only.
+"""A run's directory as both sides see it: order, lock, claim, cancel, result. Standard library only.
 
-Every file is reached through a descriptor of the directory and never through a symbolic link, so that a name
-planted inside leads nowhere else. The runner (`receiver.run.runner`) and the receiver (`receiver.run.runs`) meet only
-here.
+Every file is opened through a descriptor of the directory and never through a symbolic link. A planted name therefore
+leads nowhere else. The runner (`receiver.run.runner`) and the receiver (`receiver.run.runs`) share only this directory.
 """
 
 import contextlib
@@ -28,19 +27,19 @@ RESULT = "result.json"
 RUNNER_LOG = "runner.log"
 
 RUN_MARK = "FREEZELINE_RUN"
-"""Environment variable holding the order's nonce: by it, what a killed runner left behind is found."""
+"""Environment variable with the order's nonce, by which the receiver finds what a killed runner left behind."""
 
 OUTPUT_HEAD_BYTES = 64 * 1024
 """How much of the beginning of a command's output is always kept."""
 
 FILE_MAX_BYTES = 4 * 1024 * 1024
-"""No order, claim or result is larger; a larger file is not one of ours."""
+"""The largest order, claim or result. A larger file does not come from Freezeline."""
 
 CANCEL_MAX_BYTES = 1024
 
 
 class RunDirectoryError(Exception):
-    """The run's directory or a file in it is not what its owner wrote."""
+    """The run's directory, or a file in it, is not as its owner wrote it."""
 
 
 class Outcome(StrEnum):
@@ -54,40 +53,40 @@ class Outcome(StrEnum):
 
 
 class Claimant(StrEnum):
-    """Who made the claim, and so decided whether the command ever runs."""
+    """Who made the claim, and therefore decided whether the command ever runs."""
 
     RUNNER = "runner"
     RECEIVER = "receiver"
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """What to run. `env` is the command's whole environment; nothing is added but the mark of the run."""
+    """The command to run. `env` is the command's whole environment, to which only the mark of the run is added."""
 
     argv: tuple[str, ...]
     cwd: str
     env: dict[str, str]
     timeout_s: float
     grace_s: float  # between TERM and KILL
-    output_max_bytes: int  # kept of the end of the output, beside the first 64 KiB
+    output_max_bytes: int  # bytes kept of the end of the output, beside the first 64 KiB
     nonce: str  # ties a result to its order
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """How the command ended. `code` and `signal` are those of the command itself, not of its children."""
+    """How the command ended. `code` and `signal` are the command's own, not those of its children."""
 
     nonce: str
     outcome: Outcome
-    code: int | None  # exit status, where it exited
-    signal: int | None  # what ended it, where a signal did
-    started_at: datetime | None  # None: it was never started
+    code: int | None  # exit status, if the command exited
+    signal: int | None  # signal, if a signal ended the command
+    started_at: datetime | None  # None: never started
     ended_at: datetime
-    killed: int  # processes that had to be ended with SIGKILL
-    left: int = 0  # processes that were still there when the run was given up on
-    reason: str = ""  # why it was not started, or who cancelled it and why
+    killed: int  # processes that SIGKILL had to end
+    left: int = 0  # processes that were still there when the runner gave up
+    reason: str = ""  # why the command was not started, or who cancelled the run and why
 
 
 class Claim(Struct, frozen=True, kw_only=True):
-    """Who claimed the run. `pid` and `start_ticks` name the runner's process beyond doubt on Linux."""
+    """Who claimed the run. On Linux, `pid` and `start_ticks` identify the runner's process for certain."""
 
     by: Claimant
     pid: int
@@ -103,8 +102,8 @@ def now() -> datetime:
 def opened(path: str | os.PathLike[str]) -> Iterator[int]:
     """Descriptor of a run's directory.
 
-    Raises RunDirectoryError where it is a symbolic link, not a directory, somebody else's, or open to others;
-    OSError where it cannot be read at all.
+    Raises RunDirectoryError for a symbolic link, and for a directory of somebody else or open to others. Raises OSError
+    if the directory cannot be read at all.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -115,14 +114,14 @@ def opened(path: str | os.PathLike[str]) -> Iterator[int]:
     try:
         about = os.fstat(fd)
         if about.st_uid != os.geteuid() or stat.S_IMODE(about.st_mode) & 0o077:
-            raise RunDirectoryError(f"{os.fspath(path)}: must belong to this user alone (mode 0700)")
+            raise RunDirectoryError(f"{os.fspath(path)}: must belong to the receiver's user and have mode 0700")
         yield fd
     finally:
         os.close(fd)
 
 
 def write_new(dir_fd: int, name: str, data: bytes) -> None:
-    """Create `name` with `data`, durably. Raises FileExistsError where the name is taken, even by a link."""
+    """Create `name` with `data`, durably. Raises FileExistsError if the name is taken, even by a link."""
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=dir_fd)
     with os.fdopen(fd, "wb") as file:
         file.write(data)
@@ -131,7 +130,7 @@ def write_new(dir_fd: int, name: str, data: bytes) -> None:
 
 
 def write_draft(dir_fd: int, name: str, data: bytes) -> str:
-    """Write `data` durably beside `name`, under a name of this process; an earlier draft there goes."""
+    """Write `data` durably beside `name`, under a name of this process. An earlier draft of this process is removed."""
     draft = f"{name}.{os.getpid()}.tmp"
     remove(dir_fd, draft)
     write_new(dir_fd, draft, data)
@@ -139,7 +138,7 @@ def write_draft(dir_fd: int, name: str, data: bytes) -> str:
 
 
 def remove(dir_fd: int, name: str) -> None:
-    """Remove `name` itself, never what it points to; fine where it is not there."""
+    """Remove `name` itself, never the target of a link. A missing file is no error."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=dir_fd)
 
@@ -154,7 +153,7 @@ def exists(dir_fd: int, name: str) -> bool:
 
 
 def read_json(dir_fd: int, name: str) -> dict[str, Any]:
-    """A JSON object from a regular file. Raises FileNotFoundError; RunDirectoryError for what is not ours."""
+    """A JSON object from a regular file. Raises FileNotFoundError, or RunDirectoryError for a foreign file."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd)
     except OSError as error:
@@ -181,7 +180,7 @@ def encode(record: Order | Result | Claim) -> bytes:
 
 
 def read_order(dir_fd: int) -> Order:
-    """The order. Raises RunDirectoryError where it is missing or damaged."""
+    """The order. Raises RunDirectoryError if the order is missing or damaged."""
     try:
         raw = read_json(dir_fd, ORDER)
         known = {field.name: raw[field.name] for field in fields(Order)}
@@ -192,7 +191,7 @@ def read_order(dir_fd: int) -> Order:
 
 
 def read_result(dir_fd: int, nonce: str) -> Result | None:
-    """The result of the order with this nonce; None where there is none, or only something not ours."""
+    """The result of the order with this nonce; None if there is no result, or only a foreign file."""
     try:
         raw = read_json(dir_fd, RESULT)
         if raw.get("nonce") != nonce:
@@ -207,23 +206,23 @@ def read_result(dir_fd: int, nonce: str) -> Result | None:
 
 
 def publish_result(dir_fd: int, draft: str) -> None:
-    """Give a written result its name, durably: readers see the whole of it or none."""
+    """Give a written result its name, durably. Readers see the whole result or none."""
     os.rename(draft, RESULT, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     os.fsync(dir_fd)
 
 
 def read_cancel(dir_fd: int) -> str:
-    """Why the run was cancelled; empty where the file says nothing that can be read."""
+    """Why the run was cancelled; empty if the file holds no readable reason."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         with os.fdopen(os.open(CANCEL, flags, dir_fd=dir_fd), "rb") as file:
             return file.read(CANCEL_MAX_BYTES).decode(errors="replace")
-    except OSError:  # a link or a directory of that name is a wish to cancel all the same
+    except OSError:  # A link or a directory of this name also means that somebody wants to cancel.
         return ""
 
 
 def take_lock(dir_fd: int) -> int | None:
-    """Take the run's lock: its descriptor (closing it frees the lock), or None where another process has it.
+    """Take the run's lock: give a descriptor, whose close frees the lock, or None if another process has the lock.
 
     Raises RunDirectoryError where the lock is missing or not a regular file.
     """
@@ -243,10 +242,10 @@ def take_lock(dir_fd: int) -> int | None:
 
 
 def claim(dir_fd: int, draft: str) -> bool:
-    """Give a written claim its name: True for the one that came first, whoever it is.
+    """Give a written claim its name. True if this claim is the first, whoever wrote the claim.
 
-    A hard link is as exclusive as O_EXCL and gives the claim its content in the same instant, so that a kill
-    between the two cannot leave a claim of nobody.
+    A hard link is as exclusive as O_EXCL, and creates name and content in the same instant. A kill therefore cannot
+    leave a claim without an owner.
     """
     try:
         os.link(draft, CLAIM, src_dir_fd=dir_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
@@ -259,7 +258,7 @@ def claim(dir_fd: int, draft: str) -> bool:
 
 
 def read_claim(dir_fd: int) -> Claim | None:
-    """The claim; None where it is not one of ours (and so says nothing about who made it)."""
+    """The claim; None for a foreign file, which does not say who claimed."""
     try:
         raw = read_json(dir_fd, CLAIM)
         return Claim(by=Claimant(raw["by"]), pid=int(raw["pid"]), start_ticks=int(raw["start_ticks"]))

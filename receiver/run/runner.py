@@ -1,8 +1,8 @@
-"""Run one command under a time limit, in a process that outlives the receiver. Standard library only.
+"""Runs one command under a time limit, in a process that outlives the receiver. Standard library only.
 
-Started as `python -I -m receiver.run.runner DIR`; all that it knows is in DIR. It decides by lock and claim
-whether the command runs at all, owns the deadline, ends the whole process tree where it must, and writes the
-result. docs/runner.md tells the protocol; `Step` names every point at which it may be killed.
+Started as `python -I -m receiver.run.runner DIR`; everything that the runner needs is in DIR. Lock and claim decide
+whether the command runs at all. The runner then keeps the deadline, ends the whole process tree if necessary, and
+writes the result. docs/runner.md explains the protocol; `Step` names every point at which a kill may come.
 """
 
 import os
@@ -17,11 +17,11 @@ from receiver.run.rundir import Claim, Claimant, Order, Outcome, Result, RunDire
 from receiver.run.watch import Watch
 
 LOCK_RETRY_S = 5.0
-"""The receiver holds the lock for moments while it looks; longer than this, another runner has it."""
+"""The receiver holds the lock only for moments. If the lock is taken for longer, another runner has the lock."""
 
 
 class Step(StrEnum):
-    """What has just been done, in this order; docs/runner.md tells what recovery finds after a kill there."""
+    """The step that has just ended, in this order. docs/runner.md says what recovery finds after a kill there."""
 
     STARTED = "started"
     LOCKED = "locked"
@@ -38,14 +38,14 @@ AtStep = Callable[[Step], None]
 
 
 class NotOursError(Exception):
-    """Another runner or the receiver decided about this run: nothing is to be done."""
+    """Another runner or the receiver decided about this run, so this runner does nothing."""
 
 
 def run(path: str, at_step: AtStep = lambda _: None) -> Result:
-    """Carry out the order in `path` and return the result that was written.
+    """Carry out the order in `path` and return the written result.
 
-    `at_step` is called after every step. Raises NotOursError where somebody else has the lock or the claim,
-    RunDirectoryError where the directory is not usable, OSError where a file in it cannot be written.
+    Every step ends with a call of `at_step`. Raises NotOursError if another process has the lock or the claim,
+    RunDirectoryError for an unusable directory, and OSError if a file cannot be written.
     """
     at_step(Step.STARTED)
     with rundir.opened(path) as dir_fd:
@@ -84,7 +84,7 @@ def _claim(dir_fd: int, at_step: AtStep) -> None:
 
 
 def _carry_out(dir_fd: int, order: Order, at_step: AtStep) -> Result:
-    """Start the command unless it was cancelled before, and see it to its end."""
+    """Start the command, unless it was cancelled before, and follow it to its end."""
     if rundir.exists(dir_fd, rundir.CANCEL):
         return _not_started(order, Outcome.CANCELLED, rundir.read_cancel(dir_fd))
     watch = Watch(dir_fd, order)

@@ -1,7 +1,7 @@
-"""The receiver's side of a run: prepare it, start its runner, find out what became of it.
+"""The receiver's side of a run: prepare the run, start its runner, and find out how the run ended.
 
-The runner is a process of its own (`receiver.run.runner`) and outlives the receiver. What is true of a run is on
-disk and in its lock; nothing here is remembered between calls. docs/runner.md tells the protocol.
+The runner is a separate process (`receiver.run.runner`) and outlives the receiver. The state of a run is on disk and in
+its lock; this module remembers nothing between calls. docs/runner.md explains the protocol.
 """
 
 import asyncio
@@ -49,10 +49,10 @@ __all__ = [
 ]
 
 START_LIMIT_S = 15.0
-"""A runner that has claimed nothing after this is taken for dead; if it comes later, it finds our claim."""
+"""Seconds until a runner without a claim counts as dead. If the runner comes later, it finds the receiver's claim."""
 
 OVERDUE_S = 30.0
-"""How long after timeout and grace a runner that says nothing is ended."""
+"""Seconds after timeout and grace until the receiver ends a silent runner."""
 
 KILL_LIMIT_S = 5.0
 LOCK_CHECK_S = 1.0
@@ -62,7 +62,7 @@ _RUN_OR_DRAFT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\.\d+|\.[A-Za-z0-9][
 
 
 class RunClaimedError(Exception):
-    """The attempt that was to be prepared was claimed by a runner before: recover it, do not run it again."""
+    """A runner has already claimed the attempt that was to be prepared: recover this attempt, do not run it again."""
 
 
 class RunDir(Struct, frozen=True):
@@ -82,13 +82,13 @@ class Finished(Struct, frozen=True):
 
 
 class NeverRan(Struct, frozen=True):
-    """The command was not started and never will be by this attempt; the next attempt may."""
+    """The command was not started, and this attempt will never start it. The next attempt may."""
 
 
 class Interrupted(Struct, frozen=True, kw_only=True):
-    """The runner is gone without a word: the command may have run, wholly, partly or not at all.
+    """The runner is gone without a result: the command may have run wholly, partly or not at all.
 
-    What it left running has been ended where it could be found (`ended`); `left` could not be.
+    The receiver has ended the processes that it found (`ended`). Of these, `left` could not be ended.
     """
 
     reason: str
@@ -100,17 +100,17 @@ RunState = Alive | Finished | NeverRan | Interrupted
 
 
 def locate(runs_dir: Path, action_id: str, attempt: int) -> RunDir:
-    """The run of an attempt, whether or not it exists. Raises ValueError for an unfit identifier."""
+    """The run of an attempt, existing or not. Raises ValueError for an invalid identifier."""
     if not _ACTION_ID.fullmatch(action_id) or attempt < 1:
         raise ValueError(f"not an action and attempt: {action_id!r}, {attempt}")
     return RunDir(runs_dir.absolute() / f"{action_id}.{attempt}")
 
 
 def prepare(runs_dir: Path, action_id: str, attempt: int, order: Order) -> RunDir:
-    """Lay down everything that a runner needs, durably; the directory appears whole or not at all.
+    """Write everything that a runner needs, durably. The directory appears whole or not at all.
 
-    A directory of the same attempt in which nothing ran is replaced. Raises RunClaimedError where a runner
-    claimed it, ValueError for an unfit identifier or order, OSError where it cannot be written.
+    A directory of the same attempt in which nothing ran is replaced. Raises RunClaimedError if a runner claimed the
+    directory, ValueError for an invalid identifier or order, and OSError if the files cannot be written.
     """
     run = locate(runs_dir, action_id, attempt)
     _check(order)
@@ -155,9 +155,9 @@ def _sync_directory(path: Path) -> None:
 
 
 def spawn(run: RunDir) -> None:
-    """Start a runner for a prepared run: own session, allow-listed environment, no descriptors of ours.
+    """Start a runner for a prepared run: own session, allowed environment only, no descriptors of the receiver.
 
-    Returns at once; `wait` tells what became of it. Raises OSError where no process can be made.
+    Returns at once; `wait` says how the run ended. Raises OSError if no process can be made.
     """
     with rundir.opened(run.path) as dir_fd:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -174,15 +174,15 @@ def spawn(run: RunDir) -> None:
         )
     finally:
         os.close(log)
-    # Somebody has to collect its exit status, or it stays a zombie for as long as the receiver lives.
+    # The receiver must collect the runner's exit status, or the runner stays a zombie for the receiver's lifetime.
     threading.Thread(target=runner.wait, name=f"reap-{run.path.name}", daemon=True).start()
 
 
 def recover(run: RunDir) -> RunState:
-    """Find out what became of a run, by the lock and the claim alone; safe at any time, and repeatable.
+    """Find out how a run ended, by the lock and the claim alone. Safe at any time, and repeatable.
 
-    Blocks for up to KILL_LIMIT_S where an interrupted run left processes behind. Raises OSError where the
-    disk cannot be read or written (try again later; the answer is not known).
+    Blocks for up to KILL_LIMIT_S if an interrupted run left processes behind. Raises OSError if the disk cannot be read
+    or written: the answer is then unknown, and the caller must try again later.
     """
     try:
         with rundir.opened(run.path) as dir_fd:
@@ -199,7 +199,7 @@ def recover(run: RunDir) -> RunState:
 
 
 def _settle(dir_fd: int, order: Order) -> RunState:
-    """With the lock held, no runner works in this directory: decide what happened, for good."""
+    """Decide for good what happened. The caller holds the lock, so no runner works in this directory."""
     result = rundir.read_result(dir_fd, order.nonce)
     if result is not None:
         return Finished(result)
@@ -218,11 +218,10 @@ def _settle(dir_fd: int, order: Order) -> RunState:
 async def wait(
     run: RunDir, *, poll_s: float = 0.1, start_limit_s: float = START_LIMIT_S, overdue_s: float = OVERDUE_S
 ) -> RunState:
-    """Wait until a spawned (or re-attached) run is settled.
+    """Wait until a spawned or re-attached run is settled.
 
-    Never longer than the order's timeout, grace and `overdue_s`: a runner that is stuck by then is killed,
-    and the run is Interrupted. Alive is returned only where that did not end it. Raises OSError as `recover`
-    does.
+    Never longer than the order's timeout, grace and `overdue_s`. A runner that is stuck by then is killed, and the run
+    is Interrupted. Alive is returned only if the kill failed. Raises OSError as `recover` does.
     """
     begun = time.monotonic()
     checked = begun
@@ -254,7 +253,7 @@ def _result(run: RunDir, nonce: str) -> Result | None:
 
 
 def _abandoned(run: RunDir, *, may_be_starting: bool) -> bool:
-    """Whether no runner holds the lock; one that has claimed nothing may still be on its way."""
+    """Whether no runner holds the lock. A runner without a claim may still be starting."""
     try:
         with rundir.opened(run.path) as dir_fd:
             if may_be_starting and not rundir.exists(dir_fd, rundir.CLAIM):
@@ -269,7 +268,7 @@ def _abandoned(run: RunDir, *, may_be_starting: bool) -> bool:
 
 
 def _end_overdue(run: RunDir) -> RunState:
-    """Kill a runner that has outlived every limit, by the identity that it wrote into its claim."""
+    """Kill a runner that has outlived every limit, by the identity in its claim."""
     with rundir.opened(run.path) as dir_fd:
         found = rundir.read_claim(dir_fd)
     runner = process_tree.look(found.pid) if found and found.by is Claimant.RUNNER else None
@@ -282,9 +281,9 @@ def _end_overdue(run: RunDir) -> RunState:
 
 
 def prune(runs_dir: Path, *, before: datetime) -> int:
-    """Remove runs (and what a killed receiver half prepared) that nobody has touched since; how many went.
+    """Remove runs, and half-prepared directories, that nobody has touched since; return their number.
 
-    A run whose runner lives stays, however old. Raises OSError.
+    A run with a living runner stays, however old. Raises OSError.
     """
     if not runs_dir.is_dir():
         return 0
@@ -299,7 +298,7 @@ def prune(runs_dir: Path, *, before: datetime) -> int:
 
 
 def request_cancel(run: RunDir, reason: str) -> None:
-    """Ask the runner to end the command; seen within a second. The first of several reasons stays."""
+    """Ask the runner to end the command; the runner obeys within a second. Of several reasons the first stays."""
     with rundir.opened(run.path) as dir_fd:
         try:
             rundir.write_new(dir_fd, rundir.CANCEL, reason.encode(errors="replace")[: rundir.CANCEL_MAX_BYTES])

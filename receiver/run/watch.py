@@ -1,4 +1,4 @@
-"""Watch one command: read its output, keep its deadline, end its whole tree. Standard library only."""
+"""Watches one command: reads its output, keeps its deadline, ends its whole tree. Standard library only."""
 
 import os
 import selectors
@@ -13,16 +13,16 @@ from receiver.run.process_tree import Ended
 from receiver.run.rundir import Order, Outcome, Result
 
 TICK_S = 0.2
-"""How often the deadline and the cancel file are looked at, at the least."""
+"""The longest time between two looks at the deadline and the cancel file."""
 
 KILL_LEAD_MAX_S = 0.2
-"""KILL comes this much before the grace is over (at most a tenth of it), so that all is gone by then."""
+"""KILL comes so many seconds before the end of the grace, at most a tenth of the grace, so that it suffices."""
 
 KILL_LIMIT_S = 5.0
-"""How long what was killed may take to go; only a process stuck in the kernel takes longer."""
+"""How long killed processes may take to go. Only a process that is stuck in the kernel takes longer."""
 
 DRAIN_LIMIT_S = 1.0
-"""How long output is still read after the end; a process left in the background may write for ever."""
+"""How long output is still read after the end, because a background process may write for ever."""
 
 READ_BYTES = 64 * 1024
 
@@ -30,8 +30,8 @@ READ_BYTES = 64 * 1024
 class Watch:
     """A command from its start to its end.
 
-    Where the system can make this process a subreaper, orphans become its children, and "no child left" means
-    that nothing is left. Elsewhere only the command's process group is known.
+    If the system can make this process a subreaper, orphans become its children, and "no child left" means that nothing
+    is left. Other systems show only the command's process group.
     """
 
     def __init__(self, dir_fd: int, order: Order) -> None:
@@ -44,7 +44,7 @@ class Watch:
         self._child: subprocess.Popen[bytes] | None = None
         self._status: int | None = None  # as Popen.returncode: below 0 for a signal
         self._childless = False
-        self._ending: Outcome | None = None  # why the command is being ended; None while it runs freely
+        self._ending: Outcome | None = None  # Why the command is being ended; None while the command runs freely.
         self._reason = ""
         self._told_to_stop = False
         self._looked_at = 0.0
@@ -54,7 +54,7 @@ class Watch:
         self._started_at: datetime | None = None
 
     def start(self) -> None:
-        """Start the command. Raises OSError, ValueError or SubprocessError where it cannot be started."""
+        """Start the command. Raises OSError, ValueError or SubprocessError if the start fails."""
         self._listen()
         self._started_at = rundir.now()
         try:
@@ -73,7 +73,7 @@ class Watch:
             os.close(self._output_end)
 
     def _listen(self) -> None:
-        """Let signals wake the loop: an ended child at once, TERM as an order to end the command."""
+        """Let signals wake the loop: the end of a child, and TERM, which orders the end of the command."""
         for fd in (self._output, self._wake, self._wake_end):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(self._wake_end, warn_on_full_buffer=False)
@@ -84,7 +84,7 @@ class Watch:
         self._told_to_stop = True
 
     def until_over(self) -> None:
-        """Return when the command has ended and, where it had to be ended, all below it is gone too."""
+        """Return when the command has ended. If the runner had to end the command, everything below is gone too."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
             selector.register(self._wake, selectors.EVENT_READ)
@@ -115,7 +115,7 @@ class Watch:
         return max(min(TICK_S, until - time.monotonic()), 0)
 
     def _read(self) -> bool:
-        """Take one piece of output; False at its end."""
+        """Read one piece of output; False at the end of the output."""
         try:
             data = os.read(self._output, READ_BYTES)
         except BlockingIOError:
@@ -124,7 +124,7 @@ class Watch:
         return bool(data)
 
     def _drain(self) -> None:
-        """Read what the command had written when it ended."""
+        """Read what the command had written before its end."""
         end = time.monotonic() + DRAIN_LIMIT_S
         while time.monotonic() < end:
             try:
@@ -136,7 +136,7 @@ class Watch:
             self._log.write(data)
 
     def _reap(self) -> None:
-        """Collect every child that has ended, adopted ones included."""
+        """Collect every ended child, also adopted ones."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -149,11 +149,11 @@ class Watch:
                 self._status = self._child.returncode = os.waitstatus_to_exitcode(status)
 
     def _look(self) -> None:
-        """Begin to end the command where it was cancelled or its time is over; KILL after the grace."""
+        """Begin to end a command that was cancelled or is out of time; KILL after the grace."""
         now = time.monotonic()
         if self._ending is None and self._status is None:
             if now >= self._deadline:
-                self._begin_to_end(Outcome.TIMED_OUT, f"over {self._order.timeout_s:g} s")
+                self._begin_to_end(Outcome.TIMED_OUT, f"took longer than {self._order.timeout_s:g} s")
             elif self._told_to_stop:
                 self._begin_to_end(Outcome.CANCELLED, "the runner was told to stop (SIGTERM)")
             elif now - self._looked_at >= TICK_S:
@@ -178,12 +178,12 @@ class Watch:
         self._ended = process_tree.kill_group(self._group, limit_s=KILL_LIMIT_S, reap=self._reap)
 
     def close(self) -> None:
-        """Bring the output in order. The descriptors go with the process."""
+        """Put the output in order. The process's end closes the descriptors."""
         os.close(self._output)
         self._log.close()
 
     def result(self) -> Result:
-        """How it ended; to be asked for once it is over."""
+        """How the command ended. Call this only after the end."""
         status = self._status
         ended = self._ended or Ended(killed=0, left=0)
         natural = Outcome.SIGNALLED if status is not None and status < 0 else Outcome.EXITED

@@ -1,8 +1,8 @@
 """How channels lay notices out: Jinja2 templates, ours or the user's, that can neither run long nor leak.
 
-`<channel type>.j2` lays a notice out for channels of that type. A user's directory may hold any of these files; each
-replaces ours of the same name. This wing may import `decide` and `plaintext`. Begin to read with `Templates` in this
-file; `language` says which part of Jinja2 is allowed.
+`<channel type>.j2` lays a notice out for channels of this type. A user's directory may hold any of these files; each
+file replaces our template of the same name. This wing may import `decide` and `plaintext`. Begin to read with
+`Templates` in this file; `language` says which part of Jinja2 is allowed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -29,18 +29,18 @@ ESCAPES: dict[str, Callable[[str], str]] = {
     "slack": slack_text,
     "toast": line,
 }
-"""What each variable passes through, by channel type."""
+"""The escape that each variable passes through, by channel type."""
 
 
 class Templates(Struct, frozen=True, kw_only=True):
-    """Every template, compiled. `problems` are what is wrong in the user's files, for which ours stand in."""
+    """Every template, compiled. `problems` are the faults of the user's files, which our own templates replace."""
 
     compiled: Mapping[str, Template]
     problems: tuple[TemplateProblem, ...]
 
     @classmethod
     def load(cls, user: Path | None = None) -> Self:
-        """Read ours and those in `user`. Raises FileNotFoundError where that directory is missing."""
+        """Read our templates and the templates in `user`. Raises FileNotFoundError if this directory is missing."""
         compiled = {channel: _own(channel) for channel in ESCAPES}
         problems: list[TemplateProblem] = []
         if user is not None and not user.is_dir():
@@ -52,9 +52,9 @@ class Templates(Struct, frozen=True, kw_only=True):
         return cls(compiled=compiled, problems=tuple(problems))
 
     def render(self, channel: str, notice: Notice) -> str:
-        """Lay a notice out for one of ESCAPES, values escaped for it, in at most OUTPUT_MAX characters.
+        """Lay a notice out for a channel type of ESCAPES, with escaped values, in at most OUTPUT_MAX characters.
 
-        A problem of a user's template with these values is met by our own template.
+        If a user's template fails with these values, our own template is used.
         """
         fields = {
             "service": notice.service,
@@ -72,12 +72,12 @@ class Templates(Struct, frozen=True, kw_only=True):
         try:
             return _bounded(self.compiled[channel], values)
         except (TemplateError, TypeError, ValueError):
-            # The user's template fails on these values: ours speaks, so that no notice is lost.
+            # The user's template fails on these values. Our template is used, so that no notice is lost.
             return _bounded(_own(channel), values)
 
 
 class _Facts:
-    """Facts for a template: `facts.alert`, `{% for name in facts %}`. No method of a dict can be reached."""
+    """Facts for a template: `facts.alert`, `{% for name in facts %}`. A template can reach no method of a dict."""
 
     __slots__ = ("_facts",)
 
@@ -94,7 +94,7 @@ class _Facts:
 def _environment(channel: str) -> ImmutableSandboxedEnvironment:
     escape = ESCAPES[channel]
     return ImmutableSandboxedEnvironment(
-        # Not HTML: every value passes through the channel's own escape instead.
+        # Not HTML: every value passes through the channel's own escape.
         autoescape=False,
         finalize=lambda value: escape(str(value)),
         trim_blocks=True,
@@ -108,11 +108,15 @@ def _own(channel: str) -> Template:
 
 
 def _user_template(path: Path, problems: list[TemplateProblem]) -> Template | None:
-    """Compile one of the user's files; None where `problems` now says why not."""
+    """Compile one of the user's files; None if the file has `problems` now."""
     channel = path.stem
     if channel not in ESCAPES:
         known = ", ".join(f"{name}.j2" for name in sorted(ESCAPES))
-        problems.append(TemplateProblem(file=str(path), line=1, message="no such template", hint=f"known: {known}"))
+        problems.append(
+            TemplateProblem(
+                file=str(path), line=1, message="no such template", hint=f"rename the file; the templates are {known}"
+            )
+        )
         return None
     with path.open("rb") as file:
         raw = file.read(4 * SOURCE_MAX + 1)

@@ -1,11 +1,11 @@
-"""Escaping by channel: what a variable's text becomes before it stands in a message."""
+"""Escaping by channel: how a variable's text is made harmless before the text goes into a message."""
 
 import re
 
 from receiver.plaintext import plain
 
 VALUE_MAX = 2000
-# Slack turns these into mentions where a workspace asks for it; an invisible blank prevents that.
+# Some Slack workspaces turn these words into mentions; an invisible blank prevents a mention.
 _MENTION = re.compile(r"@(?=here|channel|everyone)", re.IGNORECASE)
 _LINK = re.compile(r"(?<=[A-Za-z])://")
 _ZERO_WIDTH_SPACE = "\u200b"
@@ -24,6 +24,6 @@ def slack_text(text: str) -> str:
 
 
 def slack_link(url: str, label: str) -> str:
-    """A mrkdwn link. `url` is the receiver's own; what could end the link is encoded all the same."""
+    """A mrkdwn link. `url` is the receiver's own; characters that could end the link are encoded."""
     encoded = line(url).replace("|", "%7C").replace("<", "%3C").replace(">", "%3E").replace(" ", "%20")
     return f"<{encoded.replace('&', '&amp;')}|{slack_text(label)}>"

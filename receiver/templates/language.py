@@ -1,8 +1,8 @@
-"""The template language: the part of Jinja2 whose cost is bounded by the size of the template.
+"""The template language: the part of Jinja2 whose cost is limited by the size of the template.
 
-A template may print values, branch, and loop once over facts. It cannot call, assign, concatenate, calculate,
-include or nest loops, so that nothing in it can grow or run long, whatever the values are. Proven at load,
-not watched at run time.
+A template may print values, branch, and loop once over facts. A template cannot call, assign, concatenate, calculate,
+include or nest loops. Nothing in a template can therefore grow or run long, whatever the values are. The check runs
+when a template is loaded, not when it is rendered.
 """
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -61,7 +61,7 @@ _ALLOWED: tuple[type[nodes.Node], ...] = (
 
 
 class TemplateProblem(Struct, frozen=True, kw_only=True):
-    """One thing wrong in a template that a user wrote."""
+    """One problem in a template that a user wrote."""
 
     file: str
     line: int
@@ -70,13 +70,20 @@ class TemplateProblem(Struct, frozen=True, kw_only=True):
 
 
 def check(environment: Environment, source: str, file: str) -> tuple[TemplateProblem, ...]:
-    """Everything in `source` that lies outside the language; nothing means that it may be rendered."""
+    """Everything in `source` that lies outside the language. If nothing is found, the template may be rendered."""
     if len(source) > SOURCE_MAX:
         return (_problem(file, 1, f"more than {SOURCE_MAX} characters", "shorten the template"),)
     try:
         tree = environment.parse(source)
     except TemplateSyntaxError as error:
-        return (_problem(file, error.lineno, error.message or "syntax error", "see the notifiers' docs"),)
+        return (
+            _problem(
+                file,
+                error.lineno,
+                error.message or "syntax error",
+                "correct the template; docs/templates.md shows examples",
+            ),
+        )
     except RecursionError:
         return (_problem(file, 1, "nested too deep", "simplify the expression"),)
     bound = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
@@ -100,7 +107,7 @@ def _node_problem(node: nodes.Node, file: str, bound: set[str]) -> TemplateProbl
     if isinstance(node, nodes.Keyword | nodes.Pair):
         return None
     kind = type(node).__name__.lower()
-    return _problem(file, node.lineno, f"{kind} is not allowed", "print values, branch with if, loop over facts")
+    return _problem(file, node.lineno, f"{kind} is not allowed", "use only values, `if`, and one loop over facts")
 
 
 def _member_problem(node: nodes.Getattr | nodes.Getitem, file: str) -> TemplateProblem | None:
@@ -127,7 +134,7 @@ def _unknown(
 ) -> TemplateProblem | None:
     if name in known:
         return None
-    return _problem(file, node.lineno, f"unknown {kind} {name}", f"known: {', '.join(sorted(known))}")
+    return _problem(file, node.lineno, f"unknown {kind} {name}", f"use one of: {', '.join(sorted(known))}")
 
 
 def _problem(file: str, line: int, message: str, hint: str) -> TemplateProblem:

@@ -1,6 +1,6 @@
 """From the bytes of a webhook to alerts: Alertmanager's format, version 4. Pure.
 
-One malformed alert is put aside with its reason; the rest of its delivery is taken.
+A malformed alert is put aside with its reason; the other alerts of the delivery are processed.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ T = TypeVar("T")
 ALERTS_MAX = 10_000
 LABELS_MAX = 256
 TEXTS_MAX = 64 * 1024
-"""Characters in all labels, or all annotations, of one alert."""
+"""The most characters in all labels, or in all annotations, of one alert."""
 
 
 class NotADeliveryError(Exception):
-    """The body is not a webhook of Alertmanager's; sending it again cannot help."""
+    """The body is not a webhook of Alertmanager. The sender cannot succeed with the same body."""
 
 
 class _MalformedAlertError(Exception):
-    """One alert cannot be read; the message says why."""
+    """One alert cannot be read. The message says why."""
 
 
 class Quarantined(Struct, frozen=True, kw_only=True):
-    """An alert that could not be read: its place in the delivery and why."""
+    """An unreadable alert: its place in the delivery, and why."""
 
     index: int
     why: str
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One webhook. `truncated` is how many alerts Alertmanager left out of it."""
+    """One webhook. `truncated` is the number of alerts that Alertmanager left out."""
 
     sha256: str
     body: bytes
@@ -52,7 +52,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _AlertBody(msgspec.Struct, gc=False, rename={"starts_at": "startsAt", "ends_at": "endsAt"}):
-    """An alert as it was sent, its types checked and nothing else."""
+    """An alert as it was sent. Only the types are checked."""
 
     labels: dict[str, str]
     status: Any = None
@@ -77,7 +77,7 @@ _DECODER = msgspec.json.Decoder(_Body)
 def parse_delivery(body: bytes) -> Delivery:
     """Read a webhook. Raises NotADeliveryError.
 
-    Nearly every body is sound, and is read in one go; one that is not is read piece by piece, to tell what is wrong.
+    Nearly every body is sound and is decoded at once. An unsound body is read piece by piece, to find what is wrong.
     """
     try:
         read = _DECODER.decode(body)
@@ -129,7 +129,7 @@ def _delivery(body: bytes, head: _Body, entries: Sequence[T], read: Callable[[T]
 
 
 def _typed(raw: Any) -> _AlertBody:
-    """Check the types of one alert, which came as JSON has them."""
+    """Check the types of one alert, which came as decoded JSON."""
     if not isinstance(raw, dict):
         raise _MalformedAlertError("not an object")
     return _AlertBody(
@@ -151,7 +151,7 @@ def _texts(raw: Any, what: str) -> dict[str, str]:
 
 
 def _checked(raw: _AlertBody) -> Alert:
-    """Read one alert whose types are right."""
+    """Read one alert whose types are correct."""
     labels, status = raw.labels, raw.status
     _check_size(labels, "labels")
     _check_size(raw.annotations, "annotations")
@@ -184,7 +184,7 @@ def _check_size(texts: Mapping[str, str], what: str) -> None:
 
 
 def _time(raw: Any, what: str) -> datetime | None:
-    """An RFC 3339 time; None where it is absent or Go's zero time."""
+    """An RFC 3339 time; None if the time is absent or is Go's zero time."""
     if raw is None or raw == "0001-01-01T00:00:00Z":
         return None
     if not isinstance(raw, str):
@@ -199,7 +199,7 @@ def _time(raw: Any, what: str) -> datetime | None:
 
 
 def _fingerprint(raw: Any, labels: Mapping[str, str]) -> str:
-    """Alertmanager's fingerprint; for senders that give none, one of our own over the labels."""
+    """Alertmanager's fingerprint. For a sender without fingerprints, a hash of the labels."""
     if raw is None or raw == "":
         text = json.dumps(sorted(labels.items()), ensure_ascii=True)
         return "f" + hashlib.sha256(text.encode()).hexdigest()[:31]

@@ -1,4 +1,4 @@
-"""One delivery in one transaction: remembered, planned, and its changes recorded, so that 200 means all of it."""
+"""One delivery in one transaction: stored, planned, and its changes recorded. An answer of 200 means all of this."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a webhook would do, without doing it: the planner over a copy of what is known."""
+"""Shows what a webhook would do, without doing it: runs the planner over a copy of the journal's state."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ReplayError(Exception):
 def replay(
     body: bytes, *, policy_dir: Path, config: Path | None, state_dir: Path | None, problems: Problems
 ) -> dict[str, Any]:
-    """Plan every alert of a payload. Where `problems` has errors, the answer is not to be used. Raises ReplayError."""
+    """Plan every alert of a payload. If `problems` has errors, do not use the answer. Raises ReplayError."""
     settings = load_settings(config, os.environ, problems)
     loaded = read_directory(policy_dir, channels=settings.channels, problems=problems)
     in_force = tuple(policy for policy, _ in loaded.policies.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 # What reports a problem → the positions of its message and hint.
-_PROBLEMS = {"add": (2, 3), "fail": (1, 2)}
+_PROBLEMS = {"add": (2, 3), "fail": (1, 2), "note": (1, 2)}
 # Stands for a part of a text that is only known when the code runs.
 VALUE = "value"
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -81,10 +81,12 @@ def said(tree: ast.Module) -> Iterator[Text]:
 def _parts(node: ast.AST) -> tuple[ast.expr, ast.expr | None] | None:
     """The expressions of message and hint in a call that reports a problem."""
     match node:
-        case ast.Call(func=ast.Attribute(attr=("add" | "fail") as name), args=args) if len(args) > _PROBLEMS[name][0]:
+        case ast.Call(func=ast.Attribute(attr=("add" | "fail" | "note") as name), args=args) if (
+            len(args) > _PROBLEMS[name][0]
+        ):
             at, hint_at = _PROBLEMS[name]
             return args[at], args[hint_at] if len(args) > hint_at else None
-        case ast.Call(func=ast.Name(id="Fault" | "Problem"), keywords=keywords):
+        case ast.Call(func=ast.Name(id="Fault" | "Problem" | "ChannelProblem" | "TemplateProblem"), keywords=keywords):
             by_name = {keyword.arg: keyword.value for keyword in keywords}
             return (by_name["message"], by_name.get("hint")) if "message" in by_name else None
         case _:

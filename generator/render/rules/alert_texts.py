@@ -1,7 +1,7 @@
 """What an alert tells people: summary, description, value, links. Text for templates that Prometheus expands.
 
-Shared alerts read what differs between SLOs from the info series, when they fire. Their templates stand over several
-lines: `{{-` takes away the line breaks before it, so that what is fired has one line.
+When a shared alert fires, its templates read the differences between SLOs from the info series. A template stands on
+several lines. `{{-` removes the line breaks before it, so that the fired text has one line.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def inert(text: str) -> str:
 def _chosen(is_of_group: str) -> list[str]:
     """A template that adds the alert's group to a dashboard's URL, as values of the dashboard's variables.
 
-    `is_of_group` says whether a label, `$name`, is one of the group's. `urlquery` is Go's own, so every Prometheus has
-    it; of a space it makes `+`, which not all that read a URL understand. What it leaves of a value can neither end the
-    URL nor begin markup where the link is shown.
+    `is_of_group` says whether a label, `$name`, belongs to the group. `urlquery` is part of Go, so every Prometheus has
+    the function. This function turns a blank into `+`, which some readers of URLs do not understand. An encoded value
+    can neither end the URL nor begin markup where the link is shown.
     """
     value = '{{ $value | urlquery | reReplaceAll "[+]" "%20" }}'
     name = f'{{{{ if eq $name "{DATASOURCE}" }}}}{PREFIX}{{{{ end }}}}{{{{ $name }}}}'
@@ -71,7 +71,7 @@ def plain(spec: Spec, alert: PlainAlert) -> dict[str, str]:
 
 
 def _plain_description(alert: PlainAlert, condition: str) -> str:
-    """The value first; where breaches are counted, the rule's own value is only that they were enough."""
+    """The value first. If breaches are counted, the rule's own value only says that there were enough."""
     if alert.consecutive > 1:
         return f"{alert.consecutive} evaluations in a row breach the limit. The alert fires while {condition}."
     return f"{alert.condition.shown} now. The alert fires while {condition}."
@@ -87,7 +87,7 @@ def _plain_dashboard(spec: Spec) -> str:
 
 
 def info_labels(spec: Spec, slo: Slo) -> dict[str, str]:
-    """Labels of the info series beyond the SLO's identity; `{alert}` in the runbook is filled in by the alert."""
+    """Labels of the info series beyond the SLO's identity. The alert fills in `{alert}` in the runbook."""
     found = {
         names.TEAM: spec.owner.team,
         "objective": decimal_text(slo.objective),
@@ -107,7 +107,7 @@ def _links(spec: Spec, slo: Slo) -> dict[str, str]:
 
 
 def links_of(specs: Iterable[Spec], profile: str) -> dict[str, bool]:
-    """The links that SLOs of a profile have, by their labels on the info series; and whether each SLO has that link."""
+    """The links that SLOs of a profile have, by their labels on the info series, and whether each SLO has the link."""
     found = [_links(spec, slo) for spec in specs for slo in spec.slos if slo.profile.name == profile]
     return {name: all(links[name] for links in found) for name in EVERY_LINK if any(links[name] for links in found)}
 
@@ -117,7 +117,7 @@ _IDENTITY = ",".join(f"{label}=%q" for label in names.IDENTITY)
 
 
 def _printed(metric: str, before: str = "", values: str = "") -> str:
-    """The template action that makes a query for a series of the alert's SLO."""
+    """The template action that queries a series of the alert's SLO."""
     return f'printf "{before}{metric}{{{_IDENTITY}}}" {values}{_OF_SLO}'
 
 
@@ -130,8 +130,8 @@ def _info(*lines: str) -> str:
 def _link(label: str, then: str, *more: str, always: bool) -> str:
     """A template for a link of the SLO: its label on the info series, then `then`, then `more` lines.
 
-    No template can leave its annotation out, and an empty one would be sent as such. Where not `always` is there a link
-    of this kind, SLOs without one link to Prometheus' own graph of their error ratio.
+    No template can leave its annotation out, and Prometheus would send an empty annotation. If not `always` is there a
+    link of this kind, SLOs without a link get a link to Prometheus' own graph of their error ratio.
     """
     found = f'. | first | label "{label}"'
     if always and not more:
@@ -161,7 +161,7 @@ _RUNBOOK_ANCHORS = {
 def shared(
     alert: str, links: Mapping[str, bool], summary: str, description: str, *, value: str = "{{ $value }}"
 ) -> dict[str, str]:
-    """Annotations of an alert of a shared set; `links` as `links_of` gives them."""
+    """Annotations of an alert of a shared set. `links` come from `links_of`."""
     found = {
         "summary": f"{{{{ $labels.{names.SERVICE} }}}} {{{{ $labels.{names.SLO} }}}}: {summary}",
         "description": description,
@@ -175,7 +175,7 @@ def shared(
 
 
 def anchored(window: SloWindow, links: Mapping[str, bool]) -> dict[str, str]:
-    """The texts that alerts of a shared set have in common, and the YAML anchor of each."""
+    """The texts that several alerts of a shared set use, and the YAML anchor of each."""
     found = {_SPEC: "spec", consumed(window): "budget_left"}
     if RUNBOOK in links:
         found |= {_runbook(alert, always=links[RUNBOOK]): anchor for alert, anchor in _RUNBOOK_ANCHORS.items()}
@@ -204,7 +204,7 @@ def burn(tier: Tier, window: SloWindow) -> tuple[str, str]:
 
 
 def consumed(window: SloWindow) -> str:
-    """The description of a consumed budget, whose value is what is left of it; below zero where it is overspent."""
+    """The description of a consumed budget. The alert's value is the remaining budget, below zero if overspent."""
     return "\n".join(
         [
             "{{- if ge $value 0.0 -}}",

@@ -1,4 +1,4 @@
-"""Parses every expression that is about to be written. A fault in one is ours, and then nothing is written."""
+"""Parses every expression before it is written. A fault in an expression is our mistake, and nothing is written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HINT = "this is a mistake of freezeline's own: please report it, with this SLO 
 
 
 def faults(files: Iterable[RuleFile]) -> list[Problem]:
-    """What does not parse, as problems of the places in the spec that it comes from; each distinct text once."""
+    """Expressions that do not parse, as problems of their places in the spec; each distinct text once."""
     found = []
     for expression, position in _places(files).items():
         try:
@@ -27,7 +27,7 @@ def faults(files: Iterable[RuleFile]) -> list[Problem]:
 
 
 def _places(files: Iterable[RuleFile]) -> dict[str, Position]:
-    """Each distinct expression, and where in a spec it comes from; for shared rules, the file they stand in."""
+    """Each distinct expression with its place in a spec; for shared rules, with the rule file."""
     places: dict[str, Position] = {}
     for file in files:
         for group in file.groups:

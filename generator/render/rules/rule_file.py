@@ -1,4 +1,4 @@
-"""Prometheus rule files as data: groups of rules that remember where in the spec they come from."""
+"""Prometheus rule files as data: groups of rules, each with its place in the spec."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Rule(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     for_ms: int = 0
-    origin: Position | None = None  # None for what is shared by all SLOs
+    origin: Position | None = None  # None for rules that all SLOs share
 
     @property
     def name(self) -> str:
-        """What is recorded, or the alert's name."""
+        """The recorded name, or the alert's name."""
         return self.record or self.alert
 
 
@@ -50,7 +50,7 @@ class RuleFile(Struct, frozen=True, kw_only=True):
         return yaml_text.Anchors(self.anchored, (text for rule in rules for text in rule.annotations.values()))
 
     def text(self) -> tuple[str, list[tuple[int, Position]]]:
-        """The file's text, and from which line on it comes from which place of a spec."""
+        """The file's text, and the places in the spec with the first line of each."""
         lines = [f"# {line}".rstrip() for line in self.header.splitlines()]
         origins: list[tuple[int, Position]] = []
         known: dict[int, list[str]] = {}
@@ -73,7 +73,7 @@ _INDENT = " " * 8
 def rule_lines(
     rule: Rule, known: dict[int, list[str]] | None = None, anchors: yaml_text.Anchors | None = None
 ) -> list[str]:
-    """One rule as the lines of a YAML list item. `known` holds the lines of labels that several rules have."""
+    """One rule as the lines of a YAML list item. `known` holds the lines of labels that several rules share."""
     kind = "record" if rule.record else "alert"
     lines = [f"      - {kind}: {yaml_text.scalar(rule.name)}", *yaml_text.entry("expr", rule.expr, _INDENT)]
     if rule.for_ms:

@@ -59,7 +59,7 @@ def _slo_groups(spec: Spec, slos: list[Slo], scope: str, profile: Profile, caden
 
 
 class _Built:
-    """An SLO with what all of its rules are made from."""
+    """An SLO with everything that its rules are made from."""
 
     __slots__ = ("labels", "queries", "slo")
 
@@ -96,7 +96,7 @@ def _facts(spec: Spec, built: _Built) -> Iterable[Rule]:
 
 
 def _increases(built: _Built, cadence: Cadence) -> gaps.Increases | None:
-    """What the raw counters grew by; None where the SLI has no counters."""
+    """The increase of the raw counters; None if the SLI has no counters."""
     slo, labels, queries = built.slo, built.labels, built.queries
     if queries.total_increase is None or queries.errors_increase is None:
         return None
@@ -138,7 +138,7 @@ def _alert_rules(spec: Spec, alert: PlainAlert) -> Iterable[Rule]:
 
 
 def _in_a_row(series: str, alert: PlainAlert) -> str:
-    """N breaches in a row: half an interval less than N of them holds exactly N samples, on Prometheus 2 and 3."""
+    """N breaches in a row. A range of N intervals less a half holds exactly N samples, on Prometheus 2 and 3."""
     count, interval_ms = alert.consecutive, alert.interval_ms
     window = duration_text(count * interval_ms - interval_ms // 2)
     every = f"min_over_time({series}[{window}]) == 1\nand count_over_time({series}[{window}]) >= {count}"

@@ -26,7 +26,7 @@ _ON_IDENTITY = f"on ({', '.join(names.IDENTITY)})"
 
 
 class SharedRules:
-    """Builds one shared set. Nothing here knows a single SLO: series are selected by scope and profile."""
+    """Builds one shared set. Nothing here names a single SLO: scope and profile select the series."""
 
     def __init__(self, profile: Profile, scope: str, links: Mapping[str, bool], cadence: Cadence | None = None) -> None:
         self.profile = profile
@@ -43,7 +43,7 @@ class SharedRules:
         return names.base(kind, self.profile.base_ms) + self.selector
 
     def rollups(self, kind: str) -> str:
-        """The rollups of this set; repairs included."""
+        """The rollups of this set, also repairs."""
         return names.rollup(kind, self.cadence.rollup_ms) + self.selector
 
     def ratio(self, window: str) -> str:
@@ -76,7 +76,7 @@ class SharedRules:
         return average
 
     def _offsets(self, kind: str, count: int) -> str:
-        """The window as a sum of adjacent base windows: it sees a new error as soon as the raw counters show it."""
+        """The window as a sum of adjacent base windows, which shows a new error as soon as the raw counters do."""
         base, step = self.base(kind), self.profile.base_ms
         terms = [base] + [f"{base} offset {duration_text(step * index)}" for index in range(1, count)]
         return enclosed("\n+ ".join(terms))
@@ -87,7 +87,7 @@ class SharedRules:
         return Rule(record=names.ERROR_RATIO, expr=self.window_query(window_ms, paged=paged), labels=labels)
 
     def budget_rules(self) -> Iterable[Rule]:
-        """Events over the SLO's whole window, their ratio, and what it leaves of the budget."""
+        """Events over the SLO's whole window, their ratio, and the remaining budget."""
         for kind in names.KINDS:
             yield Rule(record=names.events(kind), expr=self._window_events(kind), labels=self.labels)
         errors, total = (names.events(kind) + self.selector for kind in ("errors", "total"))
@@ -97,18 +97,18 @@ class SharedRules:
         yield Rule(record=names.ERROR_BUDGET_REMAINING, expr=f"1 - {indented(spent)}", labels=self.labels)
 
     def _window_events(self, kind: str) -> str:
-        """Events over the SLO window: the only rules that read it all, each once."""
+        """Events over the SLO window. Only these rules read the whole window, each once."""
         window, cadence = self.profile.window, self.cadence
         if window.calendar:
             return f"{seconds_text(cadence.rollup_ms)} * {self._this_cycle(kind)}"
         return self._events(kind, window.length_ms)
 
     def summed(self, series: str) -> str:
-        """Rollups of one SLO added up, whatever repair or calendar unit they are of."""
+        """All rollups of one SLO added up, of every repair and calendar unit."""
         return f"sum without ({', '.join(self.profile.apart)}) ({series})"
 
     def _this_cycle(self, kind: str) -> str:
-        """Rollups of the calendar unit of the moment; those of the last one like it are out of reach of the range."""
+        """Rollups of the current calendar unit. The range does not reach back to the last unit with the same number."""
         window = self.profile.window
         rollups = f"sum_over_time({self.rollups(kind)}[{duration_text(window.range_ms)}])"
         now = f'count_values("{names.CYCLE}", {CALENDARS[window.calendar].cycle})'
@@ -122,7 +122,7 @@ class SharedRules:
         return f"max without ({names.PROFILE}) ({enclosed(expr)} * {_ON_IDENTITY} group_left ({names.TEAM}) {info})"
 
     def tier_alert(self, tier: Tier) -> Rule:
-        """Both windows burn faster than the tier allows, and enough events went wrong to mean something."""
+        """Both windows burn faster than the tier allows, and enough events were bad to mean something."""
         limit = f"  > {_ON_IDENTITY} group_left () {promql_number(tier.factor)} * {self.budget()}"
         long, short = duration_text(tier.long_ms), duration_text(tier.short_ms)
         factor = alert_texts.factor_words(tier.factor)
@@ -145,11 +145,11 @@ class SharedRules:
         return f"# guard: at least {self.profile.min_events} bad events{where}"
 
     def _enough(self, events: str) -> str:
-        """So many bad events that they mean something; half an event below, for what extrapolation adds or takes."""
+        """Enough bad events to mean something. Extrapolation is inexact, so the limit is half an event lower."""
         return f"{events} > {decimal_text(self.profile.min_events - Decimal('0.5'))}"
 
     def _events(self, kind: str, window_ms: int) -> str:
-        """Events in a window, added up from rollups or from the base series."""
+        """Events in a window, as a sum of rollups or of the base series."""
         cadence = self.cadence
         if window_ms >= ROLLED_UP_FROM_MS:
             rollups = self.summed(f"sum_over_time({self.rollups(kind)}[{duration_text(window_ms)}])")
@@ -158,7 +158,7 @@ class SharedRules:
         return f"{seconds_text(cadence.fast_ms)} * sum_over_time({self.base(kind)}[{window}])"
 
     def consumed_alert(self, share: Decimal) -> Rule:
-        """So much of the error budget of the whole window is gone."""
+        """A given share of the error budget of the whole window is consumed."""
         percent = decimal_text(share.scaleb(2))
         left = decimal_text(1 - share)
         expr = f"{names.ERROR_BUDGET_REMAINING}{self.selector} <= {left}"
@@ -180,7 +180,7 @@ class SharedRules:
         )
 
     def no_data_alert(self) -> Rule:
-        """An SLO without events or errors measured: nobody is watching."""
+        """Neither events nor errors of an SLO are recorded, so nobody watches the SLO."""
         errors = self.base("errors")
         return Rule(
             alert=names.NO_DATA,
@@ -228,7 +228,7 @@ class SharedRules:
         )
 
     def _rollup_rules(self) -> Iterable[Rule]:
-        """A sum over the rollup, not an average: what is missing counts as nothing, and gap repair can tell."""
+        """A sum over the rollup, not an average: missing samples count as nothing, so gap repair can find them."""
         cadence = self.cadence
         count = Fraction(cadence.rollup_ms, cadence.fast_ms)
         span = cadence.summed_range(cadence.rollup_ms, cadence.fast_ms)

@@ -1,9 +1,10 @@
-"""The page: what is frozen and why, for people with a browser. Works without scripts and without outside assets.
+"""The page for people with a browser: what is frozen and why. Works without scripts and without outside assets.
 
-Nothing changes by GET. A visitor logs in with the `read` or the `operate` token and gets a session cookie
-(SameSite=Strict); each form carries the session's CSRF token; `receiver.http.access` has checked Host and Origin.
-Every shown value passes Jinja2's autoescape; the Content-Security-Policy forbids every script and style but our own.
-This wing may import the wings below it, `receiver.http` included. Begin to read with `views`.
+A GET changes nothing. A visitor logs in with the `read` or the `operate` token and gets a session cookie
+(SameSite=Strict). Each form carries the session's CSRF token, and `receiver.http.access` has checked Host and Origin.
+
+Every shown value passes Jinja2's autoescape. The Content-Security-Policy forbids every script and style but our own.
+This wing may import the wings below, and `receiver.http`. Begin to read with `views`.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,7 @@ OWN = Path(__file__).parent
 def setup(
     app: web.Application, *, context: Context, tokens: Tokens, public_url: str, stopping: Callable[[], bool]
 ) -> None:
-    """Add the page to the application. `public_url` says whether browsers reach us over HTTPS."""
+    """Add the page to the application. `public_url` says whether browsers use HTTPS."""
     views = Views(context=context, tokens=tokens, public_url=public_url, stopping=stopping)
     app.router.add_get("/", views.index)
     app.router.add_get("/page/board", views.fragment)

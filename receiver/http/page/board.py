@@ -1,4 +1,4 @@
-"""What the page shows, as plain texts: what is frozen and why, what is open, running, lost and was decided. Pure."""
+"""The page's content as plain texts: frozen services with reasons, episodes, actions, dead letters, decisions. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ CANCELLABLE = {
     ActionType.ROLLBACK: frozenset({ActionState.PENDING, ActionState.STARTING, ActionState.RUNNING}),
     ActionType.NOTIFY: frozenset({ActionState.PENDING, ActionState.RETRY_WAIT}),
 }
-BY_OPERATOR = "an operator unfreezes it"
+BY_OPERATOR = "an operator unfreezes the service"
 
 
 class Instant(Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class Reason(Struct, frozen=True, kw_only=True):
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """One service. `reasons` is empty where it is not frozen."""
+    """One service. A service that is not frozen has no `reasons`."""
 
     name: str
     reasons: tuple[Reason, ...]
@@ -48,7 +48,7 @@ class Service(Struct, frozen=True, kw_only=True):
 
     @property
     def frozen(self) -> bool:
-        """Whether shipping is stopped."""
+        """Whether deployments of the service must stop."""
         return bool(self.reasons)
 
 
@@ -67,7 +67,7 @@ class OpenEpisode(Struct, frozen=True, kw_only=True):
 
 
 class Running(Struct, frozen=True, kw_only=True):
-    """One action that is not over."""
+    """One unfinished action."""
 
     id: str
     type: str
@@ -80,7 +80,7 @@ class Running(Struct, frozen=True, kw_only=True):
 
 
 class Lost(Struct, frozen=True, kw_only=True):
-    """One notice that was given up."""
+    """One dead letter."""
 
     id: str
     channel: str
@@ -100,7 +100,7 @@ class Decided(Struct, frozen=True, kw_only=True):
 
 
 class Board(Struct, frozen=True, kw_only=True):
-    """Everything on the page. Services that are frozen come first."""
+    """Everything on the page. Frozen services come first."""
 
     at: str
     seq: int
@@ -112,7 +112,7 @@ class Board(Struct, frozen=True, kw_only=True):
 
     @property
     def frozen(self) -> tuple[Service, ...]:
-        """The services that are frozen."""
+        """The frozen services."""
         return tuple(service for service in self.services if service.frozen)
 
     @property
@@ -122,7 +122,7 @@ class Board(Struct, frozen=True, kw_only=True):
 
 
 def board(standing: Standing, decisions: Sequence[Recorded], policies: Policies, *, now: datetime) -> Board:
-    """Lay the standing out for people; `decisions` in their order, shown newest first."""
+    """Arrange the standing for people. `decisions` come in their order; the page shows the newest first."""
     names = {policy.service for policy in policies.in_force} | set(standing.flags.values())
     names |= {episode.service for episode in standing.live}
     by_id = {episode.id: episode for episode in standing.live}

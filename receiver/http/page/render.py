@@ -23,7 +23,7 @@ HEADERS = {
 
 
 def html(name: str, *, root: str, status: int = 200, **values: object) -> web.Response:
-    """Render a template into an answer. `root` leads from the answer's URL to the page's, as links are relative."""
+    """Render a template into an answer. Links are relative: `root` leads from the answer's URL to the page's URL."""
     text = _environment().get_template(name).render(values, root=root)
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8", headers=HEADERS)
 

@@ -1,4 +1,5 @@
-// Keeps the page live: when the journal changes, the board is fetched anew and replaced, unless somebody is typing in it.
+// Keeps the page live: after each change of the journal, the script fetches the board and replaces it, unless somebody
+// is typing.
 "use strict";
 
 const holder = document.getElementById("board");
@@ -50,5 +51,5 @@ source.addEventListener("message", (event) => {
 source.addEventListener("error", () => say("connection lost: this page may be out of date", true));
 holder.addEventListener("focusout", () => setTimeout(refreshIfWanted, 0));
 setInterval(refreshIfWanted, 2000);
-// Ages ("3 min ago") grow even while nothing happens.
+// Ages, such as "3 min ago", must grow even while nothing happens.
 setInterval(() => { if (!typing()) refresh(); }, 30000);

@@ -1,6 +1,6 @@
 """Sessions of the page: a signed cookie, so that nothing is stored and a restart logs nobody out. Pure.
 
-The signing key is derived from the `operate` token: a new token ends every session.
+The signing key is derived from the `operate` token, so a new token ends every session.
 """
 
 import base64
@@ -23,7 +23,7 @@ _PURPOSE = b"freezeline page session/1"
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """Who looks at the page. `role` is `read` or `operate`; `nonce` tells sessions apart."""
+    """The visitor of the page. `role` is `read` or `operate`; `nonce` tells sessions apart."""
 
     name: str
     role: Role
@@ -32,7 +32,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
     @property
     def may_operate(self) -> bool:
-        """Whether it may change anything."""
+        """Whether the visitor may change anything."""
         return self.role is Role.OPERATE
 
 
@@ -54,7 +54,7 @@ def cookie_of(session: Session, key: bytes) -> str:
 
 
 def session_of(cookie: str, key: bytes, *, now: datetime) -> Session | None:
-    """The session of a cookie; None where it is not ours, altered or expired: the visitor then logs in."""
+    """The session of a cookie. For a foreign, altered or expired cookie None: the visitor must log in."""
     body, _, signature = cookie.rpartition(".")
     if len(cookie) > COOKIE_MAX or not hmac.compare_digest(signature.encode(), _sign(key, "session", body).encode()):
         return None
@@ -73,7 +73,7 @@ def csrf_of(session: Session, key: bytes) -> str:
 
 
 def csrf_matches(given: str, session: Session, key: bytes) -> bool:
-    """Whether a form came from this session's own page. Takes equal time for any."""
+    """Whether a form came from this session's own page. Takes equal time for any token."""
     return hmac.compare_digest(given.encode(), csrf_of(session, key).encode())
 
 

@@ -28,16 +28,16 @@ DECISIONS_SHOWN = 40
 CHANGE_EVERY_S = 0.5
 COMMENT_EVERY_S = 15.0
 LOOK_EVERY_S = 0.5
-"""How soon a stream notices that the receiver stops."""
+"""Seconds after which a stream notices at the latest that the receiver stops."""
 
 FORM_MAX_BYTES = 16 * 1024
 HERE = "./"
 HOME = "../"
 DONE: Mapping[str, str] = {
-    "ack": "Acknowledged: escalation stops.",
-    "cancel": "The cancellation is on its way.",
+    "ack": "You have acknowledged the incident. Escalation stops.",
+    "cancel": "The action is being cancelled.",
     "dlq": "The notice is being sent again.",
-    "unfreeze": "Unfrozen.",
+    "unfreeze": "The service is unfrozen.",
 }
 
 
@@ -54,23 +54,23 @@ class Views(Struct, kw_only=True):
         self.key = session.key_of(self.tokens.by_role[Role.OPERATE])
 
     def secure(self, request: web.Request) -> bool:
-        """Whether this visitor's browser speaks HTTPS to us: at the public address, where that says so."""
+        """Whether this visitor's browser uses HTTPS: if the public address does, and the request names this address."""
         public = urlsplit(self.public_url)
         return public.scheme == "https" and request.headers.get("Host", "").lower() == public.netloc.lower()
 
     def cookie(self, request: web.Request) -> str:
-        """The cookie's name; the prefix makes browsers insist on HTTPS, this host and this path."""
+        """The cookie's name. The prefix makes browsers insist on HTTPS, this host and this path."""
         return "__Host-freezeline" if self.secure(request) else "freezeline"
 
     # looking
 
     async def index(self, request: web.Request) -> web.StreamResponse:
-        """The page, or the way in."""
+        """The page, or the form to log in."""
         visitor = self._session(request)
         if visitor is None:
             if request.headers.get("Sec-Fetch-Site") == "cross-site":
-                # A link from elsewhere (a notice in a mail, say) comes without our SameSite=Strict cookie;
-                # the browser sends it once we ourselves send the visitor on.
+                # After a link from elsewhere (say, in an e-mail) the browser sends no SameSite=Strict cookie. Our own
+                # redirect makes the browser send the cookie.
                 return html("again.html", root=HERE)
             return html("login.html", root=HERE, error="")
         done = DONE.get(request.query.get("done", ""), "")
@@ -106,7 +106,7 @@ class Views(Struct, kw_only=True):
         return response
 
     async def _stream(self, request: web.Request, response: web.StreamResponse, news: asyncio.Event) -> None:
-        """Until the receiver stops, the visitor goes or the session ends."""
+        """Wait until the receiver stops, the visitor leaves or the session ends."""
         loop = asyncio.get_running_loop()
         said_at, news_waits = 0.0, True
         while not self.stopping() and self._session(request) is not None:
@@ -133,11 +133,11 @@ class Views(Struct, kw_only=True):
     # changing
 
     async def login(self, request: web.Request) -> web.StreamResponse:
-        """Trade a token for a session."""
+        """Accept a token and begin a session."""
         form = await _form(request)
         role = self._role(form.get("token", "").strip())
         if role is None:
-            return html("login.html", root=HOME, status=401, error="This token is not known here.")
+            return html("login.html", root=HOME, status=401, error="The receiver does not know this token.")
         visitor = session.begin(
             name=form.get("name", ""), role=role, nonce=secrets.token_urlsafe(16), now=self.context.clock()
         )
@@ -177,28 +177,38 @@ class Views(Struct, kw_only=True):
             except operate.RefusedError as error:
                 return html("refused.html", root=HOME, status=error.status, message=str(error))
             except JournalError:
-                return html("refused.html", root=HOME, status=503, message="The journal cannot be written; try again.")
+                return html(
+                    "refused.html",
+                    root=HOME,
+                    status=503,
+                    message="The receiver cannot write its journal. Try again in a moment.",
+                )
             return web.Response(status=303, headers={**HEADERS, "Location": f"{HOME}?done={name}"})
 
         return handle
 
     async def _refuse(self, request: web.Request, form: Mapping[str, str], *, operating: bool) -> web.Response | None:
-        """The answer that refuses a form; None where it may pass."""
+        """The answer that refuses a form; None if the form may pass."""
         visitor = self._session(request)
         if visitor is None:
-            return html("login.html", root=HOME, status=401, error="The session is over: log in again.")
+            return html("login.html", root=HOME, status=401, error="Your session has ended. Log in again.")
         if not session.csrf_matches(form.get("csrf", ""), visitor, self.key):
-            return html("refused.html", root=HOME, status=403, message="This form did not come from our page.")
+            return html(
+                "refused.html",
+                root=HOME,
+                status=403,
+                message="This form did not come from the receiver's own page. Go back, and send the form again.",
+            )
         if operating and not visitor.may_operate:
             return html(
                 "refused.html",
                 root=HOME,
                 status=403,
-                message="This session may only look: log in with the operate token.",
+                message="You are logged in with the read token. To change anything, log in with the operate token.",
             )
         if operating and self.stopping():
             return html(
-                "refused.html", root=HOME, status=503, message="The receiver is shutting down; try again in a moment."
+                "refused.html", root=HOME, status=503, message="The receiver is shutting down. Try again in a moment."
             )
         return None
 
@@ -209,7 +219,7 @@ class Views(Struct, kw_only=True):
         return session.session_of(cookie, self.key, now=self.context.clock()) if cookie else None
 
     def _role(self, token: str) -> Role | None:
-        """The strongest role that a token opens here."""
+        """The strongest role that a token allows here."""
         return next((role for role in (Role.OPERATE, Role.READ) if token and self.tokens.allows(token, role)), None)
 
     async def _values(self, visitor: Session) -> dict[str, Any]:
@@ -221,7 +231,7 @@ class Views(Struct, kw_only=True):
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event; whether it was set in time."""
+    """Wait for an event. The answer says whether the event was set in time."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()
@@ -235,7 +245,7 @@ def _look(view: View) -> tuple[Standing, list[Recorded]]:
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    """The fields of a form; those that are files, or a body that is too large or no form, count as absent."""
+    """The fields of a form. Files count as absent, and so does a body that is too large or not a form."""
     if request.content_type != "application/x-www-form-urlencoded" or (request.content_length or 0) > FORM_MAX_BYTES:
         return {}
     fields = await request.post()

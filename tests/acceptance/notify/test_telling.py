@@ -200,7 +200,10 @@ async def test_escalation_stops_at_the_acknowledgement_and_survives_a_restart(wo
         await until(lambda: (datetime.now(UTC) - opened).total_seconds() > 10, 20, "the time of level 3")
         assert world.site.rows(due) == [(2,)]
     # Both are under way within a second: they may arrive in either order.
-    assert sorted(world.slack_heads()) == ["gateway: level 1, not acknowledged", "gateway: level 2, not acknowledged"]
+    assert sorted(world.slack_heads()) == [
+        "gateway: nobody has acknowledged yet (level 1)",
+        "gateway: nobody has acknowledged yet (level 2)",
+    ]
 
 
 async def test_only_the_severities_of_a_level_escalate(world: World) -> None:
@@ -212,7 +215,7 @@ async def test_only_the_severities_of_a_level_escalate(world: World) -> None:
         await until(lambda: bool(world.slack.received), 11, "a level is told")
         rows = world.site.rows("SELECT key FROM action WHERE key LIKE '%:escalation:%'")
     assert [key.rpartition(":")[2] for (key,) in rows] == ["2"]
-    assert world.slack_heads() == ["gateway: level 2, not acknowledged"]
+    assert world.slack_heads() == ["gateway: nobody has acknowledged yet (level 2)"]
 
 
 async def test_status_updates_come_while_anything_is_open(world: World) -> None:

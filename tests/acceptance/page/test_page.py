@@ -99,7 +99,7 @@ async def test_it_works_without_scripts(receiver: Receiver) -> None:
         assert "FailureRateHigh" in await page.text()
         await page.type('form[action="page/unfreeze"] input[name=reason]', "by hand")
         await page.click('form[action="page/unfreeze"] button')
-        await page.sees("document.body.innerText.includes('Unfrozen.')", "the page after unfreezing")
+        await page.sees("document.body.innerText.includes('The service is unfrozen.')", "the page after unfreezing")
     await until(lambda: not receiver.site.flag.exists(), 20, "the flag's end")
 
 

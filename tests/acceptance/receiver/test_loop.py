@@ -173,7 +173,10 @@ async def test_a_flag_that_is_removed_or_edited_comes_back(tmp_path: Path) -> No
         await until(lambda: site.flag.read_text().startswith("{"), DEADLINE_S, "it is whole")
         await until(lambda: len(site.rows(restored)) == 2, DEADLINE_S, "and recorded")
         ends = [sentence.rpartition("FREEZE.FLAG ")[2] for (sentence,) in site.rows(restored)]
-        assert ends == ["was removed by hand: restored", "was edited by hand: restored"]
+        assert ends == [
+            "was removed by hand: the receiver restored the flag",
+            "was edited by hand: the receiver restored the flag",
+        ]
 
 
 async def test_a_freezer_that_fails_is_tried_again(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ async def test_a_command_that_was_tampered_with_is_not_run(tmp_path: Path) -> No
         assert await server.post(body("0.34.2", "firing")) == 200
         postponed = "SELECT sentence FROM decision WHERE kind = 'rollback_postponed'"
         await until(lambda: site.rows(postponed), DEADLINE_S, "the rollback is postponed")
-        assert "group or others may write it" in site.rows(postponed)[0][0]
+        assert "the group or other users can write this file" in site.rows(postponed)[0][0]
         assert site.lines("rollbacks") == []
         (tmp_path / "service" / "rollback.sh").chmod(0o755)
         await until(lambda: final(site), DEADLINE_S, "it runs once it is safe")

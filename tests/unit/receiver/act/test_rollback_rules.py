@@ -60,7 +60,7 @@ def test_five_alerts_about_one_release_make_one_rollback() -> None:
     """An alert from before the end of the last rollback is about what that one removed, whatever is read now."""
     done = (rollback("first", ActionState.SUCCEEDED), at(10))
     assert why(done, release="v1", created_at=at(5), now=at(11)) == (
-        "its alert came before the last rollback ended (action first)"
+        "the alert began before the last rollback ended (action first)"
     )
 
 
@@ -74,7 +74,7 @@ def test_the_same_holds_where_no_release_can_be_read() -> None:
     """Keys differ then; time does not."""
     done = (rollback("first", ActionState.SUCCEEDED), at(10))
     assert why(done, release="", created_at=at(5), now=at(11)) == (
-        "its alert came before the last rollback ended (action first)"
+        "the alert began before the last rollback ended (action first)"
     )
 
 
@@ -95,7 +95,7 @@ def test_the_daily_maximum() -> None:
     """Three a day, counted over the last 24 hours."""
     done = [(rollback(f"r{n}", ActionState.SUCCEEDED), at(n * 3700)) for n in range(3)]
     now = at(3 * 3700)
-    assert why(*done, created_at=now, now=now) == "3 rollbacks within a day, which is the maximum"
+    assert why(*done, created_at=now, now=now) == "3 rollbacks within a day, which is the policy's maximum"
     tomorrow = at(86401)
     assert why(*done, created_at=tomorrow, now=tomorrow) is None
 

@@ -75,7 +75,7 @@ def test_files_that_others_can_write_are_refused(tmp_path: Path) -> None:
     check_command(str(path))
     for mode in (0o775, 0o757):
         path.chmod(mode)
-        with pytest.raises(UnsafeFileError, match="group or others may write"):
+        with pytest.raises(UnsafeFileError, match="the group or other users can write"):
             check_file(path)
     path.chmod(0o644)
     with pytest.raises(UnsafeFileError, match="not executable"):

@@ -75,12 +75,12 @@ def test_all_problems_come_at_once() -> None:
         (("one", "type"), "unknown type slak"),
         (("two", "url_file"), "url_file is missing"),
         (("two", "url_fil"), "unknown key url_fil"),
-        (("three", "to"), "to is no address: nobody"),
-        (("three", "smtp"), "smtp is no smtp:// or smtps:// URL"),
+        (("three", "to"), "to is not an e-mail address: nobody"),
+        (("three", "smtp"), "smtp is not a smtp:// or smtps:// URL"),
         (("three", "password_file"), "password_file must be an absolute path"),
-        (("four",), "a channel is a mapping with a type"),
-        (("five", "url"), "url must be https:// (plain HTTP is for loopback only)"),
-        (("five", "timeout_s"), "timeout_s must lie in (0, 60]"),
+        (("four",), "a channel must be a mapping with a type"),
+        (("five", "url"), "url must begin with https:// (plain HTTP is allowed only to this machine)"),
+        (("five", "timeout_s"), "timeout_s must be above 0 and at most 60"),
         (("six", "type"), "type is missing"),
     ]
 
@@ -94,7 +94,9 @@ def test_a_mistyped_key_gets_a_hint() -> None:
 @pytest.mark.parametrize("raw", [None, [], "x", 7])
 def test_channels_must_be_a_mapping(raw: object) -> None:
     """Anything else is one problem."""
-    assert [one.message for one in parse_channels(raw).problems] == ["channels must map names to settings"]
+    assert [one.message for one in parse_channels(raw).problems] == [
+        "channels must be a mapping from names to settings"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -117,11 +119,11 @@ def test_email_encryption(more: dict[str, str], tls: str, port: int) -> None:
 @pytest.mark.parametrize(
     "more, message",
     [
-        ({"tls": "none", "password_file": "/x"}, "a password may not cross the network unencrypted"),
+        ({"tls": "none", "password_file": "/x"}, "with tls none, the password would cross the network unencrypted"),
         ({"tls": "maybe"}, "unknown tls maybe"),
         ({"smtp": "smtp://u:p@mail.example.org"}, "smtp holds a password"),
         ({"to": ["a@example.org\nBcc: b@example.org"]}, "to must be text or a list of texts"),
-        ({"from": "a@example.org, b@example.org"}, "from is no address: a@example.org, b@example.org"),
+        ({"from": "a@example.org, b@example.org"}, "from is not an e-mail address: a@example.org, b@example.org"),
     ],
 )
 def test_unsafe_email_settings_are_refused(more: dict[str, object], message: str) -> None:

@@ -90,7 +90,7 @@ def test_problems_of_the_first_format_use_its_words() -> None:
     key, value, event = refused(raw)
     assert "'released'" in event[2]
     assert "'unfrozen'" not in event[2]
-    assert key[3] == "known keys: do, id, match, release"
+    assert key[3] == "use one of: do, id, match, release"
     assert value[2] == "rules.0.release.resolved_for_s: 'soon' is not of type 'number'"
 
 
@@ -129,7 +129,7 @@ def test_an_unknown_format_is_one_problem(given: object) -> None:
     raw = {**raw_policy(format=given), "surprise": 1}
     ((code, line, message, hint),) = refused(raw)
     assert (code, line, message) == ("policy/format", 2, f"unknown format {str(given)!r}")
-    assert hint.startswith(f"this version reads {NEWEST} and {FIRST}")
+    assert hint.startswith(f"write {NEWEST} or {FIRST}")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_an_operators_freeze_says_so() -> None:
     assert (reason.alert, reason.text, reason.unfreeze_when) == (
         "frozen by hand",
         "deploy window (by Ana)",
-        "an operator unfreezes it",
+        "an operator unfreezes the service",
     )
 
 
@@ -97,7 +97,7 @@ def test_a_hold_whose_episode_is_over_still_freezes() -> None:
 
 def test_a_flag_that_is_not_on_disk_yet_is_marked() -> None:
     """Decided is not done."""
-    assert "not on disk yet" in page(shown(standing(freeze_reasons=(freeze_reason(),))))
+    assert "flag not written yet" in page(shown(standing(freeze_reasons=(freeze_reason(),))))
 
 
 @pytest.mark.parametrize(
