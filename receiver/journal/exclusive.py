@@ -93,8 +93,8 @@ class Caches(Protocol):
 class Exclusive:
     """Nobody else writes the journal: what one transaction left is what the next one finds.
 
-    An alert's last state and its newest episodes, the hashes and numbers of the newest bodies, and the alerts whose
-    messages change nothing need not be read again. The times of exact repeats reach the disk every `written_every`.
+    Not read again are an alert's last state and newest episodes, and the hashes and numbers of the newest bodies. The
+    same holds for alerts whose messages change nothing. The times of exact repeats reach the disk every `written_every`.
     """
 
     def __init__(self, connection: sqlite3.Connection, *, written_every: timedelta = WRITTEN_EVERY) -> None:

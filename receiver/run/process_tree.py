@@ -178,8 +178,8 @@ def kill_group(group: int, *, limit_s: float, reap: Callable[[], object]) -> End
 def kill_all(find: Callable[[], list[Process]], *, limit_s: float, reap: Callable[[], object]) -> Ended:
     """SIGKILL what `find` returns, until `find` returns nothing. The next pass ends children that were born meanwhile.
 
-    `reap` is called after every pass to collect what has ended, and once more when nothing is left: a process that
-    ends between `reap` and `find` is found no more, and its exit status would be lost.
+    After every pass, and once more when nothing is left, `reap` collects the processes that have ended. Without the
+    last call, the exit status of a process that ends between `reap` and `find` would be lost.
     """
     end = time.monotonic() + limit_s
     killed: set[tuple[int, int]] = set()

@@ -67,7 +67,7 @@ def test_five_alerts_about_one_release_make_one_rollback() -> None:
 def test_an_alert_at_the_very_end_of_a_rollback_is_about_what_it_removed() -> None:
     """Two events with one time: the rollback may have ended after the alert."""
     done = (rollback("first", ActionState.SUCCEEDED), at(0))
-    assert why(done, created_at=at(0), now=at(10**6)) == "its alert came before the last rollback ended (action first)"
+    assert why(done, created_at=at(0), now=at(10**6)) == "the alert began before the last rollback ended (action first)"
 
 
 def test_the_same_holds_where_no_release_can_be_read() -> None:

@@ -268,7 +268,7 @@ def test_spans_are_said_in_the_largest_whole_unit(seconds: float, text: str) -> 
 def test_an_alert_without_a_name_is_called_so() -> None:
     """The sentence still says what fires."""
     (noted,) = on(alert(labels={"service": "gateway"}), Known())
-    assert noted.sentence == "an alert without a name of gateway fires and no rule matches: nothing to do"
+    assert noted.sentence == "an alert without a name of gateway fires, but no rule matches: nothing to do"
 
 
 def test_the_tables_of_moves_are_those_of_the_contract() -> None:
