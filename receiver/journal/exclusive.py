@@ -94,7 +94,8 @@ class Exclusive:
     """Nobody else writes the journal: what one transaction left is what the next one finds.
 
     Not read again are an alert's last state and newest episodes, and the hashes and numbers of the newest bodies. The
-    same holds for alerts whose messages change nothing. The times of exact repeats reach the disk every `written_every`.
+    same holds for alerts whose messages change nothing. The times of exact repeats reach the disk every
+    `written_every`.
     """
 
     def __init__(self, connection: sqlite3.Connection, *, written_every: timedelta = WRITTEN_EVERY) -> None:

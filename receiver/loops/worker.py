@@ -56,8 +56,8 @@ class Worker:
     async def _resume_notices(self, *, mine: bool, channel: str | None = None) -> None:
         """Notices cut off while they were sent go again, marked as repeats.
 
-        At the start these are notices of an earlier process (not `mine`). The lock on the state directory proves that no
-        other receiver runs with this journal. Later these are notices of this receiver itself, of one channel.
+        At the start these are notices of an earlier process (not `mine`). The lock on the state directory proves that
+        no other receiver runs with this journal. Later these are notices of this receiver itself, of one channel.
         """
 
         def repeat(tx: Tx) -> None:
