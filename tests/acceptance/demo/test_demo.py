@@ -111,7 +111,7 @@ def test_the_loop_closes_with_each_step_once(generation: Generation, place: Path
         wait_until(lambda: says(process, said, UP), 60, "everything is up")
         up_at = time.monotonic()
         if kept:
-            wait_until(lambda: says(process, said, "Ctrl-C ends it"), AFTER_SET_UP_S, "the story is over")
+            wait_until(lambda: says(process, said, "press Ctrl-C to stop it"), AFTER_SET_UP_S, "the story is over")
             took_s = time.monotonic() - up_at
             check_addresses(json.loads(place.with_suffix(".out").read_text())["addresses"])
             process.terminate()

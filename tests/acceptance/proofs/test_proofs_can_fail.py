@@ -45,14 +45,20 @@ def built(interval: str) -> tuple[str, str]:
 
 # (file, what stands there, what is put there instead, test file that must notice, alert that it names)
 CHANGES = {
-    "plain threshold too high": (OWN, "> 0.005'", "> 0.0056'", ALERTS, "FailureRateHigh"),
-    "plain threshold too low": (OWN, "> 0.005'", "> 0.0044'", ALERTS, "FailureRateHigh"),
+    "plain threshold too high": (OWN, "> 0.005\n", "> 0.0056\n", ALERTS, "FailureRateHigh"),
+    "plain threshold too low": (OWN, "> 0.005\n", "> 0.0044\n", ALERTS, "FailureRateHigh"),
     "plain alert waits too long": (OWN, "for: 30s", "for: 2m", ALERTS, "FailureRateHigh"),
     "plain alert with another severity": (OWN, "severity: critical", "severity: warning", ALERTS, "FailureRateHigh"),
     "plain alert over the wrong range": (OWN, "[1m]", "[10m]", ALERTS, "FailureRateHigh"),
     "page factor too high": (built("1m")[0], "14.4 *", "15.9 *", built("1m")[1], 'tier="fast"'),
     "page factor too low": (built("1m")[0], "14.4 *", "12.9 *", built("1m")[1], 'tier="fast"'),
-    "page without its short window": (SHARED, '="5m"}) >', '="1h"}) >', FAST, 'tier="fast"'),
+    "page without its short window": (
+        SHARED,
+        '="5m"})\n              >',
+        '="1h"})\n              >',
+        FAST,
+        'tier="fast"',
+    ),
     "page without a minimum of events": (SHARED, "> 4.5", "> 0.5", FAST, 'tier="fast"'),
     "ticket without a minimum of events": (built("5m")[0], "> 4.5", "> 0.5", built("5m")[1], 'tier="slow"'),
     "ticket factor too low": (built("20m")[0], " 3 * slo", " 2.6 * slo", built("20m")[1], 'tier="slow"'),
