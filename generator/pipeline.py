@@ -9,16 +9,12 @@ from msgspec import Struct, field
 from freezeline.problems import Position, Problems
 from generator import checks
 from generator.model.spec import OutputSet, Spec
-from generator.proofs import file as proofs
 from generator.reading.source import Source
-from generator.render.alertmanager import alertmanager
-from generator.render.alertmanager.alertmanager import Settings
-from generator.render.dashboards import dashboard
-from generator.render.policy import policy
+from generator.render.alertmanager.places import DEFAULTS, TEMPLATE_FILE, Settings
 from generator.render.rules import alert_texts, emitted, rules, self_rules, shared
 from generator.render.rules.rule_file import RuleFile
 from generator.spec.load import load
-from generator.text import json_text, yaml_text
+from generator.text import json_text
 
 OVERVIEW_FILE = "overview.json"
 Origins = Mapping[str, list[tuple[int, Position]]]
@@ -92,11 +88,16 @@ def _render_rules(output_set: OutputSet, rendered: Rendered) -> None:
 
 
 def _render_policy(output_set: OutputSet, rendered: Rendered) -> None:
+    from generator.render.policy import policy
+
     for spec in output_set.specs:
         rendered.add_json(f"rules/policy/{spec.name}.policy.json", policy.render(spec))
 
 
 def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:
+    from generator.render.alertmanager import alertmanager
+    from generator.text import yaml_text
+
     places = rendered.places
     for spec in output_set.specs:
         text = yaml_text.document(alertmanager.render(spec, places), alertmanager.HEADER.format(source=spec.file))
@@ -106,10 +107,12 @@ def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:
         alertmanager.render_merged(output_set.specs, places), alertmanager.HEADER.format(source=sources)
     )
     rendered.outputs[f"rules/alertmanager/{alertmanager.ALL_FILE}"] = text.encode()
-    rendered.outputs[f"rules/alertmanager/{alertmanager.TEMPLATE_FILE}"] = alertmanager.template_text().encode()
+    rendered.outputs[f"rules/alertmanager/{TEMPLATE_FILE}"] = alertmanager.template_text().encode()
 
 
 def _render_dashboards(output_set: OutputSet, rendered: Rendered) -> None:
+    from generator.render.dashboards import dashboard
+
     for spec in output_set.specs:
         rendered.add_json(f"dashboards/{spec.name}.json", dashboard.render(spec, output_set.scope))
     overview = dashboard.render_overview(output_set.specs, output_set.scope)
@@ -117,6 +120,8 @@ def _render_dashboards(output_set: OutputSet, rendered: Rendered) -> None:
 
 
 def _render_proofs(output_set: OutputSet, rendered: Rendered) -> None:
+    from generator.proofs import file as proofs
+
     for spec in output_set.specs:
         made = proofs.render(spec, output_set.scope)
         rendered.warnings.extend(made.warnings())
@@ -148,9 +153,7 @@ ARTEFACTS: Mapping[str, Callable[[OutputSet, Rendered], None]] = {
 }
 
 
-def render_set(
-    output_set: OutputSet, only: Iterable[str] | None = None, places: Settings = alertmanager.DEFAULTS
-) -> Rendered:
+def render_set(output_set: OutputSet, only: Iterable[str] | None = None, places: Settings = DEFAULTS) -> Rendered:
     """All artefacts of a set, or the named kinds of `ARTEFACTS`."""
     rendered = Rendered(places=places)
     wanted = set(ARTEFACTS if only is None else only)

@@ -15,6 +15,7 @@ from freezeline.commands import places, specs
 from freezeline.problems import Problems, render
 from generator.render.alertmanager import alertmanager
 from generator.render.alertmanager import merge as alertmanager_merge
+from generator.render.alertmanager.places import TEMPLATE_FILE
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +99,7 @@ def _write(args: argparse.Namespace, path: Path, changed: str) -> None:
     """Write the template before the configuration that names it."""
     target = path.resolve()
     if args.operation == "merge":
-        template = target.parent / (args.template or alertmanager.TEMPLATE_FILE)
+        template = target.parent / (args.template or TEMPLATE_FILE)
         _replace(template, alertmanager.template_text())
         sys.stdout.write(f"wrote {template}\n")
     _replace(target, changed)

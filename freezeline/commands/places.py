@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from generator.render.alertmanager.alertmanager import DEFAULTS, Settings
+from generator.render.alertmanager.places import DEFAULTS, Settings
 
 WEBHOOK_URL = "--webhook-url"
 SECRETS = "--secrets"

@@ -7,7 +7,7 @@ import pytest
 
 from generator.model import mute_times, teams
 from generator.model.actions import RollbackAction
-from generator.render.alertmanager import alertmanager
+from generator.render.alertmanager import alertmanager, places
 from generator.spec import gate
 from generator.spec.actions import EVENTS
 from tests.tools import ROOT
@@ -81,7 +81,7 @@ def test_every_key_of_routing_is_explained() -> None:
 def test_the_page_names_files_and_defaults() -> None:
     """Where secrets are looked for, what the template is called, where the webhook is."""
     text = page("alertmanager.md")
-    for word in (alertmanager.SECRETS, alertmanager.TEMPLATE_FILE, alertmanager.ALL_FILE, alertmanager.WEBHOOK_URL):
+    for word in (places.DEFAULTS.secrets, places.TEMPLATE_FILE, alertmanager.ALL_FILE, places.DEFAULTS.webhook_url):
         assert f"`{word}`" in text or f"/{word}`" in text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from generator import pipeline
 from generator.model.spec import Spec
-from generator.render.alertmanager import alertmanager
+from generator.render.alertmanager import alertmanager, places
 from generator.text import yaml_text
 from generator.write import files
 from tests.tools import ROOT
@@ -35,12 +35,10 @@ def write_config(
     `change` may alter the configuration; what a test leaves out stays as it is generated.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / alertmanager.TEMPLATE_FILE).write_text(alertmanager.template_text())
+    (directory / places.TEMPLATE_FILE).write_text(alertmanager.template_text())
     for name, secret in ({"freezeline-webhook": "a-token"} | dict(secrets or {})).items():
         (directory / name).write_text(secret)
-    config: dict[str, Any] = alertmanager.render(
-        spec, alertmanager.Settings(webhook_url=webhook_url, secrets=str(directory))
-    )
+    config: dict[str, Any] = alertmanager.render(spec, places.Settings(webhook_url=webhook_url, secrets=str(directory)))
     if change is not None:
         change(config)
     return yaml_text.document(config)

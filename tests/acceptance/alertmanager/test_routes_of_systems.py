@@ -9,7 +9,7 @@ import pytest
 from freezeline.cli import main
 from generator import pipeline
 from generator.model import alert_labels
-from generator.render.alertmanager import alertmanager
+from generator.render.alertmanager import alertmanager, places
 from generator.text import yaml_text
 from generator.write import files
 from tests.acceptance.alertmanager.systems import specs, write_config
@@ -87,7 +87,7 @@ def test_every_alert_reaches_exactly_its_receivers(system: str, generation: Gene
 def test_the_merged_configuration_routes_as_the_single_ones(generation: Generation, tmp_path: Path) -> None:
     """One Alertmanager for all five systems sends each alert where its own configuration would."""
     config = tmp_path / "alertmanager.yml"
-    (tmp_path / alertmanager.TEMPLATE_FILE).write_text(alertmanager.template_text())
+    (tmp_path / places.TEMPLATE_FILE).write_text(alertmanager.template_text())
     config.write_text(yaml_text.document(alertmanager.render_merged(specs().values())))
     for system, spec in specs().items():
         labels = alert_labels.of(spec)[0]

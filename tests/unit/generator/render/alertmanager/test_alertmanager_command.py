@@ -8,6 +8,7 @@ import pytest
 from freezeline.cli import main
 from freezeline.commands import places
 from generator.render.alertmanager import alertmanager
+from generator.render.alertmanager.places import DEFAULTS
 from tests.unit.generator.render.alertmanager.test_alertmanager_merge import USERS
 from tests.unit.generator.spec.loading import BASE
 
@@ -92,7 +93,7 @@ def test_generate_takes_the_same_options(tmp_path: Path, capsys: pytest.CaptureF
         text = (placed / "rules" / "alertmanager" / name).read_text()
         assert "url: http://deploy-1:9099/webhook" in text
         assert "credentials_file: /run/my secrets/freezeline-webhook" in text
-        assert alertmanager.SECRETS not in text
+        assert DEFAULTS.secrets not in text
     assert differing(plain, placed) == {"gateway.yml", "_all.yml", ".freezeline-generated.json"}
     capsys.readouterr()
     assert main([*argv, *options, "--check"]) == 0
@@ -115,5 +116,5 @@ def test_the_help_names_the_real_defaults() -> None:
     parser = argparse.ArgumentParser()
     places.configure(parser)
     text = " ".join(parser.format_help().split())
-    assert f"(default: {alertmanager.WEBHOOK_URL})" in text
-    assert f"(default: {alertmanager.SECRETS})" in text
+    assert f"(default: {DEFAULTS.webhook_url})" in text
+    assert f"(default: {DEFAULTS.secrets})" in text

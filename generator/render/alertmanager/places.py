@@ -1,0 +1,18 @@
+"""Paths and URLs on Alertmanager's machine that its configuration names."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+TEMPLATE_FILE = "freezeline.tmpl"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Paths and URLs on Alertmanager's machine. `secrets` is a directory with one file for each secret."""
+
+    webhook_url: str = "http://127.0.0.1:9099/webhook"
+    secrets: str = "/etc/alertmanager/secrets"
+    template: str = TEMPLATE_FILE
+
+
+DEFAULTS = Settings()
