@@ -30,8 +30,8 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from benchmarks.budget_accuracy import DAY, HOUR
 from benchmarks.history import HTTP_TIMEOUT_S, Recording, Series, TimeMachine, encoded, encoded_labels, write_counters
+from benchmarks.months import DAY, HOUR
 from generator import names, pipeline
 from generator.model.burn import Cadence
 from generator.render.rules.rule_file import Group, RuleFile

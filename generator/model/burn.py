@@ -21,7 +21,7 @@ from generator.units import DAY, HOUR, MINUTE, SECOND, decimal_text, duration_te
 BASE_WINDOW_MS = 5 * MINUTE
 ROLLUP_MS = 5 * MINUTE
 SLOW_MS = 150 * SECOND
-GAP_MS = HOUR
+GAP_MS = 2 * HOUR
 GAP_SPAN_MS = DAY
 GAP_LOOK_MS = 3 * HOUR
 ROLLED_UP_FROM_MS = DAY  # windows of at least this length are computed from rollups

@@ -66,6 +66,7 @@ def _context(spec: Spec, slo: Slo, total: str, total_increase: str) -> BaseConte
         total_increase_series=total_increase,
         scrape_ms=spec.defaults.scrape_ms,
         gap_span_ms=slo.profile.cadence.gap_span_ms,
+        flight_ms=0,  # a day is rebuilt as a whole
         aligned=False,
     )
 
@@ -94,7 +95,7 @@ def _rollup(query: str, slo: Slo) -> str:
 
 
 def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
-    """The events that a day's rollups miss against the counters, once a day; live gap repair runs each hour.
+    """The events that a day's rollups miss against the counters, once a day; live gap repair runs every two hours.
 
     Live, each repair sees the one before. Here no repair sees another, therefore the spans must not overlap. A gap
     across the edge of two spans is lost.

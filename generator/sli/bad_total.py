@@ -10,7 +10,7 @@ from generator.promql import text as promql
 from generator.promql.check import Want, faults
 from generator.promql.text import WINDOW, Selector
 from generator.reading.reader import Reader
-from generator.sli.base import BaseContext, BaseQueries, rate_with_newborns, seconds_text
+from generator.sli.base import BaseContext, BaseQueries, events_of, seconds_text
 
 
 class BadTotal(Struct, frozen=True, kw_only=True):
@@ -22,12 +22,9 @@ class BadTotal(Struct, frozen=True, kw_only=True):
     total: Selector | str
 
     def base(self, context: BaseContext) -> BaseQueries:
-        """Rates of both. If no error series exists, errors are zero as long as there are events."""
-        total = rate_of(self.total, context)
-        if isinstance(self.bad, Selector) and isinstance(self.total, Selector):
-            errors = context.aggregate("sum", rate_with_newborns(self.bad, self.total, context))
-        else:
-            errors = rate_of(self.bad, context)
+        """Rates of both; no error series means no errors, as long as there are events."""
+        total = rate_of(self.total, self.total, context)
+        errors = rate_of(self.bad, self.total, context)
         errors_increase = increase_of(self.bad, context)
         return BaseQueries(
             total=total,
@@ -41,17 +38,17 @@ class BadTotal(Struct, frozen=True, kw_only=True):
         return f"bad: {source_text(self.bad)} of total: {source_text(self.total)}"
 
 
-def rate_of(source: Selector | str, context: BaseContext) -> str:
-    """Events per second over the base window, by the SLO's groups."""
+def rate_of(source: Selector | str, total: Selector | str, context: BaseContext) -> str:
+    """Events per second over the base window, by the SLO's groups. `total` tells which targets were scraped before."""
     if isinstance(source, Selector):
-        return context.aggregate("sum", f"rate({source.text}[{context.range}])")
+        return events_of(source, total if isinstance(total, Selector) else source, context)
     return context.aggregate("sum", promql.over(source, context.range))
 
 
 def increase_of(source: Selector | str, context: BaseContext) -> str:
     """Events over the gap span, by the SLO's groups. A query gives events per second, and is multiplied by the span."""
     if isinstance(source, Selector):
-        return context.aggregate("sum", f"increase({source.text}[{context.gap_span}])")
+        return context.aggregate("sum", f"increase({source.text}{context.gap_range})")
     return f"{seconds_text(context.gap_span_ms)} * {context.aggregate('sum', promql.over(source, context.gap_span))}"
 
 

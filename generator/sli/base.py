@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
-from generator.promql.text import Selector, enclosed
+from generator.promql.text import Selector, enclosed, indented
 from generator.units import duration_text
 
 
@@ -19,12 +19,18 @@ class BaseContext(Struct, frozen=True, kw_only=True):
     total_increase_series: str  # the recorded increase over the gap span, as a selector
     scrape_ms: int
     gap_span_ms: int
-    aligned: bool  # a build for tests: scrapes and evaluations fall on the same instants
+    flight_ms: int  # until an event is in all base series and rollups that count it
+    aligned: bool  # a build for tests, in which scrapes and evaluations fall on the same instants
 
     @property
     def gap_span(self) -> str:
         """The span over which gap repair compares raw counters with rollups, as PromQL."""
         return duration_text(self.gap_span_ms)
+
+    @property
+    def gap_range(self) -> str:
+        """The gap span as a range in PromQL. The range ends where present rollups have counted every event."""
+        return f"[{self.gap_span}]" + (f" offset {duration_text(self.flight_ms)}" if self.flight_ms else "")
 
     @property
     def window(self) -> str:
@@ -82,15 +88,38 @@ def seconds_text(duration_ms: int) -> str:
     return f"{whole}.{rest:03d}".rstrip("0") if rest else str(whole)
 
 
-def rate_with_newborns(part: Selector, whole: Selector, context: BaseContext) -> str:
-    """The rate of `part`; a new series of a target that was scraped before counts from zero.
+# When the rules look for an earlier sample of a series that appears. Each look is four times as far back as the one
+# before. A series is found if its absence was shorter than a third of its life before.
+_LOOKED_BACK = ("20m", "1h20m", "5h20m", "21h20m", "3d13h20m")
 
-    `rate` loses the first value of a new series. If error series appear with their first error, a short incident would
-    be lost entirely. The guard on job and instance keeps a restarted or new target from counting its whole past.
+
+def events_of(part: Selector, whole: Selector, context: BaseContext) -> str:
+    """Events per second that `part` counted in the base window, by the SLO's groups. `whole` is the total of `part`.
+
+    A series with samples at both ends of the window counts by their difference. Nothing is extrapolated, therefore rare
+    events and shifted scrapes neither lose nor invent events. For a counter that was reset, ended or began in between,
+    a rate replaces the difference.
+
+    Clients show a labelled counter from its first event on. A new series of a target that was scraped before therefore
+    counts from zero. Two kinds of new series do not count. A series that returns had at most its present value before.
+    After a change of labels, the series that left the target had reached the value of the new series.
     """
-    window = context.window
-    born = f"({part.text} unless {part.text} offset {window})"
-    scraped = f"count by (job, instance) ({whole.text} and {whole.text} offset {window})"
+    series, then = part.text, f"{part.text} offset {context.window}"
+    older = "\n  or ".join(f"{series} offset {ago}" for ago in _LOOKED_BACK)
+    known = indented(enclosed(older)) + f" <= {series}"
+    scraped = f"count by (job, instance) ({whole.text} offset {context.window})"
+    born = enclosed(f"{series}\nunless {then}\nunless {known}\nand on (job, instance) {scraped}")
     seconds = seconds_text(context.base_ms)
-    newborns = enclosed(f"{born}\nand on (job, instance) {scraped}")
-    return f"{newborns} / {seconds}\nor rate({part.text}[{context.range}])"
+    net = context.aggregate("sum", f"{born}\nor 0 - ({then} unless {series})", "job", "instance")
+    counted = "\n".join(
+        (
+            "# there at both ends of the window",
+            f"{series} - {then} >= 0",
+            "# reset, ended or begun in between",
+            f"or 0 * {born}",
+            f"or {seconds} * rate({series}[{context.range}])",
+            "# newborn on a target that was scraped before, less what left it",
+            f"or {enclosed(net, 'clamp_min(', '0')}",
+        )
+    )
+    return f"{context.aggregate('sum', counted)} / {seconds}"

@@ -10,7 +10,7 @@ from generator.promql import text as promql
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
 from generator.sli.bad_total import increase_of, rate_of, read_source, source_text
-from generator.sli.base import BaseContext, BaseQueries, rate_with_newborns
+from generator.sli.base import BaseContext, BaseQueries
 
 
 class GoodTotal(Struct, frozen=True, kw_only=True):
@@ -22,17 +22,10 @@ class GoodTotal(Struct, frozen=True, kw_only=True):
     total: Selector | str
 
     def base(self, context: BaseContext) -> BaseQueries:
-        """Bad = total − good, never below zero.
-
-        If good and total have the same metric, both lose the first value of a new series, and plain rates agree. With
-        different metrics, the good series counts from its first value.
-        """
-        good = rate_of(self.good, context)
-        match self.good, self.total:
-            case Selector() as part, Selector() as whole if part.metric != whole.metric:
-                good = context.aggregate("sum", rate_with_newborns(part, whole, context))
+        """Bad = total − good, never below zero."""
+        good = rate_of(self.good, self.total, context)
         return BaseQueries(
-            total=rate_of(self.total, context),
+            total=rate_of(self.total, self.total, context),
             errors=rest(context, context.total_series, good),
             total_increase=increase_of(self.total, context),
             errors_increase=rest(context, context.total_increase_series, increase_of(self.good, context)),

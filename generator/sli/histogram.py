@@ -41,19 +41,19 @@ class HistogramBelow(Struct, frozen=True, kw_only=True):
 
         def errors(total_series: str, function: str, window: str) -> str:
             total = context.aggregate("sum", total_series)
-            fast = context.aggregate("sum", f"{function}({bucket}[{window}])")
+            fast = context.aggregate("sum", f"{function}({bucket}{window})")
             return promql.enclosed(f"{total}\n- {fast}", "clamp_min(", "0")
 
         return BaseQueries(
             total=context.aggregate("sum", f"rate({count}[{context.range}])"),
-            errors=errors(context.total_series, "rate", context.range),
-            total_increase=context.aggregate("sum", f"increase({count}[{context.gap_span}])"),
-            errors_increase=errors(context.total_increase_series, "increase", context.gap_span),
+            errors=errors(context.total_series, "rate", f"[{context.range}]"),
+            total_increase=context.aggregate("sum", f"increase({count}{context.gap_range})"),
+            errors_increase=errors(context.total_increase_series, "increase", context.gap_range),
         )
 
     def _native(self, context: BaseContext) -> BaseQueries:
         def merged(function: str, window: str) -> str:
-            return context.aggregate("sum", f"{function}({self.histogram.text}[{window}])")
+            return context.aggregate("sum", f"{function}({self.histogram.text}{window})")
 
         def errors(histogram: str) -> str:
             # 0 × an empty interval is 0 × NaN. `>= 0` leaves the NaN out, and the total of zero says that there were no
@@ -61,7 +61,7 @@ class HistogramBelow(Struct, frozen=True, kw_only=True):
             above = f"1 - histogram_fraction(-Inf, {decimal_text(self.bound)}, {histogram})"
             return f"histogram_count({histogram}) * (({above}) >= 0)"
 
-        rates, increases = merged("rate", context.range), merged("increase", context.gap_span)
+        rates, increases = merged("rate", f"[{context.range}]"), merged("increase", context.gap_range)
         return BaseQueries(
             total=f"histogram_count({rates})",
             errors=f"{errors(rates)}\nor {context.zero(context.total_series)}",

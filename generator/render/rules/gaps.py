@@ -1,4 +1,4 @@
-"""Gap repair adds once an hour what rollups lack against the raw counters (docs/rules.md, "Gaps are repaired")."""
+"""Gap repair adds every two hours what rollups lack against the raw counters (docs/rules.md, "Gaps are repaired")."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from generator import names
 from generator.model import burn
 from generator.model.burn import Cadence, Profile
-from generator.promql.text import enclosed, indented, matchers_text, quote
+from generator.promql.text import matchers_text, quote
 from generator.render.rules.rule_file import Group, Rule
 from generator.sli.base import seconds_text
 from generator.units import duration_text
@@ -96,63 +96,60 @@ class _Repair:
                 record=names.missing(kind, self.cadence.gap_span_ms),
                 expr=(
                     f"{self._increase(kind)}\n- {counted}\n"
-                    f"# will be in the next rollups\n- {self._not_yet_in_rollups(kind)}"
+                    f"# in the rollups, and not yet in the raw counters\n+ {self._ahead(kind)}"
                 ),
                 labels=self.labels,
             )
 
-    def _not_yet_in_rollups(self, kind: str) -> str:
-        """Events that have happened and that later rollups will count, less the same of a day ago.
+    def _ahead(self, kind: str) -> str:
+        """Events that the rollups have counted and the raw counters, looked at a while ago, have not; less a day ago.
 
-        A rate over the base window B counts an event in each evaluation of the next B, and a rollup comes up to
-        a rollup's length later. With the last rollup w ago, it lacks the mean, for u from w to w + B, of events of the
-        last u. Taken as even within a window, those are u × rate up to B, and B × rate + (u - B) × the rate before it
-        beyond: together (w + B/2 - p) × rate + p × rate before, p = w²/2B, or w - B/2 where w > B. The rate of the
-        moment alone, over all of it, is wrong by minutes of an incident that begins or ends then.
+        An event is in the base series for one base window B, so that the last rollup has counted a share of the events
+        of the last B before it, on average half, and all older ones. The counters are looked at B and a rollup's length
+        R ago: everything up to there is counted. With the last rollup w ago, the rollups are ahead by half the events
+        of B, and the events of the R - w before.
         """
-        series, profile, rollup_ms = f"{self._base(kind)}{self.all}", self.profile, self.cadence.rollup_ms
+        series, profile, cadence = f"{self._base(kind)}{self.all}", self.profile, self.cadence
         latest = f'timestamp({self._rollup(kind)}{self.all[:-1]},{names.REPAIR}=""}})'
         if profile.window.calendar:
             latest = f"max without ({names.CYCLE}) ({latest})"
         # Nothing looks further back than one rollup: what was not recorded then will not be.
         age = f"clamp_max(time() - {latest}, {self.rollup_s})"
-        twice_s, half_s = seconds_text(2 * profile.base_ms), seconds_text(profile.base_ms // 2)
-        share = f"{age} ^ 2 / {twice_s}"
-        if profile.base_ms < rollup_ms:
-            within = f"clamp_max({age}, {seconds_text(profile.base_ms)})"
-            share = f"({within} ^ 2 / {twice_s} + {age} - {within})"
 
-        def before(moment_ms: int) -> str:
-            """The rate before the last base window, as of some time ago; nothing recorded is nothing to come."""
-            offset = f"offset {duration_text(profile.base_ms + moment_ms)}"
-            if profile.base_ms < rollup_ms:
-                rest = duration_text(rollup_ms - profile.base_ms)
-                return f"(avg_over_time({series}[{rest}] {offset}) or 0 * {series})"
-            return f"({series} {offset} or 0 * {series})"
-
-        grown = f"{series} - {series} offset {self.span}"
-        grown_before = f"{before(0)}\n- {before(self.cadence.gap_span_ms)}"
-        return f"({age} + {half_s} - {share})\n  * ({grown})\n- {share}\n  * {indented(enclosed(grown_before))}"
+        # The first day of an SLO has no rate of a day ago, and is not repaired.
+        newer = f"({series} - {series} offset {self.span})"
+        ago, before = (duration_text(profile.base_ms + each) for each in (0, cadence.gap_span_ms))
+        # Where nothing was recorded then, nothing is ahead.
+        older = f"(({series} offset {ago} or 0 * {series}) - ({series} offset {before} or 0 * {series}))"
+        half_s = seconds_text(profile.base_ms // 2)
+        return f"{half_s} * {newer}\n+ ({self.rollup_s} - {age})\n  * {older}"
 
     def rollups(self) -> Iterable[Rule]:
         """What is missing, as rollups under a `repair` label of their own.
 
         Written only where samples are missing (fewer than all but five minutes of three hours) or where half a percent
-        of all events is, and once Prometheus has run for three base windows: before, rates are still filling up, and
-        the next look will do.
+        of a day's events is, and once Prometheus has run for three base windows: before, rates are still filling up,
+        and the next look will do. Nothing smaller is added than how far off the events in flight may be reckoned: twice
+        the square root of their number, as for any count, and half an event.
         """
         cadence, profile = self.cadence, self.profile
         full = cadence.gap_look_ms * 175 // (180 * cadence.fast_ms)  # of the 180 samples of three hours, one a minute
         settled = 3 * profile.base_ms
         total = f"{self._base('total')}{self.own}"
+        flight_s = seconds_text(profile.base_ms + cadence.rollup_ms)
+        flight = duration_text(profile.base_ms + cadence.rollup_ms)
         for kind in reversed(names.KINDS):
+            missing, base = self._missing(kind), f"{self._base(kind)}{self.all}"
+            now, before = (f"avg_over_time({base}[{flight}]{offset})" for offset in ("", f" offset {self.span}"))
             expr = (
-                f"clamp_min({self._missing(kind)}, 0) / {self.rollup_s}\n"
+                f"{missing} / {self.rollup_s}\n"
                 f"and ignoring ({names.REPAIR}) (\n"
                 f"  (\n"
                 f"    count_over_time({total}[{duration_text(cadence.gap_look_ms)}]) < {full}\n"
-                f"    or {self._missing('total')} / ignoring ({names.REPAIR}) {self._increase('total')} > 0.005\n"
+                f"    or {missing} / ignoring ({names.REPAIR}) {self._increase(kind)} > 0.005\n"
                 f"  )\n"
+                f"  and ignoring ({names.REPAIR}) {missing}\n"
+                f"    > ignoring ({names.REPAIR}) 0.5 + 2 * sqrt({flight_s} * ({now} + ({before} or 0 * {now})))\n"
                 f"  and count_over_time({total}[{duration_text(settled)}]) >= {settled // cadence.fast_ms - 1}\n"
                 f")"
             )

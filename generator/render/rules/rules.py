@@ -77,6 +77,7 @@ def _context(spec: Spec, slo: Slo, own: str, cadence: Cadence) -> BaseContext:
         total_increase_series=names.increase("total", cadence.gap_span_ms) + own,
         scrape_ms=spec.defaults.scrape_ms,
         gap_span_ms=cadence.gap_span_ms,
+        flight_ms=slo.profile.base_ms + cadence.rollup_ms,
         aligned=cadence.aligned,
     )
 

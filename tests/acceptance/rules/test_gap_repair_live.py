@@ -45,6 +45,7 @@ scrape_configs:
 """
 SPAN_S = 45
 BASE_MS = 2500
+LOOKBACK = ["--query.lookback-delta=2500ms"]  # as long as the base window, as without flags and at five minutes
 CADENCE = Cadence(fast_ms=500, rollup_ms=2500, slow_ms=2500, gap_ms=5000, gap_span_ms=SPAN_S * 1000, gap_look_ms=15_000)
 OUTAGE_S = 12.5
 INCIDENT_S = 5
@@ -106,7 +107,7 @@ def test_budget_is_repaired_after_an_outage_inside_an_incident(generation: Gener
     with running(per_second=PER_SECOND) as service:
         service.fail_every = 100
         config = CONFIG.format(address=service.address)
-        with prometheus_server(generation, tmp_path, config) as server:
+        with prometheus_server(generation, tmp_path, config, flags=LOOKBACK) as server:
             old = f"slo:total:rate2s500ms offset {SPAN_S}s"
             wait_until(lambda: server.query(old), SPAN_S + DEADLINE_S, "the history is as long as the span")
             service.fail_every = 2
@@ -118,7 +119,7 @@ def test_budget_is_repaired_after_an_outage_inside_an_incident(generation: Gener
             )
         down_until = time.monotonic() + OUTAGE_S
         wait_until(lambda: time.monotonic() > down_until, OUTAGE_S + 5, "Prometheus is down in the middle of it")
-        with prometheus_server(generation, tmp_path, config) as server:
+        with prometheus_server(generation, tmp_path, config, flags=LOOKBACK) as server:
             service.fail_every = 100
             wait_until(lambda: server.query(REPAIRED), DEADLINE_S, "a gap is found")
             # What is recorded lags behind what happens by some seconds: let it catch up before comparing.

@@ -69,9 +69,9 @@ def test_windows_of_a_day_are_computed_from_rollups(window_ms: int, *, rolled_up
     assert profile(tier(long_ms=window_ms), window_ms=HOUR).rolled_up is rolled_up
 
 
-def test_gaps_are_looked_for_once_an_hour() -> None:
+def test_gaps_are_looked_for_every_two_hours() -> None:
     """A day of raw counters is read each time."""
-    assert profile(*TIERS).cadence.gap_ms == HOUR
+    assert profile(*TIERS).cadence.gap_ms == 2 * HOUR
 
 
 @pytest.mark.parametrize("window_ms, repaired", [(3 * DAY, True), (3 * DAY - HOUR, False)])

@@ -43,8 +43,8 @@ def test_only_the_base_grows_with_raw_series() -> None:
     few, many = total(10), total(1010)
     assert many.series == few.series
     per_series = (many.samples_per_minute - few.samples_per_minute) / 1000
-    # Each minute: the rates of both over 5m15s and the newborn guard's four and two instants; each hour: a day of both.
-    assert per_series == pytest.approx(2 * 21 + 4 + 2 * 5760 / 60, abs=1)
+    # Each minute, of both: the rate over 5m15s, and 22 instants; every two hours: a day of both.
+    assert per_series == pytest.approx(2 * (21 + 22) + 2 * 5760 / 120, abs=1)
 
 
 def test_shared_rules_cost_per_slo() -> None:
@@ -76,8 +76,8 @@ def test_series_of_one_selector() -> None:
     assert selectors == ("http_requests_total", 'http_requests_total{code=~"5.."}')
     by_selector = Assumptions(series=0, by_selector={selectors[1]: 7.0})
     errors = next(one for one in cost.rule_costs(output_set, by_selector) if one.name == "slo:errors:rate5m")
-    # Twice for newborns, 21 samples each for the rate, once the recorded total.
-    assert errors.samples == pytest.approx(2 * 7 + 21 * 7 + 1)
+    # Of each, 20 instants and 21 samples for the rate; once the recorded total.
+    assert errors.samples == pytest.approx((20 + 21) * 7 + 1)
 
 
 def test_rivals_are_dearer() -> None:
