@@ -79,6 +79,14 @@ def simple_selector(text: str) -> Selector | None:
     return Selector(text=text, metric=match[1], matchers=tuple((name, op, value) for name, op, value, _ in found))
 
 
+def shape(text: str) -> str:
+    """The expression with the same selector in the place of every plain one with matchers.
+
+    A selector is an atom of the grammar. An expression therefore parses exactly if its shape does.
+    """
+    return _SIMPLE.sub(lambda found: 'x{y="z"}' if found[2] and simple_selector(found[0]) else found[0], text)
+
+
 def value_type(tree: parser.Expr) -> str:
     """`scalar`, `vector`, `matrix` or `string`, as Prometheus types the expression."""
     match tree:

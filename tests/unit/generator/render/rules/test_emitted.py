@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import promql_parser
 import pytest
 
 from freezeline.problems import Position, Problem
@@ -52,3 +53,28 @@ def test_a_shared_rule_is_told_by_its_file() -> None:
     group = Group(name="g", interval_ms=1000, rules=(Rule(record="r", expr="("),))
     (found,) = emitted.faults([RuleFile(path="rules/shared.yml", header="", groups=(group,))])
     assert found.position == Position("rules/shared.yml")
+
+
+def test_expressions_that_differ_in_selectors_alone_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand SLOs have one shape, and each faulty expression is still told at its own place."""
+    parsed: list[str] = []
+    real = promql_parser.parse
+
+    def parse(text: str) -> object:
+        parsed.append(text)
+        return real(text)
+
+    monkeypatch.setattr(promql_parser, "parse", parse)
+    assert emitted.faults([file([f'sum(rate(a_b{{job="j{number}"}}[5m]))' for number in range(MANY)])]) == []
+    assert parsed == ['sum(rate(x{y="z"}[5m]))']
+    wrong = [f'sum(rate(a_b{{job="j{number}"}}[5m])' for number in range(3)]
+    assert lines(emitted.faults([file(wrong)])) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ['a_b{job="j",job!="k"} >', 'a_b{__name__="c"} + 1', 'sum by (a_b{job="j"}) (x)', 'a_b{job="j"} {c="d"}'],
+)
+def test_a_selector_in_the_wrong_place_is_found(expression: str) -> None:
+    """The shape of an expression parses only where the expression does."""
+    assert lines(emitted.faults([file([expression])])) == [1]
