@@ -5,6 +5,6 @@ from __future__ import annotations
 import json
 
 
-def text(value: object, *, indent: int = 2, sort_keys: bool = False) -> str:
+def text(value: object) -> str:
     """The value in several lines. Raises ValueError for infinities and NaN, TypeError for types without a JSON form."""
-    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys)
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
