@@ -8,24 +8,10 @@ from msgspec import Struct
 
 from freezeline.problems import Position
 from generator.model import policy
+from generator.model.ab import AbTest
+from generator.model.canary_gate import CanaryGate
 from generator.model.command import Command
-
-
-class Haproxy(Struct, frozen=True, kw_only=True):
-    """Traffic by server weights through HAProxy's runtime socket."""
-
-    socket: str
-    backend: str
-    stable: str
-    canary: str
-
-
-class TrafficCommands(Struct, frozen=True, kw_only=True):
-    """Traffic by two commands. `set` gets the percentage as its last argument; `read` prints the percentage."""
-
-    set: tuple[str, ...]
-    read: tuple[str, ...]
-    timeout_ms: int
+from generator.model.traffic import Haproxy, TrafficCommands
 
 
 class NoData(Struct, frozen=True, kw_only=True):
@@ -42,16 +28,6 @@ class Ask(Struct, frozen=True, kw_only=True):
     approval: str = ""  # "manual"
 
 
-class AbTest(Struct, frozen=True, kw_only=True):
-    """Statistics that compare both versions over a stage. `metrics` are SLOs; `confidence` and `power` are ratios."""
-
-    metrics: tuple[str, ...]
-    confidence: Decimal
-    power: Decimal
-    method: str
-    then: str
-
-
 class Stage(Struct, frozen=True, kw_only=True):
     """One share of traffic, and how long it is watched. `soak` marks the last stage, after all traffic has moved."""
 
@@ -61,17 +37,6 @@ class Stage(Struct, frozen=True, kw_only=True):
     then: Ask | None
     daily: Ask | None
     ab: AbTest | None
-    position: Position
-
-
-class CanaryGate(Struct, frozen=True, kw_only=True):
-    """A measurement that aborts after `consecutive` breaches in a row. Without a query, the API receives samples."""
-
-    id: str
-    query: str
-    op: str  # "<=" or ">=": the comparison that must hold
-    value: Decimal
-    consecutive: int
     position: Position
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
-
 from generator.model import policy
-from generator.model.canary import AbTest, Ask, Canary, CanaryGate, Haproxy, NoData, Stage, TrafficCommands
+from generator.model.canary import Ask, Canary, NoData, Stage
 from generator.names import SEVERITIES
-from generator.promql.check import Want
 from generator.reading.reader import Reader
-from generator.spec.command import read_argv, read_command, read_path
+from generator.spec import ab, canary_gates, traffic
+from generator.spec.command import read_command
 from generator.units import DAY, MINUTE, SECOND, percent_text
 
 DEPLOY_TIMEOUT_MS = 300 * SECOND
 RELEASE_TIMEOUT_MS = 5 * SECOND
-TRAFFIC_TIMEOUT_MS = 10 * SECOND
-PLACEHOLDERS = frozenset({"$canary", "$stable"})
-_PLACEHOLDER = re.compile(r"\$\w+")
 
 
 def parse(reader: Reader) -> Canary:
@@ -26,13 +20,13 @@ def parse(reader: Reader) -> Canary:
     canary = Canary(
         deploy=read_command(reader, "deploy", timeout_ms=DEPLOY_TIMEOUT_MS),
         release=read_command(reader, "release", timeout_ms=RELEASE_TIMEOUT_MS),
-        traffic=_parse_traffic(reader),
+        traffic=traffic.parse(reader),
         start=_parse_ask(start) if start is not None else None,
         every_ms=reader.duration_ms("every", 30 * SECOND, at_least=SECOND),
         min_samples=reader.integer("min_samples", 1, at_least=1),
         no_data=_parse_no_data(reader),
         stages=_parse_stages(reader),
-        gates=_parse_gates(reader),
+        gates=canary_gates.parse(reader),
         abort_on=tuple(_parse_abort(inner) for inner in reader.readers("abort_on")),
         on_abort=reader.texts("on_abort"),
         position=reader.position,
@@ -42,42 +36,6 @@ def parse(reader: Reader) -> Canary:
         hint = "add `abort_on: [{severity: critical}]`, or `gates:` with queries and bounds"
         reader.fail("canary/blind", "neither a gate nor an alert can abort this rollout", hint)
     return canary
-
-
-def _parse_traffic(reader: Reader) -> Haproxy | TrafficCommands | None:
-    outer = reader.mapping("traffic")
-    if outer is None:
-        return None
-    haproxy, commands = outer.mapping("haproxy"), outer.mapping("commands")
-    outer.finish()
-    if (haproxy is None) == (commands is None):
-        outer.fail(
-            "canary/traffic",
-            f"{outer.what} needs exactly one adapter",
-            "write either `haproxy: {…}` or `commands: {…}`",
-        )
-    if haproxy is not None:
-        adapter = Haproxy(
-            socket=read_path(haproxy, "socket"),
-            backend=haproxy.name("backend"),
-            stable=haproxy.name("stable"),
-            canary=haproxy.name("canary"),
-        )
-        if adapter.stable and adapter.stable == adapter.canary:
-            haproxy.fail(
-                "canary/traffic",
-                "`stable` and `canary` name the same server",
-                "write two server names, such as `stable: v1` and `canary: v2`",
-                key="canary",
-            )
-        haproxy.finish()
-        return adapter
-    if commands is None:
-        return None
-    timeout_ms = commands.duration_ms("timeout", TRAFFIC_TIMEOUT_MS)
-    found = TrafficCommands(set=read_argv(commands, "set"), read=read_argv(commands, "read"), timeout_ms=timeout_ms)
-    commands.finish()
-    return found
 
 
 def _parse_ask(reader: Reader) -> Ask:
@@ -151,7 +109,7 @@ def _parse_stage(reader: Reader) -> Stage:
         soak_ms=reader.duration_ms("soak") if reader.has("soak") else 0,
         then=_parse_ask(then) if then is not None else None,
         daily=_parse_ask(daily) if daily is not None else None,
-        ab=_parse_ab(reader),
+        ab=ab.parse(reader),
         position=reader.position,
     )
     lasts = "soak" if stage.soak_ms else "bake"
@@ -164,88 +122,6 @@ def _parse_stage(reader: Reader) -> Stage:
         )
     reader.finish()
     return stage
-
-
-def _parse_ab(reader: Reader) -> AbTest | None:
-    inner = reader.mapping("ab")
-    if inner is None:
-        return None
-    test = AbTest(
-        metrics=inner.texts("metrics"),
-        confidence=inner.ratio("confidence", Decimal("0.95")),
-        power=inner.ratio("power", Decimal("0.8")),
-        method=inner.choice("method", ("fixed-horizon",), "fixed-horizon"),
-        then=inner.choice("then", ("approval", "advance"), "approval"),
-    )
-    if not test.metrics:
-        inner.fail(
-            "canary/ab",
-            f"{inner.what} names no SLO to compare",
-            "write `metrics: [errors]` with names under `slos:`",
-            key="metrics",
-        )
-    for key, ratio in (("confidence", test.confidence), ("power", test.power)):
-        if not Decimal("0.5") <= ratio < 1:
-            inner.fail(
-                "canary/ab",
-                f"{inner.what}.{key} must be at least 50% and below 100%",
-                "write `confidence: 95%` and `power: 80%`",
-                key=key,
-            )
-    inner.finish()
-    return test
-
-
-def _parse_gates(reader: Reader) -> tuple[CanaryGate, ...]:
-    gates: dict[str, CanaryGate] = {}
-    for inner in reader.readers("gates"):
-        before = inner.problems.error_count
-        gate = _parse_gate(inner)
-        if gate.id in gates:
-            hint = f"write another `id:`; line {gates[gate.id].position.line} has this one"
-            inner.fail("canary/duplicate-gate", f"two gates have the id {gate.id}", hint, key="id")
-        elif inner.problems.error_count == before:
-            gates[gate.id] = gate
-    return tuple(gates.values())
-
-
-def _parse_gate(reader: Reader) -> CanaryGate:
-    source = reader.choice("source", ("prometheus", "push"), "prometheus")
-    bounds = [(op, reader.bound(key)[0]) for key, op in (("max", "<="), ("min", ">=")) if reader.has(key)]
-    if len(bounds) != 1:
-        reader.fail("canary/gate", f"{reader.what} needs exactly one of `max` and `min`", "add `max: 1%` or `min: 99%`")
-    op, value = bounds[0] if bounds else ("<=", Decimal(0))
-    if source == "push" and reader.has("query"):
-        reader.fail(
-            "canary/gate",
-            f"{reader.what} has `source: push` and a `query`",
-            "remove `query`, or remove `source: push`",
-            key="query",
-        )
-    gate = CanaryGate(
-        id=reader.name("id"),
-        query="" if source == "push" else _read_query(reader),
-        op=op,
-        value=value,
-        consecutive=reader.integer("consecutive", 1, at_least=1),
-        position=reader.position,
-    )
-    reader.finish()
-    return gate
-
-
-def _read_query(reader: Reader) -> str:
-    query = reader.promql("query", Want.NUMBER)
-    for word in dict.fromkeys(_PLACEHOLDER.findall(query)):
-        if word not in PLACEHOLDERS:
-            hint = f"use {' and '.join(sorted(PLACEHOLDERS))}, which stand for the two releases"
-            reader.fail(
-                "canary/placeholder",
-                f"{reader.what}: the receiver does not know the placeholder {word}",
-                hint,
-                key="query",
-            )
-    return query
 
 
 def _parse_abort(reader: Reader) -> policy.Trigger:
