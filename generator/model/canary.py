@@ -21,11 +21,34 @@ class NoData(Struct, frozen=True, kw_only=True):
     then: str  # "abort" or "hold"
 
 
+class Approval(Struct, frozen=True, kw_only=True):
+    """A person must agree. Without an answer within `within_ms`, the engine does `then`; None waits for ever."""
+
+    within_ms: int | None
+    then: str  # "hold" or "abort"
+
+
 class Ask(Struct, frozen=True, kw_only=True):
-    """Who must say yes: the go/no-go gate, or a person."""
+    """Who must say yes: the go/no-go gate, a person, or both."""
 
     gate: bool = False
-    approval: str = ""  # "manual"
+    approval: Approval | None = None
+
+
+class Daily(Struct, frozen=True, kw_only=True):
+    """The same question each day. `at` are times of day such as `08:00`, in the time zone `zone`."""
+
+    at: tuple[str, ...]
+    zone: str
+    gate: bool
+    approval: Approval | None
+
+
+class Tracks(Struct, frozen=True, kw_only=True):
+    """Label values for which `$canary` and `$stable` stand in queries."""
+
+    canary: str
+    stable: str
 
 
 class Stage(Struct, frozen=True, kw_only=True):
@@ -35,7 +58,7 @@ class Stage(Struct, frozen=True, kw_only=True):
     bake_ms: int
     soak_ms: int
     then: Ask | None
-    daily: Ask | None
+    daily: Daily | None
     ab: AbTest | None
     position: Position
 
@@ -48,10 +71,11 @@ class Canary(Struct, frozen=True, kw_only=True):
     traffic: Haproxy | TrafficCommands | None
     start: Ask | None
     every_ms: int
-    min_samples: int
     no_data: NoData
     stages: tuple[Stage, ...]
     gates: tuple[CanaryGate, ...]
+    confidence: Decimal | None
+    tracks: Tracks | None
     abort_on: tuple[policy.Trigger, ...]
     on_abort: tuple[str, ...]
     position: Position

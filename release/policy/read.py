@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from freezeline.problems import Position, Problems
+from receiver.policy.formats import NEWEST
 from receiver.policy.guard import UnsafeFileError, check_file
 from receiver.policy.model import Policy
 from receiver.policy.read import parse_policy
@@ -48,6 +49,10 @@ def parse(text: str, *, file: str, problems: Problems) -> ReleasePolicy | None:
     if policy is None:
         return None
     raw = msgspec.json.decode(text)
+    if raw["format"] != NEWEST and {"gate", "canary"} & set(raw):
+        message = f"{raw['format']} does not say how the gate and the canary measure"
+        problems.add("policy/format", Position(file), message, "run `freezeline generate` to write the policy anew")
+        return None
     return ReleasePolicy(policy=policy, gate=_member(raw, "gate", Gate), canary=_member(raw, "canary", Canary))
 
 

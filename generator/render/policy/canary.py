@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generator.model.canary import Ask, Canary, Stage
+from generator.model.canary import Approval, Ask, Canary, Daily, Stage
 from generator.model.policy import matchers
 from generator.model.spec import Spec
 from generator.render.policy import ab, canary_gates, traffic
@@ -21,9 +21,12 @@ def render(spec: Spec, canary: Canary) -> dict[str, object]:
         found["traffic"] = traffic.render(canary.traffic)
     if canary.start is not None:
         found["start"] = _ask(canary.start)
+    if canary.tracks is not None:
+        found["tracks"] = {"canary": canary.tracks.canary, "stable": canary.tracks.stable}
+    if canary.confidence is not None:
+        found["confidence"] = decimal_text(canary.confidence)
     found |= {
         "every_s": seconds(canary.every_ms),
-        "min_samples": canary.min_samples,
         "no_data": {"hold_for_s": seconds(canary.no_data.hold_for_ms), "then": canary.no_data.then},
         "stages": [_stage(stage) for stage in canary.stages],
         "gates": [canary_gates.render(gate) for gate in canary.gates],
@@ -35,7 +38,19 @@ def render(spec: Spec, canary: Canary) -> dict[str, object]:
 
 def _ask(ask: Ask) -> dict[str, object]:
     found: dict[str, object] = {"gate": True} if ask.gate else {}
-    return found | ({"approval": ask.approval} if ask.approval else {})
+    return found | _approval(ask.approval)
+
+
+def _approval(approval: Approval | None) -> dict[str, object]:
+    if approval is None:
+        return {}
+    within = {} if approval.within_ms is None else {"within_s": seconds(approval.within_ms)}
+    return {"approval": {**within, "then": approval.then}}
+
+
+def _daily(daily: Daily) -> dict[str, object]:
+    found: dict[str, object] = {"at": list(daily.at), "zone": daily.zone}
+    return found | ({"gate": True} if daily.gate else {}) | _approval(daily.approval)
 
 
 def _stage(stage: Stage) -> dict[str, object]:
@@ -47,7 +62,7 @@ def _stage(stage: Stage) -> dict[str, object]:
     if stage.then is not None:
         found["then"] = _ask(stage.then)
     if stage.daily is not None:
-        found["daily"] = _ask(stage.daily)
+        found["daily"] = _daily(stage.daily)
     if stage.ab is not None:
         found["ab"] = ab.render(stage.ab)
     return found
