@@ -138,6 +138,9 @@ def _parse_bounds(reader: Reader, measure: Measure) -> tuple[str, Decimal | None
 def _check_side(reader: Reader, measure: Measure, key: str, value: Decimal) -> None:
     wanted = "min" if isinstance(measure, RatioMeasure) and measure.good else "max"
     if isinstance(measure, QueryMeasure | PushedMeasure):
+        if reader.has("than") and (key == "min" or isinstance(measure, PushedMeasure)):
+            hint = "remove `than`, or write `max:` beside a query"
+            reader.fail("canary/than", f"{reader.what} cannot be compared with the stable release", hint, key="than")
         return
     if key != wanted:
         counts = "good events" if wanted == "min" else "bad events, or a latency"

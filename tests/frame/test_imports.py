@@ -85,6 +85,8 @@ ORDERS = {
         "sources",
         # How traffic moves.
         "traffic",
+        # What the engine decides.
+        "canary",
     ),
     "freezeline": ("problems", "cli", "remote", "toast", "demo", "commands", "__main__"),
 }
