@@ -79,12 +79,16 @@ def simple_selector(text: str) -> Selector | None:
     return Selector(text=text, metric=match[1], matchers=tuple((name, op, value) for name, op, value, _ in found))
 
 
-def shape(text: str) -> str:
-    """The expression with the same selector in the place of every plain one with matchers.
+# The matchers of a named selector, in their plainest form. A value of these characters is a valid pattern, too.
+_MATCHERS = re.compile(r'\{(?<=[\w:]\{)(?:(?!__name__)[a-zA-Z_]\w*(?:!?=|[=!]~)"[\w .|/:-]*"(?:,|(?=\})))+\}', re.ASCII)
 
-    A selector is an atom of the grammar. An expression therefore parses exactly if its shape does.
+
+def shape(text: str) -> str:
+    """The expression with the same matchers in the place of all plain matchers behind a metric's name.
+
+    Plain matchers can replace each other wherever they stand. An expression therefore parses exactly if its shape does.
     """
-    return _SIMPLE.sub(lambda found: 'x{y="z"}' if found[2] and simple_selector(found[0]) else found[0], text)
+    return _MATCHERS.sub('{y="z"}', text)
 
 
 def value_type(tree: parser.Expr) -> str:
