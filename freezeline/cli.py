@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from keyword import iskeyword
 from types import MappingProxyType
@@ -118,10 +119,16 @@ def _unknown(name: str) -> int:
     return USAGE
 
 
+# argparse formats each option once, to check the option. With a fixed width, argparse does not import the modules that
+# find the width of the terminal. Only help pages need that width.
+_FIXED = partial(argparse.HelpFormatter, width=80)
+
+
 def _run(name: str, words: list[str]) -> int:
     module = import_module(f"freezeline.commands.{name}{'_' if iskeyword(name) else ''}")
-    parser = argparse.ArgumentParser(prog=f"freezeline {name}", description=COMMANDS[name])
+    parser = argparse.ArgumentParser(prog=f"freezeline {name}", description=COMMANDS[name], formatter_class=_FIXED)
     module.configure(parser)
+    parser.formatter_class = argparse.HelpFormatter
     try:
         args = parser.parse_args(words)
     except SystemExit as stop:  # argparse exits for --help and for wrong usage

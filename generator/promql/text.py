@@ -18,9 +18,10 @@ from msgspec import Struct
 WINDOW = "$window"
 MAX_OPERATIONS = 250
 
-_WINDOW = re.compile(r"\$window\b")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'|`[^`]*+`', re.DOTALL)
-_OPERATION = re.compile(r"[-+*/%^<>=!(\[{]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
+# Patterns that few specs need are texts: `re` compiles them at their first use.
+_WINDOW = r"\$window\b"
+_STRING = r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'|`[^`]*+`'
+_OPERATION = r"[-+*/%^<>=!(\[{]|\b(?:and|or|unless|atan2)\b"
 
 
 class Fault(Struct, frozen=True, kw_only=True):
@@ -50,7 +51,8 @@ def parse(text: str) -> parser.Expr:
 
 def _check_size(text: str) -> None:
     """Refuse huge queries: the parser recurses, and thousands of nested brackets would end the whole process."""
-    operations = len(_OPERATION.findall(_STRING.sub("", text)))
+    outside_strings = re.sub(_STRING, "", text, flags=re.DOTALL)
+    operations = len(re.findall(_OPERATION, outside_strings, re.IGNORECASE))
     if operations > MAX_OPERATIONS:
         raise ValueError(
             f"the query has {operations} operations and brackets; Freezeline reads at most {MAX_OPERATIONS}"
@@ -155,6 +157,7 @@ def _op(op: object) -> str:
     raise ValueError(f"unknown match operator {op!r}")
 
 
+@lru_cache(maxsize=1024)
 def quote(text: str) -> str:
     """`text` as a PromQL string literal."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -212,7 +215,7 @@ def enclosed(text: str, opening: str = "(", *more: str) -> str:
 
 def over(text: str, window_text: str) -> str:
     """The query with `$window` replaced."""
-    return _WINDOW.sub(window_text, text) if WINDOW in text else text
+    return re.sub(_WINDOW, window_text, text) if WINDOW in text else text
 
 
 _COMPARISONS = ("==", "!=", ">=", "<=", ">", "<")

@@ -26,7 +26,7 @@ from generator.text.digest import digest
 from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
 
 _HUNDRED = Decimal(100)
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = r"\{(\w+)\}"
 _FILLED_IN = ("service", "alert", "slo")
 
 
@@ -143,7 +143,7 @@ def _url(reader: Reader, key: str) -> str:
             "write an address that begins with https://",
             key=key,
         )
-    unknown = [name for name in _PLACEHOLDER.findall(text) if name not in _FILLED_IN]
+    unknown = [name for name in (re.findall(_PLACEHOLDER, text) if text else ()) if name not in _FILLED_IN]
     if unknown:
         hint = f"use only {', '.join(f'{{{name}}}' for name in _FILLED_IN)}"
         message = f"{reader.path(key)}: Freezeline does not know the placeholder {{{unknown[0]}}}"
