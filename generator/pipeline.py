@@ -45,9 +45,7 @@ class Rendered(Struct):
 
     def add_rules(self, file: RuleFile) -> None:
         """Add a rule file."""
-        text, origins = file.text()
-        self.outputs[file.path] = text.encode()
-        self.origins[file.path] = origins
+        self.outputs[file.path], self.origins[file.path] = file.content()
 
     def add_json(self, path: str, data: object) -> None:
         """Add a JSON file."""
