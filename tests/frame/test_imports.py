@@ -88,6 +88,7 @@ ORDERS = {
         # What is decided: before a release, and while the release is rolled out.
         "gate",
         "canary",
+        "ab",
         # Where rollouts are kept.
         "store",
     ),
