@@ -13,8 +13,8 @@ from pathlib import Path
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 from freezeline.commands import places, specs
 from freezeline.problems import Problems, render
+from generator.existing import merge as alertmanager_merge
 from generator.render.alertmanager import alertmanager
-from generator.render.alertmanager import merge as alertmanager_merge
 from generator.render.alertmanager.places import TEMPLATE_FILE
 
 
@@ -78,7 +78,8 @@ def _changed(args: argparse.Namespace, text: str) -> tuple[str | None, int]:
         if specs.report(loaded, as_json=False):
             return None, PROBLEMS
         parts = alertmanager.parts(loaded.output_set.specs, places.settings(args, args.template))
-        changed = alertmanager_merge.merge(args.config, text, parts, problems)
+        merged = alertmanager_merge.merge(args.config, text, parts, problems)
+        changed = None if merged is None else merged.text
     lines = text.split("\n")
     for problem in problems:
         sys.stderr.write(render(problem, lines[problem.position.line - 1]) + "\n")

@@ -9,7 +9,7 @@ from freezeline.cli import main
 from freezeline.commands import places
 from generator.render.alertmanager import alertmanager
 from generator.render.alertmanager.places import DEFAULTS
-from tests.unit.generator.render.alertmanager.test_alertmanager_merge import USERS
+from tests.unit.generator.existing.test_merge import USERS
 from tests.unit.generator.spec.loading import BASE
 
 
