@@ -59,6 +59,12 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(changed)
         return OK
     try:
+        if args.operation == "merge" and not _may_replace(_template(args, path)):
+            sys.stderr.write(
+                f"freezeline alertmanager: {_template(args, path)} is not a file of Freezeline; "
+                "rename it, or name another path with --template\n"
+            )
+            return PROBLEMS
         _write(args, path, changed)
     except OSError as error:
         sys.stderr.write(f"freezeline alertmanager: {error}\n")
@@ -96,11 +102,21 @@ def _check(args: argparse.Namespace, path: Path, text: str, changed: str) -> int
     return PROBLEMS
 
 
+def _template(args: argparse.Namespace, path: Path) -> Path:
+    """The file with the message templates: relative to the configuration, as Alertmanager reads the path."""
+    return path.resolve().parent / (args.template or TEMPLATE_FILE)
+
+
+def _may_replace(template: Path) -> bool:
+    """Whether no file is there, or a file that Freezeline wrote."""
+    return not template.exists() or alertmanager.is_our_template(template.read_bytes())
+
+
 def _write(args: argparse.Namespace, path: Path, changed: str) -> None:
     """Write the template before the configuration that names it."""
     target = path.resolve()
     if args.operation == "merge":
-        template = target.parent / (args.template or TEMPLATE_FILE)
+        template = _template(args, path)
         _replace(template, alertmanager.template_text())
         sys.stdout.write(f"wrote {template}\n")
     _replace(target, changed)
