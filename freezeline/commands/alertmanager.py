@@ -13,6 +13,8 @@ from pathlib import Path
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 from freezeline.commands import places, specs
 from freezeline.problems import Problems, render
+from generator.existing import judge
+from generator.existing import lines as file_lines
 from generator.existing import merge as alertmanager_merge
 from generator.render.alertmanager import alertmanager
 from generator.render.alertmanager.places import TEMPLATE_FILE
@@ -83,12 +85,15 @@ def _changed(args: argparse.Namespace, text: str) -> tuple[str | None, int]:
             return None, USAGE
         if specs.report(loaded, as_json=False):
             return None, PROBLEMS
-        parts = alertmanager.parts(loaded.output_set.specs, places.settings(args, args.template))
+        settings = places.settings(args, args.template)
+        parts = alertmanager.parts(loaded.output_set.specs, settings)
         merged = alertmanager_merge.merge(args.config, text, parts, problems)
+        if merged is not None:
+            judge.judge(merged.document, loaded.output_set, settings, problems)
         changed = None if merged is None else merged.text
-    lines = text.split("\n")
+    shown = [line.text for line in file_lines.split(text)] or [""]
     for problem in problems:
-        sys.stderr.write(render(problem, lines[problem.position.line - 1]) + "\n")
+        sys.stderr.write(render(problem, shown[problem.position.line - 1]) + "\n")
     return changed, PROBLEMS
 
 

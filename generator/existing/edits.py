@@ -134,8 +134,9 @@ class Edits(Struct):
         insertions = list(self.insertions)
         if self.appended:
             insertions.append(_Insertion(line=self.document.end, texts=self.appended))
-        # Insertions at one line keep their order: the sort is stable, and each goes in front of the one before.
-        for one in sorted(insertions[::-1], key=lambda one: one.line, reverse=True):
+        # From the last line to the first, so that no insertion moves the line of another one.
+        order = sorted(range(len(insertions)), key=lambda index: (insertions[index].line, index), reverse=True)
+        for one in (insertions[index] for index in order):
             if one.line == len(lines) and lines and not lines[-1].end:
                 lines[-1] = Line(text=lines[-1].text, end=newline, number=0)
             lines[one.line : one.line] = [Line(text=text, end=newline, number=0) for text in one.texts]

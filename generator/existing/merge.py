@@ -164,6 +164,23 @@ def _expected(before: Mapping[str, Text], parts: Parts) -> dict[str, Text]:
     return after
 
 
+class AddedTexts(Struct, frozen=True, kw_only=True):
+    """The routes and receivers that a merge adds, as Alertmanager reads them."""
+
+    first: list[dict[str, Text]]
+    last: list[dict[str, Text]]
+    receivers: list[dict[str, Text]]
+
+
+def added_texts(document: Document, parts: Parts) -> AddedTexts:
+    """What a merge of this document adds. The document must be one that `merge` takes."""
+    return AddedTexts(
+        first=mappings(_texts(parts.routes)),
+        last=mappings(_texts(_fallback(document.data))),
+        receivers=mappings(_texts(_receivers(document.data, parts))),
+    )
+
+
 def _texts(data: Sequence[Plain]) -> list[Text]:
     """Freezeline's data as Alertmanager reads it: with every scalar as text."""
     if not data:
