@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Check specs, and report every problem with its position and a hint. Nothing is written."
     parser.epilog = "Example: freezeline validate slos/ --prometheus http://localhost:9090"
     parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument("--json", action="store_true", help="print problems and a summary as JSON")
     parser.add_argument(
         "--prometheus",
