@@ -69,7 +69,8 @@ def hidden(document: Document, ours: Sequence[OurAlert]) -> Iterator[OurAlert]:
     """Every alert that another alert of Freezeline hides, also where nobody misses the hidden alert."""
     for rule in _rules(document):
         for alert in ours:
-            if any(_may_be(rule.source, source) and _can_hide(rule, source, alert) for source in ours):
+            sources = (source for source in ours if source is not alert and _may_be(rule.source, source))
+            if any(_can_hide(rule, source, alert) for source in sources):
                 yield alert
 
 
@@ -81,18 +82,29 @@ def _hidden_by_ours(rule: _Rule, ours: Sequence[OurAlert]) -> Iterator[_Hidden]:
     for alert in ours:
         if _may_be(rule.source, alert):
             sources.setdefault(_key(rule, alert), {}).setdefault(_kind(rule, alert), alert)
+    able: dict[tuple[object, ...], list[OurAlert]] = {}  # by the values that decide, which few alerts have alone
     for alert in ours:
         if not _may_be(rule.target, alert):
             continue
-        found = None
-        for source in _with_equal(sources, _key(rule, alert)):
-            lost = alert.rules - source.rules if alert.service == source.service else alert.rules
-            if (lost or _says_something_else(rule, source, alert)) and _can_hide(rule, source, alert):
-                found = _Hidden(alert=alert, by=source, lost=tuple(sorted(lost)))
-                if source.service != alert.service:
-                    break  # nothing shows the harm better
+        key = _key(rule, alert)
+        shape = (key, _values(rule, alert), alert.data_labels)
+        if shape not in able:
+            able[shape] = [source for source in _with_equal(sources, key) if _can_hide(rule, source, alert)]
+        found = _worst(rule, able[shape], alert)
         if found is not None:
             yield found
+
+
+def _worst(rule: _Rule, sources: Sequence[OurAlert], alert: OurAlert) -> _Hidden | None:
+    """The source whose effect is a harm, an alert of another service if possible."""
+    found = None
+    for source in sources:
+        lost = alert.rules - source.rules if alert.service == source.service else alert.rules
+        if source is not alert and (lost or _says_something_else(rule, source, alert)):
+            found = _Hidden(alert=alert, by=source, lost=tuple(sorted(lost)))
+            if source.service != alert.service:
+                break  # nothing shows the harm better
+    return found
 
 
 def _key(rule: _Rule, alert: OurAlert) -> _Key:
@@ -101,9 +113,12 @@ def _key(rule: _Rule, alert: OurAlert) -> _Key:
 
 def _kind(rule: _Rule, alert: OurAlert) -> tuple[object, ...]:
     """Everything about a source that the search looks at: sources of one kind hide the same alerts."""
-    values = tuple(alert.fixed(matcher.label) for matcher in (*rule.source, *rule.target))
     slo = "" if names.SERVICE in rule.equal else alert.labels.get(names.SLO)
-    return (alert.service, slo, alert.rules, values)
+    return (alert.service, slo, alert.rules, alert.data_labels, _values(rule, alert))
+
+
+def _values(rule: _Rule, alert: OurAlert) -> _Key:
+    return tuple(alert.fixed(matcher.label) for matcher in (*rule.source, *rule.target))
 
 
 def _with_equal(sources: _Sources, key: _Key) -> Iterator[OurAlert]:
@@ -127,7 +142,7 @@ def _says_something_else(rule: _Rule, source: OurAlert, target: OurAlert) -> boo
 
 
 def _can_hide(rule: _Rule, source: OurAlert, target: OurAlert) -> bool:
-    if source is target or (_is(rule.source, target) and _is(rule.target, source)):
+    if _is(rule.source, target) and _is(rule.target, source):
         return False  # Alertmanager does not let two alerts hide each other
     labels = {matcher.label for matcher in (*rule.source, *rule.target)} | set(rule.equal)
     return all(_possible(rule, label, source, target) for label in labels)

@@ -25,7 +25,8 @@ WITNESS = "- {source_match: {alertname: Cause}, target_match: {alertname: Sympto
 MATCHERS = (
     "severity=critical", "severity=~crit.*", "severity!=critical", "severity=warning", "severity=~warning|info",
     "alertname=SLOBudgetBurn", "alertname=~SLO.+", "service=search", "service!=search", "tier=slow", "tier=~fast|slow",
-    "tier!=fast", "slo=latency", "slo=", "team=checkout", "budget_consumed=100",
+    "tier!=fast", "slo=latency", "slo=", "team=checkout", "budget_consumed=100", 
+    "severity=~critic", "tier=~low|ast", "slo!~late",
 )  # fmt: skip
 EQUAL = ("alertname", "service", "slo", "severity", "team", "tier", "cluster", "scope")
 

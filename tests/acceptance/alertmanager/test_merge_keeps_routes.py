@@ -25,6 +25,8 @@ PAGED = (
     {"alertname": "Released", "version": "1.10"},
     {"alertname": "Shifted", "shift": "08:30", "code": "010"},
 )
+# Of the service that the spec is about, but of other rules.
+SERVICES = tuple({"alertname": "Hot", "service": "checkout", "severity": level} for level in ("critical", "warning"))
 DATA = ROOT / "tests" / "data" / "alertmanager-configs"
 Heard = Mapping[frozenset[tuple[str, str]], list[str]]
 
@@ -37,7 +39,7 @@ def server(generation: Generation, tmp_path_factory: pytest.TempPathFactory) -> 
     (directory / "freezeline-webhook").write_text("a-token")
     first = "route: {receiver: a}\nreceivers: [{name: a}]\n"
     with alertmanager_server(generation, directory, first) as running:
-        running.post_alerts([alert(labels) for labels in (*users_configs.alerts(Random(4), 60), *PAGED)])
+        running.post_alerts([alert(labels) for labels in (*users_configs.alerts(Random(4), 60), *PAGED, *SERVICES)])
         yield running
 
 
@@ -65,7 +67,7 @@ def check(server: AlertmanagerServer, text: str) -> Heard:
     merged = merge("alertmanager.yml", text, added, problems)
     assert merged is not None, (list(problems), text)
     before, after = heard(server, text), heard(server, merged.text)
-    assert len(before) == 60 + len(PAGED)
+    assert len(before) == 60 + len(PAGED) + len(SERVICES)
     theirs = {labels: [name for name in names if name not in OURS] for labels, names in after.items()}
     assert theirs == before, merged.text
     assert all(names[0] == "freezeline" for names in after.values())
