@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--end", metavar="WHEN", help="end at this time (default: where the live rules begin, at the latest 3h ago)"
     )
-    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument("--slo", action="append", metavar="NAME", help="rebuild only this SLO; may be repeated")
     parser.add_argument(
         "--block", default="486h", metavar="18h", help="write blocks of at most this length (default: 486h)"

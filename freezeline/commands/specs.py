@@ -15,10 +15,11 @@ def load(paths: list[str], scope: str | None) -> Loaded | None:
     try:
         found = files.find(paths)
         contents = files.read(found)
+        beside = [] if scope else files.beside(found)
     except files.SpecFilesError as error:
         sys.stderr.write(f"freezeline: {error}\n")
         return None
-    return pipeline.load_set(contents, scope or files.default_scope(found[0]))
+    return pipeline.load_set(contents, scope, beside)
 
 
 def report(loaded: Loaded, *, as_json: bool) -> bool:

@@ -27,6 +27,7 @@ from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
 
 _HUNDRED = Decimal(100)
 _PLACEHOLDER = r"\{(\w+)\}"
+_SCOPE = r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}"
 _FILLED_IN = ("service", "alert", "slo")
 
 
@@ -61,6 +62,7 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
         problems.add("spec/name", Position(file), f"the file name {name!r} is not a valid name of a spec", hint)
     service = reader.name("service")
     owner = _owner(reader)
+    scope = _scope(reader)
     defaults = _defaults(reader)
     broken: set[str] = set()
     actions, rules = _policy(reader, broken)
@@ -75,6 +77,8 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
         digest=sha256[:12],
         service=service,
         owner=owner,
+        scope=scope,
+        scope_position=reader.at("scope") if scope else None,
         defaults=defaults,
         slos=tuple(slos),
         alerts=tuple(alerts),
@@ -87,6 +91,16 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
         targets=targets,
         broken=frozenset(broken),
     )
+
+
+def _scope(reader: Reader) -> str:
+    """The name of the set that the spec belongs to; empty if the spec names none."""
+    scope = reader.text("scope", "") if reader.has("scope") else ""
+    if scope and not re.fullmatch(_SCOPE, scope):
+        hint = "write `scope: payments/checkout`; use letters, digits, `-`, `_`, `.` and `/`, at most 128"
+        reader.fail("spec/scope", f"{scope!r} is not a valid scope", hint, key="scope")
+        return ""
+    return scope
 
 
 def _owner(reader: Reader) -> Owner:

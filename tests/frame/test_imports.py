@@ -50,6 +50,7 @@ ORDERS = {
         "pipeline",
         "write",
         # What else is done with a spec that was loaded.
+        "existing",
         "prometheus",
         "imports",
         "reports",
