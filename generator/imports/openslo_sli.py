@@ -10,7 +10,7 @@ from msgspec import Struct
 from generator.imports import queries
 from generator.imports.base import ForeignReader, Found
 from generator.imports.queries import Mapped, QueryError
-from generator.imports.sloth import fail_query, warn_counts, warn_unweighted
+from generator.imports.sloth import fail_query, warn_counts, warn_mapped, warn_unweighted
 from generator.promql.text import WINDOW
 from generator.reading.source import Value
 from generator.text.yaml_text import Plain
@@ -112,6 +112,7 @@ def _ratio(reader: ForeignReader, objective: Objective, sources: Mapping[str, st
         return None
     if objective.slice_window:
         return _sliced(mapped, objective)
+    warn_mapped(total.reader, total.key, mapped)
     if mapped.counts:
         warn_counts(total.reader, total.key)
     return mapped
@@ -121,9 +122,7 @@ def _events(numerator: _Metric, total: _Metric, *, bad: bool, is_counter: bool) 
     if not is_counter:
         # A gauge counts at one instant: its values are added up, as the method asks.
         parts = [f"sum_over_time(({metric.text})[{WINDOW}:1m])" for metric in (numerator, total)]
-        ratio = " / ".join(parts)
-        weight = f"avg_over_time(({total.text})[{WINDOW}:1m])"
-        return Mapped(sli={"error_ratio": ratio if bad else f"1 - {ratio}", "weight": weight}, counts=True)
+        return queries.as_ratio(parts[0], parts[1], bad=bad)
     counters = [queries.counted_counter(metric.text) for metric in (numerator, total)]
     if counters[0] is not None and counters[1] is not None:
         return queries.counted_events(counters[0], counters[1], bad=bad)
@@ -143,6 +142,7 @@ def _raw(reader: ForeignReader, objective: Objective, sources: Mapping[str, str]
         error = metric.text if kind == "failure" else f"1 - ({metric.text})"
         return _slices_of(error, objective, _allowed(objective))
     mapped = queries.ratio(metric.text if kind == "failure" else f"1 - ({metric.text})")
+    warn_mapped(metric.reader, metric.key, mapped)
     if "error_ratio" in mapped.sli:
         warn_unweighted(metric.reader, metric.key, found)
     return mapped

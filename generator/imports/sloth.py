@@ -152,6 +152,7 @@ def _events(reader: ForeignReader) -> Mapped | None:
     except QueryError as error:
         fail_query(reader, keys[0], error)
         return None
+    warn_mapped(reader, keys[1], mapped)
     if mapped.counts:
         warn_counts(reader, keys[1])
     return mapped
@@ -164,6 +165,7 @@ def _raw(reader: ForeignReader, found: Found) -> Mapped | None:
     if not text:
         return None
     mapped = queries.ratio(text)
+    warn_mapped(reader, key, mapped)
     if "error_ratio" in mapped.sli:
         warn_unweighted(reader, key, found)
     return mapped
@@ -185,6 +187,18 @@ def fail_query(reader: ForeignReader, key: str, error: QueryError) -> None:
     """Report a query that cannot be imported."""
     message, _, hint = str(error).partition("\n")
     reader.fail("import/query", f"{reader.path(key)}: {message}", hint or "write the query in PromQL", key=key)
+
+
+def warn_mapped(reader: ForeignReader, key: str, mapped: Mapped) -> None:
+    """Warn of what a query says beyond its counts, and the spec does not."""
+    for guard in mapped.guards:
+        message = f"{reader.path(key)}: the import leaves out the guard `{guard}`"
+        hint = "write nothing instead: Freezeline counts idle time as no events, and SLONoData does not fire then"
+        reader.problems.add("import/guard", reader.at(key), message, hint, warning=True)
+    if mapped.apart:
+        message = f"{reader.path(key)}: the query can return many series, and Freezeline adds them up"
+        hint = "write `group_by: [LABEL]` into the spec for an error budget of each value of the label"
+        reader.problems.add("import/grouping", reader.at(key), message, hint, warning=True)
 
 
 def warn_counts(reader: ForeignReader, key: str) -> None:

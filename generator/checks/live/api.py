@@ -57,6 +57,12 @@ class Prometheus(Struct, frozen=True, kw_only=True):
         answer = self._ask("/api/v1/query", ("query", expression))
         return list(answer["result"]) if answer.get("resultType") == "vector" else []
 
+    def version(self) -> tuple[int, ...]:
+        """Prometheus' version, such as (3, 15, 0); empty if not reported."""
+        text = str(self._ask("/api/v1/status/buildinfo").get("version", ""))
+        numbers = text.partition("-")[0].split(".")
+        return tuple(map(int, numbers)) if all(number.isdigit() for number in numbers) else ()
+
     def retention(self) -> str:
         """Prometheus' retention as `/status` reports it: `15d`, `15d or 10GiB`, `10GiB`; empty if not reported."""
         return str(self._ask("/api/v1/status/runtimeinfo").get("storageRetention", ""))
