@@ -1,4 +1,4 @@
-"""Labels that split a ratio: both counters must keep the label, and the label must not tell good from bad."""
+"""Labels of results: those that split a ratio, those that get lost, and those that an alert itself writes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from freezeline.problems import Problems
 from generator import names
 from generator.checks import queries
 from generator.checks.queries import Query
-from generator.model.spec import OutputSet
+from generator.conditions.when import When
+from generator.model.spec import OutputSet, PlainAlert
 from generator.promql import text as promql
 from generator.promql.labels import labels_of
 
-CODES = ("sli/group-by",)
+CODES = ("sli/group-by", "sli/labels-lost", "spec/reserved-label")
 
 _PARTS = ("bad", "good")
+_ADDED_UP = ("bad", "good", "total", "error_ratio", "weight")
+_WRITTEN = (names.SERVICE, names.SEVERITY, names.TEAM, "alertname")
 
 
 def check(output_set: OutputSet, problems: Problems) -> None:
     """Compare `group_by` of SLOs, and `by` of alerts, with the queries that they split."""
     for spec in output_set.specs:
         for slo in spec.slos:
-            if not slo.group_by:
-                continue
             found = queries.of_slo(slo)
             _check("group_by", slo.group_by, found, problems)
+            _check_lost(slo.group_by, found, problems)
         for alert in spec.alerts:
+            if isinstance(alert.condition, When):
+                _check_written(alert, alert.condition.query, problems)
             labels: tuple[str, ...] = getattr(alert.condition, "by", ())
             if not labels:
                 continue
@@ -58,3 +62,34 @@ def _check(key: str, labels: Iterable[str], found: tuple[Query, ...], problems: 
                         f"every group would be all good or all bad"
                     )
                     problems.add("sli/group-by", query.position, message, f"remove {label} from `{key}`")
+
+
+def _check_lost(group_by: tuple[str, ...], found: tuple[Query, ...], problems: Problems) -> None:
+    """Warn of labels that a query keeps on purpose, and that the SLO then adds up."""
+    for query in found:
+        if query.selector is not None or query.role not in _ADDED_UP:
+            continue
+        kept = labels_of(promql.parse(query.text)).exact or frozenset()
+        lost = sorted(kept - set(group_by))
+        if lost:
+            message = f"{query.what}.{query.role}: the query keeps {', '.join(lost)}, and the SLO adds all series up"
+            wanted = ", ".join([*group_by, *lost])
+            hint = f"write `group_by: [{wanted}]` for a budget of each, or remove {', '.join(lost)} from the query"
+            problems.add("sli/labels-lost", query.position, message, hint, warning=True)
+
+
+def _check_written(alert: PlainAlert, query: str, problems: Problems) -> None:
+    """Labels of a result that the alert's rule overwrites: series that differ in nothing else collide there."""
+    written = (*_WRITTEN, names.ALERT) if alert.consecutive > 1 else _WRITTEN
+    labels = labels_of(promql.parse(query))
+    filtered = {name for series in queries.series(query) for name, op, _ in series.matchers if op != "="}
+    for label in written:
+        certain = labels.exact is not None and label in labels.exact
+        if not certain and not (label in filtered and labels.may_have(label)):
+            continue
+        message = f"alerts.{alert.name}.when: the result has the label {label}, and the alert writes its own {label}"
+        hint = (
+            f'write `label_replace(…, "exported_{label}", "$1", "{label}", "(.*)")` and keep exported_{label}, '
+            f"or aggregate {label} away: series that differ only in {label} make the evaluation fail"
+        )
+        problems.add("spec/reserved-label", alert.at("when"), message, hint, warning=not certain)

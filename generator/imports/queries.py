@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from decimal import Decimal
 
 import promql_parser as parser
 from msgspec import Struct
@@ -236,7 +235,10 @@ def ratio(text: str) -> Mapped:
 
 def _try_events(sides: Shares) -> Mapped | None:
     try:
-        mapped = events(total=sides.denominator, **{"good" if sides.success else "bad": sides.numerator})
+        if sides.success:
+            mapped = events(total=sides.denominator, good=sides.numerator)
+        else:
+            mapped = events(total=sides.denominator, bad=sides.numerator)
     except QueryError:
         return None
     return None if mapped.counts else mapped

@@ -14,7 +14,7 @@ _LARGE, _SMALL = 6, -2
 
 
 def le_matcher(bound: Decimal) -> str:
-    """`le="0.3"`, or a pattern of all spellings: Prometheus 3 writes 1 as `1.0`, and Java writes 10000000 as `1.0E7`."""
+    """`le="0.3"`, or a pattern of all spellings: Prometheus 3 writes 1 as `1.0`, Java 10000000 as `1.0E7`."""
     patterns = le_patterns(bound)
     if len(patterns) == 1:
         return f'le="{decimal_text(bound)}"'

@@ -149,4 +149,3 @@ def _arguments(text: str, found: list[Token]) -> tuple[str, ...]:
     edges = [*commas, len(found) - 1]
     parts = [text[found[edge].end : found[following].start].strip() for edge, following in pairwise(edges)]
     return tuple(part for part in parts if part)
-

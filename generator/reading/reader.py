@@ -280,7 +280,7 @@ class Reader:
                 self.fail(
                     "spec/label",
                     f"{name!r} is not a label name",
-                    "use only letters, digits and `_`, and begin with a letter",
+                    "use only letters, digits and `_`, letters first; `metric_relabel_configs` can rename a label",
                     key=key,
                 )
         return names

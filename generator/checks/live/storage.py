@@ -40,7 +40,9 @@ def _check_names(spec: Spec, prometheus: Prometheus, problems: Problems) -> None
     shown = ".".join(map(str, version))
     for query in quoting:
         message = f"{query.what}.{query.role}: this Prometheus {shown} reads no names in quotes"
-        hint = "write names of letters, digits and `_`, as this Prometheus stores the metric, or upgrade to Prometheus 3"
+        hint = (
+            "write names of letters, digits and `_`, as this Prometheus stores the metric, or upgrade to Prometheus 3"
+        )
         problems.add("live/quoted-names", query.position, message, hint)
 
 

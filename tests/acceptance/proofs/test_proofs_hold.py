@@ -9,7 +9,7 @@ import yaml
 
 from generator import pipeline
 from generator.prometheus.promtool import find
-from generator.proofs.file import NATIVE_SINCE, NATIVE_SUFFIX
+from generator.proofs.file import NATIVE_SUFFIX, NEWER_SINCE
 from generator.units import DAY, parse_duration_ms
 from tests.tools import ROOT, Generation
 
@@ -80,7 +80,7 @@ def render(name: str, text: str, folder: Path) -> list[str]:
 def failures(generation: Generation, folder: Path, tests: list[str]) -> list[str]:
     """What promtool says against the test files, those left out that it is too old for."""
     tool = find("promtool", environment={}, given=str(generation.promtool))
-    fit = [Path(path) for path in tests if tool.version >= NATIVE_SINCE or not path.endswith(NATIVE_SUFFIX)]
+    fit = [Path(path) for path in tests if tool.version >= NEWER_SINCE or not path.endswith(NATIVE_SUFFIX)]
     return [message.text for message in tool.test_rules(fit, folder).messages] if fit else []
 
 

@@ -13,7 +13,7 @@ from generator.promql import text as promql
 from generator.promql.check import Want, faults
 from generator.promql.labels import labels_of
 from generator.sli import SLI_TYPES
-from generator.sli.histogram import in_metric_unit, le_spellings
+from generator.sli.histogram import in_metric_unit
 from tests.unit.generator import specs
 
 SLIS = {
@@ -90,20 +90,6 @@ def test_rules_of_a_condition(kind: str, consecutive: int) -> None:
 def test_reserved_labels_cannot_group(label: str) -> None:
     """No label of Freezeline's alerts or series can be a group."""
     assert "spec/reserved-label" in specs.codes(specs.slo(f"objective: 99\ngroup_by: [{label}]\n{specs.BAD_TOTAL}"))
-
-
-@pytest.mark.parametrize(
-    "bound, expected",
-    [
-        ("0.3", ["0.3"]),
-        ("1", ["1", "1.0"]),
-        ("1000000", ["1000000", "1000000.0", "1e+06"]),
-        ("0.00001", ["0.00001", "1e-05"]),
-    ],
-)
-def test_spellings_of_a_bucket(bound: str, expected: list[str]) -> None:
-    """Clients and Prometheus versions write one bound in several ways."""
-    assert le_spellings(Decimal(bound)) == expected
 
 
 @pytest.mark.parametrize(
