@@ -196,7 +196,7 @@ def warn_mapped(reader: ForeignReader, key: str, mapped: Mapped) -> None:
         hint = "write nothing instead: Freezeline counts idle time as no events, and SLONoData does not fire then"
         reader.problems.add("import/guard", reader.at(key), message, hint, warning=True)
     if mapped.apart:
-        message = f"{reader.path(key)}: the query can return many series, and Freezeline adds them up"
+        message = f"{reader.path(key)}: the query can return many series, and Freezeline makes one of them"
         hint = "write `group_by: [LABEL]` into the spec for an error budget of each value of the label"
         reader.problems.add("import/grouping", reader.at(key), message, hint, warning=True)
 

@@ -280,7 +280,7 @@ class Reader:
                 self.fail(
                     "spec/label",
                     f"{name!r} is not a label name",
-                    "use only letters, digits and `_`, letters first; `metric_relabel_configs` can rename a label",
+                    "use only letters, digits and `_`, letters first; `metric_relabel_configs` renames labels",
                     key=key,
                 )
         return names

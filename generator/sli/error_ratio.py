@@ -19,8 +19,8 @@ from generator.sli.good_total import rest
 class ErrorRatio(Struct, frozen=True, kw_only=True):
     """A query for the error ratio over `$window`. Without a weight, each instant counts the same, busy or idle.
 
-    If the query is one count divided by another, the rules keep the counts apart: several series are added up instead
-    of averaged, and a count without series is a zero.
+    If the query is one count divided by another, the rules keep the counts apart. Several series are then added up
+    instead of averaged, and a count without series is a zero.
     """
 
     KIND: ClassVar[str] = "error_ratio"

@@ -21,10 +21,10 @@ def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> 
     for spec in output_set.specs:
         for query in queries.of_spec(spec):
             found = [series for series in queries.read_by(query) if series.metric or series.matchers]
-            if query.selector is not None and any(prometheus.exists(series.text) for series in found):
+            if query.selector is not None and any(_exists(series.text, prometheus) for series in found):
                 continue  # the histogram exists as a classic or as a native one
             for series in found if query.selector is None else found[:1]:
-                if not prometheus.exists(series.text):
+                if not _exists(series.text, prometheus):
                     _check_series(query, series, prometheus, problems)
 
 

@@ -7,12 +7,9 @@ from generator.checks import queries
 from generator.checks.live.api import Prometheus
 from generator.checks.windows import RETENTION_HINT, longest_reads
 from generator.model.spec import OutputSet, Spec
-from generator.promql import text as promql
 from generator.units import duration_text, parse_duration_ms
 
-CODES = ("live/retention", "live/scrape", "live/quoted-names")
-
-_READS_QUOTED_NAMES = (3,)
+CODES = ("live/retention", "live/scrape")
 
 
 def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
@@ -28,22 +25,6 @@ def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> 
                     )
                     problems.add("live/retention", position, message, RETENTION_HINT)
         _check_scrape(spec, prometheus, intervals, problems)
-        _check_names(spec, prometheus, problems)
-
-
-def _check_names(spec: Spec, prometheus: Prometheus, problems: Problems) -> None:
-    """Report names in quotes that this Prometheus cannot read: it would refuse the whole rule file."""
-    quoting = [query for query in queries.of_spec(spec) if promql.quotes_names(query.text)]
-    version = prometheus.version() if quoting else ()
-    if not version or version >= _READS_QUOTED_NAMES:
-        return
-    shown = ".".join(map(str, version))
-    for query in quoting:
-        message = f"{query.what}.{query.role}: this Prometheus {shown} reads no names in quotes"
-        hint = (
-            "write names of letters, digits and `_`, as this Prometheus stores the metric, or upgrade to Prometheus 3"
-        )
-        problems.add("live/quoted-names", query.position, message, hint)
 
 
 def _retention_ms(text: str) -> int | None:
