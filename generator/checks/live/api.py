@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -58,10 +59,9 @@ class Prometheus(Struct, frozen=True, kw_only=True):
         return list(answer["result"]) if answer.get("resultType") == "vector" else []
 
     def version(self) -> tuple[int, ...]:
-        """Prometheus' version, such as (3, 15, 0); empty if not reported."""
-        text = str(self._ask("/api/v1/status/buildinfo").get("version", ""))
-        numbers = text.partition("-")[0].split(".")
-        return tuple(map(int, numbers)) if all(number.isdigit() for number in numbers) else ()
+        """Prometheus' version, such as (3, 15, 0); empty if not reported. Distributions append their own parts."""
+        numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", str(self._ask("/api/v1/status/buildinfo").get("version", "")))
+        return tuple(map(int, numbers.groups())) if numbers is not None else ()
 
     def retention(self) -> str:
         """Prometheus' retention as `/status` reports it: `15d`, `15d or 10GiB`, `10GiB`; empty if not reported."""

@@ -137,11 +137,11 @@ def test_every_spelling_of_the_window() -> None:
         ),
         # counts over the window
         (
-            "sum by (c) (count_over_time(e[$window]))",
-            "sum by (c) (count_over_time(t[$window]))",
+            "sum by (c) (changes(e[$window]))",
+            "sum by (c) (changes(t[$window]))",
             {
-                "error_ratio": "(sum by (c) (count_over_time(e[$window]))) / (sum by (c) (count_over_time(t[$window])))",
-                "weight": "sum by (c) (count_over_time(t[$window]))",
+                "error_ratio": "(sum by (c) (changes(e[$window]))) / (sum by (c) (changes(t[$window])))",
+                "weight": "sum by (c) (changes(t[$window]))",
             },
             ("c",),
         ),

@@ -28,21 +28,9 @@ LEAVES = (
     "vector(0)",
 )
 OPERATORS = (
-    "or",
-    "AND",
-    "unless",
-    "==",
-    "!=",
-    "> bool",
-    ">= on (a)",
-    "<",
-    "<=",
-    "+",
-    "-",
-    "*",
-    "/ on () group_left ()",
+    *("or", "AND", "unless", "==", "!=", "> bool", ">= on (a)", "<", "<="),
+    *("+", "-", "*", "/ on () group_left ()", "% ignoring (a, b)", "^", "atan2"),
 )
-OPERATORS += ("% ignoring (a, b)", "^", "atan2")
 COMMENTS = ("", "# sum(", '# "unfinished', "# `")
 
 
