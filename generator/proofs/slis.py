@@ -211,6 +211,17 @@ def _native(sli: HistogramBelow, flows: Sequence[Flow]) -> Part:
 
 
 def _ratio(sli: ErrorRatio, flows: Sequence[Flow], sample_ms: int, base_ms: int) -> list[Part]:
+    sides = sli.sides
+    if sides is not None and sli.counts_apart:
+        success = sides.success
+        return _counters(
+            sides.denominator,
+            sides.numerator,
+            flows,
+            sample_ms,
+            base_ms,
+            count=lambda flow: (flow.total or 0) - flow.bad if success else flow.bad,
+        )
     ratios = [Fraction(flow.bad, flow.total) if flow.total else None for flow in flows]
     parts = _solved(sli.error_ratio, base_ms, flows, ratios)
     if sli.weight is not None:

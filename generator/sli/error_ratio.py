@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from generator.promql import text as promql
 from generator.promql.counted import Shares, shares
+from generator.promql.labels import labels_of
 from generator.promql.parts import bare
 from generator.promql.tokens import same
 from generator.reading.reader import Reader
@@ -30,7 +31,7 @@ class ErrorRatio(Struct, frozen=True, kw_only=True):
 
     def base(self, context: BaseContext) -> BaseQueries:
         """Events are the weight, and bad events are ratio × weight."""
-        sides = self.sides
+        sides = self._sides_of(context.group_by)
         if sides is not None and self.counts_apart:
             return self._of_counts(sides, context)
         ratio = self._ratio(sides, context)
@@ -53,6 +54,15 @@ class ErrorRatio(Struct, frozen=True, kw_only=True):
     def sides(self) -> Shares | None:
         """Numerator and denominator, if the query is one count divided by another."""
         return shares(self.error_ratio)
+
+    def _sides_of(self, group_by: tuple[str, ...]) -> Shares | None:
+        """Both sides, if each keeps the labels of the groups. `group_left` may give one side's labels to the result."""
+        sides = self.sides
+        for side in (sides.numerator, sides.denominator) if sides is not None else ():
+            kept = labels_of(promql.parse(side))
+            if not all(kept.may_have(label) for label in group_by):
+                return None
+        return sides
 
     @property
     def counts_apart(self) -> bool:

@@ -129,6 +129,22 @@ CASES: dict[str, tuple[str, bytes, Series, Checks]] = {
             (PAGES, "2h", {"plain": 2, "weighted": 2, "other": 2}),
         ],
     ),
+    "a group that only one side of the ratio has": (
+        "",
+        own(
+            (
+                "codes",
+                "{error_ratio: 'sum by (code) (rate(bad_total[$window])) / ignoring (code) group_left ()"
+                " sum(rate(all_total[$window]))'}, group_by: [code]",
+            )
+        ),
+        [
+            (f'bad_total{{code="500",{TARGET}}}', "0+1x200"),
+            (f'bad_total{{code="502",{TARGET}}}', "0+2x200"),
+            (f"all_total{{{TARGET}}}", "0+4x200"),
+        ],
+        [(RATIO.replace("(slo)", "(slo, code)"), "40m", {'codes",code="500': 0.25, 'codes",code="502': 0.5})],
+    ),
     "total less a good part that never existed": (
         "",
         own(
