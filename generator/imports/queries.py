@@ -11,8 +11,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 import promql_parser as parser
-from msgspec import Struct
+from msgspec import Struct, field
 
+from generator.imports import reserved
 from generator.promql import text as promql
 from generator.promql.check import Want, faults
 from generator.promql.lint import walk
@@ -47,11 +48,15 @@ class Counted(Struct, frozen=True, kw_only=True):
 
 
 class Mapped(Struct, frozen=True, kw_only=True):
-    """An SLI, the labels to group by, and notes for a person (`counts`: the query does not give events per second)."""
+    """An SLI, the labels to group by, and notes for a person.
+
+    `counts`: the query does not give events per second. `renamed`: labels of groups that have another name now.
+    """
 
     sli: Mapping[str, Plain]
     group_by: tuple[str, ...] = ()
     counts: bool = False
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def windowed(text: str) -> str:
@@ -144,6 +149,11 @@ def events(*, total: str, bad: str = "", good: str = "", any_range: bool = False
 
 def counted_events(part: Counted, whole: Counted, *, bad: bool) -> Mapped:
     """The SLI of two counters. A bucket of good observations among all observations is a histogram."""
+    new = reserved.renames(whole.by)
+    if new:
+        texts = {"bad" if bad else "good": part.selector.text, "total": whole.selector.text}
+        rates = {key: reserved.grouped("sum", f"rate({text}[{WINDOW}])", whole.by) for key, text in texts.items()}
+        return Mapped(sli=rates, group_by=reserved.renamed(whole.by), renamed=new)
     if not bad:
         histogram = _histogram(part.selector, whole.selector)
         if histogram is not None:
