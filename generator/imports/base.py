@@ -120,7 +120,7 @@ class ForeignReader(Reader):
             self.problems.add("import/not-carried", self.at(key), message, hint, warning=True)
 
     def string_map(self, key: str) -> dict[str, str]:
-        """A mapping of texts, such as labels. Numbers and booleans keep their text in the file; of a list, the first."""
+        """A mapping of texts, such as labels. Numbers keep their text in the file; of a list, the first text."""
         texts = self.string_lists(key)
         return {name: found[0] for name, found in texts.items()}
 

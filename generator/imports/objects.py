@@ -88,6 +88,10 @@ def _name(document: Value) -> str:
 
 def _texts(document: Value) -> Iterator[str]:
     """The texts under `data`."""
-    data = document.content["data"].value.content if isinstance(document.content, dict) and "data" in document.content else None
+    data = (
+        document.content["data"].value.content
+        if isinstance(document.content, dict) and "data" in document.content
+        else None
+    )
     if isinstance(data, dict):
         yield from (entry.value.text for entry in data.values())

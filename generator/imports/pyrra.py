@@ -8,13 +8,14 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from freezeline.problems import Position
 from generator.imports import objects, queries, reserved, tiers
 from generator.imports.base import Difference, ForeignReader, Found, ImportedSlo, as_spec_name, check_objective, owner
 from generator.imports.queries import Counted, Mapped
 from generator.promql import text as promql
 from generator.promql.check import Want, faults
 from generator.promql.text import WINDOW, Selector
-from generator.reading.source import Value
+from generator.reading.source import Value, place
 from generator.text.yaml_text import Plain
 from generator.units import DAY, decimal_text, duration_text, parse_duration_ms
 
@@ -101,14 +102,29 @@ def _read_slo(reader: ForeignReader, namespaces: Mapping[str, set[str]], found: 
     spec.finish()
     if mapped is None or not fine:
         return
-    places = {key: spec.at(key) for key in ("description", "window")}
-    places |= {"objective": spec.at("target"), "tiers": spec.at("alerting")}
-    places |= {key: spec.at("indicator") for key in ("sli", "group_by")}
     imported = ImportedSlo(
-        service=service, team=team, name=name, objective=objective, body=body, position=reader.position, places=places
+        service=service,
+        team=team,
+        name=name,
+        objective=objective,
+        body=body,
+        position=reader.position,
+        places=_places(metadata, spec),
     )
     found.add(imported)
     found.differences.append(_tiers(imported, window_ms, found))
+
+
+def _places(metadata: ForeignReader, spec: ForeignReader) -> dict[str, Position]:
+    """Where the keys of the spec's SLO come from."""
+    found = {key: spec.at(key) for key in ("description", "window")}
+    found |= {"objective": spec.at("target"), "tiers": spec.at("alerting"), "runbook": metadata.at("annotations")}
+    indicator = _content(spec.written, "indicator")
+    kind = next(iter(indicator.content)) if indicator is not None and isinstance(indicator.content, dict) else ""
+    return found | {
+        "sli": place(spec.written, "indicator", kind),
+        "group_by": place(spec.written, "indicator", kind, "grouping"),
+    }
 
 
 def _name(metadata: ForeignReader, namespaces: Mapping[str, set[str]], found: Found) -> str:
@@ -241,7 +257,10 @@ def _events(reader: ForeignReader, key: str, *, bad: bool) -> Mapped | None:
     message = f"{reader.what}: with an `offset`, the spec holds queries: new series and gaps are not counted"
     hint = "remove the `offset` on both sides if no exporter delivers its samples late"
     reader.problems.add("import/counts", reader.at("total"), message, hint, warning=True)
-    sli = {"bad" if bad else "good": reserved.grouped("sum", part.rate, by), "total": reserved.grouped("sum", total.rate, by)}
+    sli = {
+        "bad" if bad else "good": reserved.grouped("sum", part.rate, by),
+        "total": reserved.grouped("sum", total.rate, by),
+    }
     return Mapped(sli=sli, group_by=reserved.renamed(by))
 
 
@@ -256,7 +275,9 @@ def _latency(reader: ForeignReader) -> Mapped | None:
     if success is None or not bucket or any(name == "le" and op == "=" for name, op, _ in bucket.selector.matchers):
         return mapped
     hint = """add `le="0.5"` or another bound to the metric: its bucket holds the events that were fast enough"""
-    success.fail("import/query", f"{success.what}.metric names no bucket, so all buckets would add up", hint, key="metric")
+    success.fail(
+        "import/query", f"{success.what}.metric names no bucket, so all buckets would add up", hint, key="metric"
+    )
     return None
 
 

@@ -41,5 +41,7 @@ def warn(reader: ForeignReader, key: str, new: Mapping[str, str]) -> None:
     """Warn of labels that have another name now."""
     for label, name in new.items():
         message = f"the group's label {label} becomes {name}: Freezeline's own series use {label}"
-        hint = f"use {name} in routes and dashboards; rename {label} with `metric_relabel_configs` to count by selectors"
+        hint = (
+            f"use {name} in routes and dashboards; rename {label} with `metric_relabel_configs` to count by selectors"
+        )
         reader.problems.add("import/renamed", reader.at(key), message, hint, warning=True)

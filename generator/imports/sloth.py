@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from freezeline.problems import Position
 from generator.imports import objects, queries, reserved, tiers
 from generator.imports.base import Difference, ForeignReader, Found, ImportedSlo, as_spec_name, check_objective, owner
 from generator.imports.queries import Mapped, QueryError
@@ -111,10 +112,15 @@ def _read_slo(reader: ForeignReader, service: str, team: str, found: Found) -> N
                 objective=objective,
                 body=body,
                 position=reader.position,
-                places={key: reader.at(key) for key in ("objective", "description", "alerting")}
-                | {key: reader.at("sli") for key in ("sli", "group_by")},
+                places=_places(reader),
             )
         )
+
+
+def _places(reader: ForeignReader) -> dict[str, Position]:
+    """Where the keys of the spec's SLO come from."""
+    origins = {"sli": "sli", "group_by": "sli", "runbook": "alerting", "tiers": "alerting"}
+    return {key: reader.at(origins.get(key, key)) for key in ("objective", "description", *origins)}
 
 
 def _sli(reader: ForeignReader, found: Found) -> Mapped | None:

@@ -94,7 +94,7 @@ def groups(slo: Slo) -> dict[str, str]:
 
 def _sources(slo: Slo) -> dict[str, str]:
     """Each label that the SLI's queries copy from another label of the series: copy → original."""
-    texts = (getattr(slo.sli, name) for name in type(slo.sli).__struct_fields__)
+    texts = (getattr(slo.sli, key, None) for key in ("bad", "good", "total", "error_ratio", "weight"))
     found: dict[str, str] = {}
     for text in texts:
         if isinstance(text, str) and "label_replace" in text:
