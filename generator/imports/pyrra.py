@@ -133,7 +133,7 @@ def _name(metadata: ForeignReader, namespaces: Mapping[str, set[str]], found: Fo
     position = metadata.at("name")
     if namespace and len(namespaces.get(name, ())) > 1:
         message = f"several namespaces have an SLO {name}, so this SLO becomes {namespace}-{name}"
-        hint = "import the files of each namespace alone if each has its own Prometheus"
+        hint = "run the import once for each namespace if each namespace has its own Prometheus"
         found.problems.add("import/renamed", position, message, hint, warning=True)
         name = f"{namespace}-{name}"
     return as_spec_name(name, position, found.problems)

@@ -322,7 +322,7 @@ def _stages(shipped: Stage, tier: Tier) -> tuple[Stage, Stage]:
     """One evaluation per sixth of the short window is enough for cases that last as long as the long window.
 
     Cases that count single events need an evaluation in each base window. The fastest pages use the shipped rules for
-    this. Shares of bad slices need a build for tests: where evaluations fall on the ends of slices, the shipped rules
+    this. Shares of bad slices need a build for tests. Where evaluations fall on the ends of slices, the shipped rules
     count one slice more on Prometheus 2.
     """
     base_ms, fast_ms = shipped.profile.base_ms, shipped.interval_ms

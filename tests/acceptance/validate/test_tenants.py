@@ -13,6 +13,8 @@ from receiver.loops.sources import Alertmanager, Prometheus, SourceError
 from tests.fakes.tenants import ELSEWHERE, gateway
 from tests.tools import Generation, alertmanager_server, generations, prometheus_server
 
+pytestmark = pytest.mark.acceptance
+
 SECRET = "Bearer s3cret-of-team-a"
 WANTED = {"X-Scope-OrgID": "team-a", "Authorization": SECRET}
 SPEC = """\
