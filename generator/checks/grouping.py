@@ -12,6 +12,7 @@ from generator.conditions.when import When
 from generator.model.spec import OutputSet, PlainAlert
 from generator.promql import text as promql
 from generator.promql.labels import labels_of
+from generator.promql.text import Selector
 
 CODES = ("sli/group-by", "sli/labels-lost", "spec/reserved-label")
 
@@ -43,22 +44,18 @@ def check(output_set: OutputSet, problems: Problems) -> None:
 
 
 def _check(key: str, labels: Iterable[str], found: tuple[Query, ...], problems: Problems) -> None:
-    pinned = {
-        query.role: {name: (op, value) for name, op, value in query.selector.matchers}
-        for query in found
-        if query.selector is not None
-    }
+    total = next((query.selector for query in found if query.role == "total"), None)
     for label in labels:
         for query in found:
             if query.selector is None and not labels_of(promql.parse(query.text)).may_have(label):
                 message = f"{query.what}.{query.role}: the query drops the label {label}"
                 hint = f"keep the label, as in `sum by ({label}) (…)`, or remove {label} from `{key}`"
                 problems.add("sli/group-by", query.position, message, hint)
-            elif query.role in _PARTS and label in pinned.get(query.role, {}):
-                op, value = pinned[query.role][label]
-                if pinned.get("total", {}).get(label) != (op, value):
+            elif query.role in _PARTS and query.selector is not None and total is not None:
+                parting = _parting(label, query.selector, total)
+                if parting:
                     message = (
-                        f'{query.what}: `{key}` splits by {label}, and so does {label}{op}"{value}" of {query.role}: '
+                        f"{query.what}: `{key}` splits by {label}, and so does {parting} of {query.role}: "
                         f"every group would be all good or all bad"
                     )
                     problems.add("sli/group-by", query.position, message, f"remove {label} from `{key}`")
@@ -93,3 +90,12 @@ def _check_written(alert: PlainAlert, query: str, problems: Problems) -> None:
             f"or aggregate {label} away: series that differ only in {label} make the evaluation fail"
         )
         problems.add("spec/reserved-label", alert.at("when"), message, hint, warning=not certain)
+
+
+def _parting(label: str, part: Selector, total: Selector) -> str:
+    """The matchers of the label alone that tell `part` from `total`; empty if anything else does too."""
+    own, whole = set(part.matchers), set(total.matchers)
+    rest = {matcher for matcher in own if matcher[0] != label}
+    if part.metric != total.metric or rest != {matcher for matcher in whole if matcher[0] != label}:
+        return ""
+    return ", ".join(f'{name}{op}"{value}"' for name, op, value in sorted(own - whole))

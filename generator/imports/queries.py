@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import promql_parser as parser
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
+from generator.imports import reserved
 from generator.promql import parts
 from generator.promql import text as promql
 from generator.promql.check import Want, faults
@@ -51,8 +52,8 @@ class Counted(Struct, frozen=True, kw_only=True):
 class Mapped(Struct, frozen=True, kw_only=True):
     """An SLI, the labels to group by, and notes for a person.
 
-    `counts`: the query does not give events per second. `apart`: each of many series has a ratio of its own in the
-    query, and Freezeline adds the series up. `guards`: the comparisons that were cut off from the total.
+    `counts`: the query does not give events per second. `apart`: the query can return many series, which the SLO makes
+    one of. `guards`: the comparisons that were cut off from the total. `renamed`: labels of groups with a new name.
     """
 
     sli: Mapping[str, Plain]
@@ -60,6 +61,7 @@ class Mapped(Struct, frozen=True, kw_only=True):
     counts: bool = False
     apart: bool = False
     guards: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def windowed(text: str) -> str:
@@ -124,6 +126,11 @@ def _plainly(numerator: str, total: str, *, bad: bool, any_range: bool) -> Mappe
 
 def counted_events(part: Counted, whole: Counted, *, bad: bool) -> Mapped:
     """The SLI of two counters. A bucket of good observations among all observations is a histogram."""
+    new = reserved.renames(whole.by)
+    if new:
+        texts = {"bad" if bad else "good": part.selector.text, "total": whole.selector.text}
+        rates = {key: reserved.grouped("sum", f"rate({text}[{WINDOW}])", whole.by) for key, text in texts.items()}
+        return Mapped(sli=rates, group_by=reserved.renamed(whole.by), renamed=new)
     if not bad:
         histogram = _histogram(part.selector, whole.selector)
         if histogram is not None:
@@ -157,14 +164,13 @@ def _histogram(bucket: Selector, whole: Selector) -> Mapping[str, Plain] | None:
 def _queried(numerator: str, total: str, *, bad: bool, any_range: bool) -> Mapped:
     if any_range:
         numerator, total = _with_window(numerator), _with_window(total)
-    group_by = grouping(numerator, total)
     functions = _window_functions(numerator) | _window_functions(total)
     key = "bad" if bad else "good"
-    if functions == {"rate"}:
-        return Mapped(sli={key: numerator, "total": total}, group_by=group_by or (), apart=group_by is None)
     if functions == {"increase"}:
-        sli = {key: _as_rate(numerator), "total": _as_rate(total)}
-        return Mapped(sli=sli, group_by=group_by or (), apart=group_by is None)
+        numerator, total = _as_rate(numerator), _as_rate(total)
+    if functions in ({"rate"}, {"increase"}):
+        sides = _grouped(numerator, total)
+        return sides.mapped({key: sides.numerator, "total": sides.total})
     if WINDOW not in numerator + total:
         raise QueryError("the query has a fixed range instead of a window\nwrite `[{{.window}}]` as the range")
     return as_ratio(numerator, total, bad=bad)
@@ -172,10 +178,35 @@ def _queried(numerator: str, total: str, *, bad: bool, any_range: bool) -> Mappe
 
 def as_ratio(numerator: str, total: str, *, bad: bool) -> Mapped:
     """The SLI of two queries that do not give events per second. Freezeline's rules keep the two apart."""
-    group_by = grouping(numerator, total)
-    ratio = f"({numerator}) / ({total})"
-    sli = {"error_ratio": ratio if bad else f"1 - {ratio}", "weight": total}
-    return Mapped(sli=sli, counts=True, group_by=group_by or (), apart=group_by is None)
+    sides = _grouped(numerator, total)
+    ratio = f"({sides.numerator}) / ({sides.total})"
+    return sides.mapped({"error_ratio": ratio if bad else f"1 - {ratio}", "weight": sides.total}, counts=True)
+
+
+class _Sides(Struct, frozen=True, kw_only=True):
+    """Both queries, and the labels that they keep; None for unknown labels. No label has a reserved name."""
+
+    numerator: str
+    total: str
+    kept: tuple[str, ...] | None
+
+    def mapped(self, sli: Mapping[str, Plain], *, counts: bool = False) -> Mapped:
+        """The SLI with the groups of both queries."""
+        kept = self.kept or ()
+        return Mapped(
+            sli=sli,
+            counts=counts,
+            group_by=reserved.renamed(kept),
+            renamed=reserved.renames(kept),
+            apart=self.kept is None,
+        )
+
+
+def _grouped(numerator: str, total: str) -> _Sides:
+    kept = grouping(numerator, total)
+    if kept and reserved.renames(kept):
+        numerator, total = (reserved.grouped("sum", text, kept) for text in (numerator, total))
+    return _Sides(numerator=numerator, total=total, kept=kept)
 
 
 def grouping(numerator: str, total: str) -> tuple[str, ...] | None:
@@ -228,8 +259,15 @@ def ratio(text: str) -> Mapped:
     if mapped is not None:
         return mapped
     kept = labels_of(promql.parse(cut.text)).exact
+    by = tuple(sorted(kept or ()))
+    new = reserved.renames(by)
+    query = reserved.grouped("avg", cut.text, by) if new else cut.text
     return Mapped(
-        sli={"error_ratio": cut.text}, group_by=tuple(sorted(kept or ())), apart=kept is None, guards=cut.guards
+        sli={"error_ratio": query},
+        group_by=reserved.renamed(by),
+        renamed=new,
+        apart=kept is None,
+        guards=cut.guards,
     )
 
 

@@ -134,8 +134,10 @@ CASES: dict[str, tuple[str, bytes, Series, Checks]] = {
         own(
             (
                 "codes",
-                "{error_ratio: 'sum by (code) (rate(bad_total[$window])) / ignoring (code) group_left ()"
-                " sum(rate(all_total[$window]))'}, group_by: [code]",
+                (
+                    "{error_ratio: 'sum by (code) (rate(bad_total[$window])) / ignoring (code) group_left ()"
+                    " sum(rate(all_total[$window]))'}, group_by: [code]"
+                ),
             )
         ),
         [

@@ -177,3 +177,14 @@ def test_comments_are_no_part_of_a_query() -> None:
     """A comment may stand before, in or after a query."""
     text = "# all\nsum(rate(e_total[{{.window}}]) # here\n) # end"
     assert queries.windowed(text) == "sum(rate(e_total[$window])\n)"
+
+
+def test_groups_with_reserved_names_are_renamed() -> None:
+    """Queries that keep `service` stay queries, and their groups get another name."""
+    bad, total = (f"sum by (service) (count_over_time({name}[$window]))" for name in "et")
+    mapped = queries.events(bad=bad, total=total)
+    assert (mapped.group_by, mapped.renamed) == (("exported_service",), {"service": "exported_service"})
+    assert 'label_replace(sum by (service) (count_over_time(t[$window])), "exported_service"' in str(
+        mapped.sli["weight"]
+    )
+    assert queries.ratio("max by (service) (r)").group_by == ("exported_service",)
