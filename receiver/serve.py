@@ -208,9 +208,17 @@ class _Receiver:
 
     def _reconciler(self, context: Context, http: aiohttp.ClientSession, worker: Worker) -> Reconciler:
         settings = self._settings
-        self._prometheus = Prometheus(http, settings.prometheus_url, settings.prometheus_token_file)
+        self._prometheus = Prometheus(
+            http, settings.prometheus_url, settings.prometheus_token_file, settings.prometheus_headers
+        )
         self._alertmanagers = [
-            Alertmanager(http, url, receiver=settings.alertmanager_receiver, settle_s=settings.alertmanager_settle_s)
+            Alertmanager(
+                http,
+                url,
+                receiver=settings.alertmanager_receiver,
+                settle_s=settings.alertmanager_settle_s,
+                headers=settings.alertmanager_headers,
+            )
             for url in settings.alertmanagers
         ]
         return Reconciler(

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import specs
+from freezeline.commands import headers, specs
 from freezeline.commands.places import WEBHOOK_URL
 from generator import pipeline
 from generator.checks import live
@@ -34,10 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
     parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument("--json", action="store_true", help="print problems and a summary as JSON")
-    parser.add_argument(
-        "--prometheus",
-        metavar="URL",
-        help="also ask this Prometheus whether series and buckets exist, and how long it keeps data",
+    headers.add_options(
+        parser, use="also ask this Prometheus whether series and buckets exist, and how long it keeps data"
     )
     parser.add_argument(
         "--promtool", metavar="PATH", help="check the rules with this promtool (default: FREEZELINE_PROMTOOL, PATH)"
@@ -58,6 +56,11 @@ def run(args: argparse.Namespace) -> int:
     if args.prometheus and not args.prometheus.startswith(("http://", "https://")):
         sys.stderr.write("freezeline validate: --prometheus takes a URL, such as http://localhost:9090\n")
         return USAGE
+    try:
+        sent = headers.read(args.header, os.environ)
+    except headers.HeaderError as error:
+        sys.stderr.write(f"freezeline validate: {error}\n")
+        return USAGE
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
@@ -69,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             return USAGE
     try:
         if args.prometheus:
-            live.run(loaded.output_set, live.connect(args.prometheus), loaded.problems)
+            live.run(loaded.output_set, live.connect(args.prometheus, sent), loaded.problems)
         # The rules of a spec with errors would be incomplete.
         tool = None if args.no_promtool or loaded.problems.errors else _promtool(args.promtool)
         if tool is not None:

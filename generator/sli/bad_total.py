@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from generator.promql import counted
 from generator.promql import text as promql
+from generator.promql.buckets import in_every_spelling
 from generator.promql.check import Want, faults
 from generator.promql.text import WINDOW, Selector
 from generator.reading.reader import Reader
@@ -23,14 +26,11 @@ class BadTotal(Struct, frozen=True, kw_only=True):
 
     def base(self, context: BaseContext) -> BaseQueries:
         """Rates of both; no error series means no errors, as long as there are events."""
-        total = rate_of(self.total, self.total, context)
-        errors = rate_of(self.bad, self.total, context)
-        errors_increase = increase_of(self.bad, context)
         return BaseQueries(
-            total=total,
-            errors=f"{errors}\nor {context.zero(context.total_series)}",
+            total=rate_of(self.total, self.total, context),
+            errors=part_rate(self.bad, self.total, context),
             total_increase=increase_of(self.total, context),
-            errors_increase=f"{errors_increase}\nor {context.zero(context.total_increase_series)}",
+            errors_increase=part_increase(self.bad, context),
         )
 
     def describe(self) -> str:
@@ -41,15 +41,46 @@ class BadTotal(Struct, frozen=True, kw_only=True):
 def rate_of(source: Selector | str, total: Selector | str, context: BaseContext) -> str:
     """Events per second over the base window, by the SLO's groups. `total` tells which targets were scraped before."""
     if isinstance(source, Selector):
-        return events_of(source, total if isinstance(total, Selector) else source, context)
-    return context.aggregate("sum", promql.over(source, context.range))
+        return events_of(_spelled(source), _spelled(total) if isinstance(total, Selector) else source, context)
+    return context.aggregate("sum", over(source, context.range))
 
 
 def increase_of(source: Selector | str, context: BaseContext) -> str:
     """Events over the gap span, by the SLO's groups. A query gives events per second, and is multiplied by the span."""
     if isinstance(source, Selector):
-        return context.aggregate("sum", f"increase({source.text}{context.gap_range})")
-    return f"{seconds_text(context.gap_span_ms)} * {context.aggregate('sum', promql.over(source, context.gap_span))}"
+        return context.aggregate("sum", f"increase({_spelled(source).text}{context.gap_range})")
+    return f"{seconds_text(context.gap_span_ms)} * {context.aggregate('sum', over(source, context.gap_span))}"
+
+
+def part_rate(source: Selector | str, total: Selector | str, context: BaseContext) -> str:
+    """Events per second of a part of all events: zero without any series, as long as there are events at all."""
+    zero = context.zero(context.total_series)
+    if isinstance(source, Selector):
+        return f"{rate_of(source, total, context)}\nor {zero}"
+    return summed(over(source, context.range), context, zero)
+
+
+def part_increase(source: Selector | str, context: BaseContext) -> str:
+    """Events of a part over the gap span: zero without any series, as long as there are events at all."""
+    zero = context.zero(context.total_increase_series)
+    if isinstance(source, Selector):
+        return f"{increase_of(source, context)}\nor {zero}"
+    events = summed(over(source, context.gap_span), context, zero)
+    return f"{seconds_text(context.gap_span_ms)} * {promql.enclosed(events)}"
+
+
+def summed(query: str, context: BaseContext, zero: str) -> str:
+    """The sum of a query's series by the SLO's groups, in which each addend without series counts as `zero`."""
+    return counted.summed(query, lambda addend: context.aggregate("sum", addend), zero)
+
+
+def over(query: str, window: str) -> str:
+    """The query over a window, with every spelling of the buckets that the query names."""
+    return in_every_spelling(promql.over(query, window))
+
+
+def _spelled(source: Selector) -> Selector:
+    return replace(source, text=in_every_spelling(source.text))
 
 
 def source_text(source: Selector | str) -> str:
@@ -60,11 +91,24 @@ def source_text(source: Selector | str) -> str:
 def read_source(reader: Reader, key: str) -> Selector | str:
     """A counter's selector, or a query with `$window`."""
     if WINDOW in reader.text(key):
-        return reader.promql(key, Want.VECTOR)
+        return read_query(reader, key)
     text = reader.promql(key, Want.SELECTOR)
     if not text or faults(text, Want.SELECTOR):
         return ""
     return promql.selector(text)
+
+
+def read_query(reader: Reader, key: str) -> str:
+    """A query, cut back to what the query counts. A guard that is cut off is reported."""
+    text = reader.promql(key, Want.VECTOR)
+    if not text or faults(text, Want.VECTOR):
+        return text
+    cut = counted.unguarded(text)
+    for guard in cut.guards:
+        message = f"{reader.path(key)}: `{guard}` hides idle time, or invents events, so the rules leave the guard out"
+        hint = f"write `{' '.join(cut.text.split())}`: idle time has no events, and is not missing"
+        reader.problems.add("sli/guard", reader.at(key), message, hint, warning=True)
+    return cut.text
 
 
 def parse(reader: Reader) -> BadTotal:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from generator.promql import text as promql
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
-from generator.sli.bad_total import increase_of, rate_of, read_source, source_text
+from generator.sli.bad_total import increase_of, part_increase, part_rate, rate_of, read_source, source_text
 from generator.sli.base import BaseContext, BaseQueries
 
 
@@ -23,12 +23,12 @@ class GoodTotal(Struct, frozen=True, kw_only=True):
 
     def base(self, context: BaseContext) -> BaseQueries:
         """Bad = total − good, never below zero."""
-        good = rate_of(self.good, self.total, context)
+        good, increase = part_rate(self.good, self.total, context), part_increase(self.good, context)
         return BaseQueries(
             total=rate_of(self.total, self.total, context),
             errors=rest(context, context.total_series, good),
             total_increase=increase_of(self.total, context),
-            errors_increase=rest(context, context.total_increase_series, increase_of(self.good, context)),
+            errors_increase=rest(context, context.total_increase_series, increase),
         )
 
     def describe(self) -> str:
@@ -37,10 +37,9 @@ class GoodTotal(Struct, frozen=True, kw_only=True):
 
 
 def rest(context: BaseContext, total_series: str, good: str) -> str:
-    """The part of the recorded total that is not good; all of the total if no good series exists."""
+    """The part of the recorded total that is not good. `good` is zero, and all events are bad, without good series."""
     total = context.aggregate("sum", total_series)
-    either = promql.enclosed(f"{good}\nor {context.zero(total_series)}")
-    return promql.enclosed(f"{total}\n- {either}", "clamp_min(", "0")
+    return promql.enclosed(f"{total}\n- {promql.enclosed(good)}", "clamp_min(", "0")
 
 
 def parse(reader: Reader) -> GoodTotal:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from generator.model.ab import AbTest
 from generator.model.canary_gate import CanaryGate, QuantileMeasure, RatioMeasure
 from generator.promql import text as promql
-from generator.sli.histogram import le_matcher
+from generator.promql.buckets import le_matcher
 from generator.units import decimal_text
 
 
