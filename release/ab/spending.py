@@ -1,7 +1,7 @@
 """Bounds of a group-sequential test: how much evidence each look needs, so that all looks together keep the level.
 
-The spending function is Lan and DeMets' of the O'Brien-Fleming type (Lan and DeMets 1983); the bounds follow by the
-recursion of Armitage, McPherson and Rowe (1969) over the density of the statistic that no look has stopped.
+The spending function is of the O'Brien-Fleming type (Lan and DeMets 1983). The bounds follow by a recursion over the
+density of the statistic that no look has stopped (Armitage, McPherson and Rowe 1969).
 """
 
 from __future__ import annotations
