@@ -258,6 +258,7 @@ def _answers(
             type=ActionType.ROLLBACK,
             name=rollback.name,
             created_at=now,
+            payload={"policy": policy.sha256},
             trace=episode.trace,
         )
         for rollback in policy.rollbacks(rule.do)

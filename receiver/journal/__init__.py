@@ -14,6 +14,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,9 @@ Writer and event loop share the interpreter's lock. A writer that wakes while re
 the lock and commits fewer pieces at a time. The measured cost: a tenth more processor time per webhook.
 """
 
+LOCK_WAIT_S = 10
+"""How long a connection waits for another process's lock."""
+
 GATHER_MAX_S = 0.005
 """The longest time that work waits before the writer is woken, however busy the event loop is."""
 
@@ -56,8 +60,24 @@ A log that begins anew overwrites itself. A growing log makes the file system re
 takes twice the time (measured). The writer therefore keeps the log short.
 """
 
-COMMIT_PAGES, WORK_PAGES = 4, 1
-"""Pages that a commit, and each piece of work in it, add to the log: measured with deliveries of three alerts."""
+PAGE_BYTES = 4096
+
+COMMIT_PAGES, WORK_PAGES, ROWS_PER_PAGE = 4, 1, 4
+"""Pages that a commit, and each piece of work in it, add to the log: measured with deliveries of three alerts.
+
+A page for every few changed rows as well: measured with ten thousand new episodes, whose indexes lie apart.
+"""
+
+LOG_PAGES_MAX = 4 * CHECKPOINT_PAGES
+"""Pages after which the writer waits a moment for readers, so that the log begins anew."""
+
+READERS_WAIT_MS = 100
+
+COMMIT_MAX_S = 0.1
+"""The longest time that a transaction takes up further pieces of work. What is left goes into the next transaction."""
+
+ALERTS_MAX = 1000
+"""The most alerts in one transaction, unless a single piece of work brings more."""
 
 
 class JournalError(Exception):
@@ -68,7 +88,7 @@ class _Job(Struct, Generic[T]):
     work: Callable[[Tx], T]
     done: asyncio.Future[T]
     prepare: Callable[[], Sequence[str]] | None = None
-    about: Sequence[str] = ()
+    about: Sequence[str] | None = None
     result: Any = None
     error: BaseException | None = None
 
@@ -76,7 +96,7 @@ class _Job(Struct, Generic[T]):
 def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
     connection = sqlite3.connect(
-        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=512
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT_S, cached_statements=512
     )
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
@@ -243,9 +263,10 @@ class Journal:
         group: list[_Job[Any]] = []
         try:
             while group := self._next_group(tx):
-                self._commit_group(tx, group)
+                done = self._commit_group(tx, group)
+                self._waiting.extendleft(reversed(group[len(done) :]))
                 self._tell_news(tx)
-                self._checkpoint(connection, len(group))
+                self._checkpoint(connection, len(done))
             tx.pay(self._clock())
         except BaseException as error:
             # A writer that dies must not leave its callers waiting. The health check then ends the process.
@@ -284,13 +305,18 @@ class Journal:
         if self._loop is not None and tx.caches.others_wrote():
             self._loop.call_soon_threadsafe(self._on_news, View.head(tx)[0])
 
-    def _commit_group(self, tx: Tx, group: list[_Job[Any]]) -> None:
-        head = 0
-        ready = [job for job in group if _prepared(job)]
+    def _commit_group(self, tx: Tx, group: list[_Job[Any]]) -> list[_Job[Any]]:
+        """Commit the first pieces of work of a group: all of them, unless they would take too long together."""
+        group, ready = _prepared(group)
+        head, done = 0, 0
+        changed = tx.changed_rows
         try:
-            tx.begin(self._clock, (one for job in ready for one in job.about))
-            for job in ready:
+            tx.begin(self._clock, (one for job in ready for one in job.about or ()))
+            until = time.monotonic() + COMMIT_MAX_S
+            for done, job in enumerate(ready, start=1):
                 self._run_job(tx, job)
+                if time.monotonic() > until:
+                    break
             head = tx.noted
             tx.end()
             self._reached(Step.JOURNAL_BEFORE_COMMIT)
@@ -302,27 +328,39 @@ class Journal:
                 job.error = JournalError(f"{self._path}: {error}")
         else:
             self._reached(Step.JOURNAL_COMMITTED)
+            if done < len(ready):
+                group = group[: group.index(ready[done])]
+        self._log_pages += (tx.changed_rows - changed) // ROWS_PER_PAGE + tx.body_bytes // PAGE_BYTES
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._answer, group, head, tx.acted, tx.held if head else ())
+        return group
 
     def _run_job(self, tx: Tx, job: _Job[Any]) -> None:
         tx.begin_work()
         try:
             job.result = job.work(tx)
+            tx.end_work()
         except sqlite3.OperationalError:
             raise  # The disk failed, not the work: the whole group fails.
         except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
             tx.undo_work()
             job.error = error
-        else:
-            tx.end_work()
 
     def _checkpoint(self, connection: sqlite3.Connection, works: int) -> None:
-        """Move the log into the database now and then, but only after the callers have their answers."""
+        """Move the log into the database now and then, but only after the callers have their answers.
+
+        The log begins anew only while nobody reads from it. In a storm somebody always does, so the writer asks for
+        a moment without readers before the log is long.
+        """
         self._log_pages += COMMIT_PAGES + WORK_PAGES * works
-        if self._log_pages >= CHECKPOINT_PAGES:
-            self._log_pages = 0
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if self._log_pages < CHECKPOINT_PAGES:
+            return
+        self._log_pages = 0
+        ((_, pages, _),) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if pages > LOG_PAGES_MAX:
+            connection.execute(f"PRAGMA busy_timeout = {READERS_WAIT_MS}")
+            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+            connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_WAIT_S}")
 
     def _fail(self, group: list[_Job[Any]], error: BaseException) -> None:
         for job in group:
@@ -355,12 +393,23 @@ class Journal:
                 job.done.set_result(job.result)
 
 
-def _prepared(job: _Job[Any]) -> bool:
+def _prepared(group: list[_Job[Any]]) -> tuple[list[_Job[Any]], list[_Job[Any]]]:
+    """Run preparations until there are enough alerts: the jobs that had their turn, and those without an error."""
+    alerts = 0
+    for number, job in enumerate(group, start=1):
+        if job.about is None and not _prepare(job):
+            continue
+        alerts += len(job.about or ())
+        if alerts >= ALERTS_MAX:
+            group = group[:number]
+            break
+    return group, [job for job in group if job.error is None]
+
+
+def _prepare(job: _Job[Any]) -> bool:
     """Run a job's preparation. False if it failed; the caller then has the error."""
-    if job.prepare is None:
-        return True
     try:
-        job.about = job.prepare()
+        job.about = job.prepare() if job.prepare is not None else ()
     except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
         job.error = error
         return False

@@ -92,7 +92,7 @@ def unfreeze(tx: Tx, ids: Ids) -> None:
 
 def end(tx: Tx, ids: Ids) -> None:
     """Episodes that have been resolved for long enough end."""
-    for episode in tx.resolving_episodes():
+    for episode in [one for sha256, rule, _ in tx.resolving() for one in tx.resolving_episodes(sha256, rule)]:
         reasons = tx.freeze_reasons(episode=episode.id, held=True)
         rule = POLICY.rule(episode.rule)
         assert rule is not None

@@ -339,7 +339,9 @@ async def test_what_time_brings_is_asked_of_few_episodes(tmp_path: Path) -> None
         await journal.write(lambda tx: tx.move_episode(several[2], EpisodeState.RESOLVING))
         await journal.write(lambda tx: tx.add_freeze_reason(freeze_reason(episode="E2")))
         assert await journal.read(lambda view: view.first_review()) == at(98)
-        assert [one.id for one in await journal.read(lambda view: view.resolving_episodes())] == ["E3"]
+        ((sha256, rule, resolved_at),) = await journal.read(lambda view: view.resolving())
+        assert (rule, resolved_at) == ("failure-rate-high", NOW)
+        assert [one.id for one in await journal.read(lambda view: view.resolving_episodes(sha256, rule))] == ["E3"]
         assert [one.id for one in await journal.read(lambda view: view.freezing_episodes("gateway"))] == ["E2"]
         await journal.write(lambda tx: tx.end_freeze_reason(freeze_reason(episode="E2"), by="alice", reason="why not"))
         assert await journal.read(lambda view: view.freezing_episodes("gateway")) == []

@@ -24,11 +24,9 @@ EARLIER = ROOT / "tests" / "data" / "journal" / "shape-1" / "journal.db"
 SCHEMA = ROOT / "receiver" / "journal" / "schema.sql"
 UNCHANGED = (
     "alert_seen",
-    "condition_held",
     "decision",
     "delivery",
     "episode",
-    "flag_file",
     "policy",
     "policy_in_force",
 )

@@ -21,7 +21,10 @@ def standing(**changes: Any) -> Standing:
     values: dict[str, Any] = {
         "seq": 7,
         "live": (episode(),),
+        "counts": (("gateway", "critical", 1),),
         "freeze_reasons": (freeze_reason(written_at=NOW),),
+        "held": {"/var/lib/freezeline/gateway/FREEZE.FLAG": 1},
+        "episodes": {"E1": episode()},
         "actions": (),
         "unfinished": (),
         "recent": (),
@@ -91,7 +94,7 @@ def test_an_operators_freeze_says_so() -> None:
 
 def test_a_hold_whose_episode_is_over_still_freezes() -> None:
     """The flag's own service is shown."""
-    made = shown(standing(live=()))
+    made = shown(standing(live=(), counts=(), episodes={}))
     assert [service.name for service in made.frozen] == ["gateway"]
 
 
