@@ -273,6 +273,7 @@ def _median(loads: list[Load]) -> Load:
 
 
 def post(connection: http.client.HTTPConnection, path: str, token: str, data: bytes) -> None:
+    """POST a body, and read the answer."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     connection.request("POST", path, data, headers)
     connection.getresponse().read()

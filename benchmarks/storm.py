@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from msgspec import Struct
 
@@ -45,6 +45,9 @@ PAUSE_S = 0.02
 SETTLE_S = 2.0
 """So long after its last action a receiver may still be busy with what it tells others."""
 
+UNFINISHED = (
+    "SELECT count(*) FROM action WHERE state NOT IN ('SUCCEEDED', 'DEAD', 'CANCELLED', 'SKIPPED') AND service = ?"
+)
 FLAGS_MIN = 100
 NUMBERS = itertools.count(10**6)
 """Numbers of the other service's alerts: an alert that was unfrozen by hand does not freeze again."""
@@ -67,11 +70,11 @@ class Scene(Struct, frozen=True, kw_only=True):
         """A service's flag."""
         return self.root / "flags" / service / "FREEZE.FLAG"
 
-    def count(self, sql: str) -> int:
+    def count(self, sql: str, *parameters: object) -> int:
         """A number from the journal."""
         uri = f"{(self.root / 'state' / 'journal.db').as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
-            return int(connection.execute(sql).fetchone()[0])
+            return int(connection.execute(sql, parameters).fetchone()[0])
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection of its own."""
@@ -147,9 +150,8 @@ class Beside:
         self._threads = [threading.Thread(target=work) for work in (self._freeze, self._watch)]
         self.flags: list[float] = []
         self.log_bytes = 0
-        self.failed: list[str] = []
 
-    def __enter__(self) -> Beside:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -191,7 +193,9 @@ class Beside:
 def followers(scene: Scene, count: int) -> Iterator[list[int]]:
     """Clients that read the event stream as fast as it comes; gives how many bytes each has read."""
     host, _, port = scene.url.removeprefix("http://").partition(":")
-    request = f"GET /api/v1/events HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {scene.token('read')}\r\n\r\n"
+    request = (
+        f"GET /api/v1/events HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {scene.token('read')}\r\n\r\n"
+    )
     sockets = [socket.create_connection((host, int(port)), timeout=LIMIT_S) for _ in range(count)]
     for one in sockets:
         one.sendall(request.encode())
@@ -241,9 +245,7 @@ def until(what: str, is_so: Callable[[], bool]) -> None:
 
 def at_rest(scene: Scene, service: str) -> bool:
     """Whether no alert waits and no action of a service is unfinished."""
-    final = "'SUCCEEDED', 'DEAD', 'CANCELLED', 'SKIPPED'"
-    unfinished = f"SELECT count(*) FROM action WHERE state NOT IN ({final}) AND service = '{service}'"
-    return not scene.count("SELECT count(*) FROM waiting_alert") and not scene.count(unfinished)
+    return not scene.count("SELECT count(*) FROM waiting_alert") and not scene.count(UNFINISHED, service)
 
 
 def _opened(scene: Scene, alerts: int) -> float:

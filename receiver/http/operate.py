@@ -8,7 +8,7 @@ from typing import Any
 
 from receiver.act import notices
 from receiver.context import Context
-from receiver.decide import plan
+from receiver.decide import by_hand
 from receiver.decide.model import Action, ActionState, ActionType, Decision, parse_stamp
 from receiver.decide.notice import Event
 from receiver.decide.plan import Known
@@ -63,7 +63,7 @@ async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
         earlier = tx.newest_episodes([fingerprint]).get(fingerprint, [])
         if earlier and earlier[0].live:
             raise RefusedError(409, f"{service} is frozen by hand already")
-        opened = plan.on_operator_freeze(
+        opened = by_hand.on_operator_freeze(
             policy=policy,
             reason=reason,
             by=by,
@@ -92,7 +92,7 @@ async def unfreeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
         freeze_reasons = [one for some in reasons.values() for one in some if one.ended_at is None]
         if not freeze_reasons and not flags:
             raise RefusedError(409, f"{service} is not frozen")
-        changes = plan.on_operator_unfreeze(episodes, freeze_reasons, reason=reason, by=by)
+        changes = by_hand.on_operator_unfreeze(episodes, freeze_reasons, reason=reason, by=by)
         record(tx, changes, context.box.policies, ids=context.ids, trace=trace)
         flags.update(freeze_reason.flag for freeze_reason in freeze_reasons)
         return len(episodes) == UNFROZEN_AT_ONCE

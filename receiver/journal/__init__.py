@@ -20,14 +20,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-
-from msgspec import Struct
+from typing import Any, TypeVar
 
 from receiver.decide.model import FlagView
 from receiver.journal import shapes
 from receiver.journal.chain import Verdict, verify
 from receiver.journal.exclusive import AT_ONCE, caches
+from receiver.journal.jobs import Job, prepared
 from receiver.journal.last_seen import WRITTEN_EVERY
 from receiver.journal.tx import Tx
 from receiver.journal.view import View
@@ -76,21 +75,9 @@ READERS_WAIT_MS = 100
 COMMIT_MAX_S = 0.1
 """The longest time that a transaction takes up further pieces of work. What is left goes into the next transaction."""
 
-ALERTS_MAX = 1000
-"""The most alerts in one transaction, unless a single piece of work brings more."""
-
 
 class JournalError(Exception):
     """The journal could not be written, and nothing of the work was kept."""
-
-
-class _Job(Struct, Generic[T]):
-    work: Callable[[Tx], T]
-    done: asyncio.Future[T]
-    prepare: Callable[[], Sequence[str]] | None = None
-    about: Sequence[str] | None = None
-    result: Any = None
-    error: BaseException | None = None
 
 
 def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -140,9 +127,9 @@ class Journal:
         self._clock = clock
         self._reached = reached
         self._group_max = group_max
-        self._jobs: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
-        self._handed_in: list[_Job[Any]] = []
-        self._waiting: deque[_Job[Any]] = deque()
+        self._jobs: queue.SimpleQueue[list[Job[Any]] | None] = queue.SimpleQueue()
+        self._handed_in: list[Job[Any]] = []
+        self._waiting: deque[Job[Any]] = deque()
         self._thread: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -224,7 +211,7 @@ class Journal:
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._handed_in:
             self._loop.call_soon(self._gather, self._loop, 0, 0, self._loop.time() + GATHER_MAX_S)
-        self._handed_in.append(_Job(work, future, prepare))
+        self._handed_in.append(Job(work, future, prepare))
         return future
 
     def _gather(self, loop: asyncio.AbstractEventLoop, before: int, quiet: int, until: float) -> None:
@@ -260,7 +247,7 @@ class Journal:
     # the writer thread
 
     def _run(self, connection: sqlite3.Connection, tx: Tx) -> None:
-        group: list[_Job[Any]] = []
+        group: list[Job[Any]] = []
         try:
             while group := self._next_group(tx):
                 done = self._commit_group(tx, group)
@@ -276,7 +263,7 @@ class Journal:
         finally:
             connection.close()
 
-    def _next_group(self, tx: Tx) -> list[_Job[Any]]:
+    def _next_group(self, tx: Tx) -> list[Job[Any]]:
         """Wait for work, and take everything that is waiting. Empty if the journal must close."""
         while len(self._waiting) < self._group_max:
             try:
@@ -289,7 +276,7 @@ class Journal:
             self._waiting.extend(jobs)
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._group_max))]
 
-    def _next_jobs(self, tx: Tx) -> list[_Job[Any]] | None:
+    def _next_jobs(self, tx: Tx) -> list[Job[Any]] | None:
         """Wait for work; meanwhile write what is owed to the disk, and look for commits of others."""
         while True:
             try:
@@ -305,18 +292,19 @@ class Journal:
         if self._loop is not None and tx.caches.others_wrote():
             self._loop.call_soon_threadsafe(self._on_news, View.head(tx)[0])
 
-    def _commit_group(self, tx: Tx, group: list[_Job[Any]]) -> list[_Job[Any]]:
+    def _commit_group(self, tx: Tx, group: list[Job[Any]]) -> list[Job[Any]]:
         """Commit the first pieces of work of a group: all of them, unless they would take too long together."""
-        group, ready = _prepared(group)
-        head, done = 0, 0
+        group, ready = prepared(group)
+        head = 0
         changed = tx.changed_rows
         try:
             tx.begin(self._clock, (one for job in ready for one in job.about or ()))
             until = time.monotonic() + COMMIT_MAX_S
-            for done, job in enumerate(ready, start=1):
-                self._run_job(tx, job)
-                if time.monotonic() > until:
+            for job in ready:
+                if job is not ready[0] and time.monotonic() > until:
+                    group = group[: group.index(job)]
                     break
+                self._run_job(tx, job)
             head = tx.noted
             tx.end()
             self._reached(Step.JOURNAL_BEFORE_COMMIT)
@@ -324,18 +312,16 @@ class Journal:
         except sqlite3.Error as error:
             tx.roll_back()
             head = 0
-            for job in ready:
-                job.error = JournalError(f"{self._path}: {error}")
+            for job in group:
+                job.error = job.error or JournalError(f"{self._path}: {error}")
         else:
             self._reached(Step.JOURNAL_COMMITTED)
-            if done < len(ready):
-                group = group[: group.index(ready[done])]
         self._log_pages += (tx.changed_rows - changed) // ROWS_PER_PAGE + tx.body_bytes // PAGE_BYTES
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._answer, group, head, tx.acted, tx.held if head else ())
         return group
 
-    def _run_job(self, tx: Tx, job: _Job[Any]) -> None:
+    def _run_job(self, tx: Tx, job: Job[Any]) -> None:
         tx.begin_work()
         try:
             job.result = job.work(tx)
@@ -362,7 +348,7 @@ class Journal:
             connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
             connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_WAIT_S}")
 
-    def _fail(self, group: list[_Job[Any]], error: BaseException) -> None:
+    def _fail(self, group: list[Job[Any]], error: BaseException) -> None:
         for job in group:
             job.error = JournalError(f"{self._path}: the writer died: {error}")
         if self._loop is not None:
@@ -376,7 +362,7 @@ class Journal:
         for listener in tuple(self._listeners):
             listener(self._head, True)
 
-    def _answer(self, group: list[_Job[Any]], head: int, acted: bool, held: tuple[FlagView, ...]) -> None:  # noqa: FBT001 - a callback's argument
+    def _answer(self, group: list[Job[Any]], head: int, acted: bool, held: tuple[FlagView, ...]) -> None:  # noqa: FBT001 - a callback's argument
         for view in held:
             if self._on_held is not None:
                 self._on_held(view)
@@ -391,26 +377,3 @@ class Journal:
                 job.done.set_exception(job.error)
             else:
                 job.done.set_result(job.result)
-
-
-def _prepared(group: list[_Job[Any]]) -> tuple[list[_Job[Any]], list[_Job[Any]]]:
-    """Run preparations until there are enough alerts: the jobs that had their turn, and those without an error."""
-    alerts = 0
-    for number, job in enumerate(group, start=1):
-        if job.about is None and not _prepare(job):
-            continue
-        alerts += len(job.about or ())
-        if alerts >= ALERTS_MAX:
-            group = group[:number]
-            break
-    return group, [job for job in group if job.error is None]
-
-
-def _prepare(job: _Job[Any]) -> bool:
-    """Run a job's preparation. False if it failed; the caller then has the error."""
-    try:
-        job.about = job.prepare() if job.prepare is not None else ()
-    except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
-        job.error = error
-        return False
-    return True

@@ -18,8 +18,8 @@ from receiver.journal.record import record
 from receiver.policy.model import Policies
 from receiver.webhook.ingest import Delivery, parse_delivery
 
-AT_ONCE = 200
-"""The most alerts with news that one transaction plans of one delivery: a tenth of a second's work or less."""
+AT_ONCE = 100
+"""The most alerts with news that one transaction plans of one delivery: a few hundredths of a second's work."""
 
 NOTHING = Delivery(sha256="", body=b"", alerts=(), quarantined=(), truncated=0, receiver="")
 

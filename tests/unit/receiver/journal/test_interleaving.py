@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
+from receiver.decide.by_hand import on_operator_freeze, on_operator_unfreeze
 from receiver.decide.model import NO_TRACE, Decision
-from receiver.decide.plan import Known, on_operator_freeze, on_operator_unfreeze, on_unfreeze_check
+from receiver.decide.plan import Known, on_unfreeze_check
 from receiver.journal import Journal, Tx
 from receiver.journal.exclusive import caches
 from receiver.journal.record import record
