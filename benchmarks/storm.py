@@ -282,7 +282,9 @@ def measure(kind: str, alerts: int, idle_s: float) -> dict[str, float]:
             with calm:
                 until("there is something to compare with", lambda: len(calm.flags) >= FLAGS_MIN)
             with storm, followers(scene, FOLLOWERS) as read:
+                used = processor_s(pid)
                 found["opened_s"] = _opened(scene, alerts)
+                found["opened_processor_s"] = processor_s(pid) - used
                 found["flag_bytes"] = scene.flag("storm").stat().st_size
             found["stream_bytes"] = max(read)
             found["rollback_rows"] = scene.count("SELECT count(*) FROM action WHERE type = 'rollback'")
@@ -293,7 +295,9 @@ def measure(kind: str, alerts: int, idle_s: float) -> dict[str, float]:
             time.sleep(idle_s)
             found["idle"] = (processor_s(pid) - used) / idle_s
             with end, followers(scene, FOLLOWERS):
+                used = processor_s(pid)
                 found["ended_s"] = _ended(scene, alerts)
+                found["ended_processor_s"] = processor_s(pid) - used
         flags = sorted([*storm.flags, *end.flags])
         found["calm_p99_s"], found["flag_p99_s"], found["flag_max_s"] = p99(sorted(calm.flags)), p99(flags), flags[-1]
         found["flags"] = len(flags)
@@ -317,6 +321,8 @@ def show(found: dict[str, float]) -> bool:
         good = value <= bound
         met = met and good
         print(f"{'ok    ' if good else 'MISSED'} {value:8.2f} {unit:<3} {what} (aim <= {bound:g})")
+    print(f"the receiver's processor time: {found['opened_processor_s']:.1f} s to open the storm, ", end="")
+    print(f"{found['ended_processor_s']:.1f} s to end it")
     print(f"the other service: {found['flags']:.0f} flags, slowest {found['flag_max_s']:.2f} s; ", end="")
     print(f"without a storm p99 {found['calm_p99_s']:.2f} s")
     print(f"the storm's flag has {found['flag_bytes']:.0f} bytes; {found['rollbacks']:.0f} rollback ran; ", end="")

@@ -61,16 +61,17 @@ takes twice the time (measured). The writer therefore keeps the log short.
 
 PAGE_BYTES = 4096
 
-COMMIT_PAGES, WORK_PAGES, ROWS_PER_PAGE = 4, 1, 4
+COMMIT_PAGES, WORK_PAGES, ROWS_PER_PAGE = 4, 1, 1
 """Pages that a commit, and each piece of work in it, add to the log: measured with deliveries of three alerts.
 
-A page for every few changed rows as well: measured with ten thousand new episodes, whose indexes lie apart.
+A page for every changed row as well: measured with ten thousand new episodes, whose indexes lie apart.
 """
 
-LOG_PAGES_MAX = 4 * CHECKPOINT_PAGES
-"""Pages after which the writer waits a moment for readers, so that the log begins anew."""
+LOG_PAGES_MAX = 2 * CHECKPOINT_PAGES
+"""Pages after which the writer lets this process's readers wait, so that the log begins anew."""
 
 READERS_WAIT_MS = 100
+"""How long the writer then waits for readers of other processes."""
 
 COMMIT_MAX_S = 0.1
 """The longest time that a transaction takes up further pieces of work. What is left goes into the next transaction."""
@@ -138,6 +139,7 @@ class Journal:
         self._head = 0
         self._broken: BaseException | None = None
         self._log_pages = 0
+        self._reading = threading.Lock()
 
     @property
     def head(self) -> int:
@@ -236,11 +238,12 @@ class Journal:
 
     def _ask(self, question: Callable[[View], T]) -> T:
         try:
-            self._reader.execute("BEGIN")
-            try:
-                return question(View(self._reader))
-            finally:
-                self._reader.execute("COMMIT")
+            with self._reading:
+                self._reader.execute("BEGIN")
+                try:
+                    return question(View(self._reader))
+                finally:
+                    self._reader.execute("COMMIT")
         except sqlite3.Error as error:
             raise JournalError(f"{self._path}: {error}") from error
 
@@ -335,7 +338,7 @@ class Journal:
     def _checkpoint(self, connection: sqlite3.Connection, works: int) -> None:
         """Move the log into the database now and then, but only after the callers have their answers.
 
-        The log begins anew only while nobody reads from it. In a storm somebody always does, so the writer asks for
+        The log begins anew only while nobody reads from the log. In a storm somebody always does, so the writer takes
         a moment without readers before the log is long.
         """
         self._log_pages += COMMIT_PAGES + WORK_PAGES * works
@@ -344,9 +347,10 @@ class Journal:
         self._log_pages = 0
         ((_, pages, _),) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         if pages > LOG_PAGES_MAX:
-            connection.execute(f"PRAGMA busy_timeout = {READERS_WAIT_MS}")
-            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-            connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_WAIT_S}")
+            with self._reading:
+                connection.execute(f"PRAGMA busy_timeout = {READERS_WAIT_MS}")
+                connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+                connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_WAIT_S}")
 
     def _fail(self, group: list[Job[Any]], error: BaseException) -> None:
         for job in group:

@@ -45,8 +45,8 @@ Mark = tuple[int, ...]
 class WriteBuffer(Struct):
     """Waiting rows, in the order in which they came.
 
-    `alerts` are whole rows; `restarts` are repeats with another start (fingerprint, start, time); `moves` are episodes
-    in another state; `ended` are freeze reasons that end; `joined` are episodes that share a rollback.
+    `alerts` are whole rows, and `restarts` are repeats with another start (fingerprint, start, time). `moves` are
+    episodes in another state. `ended` are freeze reasons that end. `joined` are episodes that share a rollback.
     """
 
     deliveries: list[rows.Row] = field(default_factory=list)
