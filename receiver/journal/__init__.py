@@ -61,10 +61,10 @@ takes twice the time (measured). The writer therefore keeps the log short.
 
 PAGE_BYTES = 4096
 
-COMMIT_PAGES, WORK_PAGES, ROWS_PER_PAGE = 4, 1, 1
+COMMIT_PAGES, WORK_PAGES = 4, 1
 """Pages that a commit, and each piece of work in it, add to the log: measured with deliveries of three alerts.
 
-A page for every changed row as well: measured with ten thousand new episodes, whose indexes lie apart.
+Where more rows than pieces of work change, each row counts as a page: measured with ten thousand new episodes.
 """
 
 LOG_PAGES_MAX = 2 * CHECKPOINT_PAGES
@@ -256,7 +256,7 @@ class Journal:
                 done = self._commit_group(tx, group)
                 self._waiting.extendleft(reversed(group[len(done) :]))
                 self._tell_news(tx)
-                self._checkpoint(connection, len(done))
+                self._checkpoint(connection)
             tx.pay(self._clock())
         except BaseException as error:
             # A writer that dies must not leave its callers waiting. The health check then ends the process.
@@ -319,7 +319,8 @@ class Journal:
                 job.error = job.error or JournalError(f"{self._path}: {error}")
         else:
             self._reached(Step.JOURNAL_COMMITTED)
-        self._log_pages += (tx.changed_rows - changed) // ROWS_PER_PAGE + tx.body_bytes // PAGE_BYTES
+        pages = max(WORK_PAGES * len(group), tx.changed_rows - changed, tx.body_bytes // PAGE_BYTES)
+        self._log_pages += COMMIT_PAGES + pages
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._answer, group, head, tx.acted, tx.held if head else ())
         return group
@@ -335,13 +336,12 @@ class Journal:
             tx.undo_work()
             job.error = error
 
-    def _checkpoint(self, connection: sqlite3.Connection, works: int) -> None:
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
         """Move the log into the database now and then, but only after the callers have their answers.
 
         The log begins anew only while nobody reads from the log. In a storm somebody always does, so the writer takes
         a moment without readers before the log is long.
         """
-        self._log_pages += COMMIT_PAGES + WORK_PAGES * works
         if self._log_pages < CHECKPOINT_PAGES:
             return
         self._log_pages = 0

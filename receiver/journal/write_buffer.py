@@ -80,7 +80,7 @@ class WriteBuffer(Struct):
     @property
     def may_be_refused(self) -> bool:
         """Whether a row waits that the database can refuse. Such rows are sent with the work that they belong to."""
-        return any(self._checked())
+        return bool(self.episodes or self.moves or self.reasons or self.ended or self.joined)
 
     def statements(self, deliveries: Deliveries) -> int:
         """How many statements `flush` would run, or a few more."""

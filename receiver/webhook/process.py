@@ -57,11 +57,13 @@ class Processing:
         self._trace = trace
         self._at = at
         self.delivery = NOTHING
+        self._fingerprints: list[str] = []
 
     def parse(self) -> Sequence[str]:
         """Read the body; returns the fingerprints of the alerts that come first. Raises NotADeliveryError."""
         self.delivery = parse_delivery(self._body)
-        return [alert.fingerprint for alert in self.delivery.alerts[:AT_ONCE]]
+        self._fingerprints = [alert.fingerprint for alert in self.delivery.alerts]
+        return self._fingerprints[:AT_ONCE]
 
     def process(self, tx: Tx) -> int:
         """Store the delivery, plan its first alerts and record the changes; returns how many decisions were taken.
@@ -75,7 +77,7 @@ class Processing:
             sentence = f"Alert {bad.index} of a delivery was put aside: {bad.why}"
             tx.note(Decision(kind="quarantined", sentence=sentence, delivery=delivery.sha256, trace_id=trace.trace_id))
         planning = Planning(policies=self._policies, ids=self._ids, trace=trace, at=self._at, delivery=delivery.sha256)
-        waiting = tx.waiting([alert.fingerprint for alert in delivery.alerts])
+        waiting = tx.waiting(self._fingerprints)
         planned, later = 0, []
         for alert in delivery.alerts:
             if alert.fingerprint in waiting:
