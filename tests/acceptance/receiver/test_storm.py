@@ -1,16 +1,21 @@
 """A storm at a running receiver: a thousand alerts in one body, with few transactions, rows and flags; also killed."""
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from benchmarks.storm import LOG_MAX_BYTES
 from receiver.steps import Step
 from tests.acceptance.receiver.harness import Receiver, Site, receiver
 from tests.acceptance.receiver.test_kill_points import final
 from tests.acceptance.receiver.test_loop import DEADLINE_S, frozen
+from tests.tools import ROOT
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.usefixtures("sharing")]
@@ -121,3 +126,24 @@ async def answered(server: Receiver) -> bool:
         return await server.post(storm("firing", 600)) == 200
     except aiohttp.ClientError:
         return False
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_the_benchmark_of_ten_thousand_alerts_meets_its_aims_of_size(tmp_path: Path) -> None:
+    """Ten thousand alerts: one rollback, a short log and a small flag. Times are the benchmark's own aims."""
+    command = [sys.executable, "-m", "benchmarks.storm", "--json", "--idle", "5"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["alerts"], found["rollback_rows"], found["rollbacks"]) == (10_000, 1, 1)
+    assert found["log_bytes"] <= LOG_MAX_BYTES
+    assert found["flag_bytes"] < 16 * 1024
