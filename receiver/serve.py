@@ -32,6 +32,7 @@ from receiver.http.access import Access, allowed_hosts
 from receiver.http.health import Health
 from receiver.http.tokens import TokenError, ensure_tokens
 from receiver.journal import GROUP_MAX, Journal, JournalError
+from receiver.loops.backlog import Backlog
 from receiver.loops.escalator import Escalator
 from receiver.loops.heartbeat import Heartbeat
 from receiver.loops.policies import adopt, last_good
@@ -145,16 +146,18 @@ class _Receiver:
             shared = self._web(context, reconciler)
             url = await self._listen(stack, shared)
             daily, heartbeat, escalator = Retention(context), Heartbeat(context), Escalator(context)
+            backlog = Backlog(context)
             self._on_signals(context)
             await heartbeat.beat()
             await worker.start()
-            for part in (reconciler, heartbeat, daily, escalator):
+            for part in (backlog, reconciler, heartbeat, daily, escalator):
                 part.start()
             _look_for_garbage_seldom()
             await self._announce(context, url)
             await self._stop.wait()
             shared.draining = True
             log.info("stopping", extra={"action": "stop", "lanes": worker.busy})
+            await backlog.stop()
             await escalator.stop()
             await reconciler.stop()
             await worker.stop(wait_s=self._settings.stop_wait_s)
