@@ -28,6 +28,7 @@ from receiver import logs, notify
 from receiver.act.notices import Deliverer
 from receiver.context import Context, PolicyBox
 from receiver.decide.model import Decision, new_id
+from receiver.faults import Faults
 from receiver.http.access import Access, allowed_hosts
 from receiver.http.health import Health
 from receiver.http.tokens import TokenError, ensure_tokens
@@ -142,9 +143,10 @@ class _Receiver:
             http = await stack.enter_async_context(aiohttp.ClientSession())
             worker = Worker(context, self._deliverer(context, http))
             reconciler = self._reconciler(context, http, worker)
-            shared = self._web(context, reconciler)
+            heartbeat = Heartbeat(context, check_flag=worker.check_flag)
+            shared = self._web(context, reconciler, heartbeat)
             url = await self._listen(stack, shared)
-            daily, heartbeat, escalator = Retention(context), Heartbeat(context), Escalator(context)
+            daily, escalator = Retention(context), Escalator(context)
             self._on_signals(context)
             await heartbeat.beat()
             await worker.start()
@@ -183,6 +185,7 @@ class _Receiver:
             host=socket.gethostname(),
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             runs_dir=state / "runs",
+            faults=Faults(_now),
         )
 
     def _deliverer(self, context: Context, http: aiohttp.ClientSession) -> Deliverer:
@@ -204,7 +207,8 @@ class _Receiver:
             )
             for name, channel in self._settings.channels.items()
         }
-        return Deliverer(context, notifiers, public_url=self._settings.public_url)
+        spare = [name for name, channel in self._settings.channels.items() if isinstance(channel, notify.LOCAL)]
+        return Deliverer(context, notifiers, public_url=self._settings.public_url, spare=spare)
 
     def _reconciler(self, context: Context, http: aiohttp.ClientSession, worker: Worker) -> Reconciler:
         settings = self._settings
@@ -221,10 +225,15 @@ class _Receiver:
             check_flag=worker.check_flag,
         )
 
-    def _web(self, context: Context, reconciler: Reconciler) -> Web:
+    def _web(self, context: Context, reconciler: Reconciler, heartbeat: Heartbeat) -> Web:
         collector = StandingCollector()
         context.meters.registry.register(collector)
-        health = Health(context, version=version("freezeline"), state_dir=self._options.state_dir)
+        health = Health(
+            context,
+            version=version("freezeline"),
+            state_dir=self._options.state_dir,
+            probe=heartbeat.beat_if_older,
+        )
         if self._settings.prometheus_url:
             health.checks["prometheus"] = self._prometheus.check
         for alertmanager in self._alertmanagers:

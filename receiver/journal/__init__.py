@@ -221,6 +221,10 @@ class Journal:
         if jobs:
             self._jobs.put(jobs)
 
+    async def probe(self) -> None:
+        """Show that work could be stored now: commit something to the disk. Raises JournalError."""
+        await self.write(lambda tx: tx.probe())
+
     async def read(self, question: Callable[[View], T]) -> T:
         """Read the last committed state beside the writer. Raises JournalError."""
         if self._loop is None or self._readers is None:
