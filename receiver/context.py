@@ -21,10 +21,10 @@ from receiver.steps import Reached
 
 
 class PolicyBox(Struct):
-    """The policies in force. A reload replaces all of them at once."""
+    """The policies in force. A reload replaces all of them at once. `problem` says how they differ from the disk."""
 
     policies: Policies = field(default=NO_POLICIES)
-    load_ok: bool = True
+    problem: str = ""
 
 
 class Context(Struct, frozen=True, kw_only=True):

@@ -56,6 +56,7 @@ class Meters:
         self.policy_load_ok = Gauge(
             "freezeline_policy_load_ok", "Whether the policies on disk are in force", registry=registry
         )
+        self.policies = Gauge("freezeline_policies", "Policies in force", registry=registry)
         self.loop_errors = Counter(
             "freezeline_loop_errors", "Errors that a loop of the receiver survived", ["loop"], registry=registry
         )

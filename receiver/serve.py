@@ -35,7 +35,7 @@ from receiver.http.tokens import TokenError, ensure_tokens
 from receiver.journal import GROUP_MAX, Journal, JournalError
 from receiver.loops.escalator import Escalator
 from receiver.loops.heartbeat import Heartbeat
-from receiver.loops.policies import adopt, last_good
+from receiver.loops.policies import REFUSED, adopt, last_good, reload_policies, told
 from receiver.loops.publish import publisher
 from receiver.loops.reconcile import Reconciler
 from receiver.loops.retention import Retention
@@ -138,8 +138,7 @@ class _Receiver:
         async with contextlib.AsyncExitStack() as stack:
             context = await self._open_journal(stack)
             await adopt(context, loaded, channels=self._settings.channels)
-            context.box.load_ok = sound
-            context.meters.policy_load_ok.set(int(sound))
+            told(context, "" if sound else REFUSED)
             http = await stack.enter_async_context(aiohttp.ClientSession())
             worker = Worker(context, self._deliverer(context, http))
             reconciler = self._reconciler(context, http, worker)
@@ -269,27 +268,12 @@ class _Receiver:
         reloads: set[asyncio.Task[None]] = set()
 
         def reload() -> None:
-            task = asyncio.create_task(self._reload(context), name="reload")
+            work = reload_policies(context, self._options.policy_dir, channels=self._settings.channels)
+            task = asyncio.create_task(work, name="reload")
             reloads.add(task)
             task.add_done_callback(reloads.discard)
 
         loop.add_signal_handler(signal.SIGHUP, reload)
-
-    async def _reload(self, context: Context) -> None:
-        """Read the policies again. If a policy has problems, the last good policies stay in force."""
-        problems = Problems()
-        channels = self._settings.channels
-        loaded = await asyncio.to_thread(read_directory, self._options.policy_dir, channels=channels, problems=problems)
-        if problems.errors:
-            context.box.load_ok = False
-            context.meters.policy_load_ok.set(0)
-            for problem in problems:
-                log.error("policy.problem", extra={"problem": render(problem)})
-            return
-        await adopt(context, loaded, channels=channels)
-        context.box.load_ok = True
-        context.meters.policy_load_ok.set(1)
-        log.info("policy.loaded", extra={"policies": sorted(loaded.policies)})
 
     async def _announce(self, context: Context, url: str) -> None:
         """Announce that requests are answered: in the journal, in `<state>/url` for the command line, and on stderr."""

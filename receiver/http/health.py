@@ -98,8 +98,8 @@ class Health:
 
     def _policy(self) -> str:
         box = self._context.box
-        if not box.load_ok:
-            return "the policies on disk have problems, so the last good policies stay in force"
+        if box.problem:
+            return box.problem
         return "" if box.policies.in_force else "no policies are in force, so no alert freezes anything"
 
     def _disk(self) -> str:

@@ -143,7 +143,7 @@ class Journal:
         return "" if self._broken is None else f"the writer died: {self._broken}"
 
     def on_commit(self, listener: Callable[[int, bool], None]) -> None:
-        """After every commit that added decisions or changed actions, call `listener` with the head and whether actions changed."""
+        """After every commit with decisions or changed actions, call `listener`: head, whether any changed."""
         self._listeners.append(listener)
 
     def on_held(self, listener: Callable[[FlagView], None]) -> None:

@@ -30,8 +30,8 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 class Heartbeat:
     """Every five seconds writes beside every flag that a policy names or that has a freeze reason.
 
-    `check_flag` compares a flag on disk with the journal: each beat asks this for every flag that should exist and does
-    not, so a lost flag comes back soon after its cause has gone.
+    `check_flag` compares a flag on disk with the journal. Each beat asks for this for every flag that should exist and
+    does not. A lost flag therefore comes back soon.
     """
 
     def __init__(self, context: Context, *, check_flag: Callable[[str], None]) -> None:

@@ -158,7 +158,9 @@ async def test_a_flag_that_others_cannot_see_is_said(site: Site) -> None:
         assert health["status"] == "degraded"
         why = health["components"]["flags"]["why"]
         assert f"other users cannot search {site.state} (mode 0700)" in why
-        said = [line for line in server.log.read_text().splitlines() if f"other users cannot search {site.state}" in line]
+        said = [
+            line for line in server.log.read_text().splitlines() if f"other users cannot search {site.state}" in line
+        ]
         assert len(said) == 1
 
 
