@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 
@@ -17,10 +18,11 @@ from receiver.context import Context
 from receiver.decide import plan
 from receiver.decide.model import NO_TRACE, Alert, Episode, EpisodeState, seconds
 from receiver.decide.plan import Change, ConditionState, Known
-from receiver.journal import JournalError, Tx
+from receiver.journal import Tx
 from receiver.journal.record import record
 from receiver.loops.sources import Alertmanager, Judgement, Prometheus, SourceError
 from receiver.loops.sources import Known as AlertmanagerKnows
+from receiver.loops.supervise import supervise
 from receiver.plaintext import plain
 from receiver.policy.model import Condition, Rule
 from receiver.webhook.process import pending_rollbacks
@@ -81,9 +83,14 @@ class Reconciler:
         """Begin."""
         self._context.journal.on_commit(self._on_commit)
         self._tasks = [
-            asyncio.create_task(self._run_comparisons(), name="reconcile"),
-            asyncio.create_task(self._run_time(), name="reconcile-time"),
+            asyncio.create_task(self._supervise("reconcile", self._compare_once, self._rest_compare)),
+            asyncio.create_task(self._supervise("reconcile-time", self._time_once, self._rest_time)),
         ]
+
+    def _supervise(
+        self, name: str, work: Callable[[], Awaitable[float]], rest: Callable[[float], Awaitable[None]]
+    ) -> Coroutine[Any, Any, None]:
+        return supervise(self._context, name, work, rest, stopping=lambda: self._stopping)
 
     async def stop(self) -> None:
         """Finish the running passes, and end."""
@@ -100,28 +107,24 @@ class Reconciler:
         if acted:
             self._time_wake.set()
 
-    async def _run_comparisons(self) -> None:
-        while not self._stopping:
-            self._compare_wake.clear()
-            pause_s = self._every_s
-            try:
-                await self.compare()
-                if await self._context.journal.read(lambda journal: journal.unconfirmed()):
-                    pause_s = min(pause_s, CONDITION_EVERY_S)
-            except JournalError as error:
-                log.error("reconcile.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
-                pause_s = 1.0
-            await _rest(self._compare_wake, pause_s)
+    async def _compare_once(self) -> float:
+        """Compare, and return the seconds until the next comparison."""
+        self._compare_wake.clear()
+        await self.compare()
+        doubts = await self._context.journal.read(lambda journal: journal.unconfirmed())
+        return min(self._every_s, CONDITION_EVERY_S) if doubts else self._every_s
 
-    async def _run_time(self) -> None:
-        while not self._stopping:
-            self._time_wake.clear()
-            try:
-                due_at = await self.keep_time()
-            except JournalError as error:
-                log.error("reconcile.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
-                due_at = self._context.clock() + timedelta(seconds=1)
-            await _rest(self._time_wake, (due_at - self._context.clock()).total_seconds())
+    async def _rest_compare(self, pause_s: float) -> None:
+        await _rest(self._compare_wake, pause_s)
+
+    async def _time_once(self) -> float:
+        """Do what is due, and return the seconds until something else is due."""
+        self._time_wake.clear()
+        due_at = await self.keep_time()
+        return (due_at - self._context.clock()).total_seconds()
+
+    async def _rest_time(self, pause_s: float) -> None:
+        await _rest(self._time_wake, pause_s)
 
     # comparing
 
