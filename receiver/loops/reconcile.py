@@ -18,11 +18,11 @@ from receiver.context import Context
 from receiver.decide import plan
 from receiver.decide.model import NO_TRACE, Alert, Episode, EpisodeState, seconds
 from receiver.decide.plan import Change, ConditionState, Known
-from receiver.journal import Tx
+from receiver.journal import JournalError, Tx
 from receiver.journal.record import record
 from receiver.loops.sources import Alertmanager, Judgement, Prometheus, SourceError
 from receiver.loops.sources import Known as AlertmanagerKnows
-from receiver.loops.supervise import supervise
+from receiver.loops.supervise import failed, succeeded, supervise
 from receiver.plaintext import plain
 from receiver.policy.model import Condition, Rule
 from receiver.webhook.process import pending_rollbacks
@@ -250,9 +250,22 @@ class Reconciler:
             policy = self._context.policy_of(episode)
             rule = policy.rule(episode.rule) if policy else None
             if rule is not None:
-                due_at = min(due_at, await self._unfreeze(episode, rule))
+                due_at = min(due_at, await self._unfreeze_apart(episode, rule))
         if review_at is not None:
             due_at = min(due_at, max(review_at, now + seconds(1)))
+        return due_at
+
+    async def _unfreeze_apart(self, episode: Episode, rule: Rule) -> datetime:
+        """Do as `_unfreeze`. An error that nobody foresaw concerns this rule alone, and not the other services."""
+        name = f"unfreeze {episode.policy}/{episode.rule}"
+        try:
+            due_at = await self._unfreeze(episode, rule)
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is: told, and tried again
+            failed(self._context, name, error)
+            return self._context.clock() + seconds(CONDITION_EVERY_S)
+        succeeded(self._context, name)
         return due_at
 
     async def _unfreeze(self, episode: Episode, rule: Rule) -> datetime:
