@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from freezeline.problems import Problem, render
@@ -27,6 +26,8 @@ def report(loaded: Loaded, *, as_json: bool) -> bool:
     problems = list(loaded.problems)
     errors = [problem for problem in problems if not problem.warning]
     if as_json and errors:
+        import json
+
         sys.stdout.write(json.dumps({"problems": [problem.as_json() for problem in problems]}, indent=2) + "\n")
         return True
     for problem in problems:
