@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +72,16 @@ def named_episodes(text: str | None) -> frozenset[str]:
         return frozenset()
 
 
-def named_rollbacks(text: str | None) -> frozenset[str]:
-    """The rollbacks that a flag's text names; none if the text is missing, foreign, or of an earlier version."""
-    if text is None:
-        return frozenset()
+def lacks_rollbacks(text: str | None, rollbacks: Iterable[str]) -> bool:
+    """Whether a flag's text should name these rollbacks and names others. Earlier versions name none, which is known.
+
+    A text that is missing or foreign lacks nothing: the next writing of the flag names everything.
+    """
     try:
-        raw: Any = json.loads(text)
-        return frozenset(str(rollback["action"]) for rollback in raw.get("rollbacks", ()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return frozenset()
+        raw: Any = json.loads(text or "")
+        return {str(rollback["action"]) for rollback in raw["rollbacks"]} != set(rollbacks)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 @contextlib.contextmanager

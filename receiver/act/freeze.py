@@ -112,8 +112,8 @@ async def name_rollbacks(context: Context, flag: str) -> None:
 
 
 def _names_rollbacks(view: FlagView) -> bool:
-    named = flagfile.named_rollbacks(view.file.text if view.file else None)
-    return named == {rollback.id for rollback in view.rollbacks}
+    text = view.file.text if view.file else None
+    return not flagfile.lacks_rollbacks(text, (rollback.id for rollback in view.rollbacks))
 
 
 def _is_written(view: FlagView) -> bool:
