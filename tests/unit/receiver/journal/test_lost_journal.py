@@ -81,14 +81,14 @@ async def test_a_checkpoint_that_fails_ends_nothing(tmp_path: Path) -> None:
     """Only the log cannot move into the database: the next work is stored all the same."""
     journal = Journal(tmp_path / "j.db", clock=now, reached=pass_by, group_max=1)
     journal.start()
-    journal._checkpoint = failing  # type: ignore[method-assign, assignment] # noqa: SLF001 - no disk fails for a checkpoint alone
+    journal._checkpoint = failing  # type: ignore[method-assign] # noqa: SLF001 - no disk fails for a checkpoint alone
     assert await journal.write(note) == 1
     assert await journal.write(note) == 2
     assert journal.broken == ""
     await journal.close()
 
 
-def failing(_connection: sqlite3.Connection, _works: int) -> None:
+def failing(_connection: sqlite3.Connection) -> None:
     """A checkpoint without space."""
     raise sqlite3.OperationalError("database or disk is full")
 
