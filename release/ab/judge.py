@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from release.ab.shares import Arm, difference, log_evidence, needed, split_is_wrong, z_score
 from release.ab.spending import bounds
@@ -52,6 +53,11 @@ class MetricLook(Struct, frozen=True, kw_only=True):
     high: float
     needed: int
     why: str
+
+    @property
+    def time(self) -> float:
+        """The information time: the share of the needed events that the smaller arm has, at most 1."""
+        return min(1.0, min(self.canary.total, self.stable.total) / self.needed)
 
 
 class End(Struct, frozen=True, kw_only=True):
@@ -143,6 +149,8 @@ def _look(
         log_e=log_e,
         needed=_needed(design, level, inflation, canary, stable),
     )
+    if end.looks and end.looks[-1] >= 1:  # the whole level is spent: only new harm may still stop the test
+        design = replace(design, method="anytime")
     outcome, bound, why = _decide(design, found, end)
     return MetricLook(
         metric=metric,
@@ -205,6 +213,5 @@ def _bound(design: Design, level: float, time: float, end: End) -> float:
     """The bound of this look. The last look spends what is left of the level, however many events there are."""
     if design.method == "fixed-horizon":
         return bounds((1.0,), level)[0]
-    times = [one for one in end.looks if one < time]
-    now = 1.0 if end.reached else time
-    return bounds((*times, now), level)[-1]
+    now = 1.0 if end.reached else max((time, *end.looks))
+    return bounds((*(one for one in end.looks if one < now), now), level)[-1]

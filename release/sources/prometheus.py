@@ -28,6 +28,13 @@ class Sample(Struct, frozen=True, kw_only=True):
     at_s: float
 
 
+class Series(Struct, frozen=True, kw_only=True):
+    """The raw samples of one series in the order of time, as pairs of Unix seconds and value."""
+
+    labels: Mapping[str, str]
+    samples: tuple[tuple[float, Decimal], ...]
+
+
 class FiringAlert(Struct, frozen=True, kw_only=True):
     """One alert that Prometheus holds as firing. `active_at` is the time that Prometheus writes."""
 
@@ -63,6 +70,22 @@ class Prometheus:
             return tuple(_sample(series["metric"], series["value"]) for series in data["result"])
         except (KeyError, IndexError, TypeError, ValueError, InvalidOperation) as error:
             raise SourceError("Prometheus gave no vector") from error
+
+    async def raw(self, query: str, *, at_s: float) -> tuple[Series, ...]:
+        """The raw samples of a query with a range such as `selector[5m]`, up to a Unix time. Raises SourceError."""
+        data = await self._ask("POST", "/api/v1/query", {"query": query, "time": repr(at_s)})
+        try:
+            if data["resultType"] != "matrix":
+                raise SourceError("Prometheus gave no raw samples")
+            return tuple(
+                Series(
+                    labels=dict(series["metric"]),
+                    samples=tuple((float(at), Decimal(str(value))) for at, value in series.get("values", ())),
+                )
+                for series in data["result"]
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
+            raise SourceError("Prometheus gave no raw samples") from error
 
     async def firing_alerts(self) -> tuple[FiringAlert, ...]:
         """Every alert that fires now; pending alerts are left out. Raises SourceError."""
