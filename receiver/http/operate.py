@@ -12,6 +12,7 @@ from receiver.decide import plan
 from receiver.decide.model import Action, ActionState, ActionType, Decision, parse_stamp
 from receiver.decide.notice import Event
 from receiver.decide.plan import Known
+from receiver.http.incoming import RefusedError
 from receiver.journal import Tx
 from receiver.journal.record import record, tell_in
 from receiver.logs import CURRENT
@@ -20,14 +21,6 @@ from receiver.policy.model import FreezeAction, Policy, RollbackAction
 from receiver.run import runs
 
 TEXT_MAX = 200
-
-
-class RefusedError(Exception):
-    """An operator's request that cannot be done. `status` is the HTTP status of the answer."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 Operation = Callable[[Context, Mapping[str, Any]], Awaitable[dict[str, Any]]]
