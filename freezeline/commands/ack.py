@@ -20,5 +20,8 @@ def run(args: argparse.Namespace) -> int:
     """Ask the receiver to acknowledge."""
     code, answer = operate("ack", args, {"service": args.service})
     if code == 0 and not args.json:
-        print(f"{printable(args.service)}: acknowledged {', '.join(answer['incidents'])}")
+        if answer["incidents"]:
+            print(f"{printable(args.service)}: acknowledged {', '.join(answer['incidents'])}")
+        for earlier in answer["before"]:
+            print(f"{printable(args.service)}: {earlier['incident']} was acknowledged before, by {printable(earlier['by'])}")
     return code

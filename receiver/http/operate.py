@@ -89,13 +89,15 @@ async def unfreeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Acknowledge a service's incidents, which stops their escalation: {service, by?}."""
+    """Acknowledge a service's incidents, which stops their escalation: {service, by?}. A repeat changes nothing."""
     service, by = _text(raw, "service"), _text(raw, "by", required=False) or "operator"
 
-    def work(tx: Tx) -> list[str]:
-        waiting = [episode for episode in tx.live_episodes(service) if episode.acked_at is None]
-        if not waiting:
+    def work(tx: Tx) -> dict[str, Any]:
+        live = tx.live_episodes(service)
+        if not live:
             raise RefusedError(409, f"{service} has nothing to acknowledge")
+        waiting = [episode for episode in live if episode.acked_at is None]
+        before = {episode.incident: episode.acked_by for episode in live if episode.acked_at is not None}
         incidents = dict.fromkeys(episode.incident for episode in waiting)
         for incident in incidents:
             tx.acknowledge(incident, by)
@@ -104,9 +106,10 @@ async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any
             tx.note(Decision(kind="acknowledged", sentence=sentence, episode=first.id))
             facts = {"acknowledged_by": by}
             tell_in(tx, first.id, Event.ACKNOWLEDGED, context.box.policies, ids=context.ids, facts=facts)
-        return list(incidents)
+        earlier = [{"incident": incident, "by": name} for incident, name in before.items() if incident not in incidents]
+        return {"incidents": list(incidents), "before": earlier}
 
-    return {"service": service, "incidents": await context.journal.write(work)}
+    return {"service": service, **await context.journal.write(work)}
 
 
 async def cancel(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
