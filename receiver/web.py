@@ -22,7 +22,7 @@ from receiver.decide.plan import WATCHDOG
 from receiver.http import operate, page, stream
 from receiver.http.access import QUIET, Access, identified
 from receiver.http.health import Health
-from receiver.http.incoming import BODY_MAX_BYTES, RefusedError, body_of, object_of, problem, seq_of
+from receiver.http.incoming import BODY_MAX_BYTES, RefusedError, add_routes, body_of, object_of, problem, seq_of
 from receiver.http.tokens import Role
 from receiver.journal import JournalError
 from receiver.logs import CURRENT
@@ -61,22 +61,23 @@ def make_app(shared: Web) -> web.Application:
 
     app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[identified(shared.access, took)])
     handlers = _Handlers(shared)
-    app.router.add_post("/webhook", handlers.webhook)
-    app.router.add_get("/health", handlers.health)
-    app.router.add_get("/health/detailed", handlers.health_detailed)
-    app.router.add_get("/metrics", handlers.metrics)
-    app.router.add_get("/api/v1/state", handlers.state)
-    app.router.add_get("/api/v1/decisions", handlers.decisions)
-    app.router.add_get("/api/v1/events", handlers.events)
-    for name in operate.OPERATIONS:
-        app.router.add_post(f"/api/v1/{name}", handlers.operation(name))
-    page.setup(
-        app,
-        context=shared.context,
-        tokens=shared.access.tokens,
-        public_url=shared.public_url,
-        stopping=lambda: shared.draining,
-    )
+    routes = [
+        web.post("/webhook", handlers.webhook),
+        web.get("/health", handlers.health),
+        web.get("/health/detailed", handlers.health_detailed),
+        web.get("/metrics", handlers.metrics),
+        web.get("/api/v1/state", handlers.state),
+        web.get("/api/v1/decisions", handlers.decisions),
+        web.get("/api/v1/events", handlers.events),
+        *(web.post(f"/api/v1/{name}", handlers.operation(name)) for name in operate.OPERATIONS),
+        *page.routes(
+            context=shared.context,
+            tokens=shared.access.tokens,
+            public_url=shared.public_url,
+            stopping=lambda: shared.draining,
+        ),
+    ]
+    add_routes(app, routes)
     return app
 
 

@@ -7,11 +7,11 @@ Alertmanager sends a webhook again after 5xx only, so nothing that a sender did 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
@@ -69,6 +69,38 @@ async def form_of(request: web.Request) -> dict[str, str]:
         return {}
     body = await body_of(request, max_bytes=FORM_MAX_BYTES)
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, errors="replace"))
+
+
+def add_routes(app: web.Application, routes: Sequence[web.RouteDef]) -> None:
+    """Add routes to an application, with answers of our own for every other path, method and expectation.
+
+    aiohttp's own answers repeat what the sender wrote, and fail with 500 if the text is not UTF-8.
+    """
+    methods: dict[str, list[str]] = {}
+    for route in routes:
+        methods.setdefault(route.path, []).extend(["GET", "HEAD"] if route.method == "GET" else [route.method])
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        allowed = methods.get(request.path)
+        if allowed is None:
+            raise RefusedError(404, "the receiver has no such path")
+        return problem(405, "this path does not take this method", headers={hdrs.ALLOW: ", ".join(allowed)})
+
+    others = web.route("*", "/{path:.*}", elsewhere)
+    app.router.add_routes(
+        [web.route(one.method, one.path, one.handler, expect_handler=_expected) for one in [*routes, others]]
+    )
+
+
+async def _expected(request: web.Request) -> web.Response | None:
+    """Answer an Expect header: go on, or an error. HTTP/1.0 has no such header."""
+    if request.version < HttpVersion11:
+        return None
+    if request.headers[hdrs.EXPECT].lower() != "100-continue":
+        return problem(417, "the receiver knows only the expectation 100-continue")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer itself has not begun
+    return None
 
 
 def seq_of(text: str) -> int:
