@@ -30,7 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "blocks, error budgets are right on the first day."
     )
     parser.epilog = "Example: freezeline backfill slos/ --prometheus http://localhost:9090 -o blocks/"
-    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
+    parser.add_argument(
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
+    )
     parser.add_argument(
         "--prometheus", metavar="URL", required=True, help="the URL of the Prometheus that holds the counters"
     )
@@ -72,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
-    if specs.report(loaded, as_json=args.json):
+    if specs.report(loaded, as_json=args.json, brief=args.specs):
         return PROBLEMS
     try:
         prometheus = live.connect(args.prometheus)

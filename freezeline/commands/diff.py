@@ -46,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
         return USAGE
     new_path = args.specs[-1]
     try:
-        old = _from_git(args.git, new_path) if args.git else files.read(files.find([args.specs[0]]))
+        old = _from_git(args.git, new_path) if args.git else files.read(files.find([args.specs[0]]), sys.stdin.buffer)
         found = files.find([new_path])
-        new = files.read(found)
+        new = files.read(found, sys.stdin.buffer)
     except files.SpecFilesError as error:
         sys.stderr.write(f"freezeline diff: {error}\n")
         return USAGE
