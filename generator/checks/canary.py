@@ -20,11 +20,11 @@ def check(spec: Spec, problems: Problems) -> None:
     for name in canary.on_abort:
         if name not in spec.actions and name not in spec.broken:
             report_unknown(
-                problems, "canary/unknown-action", canary.position, kind="action", name=name, known=spec.actions
+                spec, problems, "canary/unknown-action", canary.position, kind="action", name=name, known=spec.actions
             )
     freezing = [action for action in spec.actions.values() if isinstance(action, FreezeAction)]
     rollbacks = [name for name in canary.on_abort if isinstance(spec.actions.get(name), RollbackAction)]
-    if not rollbacks and not spec.broken & set(canary.on_abort):
+    if not rollbacks and not spec.broken.keys() & set(canary.on_abort):
         hint = "add the name of an action with `command:` to `on_abort`, as in `on_abort: [rollback]`"
         problems.add(
             "canary/no-rollback", canary.position, "no action under `on_abort` rolls an aborted rollout back", hint
@@ -43,7 +43,7 @@ def check(spec: Spec, problems: Problems) -> None:
         if not spec.broken and not any(_begins(trigger, one) for one in labels):
             known = known_alerts(spec)
             report_unknown(
-                problems,
+                spec, problems,
                 "canary/unknown-alert",
                 trigger.position,
                 kind="alert",
@@ -65,5 +65,5 @@ def _check_stages(spec: Spec, canary: Canary, problems: Problems) -> None:
     known = {slo.name for slo in spec.slos}
     for stage in canary.stages:
         for metric in stage.ab.metrics if stage.ab else ():
-            if metric not in known | spec.broken:
-                report_unknown(problems, "canary/unknown-slo", stage.position, kind="SLO", name=metric, known=known)
+            if metric not in known | spec.broken.keys():
+                report_unknown(spec, problems, "canary/unknown-slo", stage.position, kind="SLO", name=metric, known=known)

@@ -68,7 +68,7 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
     service = reader.name("service")
     owner = _owner(reader)
     defaults = _defaults(reader)
-    broken: set[str] = set()
+    broken: dict[str, str] = {}
     actions, rules = _policy(reader, broken)
     slos = _slos(reader, defaults, _consumed(rules), broken)
     alerts = _alerts(reader, defaults, broken)
@@ -91,7 +91,7 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
         gate=gate,
         dashboard=dashboard,
         targets=targets,
-        broken=frozenset(broken),
+        broken=broken,
     )
 
 
@@ -166,12 +166,12 @@ def _consumed(rules: tuple[PolicyRule, ...]) -> tuple[Decimal, ...]:
     return tuple(sorted({*burn.CONSUMED, *asked}))
 
 
-def _slos(reader: Reader, defaults: Defaults, consumed: tuple[Decimal, ...], broken: set[str]) -> list[Slo]:
+def _slos(reader: Reader, defaults: Defaults, consumed: tuple[Decimal, ...], broken: dict[str, str]) -> list[Slo]:
     found = []
     for name, position, inner in reader.named_readers("slos"):
         slo = _slo(name, position, inner, defaults, consumed)
         if inner.failed or slo is None:
-            broken.add(name)
+            broken[name] = "SLO"
         else:
             found.append(slo)
     return found
@@ -237,7 +237,7 @@ def _slo(
 # -- plain alerts
 
 
-def _alerts(reader: Reader, defaults: Defaults, broken: set[str]) -> list[PlainAlert]:
+def _alerts(reader: Reader, defaults: Defaults, broken: dict[str, str]) -> list[PlainAlert]:
     found = []
     for name, position, inner in reader.named_readers("alerts"):
         if not is_label_name(name):
@@ -250,7 +250,7 @@ def _alerts(reader: Reader, defaults: Defaults, broken: set[str]) -> list[PlainA
             )
         alert = _alert(name, position, inner, defaults)
         if inner.failed or alert is None:
-            broken.add(name)
+            broken[name] = "alert"
         else:
             found.append(alert)
     return found
@@ -293,17 +293,17 @@ def _alert(name: str, position: Position, reader: Reader, defaults: Defaults) ->
 # -- the other sections
 
 
-def _policy(reader: Reader, broken: set[str]) -> tuple[Mapping[str, Action], tuple[PolicyRule, ...]]:
+def _policy(reader: Reader, broken: dict[str, str]) -> tuple[Mapping[str, Action], tuple[PolicyRule, ...]]:
     if not any([reader.has("actions"), reader.has("policy")]):  # ask for both keys, so that `finish` knows both
         return {}, ()
     actions: Mapping[str, Action] = {}
     inner = reader.mapping("actions")
     if inner is not None:
         actions = parse_actions(inner)
-        broken.update(set(inner.keys()) - set(actions))
+        broken.update(dict.fromkeys(set(inner.keys()) - set(actions), "action"))
     rules = policy.parse_rules(reader.readers("policy"))
     if len(rules) < len(reader.values("policy")):
-        broken.add("policy")
+        broken["policy"] = "section"
     return actions, rules
 
 
