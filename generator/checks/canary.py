@@ -43,7 +43,8 @@ def check(spec: Spec, problems: Problems) -> None:
         if not spec.broken and not any(_begins(trigger, one) for one in labels):
             known = known_alerts(spec)
             report_unknown(
-                spec, problems,
+                spec,
+                problems,
                 "canary/unknown-alert",
                 trigger.position,
                 kind="alert",
@@ -66,4 +67,6 @@ def _check_stages(spec: Spec, canary: Canary, problems: Problems) -> None:
     for stage in canary.stages:
         for metric in stage.ab.metrics if stage.ab else ():
             if metric not in known | spec.broken.keys():
-                report_unknown(spec, problems, "canary/unknown-slo", stage.position, kind="SLO", name=metric, known=known)
+                report_unknown(
+                    spec, problems, "canary/unknown-slo", stage.position, kind="SLO", name=metric, known=known
+                )

@@ -21,7 +21,9 @@ def check(spec: Spec, problems: Problems) -> None:
     for one in spec.gate.checks:
         match one.kind:
             case BudgetLeft(slo=slo) if slo not in slos | spec.broken.keys():
-                policy.report_unknown(spec, problems, "gate/unknown-slo", one.position, kind="SLO", name=slo, known=slos)
+                policy.report_unknown(
+                    spec, problems, "gate/unknown-slo", one.position, kind="SLO", name=slo, known=slos
+                )
             case ScanClean(same_digest_as=other) if other:
                 if other not in ids and other not in spec.broken:
                     policy.report_unknown(

@@ -56,7 +56,9 @@ def _check_trigger(spec: Spec, trigger: Trigger, problems: Problems) -> None:
     at = trigger.position
     slos = {slo.name: slo for slo in spec.slos}
     if trigger.alert and trigger.alert not in known_alerts(spec) | spec.broken.keys():
-        report_unknown(spec, problems, "policy/unknown-alert", at, kind="alert", name=trigger.alert, known=known_alerts(spec))
+        report_unknown(
+            spec, problems, "policy/unknown-alert", at, kind="alert", name=trigger.alert, known=known_alerts(spec)
+        )
         return
     if trigger.slo and trigger.slo not in slos.keys() | spec.broken.keys():
         report_unknown(spec, problems, "policy/unknown-slo", at, kind="SLO", name=trigger.slo, known=slos)
@@ -91,7 +93,9 @@ def _has_share(slos: list[Slo], share: Decimal) -> bool:
 def _check_budget(spec: Spec, condition: BudgetRemaining, problems: Problems) -> None:
     known = {slo.name for slo in spec.slos}
     if condition.slo and condition.slo not in known | spec.broken.keys():
-        report_unknown(spec, problems, "policy/unknown-slo", condition.position, kind="SLO", name=condition.slo, known=known)
+        report_unknown(
+            spec, problems, "policy/unknown-slo", condition.position, kind="SLO", name=condition.slo, known=known
+        )
     elif not known and not spec.broken:
         hint = "add an SLO under `slos:`, or remove `budget_remaining`"
         problems.add(

@@ -33,7 +33,13 @@ def _check_route(spec: Spec, routing: Routing, route: Route, problems: Problems)
         if team is None:
             if target.team not in spec.broken:
                 report_unknown(
-                    spec, problems, "routing/unknown-team", route.position, kind="team", name=target.team, known=routing.teams
+                    spec,
+                    problems,
+                    "routing/unknown-team",
+                    route.position,
+                    kind="team",
+                    name=target.team,
+                    known=routing.teams,
                 )
             continue
         for medium in target.by:
@@ -113,7 +119,13 @@ def _check_escalation(spec: Spec, routing: Routing, problems: Problems) -> None:
         if team is None:
             if level.to not in spec.broken:
                 report_unknown(
-                    spec, problems, "routing/unknown-team", level.position, kind="team", name=level.to, known=routing.teams
+                    spec,
+                    problems,
+                    "routing/unknown-team",
+                    level.position,
+                    kind="team",
+                    name=level.to,
+                    known=routing.teams,
                 )
         elif not channels_of(team):
             hint = 'add `slack: "#channel"`, `email: …`, `pagerduty: …` or `channels: [log]`'

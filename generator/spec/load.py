@@ -73,6 +73,7 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
     slos = _slos(reader, defaults, _consumed(rules), broken)
     alerts = _alerts(reader, defaults, broken)
     routing, canary, gate, dashboard = _sections(reader)
+    broken.update(dict.fromkeys(gate.broken if gate else (), "check"))
     targets = _targets(reader)
     reader.finish()
     return Spec(
