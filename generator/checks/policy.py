@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from freezeline.problems import Position, Problems, nearest
+from generator import names
 from generator.model import alert_labels
 from generator.model.alert_labels import may_match
 from generator.model.burn import consumed_label
@@ -14,8 +15,10 @@ from generator.model.spec import Slo, Spec
 
 
 def known_alerts(spec: Spec) -> frozenset[str]:
-    """Names of the alerts that Freezeline generates for the spec."""
-    return frozenset(labels["alertname"] for labels in alert_labels.of(spec))
+    """Names of the alerts that Freezeline generates for the spec, or would generate for SLOs without problems."""
+    broken_slo = "SLO" in spec.broken.values()
+    found = frozenset(labels["alertname"] for labels in alert_labels.of(spec))
+    return found.union(names.GENERATED_ALERTS) if broken_slo else found
 
 
 def report_unknown(
