@@ -30,8 +30,12 @@ log = logging.getLogger(__name__)
 DOUBT_S = 30.0
 """If no Alertmanager answers for this long, a firing that may be stale opens an episode."""
 
-FRESH_S = 20.0
-"""An alert whose last message is newer may not be in every Alertmanager's API yet: its absence says nothing."""
+ABSENT_S = 30.0
+"""After this long without an alert in Alertmanager's API, and without a message, the alert's resolve counts as lost.
+
+A shorter absence says nothing. A new alert is not in every API yet. A resolved alert leaves the API at once, and its
+webhook comes with the next flush of the group: 10 s later at most (`group_interval`).
+"""
 
 CONDITION_EVERY_S = 5.0
 CONDITION_GAP_S = 60.0
@@ -75,6 +79,7 @@ class Reconciler:
         self._time_wake = asyncio.Event()
         self._compare_wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._absent_since: dict[str, datetime] = {}
         self._stopping = False
 
     def start(self) -> None:
@@ -178,14 +183,25 @@ class Reconciler:
                 self._record(tx, [doubted])
 
     def _find_lost_resolves(self, tx: Tx, cluster: Cluster) -> None:
+        """Resolve alerts that Alertmanager has not known for a while, though no resolve came."""
+        absent: dict[str, datetime] = {}
         for episode in tx.live_episodes():
             if episode.state is not EpisodeState.OPEN or episode.policy == plan.OPERATOR_POLICY:
                 continue
+            if cluster.firing(episode.fingerprint) is not False:
+                continue
             seen = tx.seen([episode.fingerprint]).get(episode.fingerprint)
-            fresh = seen is not None and tx.now < seen.last_at + seconds(FRESH_S)
-            if cluster.firing(episode.fingerprint) is False and not fresh:
-                why = f"{episode.alert} of {episode.service} no longer fires, says Alertmanager: its resolve was lost"
-                self._record(tx, plan.resolve(episode, pending_rollbacks(tx, episode.id), why=why))
+            since = self._absent_since.get(episode.fingerprint, tx.now)
+            since = since if seen is None else max(since, seen.last_at)
+            if tx.now < since + seconds(ABSENT_S):
+                absent[episode.fingerprint] = since
+                continue
+            why = (
+                f"Alertmanager has not known {episode.alert} of {episode.service} as firing for {ABSENT_S:g} s, and "
+                "sent no resolve: the resolve was lost"
+            )
+            self._record(tx, plan.resolve(episode, pending_rollbacks(tx, episode.id), why=why))
+        self._absent_since = absent
 
     def _find_lost_firings(self, tx: Tx, cluster: Cluster) -> None:
         ours = [cluster.alerts[fingerprint] for fingerprint in sorted(cluster.ours)]
