@@ -6,10 +6,8 @@ parsed.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from functools import lru_cache
 
 import promql_parser as parser
@@ -183,18 +181,6 @@ def split_comparison(text: str) -> tuple[str, str] | None:
     return op, "bool" if returns_bool else "filter"
 
 
-def compared_with(text: str) -> Decimal | None:
-    """The number on the right of the outermost comparison; None where there is no comparison, or no plain number."""
-    tree = parse(text) if text else None
-    while isinstance(tree, parser.ParenExpr):
-        tree = tree.expr
-    if isinstance(tree, parser.BinaryExpr) and str(tree.op).split()[0] in _COMPARISONS:
-        right = tree.rhs.expr if isinstance(tree.rhs, parser.ParenExpr) else tree.rhs
-        if isinstance(right, parser.NumberLiteral) and math.isfinite(right.val):
-            return Decimal(repr(right.val))
-    return None
-
-
 def indented(text: str) -> str:
     """The lines of a query, moved to the right. A text in backticks may go over lines, and is left as it is."""
     return text if "`" in text else text.replace("\n", "\n  ")
@@ -209,9 +195,6 @@ def enclosed(text: str, opening: str = "(", *more: str) -> str:
 def over(text: str, window_text: str) -> str:
     """The query with `$window` replaced."""
     return _WINDOW.sub(window_text, text) if WINDOW in text else text
-
-
-_COMPARISONS = ("==", "!=", ">=", "<=", ">", "<")
 
 
 def as_bool(text: str) -> str | None:

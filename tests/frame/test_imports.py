@@ -88,7 +88,7 @@ ORDERS = {
         # What the engine decides.
         "canary",
     ),
-    "freezeline": ("problems", "cli", "remote", "toast", "demo", "commands", "__main__"),
+    "freezeline": ("problems", "terminal", "cli", "remote", "toast", "demo", "commands", "__main__"),
 }
 
 # Package, or place of a package → the other packages, or their places, that it may import. The longer key wins.
