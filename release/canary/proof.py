@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 
 def upper_tail(bad: int, total: int, share: float) -> float:
@@ -17,8 +18,18 @@ def upper_tail(bad: int, total: int, share: float) -> float:
     if share >= 1.0:
         return 1.0
     if bad > total * share:
-        return min(1.0, math.fsum(_chance(k, total, share) for k in range(bad, total + 1)))
-    return max(0.0, 1.0 - math.fsum(_chance(k, total, share) for k in range(bad)))
+        return min(1.0, _sum(_chance(k, total, share) for k in range(bad, total + 1)))
+    return max(0.0, 1.0 - _sum(_chance(k, total, share) for k in range(bad - 1, -1, -1)))
+
+
+def _sum(falling: Iterable[float]) -> float:
+    """The sum of chances that fall ever faster, away from the mean: the rest of them is less than the last digit."""
+    found = 0.0
+    for chance in falling:
+        found += chance
+        if chance < found * 1e-18:
+            break
+    return found
 
 
 def _chance(bad: int, total: int, share: float) -> float:

@@ -151,6 +151,7 @@ class Canary(Struct, frozen=True, kw_only=True):
     """How a release ships in stages."""
 
     every_s: float
+    scrape_s: float
     no_data: NoData
     stages: tuple[Stage, ...]
     gates: tuple[CanaryGate, ...] = ()

@@ -27,6 +27,7 @@ def render(spec: Spec, canary: Canary) -> dict[str, object]:
         found["confidence"] = decimal_text(canary.confidence)
     found |= {
         "every_s": seconds(canary.every_ms),
+        "scrape_s": seconds(spec.defaults.scrape_ms),
         "no_data": {"hold_for_s": seconds(canary.no_data.hold_for_ms), "then": canary.no_data.then},
         "stages": [_stage(stage) for stage in canary.stages],
         "gates": [canary_gates.render(gate) for gate in canary.gates],

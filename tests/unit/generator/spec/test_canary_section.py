@@ -30,6 +30,7 @@ def test_a_short_section_gets_its_defaults_written_out() -> None:
     """A check every 30 s, one sample is enough, and ten minutes without data hold the rollout."""
     assert rendered(STAGES, GATES, END) == {
         "every_s": 30,
+        "scrape_s": 15,
         "confidence": "0.95",
         "no_data": {"hold_for_s": 600, "then": "hold"},
         "stages": [{"weight": "0.1", "bake_s": 3600}, {"weight": "1", "soak_s": 3600}],

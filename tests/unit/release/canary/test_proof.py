@@ -4,7 +4,7 @@ from fractions import Fraction
 from math import comb
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -23,6 +23,7 @@ def test_the_tail_is_the_definition(total: int, bad: int, percent: int) -> None:
     assert upper_tail(bad, total, percent / 100) == pytest.approx(expected, rel=1e-10, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(total=st.integers(1, 200_000), part=st.floats(0, 1), share=st.floats(1e-6, 0.999))
 def test_the_tail_is_scipys(total: int, part: float, share: float) -> None:
     """Counts of a busy service, compared with scipy."""
