@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,19 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from receiver.decide.model import Action, Episode, FreezeReason, Recorded, stamp_ms
+from receiver.decide.model import (
+    EMPTY,
+    Action,
+    ActionState,
+    ActionType,
+    Episode,
+    EpisodeState,
+    FreezeReason,
+    Recorded,
+    seconds,
+    stamp_ms,
+)
+from receiver.decide.plan import BY_OPERATOR, unfreeze_when
 from receiver.journal import View
 from receiver.policy.model import Policies
 
@@ -55,6 +68,16 @@ class Meters:
         self.policy_load_ok = Gauge(
             "freezeline_policy_load_ok", "Whether the policies on disk are in force", registry=registry
         )
+        self.policies = Gauge("freezeline_policies", "Policies in force", registry=registry)
+        self.loop_errors = Counter(
+            "freezeline_loop_errors", "Errors that a loop of the receiver survived", ["loop"], registry=registry
+        )
+        self.component_ok = Gauge(
+            "freezeline_component_ok",
+            "Whether a component of the receiver works, as /health says",
+            ["component"],
+            registry=registry,
+        )
         self.reconciled = Gauge(
             "freezeline_reconcile_last_success_timestamp_seconds",
             "When journal, Alertmanager and flags were last compared",
@@ -73,7 +96,11 @@ class Meters:
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """The journal's content at one point in time, for gauges and for the state."""
+    """The journal's content at one point in time, for gauges and for the state.
+
+    A freeze is *meant* when the journal has a reason, and *on disk* when the flag with this reason is there. `missing`
+    holds the flags that are meant and not on disk. `skipped` holds rollbacks of live episodes that were not started.
+    """
 
     seq: int
     live: tuple[Episode, ...]
@@ -83,19 +110,31 @@ class Standing(Struct, frozen=True, kw_only=True):
     recent: tuple[Action, ...]
     dead_letters: tuple[Action, ...]
     flags: dict[str, str]
+    missing: frozenset[str] = frozenset()
+    skipped: tuple[Action, ...] = ()
 
 
 def look(view: View) -> Standing:
-    """Read the standing."""
+    """Read the standing, and look which flags are on disk."""
+    live, freeze_reasons = tuple(view.live_episodes()), tuple(view.freeze_reasons(held=True))
+    meant = {freeze_reason.flag for freeze_reason in freeze_reasons}
+    ids = {episode.id for episode in live}
     return Standing(
         seq=view.head()[0],
-        live=tuple(view.live_episodes()),
-        freeze_reasons=tuple(view.freeze_reasons(held=True)),
+        live=live,
+        freeze_reasons=freeze_reasons,
         actions=tuple(view.count_actions()),
         unfinished=tuple(view.unfinished_actions()),
         recent=tuple(view.actions(limit=20)),
         dead_letters=tuple(view.dead_letters(100)),
         flags=view.flags(),
+        missing=frozenset(flag for flag in meant if not os.path.lexists(flag))
+        | {freeze_reason.flag for freeze_reason in freeze_reasons if freeze_reason.written_at is None},
+        skipped=tuple(
+            action
+            for action in view.actions(type=ActionType.ROLLBACK, state=ActionState.SKIPPED, limit=100)
+            if action.episode in ids
+        ),
     )
 
 
@@ -108,16 +147,24 @@ class StandingCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Give the gauges."""
-        frozen = GaugeMetricFamily("freezeline_frozen", "Whether the service is frozen", labels=["service"])
+        frozen = GaugeMetricFamily(
+            "freezeline_frozen", "Whether the service is frozen, with its flag on disk", labels=["service"]
+        )
+        unmet = GaugeMetricFamily(
+            "freezeline_freeze_not_on_disk",
+            "Whether the service should be frozen and its flag is not on disk",
+            labels=["service"],
+        )
         episodes = GaugeMetricFamily("freezeline_episodes_open", "Open episodes", labels=["service", "severity"])
         actions = GaugeMetricFamily("freezeline_action_state", "Actions by state", labels=["service", "type", "state"])
         dead = GaugeMetricFamily(
             "freezeline_dead_letters", "Notices that could not be delivered (dead letters)", labels=["channel"]
         )
         if self.standing is not None:
-            held = frozen_services(self.standing)
+            held, failing = frozen_services(self.standing), failing_services(self.standing)
             for service in sorted({*self.services, *self.standing.flags.values(), *held}):
-                frozen.add_metric([service], float(service in held))
+                frozen.add_metric([service], float(service in held - failing))
+                unmet.add_metric([service], float(service in failing))
             tally = Tally((episode.service, episode.severity) for episode in self.standing.live)
             for (service, severity), count in sorted(tally.items()):
                 episodes.add_metric([service, severity], count)
@@ -126,28 +173,51 @@ class StandingCollector(Collector):
             letters = Tally(action.name for action in self.standing.dead_letters)
             for channel, count in sorted(letters.items()):
                 dead.add_metric([channel], count)
-        yield from (frozen, episodes, actions, dead)
+        yield from (frozen, unmet, episodes, actions, dead)
 
 
 def frozen_services(standing: Standing) -> frozenset[str]:
-    """Services that at least one episode keeps frozen."""
+    """Services that at least one episode means to keep frozen."""
+    return frozenset(_service_of(standing).values())
+
+
+def failing_services(standing: Standing) -> frozenset[str]:
+    """Services that should be frozen and have a flag that is not on disk."""
+    by_flag = _service_of(standing)
+    return frozenset(by_flag[flag] for flag in standing.missing & by_flag.keys())
+
+
+def _service_of(standing: Standing) -> dict[str, str]:
+    """The service of each flag that has a freeze reason."""
     by_id = {episode.id: episode.service for episode in standing.live}
-    return frozenset(
-        service
+    return {
+        freeze_reason.flag: service
         for freeze_reason in standing.freeze_reasons
         if (service := by_id.get(freeze_reason.episode) or standing.flags.get(freeze_reason.flag)) is not None
-    )
+    }
 
 
-def state(standing: Standing, policies: Policies, *, now: datetime, version: str) -> dict[str, Any]:
-    """The body of GET /api/v1/state."""
+def state(
+    standing: Standing,
+    policies: Policies,
+    *,
+    now: datetime,
+    version: str,
+    faults: Mapping[str, str] = EMPTY,
+    problems: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The body of GET /api/v1/state.
+
+    `faults` says why a flag is not on disk as the journal wants, by flag. `problems` are the receiver's own.
+    """
     names = {policy.service for policy in policies.in_force} | set(standing.flags.values())
     names |= {episode.service for episode in standing.live}
     return {
         "at": stamp_ms(now),
         "seq": standing.seq,
         "version": version,
-        "services": [_service(name, standing) for name in sorted(names)],
+        "problems": list(problems),
+        "services": [_service(name, standing, policies, faults) for name in sorted(names)],
         "episodes": [_episode(episode) for episode in standing.live],
         "actions": [action_json(action) for action in _worth_showing(standing)],
         "dead_letters": [action_json(action) for action in standing.dead_letters],
@@ -163,7 +233,7 @@ def _worth_showing(standing: Standing) -> Iterable[Action]:
     return sorted(found.values(), key=lambda action: action.id)
 
 
-def _service(name: str, standing: Standing) -> dict[str, Any]:
+def _service(name: str, standing: Standing, policies: Policies, faults: Mapping[str, str]) -> dict[str, Any]:
     episodes = [episode for episode in standing.live if episode.service == name]
     by_id = {episode.id: episode for episode in episodes}
     freeze_reasons = [
@@ -173,11 +243,14 @@ def _service(name: str, standing: Standing) -> dict[str, Any]:
         or (standing.flags.get(freeze_reason.flag) == name and freeze_reason.episode not in by_id)
     ]
     oldest = episodes[0] if episodes else None
+    flags = sorted({freeze_reason.flag for freeze_reason in freeze_reasons})
     return {
         "service": name,
         "frozen": bool(freeze_reasons),
+        "on_disk": bool(flags) and standing.missing.isdisjoint(flags),
+        "problems": problems_of(name, standing, flags, faults),
         "since": stamp_ms(min(freeze_reason.since for freeze_reason in freeze_reasons)) if freeze_reasons else None,
-        "flags": sorted({freeze_reason.flag for freeze_reason in freeze_reasons}),
+        "flags": flags,
         "incident": oldest.incident if oldest else None,
         "acknowledged_by": (oldest.acked_by or None) if oldest else None,
         "reasons": [
@@ -186,10 +259,40 @@ def _service(name: str, standing: Standing) -> dict[str, Any]:
                 "reason": freeze_reason.reason,
                 "since": stamp_ms(freeze_reason.since),
                 "written_at": stamp_ms(freeze_reason.written_at) if freeze_reason.written_at else None,
+                **_end(by_id.get(freeze_reason.episode), policies),
             }
             for freeze_reason in freeze_reasons
         ],
     }
+
+
+def _end(episode: Episode | None, policies: Policies) -> dict[str, Any]:
+    """What ends a freeze reason, and when. `ends_at` is the earliest time; None while the alert fires."""
+    policy = policies.by_sha256.get(episode.policy_sha256) if episode else None
+    rule = policy.rule(episode.rule) if policy and episode else None
+    if episode is None or rule is None:
+        return {"alert": "", "firing": None, "unfreeze_when": BY_OPERATOR, "ends_at": None, "review_at": None}
+    resolving = episode.state is EpisodeState.RESOLVING and episode.resolved_at is not None
+    ends_at = (episode.resolved_at or episode.opened_at) + seconds(rule.unfreeze.resolved_for_s)
+    return {
+        "alert": episode.alert,
+        "firing": not resolving,
+        "unfreeze_when": unfreeze_when(rule.unfreeze),
+        "ends_at": stamp_ms(ends_at) if resolving else None,
+        "review_at": stamp_ms(episode.review_at) if episode.review_at else None,
+    }
+
+
+def problems_of(name: str, standing: Standing, flags: Iterable[str], faults: Mapping[str, str]) -> list[str]:
+    """What did not go as the policy wants for one service, in sentences for people."""
+    own = {*flags, *(flag for flag, service in standing.flags.items() if service == name)}
+    said = [f"the flag {flag} is not on disk" for flag in sorted(standing.missing & own) if flag not in faults]
+    said += [f"the flag is not as it should be: {faults[flag]}" for flag in sorted(own & faults.keys())]
+    skipped = [action for action in standing.skipped if action.service == name]
+    said += dict.fromkeys(f"rollback {action.result.get('sentence', 'not started')}" for action in skipped)
+    lost = Tally(letter.name for letter in standing.dead_letters if letter.service == name)
+    said += [f"{count} notices to {channel} could not be delivered" for channel, count in sorted(lost.items())]
+    return said
 
 
 def _episode(episode: Episode) -> dict[str, Any]:
@@ -251,7 +354,9 @@ __all__ = [
     "StandingCollector",
     "action_json",
     "decision_json",
+    "failing_services",
     "frozen_services",
     "look",
+    "problems_of",
     "state",
 ]

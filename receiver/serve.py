@@ -28,13 +28,15 @@ from receiver import logs, notify
 from receiver.act.notices import Deliverer
 from receiver.context import Context, PolicyBox
 from receiver.decide.model import Decision, new_id
+from receiver.faults import Faults
 from receiver.http.access import Access, allowed_hosts
 from receiver.http.health import Health
+from receiver.http.hearing import Hearing
 from receiver.http.tokens import TokenError, ensure_tokens
 from receiver.journal import GROUP_MAX, Journal, JournalError
 from receiver.loops.escalator import Escalator
 from receiver.loops.heartbeat import Heartbeat
-from receiver.loops.policies import adopt, last_good
+from receiver.loops.policies import REFUSED, adopt, last_good, reload_policies, told
 from receiver.loops.publish import publisher
 from receiver.loops.reconcile import Reconciler
 from receiver.loops.retention import Retention
@@ -137,14 +139,14 @@ class _Receiver:
         async with contextlib.AsyncExitStack() as stack:
             context = await self._open_journal(stack)
             await adopt(context, loaded, channels=self._settings.channels)
-            context.box.load_ok = sound
-            context.meters.policy_load_ok.set(int(sound))
+            told(context, "" if sound else REFUSED)
             http = await stack.enter_async_context(aiohttp.ClientSession())
             worker = Worker(context, self._deliverer(context, http))
             reconciler = self._reconciler(context, http, worker)
-            shared = self._web(context, reconciler)
+            heartbeat = Heartbeat(context, check_flag=worker.check_flag)
+            shared = self._web(context, reconciler, heartbeat)
             url = await self._listen(stack, shared)
-            daily, heartbeat, escalator = Retention(context), Heartbeat(context), Escalator(context)
+            daily, escalator = Retention(context), Escalator(context)
             self._on_signals(context)
             await heartbeat.beat()
             await worker.start()
@@ -183,6 +185,7 @@ class _Receiver:
             host=socket.gethostname(),
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             runs_dir=state / "runs",
+            faults=Faults(_now),
         )
 
     def _deliverer(self, context: Context, http: aiohttp.ClientSession) -> Deliverer:
@@ -204,7 +207,8 @@ class _Receiver:
             )
             for name, channel in self._settings.channels.items()
         }
-        return Deliverer(context, notifiers, public_url=self._settings.public_url)
+        spare = [name for name, channel in self._settings.channels.items() if isinstance(channel, notify.LOCAL)]
+        return Deliverer(context, notifiers, public_url=self._settings.public_url, spare=spare)
 
     def _reconciler(self, context: Context, http: aiohttp.ClientSession, worker: Worker) -> Reconciler:
         settings = self._settings
@@ -221,10 +225,16 @@ class _Receiver:
             check_flag=worker.check_flag,
         )
 
-    def _web(self, context: Context, reconciler: Reconciler) -> Web:
+    def _web(self, context: Context, reconciler: Reconciler, heartbeat: Heartbeat) -> Web:
         collector = StandingCollector()
         context.meters.registry.register(collector)
-        health = Health(context, version=version("freezeline"), state_dir=self._options.state_dir)
+        health = Health(
+            context,
+            version=version("freezeline"),
+            state_dir=self._options.state_dir,
+            probe=heartbeat.beat_if_older,
+            hearing=Hearing(started_at=context.clock(), expected=bool(self._settings.alertmanagers)),
+        )
         if self._settings.prometheus_url:
             health.checks["prometheus"] = self._prometheus.check
         for alertmanager in self._alertmanagers:
@@ -260,27 +270,12 @@ class _Receiver:
         reloads: set[asyncio.Task[None]] = set()
 
         def reload() -> None:
-            task = asyncio.create_task(self._reload(context), name="reload")
+            work = reload_policies(context, self._options.policy_dir, channels=self._settings.channels)
+            task = asyncio.create_task(work, name="reload")
             reloads.add(task)
             task.add_done_callback(reloads.discard)
 
         loop.add_signal_handler(signal.SIGHUP, reload)
-
-    async def _reload(self, context: Context) -> None:
-        """Read the policies again. If a policy has problems, the last good policies stay in force."""
-        problems = Problems()
-        channels = self._settings.channels
-        loaded = await asyncio.to_thread(read_directory, self._options.policy_dir, channels=channels, problems=problems)
-        if problems.errors:
-            context.box.load_ok = False
-            context.meters.policy_load_ok.set(0)
-            for problem in problems:
-                log.error("policy.problem", extra={"problem": render(problem)})
-            return
-        await adopt(context, loaded, channels=channels)
-        context.box.load_ok = True
-        context.meters.policy_load_ok.set(1)
-        log.info("policy.loaded", extra={"policies": sorted(loaded.policies)})
 
     async def _announce(self, context: Context, url: str) -> None:
         """Announce that requests are answered: in the journal, in `<state>/url` for the command line, and on stderr."""

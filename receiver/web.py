@@ -74,6 +74,7 @@ def make_app(shared: Web) -> web.Application:
             context=shared.context,
             tokens=shared.access.tokens,
             public_url=shared.public_url,
+            problems=shared.health.problems,
             stopping=lambda: shared.draining,
         ),
     ]
@@ -90,6 +91,8 @@ class _Handlers:
     async def webhook(self, request: web.Request) -> web.Response:
         """Process a delivery: journal, plan, commit, answer."""
         refused = self._shared.access.refuse(request, Role.WEBHOOK)
+        if refused is not None:
+            self._shared.health.hearing.refuse()
         try:
             response = refused if refused is not None else await self._process(request)
         except RefusedError as error:
@@ -124,7 +127,9 @@ class _Handlers:
         meters.alerts.inc(len(delivery.alerts))
         if delivery.quarantined:
             meters.quarantined.inc(len(delivery.quarantined))
-        if any(alert.name == WATCHDOG for alert in delivery.alerts):
+        watchdog = any(alert.name == WATCHDOG for alert in delivery.alerts)
+        self._shared.health.hearing.heard(received_at, watchdog=watchdog)
+        if watchdog:
             meters.watchdog.set(received_at.timestamp())
         if delivery.truncated:
             self._shared.on_truncated()
@@ -150,6 +155,7 @@ class _Handlers:
         if refused is not None:
             return refused
         collector = self._shared.collector
+        await self._shared.health.components()
         collector.standing = await self._context.journal.read(report.look)
         collector.services = tuple(policy.service for policy in self._context.box.policies.in_force)
         text = generate_latest(self._context.meters.registry)
@@ -163,7 +169,12 @@ class _Handlers:
     async def _state(self) -> dict[str, Any]:
         standing = await self._context.journal.read(report.look)
         return report.state(
-            standing, self._context.box.policies, now=self._context.clock(), version=self._shared.version
+            standing,
+            self._context.box.policies,
+            now=self._context.clock(),
+            version=self._shared.version,
+            faults={flag: fault.why for flag, fault in self._context.faults.of("freeze").items()},
+            problems=self._shared.health.problems(),
         )
 
     async def decisions(self, request: web.Request) -> web.Response:

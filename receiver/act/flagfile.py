@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.decide.model import FlagView, stamp_ms
+from receiver.decide.plan import BY_OPERATOR
 from receiver.steps import Reached, Step, pass_by
 
 FORMAT = "freezeline.flag/2"
@@ -41,7 +42,7 @@ def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, un
                 "spec": episode.spec,
                 "reason": freeze_reason.reason,
                 "since": stamp_ms(freeze_reason.since),
-                "unfreeze_when": unfreeze_when.get(freeze_reason.episode, "an operator unfreezes the service"),
+                "unfreeze_when": unfreeze_when.get(freeze_reason.episode, BY_OPERATOR),
                 "review_at": stamp_ms(episode.review_at) if episode.review_at else None,
             }
         )
@@ -54,6 +55,9 @@ def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, un
         "since": min((stamp_ms(freeze_reason.since) for freeze_reason in view.freeze_reasons), default=written_at),
         "journal_seq": view.seq,
         "reasons": reasons,
+        "rollbacks": [
+            {"action": rollback.id, "release": rollback.payload.get("release", "")} for rollback in view.rollbacks
+        ],
     }
     return json.dumps(content, ensure_ascii=True, indent=1) + "\n"
 
@@ -66,6 +70,17 @@ def named_episodes(text: str | None) -> frozenset[str]:
         raw: Any = json.loads(text)
         return frozenset(str(reason["episode"]) for reason in raw["reasons"])
     except (ValueError, KeyError, TypeError):
+        return frozenset()
+
+
+def named_rollbacks(text: str | None) -> frozenset[str]:
+    """The rollbacks that a flag's text names; none if the text is missing, foreign, or of an earlier version."""
+    if text is None:
+        return frozenset()
+    try:
+        raw: Any = json.loads(text)
+        return frozenset(str(rollback["action"]) for rollback in raw.get("rollbacks", ()))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return frozenset()
 
 
@@ -109,12 +124,18 @@ def write_in(dir_fd: int, name: str, data: bytes, reached: Reached = pass_by, *,
         os.unlink(temporary, dir_fd=dir_fd)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, 0o644, dir_fd=dir_fd)
-    with os.fdopen(fd, "wb") as file:
-        os.fchmod(fd, 0o644)
-        file.write(data)
-        file.flush()
-        if durable:
-            os.fsync(fd)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, 0o644)
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(fd)
+    except OSError:
+        # A disk without space needs the blocks that the half-written file has.
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=dir_fd)
+        raise
     reached(Step.FREEZE_TEMPORARY_WRITTEN)
     os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     reached(Step.FREEZE_FLAG_RENAMED)
@@ -133,8 +154,13 @@ def read_flag(path: Path) -> str | None:
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
             return ""
         raise
-    with os.fdopen(fd, "rb") as file:
-        return file.read(FLAG_MAX_BYTES).decode(errors="replace")
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return file.read(FLAG_MAX_BYTES).decode(errors="replace")
+    finally:
+        os.close(fd)
 
 
 def remove_flag(path: Path) -> bool:

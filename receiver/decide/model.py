@@ -287,7 +287,7 @@ class FlagFile(Struct, frozen=True, kw_only=True):
 
 
 class FlagView(Struct, frozen=True, kw_only=True):
-    """Everything about one flag: its reasons, its last text, and its unfinished actions."""
+    """Everything about one flag: its reasons, its last text, its unfinished actions, and the rollbacks it led to."""
 
     path: str
     seq: int
@@ -295,6 +295,7 @@ class FlagView(Struct, frozen=True, kw_only=True):
     episodes: Mapping[str, Episode]
     file: FlagFile | None
     unfinished: tuple[Action, ...] = field(default=())
+    rollbacks: tuple[Action, ...] = field(default=())
 
 
 def seconds(value: float) -> timedelta:

@@ -33,6 +33,9 @@ WATCHDOG = "FreezelineWatchdog"
 
 OPERATOR_POLICY = "operator"
 OPERATOR_RULE = "manual"
+BY_OPERATOR = "an operator unfreezes the service"
+"""What ends a freeze that no rule ends."""
+
 REASON_MAX = 200
 
 Ids = Callable[[datetime], str]

@@ -143,7 +143,7 @@ class Journal:
         return "" if self._broken is None else f"the writer died: {self._broken}"
 
     def on_commit(self, listener: Callable[[int, bool], None]) -> None:
-        """After every commit that added decisions, call `listener` with the head and whether actions changed."""
+        """After every commit with decisions or changed actions, call `listener`: head, whether any changed."""
         self._listeners.append(listener)
 
     def on_held(self, listener: Callable[[FlagView], None]) -> None:
@@ -221,6 +221,10 @@ class Journal:
         if jobs:
             self._jobs.put(jobs)
 
+    async def probe(self) -> None:
+        """Show that work could be stored now: commit something to the disk. Raises JournalError."""
+        await self.write(lambda tx: tx.probe())
+
     async def read(self, question: Callable[[View], T]) -> T:
         """Read the last committed state beside the writer. Raises JournalError."""
         if self._loop is None or self._readers is None:
@@ -285,25 +289,25 @@ class Journal:
             self._loop.call_soon_threadsafe(self._on_news, View.head(tx)[0])
 
     def _commit_group(self, tx: Tx, group: list[_Job[Any]]) -> None:
-        head = 0
+        head, acted = 0, False
         ready = [job for job in group if _prepared(job)]
         try:
             tx.begin(self._clock, (one for job in ready for one in job.about))
             for job in ready:
                 self._run_job(tx, job)
-            head = tx.noted
+            head, acted = tx.noted, tx.acted
             tx.end()
             self._reached(Step.JOURNAL_BEFORE_COMMIT)
             tx.commit()
         except sqlite3.Error as error:
             tx.roll_back()
-            head = 0
+            head, acted = 0, False
             for job in ready:
                 job.error = JournalError(f"{self._path}: {error}")
         else:
             self._reached(Step.JOURNAL_COMMITTED)
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._answer, group, head, tx.acted, tx.held if head else ())
+            self._loop.call_soon_threadsafe(self._answer, group, head, acted, tx.held if head else ())
 
     def _run_job(self, tx: Tx, job: _Job[Any]) -> None:
         tx.begin_work()
@@ -342,10 +346,10 @@ class Journal:
         for view in held:
             if self._on_held is not None:
                 self._on_held(view)
-        if head > self._head:
-            self._head = head
+        if head > self._head or acted:
+            self._head = max(self._head, head)
             for listener in tuple(self._listeners):
-                listener(head, acted)
+                listener(self._head, acted)
         for job in group:
             if job.done.cancelled():
                 continue

@@ -149,6 +149,11 @@ class View:
             "AND json_extract(payload, '$.flag') = ? ORDER BY id",
             (path,),
         )
+        begun = self._all(
+            f"SELECT {rows.ACTION} FROM action WHERE type = 'rollback' AND attempt > 0 AND state <> 'PENDING' "
+            "AND episode IN (SELECT episode FROM freeze_reason WHERE flag = ? AND ended_at IS NULL) ORDER BY id",
+            (path,),
+        )
         return FlagView(
             path=path,
             seq=self.head()[0],
@@ -156,6 +161,7 @@ class View:
             episodes={episode.id: episode for episode in episodes if episode is not None},
             file=rows.flag_file_of(row) if row else None,
             unfinished=tuple(rows.action_of(row) for row in unfinished),
+            rollbacks=tuple(rows.action_of(row) for row in begun),
         )
 
     def flags(self) -> dict[str, str]:

@@ -132,7 +132,8 @@ class Reconciler:
 
     async def compare(self) -> None:
         """One whole comparison. Raises JournalError."""
-        for flag in await self._context.journal.read(lambda journal: list(journal.flags())):
+        known = await self._context.journal.read(lambda journal: list(journal.flags()))
+        for flag in dict.fromkeys((*known, *self._context.box.policies.flags())):
             self._check_flag(flag)
         cluster = await self.ask_alertmanagers()
         await self._context.journal.write(lambda tx: self._repair(tx, cluster))

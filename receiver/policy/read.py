@@ -66,7 +66,18 @@ __all__ = [
 ]
 
 DEFAULT_EVENTS = frozenset(
-    {"opened", "frozen", "rollback_started", "rollback_done", "rollback_failed", "unfrozen", "resolved"}
+    {
+        "opened",
+        "frozen",
+        "freeze_failed",
+        "unfreeze_failed",
+        "rollback_started",
+        "rollback_done",
+        "rollback_failed",
+        "rollback_skipped",
+        "unfrozen",
+        "resolved",
+    }
 )
 """Events that a `notify` action without `events` announces."""
 

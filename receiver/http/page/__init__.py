@@ -7,7 +7,7 @@ Every shown value passes Jinja2's autoescape. The Content-Security-Policy forbid
 This wing may import the wings below, and `receiver.http`. Begin to read with `views`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -22,9 +22,16 @@ CHANGES_PATH = "/page/changes"
 OWN = Path(__file__).parent
 
 
-def routes(*, context: Context, tokens: Tokens, public_url: str, stopping: Callable[[], bool]) -> list[web.RouteDef]:
-    """The routes of the page. `public_url` says whether browsers use HTTPS."""
-    views = Views(context=context, tokens=tokens, public_url=public_url, stopping=stopping)
+def routes(
+    *,
+    context: Context,
+    tokens: Tokens,
+    public_url: str,
+    problems: Callable[[], Sequence[str]],
+    stopping: Callable[[], bool],
+) -> list[web.RouteDef]:
+    """The routes of the page. `public_url` says whether browsers use HTTPS; `problems` are the receiver's own."""
+    views = Views(context=context, tokens=tokens, public_url=public_url, problems=problems, stopping=stopping)
     return [
         web.get("/", views.index),
         web.get("/page/board", views.fragment),

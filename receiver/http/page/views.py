@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,6 +47,7 @@ class Views(Struct, kw_only=True):
     context: Context
     tokens: Tokens
     public_url: str
+    problems: Callable[[], Sequence[str]]
     stopping: Callable[[], bool]
     key: bytes = b""  # signs sessions; made from the tokens
 
@@ -227,7 +228,15 @@ class Views(Struct, kw_only=True):
 
     async def _board(self) -> Board:
         standing, decisions = await self.context.journal.read(_look)
-        return board(standing, decisions, self.context.box.policies, now=self.context.clock())
+        faults = {flag: fault.why for flag, fault in self.context.faults.of("freeze").items()}
+        return board(
+            standing,
+            decisions,
+            self.context.box.policies,
+            now=self.context.clock(),
+            faults=faults,
+            problems=self.problems(),
+        )
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

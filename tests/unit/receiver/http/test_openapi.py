@@ -11,6 +11,7 @@ from aiohttp import web
 from receiver.context import Context
 from receiver.http.access import Access, allowed_hosts
 from receiver.http.health import Health
+from receiver.http.hearing import Hearing
 from receiver.http.tokens import ensure_tokens
 from receiver.report import StandingCollector
 from receiver.web import Web, make_app
@@ -24,6 +25,10 @@ def document() -> dict[str, Any]:
     return read
 
 
+async def no_probe(_age_s: float) -> None:
+    """Health looks at nothing here."""
+
+
 def app_of(context: Context, root: Path) -> web.Application:
     """The application, as the receiver serves it."""
     shared = Web(
@@ -31,7 +36,13 @@ def app_of(context: Context, root: Path) -> web.Application:
         access=Access(
             tokens=ensure_tokens(root / "tokens"), hosts=allowed_hosts("http://127.0.0.1:9099", "127.0.0.1", ())
         ),
-        health=Health(context, version="0", state_dir=root),
+        health=Health(
+            context,
+            version="0",
+            state_dir=root,
+            probe=no_probe,
+            hearing=Hearing(started_at=context.clock(), expected=False),
+        ),
         collector=StandingCollector(),
         version="0",
         public_url="http://127.0.0.1:9099",

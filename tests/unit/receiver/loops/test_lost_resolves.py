@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from receiver.context import Context, PolicyBox
 from receiver.decide.model import EpisodeState, new_id
+from receiver.faults import Faults
 from receiver.journal import Journal
 from receiver.loops.reconcile import ABSENT_S, Cluster, Reconciler
 from receiver.report import Meters
@@ -69,6 +70,7 @@ async def reconciler(tmp_path: Path, clock: Clock) -> AsyncIterator[Reconciling]
         host="here",
         owner="here:1:me",
         runs_dir=tmp_path / "runs",
+        faults=Faults(clock),
     )
     await journal.write(lambda tx: tx.add_episode(episode()))
     await journal.write(lambda tx: tx.upsert_alert(alert(), None))
