@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -233,7 +233,11 @@ class _Receiver:
             version=version("freezeline"),
             state_dir=self._options.state_dir,
             probe=heartbeat.beat_if_older,
-            hearing=Hearing(started_at=context.clock(), expected=bool(self._settings.alertmanagers)),
+            hearing=Hearing(
+                started_at=context.clock(),
+                expected=bool(self._settings.alertmanagers),
+                deaf_after=timedelta(seconds=self._settings.deaf_after_s),
+            ),
         )
         if self._settings.prometheus_url:
             health.checks["prometheus"] = self._prometheus.check

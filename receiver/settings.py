@@ -57,6 +57,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     alertmanagers: tuple[str, ...]
     alertmanager_receiver: str
     alertmanager_settle_s: float
+    deaf_after_s: float
     allowed_hosts: tuple[str, ...]
     channels: Mapping[str, Channel]
     templates: str
@@ -201,6 +202,14 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_number,
         help="For this many seconds after an Alertmanager starts, its list of alerts may be incomplete. "
         "Until then, the receiver does not take a missing alert as resolved.",
+    ),
+    Setting(
+        name="deaf_after_s",
+        default=300.0,
+        read=_seconds(1, 86400),
+        parse=_number,
+        help="If no webhook arrives within this many seconds after the start although `alertmanagers` names one, the "
+        "receiver is deaf: health, status and page say so. The same holds if the watchdog stops for as long.",
     ),
     Setting(
         name="allowed_hosts",

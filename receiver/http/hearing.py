@@ -8,15 +8,16 @@ from msgspec import Struct
 
 from receiver.decide.model import stamp_ms
 
-DEAF_AFTER = timedelta(minutes=5)
-"""The watchdog arrives every 30 s. A longer silence than this means that the path to the receiver is broken."""
-
 
 class Hearing(Struct, kw_only=True):
-    """What has arrived since the start. `expected`: the settings name an Alertmanager, so something must arrive."""
+    """What has arrived since the start. `expected`: the settings name an Alertmanager, so something must arrive.
+
+    The watchdog arrives every 30 s. A silence of `deaf_after` means that the path to the receiver is broken.
+    """
 
     started_at: datetime
     expected: bool
+    deaf_after: timedelta
     heard_at: datetime | None = None
     watchdog_at: datetime | None = None
     refused: int = 0
@@ -35,11 +36,9 @@ class Hearing(Struct, kw_only=True):
         """Why the receiver counts as deaf; "" if alerts arrive, or if none is expected yet."""
         if not self.expected:
             return ""
-        if self.heard_at is None and now - self.started_at >= DEAF_AFTER:
+        if self.heard_at is None and now - self.started_at >= self.deaf_after:
             tokens = f"{self.refused} came without the token in tokens/webhook" if self.refused else "check its route"
             return f"no webhook of Alertmanager has arrived since the start at {stamp_ms(self.started_at)}: {tokens}"
-        if self.watchdog_at is not None and now - self.watchdog_at >= DEAF_AFTER:
-            return (
-                f"the watchdog, which always fires, last arrived at {stamp_ms(self.watchdog_at)}: alerts may not arrive"
-            )
+        if self.watchdog_at is not None and now - self.watchdog_at >= self.deaf_after:
+            return f"the watchdog, which always fires, has not arrived since {stamp_ms(self.watchdog_at)}"
         return ""

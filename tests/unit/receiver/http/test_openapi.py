@@ -1,5 +1,6 @@
 """The OpenAPI document is valid and lists exactly the receiver's routes, with the roles that the routes ask for."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def app_of(context: Context, root: Path) -> web.Application:
             version="0",
             state_dir=root,
             probe=no_probe,
-            hearing=Hearing(started_at=context.clock(), expected=False),
+            hearing=Hearing(started_at=context.clock(), expected=False, deaf_after=timedelta(minutes=5)),
         ),
         collector=StandingCollector(),
         version="0",
