@@ -38,6 +38,7 @@ from receiver.policy.model import (
     Undo,
     Unfreeze,
     Verify,
+    matcher_of,
 )
 from receiver.policy.positions import locate
 
@@ -222,15 +223,7 @@ def _rule(raw: Any) -> Rule:
     unfreeze = raw.get("unfreeze", {})
     return Rule(
         id=raw["id"],
-        match=tuple(
-            Matcher(
-                label=matcher["label"],
-                op=matcher["op"],
-                value=matcher["value"],
-                pattern=re.compile(matcher["value"]) if "~" in matcher["op"] else None,
-            )
-            for matcher in raw["match"]
-        ),
+        match=tuple(matcher_of(matcher["label"], matcher["op"], matcher["value"]) for matcher in raw["match"]),
         do=tuple(raw["do"]),
         unfreeze=Unfreeze(
             resolved_for_s=float(unfreeze.get("resolved_for_s", 300)),

@@ -23,10 +23,18 @@ class NotFrozen(Struct, frozen=True, kw_only=True, tag_field="kind", tag="not-fr
     id: str
 
 
+class Rule(Struct, frozen=True, kw_only=True):
+    """A rule of the spec: the recorded series' or the alert's name, and the expression."""
+
+    name: str
+    query: str
+
+
 class RulesLoaded(Struct, frozen=True, kw_only=True, tag_field="kind", tag="rules-loaded"):
     """Prometheus runs every rule of the spec."""
 
     id: str
+    rules: tuple[Rule, ...]
 
 
 class NoneFiring(Struct, frozen=True, kw_only=True, tag_field="kind", tag="none-firing"):
@@ -72,6 +80,15 @@ class ScanClean(Struct, frozen=True, kw_only=True, tag_field="kind", tag="scan-c
     same_digest_as: str = ""
 
 
+class Secrets(Struct, frozen=True, kw_only=True, tag_field="kind", tag="secrets"):
+    """A Gitleaks report has at most this many findings, and is fresh where `max_age_s` says so."""
+
+    id: str
+    report: str
+    at_most: int
+    max_age_s: float | None = None
+
+
 class Flags(Struct, frozen=True, kw_only=True, tag_field="kind", tag="flags"):
     """A file of feature flags holds these flags."""
 
@@ -93,7 +110,7 @@ class Rehearsed(Struct, frozen=True, kw_only=True, tag_field="kind", tag="rehear
     integrity: bool = False
 
 
-Check = NotFrozen | RulesLoaded | NoneFiring | Budget | Query | ImagePinned | ScanClean | Flags | Rehearsed
+Check = NotFrozen | RulesLoaded | NoneFiring | Budget | Query | ImagePinned | ScanClean | Secrets | Flags | Rehearsed
 
 
 class Gate(Struct, frozen=True, kw_only=True):

@@ -31,8 +31,8 @@ def read(path: Path, problems: Problems) -> ReleasePolicy | None:
     A file that others may write is a problem, because policies name commands to run.
     """
     try:
-        check_file(path)
         text = path.read_text("utf-8")
+        check_file(path)
     except UnsafeFileError as error:
         hint = "run `chown` for your user or root, and `chmod go-w`, because policies name commands to run"
         problems.add("policy/unsafe", Position(str(path)), str(error), hint)

@@ -86,7 +86,8 @@ ORDERS = {
         "sources",
         # How traffic moves.
         "traffic",
-        # What the engine decides.
+        # What is decided: before a release, and while the release is rolled out.
+        "gate",
         "canary",
     ),
     "freezeline": ("problems", "terminal", "cli", "remote", "toast", "demo", "commands", "__main__"),
