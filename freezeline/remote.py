@@ -9,6 +9,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +108,14 @@ def operator(args: argparse.Namespace) -> str:
         return "operator"
 
 
-def remote(args: argparse.Namespace, role: str) -> Remote:
-    """The receiver that the options name, or else the receiver of this machine. Raises RemoteError."""
-    state = Path() if args.url and args.token_file else _state(args.state)
+def usual_places() -> tuple[Path, ...]:
+    """Where the state of this machine's receiver may be: the service's, or else this user's own."""
+    return Path(USUAL_PLACE), Path.home() / OWN_PLACE
+
+
+def remote(args: argparse.Namespace, role: str, places: Sequence[Path] | None = None) -> Remote:
+    """The receiver that the options name, or else the first that has been in a usual place. Raises RemoteError."""
+    state = Path() if args.url and args.token_file else _state(args.state, places or usual_places())
     url = args.url or _read(
         state / "url", "start the receiver with `freezeline serve`, or name its state directory with --state"
     )
@@ -121,11 +127,10 @@ def remote(args: argparse.Namespace, role: str) -> Remote:
     return Remote(url=url.rstrip("/"), token=token)
 
 
-def _state(given: str | None) -> Path:
+def _state(given: str | None, places: Sequence[Path]) -> Path:
     """The state directory: the given one, or the first usual place where a receiver has been. Raises RemoteError."""
     if given is not None:
         return Path(given)
-    places = (Path(USUAL_PLACE), Path.home() / OWN_PLACE)
     for place in places:
         if _was_here(place):
             return place
@@ -140,13 +145,16 @@ def _state(given: str | None) -> Path:
 def _was_here(state: Path) -> bool:
     """Whether a receiver has started with this state. Raises RemoteError if this user may not look."""
     try:
-        return (state / "url").exists()
+        (state / "url").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except PermissionError as error:
         message = (
             f"only the user of the receiver can read {state}: run the command with `sudo -u USER`, or with --url URL "
             "and --token-file FILE, a copy of the receiver's token for you"
         )
         raise RemoteError(message, ENVIRONMENT) from error
+    return True
 
 
 def _read(path: Path, hint: str) -> str:

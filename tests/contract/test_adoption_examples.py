@@ -62,7 +62,9 @@ def test_every_pipeline_checks_the_generated_files(path: Path) -> None:
         assert ["generate", "--check", "slos"] in calls
 
 
-@pytest.mark.parametrize("path", [path for path in TEXTS if path.suffix], ids=lambda path: path.relative_to(EXAMPLES).as_posix())
+@pytest.mark.parametrize(
+    "path", [path for path in TEXTS if path.suffix], ids=lambda path: path.relative_to(EXAMPLES).as_posix()
+)
 def test_every_example_is_yaml_without_doubled_keys(path: Path) -> None:
     """Each reads as a mapping."""
     assert isinstance(yaml.safe_load(path.read_text()), dict)
