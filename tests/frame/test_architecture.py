@@ -15,8 +15,6 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 PICTURES = dict(
     zip(("generator", "receiver", "release"), re.findall(r"```mermaid\n(.*?)```", PAGE, re.DOTALL), strict=True)
 )
-# The packages whose wings all import each other; those of `release` are still apart.
-CONNECTED = ("generator", "receiver")
 # A path in code style: it begins at the root of the tree, and has no placeholder such as `…` in it.
 PATHS = sorted(set(re.findall(r"`([A-Za-z_.]+/[\w./-]*|[A-Z]+\.md)`", PAGE)))
 # What texts call a module or a file by: `generator.pipeline`, `receiver/run/runner.py`.
@@ -45,16 +43,16 @@ def test_every_wing_is_on_the_map(package: str) -> None:
     assert sorted(nodes(package).values()) == sorted(ORDERS[package])
 
 
-@pytest.mark.parametrize("package", CONNECTED)
+@pytest.mark.parametrize("package", PICTURES)
 def test_every_arrow_is_an_import(package: str) -> None:
     """No arrow is drawn that the code does not have; the order of the code then keeps every arrow downwards."""
     imports = find_imports(ROOT, find_modules(ROOT, [package]))
     real = {(found.importer.place, found.imported.place) for found in imports}
-    assert len(arrows(package)) > 20
+    assert len(arrows(package)) >= len(ORDERS[package]) - 1
     assert [arrow for arrow in arrows(package) if arrow not in real] == []
 
 
-@pytest.mark.parametrize("package", CONNECTED)
+@pytest.mark.parametrize("package", PICTURES)
 def test_every_wing_has_an_arrow(package: str) -> None:
     """A place without an arrow would float beside the stack; `logs` and the like are reached by one at least."""
     drawn = {place for arrow in arrows(package) for place in arrow}
