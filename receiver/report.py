@@ -291,7 +291,10 @@ def problems_of(name: str, standing: Standing, flags: Iterable[str], faults: Map
     skipped = [action for action in standing.skipped if action.service == name]
     said += dict.fromkeys(f"rollback {action.result.get('sentence', 'not started')}" for action in skipped)
     lost = Tally(letter.name for letter in standing.dead_letters if letter.service == name)
-    said += [f"{count} notices to {channel} could not be delivered" for channel, count in sorted(lost.items())]
+    said += [
+        f"{count} {'notice' if count == 1 else 'notices'} to {channel} could not be delivered"
+        for channel, count in sorted(lost.items())
+    ]
     return said
 
 

@@ -29,6 +29,7 @@ from receiver.act.notices import Deliverer
 from receiver.context import Context, PolicyBox
 from receiver.decide.model import Decision, new_id
 from receiver.faults import Faults
+from receiver.http import connections
 from receiver.http.access import Access, allowed_hosts
 from receiver.http.health import Health
 from receiver.http.hearing import Hearing
@@ -148,6 +149,7 @@ class _Receiver:
             url = await self._listen(stack, shared)
             daily, escalator = Retention(context), Escalator(context)
             self._on_signals(context)
+            context.journal.on_broken(self._stop.set)
             await heartbeat.beat()
             await worker.start()
             for part in (reconciler, heartbeat, daily, escalator):
@@ -162,6 +164,9 @@ class _Receiver:
             await worker.stop(wait_s=self._settings.stop_wait_s)
             await daily.stop()
             await heartbeat.stop()
+            if context.journal.broken:
+                # Nothing more can be stored. Whoever supervises the process starts the receiver again.
+                raise JournalError(context.journal.broken)
 
     async def _open_journal(self, stack: contextlib.AsyncExitStack) -> Context:
         state = self._options.state_dir
@@ -258,12 +263,26 @@ class _Receiver:
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack, shared: Web) -> str:
-        runner = web.AppRunner(make_app(shared), access_log=None, handle_signals=False, shutdown_timeout=2.0)
+        runner = web.AppRunner(
+            make_app(shared),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=2.0,
+            keepalive_timeout=connections.KEEP_ALIVE_S,
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, self._options.host, self._options.port, backlog=1024)
-        await site.start()
-        port = runner.addresses[0][1]
+        if runner.server is None:
+            raise StartError("the HTTP server did not start")
+        gate = connections.Gate(
+            runner.server, most=connections.connections_max(), header_limit_s=connections.HEADER_LIMIT_S
+        )
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            gate, self._options.host, self._options.port, backlog=connections.ACCEPTED_AT_ONCE
+        )
+        stack.callback(server.close)
+        port = server.sockets[0].getsockname()[1]
         host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
         return f"http://{host}:{port}"
 

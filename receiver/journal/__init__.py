@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import queue
 import sqlite3
@@ -28,6 +29,7 @@ from receiver.journal import shapes
 from receiver.journal.chain import Verdict, verify
 from receiver.journal.exclusive import AT_ONCE, caches
 from receiver.journal.last_seen import WRITTEN_EVERY
+from receiver.journal.same_file import SameFile
 from receiver.journal.tx import Tx
 from receiver.journal.view import View
 from receiver.steps import Reached, Step
@@ -35,6 +37,8 @@ from receiver.steps import Reached, Step
 __all__ = ["GROUP_MAX", "Journal", "JournalError", "Tx", "Verdict", "View", "open_view", "verify"]
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 GROUP_MAX = 256
 """Most pieces of work in one commit."""
@@ -128,6 +132,7 @@ class Journal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[Callable[[int, bool], None]] = []
         self._on_held: Callable[[FlagView], None] | None = None
+        self._on_broken: Callable[[], None] = lambda: None
         self._head = 0
         self._broken: BaseException | None = None
         self._log_pages = 0
@@ -150,6 +155,10 @@ class Journal:
         """Call `listener` after every commit that gave a flag a reason, with everything known of the flag."""
         self._on_held = listener
 
+    def on_broken(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when the writer has died: nothing can be written until the journal is opened anew."""
+        self._on_broken = listener
+
     def off_commit(self, listener: Callable[[int, bool], None]) -> None:
         """Undo `on_commit`."""
         self._listeners.remove(listener)
@@ -168,6 +177,7 @@ class Journal:
             self._reader = _connect(self._path, read_only=True)
             # One commit a piece of work means that nothing of it waits for a later one either.
             written_every = WRITTEN_EVERY if self._group_max > 1 else AT_ONCE
+            self._files = SameFile(self._path)
             tx = Tx(writer, caches(writer, exclusive=self._exclusive, written_every=written_every))
             self._head = tx.head()[0]
         except (sqlite3.Error, OSError, shapes.ShapeError) as error:
@@ -248,16 +258,20 @@ class Journal:
         try:
             while group := self._next_group(tx):
                 self._commit_group(tx, group)
-                self._tell_news(tx)
-                self._checkpoint(connection, len(group))
-            tx.pay(self._clock())
+                # A disk that refuses these refuses the next work too, and the sender of that work is told.
+                with contextlib.suppress(sqlite3.Error):
+                    self._tell_news(tx)
+                    self._checkpoint(connection, len(group))
+            with contextlib.suppress(sqlite3.Error):
+                tx.pay(self._clock())
         except BaseException as error:
-            # A writer that dies must not leave its callers waiting. The health check then ends the process.
+            # A writer that dies must not leave its callers waiting. The receiver then ends, to be started again.
+            log.critical("journal.writer_died", exc_info=error)
             self._broken = error
             self._fail([*group, *self._waiting], error)
-            raise
         finally:
             connection.close()
+            self._files.close()
 
     def _next_group(self, tx: Tx) -> list[_Job[Any]]:
         """Wait for work, and take everything that is waiting. Empty if the journal must close."""
@@ -281,7 +295,7 @@ class Journal:
                 # A disk that refuses these times refuses the next delivery too, and the sender of that one is told.
                 with contextlib.suppress(sqlite3.Error):
                     tx.pay(self._clock())
-                self._tell_news(tx)
+                    self._tell_news(tx)
 
     def _tell_news(self, tx: Tx) -> None:
         """Wake the listeners after a commit of another process, as after one of our own."""
@@ -299,6 +313,7 @@ class Journal:
             tx.end()
             self._reached(Step.JOURNAL_BEFORE_COMMIT)
             tx.commit()
+            self._files.check()
         except sqlite3.Error as error:
             tx.roll_back()
             head, acted = 0, False
@@ -333,23 +348,36 @@ class Journal:
             job.error = JournalError(f"{self._path}: the writer died: {error}")
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._answer, group, 0, False, ())
+            self._loop.call_soon_threadsafe(self._on_broken)
 
     # the event loop
 
     def _on_news(self, head: int) -> None:
         """Others have committed up to this decision: whatever listeners wait for may have changed."""
         self._head = max(self._head, head)
+        self._tell_listeners(acted=True)
+
+    def _tell_held(self, view: FlagView) -> None:
+        try:
+            if self._on_held is not None:
+                self._on_held(view)
+        except Exception:
+            log.exception("journal.listener_failed")
+
+    def _tell_listeners(self, *, acted: bool) -> None:
+        """Call the listeners. One that fails must not keep the others, or the work, from an answer."""
         for listener in tuple(self._listeners):
-            listener(self._head, True)
+            try:
+                listener(self._head, acted)
+            except Exception:
+                log.exception("journal.listener_failed")
 
     def _answer(self, group: list[_Job[Any]], head: int, acted: bool, held: tuple[FlagView, ...]) -> None:  # noqa: FBT001 - a callback's argument
         for view in held:
-            if self._on_held is not None:
-                self._on_held(view)
+            self._tell_held(view)
         if head > self._head or acted:
             self._head = max(self._head, head)
-            for listener in tuple(self._listeners):
-                listener(self._head, acted)
+            self._tell_listeners(acted=acted)
         for job in group:
             if job.done.cancelled():
                 continue

@@ -17,7 +17,11 @@ def test_nobody_is_told_to_install_a_name_that_is_not_ours() -> None:
     found = []
     for name in listed.rstrip("\0").split("\0"):
         path = ROOT / name
-        if name != "tests/frame/test_install.py" and path.suffix in {".md", ".py", ".yml", ".yaml", ".toml", ".sh", ".html", ""} and path.is_file():
+        if (
+            name != "tests/frame/test_install.py"
+            and path.suffix in {".md", ".py", ".yml", ".yaml", ".toml", ".sh", ".html", ""}
+            and path.is_file()
+        ):
             lines = path.read_text("utf-8", errors="replace").splitlines()
             found += [f"{name}:{number}" for number, line in enumerate(lines, 1) if BY_NAME.search(line)]
     assert found == []

@@ -189,7 +189,7 @@ async def test_a_stopping_receiver_answers_503_and_finishes(tmp_path: Path) -> N
         assert await server.post(body("0.34.2", "firing")) == 200
         await until(lambda: site.lines("rollbacks"), DEADLINE_S, "the rollback runs")
         server.process.terminate()
-        await until(lambda: "stopping" in server.log.read_text(), DEADLINE_S, "it stops")
+        await until(lambda: '"message":"stopping"' in server.log.read_text(), DEADLINE_S, "it stops")
         assert await server.post(body("0.34.2", "firing")) == 503
         assert await server.died() == 0
     assert site.rows("SELECT state FROM action WHERE type = 'rollback'") == [("SUCCEEDED",)]
