@@ -7,6 +7,7 @@ import pytest
 
 from tests.tools import ROOT
 
+SUFFIXES = {".md", ".py", ".yml", ".yaml", ".toml", ".sh", ".html", ""}
 TOOLS = r"\b(?:pip3?|pipx|uv tool|uv pip|poetry|conda) +(?:install|add)"
 BY_NAME = re.compile(TOOLS + r""" +(?:-\S+ +)*['"]?freezeline\b""")
 

@@ -4,24 +4,41 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
+from tests.tools import ROOT
 from tests.waiting import wait_until
 
 ESCAPE = "\x1b["
 BAD_SPEC = "apiVersion: freezeline/v1\nservice: checkout\nowner: {team: payments}\nslos: {}\nalrets: {}\n"
 
 
-def at_terminal(words: list[str], folder: Path, **environment: str) -> str:
+FREEZELINE = ("-m", "freezeline")
+PLAIN_ENV: Mapping[str, str] = MappingProxyType({})
+AT_WORK = """
+import sys
+from freezeline.terminal import progress
+with progress("promtool runs the proofs", sys.stderr) as told:
+    for done in range(1, 4):
+        told(done, 3)
+print("done")
+"""
+
+
+def at_terminal(
+    words: list[str], folder: Path, *, program: Sequence[str] = FREEZELINE, env: Mapping[str, str] = PLAIN_ENV
+) -> str:
     """Everything that a command says where stdout and stderr are a terminal."""
     main, side = pty.openpty()
     own = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "TERM"}}
     process = subprocess.Popen(
-        [sys.executable, "-m", "freezeline", *words],
+        [sys.executable, *program, *words],
         cwd=folder,
-        env={**own, "TERM": "xterm", **environment},
+        env={**own, "PYTHONPATH": str(ROOT), "TERM": "xterm", **env},
         stdin=subprocess.DEVNULL,
         stdout=side,
         stderr=side,
@@ -54,7 +71,7 @@ def test_a_mistake_is_red_on_a_terminal(folder: Path) -> None:
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_a_terminal_that_wants_no_colour_gets_none(environment: dict[str, str], folder: Path) -> None:
     """By the convention of no-color.org, and on terminals that know no colours."""
-    said = at_terminal(["validate", "slos"], folder, **environment)
+    said = at_terminal(["validate", "slos"], folder, env=environment)
     assert "error: " in said
     assert ESCAPE not in said
 
@@ -72,3 +89,18 @@ def test_a_pipe_gets_plain_text(folder: Path) -> None:
     )
     assert "error: " in done.stderr
     assert ESCAPE not in done.stdout + done.stderr
+
+
+def test_a_terminal_sees_how_far_a_long_command_is(folder: Path) -> None:
+    """What the command does, and how many steps of how many are done."""
+    said = at_terminal([], folder, program=["-c", AT_WORK])
+    assert "promtool runs the proofs" in said
+    assert "3/3" in said
+
+
+def test_a_pipe_sees_no_progress(folder: Path) -> None:
+    """Logs of CI hold results only."""
+    done = subprocess.run(
+        [sys.executable, "-c", AT_WORK], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")
