@@ -15,7 +15,6 @@ from generator.render.alertmanager.places import DEFAULTS, TEMPLATE_FILE, Settin
 from generator.render.rules import alert_texts, emitted, rules, self_rules, shared
 from generator.render.rules.rule_file import RuleFile
 from generator.spec.load import load
-from generator.text import json_text
 
 OVERVIEW_FILE = "overview.json"
 Origins = Mapping[str, list[tuple[int, Position]]]
@@ -47,12 +46,12 @@ class Rendered(Struct):
 
     def add_rules(self, file: RuleFile) -> None:
         """Add a rule file."""
-        text, origins = file.text()
-        self.outputs[file.path] = text.encode()
-        self.origins[file.path] = origins
+        self.outputs[file.path], self.origins[file.path] = file.content()
 
     def add_json(self, path: str, data: object) -> None:
         """Add a JSON file."""
+        from generator.text import json_text
+
         self.outputs[path] = (json_text.text(data) + "\n").encode()
 
 

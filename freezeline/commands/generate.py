@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
-import shlex
 import sys
 from collections.abc import Callable
 
@@ -17,8 +15,6 @@ from freezeline.terminal import painter
 from generator import pipeline
 from generator.model.spec import OutputSet
 from generator.pipeline import Rendered
-from generator.render.dashboards import grafana_com
-from generator.render.rules import prometheus_operator as operator
 from generator.write import all_or_none as write
 from generator.write import files
 from generator.write.places import WriteError
@@ -109,12 +105,16 @@ def _run(args: argparse.Namespace) -> int:
     if args.format == "operator" and not _wrap(args, output_set, rendered):
         return USAGE
     if args.format == "grafana-com":
+        from generator.render.dashboards import grafana_com
+
         rendered.outputs = grafana_com.wrap(rendered.outputs)
     return _check(args, root, rendered) if args.check else _write(args, root, rendered)
 
 
 def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
     """Turn rules and dashboards into Kubernetes objects; False after an error (reported)."""
+    from generator.render.rules import prometheus_operator as operator
+
     labels = dict(label.partition("=")[::2] for label in args.rule_label)
     if not all(labels.values()):
         sys.stderr.write("freezeline generate: --rule-label takes NAME=VALUE, such as release=prometheus\n")
@@ -142,6 +142,8 @@ def _write(args: argparse.Namespace, root: str, rendered: Rendered) -> int:
         sys.stderr.write(f"freezeline generate: {error}\n")
         return ENVIRONMENT
     if args.json:
+        import json
+
         sys.stdout.write(
             json.dumps({"written": report.written, "unchanged": report.unchanged, "removed": report.removed})
         )
@@ -170,6 +172,8 @@ def _check(args: argparse.Namespace, root: str, rendered: Rendered) -> int:
         return ENVIRONMENT
     mend = _command(args)
     if args.json:
+        import json
+
         found = [difference.as_json() for difference in differences]
         sys.stdout.write(json.dumps({"differences": found, "mend": mend if found else None}, indent=2) + "\n")
         return PROBLEMS if found else OK
@@ -185,6 +189,8 @@ def _check(args: argparse.Namespace, root: str, rendered: Rendered) -> int:
 
 def _command(args: argparse.Namespace) -> str:
     """The command line that writes the files that this run checks."""
+    import shlex
+
     words = ["freezeline", "generate", *args.specs]
     words += ["-o", args.output] if args.output else []
     words += ["--scope", args.scope] if args.scope else []

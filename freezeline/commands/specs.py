@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import sys
 from collections.abc import Sequence
 
@@ -33,11 +31,15 @@ def report(loaded: Loaded, *, as_json: bool, brief: Sequence[str] = ()) -> bool:
     problems = list(loaded.problems)
     errors = [problem for problem in problems if not problem.warning]
     if as_json and errors:
+        import json
+
         sys.stdout.write(json.dumps({"problems": [problem.as_json() for problem in problems]}, indent=2) + "\n")
         return True
     warnings = len(problems) - len(errors)
     if brief and not errors:
         if warnings:
+            import shlex
+
             shows = shlex.join(["freezeline", "validate", *brief])
             sys.stderr.write(f"{count(warnings, 'warning')}: `{shows}` shows {'it' if warnings == 1 else 'them'}\n")
         return False

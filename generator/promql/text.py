@@ -16,9 +16,10 @@ from msgspec import Struct
 WINDOW = "$window"
 MAX_OPERATIONS = 250
 
-_WINDOW = re.compile(r"\$window\b")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'|`[^`]*+`', re.DOTALL)
-_OPERATION = re.compile(r"[-+*/%^<>=!(\[{]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
+# Patterns that few specs need are texts: `re` compiles them at their first use.
+_WINDOW = r"\$window\b"
+_STRING = r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'|`[^`]*+`'
+_OPERATION = r"[-+*/%^<>=!(\[{]|\b(?:and|or|unless|atan2)\b"
 
 
 class Fault(Struct, frozen=True, kw_only=True):
@@ -48,7 +49,8 @@ def parse(text: str) -> parser.Expr:
 
 def _check_size(text: str) -> None:
     """Refuse huge queries: the parser recurses, and thousands of nested brackets would end the whole process."""
-    operations = len(_OPERATION.findall(_STRING.sub("", text)))
+    outside_strings = re.sub(_STRING, "", text, flags=re.DOTALL)
+    operations = len(re.findall(_OPERATION, outside_strings, re.IGNORECASE))
     if operations > MAX_OPERATIONS:
         raise ValueError(
             f"the query has {operations} operations and brackets; Freezeline reads at most {MAX_OPERATIONS}"
@@ -77,12 +79,16 @@ def simple_selector(text: str) -> Selector | None:
     return Selector(text=text, metric=match[1], matchers=tuple((name, op, value) for name, op, value, _ in found))
 
 
-def shape(text: str) -> str:
-    """The expression with the same selector in the place of every plain one with matchers.
+# The matchers of a named selector, in their plainest form. A value of these characters is a valid pattern, too.
+_MATCHERS = re.compile(r'\{(?<=[\w:]\{)(?:(?!__name__)[a-zA-Z_]\w*(?:!?=|[=!]~)"[\w .|/:-]*"(?:,|(?=\})))+\}', re.ASCII)
 
-    A selector is an atom of the grammar. An expression therefore parses exactly if its shape does.
+
+def shape(text: str) -> str:
+    """The expression with the same matchers in the place of all plain matchers behind a metric's name.
+
+    Plain matchers can replace each other wherever they stand. An expression therefore parses exactly if its shape does.
     """
-    return _SIMPLE.sub(lambda found: 'x{y="z"}' if found[2] and simple_selector(found[0]) else found[0], text)
+    return _MATCHERS.sub('{y="z"}', text)
 
 
 def value_type(tree: parser.Expr) -> str:
@@ -149,6 +155,7 @@ def _op(op: object) -> str:
     raise ValueError(f"unknown match operator {op!r}")
 
 
+@lru_cache(maxsize=1024)
 def quote(text: str) -> str:
     """`text` as a PromQL string literal."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -194,7 +201,7 @@ def enclosed(text: str, opening: str = "(", *more: str) -> str:
 
 def over(text: str, window_text: str) -> str:
     """The query with `$window` replaced."""
-    return _WINDOW.sub(window_text, text) if WINDOW in text else text
+    return re.sub(_WINDOW, window_text, text) if WINDOW in text else text
 
 
 def as_bool(text: str) -> str | None:

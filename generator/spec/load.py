@@ -21,18 +21,12 @@ from generator.names import SEVERITIES
 from generator.reading.reader import NAME, Reader, is_label_name
 from generator.reading.source import Source, Value, read_source
 from generator.sli.time_slices import TimeSlices
-from generator.spec import canary as canary_section
-from generator.spec import dashboard as dashboard_section
-from generator.spec import gate as gate_section
-from generator.spec import policy
-from generator.spec import routing as routing_section
-from generator.spec.actions import parse_actions
 from generator.spec.tiers import parse_tiers, parse_window, tiers_of_slices
 from generator.text.digest import digest
 from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
 
 _HUNDRED = Decimal(100)
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = r"\{(\w+)\}"
 _FILLED_IN = ("service", "alert", "slo")
 
 
@@ -150,7 +144,7 @@ def _url(reader: Reader, key: str) -> str:
             "write an address that begins with https://",
             key=key,
         )
-    unknown = [name for name in _PLACEHOLDER.findall(text) if name not in _FILLED_IN]
+    unknown = [name for name in (re.findall(_PLACEHOLDER, text) if text else ()) if name not in _FILLED_IN]
     if unknown:
         hint = f"use only {', '.join(f'{{{name}}}' for name in _FILLED_IN)}"
         message = f"{reader.path(key)}: Freezeline does not know the placeholder {{{unknown[0]}}}"
@@ -297,10 +291,13 @@ def _alert(name: str, position: Position, reader: Reader, defaults: Defaults) ->
 def _policy(reader: Reader, broken: dict[str, str]) -> tuple[Mapping[str, Action], tuple[PolicyRule, ...]]:
     if not any([reader.has("actions"), reader.has("policy")]):  # ask for both keys, so that `finish` knows both
         return {}, ()
+    from generator.spec import actions as actions_section
+    from generator.spec import policy
+
     actions: Mapping[str, Action] = {}
     inner = reader.mapping("actions")
     if inner is not None:
-        actions = parse_actions(inner)
+        actions = actions_section.parse_actions(inner)
         broken.update(dict.fromkeys(set(inner.keys()) - set(actions), "action"))
     rules = policy.parse_rules(reader.readers("policy"))
     if len(rules) < len(reader.values("policy")):
@@ -309,15 +306,23 @@ def _policy(reader: Reader, broken: dict[str, str]) -> tuple[Mapping[str, Action
 
 
 def _sections(reader: Reader) -> tuple[Routing | None, Canary | None, Gate | None, Dashboard | None]:
-    """The sections that have parsers of their own."""
+    """The sections that have parsers of their own. A parser is imported for a spec with its section."""
     routing = canary = gate = dashboard = None
     if (inner := reader.mapping("routing")) is not None:
+        from generator.spec import routing as routing_section
+
         routing = routing_section.parse(inner)
     if (inner := reader.mapping("canary")) is not None:
+        from generator.spec import canary as canary_section
+
         canary = canary_section.parse(inner)
     if (inner := reader.mapping("gate")) is not None:
+        from generator.spec import gate as gate_section
+
         gate = gate_section.parse(inner)
     if (inner := reader.mapping("dashboard")) is not None:
+        from generator.spec import dashboard as dashboard_section
+
         dashboard = dashboard_section.parse(inner)
     return routing, canary, gate, dashboard
 

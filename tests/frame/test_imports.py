@@ -89,6 +89,8 @@ ORDERS = {
         # What is decided: before a release, and while the release is rolled out.
         "gate",
         "canary",
+        # Where rollouts are kept.
+        "store",
     ),
     "freezeline": ("problems", "terminal", "cli", "remote", "toast", "demo", "commands", "__main__"),
 }
