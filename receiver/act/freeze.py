@@ -59,8 +59,8 @@ async def repair(context: Context, flag: str) -> None:
     """Make a flag match the journal, after a kill or after somebody changed the flag by hand."""
     view = await context.journal.read(lambda journal: journal.flag_view(flag))
     if not view.freeze_reasons:
-        if not view.unfinished:
-            await found.take_up(context, view)
+        if not view.unfinished and not await found.take_up(context, view):
+            context.faults.report(FREEZE, flag, "")
         return
     if view.file is None or not _is_written(view):
         if not view.unfinished:

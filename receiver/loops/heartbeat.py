@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from receiver.act import flagcheck, flagfile
+from receiver.act.freeze import FREEZE
 from receiver.context import Context
 from receiver.decide.model import stamp_ms
 from receiver.decide.plan import WATCHDOG
@@ -87,6 +88,7 @@ class Heartbeat:
                 faults.keep(kind, set(flags))
             must_exist = [flag for flag, must in flags.items() if must]
             for flag in await asyncio.to_thread(flagcheck.missing, must_exist):
+                faults.report(FREEZE, flag, f"{flag} is gone")
                 self._check_flag(flag)
         self._beaten_at = asyncio.get_running_loop().time()
 
@@ -99,7 +101,7 @@ class Heartbeat:
                 lambda journal: (
                     {
                         **dict.fromkeys(journal.flags(), False),
-                        **{reason.flag: True for reason in journal.freeze_reasons(held=True)},
+                        **{reason.flag: True for reason in journal.freeze_reasons(held=True) if reason.written_at},
                     },
                     journal.last_seen_at(WATCHDOG),
                 )

@@ -30,7 +30,7 @@ def site() -> Iterator[Site]:
 def big(number: int) -> bytes:
     """A webhook of its own with many labels, which fills a journal quickly."""
     raw = json.loads(FIRING)
-    raw["alerts"][0]["labels"] = {"alertname": "Other", "n": str(number), "text": "x" * 20_000}
+    raw["alerts"][0]["labels"] = {"alertname": "Other", "n": str(number), "text": "x" * 500}
     raw["alerts"][0]["fingerprint"] = f"{number:016x}"
     return json.dumps(raw).encode()
 
@@ -50,7 +50,7 @@ async def fill_journal(server: Receiver) -> None:
 
 async def test_a_full_disk_is_503_while_it_lasts(site: Site) -> None:
     """Also the checkpoint fails meanwhile; then a webhook freezes again, without a restart."""
-    with small_disk(site.state, kib=12 * 1024) as disk:
+    with small_disk(site.state, kib=9 * 1024) as disk:
         disk.chmod(0o700)
         async with receiver(site) as server:
             beat = site.flag.parent / "FREEZE.HEARTBEAT"
