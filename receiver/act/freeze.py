@@ -68,6 +68,8 @@ async def repair(context: Context, flag: str) -> None:
         return
     try:
         await _restore(context, view, view.file)
+        if not _names_rollbacks(view):
+            await name_rollbacks(context, flag)
     except (OSError, flagfile.FlagDirectoryError) as error:
         await _missing(context, view, f"{flag}: {error}")
 

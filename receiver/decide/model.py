@@ -287,7 +287,7 @@ class FlagFile(Struct, frozen=True, kw_only=True):
 
 
 class FlagView(Struct, frozen=True, kw_only=True):
-    """Everything about one flag: its reasons, its last text, its unfinished actions, and the rollbacks it led to."""
+    """Everything about one flag: its reasons, last text, unfinished actions, and the last rollbacks of its service."""
 
     path: str
     seq: int

@@ -23,6 +23,9 @@ from receiver.decide.model import (
 from receiver.journal import rows
 
 _FINAL = ", ".join(f"'{state.value}'" for state in sorted(FINAL_STATES))
+ROLLBACKS_NAMED = 20
+"""How many of a service's last rollbacks its flag names, so that another journal does not repeat them."""
+
 _LIVE = "state IN ('OPEN', 'RESOLVING')"
 
 
@@ -150,9 +153,9 @@ class View:
             (path,),
         )
         begun = self._all(
-            f"SELECT {rows.ACTION} FROM action WHERE type = 'rollback' AND attempt > 0 AND state <> 'PENDING' "
-            "AND episode IN (SELECT episode FROM freeze_reason WHERE flag = ? AND ended_at IS NULL) ORDER BY id",
-            (path,),
+            f"SELECT {rows.ACTION} FROM action WHERE service = ? AND type = 'rollback' AND attempt > 0 "
+            "AND state <> 'PENDING' ORDER BY updated_at DESC, id DESC LIMIT ?",
+            (next((episode.service for episode in episodes if episode is not None), ""), ROLLBACKS_NAMED),
         )
         return FlagView(
             path=path,

@@ -114,8 +114,13 @@ class Board(Struct, frozen=True, kw_only=True):
 
     @property
     def frozen(self) -> tuple[Service, ...]:
-        """The frozen services, and services with problems."""
-        return tuple(service for service in self.services if service.frozen or service.problems)
+        """The frozen services."""
+        return tuple(service for service in self.services if service.frozen)
+
+    @property
+    def cards(self) -> tuple[Service, ...]:
+        """The frozen services, and then other services with problems."""
+        return (*self.frozen, *(service for service in self.services if service.problems and not service.frozen))
 
     @property
     def free(self) -> tuple[Service, ...]:

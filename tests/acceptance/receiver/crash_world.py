@@ -68,7 +68,9 @@ class World(Struct, kw_only=True):
             rollback = f'echo "$FREEZELINE_FACT_RELEASE" >> {self.root / service}/rollbacks; sleep 0.05'
             script(self.root / service / "rollback.sh", rollback)
             self.write_policy(service)
-        (self.root / "receiver.yaml").write_text(json.dumps({"channels": {"log": {"type": "log"}}, "stop_wait_s": 1}))
+        (self.root / "receiver.yaml").write_text(
+            json.dumps({"channels": {"log": {"type": "log"}}, "stop_wait_s": 1, "reconcile_every_s": 1})
+        )
 
     # services
 
@@ -89,9 +91,9 @@ class World(Struct, kw_only=True):
         """A policy that unfreezes soon, with a time of its own each time."""
         folder = self.root / service
         match = [{"label": "service", "op": "=", "value": service}, {"label": "alertname", "op": "=", "value": "Bad"}]
-        rule = {"id": "bad", "match": match, "do": ["freeze", "rollback", "tell"]}
+        rule: dict[str, Any] = {"id": "bad", "match": match, "do": ["freeze", "rollback", "tell"]}
         rule["unfreeze"] = {"resolved_for_s": round(0.1 + self.random.random(), 3), "all_of": []}
-        rollback = {"type": "rollback", "command": [f"{folder}/rollback.sh"], "timeout_s": 30}
+        rollback: dict[str, Any] = {"type": "rollback", "command": [f"{folder}/rollback.sh"], "timeout_s": 30}
         rollback["release"] = {"command": [f"{folder}/current.sh"]}
         actions = {
             "freeze": {"type": "freeze", "flag": str(self.flag(service))},
@@ -207,6 +209,16 @@ class World(Struct, kw_only=True):
                 await until(is_told_or_over, TOLD_S, "health tells, or the flag comes")
             except DeadlinePassedError:
                 self.said_ok_wrongly += 1
+
+    def flags_name_rollbacks(self) -> bool:
+        """Whether each flag names the last rollback of its service."""
+        for service in self.frozen():
+            path = self.root / service / "rollbacks"
+            ran = path.read_text().split() if path.exists() else []
+            named = {one["release"] for one in json.loads(self.flag(service).read_text()).get("rollbacks", ())}
+            if ran and ran[-1] not in named:
+                return False
+        return True
 
     async def settled(self) -> bool:
         """Whether the receiver has nothing to do, and every flag is as it must be."""

@@ -156,6 +156,9 @@ async def open_directory(day: BadDay) -> None:
 async def lose_journal(day: BadDay) -> None:
     """Somebody deletes or replaces the journal of a quiet receiver."""
     await day.calm()
+    await until(day.world.flags_name_rollbacks, QUIET_S, "flags name the rollbacks")
+    for service in set(SERVICES) - day.world.frozen():
+        day.world.deploy(service)  # Without a flag, nothing but the journal knows that the last release was bad.
     day.world.done["journals lost"] += 1
     journal, process = day.world.root / "state" / "journal.db", day.world.process
     if day.random.random() < 0.5:

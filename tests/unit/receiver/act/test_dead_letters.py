@@ -8,6 +8,7 @@ from receiver.act.notices import Deliverer
 from receiver.context import Context
 from receiver.decide.model import Action, ActionType
 from receiver.decide.notice import Notice, PermanentFailure, Receipt
+from receiver.journal import Tx
 from tests.unit.receiver.builders import NOW, episode
 
 
@@ -48,7 +49,12 @@ async def test_a_dead_letter_is_told(
 ) -> None:
     """A dead letter about a dead letter is not: that would never end."""
     lost = notice(channel, event, fallback)
-    await context.journal.write(lambda tx: (tx.add_episode(episode()), tx.add_action(lost)))
+
+    def begin(tx: Tx) -> None:
+        tx.add_episode(episode())
+        tx.add_action(lost)
+
+    await context.journal.write(begin)
     deliverer = Deliverer(context, {channel: Refusing()}, public_url="http://h", spare=("log", "toast"))
     await deliverer.perform(context, channel, [lost])
     actions = await context.journal.read(lambda view: view.actions(type=ActionType.NOTIFY))
