@@ -89,7 +89,7 @@ class Request(Struct, frozen=True, kw_only=True):
 async def sent(port: int, request: bytes) -> int:
     """Send bytes, and give the status of the first answer.
 
-    0 for a connection that is closed without an answer, and for a receiver that still waits for the rest of the request.
+    0 for a connection that is closed without an answer, and for a receiver that waits for the rest of the request.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
