@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from tests.acceptance.readme.blocks import Commands, blocks, section
-from tests.disks import public_directory
 from tests.tools import NAMES, ROOT, Generation
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(240)]
@@ -45,10 +44,9 @@ def walked(generation: Generation, scratch: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes users and directories for the walk")
 @pytest.mark.skipif(shutil.which("unshare") is None or shutil.which("ip") is None, reason="needs unshare and ip")
-def test_the_ten_minutes(generation: Generation) -> None:
+def test_the_ten_minutes(generation: Generation, tmp_path: Path) -> None:
     """Every block succeeds without a warning; a third user sees the freeze, and its end; health says ok."""
-    with public_directory() as scratch:
-        steps = walked(generation, scratch)
+    steps = walked(generation, tmp_path)
     failed = [step for step in steps if step["code"] != 0 and step["by"] != "passerby"]
     assert failed == []
     assert [step["said"] for step in steps if "warning" in step["said"] or "PROBLEM" in step["said"]] == []
