@@ -47,6 +47,8 @@ async def body_of(request: web.Request, *, max_bytes: int = BODY_MAX_BYTES) -> b
     except RequestPayloadError as error:
         coding = request.headers.get(hdrs.CONTENT_ENCODING, "") or request.headers.get(hdrs.TRANSFER_ENCODING, "")
         raise RefusedError(400, f"the body cannot be decoded as {coding!a}") from error
+    except ConnectionError as error:
+        raise RefusedError(400, "the sender left before the end of the body") from error
     if len(body) > max_bytes:
         raise too_large
     return body
