@@ -198,6 +198,7 @@ class Reconciler:
 
     async def _find_lost_resolves(self, cluster: Cluster, known: Collection[tuple[str, str, str]]) -> None:
         if not cluster.complete:
+            self._absent_since = {}
             return
         ours = {fingerprint for fingerprint, policy, _ in known if policy != plan.OPERATOR_POLICY}
         gone = sorted(fingerprint for fingerprint in ours if cluster.firing(fingerprint) is False)
