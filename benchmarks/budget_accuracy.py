@@ -83,6 +83,8 @@ def evaluate_world(machine: TimeMachine, world: str, cases: Sequence[Case], star
     end = start + LENGTH
     outages = [(start + begin, start + finish) for begin, finish in WORLDS[world]]
     base_spans = live_spans(start + 307, end, outages, 60)
+    births = live_spans(start + 419, end, outages, 300)
+    machine.run(recordings(groups_of([spec_file], "-births")), births, 300)
     machine.run(recordings(groups_of([spec_file], "-fast")), base_spans, 60)
     machine.run(recordings(groups_of([shared], "-rollup")), live_spans(start + 331, end, outages, 300), 300)
     instants = [
@@ -163,6 +165,8 @@ def run(
         machine = TimeMachine(server.url)
         for month in made.values():
             machine.remote_write(month.stale)
+            for series in month.up:
+                machine.remote_write([series])
         for world in dict.fromkeys(case.world for case in cases):
             evaluate_world(machine, world, [case for case in cases if case.world == world], start)
             say(f"world {world} evaluated ({time.monotonic() - begun:.0f} s)")

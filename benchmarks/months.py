@@ -66,6 +66,7 @@ class Month(Struct):
 
     series: list[Series] = field(default_factory=list)
     stale: list[Series] = field(default_factory=list)  # markers where a series ended
+    up: list[Series] = field(default_factory=list)  # of targets with so few events that births matter
     errors: int = 0
     total: int = 0
 
@@ -91,6 +92,7 @@ class _Pod:
         self.samples: dict[Labels, list[tuple[float, float]]] = {}
         self.stale: dict[Labels, list[tuple[float, float]]] = {}
         self.shown: set[Labels] = set()
+        self.up: dict[str, list[tuple[float, float]]] = {}  # by instance
         self.users = 0
         self.down_until = -1.0
         self.begin()
@@ -144,6 +146,8 @@ class _Pod:
             return  # Prometheus is down: it writes nothing at all
         every, down = case.flaps_s
         failed = at < self.down_until or (every and (at + self.pod * 100) % every < down)
+        if case.poisson:
+            self.up.setdefault(self.name, []).append((self.start + at, 0.0 if failed else 1.0))
         found: set[Labels] = set()
         if not failed and at >= case.born_at:
             for (code, user), count in self.counters.items():
@@ -184,6 +188,9 @@ def make_month(case: Case, start: float, outages: Spans, seed: int = 0) -> Month
             before = at
             pod.scrape(at)
         month.series += [Series(labels=dict(labels), samples=found) for labels, found in pod.samples.items()]
+        for name, found in pod.up.items():
+            labels = {"__name__": "up", "instance": name, "job": case.name}
+            month.up.append(Series(labels=labels, samples=found))
         named = {"__name__": METRIC}
         month.stale += [Series(labels=named | dict(labels), samples=found) for labels, found in pod.stale.items()]
     return month

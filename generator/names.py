@@ -11,6 +11,7 @@ SCOPE = "scope"
 PROFILE = "profile"
 WINDOW = "window"
 REPAIR = "repair"
+LEFT_SLO = "freezeline_slo"  # the SLO of a recorded series that keeps the labels of a raw series
 CYCLE = "cycle"  # the calendar unit of a rollup, for SLO windows by the calendar
 TIER = "tier"
 TEAM = "team"
@@ -34,6 +35,7 @@ RESERVED_LABELS = frozenset(
         WINDOW,
         REPAIR,
         CYCLE,
+        LEFT_SLO,
         "le",
         "quantile",
         "__name__",
@@ -65,6 +67,16 @@ KINDS = ("total", "errors")
 def base(kind: str, base_window_ms: int) -> str:
     """Events (`total`) or bad events (`errors`) per second over the base window: `slo:total:rate5m`."""
     return f"slo:{kind}:rate{duration_text(base_window_ms)}"
+
+
+def born(kind: str, base_window_ms: int) -> str:
+    """Events in the first values of newborn series over the base window: `slo:errors:born5m`."""
+    return f"slo:{kind}:born{duration_text(base_window_ms)}"
+
+
+def left(kind: str) -> str:
+    """Last values of raw series that left a living target: `slo:total:left`."""
+    return f"slo:{kind}:left"
 
 
 def rollup(kind: str, rollup_ms: int) -> str:

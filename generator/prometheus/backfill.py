@@ -61,6 +61,8 @@ def base_queries(spec: Spec, slo: Slo) -> BaseQueries:
 def _context(spec: Spec, slo: Slo, total: str, total_increase: str) -> BaseContext:
     return BaseContext(
         group_by=slo.group_by,
+        own="",
+        key="",
         base_ms=slo.profile.base_ms,
         total_series=total,
         total_increase_series=total_increase,
@@ -68,6 +70,7 @@ def _context(spec: Spec, slo: Slo, total: str, total_increase: str) -> BaseConte
         gap_span_ms=slo.profile.cadence.gap_span_ms,
         flight_ms=0,  # a day is rebuilt as a whole
         aligned=False,
+        recorded=False,
     )
 
 

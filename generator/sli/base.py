@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
-from generator.promql.text import Selector, enclosed, indented
+from generator import names
+from generator.promql.text import enclosed, matchers_text
 from generator.units import duration_text
 
 
@@ -14,6 +16,8 @@ class BaseContext(Struct, frozen=True, kw_only=True):
     """What the base rules need: the labels to keep, the base window, and the recorded total that zeros come from."""
 
     group_by: tuple[str, ...]
+    own: str  # matchers of the series that the SLO records
+    key: str  # names the SLO in series that keep the labels of raw series
     base_ms: int
     total_series: str  # the recorded `slo:total:…` of this SLO, as a selector
     total_increase_series: str  # the recorded increase over the gap span, as a selector
@@ -21,6 +25,7 @@ class BaseContext(Struct, frozen=True, kw_only=True):
     gap_span_ms: int
     flight_ms: int  # until an event is in all base series and rollups that count it
     aligned: bool  # a build for tests, in which scrapes and evaluations fall on the same instants
+    recorded: bool = True  # whether a rule may read what another rule records
 
     @property
     def gap_span(self) -> str:
@@ -50,9 +55,22 @@ class BaseContext(Struct, frozen=True, kw_only=True):
         """
         return duration_text(self.base_ms + (self.scrape_ms // 2 if self.aligned else self.scrape_ms))
 
+    @property
+    def late_ms(self) -> int:
+        """How long ago births are looked for. Series with old labels may stay visible for two scrapes and a tenth."""
+        return 3 * self.scrape_ms
+
+    def born(self, kind: str) -> str:
+        """The recorded first values of newborn series, as a selector."""
+        return names.born(kind, self.base_ms) + self.own
+
+    def left(self, kind: str) -> str:
+        """The recorded last values of series that left a living target, as a selector."""
+        return names.left(kind) + matchers_text({names.LEFT_SLO: self.key})
+
     def aggregate(self, function: str, expression: str, *extra: str) -> str:
         """`function by (labels) (expression)` with the labels of the SLO's groups."""
-        labels = (*self.group_by, *extra)
+        labels = dict.fromkeys((*self.group_by, *extra))
         by = f" by ({', '.join(labels)}) " if labels else ""
         return function + by + (enclosed(expression) if "\n" in expression else f"({expression})")
 
@@ -61,11 +79,20 @@ class BaseContext(Struct, frozen=True, kw_only=True):
         return f"0 * {self.aggregate('sum', series)}"
 
 
+class Helper(Struct, frozen=True, kw_only=True):
+    """A rule whose result the base rules read. `labels` replace those of the SLO, for series that keep raw labels."""
+
+    record: str
+    expr: str
+    labels: Mapping[str, str] | None = None
+
+
 class BaseQueries(Struct, frozen=True, kw_only=True):
     """All and bad events per second. The increases count events over the gap span; None without raw counters."""
 
     total: str
     errors: str
+    helpers: tuple[Helper, ...] = ()  # in order, once a base window
     total_increase: str | None = None
     errors_increase: str | None = None
 
@@ -86,40 +113,3 @@ def seconds_text(duration_ms: int) -> str:
     """A duration in seconds as PromQL: 300000 → `300`, 1500 → `1.5`."""
     whole, rest = divmod(duration_ms, 1000)
     return f"{whole}.{rest:03d}".rstrip("0") if rest else str(whole)
-
-
-# When the rules look for an earlier sample of a series that appears. Each look is four times as far back as the one
-# before. A series is found if its absence was shorter than a third of its life before.
-_LOOKED_BACK = ("20m", "1h20m", "5h20m", "21h20m", "3d13h20m")
-
-
-def events_of(part: Selector, whole: Selector, context: BaseContext) -> str:
-    """Events per second that `part` counted in the base window, by the SLO's groups. `whole` is the total of `part`.
-
-    A series with samples at both ends of the window counts by their difference. Nothing is extrapolated, therefore rare
-    events and shifted scrapes neither lose nor invent events. For a counter that was reset, ended or began in between,
-    a rate replaces the difference.
-
-    Clients show a labelled counter from its first event on. A new series of a target that was scraped before therefore
-    counts from zero. Two kinds of new series do not count. A series that returns had at most its present value before.
-    After a change of labels, the series that left the target had reached the value of the new series.
-    """
-    series, then = part.text, f"{part.text} offset {context.window}"
-    older = "\n  or ".join(f"{series} offset {ago}" for ago in _LOOKED_BACK)
-    known = indented(enclosed(older)) + f" <= {series}"
-    scraped = f"count by (job, instance) ({whole.text} offset {context.window})"
-    born = enclosed(f"{series}\nunless {then}\nunless {known}\nand on (job, instance) {scraped}")
-    seconds = seconds_text(context.base_ms)
-    net = context.aggregate("sum", f"{born}\nor 0 - ({then} unless {series})", "job", "instance")
-    counted = "\n".join(
-        (
-            "# there at both ends of the window",
-            f"{series} - {then} >= 0",
-            "# reset, ended or begun in between",
-            f"or 0 * {born}",
-            f"or {seconds} * rate({series}[{context.range}])",
-            "# newborn on a target that was scraped before, less what left it",
-            f"or {enclosed(net, 'clamp_min(', '0')}",
-        )
-    )
-    return f"{context.aggregate('sum', counted)} / {seconds}"

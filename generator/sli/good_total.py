@@ -9,7 +9,7 @@ from msgspec import Struct
 from generator.promql import text as promql
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
-from generator.sli.bad_total import increase_of, rate_of, read_source, source_text
+from generator.sli.bad_total import births, increase_of, rate_of, read_source, source_text
 from generator.sli.base import BaseContext, BaseQueries
 
 
@@ -23,12 +23,13 @@ class GoodTotal(Struct, frozen=True, kw_only=True):
 
     def base(self, context: BaseContext) -> BaseQueries:
         """Bad = total − good, never below zero."""
-        good = rate_of(self.good, self.total, context)
+        good = rate_of("good", self.good, self.total, context)
         return BaseQueries(
-            total=rate_of(self.total, self.total, context),
+            total=rate_of("total", self.total, self.total, context),
             errors=rest(context, context.total_series, good),
             total_increase=increase_of(self.total, context),
             errors_increase=rest(context, context.total_increase_series, increase_of(self.good, context)),
+            helpers=births({"total": self.total, "good": self.good}, context),
         )
 
     def describe(self) -> str:

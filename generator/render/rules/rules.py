@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from generator import names
 from generator.model.burn import Cadence, Profile
@@ -45,9 +45,17 @@ def identity(spec: Spec, slo: Slo, scope: str) -> dict[str, str]:
     }
 
 
+def key(labels: Mapping[str, str]) -> str:
+    """One text that names an SLO, from its identity."""
+    return "/".join(labels[name] for name in (names.SCOPE, names.SERVICE, names.SLO))
+
+
 def _slo_groups(spec: Spec, slos: list[Slo], scope: str, profile: Profile, cadence: Cadence) -> Iterable[Group]:
     name = f"{spec.name}-{profile.name}"
     built = [_Built(slo, identity(spec, slo, scope), spec, cadence) for slo in slos]
+    births = [rule for each in built for rule in _births(each)]
+    if births:
+        yield Group(name=f"{name}-births", interval_ms=profile.base_ms, rules=tuple(births))
     pairs = [rule for each in built for rule in _base_pair(each)]
     yield Group(name=f"{name}-fast", interval_ms=cadence.fast_ms, rules=tuple(pairs))
     facts = [rule for each in built for rule in _facts(spec, each)]
@@ -66,12 +74,15 @@ class _Built:
     def __init__(self, slo: Slo, labels: dict[str, str], spec: Spec, cadence: Cadence) -> None:
         self.slo = slo
         self.labels = labels
-        self.queries = slo.sli.base(_context(spec, slo, matchers_text(labels), cadence))
+        self.queries = slo.sli.base(_context(spec, slo, labels, cadence))
 
 
-def _context(spec: Spec, slo: Slo, own: str, cadence: Cadence) -> BaseContext:
+def _context(spec: Spec, slo: Slo, labels: dict[str, str], cadence: Cadence) -> BaseContext:
+    own = matchers_text(labels)
     return BaseContext(
         group_by=slo.group_by,
+        own=own,
+        key=key(labels),
         base_ms=slo.profile.base_ms,
         total_series=names.base("total", slo.profile.base_ms) + own,
         total_increase_series=names.increase("total", cadence.gap_span_ms) + own,
@@ -80,6 +91,12 @@ def _context(spec: Spec, slo: Slo, own: str, cadence: Cadence) -> BaseContext:
         flight_ms=slo.profile.base_ms + cadence.rollup_ms,
         aligned=cadence.aligned,
     )
+
+
+def _births(built: _Built) -> Iterable[Rule]:
+    for helper in built.queries.helpers:
+        labels = built.labels if helper.labels is None else helper.labels
+        yield Rule(record=helper.record, expr=helper.expr, labels=labels, origin=built.slo.position)
 
 
 def _base_pair(built: _Built) -> Iterable[Rule]:
