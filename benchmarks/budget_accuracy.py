@@ -24,8 +24,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from benchmarks.history import Recording, TimeMachine, live_spans, write_counters
-from benchmarks.months import CASES, DAY, LENGTH, LOOK_AFTER, LOOK_EVERY, WORLDS, Case, Month, months
+from benchmarks.months import CASES, DAY, LENGTH, LOOK_AFTER, WORLDS, Case, Month, months
 from generator import pipeline
+from generator.render.rules.gaps import is_gap_group
 from generator.render.rules.rule_file import Group, RuleFile
 from tests.tools import Generation, generations, prometheus_server
 
@@ -82,17 +83,18 @@ def evaluate_world(machine: TimeMachine, world: str, cases: Sequence[Case], star
     spec_file, shared = files[0], files[1]
     end = start + LENGTH
     outages = [(start + begin, start + finish) for begin, finish in WORLDS[world]]
+    machine.run(recordings(groups_of([spec_file], "-rollup")), live_spans(start + 331, end, outages, 300), 300)
     base_spans = live_spans(start + 307, end, outages, 60)
-    births = live_spans(start + 419, end, outages, 300)
-    machine.run(recordings(groups_of([spec_file], "-births")), births, 300)
     machine.run(recordings(groups_of([spec_file], "-fast")), base_spans, 60)
-    machine.run(recordings(groups_of([shared], "-rollup")), live_spans(start + 331, end, outages, 300), 300)
-    instants = [
-        span.start + index * LOOK_EVERY
-        for span in live_spans(start + DAY + LOOK_AFTER, end, outages, LOOK_EVERY)
-        for index in range(int((span.end - span.start) / LOOK_EVERY) + 1)
-    ]
-    machine.run_in_order(recordings(groups_of([spec_file], "-gap")), instants)
+    repairs = [group for group in spec_file.groups if is_gap_group(group.name)]
+    looks = sorted(
+        (at, index)
+        for index, group in enumerate(repairs)
+        for span in live_spans(start + DAY + LOOK_AFTER + index, end, outages, group.interval_ms / 1000)
+        for at in span.times(group.interval_ms / 1000)
+    )
+    for at, index in looks:
+        machine.run_in_order(recordings([repairs[index]]), [at])
     slow = recordings(groups_of([spec_file], "-slow")) + recordings(groups_of([shared], "-slow"))
     machine.run_in_order(slow, [end - 1])
     ratios = [

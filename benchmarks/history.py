@@ -137,6 +137,10 @@ class Span(Struct, frozen=True):
     start: float
     end: float
 
+    def times(self, step_s: float) -> list[float]:
+        """The instants of the span."""
+        return [self.start + index * step_s for index in range(int((self.end - self.start) / step_s) + 1)]
+
     def chunks(self, step_s: float) -> Iterator[Span]:
         """The span in parts that one range query may answer."""
         at = self.start

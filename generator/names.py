@@ -11,7 +11,7 @@ SCOPE = "scope"
 PROFILE = "profile"
 WINDOW = "window"
 REPAIR = "repair"
-LEFT_SLO = "freezeline_slo"  # the SLO of a recorded series that keeps the labels of a raw series
+RAW_OF = "freezeline_slo"  # names the SLO on a recorded series that keeps the labels of a raw series
 CYCLE = "cycle"  # the calendar unit of a rollup, for SLO windows by the calendar
 TIER = "tier"
 TEAM = "team"
@@ -35,7 +35,7 @@ RESERVED_LABELS = frozenset(
         WINDOW,
         REPAIR,
         CYCLE,
-        LEFT_SLO,
+        RAW_OF,
         "le",
         "quantile",
         "__name__",
@@ -69,9 +69,9 @@ def base(kind: str, base_window_ms: int) -> str:
     return f"slo:{kind}:rate{duration_text(base_window_ms)}"
 
 
-def born(kind: str, base_window_ms: int) -> str:
-    """Events in the first values of newborn series over the base window: `slo:errors:born5m`."""
-    return f"slo:{kind}:born{duration_text(base_window_ms)}"
+def born(kind: str, window_ms: int) -> str:
+    """Events in the first values of newborn series, as events per second over a window: `slo:errors:born5m`."""
+    return f"slo:{kind}:born{duration_text(window_ms)}"
 
 
 def left(kind: str) -> str:
@@ -80,7 +80,7 @@ def left(kind: str) -> str:
 
 
 def rollup(kind: str, rollup_ms: int) -> str:
-    """The base series summed to one sample per rollup, as events per second: `slo:total:rollup5m`."""
+    """Events since the last rollup, as events per second: `slo:total:rollup5m`."""
     return f"slo:{kind}:rollup{duration_text(rollup_ms)}"
 
 

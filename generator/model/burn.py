@@ -24,8 +24,11 @@ SLOW_MS = 150 * SECOND
 GAP_MS = 2 * HOUR
 GAP_SPAN_MS = DAY
 GAP_LOOK_MS = 3 * HOUR
+LONG_GAP_MS = 6 * HOUR
+LONG_GAP_SPAN_MS = 4 * DAY
 ROLLED_UP_FROM_MS = DAY  # windows of at least this length are computed from rollups
 REPAIRED_FROM_MS = 3 * DAY  # SLO windows of at least this length have their gaps repaired
+LONG_REPAIRED_FROM_MS = 7 * DAY  # and from this length on, gaps of more than a day
 REFERENCE_WINDOW_MS = 30 * DAY
 SHORT_PER_LONG = 12
 MIN_EVENTS = 5
@@ -75,6 +78,8 @@ class Cadence(Struct, frozen=True, kw_only=True):
     gap_ms: int
     gap_span_ms: int = GAP_SPAN_MS  # how far back gap repair looks; a gap can be nearly as long
     gap_look_ms: int = GAP_LOOK_MS  # a gap this recent is repaired, however small
+    long_gap_ms: int = LONG_GAP_MS
+    long_gap_span_ms: int = LONG_GAP_SPAN_MS  # for gaps of more than a day
     aligned: bool = False
 
     def summed_range(self, span_ms: int, interval_ms: int) -> str:
@@ -113,6 +118,18 @@ class SloWindow(Struct, frozen=True, kw_only=True):
         return f"calendar-{self.calendar}" if self.calendar else duration_text(self.length_ms)
 
 
+class Repair(Struct, frozen=True, kw_only=True):
+    """One comparison of raw counters with rollups. A gap in the last `look_ms` is repaired, however small.
+
+    Without `look_ms`, only gaps of half a percent of the span's events are: few samples tell the edges less well.
+    """
+
+    every_ms: int
+    span_ms: int
+    step_ms: int  # between the raw samples that are read; 0 reads all
+    look_ms: int
+
+
 class Profile(Struct, frozen=True, kw_only=True):
     """Everything that one shared rule set depends on. The label `profile` of recorded series holds its name."""
 
@@ -139,6 +156,20 @@ class Profile(Struct, frozen=True, kw_only=True):
     def repaired(self) -> bool:
         """Whether gaps in the recorded series are filled from the raw counters."""
         return self.window.length_ms >= REPAIRED_FROM_MS
+
+
+    def repairs(self, cadence: Cadence) -> tuple[Repair, ...]:
+        """How gaps are repaired: the short ones soon, from all samples; the long ones later, from fewer samples."""
+        short = Repair(every_ms=cadence.gap_ms, span_ms=cadence.gap_span_ms, step_ms=0, look_ms=cadence.gap_look_ms)
+        long = Repair(
+            every_ms=cadence.long_gap_ms,
+            span_ms=cadence.long_gap_span_ms,
+            step_ms=cadence.rollup_ms,
+            look_ms=0,
+        )
+        if not self.repaired:
+            return ()
+        return (short, long) if self.window.length_ms >= LONG_REPAIRED_FROM_MS else (short,)
 
 
 class DroppedTier(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import ClassVar
 
 from msgspec import Struct
@@ -11,8 +11,8 @@ from generator.promql import text as promql
 from generator.promql.check import Want, faults
 from generator.promql.text import WINDOW, Selector
 from generator.reading.reader import Reader
-from generator.sli.base import BaseContext, BaseQueries, Helper, seconds_text
-from generator.sli.counting import born_of, events_of, helpers_of, plain
+from generator.sli.base import BaseContext, BaseQueries, GapSpan, seconds_text
+from generator.sli.counting import Counter, Counters
 
 
 class BadTotal(Struct, frozen=True, kw_only=True):
@@ -24,16 +24,18 @@ class BadTotal(Struct, frozen=True, kw_only=True):
     total: Selector | str
 
     def base(self, context: BaseContext) -> BaseQueries:
-        """Rates of both; no error series means no errors, as long as there are events."""
-        total = rate_of("total", self.total, self.total, context)
-        errors = rate_of("errors", self.bad, self.total, context)
-        errors_increase = increase_of(self.bad, context)
+        """Both counted; no error series means no errors, as long as there are events."""
+        if isinstance(self.bad, Selector) and isinstance(self.total, Selector):
+            total, bad = Counter(kind="total", selector=self.total), Counter(kind="errors", selector=self.bad)
+            return Counters(total=total, part=bad).queries(context)
+        errors = rate_of(self.bad, context)
         return BaseQueries(
-            total=total,
+            total=rate_of(self.total, context),
             errors=f"{errors}\nor {context.zero(context.total_series)}",
-            total_increase=increase_of(self.total, context),
-            errors_increase=f"{errors_increase}\nor {context.zero(context.total_increase_series)}",
-            helpers=births({"total": self.total, "errors": self.bad}, context),
+            increases=tuple(
+                (increase_of(self.total, gap, context), f"{increase_of(self.bad, gap, context)}\nor {zero}")
+                for gap, zero in told(context)
+            ),
         )
 
     def describe(self) -> str:
@@ -41,30 +43,25 @@ class BadTotal(Struct, frozen=True, kw_only=True):
         return f"bad: {source_text(self.bad)} of total: {source_text(self.total)}"
 
 
-def rate_of(kind: str, source: Selector | str, total: Selector | str, context: BaseContext) -> str:
+def rate_of(source: Selector | str, context: BaseContext) -> str:
     """Events per second over the base window, by the SLO's groups."""
-    if not isinstance(source, Selector):
-        return context.aggregate("sum", promql.over(source, context.range))
-    counter = plain(source)
-    whole = plain(total) if isinstance(total, Selector) else counter
-    return events_of(counter, context, born_of(kind, counter, whole, context))
+    if isinstance(source, Selector):
+        return context.aggregate("sum", f"rate({source.text}[{context.range}])")
+    return context.aggregate("sum", promql.over(source, context.range))
 
 
-def births(sources: Mapping[str, Selector | str], context: BaseContext) -> tuple[Helper, ...]:
-    """The rules that record births of an SLI's counters, by kind, total first. Queries have no births."""
-    found = {kind: each for kind, each in sources.items() if isinstance(each, Selector)}
-    if not found:
-        return ()
-    counters = {kind: (plain(each), each.metric) for kind, each in found.items()}
-    whole, _ = next(iter(counters.values()))
-    return tuple(helpers_of(counters, whole, context))
+def told(context: BaseContext) -> Iterator[tuple[GapSpan, str]]:
+    """The spans of gap repair that a query can tell, with a zero for each. A query reads all samples of its window."""
+    for gap in context.gaps:
+        if not gap.step_ms:
+            yield gap, context.zero(gap.total_series)
 
 
-def increase_of(source: Selector | str, context: BaseContext) -> str:
+def increase_of(source: Selector | str, gap: GapSpan, context: BaseContext) -> str:
     """Events over the gap span, by the SLO's groups. A query gives events per second, and is multiplied by the span."""
     if isinstance(source, Selector):
-        return context.aggregate("sum", f"increase({source.text}{context.gap_range})")
-    return f"{seconds_text(context.gap_span_ms)} * {context.aggregate('sum', promql.over(source, context.gap_span))}"
+        return context.aggregate("sum", f"increase({source.text}{gap.range})")
+    return f"{seconds_text(gap.span_ms)} * {context.aggregate('sum', promql.over(source, gap.window))}"
 
 
 def source_text(source: Selector | str) -> str:

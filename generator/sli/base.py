@@ -7,35 +7,44 @@ from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
-from generator import names
-from generator.promql.text import enclosed, matchers_text
+from generator.promql.text import enclosed
 from generator.units import duration_text
+
+
+class GapSpan(Struct, frozen=True, kw_only=True):
+    """A span over which gap repair compares raw counters with rollups."""
+
+    span_ms: int
+    step_ms: int  # between the samples that are read; 0 reads all
+    late_ms: int  # the age of the last rollup, on average: the span ends there
+    total_series: str  # the recorded increase of the total, as a selector
+
+    @property
+    def window(self) -> str:
+        """The span as PromQL."""
+        return duration_text(self.span_ms)
+
+    @property
+    def range(self) -> str:
+        """The span as a range in PromQL."""
+        step = f":{duration_text(self.step_ms)}" if self.step_ms else ""
+        return f"[{self.window}{step}]" + (f" offset {duration_text(self.late_ms)}" if self.late_ms else "")
 
 
 class BaseContext(Struct, frozen=True, kw_only=True):
     """What the base rules need: the labels to keep, the base window, and the recorded total that zeros come from."""
 
     group_by: tuple[str, ...]
-    own: str  # matchers of the series that the SLO records
-    key: str  # names the SLO in series that keep the labels of raw series
+    own: str  # the matchers of all series that the SLO records
+    key: str  # names the SLO on recorded series that keep the labels of raw series
     base_ms: int
+    rollup_ms: int
     total_series: str  # the recorded `slo:total:…` of this SLO, as a selector
-    total_increase_series: str  # the recorded increase over the gap span, as a selector
+    total_rollup_series: str  # the recorded rollup without repairs, as a selector
+    gaps: tuple[GapSpan, ...]
     scrape_ms: int
-    gap_span_ms: int
-    flight_ms: int  # until an event is in all base series and rollups that count it
     aligned: bool  # a build for tests, in which scrapes and evaluations fall on the same instants
     recorded: bool = True  # whether a rule may read what another rule records
-
-    @property
-    def gap_span(self) -> str:
-        """The span over which gap repair compares raw counters with rollups, as PromQL."""
-        return duration_text(self.gap_span_ms)
-
-    @property
-    def gap_range(self) -> str:
-        """The gap span as a range in PromQL. The range ends where present rollups have counted every event."""
-        return f"[{self.gap_span}]" + (f" offset {duration_text(self.flight_ms)}" if self.flight_ms else "")
 
     @property
     def window(self) -> str:
@@ -53,20 +62,16 @@ class BaseContext(Struct, frozen=True, kw_only=True):
         If scrapes and evaluations fall together, Prometheus 2 would find one more sample at the range's edge. Half a
         scrape is right for Prometheus 2 and 3.
         """
-        return duration_text(self.base_ms + (self.scrape_ms // 2 if self.aligned else self.scrape_ms))
+        return self.reach(self.base_ms)
 
     @property
     def late_ms(self) -> int:
         """How long ago births are looked for. Series with old labels may stay visible for two scrapes and a tenth."""
         return 3 * self.scrape_ms
 
-    def born(self, kind: str) -> str:
-        """The recorded first values of newborn series, as a selector."""
-        return names.born(kind, self.base_ms) + self.own
-
-    def left(self, kind: str) -> str:
-        """The recorded last values of series that left a living target, as a selector."""
-        return names.left(kind) + matchers_text({names.LEFT_SLO: self.key})
+    def reach(self, window_ms: int) -> str:
+        """The range, as PromQL, over which a rate spans a window."""
+        return duration_text(window_ms + (self.scrape_ms // 2 if self.aligned else self.scrape_ms))
 
     def aggregate(self, function: str, expression: str, *extra: str) -> str:
         """`function by (labels) (expression)` with the labels of the SLO's groups."""
@@ -80,7 +85,7 @@ class BaseContext(Struct, frozen=True, kw_only=True):
 
 
 class Helper(Struct, frozen=True, kw_only=True):
-    """A rule whose result the base rules read. `labels` replace those of the SLO, for series that keep raw labels."""
+    """A rule whose result the other rules read. `labels` replace those of the SLO, for series that keep raw labels."""
 
     record: str
     expr: str
@@ -88,13 +93,18 @@ class Helper(Struct, frozen=True, kw_only=True):
 
 
 class BaseQueries(Struct, frozen=True, kw_only=True):
-    """All and bad events per second. The increases count events over the gap span; None without raw counters."""
+    """All and bad events per second, over the base window and since the last rollup.
+
+    Without raw counters, rollups add up the base series. `increases` are the events (total, errors) over each span of gap
+    repair that the SLI can tell.
+    """
 
     total: str
     errors: str
-    helpers: tuple[Helper, ...] = ()  # in order, once a base window
-    total_increase: str | None = None
-    errors_increase: str | None = None
+    helpers: tuple[Helper, ...] = ()  # in order, before the rollups
+    total_rollup: str | None = None
+    errors_rollup: str | None = None
+    increases: tuple[tuple[str, str], ...] = ()
 
 
 class Sli(Protocol):

@@ -1,4 +1,4 @@
-"""Exact counting of events: differences of two samples, and the first values of newborn series.
+"""Exact counting of counters: differences of two samples, and the first values of newborn series.
 
 Clients show a labelled counter from its first event on, therefore a series of a known target counts from zero. Series
 also appear for other reasons, and bring no events then: an exporter shows a series again that was idle, or a reload of
@@ -7,15 +7,15 @@ the configuration changes labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterator
+from decimal import Decimal
 
 from msgspec import Struct
 
 from generator import names
-from generator.promql.text import Selector, enclosed, quote
-from generator.sli.base import BaseContext, Helper, seconds_text
-from generator.units import DAY, duration_text
+from generator.promql.text import Selector, enclosed, matchers_text, quote
+from generator.sli.base import BaseContext, BaseQueries, GapSpan, Helper, seconds_text
+from generator.units import DAY, decimal_text, duration_text
 
 # How long the rules know the count of a series that left its target.
 _KNOWN_FOR_MS = 7 * DAY
@@ -25,118 +25,180 @@ _TARGET = ("job", "instance")
 _BY_TARGET = f"({', '.join(_TARGET)})"
 
 
-def plain(selector: Selector) -> PlainCounter:
-    """The counters of a selector, with the `up` of their targets if the selector tells the job or the instance."""
-    told = [f"{name}{op}{quote(value)}" for name, op, value in selector.matchers if name in _TARGET]
-    return PlainCounter(text=selector.text, scraped=f"up{{{','.join(told)}}}" if told else "")
+class Counter(Struct, frozen=True, kw_only=True):
+    """Counters that a selector finds. Of native histograms, the observations count, or those above a bound."""
 
-
-class Counter(Protocol):
-    """Counters as PromQL, one value per series."""
-
-    def at(self, ago_ms: int = 0) -> str:
-        """The counters, now or some time ago."""
-
-    def rate(self, window: str) -> str:
-        """Events per second."""
-
-
-class PlainCounter(Struct, frozen=True, kw_only=True):
-    """Counters that a selector finds."""
-
-    text: str
-    scraped: str = ""  # a selector of `up` for the targets; empty where the counters' selector names no job
+    kind: str  # what they count: `total`, `errors` or `good`
+    selector: Selector
+    native: bool = False
+    above: Decimal | None = None
 
     def at(self, ago_ms: int = 0) -> str:
         """The counters, now or some time ago."""
-        return self.text + _offset(ago_ms)
+        return self._value(self.selector.text + _offset(ago_ms))
 
-    def rate(self, window: str) -> str:
-        """Events per second."""
-        return f"rate({self.text}[{window}])"
-
-    def over(self, function: str, window: str, ago_ms: int) -> str:
+    def over(self, function: str, window_ms: int, ago_ms: int = 0) -> str:
         """A function over a window that ended some time ago."""
-        return f"{function}({self.text}[{window}]{_offset(ago_ms)})"
+        return f"{function}({self.selector.text}[{duration_text(window_ms)}]{_offset(ago_ms)})"
+
+    def grown(self, function: str, window: str) -> str:
+        """What `rate` or `increase` gives."""
+        return self._value(f"{function}({self.selector.text}{window})")
+
+    def _value(self, series: str) -> str:
+        if not self.native:
+            return series
+        count = f"histogram_count({series})"
+        if self.above is None:
+            return count
+        # 0 × an empty interval is 0 × NaN. `>= 0` leaves the NaN out.
+        return f"{count} * ((1 - histogram_fraction(-Inf, {decimal_text(self.above)}, {series})) >= 0)"
+
+    @property
+    def scraped(self) -> str:
+        """A selector of the targets' `up`; empty if the counters' selector names neither job nor instance."""
+        told = [f"{name}{op}{quote(value)}" for name, op, value in self.selector.matchers if name in _TARGET]
+        return f"up{{{','.join(told)}}}" if told else ""
 
 
 def _offset(ago_ms: int) -> str:
     return f" offset {duration_text(ago_ms)}" if ago_ms else ""
 
 
-def events_of(counter: Counter, context: BaseContext, born: str = "") -> str:
-    """Events per second that the counters counted in the base window, by the SLO's groups.
+class Counters(Struct, frozen=True, kw_only=True):
+    """The two counters of an SLI: all events, and a part of them, which is either bad or good."""
 
-    A series with samples at both ends of the window counts by their difference. Nothing is extrapolated, therefore rare
-    events and shifted scrapes neither lose nor invent events. For a counter that was reset, ended or began in between,
-    a rate replaces the difference. `born` are the first values of newborn series.
+    total: Counter
+    part: Counter
+    must_exist: bool = False  # without a series of the part, nothing is known
+
+    def queries(self, context: BaseContext) -> BaseQueries:
+        """All rules of the SLI."""
+        born = _Births(self.total, self.part, context)
+        both = (self.total, self.part)
+        rates, rollups = ([build(each, context, born.of(each)) for each in both] for build in (_rate, _rollup))
+        return BaseQueries(
+            total=rates[0],
+            errors=self._errors(rates[1], context.total_series, context),
+            helpers=tuple(born.helpers()),
+            total_rollup=rollups[0],
+            errors_rollup=self._errors(rollups[1], context.total_rollup_series, context),
+            increases=tuple(self._increases(gap, context, born) for gap in context.gaps),
+        )
+
+    def _increases(self, gap: GapSpan, context: BaseContext, born: _Births) -> tuple[str, str]:
+        total, part = (_increase(each, gap, context, born.of(each)) for each in (self.total, self.part))
+        return total, self._errors(part, gap.total_series, context)
+
+    def _errors(self, part: str, total_series: str, context: BaseContext) -> str:
+        """The bad events. Without a series of the part, no events of the part happened."""
+        known = part if self.must_exist else f"{part}\nor {context.zero(total_series)}"
+        return known if self.part.kind != "good" else rest(context, total_series, known)
+
+
+def rest(context: BaseContext, total_series: str, good: str) -> str:
+    """The part of the recorded total that is not good, never below zero."""
+    subtracted = enclosed(good) if "\n" in good else good
+    return enclosed(f"{context.aggregate('sum', total_series)}\n- {subtracted}", "clamp_min(", "0")
+
+
+def _rate(counter: Counter, context: BaseContext, born: str) -> str:
+    """Events per second over the base window, within a few percent for rare events: short windows read no more."""
+    rates = counter.grown("rate", f"[{context.range}]")
+    return context.aggregate("sum", f"{rates} or {born}" if born else rates)
+
+
+def _rollup(counter: Counter, context: BaseContext, born: str) -> str:
+    """Events per second since the last rollup, exactly.
+
+    A series with samples at both ends counts by their difference. Nothing is extrapolated, therefore rare events and
+    shifted scrapes neither lose nor invent events. For a counter that was reset, ended or began in between, a rate
+    replaces the difference.
     """
-    seconds = seconds_text(context.base_ms)
+    seconds = seconds_text(context.rollup_ms)
     lines = [
-        "# there at both ends of the window",
-        f"{counter.at()} - {counter.at(context.base_ms)} >= 0",
+        "# there at both ends",
+        f"{counter.at()} - {counter.at(context.rollup_ms)} >= 0",
         "# reset, ended or begun in between",
-        f"or {seconds} * {counter.rate(context.range)}",
+        f"or {seconds} * {counter.grown('rate', f'[{context.reach(context.rollup_ms)}]')}",
     ]
     if born:
-        lines += ["# first values of newborn series", f"or {born}"]
+        lines += ["# first values of newborn series", f"or {seconds} * {born}"]
     counted = context.aggregate("sum", "\n".join(lines))
     return f"{counted} / {seconds}"
 
 
-def born_of(kind: str, counter: PlainCounter, whole: PlainCounter, context: BaseContext) -> str:
-    """First values of newborn series: recorded, or written out where no rule may read what another rule records."""
-    if context.recorded:
-        return context.born(kind)
-    known = counter.over("last_over_time", duration_text(DAY), context.base_ms + context.late_ms)
-    first = counter.over("min_over_time", context.window, context.late_ms)
-    births = births_of(counter, whole, context, enclosed(f"{first} >= {known}"))
-    # A label of its own: `or` would take births without labels for the count of a series without labels.
-    return enclosed(births, "label_replace(", f'"{names.LEFT_SLO}", "born", "", ""')
+def _increase(counter: Counter, gap: GapSpan, context: BaseContext, born: str) -> str:
+    """Events over a span of gap repair, from the raw counters. Only births that were recorded are known."""
+    increase = counter.grown("increase", gap.range)
+    if not born or not context.recorded:
+        return context.aggregate("sum", increase)
+    births = f"{seconds_text(context.rollup_ms)} * sum_over_time({born}[{gap.window}])"
+    return context.aggregate("sum", f"{increase}\nor {births}")
 
 
-def births_of(counter: PlainCounter, whole: PlainCounter, context: BaseContext, known: str) -> str:
-    """Events in the first values of newborn series, by the SLO's groups. `whole` is the total of `counter`.
+class _Births:
+    """The first values of newborn series, in events per second between two rollups."""
 
-    A series is newborn if the window holds its first sample, unless it is `known`. A target's births count if its total
-    grew by as much: after a change of labels, the series that left take the old count with them. A few births count for
-    a target that was scraped before and showed no series at all.
-    """
-    ago_ms = context.base_ms + context.late_ms
-    first = counter.over("min_over_time", context.window, context.late_ms)
-    newborn = context.aggregate("sum", f"{first}\nunless {counter.at(ago_ms)}\nunless {known}", *_TARGET)
-    grown = "\n- ".join(f"sum by {_BY_TARGET} ({whole.at(ago)})" for ago in (0, ago_ms))
-    if whole.scraped:
-        grown += f"\nor {_FEW} * sum by {_BY_TARGET} ({whole.scraped}{_offset(ago_ms)})"
-    return context.aggregate("sum", f"{newborn}\n<= on {_BY_TARGET} group_left () {enclosed(grown)}")
+    def __init__(self, total: Counter, part: Counter, context: BaseContext) -> None:
+        self.whole = total
+        # A native histogram has no smallest value: only its growth counts.
+        self.counters = () if total.native else (total, part)
+        self.context = context
+        self.window_ms = context.rollup_ms
+        self.ago_ms = context.rollup_ms + context.late_ms
 
+    def of(self, counter: Counter) -> str:
+        """The births as other rules read them: recorded, or written out where no rule may read what another records."""
+        if counter not in self.counters:
+            return ""
+        if self.context.recorded:
+            return names.born(counter.kind, self.window_ms) + self.context.own
+        known = f"{self._first(counter)} >= {counter.over('last_over_time', DAY, self.ago_ms)}"
+        # A label of its own: `or` would take births without labels for the count of a series without labels.
+        return enclosed(self._births(counter, known), "label_replace(", f'"{names.RAW_OF}", "born", "", ""')
 
-def helpers_of(
-    counters: Mapping[str, tuple[PlainCounter, str]], whole: PlainCounter, context: BaseContext
-) -> Iterator[Helper]:
-    """Rules that record births, by kind of counter. Each counter has the name of its metric.
+    def helpers(self) -> Iterator[Helper]:
+        """The rules that record births.
 
-    What left is recorded once per metric, and before the births: a series that returns is known by it.
-    """
-    recorded: dict[str, str] = {}
-    for kind, (counter, metric) in counters.items():
-        if metric not in recorded:
-            recorded[metric] = kind
-            labels = {names.LEFT_SLO: context.key}
-            yield Helper(record=names.left(kind), expr=_left(counter, whole, context), labels=labels)
-    for kind, (counter, metric) in counters.items():
-        left = f"last_over_time({context.left(recorded[metric])}[{duration_text(_KNOWN_FOR_MS)}])"
-        first = counter.over("min_over_time", context.window, context.late_ms)
-        known = enclosed(f"{first}\n>= ignoring ({names.LEFT_SLO}) {left}")
-        yield Helper(record=names.born(kind, context.base_ms), expr=births_of(counter, whole, context, known))
+        What left is recorded once per metric, and before the births: a series that returns is known by it.
+        """
+        recorded: dict[str, str] = {}
+        labels = {names.RAW_OF: self.context.key}
+        for counter in self.counters:
+            metric = counter.selector.metric
+            if metric not in recorded:
+                recorded[metric] = names.left(counter.kind)
+                yield Helper(record=names.left(counter.kind), expr=self._left(counter), labels=labels)
+        for counter in self.counters:
+            left = recorded[counter.selector.metric] + matchers_text(labels)
+            last = f"last_over_time({left}[{duration_text(_KNOWN_FOR_MS)}])"
+            known = f"{self._first(counter)}\n>= ignoring ({names.RAW_OF}) {last}"
+            yield Helper(record=names.born(counter.kind, self.window_ms), expr=self._births(counter, known))
 
+    def _first(self, counter: Counter) -> str:
+        return counter.over("min_over_time", self.window_ms, self.context.late_ms)
 
-def _left(counter: PlainCounter, whole: PlainCounter, context: BaseContext) -> str:
-    """Last values of series that left a target, while other series of the target went on: the process still runs."""
-    then_ms = context.base_ms + context.late_ms
-    before_ms = then_ms + context.base_ms
-    return (
-        f"{counter.over('last_over_time', context.window, then_ms)}\n"
-        f"unless {counter.at(then_ms)}\n"
-        f"and on {_BY_TARGET} ({whole.at(then_ms)} >= ({whole.at(before_ms)} > 0))"
-    )
+    def _births(self, counter: Counter, known: str) -> str:
+        """Events per second.
+
+        A series is newborn if the window holds its first sample, unless it is `known`. A target's births count if its
+        total grew by as much: after a change of labels, the series that left take the old count with them. A few births
+        count for a target that was scraped before and showed no series at all.
+        """
+        newborn = f"{self._first(counter)}\nunless {counter.at(self.ago_ms)}\nunless {enclosed(known)}"
+        grown = "\n- ".join(f"sum by {_BY_TARGET} ({self.whole.at(ago_ms)})" for ago_ms in (0, self.ago_ms))
+        if self.whole.scraped:
+            grown += f"\nor {_FEW} * sum by {_BY_TARGET} ({self.whole.scraped}{_offset(self.ago_ms)})"
+        by_target = self.context.aggregate("sum", newborn, *_TARGET)
+        counted = self.context.aggregate("sum", f"{by_target}\n<= on {_BY_TARGET} group_left () {enclosed(grown)}")
+        return f"{counted} / {seconds_text(self.window_ms)}"
+
+    def _left(self, counter: Counter) -> str:
+        """Last values of series that left while others of their target went on: the process still runs."""
+        whole, before_ms = self.whole, self.ago_ms + self.window_ms
+        return (
+            f"{counter.over('last_over_time', self.window_ms, self.ago_ms)}\n"
+            f"unless {counter.at(self.ago_ms)}\n"
+            f"and on {_BY_TARGET} ({whole.at(self.ago_ms)} >= ({whole.at(before_ms)} > 0))"
+        )

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from fractions import Fraction
 
 from generator import names
 from generator.model.burn import CALENDARS, ROLLED_UP_FROM_MS, Cadence, Profile, Tier
 from generator.promql.text import enclosed, indented, matchers_text
 from generator.render.rules import alert_texts
 from generator.render.rules.alert_texts import EVERY_LINK
-from generator.render.rules.gaps import in_cycle
 from generator.render.rules.rule_file import Group, Rule, RuleFile
 from generator.sli.base import seconds_text
 from generator.units import decimal_text, duration_text, duration_words, promql_number
@@ -215,10 +213,6 @@ class SharedRules:
         slow += [self.consumed_alert(share) for share in profile.consumed]
         slow.append(self.no_data_alert())
         groups = [Group(name=f"{name}-fast", interval_ms=cadence.fast_ms, rules=tuple(fast))]
-        if profile.rolled_up:
-            groups.append(
-                Group(name=f"{name}-rollup", interval_ms=cadence.rollup_ms, rules=tuple(self._rollup_rules()))
-            )
         groups.append(Group(name=f"{name}-slow", interval_ms=cadence.slow_ms, rules=tuple(slow)))
         return RuleFile(
             path=f"rules/shared.{profile.name}.rules.yml",
@@ -226,17 +220,6 @@ class SharedRules:
             groups=tuple(groups),
             anchored=alert_texts.anchored(profile.window, self.links),
         )
-
-    def _rollup_rules(self) -> Iterable[Rule]:
-        """A sum over the rollup, not an average: missing samples count as nothing, so gap repair can find them."""
-        cadence = self.cadence
-        count = Fraction(cadence.rollup_ms, cadence.fast_ms)
-        span = cadence.summed_range(cadence.rollup_ms, cadence.fast_ms)
-        for kind in names.KINDS:
-            yield Rule(
-                record=names.rollup(kind, cadence.rollup_ms),
-                expr=in_cycle(f"sum_over_time({self.base(kind)}[{span}]) / {promql_number(count)}", self.profile),
-            )
 
 
 def render(
