@@ -30,6 +30,8 @@ from generator.render.rules.gaps import is_gap_group
 from generator.render.rules.rule_file import Group, RuleFile
 from tests.tools import Generation, generations, prometheus_server
 
+SUM_AGE = 870.0
+
 # -- our rules over it
 
 
@@ -95,6 +97,8 @@ def evaluate_world(machine: TimeMachine, world: str, cases: Sequence[Case], star
     )
     for at, index in looks:
         machine.run_in_order(recordings([repairs[index]]), [at])
+    # The sums over the month are nearly as old as they get.
+    machine.run_in_order(recordings(groups_of([shared], "-sum")), [end - SUM_AGE])
     slow = recordings(groups_of([spec_file], "-slow")) + recordings(groups_of([shared], "-slow"))
     machine.run_in_order(slow, [end - 1])
     ratios = [

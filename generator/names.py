@@ -89,6 +89,14 @@ def events(kind: str) -> str:
     return f"slo:{kind}:events"
 
 
+def summed(kind: str) -> str:
+    """Events in a long window, as last added up: `slo:errors:sum`."""
+    return f"slo:{kind}:sum"
+
+
+SUMMED_AT = "slo:sum:time"  # when the sums were made, in seconds since 1970
+
+
 def increase(kind: str, span_ms: int) -> str:
     """Events counted from the raw counters over a long span, for repairing gaps: `slo:total:increase1d`."""
     return f"slo:{kind}:increase{duration_text(span_ms)}"

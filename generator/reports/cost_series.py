@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from generator import names
+from generator.model.burn import SUMMED_FROM_MS
 from generator.model.spec import OutputSet, Slo, Spec
 from generator.render.rules import gaps
 from generator.render.rules.rules import identity
@@ -40,9 +41,13 @@ class Catalog:
                 count = groups if slo.group_by else 1.0
                 for metric, interval_ms, labels in _recorded(spec, slo, output_set.scope, parts):
                     self._add(metric, _Entry(labels=labels, matched=Matched(series=count, interval_ms=interval_ms)))
-                for metric in _RARE:
+                for metric in _rare(slo):
                     rare = Matched(series=0.0, interval_ms=slo.profile.cadence.rollup_ms)
-                    self._add(metric(slo.profile), _Entry(labels=identity(spec, slo, output_set.scope), matched=rare))
+                    self._add(metric, _Entry(labels=identity(spec, slo, output_set.scope), matched=rare))
+            for profile in {slo.profile.name: slo.profile for slo in spec.slos}.values():
+                labels = {names.SCOPE: output_set.scope, names.PROFILE: profile.name}
+                at = Matched(series=1.0, interval_ms=profile.cadence.sum_ms)
+                self._add(names.SUMMED_AT, _Entry(labels=labels, matched=at))
             for alert in spec.alerts:
                 if alert.consecutive > 1:
                     labels = {names.SERVICE: spec.service, names.ALERT: alert.name}
@@ -96,6 +101,18 @@ def _parts(spec: Spec) -> Mapping[tuple[str, int], str]:
     }
 
 
+def _rare(slo: Slo) -> Iterator[str]:
+    """Metrics that have a sample only while series are born or leave."""
+    for kind in ("total", "errors", "good"):
+        yield names.born(kind, slo.profile.cadence.rollup_ms)
+        yield names.left(kind)
+
+
+def is_rare(metric: str) -> bool:
+    """Whether a metric has a sample only while series are born or leave."""
+    return metric.endswith(":left") or ":born" in metric
+
+
 def _recorded(
     spec: Spec, slo: Slo, scope: str, parts: Mapping[tuple[str, int], str]
 ) -> Iterator[tuple[str, int, Mapping[str, str]]]:
@@ -111,6 +128,10 @@ def _recorded(
             yield names.increase(kind, repair.span_ms), repair.every_ms, own
             yield names.missing(kind, repair.span_ms), repair.every_ms, own | label
         yield names.events(kind), pace.slow_ms, own
+        for span in profile.spans_ms[:-1]:
+            if span >= SUMMED_FROM_MS:
+                yield names.summed(kind), pace.sum_ms, own | {names.WINDOW: duration_text(span)}
+        yield names.summed(kind), pace.sum_ms, own | {names.WINDOW: names.BUDGET_WINDOW}
     for metric in (names.ERROR_BUDGET, names.INFO, names.ERROR_BUDGET_REMAINING):
         yield metric, pace.slow_ms, own
     windows = {profile.base_ms: pace.fast_ms}
