@@ -101,7 +101,7 @@ def _rollups(queries: BaseQueries, slo: Slo) -> tuple[tuple[str, str], ...]:
 
 
 def _summed(query: str, slo: Slo) -> str:
-    """The sum of base queries, with a range one millisecond shorter: it holds the same number of points on Prometheus 2 and 3."""
+    """The sum of base queries. With a millisecond less, the range holds as many points on Prometheus 2 as on 3."""
     pace = slo.profile.cadence
     span = f"{duration_text(pace.rollup_ms - 1)}:{duration_text(pace.fast_ms)}"
     return f"sum_over_time(({query})[{span}]) / {pace.rollup_ms // pace.fast_ms}"

@@ -95,8 +95,8 @@ class Helper(Struct, frozen=True, kw_only=True):
 class BaseQueries(Struct, frozen=True, kw_only=True):
     """All and bad events per second, over the base window and since the last rollup.
 
-    Without raw counters, rollups add up the base series. `increases` are the events (total, errors) over each span of gap
-    repair that the SLI can tell.
+    Without raw counters, rollups add up the base series. `increases` are the events (total, errors) over each span of
+    gap repair that the SLI can tell.
     """
 
     total: str

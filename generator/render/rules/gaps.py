@@ -52,6 +52,7 @@ def groups(
     name: str,
     increases: Sequence[Increases],
     labels: dict[str, str],
+    *,
     profile: Profile,
     cadence: Cadence,
     repair: Repair,
@@ -64,7 +65,7 @@ def groups(
     for label, which in split.items():
         members = increases[which]
         slos = [each.slo for each in members] if len(split) > 1 else []
-        made = _RepairRules(profile, cadence, repair, labels, label, slos)
+        made = _RepairRules({**labels, names.REPAIR: label}, slos, profile=profile, cadence=cadence, repair=repair)
         rules = [rule for each in members for rule in each.rules]
         yield Group(
             name=f"{name}-{label}",
@@ -74,22 +75,17 @@ def groups(
 
 
 class _RepairRules:
-    """Builds the rules of one group, whose results carry `label`; `slos` names its SLOs if a spec has more groups."""
+    """Builds the rules of one group, whose results carry `labels`; `slos` names its SLOs if a spec has more groups."""
 
     def __init__(
-        self,
-        profile: Profile,
-        cadence: Cadence,
-        repair: Repair,
-        labels: dict[str, str],
-        label: str,
-        slos: Sequence[str],
+        self, labels: dict[str, str], slos: Sequence[str], *, profile: Profile, cadence: Cadence, repair: Repair
     ) -> None:
         self.profile = profile
         self.cadence = cadence
         self.repair = repair
-        self.labels = {**labels, names.REPAIR: label}
-        self.all = matchers_text(labels)
+        self.labels = labels
+        common = {name: value for name, value in labels.items() if name != names.REPAIR}
+        self.all = matchers_text(common)
         # Only where many samples are read: naming the SLOs everywhere would double the file.
         pattern = "|".join(slos).replace(".", r"\.")  # names are letters, digits, `-`, `_` and `.`
         self.own = f"{self.all[:-1]},{names.SLO}=~{quote(pattern)}}}" if slos else self.all

@@ -62,7 +62,7 @@ def _slo_groups(spec: Spec, slos: list[Slo], scope: str, profile: Profile, caden
     labels = {names.SERVICE: spec.service, names.SCOPE: scope, names.PROFILE: profile.name}
     for index, repair in enumerate(profile.repairs(cadence)):
         increases = [_increases(each, index, repair) for each in built if index < len(each.queries.increases)]
-        yield from gaps.groups(name, increases, labels, profile, cadence, repair)
+        yield from gaps.groups(name, increases, labels, profile=profile, cadence=cadence, repair=repair)
 
 
 class _Built:
