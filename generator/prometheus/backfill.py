@@ -18,7 +18,7 @@ from generator.promql.text import matchers_text
 from generator.render.rules.gaps import in_cycle
 from generator.render.rules.rule_file import Group, Rule, RuleFile
 from generator.render.rules.rules import identity
-from generator.sli.base import BaseContext, BaseQueries, GapSpan, seconds_text
+from generator.sli.base import BaseContext, BaseQueries, GapSpan, late_ms, seconds_text
 from generator.units import DAY, HOUR, SECOND, duration_text
 
 HEADER = "Rebuilds the past from raw counters: for `freezeline backfill`, not for Prometheus' own rule_files."
@@ -60,6 +60,7 @@ def base_queries(spec: Spec, slo: Slo) -> BaseQueries:
 
 def _context(spec: Spec, slo: Slo, totals: BaseQueries) -> BaseContext:
     pace = slo.profile.cadence
+    late = late_ms(spec.defaults.scrape_ms, pace.rollup_ms)
     increase = f"({totals.increases[0][0]})" if totals.increases else "total"
     return BaseContext(
         group_by=slo.group_by,
@@ -69,8 +70,7 @@ def _context(spec: Spec, slo: Slo, totals: BaseQueries) -> BaseContext:
         rollup_ms=pace.rollup_ms,
         total_series=f"({totals.total})",
         total_rollup_series=f"({totals.total_rollup})",
-        # A day is rebuilt as a whole.
-        gaps=(GapSpan(span_ms=pace.gap_span_ms, step_ms=0, late_ms=0, total_series=increase),),
+        gaps=(GapSpan(span_ms=pace.gap_span_ms, step_ms=0, late_ms=late, total_series=increase),),
         scrape_ms=spec.defaults.scrape_ms,
         aligned=False,
         recorded=False,
@@ -120,11 +120,12 @@ def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
     increases = dict(zip(names.KINDS, queries.increases[0], strict=True))
     missing = {kind: _missing(rollup, increases[kind], slo) for kind, rollup in _rollups(queries, slo)}
     every = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.fast_ms)}"
-    # As in live rules: more than five minutes of samples, or half a percent of all events.
+    # As in live rules: more than five minutes of samples, or half a percent of all events; and more than noise.
     wanted = (pace.gap_span_ms - ROLLUP_MS) // pace.fast_ms
+    share = f"{seconds_text(pace.rollup_ms)} / {seconds_text(pace.gap_span_ms)}"
     for kind in names.KINDS:
         expr = (
-            f"clamp_min({missing[kind]}, 0) / {seconds_text(pace.rollup_ms)}\n"
+            f"({missing[kind]} > 0.5 + 2 * sqrt({share} * ({increases[kind]}))) / {seconds_text(pace.rollup_ms)}\n"
             f"and (\n"
             f"  count_over_time(({queries.total})[{every}]) < {wanted}\n"
             f"  or {missing['total']} > 0.005 * ({increases['total']})\n"

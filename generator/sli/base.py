@@ -16,7 +16,7 @@ class GapSpan(Struct, frozen=True, kw_only=True):
 
     span_ms: int
     step_ms: int  # between the samples that are read; 0 reads all
-    late_ms: int  # the age of the last rollup, on average: the span ends there
+    late_ms: int  # the span ends as long ago as the last rollup, on average
     total_series: str  # the recorded increase of the total, as a selector
 
     @property
@@ -66,8 +66,8 @@ class BaseContext(Struct, frozen=True, kw_only=True):
 
     @property
     def late_ms(self) -> int:
-        """How long ago births are looked for. Series with old labels may stay visible for two scrapes and a tenth."""
-        return 3 * self.scrape_ms
+        """How long ago rollups end. After a change of labels, old series stay visible for two scrapes and a tenth."""
+        return late_ms(self.scrape_ms, self.rollup_ms)
 
     def reach(self, window_ms: int) -> str:
         """The range, as PromQL, over which a rate spans a window."""
@@ -117,6 +117,11 @@ class Sli(Protocol):
 
     def describe(self) -> str:
         """One line for people: which events count, and which of them are bad."""
+
+
+def late_ms(scrape_ms: int, rollup_ms: int) -> int:
+    """How long ago rollups of raw counters end."""
+    return min(3 * scrape_ms, rollup_ms // 2)
 
 
 def seconds_text(duration_ms: int) -> str:

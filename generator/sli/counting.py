@@ -19,6 +19,8 @@ from generator.units import DAY, decimal_text, duration_text
 
 # How long the rules know the count of a series that left its target.
 _KNOWN_FOR_MS = 7 * DAY
+# The longest outage that a rebuilt past repairs.
+_CROSSED_MS = 3 * DAY
 # The births that count for a target without a series before. An exporter may hide all of its series while idle.
 _FEW = 10
 _TARGET = ("job", "instance")
@@ -42,7 +44,7 @@ class Counter(Struct, frozen=True, kw_only=True):
         return f"{function}({self.selector.text}[{duration_text(window_ms)}]{_offset(ago_ms)})"
 
     def grown(self, function: str, window: str) -> str:
-        """What `rate` or `increase` gives."""
+        """What `rate` or `increase` gives over a range."""
         return self._value(f"{function}({self.selector.text}{window})")
 
     def _value(self, series: str) -> str:
@@ -109,18 +111,18 @@ def _rate(counter: Counter, context: BaseContext, born: str) -> str:
 
 
 def _rollup(counter: Counter, context: BaseContext, born: str) -> str:
-    """Events per second since the last rollup, exactly.
+    """Events per second between two rollups, exactly.
 
     A series with samples at both ends counts by their difference. Nothing is extrapolated, therefore rare events and
     shifted scrapes neither lose nor invent events. For a counter that was reset, ended or began in between, a rate
     replaces the difference.
     """
-    seconds = seconds_text(context.rollup_ms)
+    seconds, late_ms = seconds_text(context.rollup_ms), context.late_ms
     lines = [
         "# there at both ends",
-        f"{counter.at()} - {counter.at(context.rollup_ms)} >= 0",
+        f"{counter.at(late_ms)} - {counter.at(late_ms + context.rollup_ms)} >= 0",
         "# reset, ended or begun in between",
-        f"or {seconds} * {counter.grown('rate', f'[{context.reach(context.rollup_ms)}]')}",
+        f"or {_fallback(counter, context)}",
     ]
     if born:
         lines += ["# first values of newborn series", f"or {seconds} * {born}"]
@@ -128,13 +130,31 @@ def _rollup(counter: Counter, context: BaseContext, born: str) -> str:
     return f"{counted} / {seconds}"
 
 
+def _fallback(counter: Counter, context: BaseContext) -> str:
+    """Events between two rollups, by the rate."""
+    rates = counter.grown("rate", f"[{context.reach(context.rollup_ms)}]{_offset(context.late_ms)}")
+    return f"{seconds_text(context.rollup_ms)} * {rates}"
+
+
 def _increase(counter: Counter, gap: GapSpan, context: BaseContext, born: str) -> str:
     """Events over a span of gap repair, from the raw counters. Only births that were recorded are known."""
     increase = counter.grown("increase", gap.range)
-    if not born or not context.recorded:
+    if counter.native or (context.recorded and not born):
         return context.aggregate("sum", increase)
-    births = f"{seconds_text(context.rollup_ms)} * sum_over_time({born}[{gap.window}])"
-    return context.aggregate("sum", f"{increase}\nor {births}")
+    if context.recorded:
+        births = f"{seconds_text(context.rollup_ms)} * sum_over_time({born}[{gap.window}])"
+        return context.aggregate("sum", f"{increase}\nor {births}")
+    total = context.aggregate("sum", increase)
+    crossed = context.aggregate("sum", _crossed(counter, gap))
+    return f"{total}\n+ {enclosed(f'{crossed} or 0 * {total}')}"
+
+
+def _crossed(counter: Counter, gap: GapSpan) -> str:
+    """Events of an outage across the beginning of the span: no increase inside one span shows them."""
+    begin_ms = gap.span_ms + gap.late_ms
+    first = counter.over("min_over_time", gap.span_ms, gap.late_ms)
+    last = counter.over("last_over_time", _CROSSED_MS, begin_ms)
+    return f"({first} - {last} >= 0)\nunless {counter.at(begin_ms)}"
 
 
 class _Births:
@@ -146,6 +166,7 @@ class _Births:
         self.counters = () if total.native else (total, part)
         self.context = context
         self.window_ms = context.rollup_ms
+        self.late_ms = context.late_ms
         self.ago_ms = context.rollup_ms + context.late_ms
 
     def of(self, counter: Counter) -> str:
@@ -154,7 +175,7 @@ class _Births:
             return ""
         if self.context.recorded:
             return names.born(counter.kind, self.window_ms) + self.context.own
-        known = f"{self._first(counter)} >= {counter.over('last_over_time', DAY, self.ago_ms)}"
+        known = f"{counter.at(self.late_ms)} >= {counter.over('last_over_time', DAY, self.ago_ms)}"
         # A label of its own: `or` would take births without labels for the count of a series without labels.
         return enclosed(self._births(counter, known), "label_replace(", f'"{names.RAW_OF}", "born", "", ""')
 
@@ -173,20 +194,23 @@ class _Births:
         for counter in self.counters:
             left = recorded[counter.selector.metric] + matchers_text(labels)
             last = f"last_over_time({left}[{duration_text(_KNOWN_FOR_MS)}])"
-            known = f"{self._first(counter)}\n>= ignoring ({names.RAW_OF}) {last}"
+            known = f"{counter.at(self.late_ms)}\n>= ignoring ({names.RAW_OF}) {last}"
             yield Helper(record=names.born(counter.kind, self.window_ms), expr=self._births(counter, known))
-
-    def _first(self, counter: Counter) -> str:
-        return counter.over("min_over_time", self.window_ms, self.context.late_ms)
 
     def _births(self, counter: Counter, known: str) -> str:
         """Events per second.
 
-        A series is newborn if the window holds its first sample, unless it is `known`. A target's births count if its
-        total grew by as much: after a change of labels, the series that left take the old count with them. A few births
-        count for a target that was scraped before and showed no series at all.
+        A series is newborn if it was not there at the last rollup, unless it is `known`. What the rollup counts by the
+        rate is no part of its first value. A target's births count if its total grew by as much: after a change of
+        labels, the series that left take the old count with them. A few births count for a target that was scraped
+        before and showed no series at all.
         """
-        newborn = f"{self._first(counter)}\nunless {counter.at(self.ago_ms)}\nunless {enclosed(known)}"
+        now = counter.at(self.late_ms)
+        newborn = (
+            f"({now} - {_fallback(counter, self.context)} or {now})\n"
+            f"unless {counter.at(self.ago_ms)}\n"
+            f"unless {enclosed(known)}"
+        )
         grown = "\n- ".join(f"sum by {_BY_TARGET} ({self.whole.at(ago_ms)})" for ago_ms in (0, self.ago_ms))
         if self.whole.scraped:
             grown += f"\nor {_FEW} * sum by {_BY_TARGET} ({self.whole.scraped}{_offset(self.ago_ms)})"

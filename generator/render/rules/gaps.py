@@ -36,7 +36,7 @@ def is_gap_group(name: str) -> bool:
 
 
 def late_ms(cadence: Cadence) -> int:
-    """The age of the last rollup, on average. Gap repair reads the raw counters of then."""
+    """The age of the last rollup, on average. Gap repair reads the raw counters up to where that rollup ends."""
     return cadence.rollup_ms // 2
 
 
