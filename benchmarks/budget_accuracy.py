@@ -27,7 +27,7 @@ from benchmarks import accuracy_table
 from benchmarks.accuracy_table import FORMS
 from benchmarks.cases import CASES, LOOK_AFTER, WORLDS
 from benchmarks.history import Recording, TimeMachine, live_spans, write_counters
-from benchmarks.months import DAY, LENGTH, Case, Month, months
+from benchmarks.months import DAY, LENGTH, NATIVE_METRIC, Case, Month, months
 from generator import pipeline
 from generator.render.rules.gaps import is_gap_group
 from generator.render.rules.rule_file import Group, RuleFile
@@ -38,8 +38,10 @@ SUM_AGE = 870.0
 # -- our rules over it
 
 
-def sli(case: Case) -> dict[str, str]:
+def sli(case: Case) -> dict[str, object]:
     """The SLI of a case, as a user would write it."""
+    if case.native:
+        return {"histogram": f'{NATIVE_METRIC}{{job="{case.name}"}}', "below": 0.5, "native": True}
     total = f'bench_requests_total{{job="{case.name}"}}'
     if case.sli == "good":
         return {"good": f'bench_requests_total{{job="{case.name}",code!~"5.."}}', "total": total}
@@ -147,11 +149,14 @@ def measure(machine: TimeMachine, case: Case, month: Month, end: float) -> Row:
     own = f'{{slo="{case.name}",window="budget",scope="{case.world}"{group}}}'
     bad = f'sum(increase(bench_requests_total{{job="{case.name}",code=~"5.."{group}}}[30d]))'
     total = f'sum(increase(bench_requests_total{{job="{case.name}"{group}}}[30d]))'
+    raw = f"{bad} / {total}"
+    if case.native:
+        raw = f'1 - histogram_fraction(-Inf, 0.5, sum(increase({NATIVE_METRIC}{{job="{case.name}"}}[30d])))'
     recorded = f'rival:error_ratio:rate5m{{job="{case.name}"{group}}}[30d]'
     values = {
         "ours": one_value(machine, f"slo:error_ratio{own}", end),
         "average": one_value(machine, f"sum_over_time({recorded}) / count_over_time({recorded})", end),
-        "raw": one_value(machine, f"{bad} / {total}", end),
+        "raw": one_value(machine, raw, end),
     }
     errors = {name: value / month.truth - 1 for name, value in values.items()}
     return Row(case=case, truth=month.truth, **errors)
@@ -176,7 +181,7 @@ def run(
         machine = TimeMachine(server.url)
         for month in made.values():
             machine.remote_write(month.stale)
-            for series in month.up:
+            for series in (*month.up, *month.native):
                 machine.remote_write([series])
         for world in dict.fromkeys(case.world for case in cases):
             evaluate_world(machine, world, [case for case in cases if case.world == world], start)

@@ -169,6 +169,7 @@ CASES = (
         sli="good",
         allowed=0.01,
     ),
+    Case(name="native", title="native histogram", rate=steady, restart_s=DAY, native=True),
     Case(
         name="born-mid-month", title="service begins in mid-month", rate=even(20, 0.05), poisson=True, born_at=15 * DAY
     ),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from benchmarks.history import STALE_NAN, Series
+from benchmarks.history import STALE_NAN, Series, encoded_histograms
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -20,6 +20,7 @@ LENGTH = 31 * DAY
 SCRAPE = 30.0
 QUIET = 15 * 60.0  # no event comes so near to either end of the window: what is in flight is no error of a form
 METRIC = "bench_requests_total"
+NATIVE_METRIC = "bench_request_seconds"
 GOOD, BAD = "200", "500"
 
 Rate = Callable[[float], tuple[float, float]]  # seconds since the start → (requests per second, error ratio)
@@ -53,6 +54,7 @@ class Case(Struct, frozen=True, kw_only=True):
     flaps_s: tuple[float, float] = (0.0, 0.0)  # every so often, scrapes fail for so long
     born_at: float = 0.0  # nothing is exposed before
     grouped: bool = False  # by region: the last pod is a region of its own, born then, and the only one that counts
+    native: bool = False  # a native histogram: bad requests take longer than the bound
     scraped: bool = False  # scrapes go on in the outages of `world`, and only evaluations are missed
     sli: str = "bad"  # which spec is written: "bad" or "good" of total
     objective: str = "99.5"
@@ -68,6 +70,7 @@ class Month(Struct):
 
     series: list[Series] = field(default_factory=list)
     stale: list[Series] = field(default_factory=list)  # markers where a series ended
+    native: list[Series] = field(default_factory=list)
     up: list[Series] = field(default_factory=list)  # of targets with so few events that births matter
     errors: int = 0
     total: int = 0
@@ -164,6 +167,16 @@ class _Pod:
             self.stale.setdefault(labels, []).append((self.start + at, STALE_NAN))
         self.shown = found
 
+    def histogram(self) -> Series:
+        """All that was scraped, as one native histogram."""
+        counts: dict[float, dict[str, int]] = {}
+        for labels, samples in self.samples.items():
+            for at, value in samples:
+                counts.setdefault(at, {})[dict(labels)["code"]] = int(value)
+        merged = [(at, by_code.get(GOOD, 0), by_code.get(BAD, 0)) for at, by_code in sorted(counts.items())]
+        named = {"__name__": NATIVE_METRIC, "instance": self.name, "job": self.case.name}
+        return Series(labels=named, samples=encoded_histograms(merged))
+
     def _labels(self, code: str, user: str, at: float) -> Labels:
         labels = [("code", code), ("instance", self.name), ("job", self.case.name)]
         if self.case.grouped:
@@ -199,6 +212,9 @@ def make_month(case: Case, start: float, outages: Spans, seed: int = 0) -> Month
             before = at
             pod.scrape(at)
         month.series += [Series(labels=dict(labels), samples=found) for labels, found in pod.samples.items()]
+        if case.native:
+            month.native.append(pod.histogram())
+            continue
         for name, found in pod.up.items():
             labels = {"__name__": "up", "instance": name, "job": case.name}
             month.up.append(Series(labels=labels, samples=found))

@@ -118,7 +118,8 @@ def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
         return
     pace = profile.cadence
     increases = dict(zip(names.KINDS, queries.increases[0], strict=True))
-    missing = {kind: _missing(rollup, increases[kind], slo) for kind, rollup in _rollups(queries, slo)}
+    base = dict(_kinds(queries))
+    missing = {kind: _missing(base[kind], rollup, increases[kind], slo) for kind, rollup in _rollups(queries, slo)}
     every = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.fast_ms)}"
     # As in live rules: more than five minutes of samples, or half a percent of all events; and more than noise.
     wanted = (pace.gap_span_ms - ROLLUP_MS) // pace.fast_ms
@@ -139,11 +140,18 @@ def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
         )
 
 
-def _missing(rollup: str, increase: str, slo: Slo) -> str:
-    """Events of the day that its rollups miss."""
+def _missing(base: str, rollup: str, increase: str, slo: Slo) -> str:
+    """Events of the day that its rollups miss. Those since the last rollup are estimated: the rate less that a day ago.
+
+    The first day has no rate of a day ago, and is not repaired.
+    """
     pace = slo.profile.cadence
+    rollup_s = seconds_text(pace.rollup_ms)
     span = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.rollup_ms)}"
-    return f"(({increase}) - {seconds_text(pace.rollup_ms)} * sum_over_time(({rollup})[{span}]))"
+    counted = f"{rollup_s} * sum_over_time(({rollup})[{span}])"
+    recent = f"{duration_text(pace.rollup_ms)}:{duration_text(pace.fast_ms)}"
+    yesterday = f"last_over_time(({base})[{recent}] offset {duration_text(pace.gap_span_ms)})"
+    return f"(({increase}) - {counted} - (time() % {rollup_s}) * (({base}) - {yesterday}))"
 
 
 def base_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
