@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from msgspec import Struct, field
 
@@ -91,7 +92,16 @@ def _render_policy(output_set: OutputSet, rendered: Rendered) -> None:
     from generator.render.policy import policy
 
     for spec in output_set.specs:
-        rendered.add_json(f"rules/policy/{spec.name}.policy.json", policy.render(spec))
+        loaded = partial(_rules_of, output_set, spec)
+        rendered.add_json(f"rules/policy/{spec.name}.policy.json", policy.render(spec, loaded))
+
+
+def _rules_of(output_set: OutputSet, spec: Spec) -> tuple[tuple[str, str], ...]:
+    """Name and expression of each rule that a spec needs: the rules of its own file, and those of its profiles."""
+    profiles = {slo.profile.name: slo.profile for slo in spec.slos}
+    files = [rules.render(spec, output_set.scope)]
+    files += [shared.render(profiles[name], output_set.scope) for name in sorted(profiles)]
+    return tuple((rule.name, rule.expr) for file in files for group in file.groups for rule in group.rules)
 
 
 def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:

@@ -14,6 +14,7 @@ from generator.conditions.increase_of import ChangesOf, IncreaseOf
 from generator.conditions.quantile_of import QUANTILES, QuantileOf
 from generator.conditions.ratio import Ratio
 from generator.conditions.when import When
+from generator.model.canary_gate import Measure, PushedMeasure, QuantileMeasure, QueryMeasure, RatioMeasure
 from generator.model.gate import QueryWithin
 from generator.model.policy import QueryHolds
 from generator.model.spec import PlainAlert, Slo, Spec
@@ -155,8 +156,8 @@ def of_spec(spec: Spec) -> Iterator[Query]:
 def others(spec: Spec) -> Iterator[Query]:
     """Queries of a rollout, of the gate, and of the end of a freeze."""
     for gate in spec.canary.gates if spec.canary else ():
-        if gate.query:
-            yield _query(gate.query, ("canary.gates", gate.id), gate.position)
+        for source in _parts_of_gate(gate.measure):
+            yield Query(role="query", source=source, owner=("canary.gates", gate.id), place=gate.position)
     if spec.gate is not None:
         for check in spec.gate.checks:
             if isinstance(check.kind, QueryWithin):
@@ -166,6 +167,18 @@ def others(spec: Spec) -> Iterator[Query]:
             for condition in rule.unfreeze.all_of:
                 if isinstance(condition, QueryHolds):
                     yield _query(condition.query, ("policy", rule.id), condition.position)
+
+
+def _parts_of_gate(measure: Measure) -> tuple[Selector | str, ...]:
+    match measure:
+        case RatioMeasure(counted=counted, total=total):
+            return (counted, total)
+        case QuantileMeasure(histogram=histogram):
+            return (histogram,)
+        case QueryMeasure(query=query, samples=samples):
+            return (query, samples) if samples else (query,)
+        case PushedMeasure():
+            return ()
 
 
 def series(text: str) -> tuple[Series, ...]:

@@ -8,24 +8,10 @@ from msgspec import Struct
 
 from freezeline.problems import Position
 from generator.model import policy
+from generator.model.ab import AbTest
+from generator.model.canary_gate import CanaryGate
 from generator.model.command import Command
-
-
-class Haproxy(Struct, frozen=True, kw_only=True):
-    """Traffic by server weights through HAProxy's runtime socket."""
-
-    socket: str
-    backend: str
-    stable: str
-    canary: str
-
-
-class TrafficCommands(Struct, frozen=True, kw_only=True):
-    """Traffic by two commands. `set` gets the percentage as its last argument; `read` prints the percentage."""
-
-    set: tuple[str, ...]
-    read: tuple[str, ...]
-    timeout_ms: int
+from generator.model.traffic import Haproxy, TrafficCommands
 
 
 class NoData(Struct, frozen=True, kw_only=True):
@@ -35,21 +21,34 @@ class NoData(Struct, frozen=True, kw_only=True):
     then: str  # "abort" or "hold"
 
 
+class Approval(Struct, frozen=True, kw_only=True):
+    """A person must agree. Without an answer within `within_ms`, the engine does `then`; None waits for ever."""
+
+    within_ms: int | None
+    then: str  # "hold" or "abort"
+
+
 class Ask(Struct, frozen=True, kw_only=True):
-    """Who must say yes: the go/no-go gate, or a person."""
+    """Who must say yes: the go/no-go gate, a person, or both."""
 
     gate: bool = False
-    approval: str = ""  # "manual"
+    approval: Approval | None = None
 
 
-class AbTest(Struct, frozen=True, kw_only=True):
-    """Statistics that compare both versions over a stage. `metrics` are SLOs; `confidence` and `power` are ratios."""
+class Daily(Struct, frozen=True, kw_only=True):
+    """The same question each day. `at` are times of day such as `08:00`, in the time zone `zone`."""
 
-    metrics: tuple[str, ...]
-    confidence: Decimal
-    power: Decimal
-    method: str
-    then: str
+    at: tuple[str, ...]
+    zone: str
+    gate: bool
+    approval: Approval | None
+
+
+class Tracks(Struct, frozen=True, kw_only=True):
+    """Label values for which `$canary` and `$stable` stand in queries."""
+
+    canary: str
+    stable: str
 
 
 class Stage(Struct, frozen=True, kw_only=True):
@@ -59,19 +58,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     bake_ms: int
     soak_ms: int
     then: Ask | None
-    daily: Ask | None
+    daily: Daily | None
     ab: AbTest | None
-    position: Position
-
-
-class CanaryGate(Struct, frozen=True, kw_only=True):
-    """A measurement that aborts after `consecutive` breaches in a row. Without a query, the API receives samples."""
-
-    id: str
-    query: str
-    op: str  # "<=" or ">=": the comparison that must hold
-    value: Decimal
-    consecutive: int
     position: Position
 
 
@@ -83,10 +71,11 @@ class Canary(Struct, frozen=True, kw_only=True):
     traffic: Haproxy | TrafficCommands | None
     start: Ask | None
     every_ms: int
-    min_samples: int
     no_data: NoData
     stages: tuple[Stage, ...]
     gates: tuple[CanaryGate, ...]
+    confidence: Decimal | None
+    tracks: Tracks | None
     abort_on: tuple[policy.Trigger, ...]
     on_abort: tuple[str, ...]
     position: Position

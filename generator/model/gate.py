@@ -47,6 +47,14 @@ class ScanClean(Struct, frozen=True, kw_only=True):
     same_digest_as: str
 
 
+class NoSecrets(Struct, frozen=True, kw_only=True):
+    """A Gitleaks report has at most this many findings. `max_age_ms` None: the report's age does not count."""
+
+    report: str
+    at_most: int
+    max_age_ms: int | None
+
+
 class QueryWithin(Struct, frozen=True, kw_only=True):
     """A query stays within a bound."""
 
@@ -72,7 +80,16 @@ class Rehearsed(Struct, frozen=True, kw_only=True):
 
 
 CheckKind = (
-    NotFrozen | NoneFiring | BudgetLeft | RulesLoaded | ImagePinned | ScanClean | QueryWithin | FlagsPresent | Rehearsed
+    NotFrozen
+    | NoneFiring
+    | BudgetLeft
+    | RulesLoaded
+    | ImagePinned
+    | ScanClean
+    | NoSecrets
+    | QueryWithin
+    | FlagsPresent
+    | Rehearsed
 )
 
 
@@ -90,6 +107,11 @@ class Gate(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str]
     checks: tuple[Check, ...]
     position: Position
+
+
+def asks_rules(gate: Gate) -> bool:
+    """Whether a check asks for the spec's rules."""
+    return any(isinstance(check.kind, RulesLoaded) for check in gate.checks)
 
 
 def default(position: Position) -> Gate:

@@ -18,6 +18,7 @@ from generator.model.gate import (
     Gate,
     ImagePinned,
     NoneFiring,
+    NoSecrets,
     NotFrozen,
     QueryWithin,
     Rehearsed,
@@ -141,6 +142,19 @@ def _scan(reader: Reader) -> ScanClean:
     )
 
 
+def _secrets(reader: Reader) -> NoSecrets:
+    inner = reader.mapping("secrets", required=True)
+    if inner is None:
+        return NoSecrets(report="", at_most=0, max_age_ms=None)
+    found = NoSecrets(
+        report=inner.text("report"),
+        at_most=inner.integer("at_most", 0),
+        max_age_ms=inner.duration_ms("max_age") if inner.has("max_age") else None,
+    )
+    inner.finish()
+    return found
+
+
 def _query(reader: Reader) -> QueryWithin:
     bounds = [(op, reader.bound(key)[0]) for key, op in (("max", "<="), ("min", ">=")) if reader.has(key)]
     if len(bounds) != 1:
@@ -175,6 +189,7 @@ _BY_KEY: dict[str, Callable[[Reader], CheckKind]] = {
     "remaining_at_least": _budget,
     "image": _image,
     "trivy": _scan,
+    "secrets": _secrets,
     "query": _query,
     "flag_file": _flags,
     "rehearsal": _rehearsed,

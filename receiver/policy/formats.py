@@ -45,6 +45,7 @@ def _with_first_names(newest: Any, *, instead: bool) -> Any:
     if instead:
         made["$id"], made["title"] = "https://freezeline.dev/schemas/policy-1.json", FIRST
         made["properties"]["format"] = {"const": FIRST}
+        made["properties"]["gate"] = made["properties"]["canary"] = {"type": "object"}
     for part, keys in (("rule", RULE_KEYS), ("notify", NOTIFY_KEYS)):
         properties = made["$defs"][part]["properties"]
         for old, new in keys.items():

@@ -25,6 +25,11 @@ class Matcher(Struct, frozen=True, kw_only=True):
         return (self.pattern.fullmatch(actual) is not None) == (self.op == "=~")
 
 
+def matcher_of(label: str, op: str, value: str) -> Matcher:
+    """A matcher; `op` is one of `=`, `!=`, `=~` and `!~`. Raises re.error for a pattern that does not compile."""
+    return Matcher(label=label, op=op, value=value, pattern=re.compile(value) if "~" in op else None)
+
+
 class Condition(Struct, frozen=True, kw_only=True):
     """A PromQL instant query. The comparison must hold for `held_for_s`, on samples no older than `max_age_s`."""
 

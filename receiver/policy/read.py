@@ -38,6 +38,7 @@ from receiver.policy.model import (
     Undo,
     Unfreeze,
     Verify,
+    matcher_of,
 )
 from receiver.policy.positions import locate
 
@@ -71,10 +72,11 @@ DEFAULT_EVENTS = frozenset(
 """Events that a `notify` action without `events` announces."""
 
 
-def parse_policy(text: str, *, file: str, channels: Collection[str], problems: Problems) -> Policy | None:
+def parse_policy(text: str, *, file: str, channels: Collection[str] | None, problems: Problems) -> Policy | None:
     """Read a policy. Problems go into `problems`; after a problem the answer is None.
 
-    `channels` are the names in receiver.yaml. A policy that names another channel is refused.
+    `channels` are the names in receiver.yaml. A policy that names another channel is refused. With None, the channels
+    are not checked: the reader has no receiver.yaml.
     """
     try:
         raw = json.loads(text)
@@ -132,7 +134,7 @@ def _hint(error: Any) -> str:
     return str(error.schema.get("description", ""))
 
 
-def _check_names(raw: Any, text: str, file: str, channels: Collection[str], problems: Problems) -> None:
+def _check_names(raw: Any, text: str, file: str, channels: Collection[str] | None, problems: Problems) -> None:
     """Check the rules that a schema cannot express: known names, different ids, valid patterns."""
     ids: set[str] = set()
     for index, rule in enumerate(raw["rules"]):
@@ -150,7 +152,7 @@ def _check_names(raw: Any, text: str, file: str, channels: Collection[str], prob
         for number, matcher in enumerate(rule["match"]):
             _check_pattern(matcher, locate(text, (*at, "match", number), file), problems)
     for path, name in _named_channels(raw):
-        if name not in channels:
+        if channels is not None and name not in channels:
             known = ", ".join(sorted(channels)) or "none"
             message, hint = f"no channel {name} in receiver.yaml", f"use one of: {known}"
             position = locate(text, path, file)
@@ -210,15 +212,7 @@ def _rule(raw: Any) -> Rule:
     unfreeze = raw.get("unfreeze", {})
     return Rule(
         id=raw["id"],
-        match=tuple(
-            Matcher(
-                label=matcher["label"],
-                op=matcher["op"],
-                value=matcher["value"],
-                pattern=re.compile(matcher["value"]) if "~" in matcher["op"] else None,
-            )
-            for matcher in raw["match"]
-        ),
+        match=tuple(matcher_of(matcher["label"], matcher["op"], matcher["value"]) for matcher in raw["match"]),
         do=tuple(raw["do"]),
         unfreeze=Unfreeze(
             resolved_for_s=float(unfreeze.get("resolved_for_s", 300)),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.tools import ROOT
 
-PACKAGES = ("freezeline", "generator", "receiver")
+PACKAGES = ("freezeline", "generator", "receiver", "release")
 
 
 def tracked_files() -> list[Path]:

@@ -79,6 +79,16 @@ ORDERS = {
         "web",
         "serve",
     ),
+    "release": (
+        # What is asked and decided: the policy's members as values, and the servers that give evidence.
+        "policy",
+        "sources",
+        # How traffic moves.
+        "traffic",
+        # What is decided: before a release, and while the release is rolled out.
+        "gate",
+        "canary",
+    ),
     "freezeline": ("problems", "cli", "remote", "toast", "demo", "commands", "__main__"),
 }
 
@@ -86,14 +96,15 @@ ORDERS = {
 MAY_IMPORT = {
     "generator": {"freezeline.problems"},
     "receiver": {"freezeline.problems"},
+    "release": {"freezeline.problems", "receiver"},
     "freezeline": set[str](),
     "freezeline.toast": {"receiver.decide", "receiver.plaintext"},
     "freezeline.demo": {"receiver"},
-    "freezeline.commands": {"generator", "receiver"},
+    "freezeline.commands": {"generator", "receiver", "release"},
 }
 
 # Package → packages that it never loads, not even through others.
-NEVER = {"generator": {"receiver"}, "receiver": {"generator"}}
+NEVER = {"generator": {"receiver", "release"}, "receiver": {"generator", "release"}, "release": {"generator"}}
 
 # Modules among the commands that are not commands; commands share them.
 SHARED_BY_COMMANDS = {"freezeline.commands", "freezeline.commands.places", "freezeline.commands.specs"}
@@ -103,7 +114,7 @@ SHARED_BY_COMMANDS = {"freezeline.commands", "freezeline.commands.places", "free
 IMPORT_EACH_ALONE = """
 import json, os, sys, traceback
 import aiohttp.web, jinja2.sandbox, jsonschema, promql_parser, yaml
-ours = ("freezeline", "generator", "receiver")
+ours = ("freezeline", "generator", "receiver", "release")
 answers = {}
 for name in sys.argv[1:]:
     reader, writer = os.pipe()

@@ -18,6 +18,7 @@ FOLDERS = (
     *(f"generator/render/{name}" for name in ("alertmanager", "dashboards", "policy", "rules")),
     "generator/proofs",
     "receiver",
+    "release",
 )
 # Not in plain English yet.
 LATER = frozenset({ROOT / "generator/render/rules/gaps.py"})

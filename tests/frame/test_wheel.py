@@ -1,4 +1,4 @@
-"""The wheel is an application: three packages, complete, and nothing else. Wheel and sdist carry the licence."""
+"""The wheel is an application: four packages, complete, and nothing else. Wheel and sdist carry the licence."""
 
 import hashlib
 import subprocess
@@ -54,7 +54,7 @@ def metadata(wheel: dict[str, bytes]) -> Message:
 
 
 def test_top_level(names: set[str]) -> None:
-    """Both generic package names exist elsewhere too, so nothing but these three may be there."""
+    """Generic package names exist elsewhere too, so nothing but these four may be there."""
     top = {Path(name).parts[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == set(PACKAGES)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from generator.model.canary import Ask, Canary, CanaryGate, Haproxy, Stage, TrafficCommands
+from generator.model.canary import Approval, Ask, Canary, Daily, Stage
 from generator.model.policy import matchers
 from generator.model.spec import Spec
+from generator.render.policy import ab, canary_gates, traffic
 from generator.render.policy.policy_values import command, matcher_list, seconds
 from generator.units import decimal_text
 
@@ -17,38 +18,40 @@ def render(spec: Spec, canary: Canary) -> dict[str, object]:
     if canary.release is not None:
         found["release"] = command(canary.release)
     if canary.traffic is not None:
-        found["traffic"] = _traffic(canary.traffic)
+        found["traffic"] = traffic.render(canary.traffic)
     if canary.start is not None:
         found["start"] = _ask(canary.start)
+    if canary.tracks is not None:
+        found["tracks"] = {"canary": canary.tracks.canary, "stable": canary.tracks.stable}
+    if canary.confidence is not None:
+        found["confidence"] = decimal_text(canary.confidence)
     found |= {
         "every_s": seconds(canary.every_ms),
-        "min_samples": canary.min_samples,
+        "scrape_s": seconds(spec.defaults.scrape_ms),
         "no_data": {"hold_for_s": seconds(canary.no_data.hold_for_ms), "then": canary.no_data.then},
         "stages": [_stage(stage) for stage in canary.stages],
-        "gates": [_gate(gate) for gate in canary.gates],
+        "gates": [canary_gates.render(gate) for gate in canary.gates],
         "abort_on": [matcher_list(matchers(trigger, spec.service)) for trigger in canary.abort_on],
         "on_abort": list(canary.on_abort),
     }
     return found
 
 
-def _traffic(traffic: Haproxy | TrafficCommands) -> dict[str, object]:
-    if isinstance(traffic, Haproxy):
-        return {
-            "haproxy": {
-                "socket": traffic.socket,
-                "backend": traffic.backend,
-                "stable": traffic.stable,
-                "canary": traffic.canary,
-            }
-        }
-    timeout_s = seconds(traffic.timeout_ms)
-    return {"commands": {"set": list(traffic.set), "read": list(traffic.read), "timeout_s": timeout_s}}
-
-
 def _ask(ask: Ask) -> dict[str, object]:
     found: dict[str, object] = {"gate": True} if ask.gate else {}
-    return found | ({"approval": ask.approval} if ask.approval else {})
+    return found | _approval(ask.approval)
+
+
+def _approval(approval: Approval | None) -> dict[str, object]:
+    if approval is None:
+        return {}
+    within = {} if approval.within_ms is None else {"within_s": seconds(approval.within_ms)}
+    return {"approval": {**within, "then": approval.then}}
+
+
+def _daily(daily: Daily) -> dict[str, object]:
+    found: dict[str, object] = {"at": list(daily.at), "zone": daily.zone}
+    return found | ({"gate": True} if daily.gate else {}) | _approval(daily.approval)
 
 
 def _stage(stage: Stage) -> dict[str, object]:
@@ -60,24 +63,7 @@ def _stage(stage: Stage) -> dict[str, object]:
     if stage.then is not None:
         found["then"] = _ask(stage.then)
     if stage.daily is not None:
-        found["daily"] = _ask(stage.daily)
+        found["daily"] = _daily(stage.daily)
     if stage.ab is not None:
-        found["ab"] = {
-            "metrics": list(stage.ab.metrics),
-            "confidence": decimal_text(stage.ab.confidence),
-            "power": decimal_text(stage.ab.power),
-            "method": stage.ab.method,
-            "then": stage.ab.then,
-        }
+        found["ab"] = ab.render(stage.ab)
     return found
-
-
-def _gate(gate: CanaryGate) -> dict[str, object]:
-    measured = {"query": gate.query} if gate.query else {"source": "push"}
-    return {
-        "id": gate.id,
-        **measured,
-        "op": gate.op,
-        "value": decimal_text(gate.value),
-        "consecutive": gate.consecutive,
-    }

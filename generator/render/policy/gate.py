@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from generator import names
 from generator.model.gate import (
     BudgetLeft,
@@ -10,6 +12,7 @@ from generator.model.gate import (
     Gate,
     ImagePinned,
     NoneFiring,
+    NoSecrets,
     NotFrozen,
     QueryWithin,
     Rehearsed,
@@ -20,21 +23,24 @@ from generator.model.spec import Spec
 from generator.render.policy.policy_values import budget_query, matcher_list, seconds
 from generator.units import decimal_text
 
+RuleText = tuple[str, str]
+"""Name and expression of a rule."""
 
-def render(spec: Spec, gate: Gate) -> dict[str, object]:
-    """The `gate` section as JSON data."""
+
+def render(spec: Spec, gate: Gate, loaded: Sequence[RuleText]) -> dict[str, object]:
+    """The `gate` section as JSON data. `loaded` are the rules that Prometheus must run."""
     return {
         "sources": dict(gate.sources),
-        "checks": [{"id": check.id, **_check(spec, check)} for check in gate.checks],
+        "checks": [{"id": check.id, **_check(spec, check, loaded)} for check in gate.checks],
     }
 
 
-def _check(spec: Spec, check: Check) -> dict[str, object]:
+def _check(spec: Spec, check: Check, loaded: Sequence[RuleText]) -> dict[str, object]:
     match check.kind:
         case NotFrozen():
             return {"kind": "not-frozen"}
         case RulesLoaded():
-            return {"kind": "rules-loaded"}
+            return {"kind": "rules-loaded", "rules": [{"name": name, "query": query} for name, query in loaded]}
         case NoneFiring(match=match):
             pairs = (*match, (names.SERVICE, spec.service))
             return {"kind": "none-firing", "match": matcher_list(pairs)}
@@ -60,6 +66,9 @@ def _evidence(check: Check) -> dict[str, object]:
                 "max_age_s": seconds(scan.max_age_ms),
             }
             return found | ({"same_digest_as": scan.same_digest_as} if scan.same_digest_as else {})
+        case NoSecrets(report=report, at_most=at_most, max_age_ms=max_age_ms):
+            age: dict[str, object] = {} if max_age_ms is None else {"max_age_s": seconds(max_age_ms)}
+            return {"kind": "secrets", "report": report, "at_most": at_most, **age}
         case FlagsPresent(flag_file=flag_file, present=present):
             return {"kind": "flags", "flag_file": flag_file, "present": list(present)}
         case Rehearsed() as rehearsed:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from generator.model.canary_gate import least_events
 from generator.render.policy import policy
 from tests.unit.generator.spec.loading import ACTIONS, found, good
 
@@ -11,6 +12,7 @@ RULES = "policy: [{on: {severity: critical}, do: [freeze, tell]}]\n"
 STAGES = "stages: [{weight: 10%, bake: 1h}, {weight: 100%, soak: 1h}]"
 GATES = "gates: [{id: errors, query: 'errors', max: 1%}]"
 END = "on_abort: [freeze, rollback]"
+ONCE = {"consecutive": 1, "min_samples": 1, "on_breach": "abort"}
 
 
 def section(*lines: str) -> str:
@@ -25,13 +27,14 @@ def rendered(*lines: str) -> dict[str, Any]:
 
 
 def test_a_short_section_gets_its_defaults_written_out() -> None:
-    """A check every 30 s, one sample is enough, and ten minutes without data abort."""
+    """A check every 30 s, one sample is enough, and ten minutes without data hold the rollout."""
     assert rendered(STAGES, GATES, END) == {
         "every_s": 30,
-        "min_samples": 1,
-        "no_data": {"hold_for_s": 600, "then": "abort"},
+        "scrape_s": 15,
+        "confidence": "0.95",
+        "no_data": {"hold_for_s": 600, "then": "hold"},
         "stages": [{"weight": "0.1", "bake_s": 3600}, {"weight": "1", "soak_s": 3600}],
-        "gates": [{"id": "errors", "query": "errors", "op": "<=", "value": "0.01", "consecutive": 1}],
+        "gates": [{"id": "errors", "kind": "query", "query": "errors", "op": "<=", "value": "0.01", **ONCE}],
         "abort_on": [],
         "on_abort": ["freeze", "rollback"],
     }
@@ -57,11 +60,11 @@ def test_every_key_of_the_contract_is_carried() -> None:
         END,
     )
     assert member["traffic"]["haproxy"]["socket"] == "/run/haproxy/admin.sock"
-    assert (member["start"], member["every_s"], member["min_samples"]) == ({"gate": True}, 15, 50)
+    assert (member["start"], member["every_s"]) == ({"gate": True}, 15)
     assert member["no_data"] == {"hold_for_s": 900, "then": "hold"}
     assert member["stages"] == [
-        {"weight": "0.05", "bake_s": 5400, "then": {"approval": "manual"}},
-        {"weight": "0.125", "bake_s": 604800, "daily": {"gate": True}},
+        {"weight": "0.05", "bake_s": 5400, "then": {"approval": {"then": "hold"}}},
+        {"weight": "0.125", "bake_s": 604800, "daily": {"at": ["08:00"], "zone": "UTC", "gate": True}},
         {
             "weight": "0.5",
             "bake_s": 1209600,
@@ -76,14 +79,89 @@ def test_every_key_of_the_contract_is_carried() -> None:
         {"weight": "1", "soak_s": 86400, "then": {"gate": True}},
     ]
     assert member["gates"] == [
-        {"id": "cpu", "source": "push", "op": "<=", "value": "0.8", "consecutive": 3},
-        {"id": "ok", "query": 'ok{v="$canary"}', "op": ">=", "value": "0.995", "consecutive": 1},
+        {"id": "cpu", "kind": "push", "op": "<=", "value": "0.8", **ONCE, "consecutive": 3, "min_samples": 50},
+        {
+            "id": "ok",
+            "kind": "query",
+            "query": 'ok{v="$canary"}',
+            "op": ">=",
+            "value": "0.995",
+            **ONCE,
+            "min_samples": 50,
+        },
     ]
     service = {"label": "service", "op": "=", "value": "gateway"}
     assert member["abort_on"] == [
         [{"label": "severity", "op": "=", "value": "critical"}, service],
         [{"label": "alertname", "op": "=", "value": "QueueLong"}, service],
     ]
+
+
+def gates(*written: str) -> list[dict[str, Any]]:
+    """The compiled gates."""
+    found: list[dict[str, Any]] = rendered(STAGES, f"gates: [{', '.join(written)}]", END)["gates"]
+    return found
+
+
+def test_a_ratio_counts_bad_and_all_events() -> None:
+    """Where no series of bad events exists, the total's zero stands in: a perfect release passes."""
+    bad, good = gates(
+        "{id: a, ratio: {bad: 'e_total{v=\"$canary\"}', total: t_total}, over: 2m, max: 0.5%}",
+        "{id: b, ratio: {good: g_total, total: t_total}, over: 1m, min: 90%, than: {track: $stable, at_most: 1.5x}}",
+    )
+    assert bad == {
+        "id": "a",
+        "kind": "ratio",
+        "bad": 'sum(increase(e_total{v="$canary"}[2m])) or 0 * sum(increase(t_total[2m]))',
+        "total": "sum(increase(t_total[2m]))",
+        "over_s": 120,
+        "op": "<=",
+        "value": "0.005",
+        **ONCE,
+    }
+    total = "sum(increase(t_total[1m]))"
+    assert good["bad"] == f"{total} - (sum(increase(g_total[1m])) or 0 * {total})"
+    assert (good["op"], good["value"], good["at_most_times"]) == (">=", "0.9", "1.5")
+
+
+def test_a_quantile_counts_observations_by_bucket() -> None:
+    """The bound is in the metric's own unit; a native histogram is counted above a bound that the engine fills in."""
+    classic, native = gates(
+        "{id: a, p95_of: 'd_ms{v=\"$canary\"}', over: 2m, max: 800ms}",
+        "{id: b, p99_of: d_seconds, native: true, over: 5m, max: 1s, on_breach: hold}",
+    )
+    assert (classic["quantile"], classic["value"]) == ("0.95", "800")
+    assert classic["buckets"] == 'sum by (le) (increase(d_ms_bucket{v="$canary"}[2m]))'
+    assert "histogram_quantile(0.95, " in classic["observed"]
+    assert native["total"] == "histogram_count(sum(increase(d_seconds[5m])))"
+    assert "histogram_fraction(-Inf, $bound, " in native["above"]
+    assert (native["value"], native["on_breach"]) == ("1", "hold")
+
+
+def test_the_window_of_a_query_is_its_longest_range() -> None:
+    """After a change of weight, the engine waits until all of a query's data is from the new weight."""
+    (found,) = gates("{id: a, query: 'max_over_time(rate(x[1m])[10m:1m]) + rate(y[2m])', max: 1, samples: 'sum(n)'}")
+    assert (found["over_s"], found["samples"]) == (600, "sum(n)")
+
+
+@pytest.mark.parametrize(
+    "written,events",
+    [
+        ("ratio: {bad: e, total: t}, over: 1m, max: 0.5%", 1),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 5%", 1),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 20%", 2),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 90%", 29),
+        ("ratio: {good: e, total: t}, over: 1m, min: 80%", 2),
+        ("p50_of: d_seconds, over: 1m, max: 1s", 5),
+        ("p95_of: d_seconds, over: 1m, max: 1s, min_samples: 20", 20),
+        ("query: up, max: 1", 1),
+    ],
+)
+def test_the_fewest_events_that_prove_a_breach(written: str, events: int) -> None:
+    """K bad events of k prove a share above the bound p at 95 % where p to the power of k is at most 5 %."""
+    canary = good(section(STAGES, "gates: [{id: a, " + written + "}]", END)).canary
+    assert canary is not None
+    assert least_events(canary.gates[0], canary.confidence) == events
 
 
 def test_a_rollout_that_asks_a_gate_gets_the_default_one() -> None:
@@ -115,6 +193,7 @@ def test_traffic_can_be_moved_by_commands() -> None:
         ([STAGES, "gates: [{id: a, query: 'x{v=\"$new\"}', max: 1}]", END], "canary/placeholder", "'x{v"),
         ([STAGES, "gates: [{id: a, query: 'x(', max: 1}]", END], "promql/parse", "'x('"),
         ([STAGES, "gates: [{id: a, source: push, query: 'x', max: 1}]", END], "canary/gate", "'x'"),
+        ([STAGES, "gates: [{id: a, max: 1}]", END], "canary/gate", "{id: a"),
         ([STAGES, "gates: [{id: a, query: x, max: 1}, {id: a, query: y, max: 1}]", END], "canary/duplicate-gate", "a,"),
         ([STAGES, END], "canary/blind", "stages:"),
         ([STAGES, GATES, "on_abort: [freeze, rollbakc]"], "canary/unknown-action", "stages:"),

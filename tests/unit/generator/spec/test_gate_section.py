@@ -31,7 +31,11 @@ def test_sources_have_defaults() -> None:
     "check,compiled",
     [
         ("{id: not-frozen}", {"kind": "not-frozen"}),
-        ("{id: rules-loaded}", {"kind": "rules-loaded"}),
+        ("{id: rules-loaded}", {"kind": "rules-loaded", "rules": []}),
+        (
+            "{id: leaks, secrets: {report: leaks.json, max_age: 1d}}",
+            {"kind": "secrets", "report": "leaks.json", "at_most": 0, "max_age_s": 86400},
+        ),
         (
             "{id: quiet, none_firing: {severity: critical}}",
             {

@@ -39,6 +39,7 @@ SEEN = frozenset(
         "canary/no-stage",
         "canary/abort",
         "canary/ask",
+        "canary/than",
         "canary/traffic",
         "dashboard/query",
         "dashboard/link",

@@ -1,0 +1,111 @@
+"""Finds or fetches haproxy and nginx, for rollouts in tests and in the demo. Run as `./dev balancers`.
+
+Each program comes from PATH, else from the user's cache, else from Debian's packages, unpacked. Nothing is installed.
+`.venv/tools/balancers/` links to the programs.
+"""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from devtools import debian
+from devtools.environment import VENV
+from devtools.prometheus_tools import LOCK_DEADLINE_S, cache_dir
+from devtools.steps import SetupError, locked, made_at_once, run, say
+
+# Program → its packages, with the libraries that a small machine lacks.
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "haproxy": (
+        "haproxy",
+        "liblua5.3-0",
+        "libopentracing-c-wrapper0",
+        "libopentracing1",
+        "libpcre2-8-0",
+        "libsystemd0",
+    ),
+    "nginx": ("nginx", "libpcre2-8-0"),
+}
+FOLDER = "balancers"
+
+
+def link_folder() -> Path:
+    """The folder whose links lead to the programs."""
+    return VENV / "tools" / FOLDER
+
+
+def ensure(environment: Mapping[str, str]) -> list[str]:
+    """Link every program, fetched if need be; return the failures with their reasons."""
+    problems = []
+    for name in PACKAGES:
+        try:
+            _link(name, _found(name, environment) or _fetched(name, environment))
+        except SetupError as error:
+            problems.append(f"{name}: {error}")
+    return problems
+
+
+def _found(name: str, environment: Mapping[str, str]) -> Path | None:
+    """The program on PATH (or where Debian puts daemons), but not our own link."""
+    places = [*environment.get("PATH", "").split(os.pathsep), "/usr/sbin"]
+    ours = [place for place in places if place and not Path(place).is_relative_to(VENV)]
+    path = shutil.which(name, path=os.pathsep.join(ours))
+    return Path(path) if path is not None else None
+
+
+def _fetched(name: str, environment: Mapping[str, str]) -> Path:
+    target = cache_dir(environment) / f"{name}-debian-{os.uname().machine}"
+    if not target.is_dir():
+        with locked(target.parent / f".{target.name}.lock", deadline_s=LOCK_DEADLINE_S):
+            if not target.is_dir():
+                _install(name, target)
+    return target / name
+
+
+def _install(name: str, target: Path) -> None:
+    """Unpack the packages into `target`, with a script that shows the program its libraries. Raises SetupError."""
+    if platform.system() != "Linux":
+        raise SetupError("Debian's packages run only on Linux")
+    say(f"downloading Debian's {name} (a few MB; nothing is installed)")
+    with tempfile.TemporaryDirectory(prefix="freezeline-debian-") as scratch, made_at_once(target) as folder:
+        debian.unpack(debian.download(PACKAGES[name], Path(scratch)), folder / "root")
+        libraries = f"{os.uname().machine}-linux-gnu"
+        wrapper = folder / name
+        wrapper.write_text(
+            "#!/bin/sh\n"
+            "# The libraries that Debian's package needs lie beside the program.\n"
+            'root=$(dirname "$(readlink -f "$0")")/root\n'
+            f"LD_LIBRARY_PATH=$root/usr/lib/{libraries}:$root/lib/{libraries}\n"
+            "export LD_LIBRARY_PATH\n"
+            f'exec "$root/usr/sbin/{name}" "$@"\n'
+        )
+        wrapper.chmod(0o755)
+        run([wrapper, "-v"], deadline_s=20)
+
+
+def _link(name: str, program: Path) -> None:
+    place = link_folder() / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_symlink() and place.readlink() == program:
+        return
+    fresh = place.with_name(f".{name}.{os.getpid()}")
+    fresh.symlink_to(program)
+    fresh.replace(place)
+
+
+def main() -> int:
+    """Fetch what is missing. Exit code 3 if a program cannot be had."""
+    problems = ensure(os.environ)
+    for problem in problems:
+        say(problem)
+    for name in PACKAGES:
+        place = link_folder() / name
+        print(f"{name}  {place.readlink() if place.is_symlink() else 'missing'}")
+    return 3 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""What is measured while a rollout goes on: the values of `canary.gates`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar
+
+from msgspec import Struct
+
+from freezeline.problems import Position
+from generator.promql.text import Selector
+
+
+class RatioMeasure(Struct, frozen=True, kw_only=True):
+    """The share of bad events. With `good`, `counted` selects the good events, and the others are bad."""
+
+    KIND: ClassVar[str] = "ratio"
+
+    counted: Selector
+    total: Selector
+    good: bool
+
+
+class QuantileMeasure(Struct, frozen=True, kw_only=True):
+    """A quantile of a histogram. "p95 ≤ 800 ms" means: at most 5 % of the observations are above 0.8 s."""
+
+    KIND: ClassVar[str] = "quantile"
+
+    histogram: Selector
+    quantile: Decimal
+    native: bool
+
+
+class QueryMeasure(Struct, frozen=True, kw_only=True):
+    """A query of the user's own. `samples` counts the events behind the value; empty: the value stands for itself."""
+
+    KIND: ClassVar[str] = "query"
+
+    query: str
+    samples: str
+
+
+class PushedMeasure(Struct, frozen=True, kw_only=True):
+    """Values that another program sends to the receiver's API."""
+
+    KIND: ClassVar[str] = "push"
+
+
+Measure = RatioMeasure | QuantileMeasure | QueryMeasure | PushedMeasure
+
+
+class CanaryGate(Struct, frozen=True, kw_only=True):
+    """A measurement that aborts after `consecutive` breaches in a row.
+
+    `value` is the bound, in the unit of the query; None if the gate only compares both releases. `at_most_times` is
+    that comparison: the canary's value may be this many times the stable release's value.
+    """
+
+    id: str
+    measure: Measure
+    over_ms: int  # the window of each measurement; 0 if the value has no window
+    op: str  # "<=" or ">=": the comparison that must hold
+    value: Decimal | None
+    at_most_times: Decimal | None
+    consecutive: int
+    min_samples: int
+    on_breach: str  # "abort" or "hold"
+    position: Position
+
+
+def least_events(gate: CanaryGate, confidence: Decimal | None) -> int:
+    """The fewest events in the window with which the gate can speak, even if every event is bad.
+
+    k bad events of k prove a share above `p` at `confidence` where p^k ≤ 1 - confidence (exact binomial tail).
+    """
+    bound = allowed_share(gate)
+    if bound is None or confidence is None:
+        return gate.min_samples
+    needed, chance = 0, Decimal(1)
+    while chance > 1 - confidence:
+        needed, chance = needed + 1, chance * bound
+    return max(needed, gate.min_samples)
+
+
+def allowed_share(gate: CanaryGate) -> Decimal | None:
+    """The share of bad events that a gate allows; None for gates that do not count events."""
+    match gate.measure:
+        case QuantileMeasure(quantile=quantile):
+            return 1 - quantile
+        case RatioMeasure(good=good) if gate.value is not None:
+            return 1 - gate.value if good else gate.value
+        case _:
+            return None

@@ -1,0 +1,67 @@
+"""The policy's `canary.gates`: what the engine measures.
+
+The queries count events as `increase` over the window. `$canary` stays in a query: the engine puts a release there.
+"""
+
+from __future__ import annotations
+
+from generator.conditions.quantile_of import quantile_query
+from generator.model.canary_gate import CanaryGate, PushedMeasure, QuantileMeasure, QueryMeasure, RatioMeasure
+from generator.promql import text as promql
+from generator.promql.text import Selector
+from generator.render.policy.policy_values import seconds
+from generator.units import decimal_text, duration_text
+
+BOUND = "$bound"
+"""Stands for a bound that the engine computes, in the query of a native histogram."""
+
+
+def render(gate: CanaryGate) -> dict[str, object]:
+    """One gate as JSON data."""
+    found: dict[str, object] = {"id": gate.id, "kind": gate.measure.KIND, **_measured(gate)}
+    if gate.over_ms:
+        found["over_s"] = seconds(gate.over_ms)
+    if gate.value is not None:
+        found |= {"op": gate.op, "value": decimal_text(gate.value)}
+    if gate.at_most_times is not None:
+        found["at_most_times"] = decimal_text(gate.at_most_times)
+    return found | {"consecutive": gate.consecutive, "min_samples": gate.min_samples, "on_breach": gate.on_breach}
+
+
+def _measured(gate: CanaryGate) -> dict[str, object]:
+    window = duration_text(gate.over_ms) if gate.over_ms else ""
+    match gate.measure:
+        case RatioMeasure() as measure:
+            return _ratio(measure, window)
+        case QuantileMeasure() as measure:
+            return _quantile(measure, window)
+        case QueryMeasure(query=query, samples=samples):
+            return {"query": query, **({"samples": samples} if samples else {})}
+        case PushedMeasure():
+            return {}
+
+
+def _ratio(measure: RatioMeasure, window: str) -> dict[str, object]:
+    """Counts of bad and of all events. The total's zero stands in where no series of bad events exists."""
+    total = _increase(measure.total, window)
+    counted = f"{_increase(measure.counted, window)} or 0 * {total}"
+    return {"bad": f"{total} - ({counted})" if measure.good else counted, "total": total}
+
+
+def _quantile(measure: QuantileMeasure, window: str) -> dict[str, object]:
+    """Counts by bucket, or, for a native histogram, counts above `$bound`."""
+    observed = quantile_query(measure.histogram, measure.quantile, window, (), native=measure.native)
+    found: dict[str, object] = {"quantile": decimal_text(measure.quantile), "observed": observed}
+    if measure.native:
+        histogram = f"sum(increase({measure.histogram.text}[{window}]))"
+        above = f"(1 - histogram_fraction(-Inf, {BOUND}, {histogram}))"
+        return found | {
+            "above": f"histogram_count({histogram}) * {above}",
+            "total": f"histogram_count({histogram})",
+        }
+    buckets = promql.with_metric(measure.histogram, f"{measure.histogram.metric}_bucket")
+    return found | {"buckets": f"sum by (le) (increase({buckets}[{window}]))"}
+
+
+def _increase(selector: Selector, window: str) -> str:
+    return f"sum(increase({selector.text}[{window}]))"

@@ -1,0 +1,26 @@
+"""What an adapter can do: set a weight, read the weight back from the running proxy, and cut the canary off."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Protocol
+
+
+class TrafficError(Exception):
+    """The proxy did not do what it was told, or could not be asked. The message is text for people."""
+
+
+class Traffic(Protocol):
+    """One service's traffic split. Weights are ratios of the canary, from 0 to 1."""
+
+    async def check(self) -> tuple[str, ...]:
+        """Reasons why this proxy cannot split the traffic as asked; empty if it can. Raises TrafficError."""
+
+    async def read(self) -> Decimal:
+        """The weight that the running proxy uses now. Raises TrafficError."""
+
+    async def set(self, weight: Decimal) -> None:
+        """Set the weight and read it back. Raises TrafficError where the proxy uses another weight afterwards."""
+
+    async def cut(self) -> None:
+        """Take all traffic off the canary, sessions included, and read back. Safe to repeat. Raises TrafficError."""

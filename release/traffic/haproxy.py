@@ -1,0 +1,169 @@
+"""Moves traffic by HAProxy's server weights, through the runtime socket (`level admin`).
+
+Weights k and 100 - k with `roundrobin` split 10,000 requests exactly. HAProxy answers with success and a text even to
+a command that it did not obey, so every change is read back. A reload resets weights to the file, where the canary
+therefore has `weight 0`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from msgspec import Struct
+
+from receiver.plaintext import plain
+from release.traffic.adapter import TrafficError
+
+WEIGHT_MAX = 256
+BALANCING = frozenset({"roundrobin"})
+
+Ask = Callable[[str], Coroutine[Any, Any, str]]
+"""Sends one command to the runtime socket and gives the whole answer. Raises TrafficError."""
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """One server as `show stat` sees it."""
+
+    name: str
+    status: str
+    weight: int
+    sessions: int
+
+
+class Haproxy:
+    """One backend with the servers of both releases. `ask` speaks to the runtime socket."""
+
+    def __init__(self, ask: Ask, *, backend: str, stable: Sequence[str], canary: Sequence[str]) -> None:
+        self._ask = ask
+        self._backend = backend
+        self._stable = tuple(stable)
+        self._canary = tuple(canary)
+
+    async def check(self) -> tuple[str, ...]:
+        """Reasons why this backend cannot split as asked: balancing, missing servers, and what binds a client."""
+        servers = await self._servers()
+        wanted = (*self._stable, *self._canary)
+        reasons = [f"the backend {self._backend} has no server {name}" for name in wanted if name not in servers]
+        strangers = sorted(set(servers) - set(wanted))
+        if strangers:
+            reasons.append(f"the backend {self._backend} has other servers, which take traffic: {', '.join(strangers)}")
+        reasons += [
+            f"the server {name} is {servers[name].status}, not UP"
+            for name in wanted
+            if name in servers and not servers[name].status.startswith(("UP", "no check"))
+        ]
+        return (*reasons, *await self._balancing())
+
+    async def _balancing(self) -> list[str]:
+        rows = await self._stat()
+        backend = next((row for row in rows if row["svname"] == "BACKEND"), None)
+        if backend is None:
+            return [f"there is no backend {self._backend}"]
+        reasons = []
+        algorithm, mode = backend.get("algo", ""), backend.get("mode", "")
+        if algorithm and algorithm not in BALANCING:
+            reasons.append(f"`balance {plain(algorithm, 40)}` does not split by weight: write `balance roundrobin`")
+        if mode and mode != "http":
+            reasons.append(f"`mode {plain(mode, 20)}` binds whole connections: write `mode http`")
+        if backend.get("cookie"):
+            reasons.append("a `cookie` binds clients to a server: remove `cookie`")
+        agents = [row["svname"] for row in rows if row.get("agent_status")]
+        if agents:
+            reasons.append(f"an `agent-check` changes the weights of {', '.join(agents)}: remove `agent-check`")
+        return reasons
+
+    async def read(self) -> Decimal:
+        """The canary's share by the weights in force; servers that take no traffic count as 0."""
+        servers = await self._servers()
+        canary = sum(_effective(servers, name) for name in self._canary)
+        total = canary + sum(_effective(servers, name) for name in self._stable)
+        return Decimal(canary) / Decimal(total) if total else Decimal(0)
+
+    async def set(self, weight: Decimal) -> None:
+        """Set the weights of every server, the smaller step first, and read the share back."""
+        canary, stable = weights(weight, len(self._canary), len(self._stable))
+        for name in self._canary:
+            if weight > 0:
+                await self._tell(f"set server {self._backend}/{name} state ready")
+            await self._tell(f"set server {self._backend}/{name} weight {canary}")
+        for name in self._stable:
+            await self._tell(f"set server {self._backend}/{name} weight {stable}")
+        found = await self.read()
+        if found != weight:
+            raise TrafficError(f"HAProxy uses the weight {found:.2%}, not {weight:.2%}")
+
+    async def cut(self) -> None:
+        """Weight 0, then `maint`, then end the sessions: streams survive `maint`, and cookies survive weight 0."""
+        for name in self._stable:
+            await self._tell(f"set server {self._backend}/{name} weight 100")
+        for name in self._canary:
+            await self._tell(f"set server {self._backend}/{name} weight 0")
+        if await self.read() != 0:
+            raise TrafficError(f"HAProxy still gives the canary {await self.read():.2%} of the traffic")
+        for name in self._canary:
+            await self._tell(f"set server {self._backend}/{name} state maint")
+            await self._tell(f"shutdown sessions server {self._backend}/{name}")
+        servers = await self._servers()
+        left = sum(servers[name].sessions for name in self._canary if name in servers)
+        if left:
+            raise TrafficError(f"{left} sessions of the canary have not ended yet")
+
+    async def sessions(self) -> int:
+        """How many sessions the canary's servers have now."""
+        servers = await self._servers()
+        return sum(servers[name].sessions for name in self._canary if name in servers)
+
+    async def _tell(self, command: str) -> None:
+        """Send a command that answers nothing. Any text is a refusal."""
+        answer = (await self._ask(command)).strip()
+        if answer:
+            raise TrafficError(f"HAProxy refuses `{command}`: {plain(answer, 200)}")
+
+    async def _servers(self) -> Mapping[str, Server]:
+        rows = await self._stat()
+        if not rows:
+            raise TrafficError(f"HAProxy has no backend {self._backend}")
+        return {
+            row["svname"]: Server(
+                name=row["svname"],
+                status=row["status"],
+                weight=int(row["weight"] or 0),
+                sessions=int(row["scur"] or 0),
+            )
+            for row in rows
+            if row["svname"] not in {"BACKEND", "FRONTEND"}
+        }
+
+    async def _stat(self) -> list[dict[str, str]]:
+        text = (await self._ask(f"show stat {self._backend} -1 -1")).removeprefix("# ")
+        rows = list(csv.DictReader(io.StringIO(text)))
+        if rows and not {"pxname", "svname", "status", "weight", "scur"} <= set(rows[0]):
+            raise TrafficError(f"HAProxy does not show its servers: {plain(text, 200)}")
+        return [row for row in rows if row["pxname"] == self._backend]
+
+
+def _effective(servers: Mapping[str, Server], name: str) -> int:
+    """The weight of a server that takes traffic; a server in maintenance, or down, takes none."""
+    server = servers.get(name)
+    return server.weight if server is not None and server.status.startswith(("UP", "no check")) else 0
+
+
+def weights(share: Decimal, canaries: int, stables: int) -> tuple[int, int]:
+    """Weights of each canary server and each stable server, so that the canary's share is exact.
+
+    Integers from 0 to 256. Raises TrafficError for a share that no such integers give.
+    """
+    if share in (0, 1):
+        return (100, 0) if share else (0, 100)
+    ratio = Fraction(share) / (1 - Fraction(share)) * Fraction(stables, canaries)
+    largest = max(ratio.numerator, ratio.denominator)
+    if largest > WEIGHT_MAX:
+        raise TrafficError(f"no weights up to {WEIGHT_MAX} split {share:.4%} of the traffic off exactly")
+    scale = max(1, math.floor(100 / largest))
+    return ratio.numerator * scale, ratio.denominator * scale

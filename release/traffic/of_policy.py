@@ -1,0 +1,22 @@
+"""The adapter that a policy names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from release.policy.canary import Canary
+from release.traffic.adapter import Traffic, TrafficError
+from release.traffic.command import CommandTraffic
+from release.traffic.haproxy import Haproxy
+from release.traffic.runtime_socket import unix_socket
+
+
+def of_policy(canary: Canary, environment: Mapping[str, str]) -> Traffic:
+    """The adapter. `environment` is what its commands see. Raises TrafficError for a policy without `traffic`."""
+    if canary.traffic is not None and canary.traffic.haproxy is not None:
+        named = canary.traffic.haproxy
+        ask = unix_socket(named.socket)
+        return Haproxy(ask, backend=named.backend, stable=[named.stable], canary=[named.canary])
+    if canary.traffic is not None and canary.traffic.commands is not None:
+        return CommandTraffic(canary.traffic.commands, environment)
+    raise TrafficError("the policy does not say how traffic is moved: add `traffic:` to the spec's canary")

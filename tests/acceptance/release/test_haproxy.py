@@ -1,0 +1,157 @@
+"""The HAProxy adapter against a real HAProxy: exact splits, read-back, refusals, reloads, and the order of an abort."""
+
+import asyncio
+import socket
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from release.traffic.adapter import TrafficError
+from release.traffic.haproxy import Haproxy, weights
+from release.traffic.runtime_socket import unix_socket
+from tests.balancers import Proxy
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.acceptance
+
+
+def adapter(proxy: Proxy, *, canary: str = "canary", backend: str = "shop") -> Haproxy:
+    """The adapter of a policy for this proxy."""
+    return Haproxy(unix_socket(str(proxy.socket)), backend=backend, stable=["stable"], canary=[canary])
+
+
+@pytest.mark.parametrize("percent", [1, 5, 10, 50, 100])
+def test_the_split_is_exact(tmp_path: Path, percent: int) -> None:
+    """Over 10,000 requests within 0.1 points; systems.md asks for 1 point."""
+    with Proxy(tmp_path).running() as proxy:
+        asyncio.run(adapter(proxy).set(Decimal(percent) / 100))
+        found = proxy.split(10_000)
+    assert abs(found["canary"] - 100 * percent) <= 10
+    assert found.total() == 10_000
+
+
+@pytest.mark.parametrize(
+    "percent", [10, pytest.param(1, marks=pytest.mark.soak), pytest.param(50, marks=pytest.mark.soak)]
+)
+def test_the_split_without_keep_alive(tmp_path: Path, percent: int) -> None:
+    """A connection for each request."""
+    with Proxy(tmp_path).running() as proxy:
+        asyncio.run(adapter(proxy).set(Decimal(percent) / 100))
+        found = proxy.split(10_000, keep_alive=False)
+    assert abs(found["canary"] - 100 * percent) <= 10
+
+
+def test_a_weight_is_read_back(tmp_path: Path) -> None:
+    """Each weight of a stage, up and down again, and a weight that somebody set by hand."""
+    with Proxy(tmp_path).running() as proxy:
+        moved = adapter(proxy)
+        for weight in ("0.05", "0.125", "0.5", "1", "0.1", "0"):
+            asyncio.run(moved.set(Decimal(weight)))
+            assert asyncio.run(moved.read()) == Decimal(weight)
+        asyncio.run(unix_socket(str(proxy.socket))("set server shop/canary weight 100"))
+        assert asyncio.run(moved.read()) == Decimal("0.5")
+
+
+def test_a_sound_proxy_passes_the_check(tmp_path: Path) -> None:
+    """No reason against it."""
+    with Proxy(tmp_path).running() as proxy:
+        assert asyncio.run(adapter(proxy).check()) == ()
+
+
+@pytest.mark.parametrize(
+    "backend,mode,defaults,reason",
+    [
+        ("balance static-rr", "http", "", "`balance static-rr` does not split by weight"),
+        ("balance leastconn", "http", "", "`balance leastconn` does not split by weight"),
+        ("balance source", "http", "", "`balance source` does not split by weight"),
+        ("balance roundrobin", "tcp", "", "`mode tcp` binds whole connections"),
+        ("balance roundrobin\n  cookie SERVER insert", "http", "", "a `cookie` binds clients"),
+        ("balance roundrobin\n  server other 127.0.0.1:9", "http", "", "other servers, which take traffic: other"),
+    ],
+)
+def test_what_breaks_a_split_is_refused(tmp_path: Path, backend: str, mode: str, defaults: str, reason: str) -> None:
+    """Before anything is deployed."""
+    with Proxy(tmp_path, backend=backend, mode=mode, defaults=defaults).running() as proxy:
+        reasons = asyncio.run(adapter(proxy).check())
+    assert [one for one in reasons if reason in one], reasons
+
+
+def test_names_that_the_proxy_does_not_know(tmp_path: Path) -> None:
+    """HAProxy answers with a text and success: the adapter does not believe the success."""
+    with Proxy(tmp_path).running() as proxy:
+        assert asyncio.run(adapter(proxy, canary="new").check())[0] == "the backend shop has no server new"
+        with pytest.raises(TrafficError, match="No such server"):
+            asyncio.run(adapter(proxy, canary="new").set(Decimal("0.1")))
+        with pytest.raises(TrafficError, match="no backend nowhere"):
+            asyncio.run(adapter(proxy, backend="nowhere").read())
+
+
+def test_a_proxy_that_is_away_is_an_error(tmp_path: Path) -> None:
+    """Before it starts, and after it stopped."""
+    proxy = Proxy(tmp_path)
+    for question in (adapter(proxy).read(), adapter(proxy).set(Decimal("0.1")), adapter(proxy).cut()):
+        with pytest.raises(TrafficError, match="does not answer"):
+            asyncio.run(question)
+
+
+def test_a_reload_fails_safe(tmp_path: Path) -> None:
+    """HAProxy started anew reads the file, where the canary has weight 0."""
+    proxy = Proxy(tmp_path)
+    with proxy.running():
+        asyncio.run(adapter(proxy).set(Decimal("0.5")))
+    with proxy.running():
+        assert asyncio.run(adapter(proxy).read()) == 0
+        assert set(proxy.split(100)) == {"stable"}
+
+
+def test_an_abort_ends_sessions_too(tmp_path: Path) -> None:
+    """Weight 0, maintenance, and no session left: a client that waits for the canary's answer is cut off."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()  # connections are taken, and never answered
+        with Proxy(tmp_path, canary_at=silent.getsockname()[1]).running() as proxy:
+            moved = adapter(proxy)
+            asyncio.run(moved.set(Decimal(1)))
+            client = socket.create_connection(("127.0.0.1", proxy.front), timeout=10)
+            with client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+                wait_until(lambda: asyncio.run(moved.sessions()) == 1, 10, "the canary has a session")
+                wait_until(lambda: cut(moved), 10, "no session is left")
+                assert asyncio.run(moved.read()) == 0
+                assert client.recv(4096)[:12] in {b"", b"HTTP/1.1 502", b"HTTP/1.1 503"}
+            assert set(proxy.split(50)) == {"stable"}
+            # And a later rollout begins again from there.
+            asyncio.run(moved.set(Decimal("0.1")))
+            assert asyncio.run(moved.read()) == Decimal("0.1")
+
+
+def cut(moved: Haproxy) -> bool:
+    """Cut as the engine does: again, while sessions are still ending."""
+    try:
+        asyncio.run(moved.cut())
+    except TrafficError as error:
+        if "sessions" not in str(error):
+            raise
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "share,canaries,stables,expected",
+    [
+        ("0.1", 1, 1, (11, 99)),
+        ("0.5", 1, 1, (100, 100)),
+        ("0.05", 1, 1, (5, 95)),
+        ("0.1", 2, 3, (16, 96)),
+        ("1", 2, 1, (100, 0)),
+    ],
+)
+def test_weights_are_whole_numbers(share: str, canaries: int, stables: int, expected: tuple[int, int]) -> None:
+    """Each server of a side has the same weight, and the share is exact."""
+    found = weights(Decimal(share), canaries, stables)
+    assert found == expected
+    total = found[0] * canaries + found[1] * stables
+    assert Decimal(found[0] * canaries) / total == Decimal(share)
+    with pytest.raises(TrafficError, match="split"):
+        weights(Decimal("0.0001"), 1, 1)
