@@ -143,7 +143,7 @@ def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
 def _missing(base: str, rollup: str, increase: str, slo: Slo) -> str:
     """Events of the day that its rollups miss. Those since the last rollup are estimated: the rate less that a day ago.
 
-    The first day has no rate of a day ago, and is not repaired.
+    Where nothing was scraped a day ago, no event of then is in flight.
     """
     pace = slo.profile.cadence
     rollup_s = seconds_text(pace.rollup_ms)
@@ -151,7 +151,7 @@ def _missing(base: str, rollup: str, increase: str, slo: Slo) -> str:
     counted = f"{rollup_s} * sum_over_time(({rollup})[{span}])"
     recent = f"{duration_text(pace.rollup_ms)}:{duration_text(pace.fast_ms)}"
     yesterday = f"last_over_time(({base})[{recent}] offset {duration_text(pace.gap_span_ms)})"
-    return f"(({increase}) - {counted} - (time() % {rollup_s}) * (({base}) - {yesterday}))"
+    return f"(({increase}) - {counted} - (time() % {rollup_s}) * (({base}) - ({yesterday} or 0 * ({base}))))"
 
 
 def base_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
