@@ -66,7 +66,7 @@ def expected(expr: str, minute: int, value: float | None) -> dict[str, object]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_budget_counts_the_last_sum_and_what_came_since(case: str, generation: Generation, tmp_path: Path) -> None:
-    """A part of the last quarter of an hour, as large as the sum is old; after an outage all of it; never only a part."""
+    """Of the last quarter of an hour counts as large a part as the sum is old; after an outage, all of it."""
     sums, down, minute, value = CASES[case]
     expr, profile = events_expr(ROLLING)
     own = f'{OWN},profile="{profile}"'
