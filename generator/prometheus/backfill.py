@@ -141,9 +141,9 @@ def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
 
 
 def _missing(base: str, rollup: str, increase: str, slo: Slo) -> str:
-    """Events of the day that its rollups miss. Those since the last rollup are estimated: the rate less that a day ago.
+    """Events of the day that its rollups miss. The rates now and a day ago tell the events since the last rollup.
 
-    Where nothing was scraped a day ago, no event of then is in flight.
+    If Prometheus scraped nothing a day ago, the rollups miss no event of then.
     """
     pace = slo.profile.cadence
     rollup_s = seconds_text(pace.rollup_ms)

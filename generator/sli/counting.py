@@ -1,8 +1,7 @@
 """Exact counting of counters: differences of two samples, and the first values of newborn series.
 
-Clients show a labelled counter from its first event on, therefore a series of a known target counts from zero. Series
-also appear for other reasons, and bring no events then: an exporter shows a series again that was idle, or a reload of
-the configuration changes labels.
+Clients show a labelled counter from its first event on, therefore a series of a known target counts from zero. Some
+series appear without new events: an exporter shows an idle series again, or a reload changes labels.
 """
 
 from __future__ import annotations
@@ -201,9 +200,9 @@ class _Births:
         """Events per second.
 
         A series is newborn if it was not there at the last rollup, unless it is `known`. What the rollup counts by the
-        rate is no part of its first value. A target's births count if its total grew by as much: after a change of
-        labels, the series that left take the old count with them. A few births count for a target that was scraped
-        before and showed no series at all.
+        rate is no part of its first value. A target's births count if its total grew by as much. After a change of
+        labels the total hardly grows, because the series that left take the old count with them. A few births count
+        for a target that was scraped before and showed no series at all.
         """
         now = counter.at(self.late_ms)
         newborn = (
