@@ -136,6 +136,7 @@ class Repair(Struct, frozen=True, kw_only=True):
     span_ms: int
     step_ms: int  # between the raw samples that are read; 0 reads all
     look_ms: int
+    late_ms: int = 0  # how long before its time a rollup ends
 
 
 class Profile(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from generator.units import DAY, decimal_text, duration_text
 _KNOWN_FOR_MS = 7 * DAY
 # The longest outage that a rebuilt past repairs.
 _CROSSED_MS = 3 * DAY
-# The births that count for a target without a series before. An exporter may hide all of its series while idle.
+# A count of events that is no harm if it was not new, and that a process which has just begun hardly reaches.
 _FEW = 10
 _TARGET = ("job", "instance")
 _BY_TARGET = f"({', '.join(_TARGET)})"
@@ -84,11 +84,11 @@ class Counters(Struct, frozen=True, kw_only=True):
             helpers=tuple(born.helpers()),
             total_rollup=rollups[0],
             errors_rollup=self._errors(rollups[1], context.total_rollup_series, context),
-            increases=tuple(self._increases(gap, context, born) for gap in context.gaps),
+            increases=tuple(self._increases(gap, context) for gap in context.gaps),
         )
 
-    def _increases(self, gap: GapSpan, context: BaseContext, born: _Births) -> tuple[str, str]:
-        total, part = (_increase(each, gap, context, born.of(each)) for each in (self.total, self.part))
+    def _increases(self, gap: GapSpan, context: BaseContext) -> tuple[str, str]:
+        total, part = (_increase(each, gap, context) for each in (self.total, self.part))
         return total, self._errors(part, gap.total_series, context)
 
     def _errors(self, part: str, total_series: str, context: BaseContext) -> str:
@@ -135,15 +135,11 @@ def _fallback(counter: Counter, context: BaseContext) -> str:
     return f"{seconds_text(context.rollup_ms)} * {rates}"
 
 
-def _increase(counter: Counter, gap: GapSpan, context: BaseContext, born: str) -> str:
-    """Events over a span of gap repair, from the raw counters. Only births that were recorded are known."""
-    increase = counter.grown("increase", gap.range)
-    if counter.native or (context.recorded and not born):
-        return context.aggregate("sum", increase)
-    if context.recorded:
-        births = f"{seconds_text(context.rollup_ms)} * sum_over_time({born}[{gap.window}])"
-        return context.aggregate("sum", f"{increase}\nor {births}")
-    total = context.aggregate("sum", increase)
+def _increase(counter: Counter, gap: GapSpan, context: BaseContext) -> str:
+    """Events over a span of gap repair, from the raw counters. These know no births, and repair adds less for them."""
+    total = context.aggregate("sum", counter.grown("increase", gap.range))
+    if counter.native or context.recorded:
+        return total
     crossed = context.aggregate("sum", _crossed(counter, gap))
     return f"{total}\n+ {enclosed(f'{crossed} or 0 * {total}')}"
 
@@ -218,10 +214,13 @@ class _Births:
         return f"{counted} / {seconds_text(self.window_ms)}"
 
     def _left(self, counter: Counter) -> str:
-        """Last values of series that left while others of their target went on: the process still runs."""
+        """Last values of series that left while others of their target went on: the process still runs.
+
+        Small counts of others tell nothing. After a restart, a series may soon reach its old count again.
+        """
         whole, before_ms = self.whole, self.ago_ms + self.window_ms
         return (
             f"{counter.over('last_over_time', self.window_ms, self.ago_ms)}\n"
             f"unless {counter.at(self.ago_ms)}\n"
-            f"and on {_BY_TARGET} ({whole.at(self.ago_ms)} >= ({whole.at(before_ms)} > 0))"
+            f"and on {_BY_TARGET} ({whole.at(self.ago_ms)} >= ({whole.at(before_ms)} > {_FEW}))"
         )

@@ -35,7 +35,7 @@ def is_gap_group(name: str) -> bool:
     return _GAP_GROUP.search(name) is not None
 
 
-def late_ms(cadence: Cadence) -> int:
+def age_ms(cadence: Cadence) -> int:
     """The age of the last rollup, on average. Gap repair reads the raw counters up to where that rollup ends."""
     return cadence.rollup_ms // 2
 
@@ -128,13 +128,19 @@ class _RepairRules:
 
         The first span of an SLO has no rate of a span ago, and is not repaired.
         """
-        series = f"{self._base(kind)}{self.all}"
+        now, before = self._rates(kind)
         latest = f"timestamp({self._latest(kind)})"
         if self.profile.window.calendar:
             latest = f"max without ({names.CYCLE}) ({latest})"
         # Nothing looks further back than one rollup: what was not recorded then will not be.
         age = f"clamp_max(time() - {latest}, {self.rollup_s})"
-        return f"({seconds_text(late_ms(self.cadence))} - {age})\n  * ({series} - {series} offset {self.span})"
+        return f"({seconds_text(age_ms(self.cadence))} - {age})\n  * ({now} - {before})"
+
+    def _rates(self, kind: str) -> tuple[str, str]:
+        """Events per second in the base window that ends as rollups do, now and a span ago."""
+        series, late_ms = f"{self._base(kind)}{self.all}", self.repair.late_ms
+        now = f"{series} offset {duration_text(late_ms)}" if late_ms else series
+        return now, f"{series} offset {duration_text(self.repair.span_ms + late_ms)}"
 
     def rollups(self) -> Iterable[Rule]:
         """What is missing, as rollups under a `repair` label of their own.
@@ -146,15 +152,15 @@ class _RepairRules:
         """
         settled = 3 * self.profile.base_ms
         total = f"{self._base('total')}{self.own}"
-        late_s = seconds_text(late_ms(self.cadence))
+        age_s = seconds_text(age_ms(self.cadence))
         for kind in reversed(names.KINDS):
-            missing, base = self._missing(kind), f"{self._base(kind)}{self.all}"
+            missing, (now, before) = self._missing(kind), self._rates(kind)
             expr = (
                 f"{missing} / {self.rollup_s}\n"
                 f"and ignoring ({names.REPAIR}) (\n"
                 f"  {indented(self._wanted(kind))}\n"
                 f"  and ignoring ({names.REPAIR}) {missing}\n"
-                f"    > ignoring ({names.REPAIR}) 0.5 + 2 * sqrt({late_s} * ({base} + {base} offset {self.span}))\n"
+                f"    > ignoring ({names.REPAIR}) 0.5 + 2 * sqrt({age_s} * ({now} + {before}))\n"
                 f"  and count_over_time({total}[{duration_text(settled)}]) >= {settled // self.cadence.fast_ms - 1}\n"
                 f")"
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
+from msgspec.structs import replace
+
 from generator import names
 from generator.model.burn import Cadence, Profile, Repair
 from generator.model.spec import PlainAlert, Slo, Spec
@@ -60,9 +62,12 @@ def _slo_groups(spec: Spec, slos: list[Slo], scope: str, profile: Profile, caden
     facts = [rule for each in built for rule in _facts(spec, each)]
     yield Group(name=f"{name}-slow", interval_ms=cadence.slow_ms, rules=tuple(facts))
     labels = {names.SERVICE: spec.service, names.SCOPE: scope, names.PROFILE: profile.name}
+    late = late_ms(spec.defaults.scrape_ms, cadence.rollup_ms)
     for index, repair in enumerate(profile.repairs(cadence)):
         increases = [_increases(each, index, repair) for each in built if index < len(each.queries.increases)]
-        yield from gaps.groups(name, increases, labels, profile=profile, cadence=cadence, repair=repair)
+        yield from gaps.groups(
+            name, increases, labels, profile=profile, cadence=cadence, repair=replace(repair, late_ms=late)
+        )
 
 
 class _Built:
@@ -90,7 +95,7 @@ def _context(spec: Spec, slo: Slo, labels: dict[str, str], cadence: Cadence) -> 
             GapSpan(
                 span_ms=repair.span_ms,
                 step_ms=repair.step_ms,
-                late_ms=gaps.late_ms(cadence) + late_ms(spec.defaults.scrape_ms, cadence.rollup_ms),
+                late_ms=gaps.age_ms(cadence) + late_ms(spec.defaults.scrape_ms, cadence.rollup_ms),
                 total_series=names.increase("total", repair.span_ms) + own,
             )
             for repair in slo.profile.repairs(cadence)

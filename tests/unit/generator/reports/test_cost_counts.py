@@ -43,11 +43,11 @@ def test_only_the_base_grows_with_raw_series() -> None:
     few, many = total(10), total(1010)
     assert many.series == few.series
     per_series = (many.samples_per_minute - few.samples_per_minute) / 1000
-    # Each minute the rate over 5m15s. Every five minutes, of both: three samples and a rate for the rollup, three and
-    # two windows of 5 min for births; once for both: what left, and what the total grew by. Every two hours a day of
-    # both, and every six hours a sample per five minutes of four days.
-    births = 2 * (2 + 21) + 2 * (1 + 2 * 20) + (20 + 3) + 2 * 2
-    assert per_series == pytest.approx(2 * 21 + births / 5 + 2 * 5760 / 120 + 2 * 1152 / 360, abs=1)
+    # Each minute the rate over 5m15s. Every five minutes, of both: three samples and a rate for the rollup; four and a
+    # rate for births, and two of what the total grew by. Once for both: three and a window of 5 min for what left. Every
+    # two hours a day of both, and every six hours a sample per five minutes of four days.
+    rollups = 2 * (2 + 21) + 2 * (4 + 21) + 2 * 2 + (20 + 3)
+    assert per_series == pytest.approx(2 * 21 + rollups / 5 + 2 * 5760 / 120 + 2 * 1152 / 360, abs=1)
 
 
 def test_shared_rules_cost_per_slo() -> None:
