@@ -18,7 +18,7 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 LENGTH = 31 * DAY
 SCRAPE = 30.0
-# No event comes so near to either end of the window. What is in flight, or in a sum of 15 min ago, is no error of a form.
+# No event comes so near to either end of the window. What is in flight, or in a sum of 15 min ago, is no form's error.
 QUIET = 25 * 60.0
 METRIC = "bench_requests_total"
 NATIVE_METRIC = "bench_request_seconds"
