@@ -44,8 +44,8 @@ def test_only_the_base_grows_with_raw_series() -> None:
     assert many.series == few.series
     per_series = (many.samples_per_minute - few.samples_per_minute) / 1000
     # Each minute the rate over 5m15s. Every five minutes, of both: three samples and a rate for the rollup; four and a
-    # rate for births, and two of what the total grew by. Once for both: three and a window of 5 min for what left. Every
-    # two hours a day of both, and every six hours a sample per five minutes of four days.
+    # rate for births, and two of what the total grew by. Once for both: three and a window of 5 min for what left.
+    # Every two hours a day of both, and every six hours a sample per five minutes of four days.
     rollups = 2 * (2 + 21) + 2 * (4 + 21) + 2 * 2 + (20 + 3)
     assert per_series == pytest.approx(2 * 21 + rollups / 5 + 2 * 5760 / 120 + 2 * 1152 / 360, abs=1)
 
