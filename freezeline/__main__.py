@@ -2,7 +2,7 @@
 
 import sys
 
-from freezeline.cli import main
+from freezeline.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -6,7 +6,6 @@ Every reader of user input collects its problems in one `Problems` and continues
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 
 from msgspec import Struct, field
 
@@ -95,5 +94,7 @@ def render(problem: Problem, source_line: str | None = None) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` probably means; `None` if no word is close."""
+    from difflib import get_close_matches
+
     matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None

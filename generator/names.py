@@ -108,3 +108,4 @@ def missing(kind: str, span_ms: int) -> str:
 
 
 SEVERITIES = ("critical", "warning", "info")
+WATCHDOG_SEVERITY = "none"  # as kube-prometheus' Watchdog: common inhibitions silence `info`

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from receiver.decide.model import Action, Episode, FreezeReason, Recorded, stamp_ms
+from receiver.decide.model import LISTED_MAX, Action, Episode, FreezeReason, Recorded, stamp_ms
 from receiver.journal import View
 from receiver.policy.model import Policies
 
@@ -72,27 +72,73 @@ class Meters:
         self.action_duration.labels(action.type.value).observe((now - action.created_at).total_seconds())
 
 
+UNFINISHED_SHOWN = 500
+"""The most unfinished actions that are shown."""
+
+
 class Standing(Struct, frozen=True, kw_only=True):
-    """The journal's content at one point in time, for gauges and for the state."""
+    """The journal's content at one point in time, for gauges and for the state.
+
+    `live` and `freeze_reasons` are the oldest of each service and flag; `counts` (service, severity, number) and `held`
+    (by flag) count all of them. `episodes` are the live ones and those of the reasons.
+    """
 
     seq: int
     live: tuple[Episode, ...]
+    counts: tuple[tuple[str, str, int], ...]
     freeze_reasons: tuple[FreezeReason, ...]
+    held: dict[str, int]
+    episodes: dict[str, Episode]
     actions: tuple[tuple[str, str, str, int], ...]
     unfinished: tuple[Action, ...]
     recent: tuple[Action, ...]
     dead_letters: tuple[Action, ...]
     flags: dict[str, str]
 
+    def service_of(self, freeze_reason: FreezeReason) -> str | None:
+        """The service that a reason freezes; None if nothing tells."""
+        episode = self.episodes.get(freeze_reason.episode)
+        return episode.service if episode else self.flags.get(freeze_reason.flag)
+
+    def by_service(self) -> dict[str, OfService]:
+        """What is known of each service that has anything."""
+        found: dict[str, OfService] = {}
+        for episode in self.live:
+            found.setdefault(episode.service, OfService()).live.append(episode)
+        for service, _, number in self.counts:
+            found.setdefault(service, OfService()).open += number
+        for freeze_reason in self.freeze_reasons:
+            service_of = self.service_of(freeze_reason)
+            if service_of is not None:
+                found.setdefault(service_of, OfService()).freeze_reasons.append(freeze_reason)
+        for one in found.values():
+            one.held = sum(self.held[flag] for flag in {reason.flag for reason in one.freeze_reasons})
+        return found
+
+
+class OfService(Struct, kw_only=True):
+    """One service's oldest live episodes and reasons, and the numbers of all of them."""
+
+    live: list[Episode] = field(default_factory=list)
+    open: int = 0
+    freeze_reasons: list[FreezeReason] = field(default_factory=list)
+    held: int = 0
+
 
 def look(view: View) -> Standing:
-    """Read the standing."""
+    """Read the standing: as much as is shown, however many episodes a storm has opened."""
+    live, freeze_reasons = view.oldest_live(LISTED_MAX), view.oldest_reasons(LISTED_MAX)
+    episodes = {episode.id: episode for episode in live}
+    missing = [one.episode for one in freeze_reasons if one.episode not in episodes]
     return Standing(
         seq=view.head()[0],
-        live=tuple(view.live_episodes()),
-        freeze_reasons=tuple(view.freeze_reasons(held=True)),
+        live=tuple(live),
+        counts=tuple(view.count_live()),
+        freeze_reasons=tuple(freeze_reasons),
+        held=view.held_flags(),
+        episodes=episodes | view.episodes(missing),
         actions=tuple(view.count_actions()),
-        unfinished=tuple(view.unfinished_actions()),
+        unfinished=tuple(view.unfinished_actions(limit=UNFINISHED_SHOWN)),
         recent=tuple(view.actions(limit=20)),
         dead_letters=tuple(view.dead_letters(100)),
         flags=view.flags(),
@@ -118,8 +164,7 @@ class StandingCollector(Collector):
             held = frozen_services(self.standing)
             for service in sorted({*self.services, *self.standing.flags.values(), *held}):
                 frozen.add_metric([service], float(service in held))
-            tally = Tally((episode.service, episode.severity) for episode in self.standing.live)
-            for (service, severity), count in sorted(tally.items()):
+            for service, severity, count in self.standing.counts:
                 episodes.add_metric([service, severity], count)
             for service, kind, state, count in self.standing.actions:
                 actions.add_metric([service, kind, state], count)
@@ -131,23 +176,23 @@ class StandingCollector(Collector):
 
 def frozen_services(standing: Standing) -> frozenset[str]:
     """Services that at least one episode keeps frozen."""
-    by_id = {episode.id: episode.service for episode in standing.live}
     return frozenset(
         service
         for freeze_reason in standing.freeze_reasons
-        if (service := by_id.get(freeze_reason.episode) or standing.flags.get(freeze_reason.flag)) is not None
+        if (service := standing.service_of(freeze_reason)) is not None
     )
 
 
 def state(standing: Standing, policies: Policies, *, now: datetime, version: str) -> dict[str, Any]:
     """The body of GET /api/v1/state."""
     names = {policy.service for policy in policies.in_force} | set(standing.flags.values())
-    names |= {episode.service for episode in standing.live}
+    found = standing.by_service()
     return {
         "at": stamp_ms(now),
         "seq": standing.seq,
         "version": version,
-        "services": [_service(name, standing) for name in sorted(names)],
+        "services": [_service(name, found.get(name, OfService())) for name in sorted(names | set(found))],
+        "episodes_total": sum(number for _, _, number in standing.counts),
         "episodes": [_episode(episode) for episode in standing.live],
         "actions": [action_json(action) for action in _worth_showing(standing)],
         "dead_letters": [action_json(action) for action in standing.dead_letters],
@@ -163,15 +208,8 @@ def _worth_showing(standing: Standing) -> Iterable[Action]:
     return sorted(found.values(), key=lambda action: action.id)
 
 
-def _service(name: str, standing: Standing) -> dict[str, Any]:
-    episodes = [episode for episode in standing.live if episode.service == name]
-    by_id = {episode.id: episode for episode in episodes}
-    freeze_reasons = [
-        freeze_reason
-        for freeze_reason in standing.freeze_reasons
-        if freeze_reason.episode in by_id
-        or (standing.flags.get(freeze_reason.flag) == name and freeze_reason.episode not in by_id)
-    ]
+def _service(name: str, found: OfService) -> dict[str, Any]:
+    episodes, freeze_reasons = found.live, found.freeze_reasons
     oldest = episodes[0] if episodes else None
     return {
         "service": name,
@@ -180,6 +218,8 @@ def _service(name: str, standing: Standing) -> dict[str, Any]:
         "flags": sorted({freeze_reason.flag for freeze_reason in freeze_reasons}),
         "incident": oldest.incident if oldest else None,
         "acknowledged_by": (oldest.acked_by or None) if oldest else None,
+        "episodes_total": found.open,
+        "reasons_total": found.held,
         "reasons": [
             {
                 "episode": freeze_reason.episode,
@@ -247,6 +287,7 @@ def decision_json(recorded: Recorded) -> dict[str, Any]:
 
 __all__ = [
     "Meters",
+    "OfService",
     "Standing",
     "StandingCollector",
     "action_json",

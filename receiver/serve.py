@@ -32,6 +32,7 @@ from receiver.http.access import Access, allowed_hosts
 from receiver.http.health import Health
 from receiver.http.tokens import TokenError, ensure_tokens
 from receiver.journal import GROUP_MAX, Journal, JournalError
+from receiver.loops.backlog import Backlog
 from receiver.loops.escalator import Escalator
 from receiver.loops.heartbeat import Heartbeat
 from receiver.loops.policies import adopt, last_good
@@ -145,16 +146,18 @@ class _Receiver:
             shared = self._web(context, reconciler)
             url = await self._listen(stack, shared)
             daily, heartbeat, escalator = Retention(context), Heartbeat(context), Escalator(context)
+            backlog = Backlog(context)
             self._on_signals(context)
             await heartbeat.beat()
             await worker.start()
-            for part in (reconciler, heartbeat, daily, escalator):
+            for part in (backlog, reconciler, heartbeat, daily, escalator):
                 part.start()
             _look_for_garbage_seldom()
             await self._announce(context, url)
             await self._stop.wait()
             shared.draining = True
             log.info("stopping", extra={"action": "stop", "lanes": worker.busy})
+            await backlog.stop()
             await escalator.stop()
             await reconciler.stop()
             await worker.stop(wait_s=self._settings.stop_wait_s)
@@ -208,9 +211,17 @@ class _Receiver:
 
     def _reconciler(self, context: Context, http: aiohttp.ClientSession, worker: Worker) -> Reconciler:
         settings = self._settings
-        self._prometheus = Prometheus(http, settings.prometheus_url, settings.prometheus_token_file)
+        self._prometheus = Prometheus(
+            http, settings.prometheus_url, settings.prometheus_token_file, settings.prometheus_headers
+        )
         self._alertmanagers = [
-            Alertmanager(http, url, receiver=settings.alertmanager_receiver, settle_s=settings.alertmanager_settle_s)
+            Alertmanager(
+                http,
+                url,
+                receiver=settings.alertmanager_receiver,
+                settle_s=settings.alertmanager_settle_s,
+                headers=settings.alertmanager_headers,
+            )
             for url in settings.alertmanagers
         ]
         return Reconciler(

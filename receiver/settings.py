@@ -7,6 +7,7 @@ it.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from freezeline.problems import Position, Problems
 from receiver.notify import Channel, parse_channels
 from receiver.policy.positions import locate
 
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 TEXT_MAX_BYTES = 1024 * 1024
 
 
@@ -50,7 +52,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     public_url: str
     prometheus_url: str
     prometheus_token_file: str
+    prometheus_headers: Mapping[str, str]
     alertmanagers: tuple[str, ...]
+    alertmanager_headers: Mapping[str, str]
     alertmanager_receiver: str
     alertmanager_settle_s: float
     allowed_hosts: tuple[str, ...]
@@ -100,6 +104,28 @@ def _list(one: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
         return tuple(one(value) for value in values)
 
     return read
+
+
+def _headers(raw: Any) -> Mapping[str, str]:
+    """Names and values, as a mapping or as lines of `NAME: VALUE`. `@/FILE` as a value names the file of a secret."""
+    hint = "write `{X-Scope-OrgID: team-a}`, or `{Authorization: '@/etc/freezeline/authorization'}` for a secret"
+    values = _header_lines(raw) if isinstance(raw, str) else raw
+    if not isinstance(values, dict):
+        raise _WrongValueError("must be a mapping of headers", hint)
+    for name, value in values.items():
+        if not isinstance(name, str) or _HEADER_NAME.fullmatch(name) is None:
+            raise _WrongValueError(f"has a header without a valid name: {str(name)[:40]!r}", hint)
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value.strip():
+            raise _WrongValueError(f"{name} must be one line of ASCII text", hint)
+        if value.startswith("@") and not value.startswith("@/"):
+            raise _WrongValueError(f"{name} must name its file with an absolute path", hint)
+    return dict(values)
+
+
+def _header_lines(text: str) -> dict[str, str]:
+    """The headers of an environment variable: one in each line, as `NAME: VALUE`."""
+    lines = (line.partition(":") for line in text.splitlines() if line.strip())
+    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 def _seconds(low: float, high: float) -> Callable[[Any], float]:
@@ -159,11 +185,25 @@ SETTINGS: tuple[Setting, ...] = (
         help="File with the bearer token, if Prometheus requires a token.",
     ),
     Setting(
+        name="prometheus.headers",
+        default={},
+        read=_headers,
+        help="Headers of each request to Prometheus, such as the tenant in `X-Scope-OrgID`. "
+        "A value that begins with `@` names the file that holds the value.",
+    ),
+    Setting(
         name="alertmanagers",
         default=(),
         read=_list(_url),
         help="URL of every Alertmanager in the cluster. "
         "The receiver asks them which alerts still fire, in case a webhook was lost or arrived late.",
+    ),
+    Setting(
+        name="alertmanager_headers",
+        default={},
+        read=_headers,
+        help="Headers of each request to an Alertmanager, such as the tenant in `X-Scope-OrgID`. "
+        "A value that begins with `@` names the file that holds the value.",
     ),
     Setting(
         name="alertmanager_receiver",

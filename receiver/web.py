@@ -22,6 +22,7 @@ from receiver.context import Context
 from receiver.decide.plan import WATCHDOG
 from receiver.http import operate, page, stream
 from receiver.http.access import QUIET, Access, identified
+from receiver.http.broadcast import Broadcast
 from receiver.http.health import Health
 from receiver.http.tokens import Role
 from receiver.journal import JournalError
@@ -91,6 +92,7 @@ class _Handlers:
     def __init__(self, shared: Web) -> None:
         self._shared = shared
         self._context = shared.context
+        self._broadcast = Broadcast(shared.context, self._state)
         self._answered = functools.cache(lambda status: shared.context.meters.requests.labels(str(status)))
 
     async def webhook(self, request: web.Request) -> web.Response:
@@ -191,7 +193,7 @@ class _Handlers:
         refused = self._shared.access.refuse(request, Role.READ)
         if refused is not None:
             return refused
-        return await stream.follow(request, self._context, self._state, stopping=lambda: self._shared.draining)
+        return await stream.follow(request, self._context, self._broadcast, stopping=lambda: self._shared.draining)
 
     def operation(self, name: str) -> Handler:
         """A handler for one of the operator's endpoints."""

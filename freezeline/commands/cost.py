@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import specs
+from freezeline.commands import headers, specs
 from generator.checks import live
 from generator.checks.live import Prometheus
 from generator.model.spec import OutputSet
@@ -33,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = "Example: freezeline cost slos/ --series 40"
     parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument(
         "--series",
         action="append",
@@ -48,12 +49,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="assume this many groups of an SLO with group_by (default: 10)",
     )
-    parser.add_argument("--prometheus", metavar="URL", help="let this Prometheus count the series and samples instead")
+    headers.add_options(parser, use="let this Prometheus count the series and samples instead")
     parser.add_argument("--json", action="store_true", help="print JSON, with every rule on its own")
 
 
 def run(args: argparse.Namespace) -> int:
     """Load the specs, count, and show."""
+    try:
+        sent = headers.read(args.header, os.environ)
+    except headers.HeaderError as error:
+        sys.stderr.write(f"freezeline cost: {error}\n")
+        return USAGE
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
@@ -66,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     measured: dict[int, float] = {}
     try:
         if args.prometheus:
-            prometheus = live.connect(args.prometheus)
+            prometheus = live.connect(args.prometheus, sent)
             assumed = _counted(prometheus, output_set, assumed)
         costs = list(cost.rule_costs(output_set, assumed))
         if args.prometheus:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import shlex
 import sys
 from collections.abc import Callable
@@ -13,12 +12,12 @@ from msgspec.structs import replace
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 from freezeline.commands import places, specs
+from freezeline.problems import Position
 from generator import pipeline
 from generator.model.spec import OutputSet
-from generator.pipeline import Rendered
-from generator.render.dashboards import grafana_com
-from generator.render.rules import prometheus_operator as operator
+from generator.pipeline import Loaded, Rendered
 from generator.write import all_or_none as write
+from generator.write.earlier_scope import earlier_scope
 from generator.write.places import WriteError
 
 
@@ -54,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="add this label to PrometheusRule objects, with --format operator",
     )
     places.configure(parser)
-    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument(
         "--adopt", action="store_true", help="overwrite files of the same names that Freezeline did not generate"
     )
@@ -81,6 +80,11 @@ def _run(args: argparse.Namespace) -> int:
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
+    try:
+        _check_scope(args, loaded)
+    except OSError as error:
+        sys.stderr.write(f"freezeline generate: {error}\n")
+        return ENVIRONMENT
     if specs.report(loaded, as_json=args.json):
         return PROBLEMS
     rendered = pipeline.render_set(loaded.output_set, args.only, places.settings(args))
@@ -92,12 +96,35 @@ def _run(args: argparse.Namespace) -> int:
     if args.format == "operator" and not _wrap(args, loaded.output_set, rendered):
         return USAGE
     if args.format == "grafana-com":
+        from generator.render.dashboards import grafana_com
+
         rendered.outputs = grafana_com.wrap(rendered.outputs)
     return _check(args, rendered) if args.check else _write(args, rendered)
 
 
+def _check_scope(args: argparse.Namespace, loaded: Loaded) -> None:
+    """Report a scope that differs from that of the files that are there. Raises OSError."""
+    output_set = loaded.output_set
+    if not output_set.specs:
+        return
+    before, now = earlier_scope(args.output), output_set.scope
+    first = min(output_set.specs, key=lambda spec: (spec.service, spec.file))
+    chosen = args.scope or any(spec.scope for spec in output_set.specs)
+    if before is not None and before != now:
+        again = f"to begin anew, add --scope {shlex.quote(now)} once"
+        hint = f"write `scope: {before}` into {first.file} to keep the history; {again}"
+        message = f"the scope changes from {before} to {now}, and all recorded series start anew"
+        loaded.problems.add("set/scope-changes", Position(first.file), message, hint, warning=bool(chosen))
+    if not chosen and loaded.left_out:
+        hint = f"write `scope:` into {first.file} if the specs are generated apart; otherwise name the whole folder"
+        message = f"{', '.join(loaded.left_out)} would get the same scope, {now}, in a run of their own"
+        loaded.problems.add("set/left-out", Position(first.file), message, hint, warning=True)
+
+
 def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
     """Turn rules and dashboards into Kubernetes objects; False after an error (reported)."""
+    from generator.render.rules import prometheus_operator as operator
+
     labels = dict(label.partition("=")[::2] for label in args.rule_label)
     if not all(labels.values()):
         sys.stderr.write("freezeline generate: --rule-label takes NAME=VALUE, such as release=prometheus\n")
@@ -125,6 +152,8 @@ def _write(args: argparse.Namespace, rendered: Rendered) -> int:
         sys.stderr.write(f"freezeline generate: {error}\n")
         return ENVIRONMENT
     if args.json:
+        import json
+
         sys.stdout.write(
             json.dumps({"written": report.written, "unchanged": report.unchanged, "removed": report.removed})
         )
@@ -159,6 +188,8 @@ def _check(args: argparse.Namespace, rendered: Rendered) -> int:
 
 def _command(args: argparse.Namespace) -> str:
     """The command line that writes the files that this run checks."""
+    import shlex
+
     words = ["freezeline", "generate", *args.specs]
     words += [] if args.output == "." else ["-o", args.output]
     words += ["--scope", args.scope] if args.scope else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from freezeline.problems import Problem, render
@@ -16,10 +15,11 @@ def load(paths: list[str], scope: str | None) -> Loaded | None:
     try:
         found = files.find(paths)
         contents = files.read(found)
+        beside = [] if scope else files.beside(found)
     except files.SpecFilesError as error:
         sys.stderr.write(f"freezeline: {error}\n")
         return None
-    return pipeline.load_set(contents, scope or files.default_scope(found[0]))
+    return pipeline.load_set(contents, scope, beside)
 
 
 def report(loaded: Loaded, *, as_json: bool) -> bool:
@@ -27,6 +27,8 @@ def report(loaded: Loaded, *, as_json: bool) -> bool:
     problems = list(loaded.problems)
     errors = [problem for problem in problems if not problem.warning]
     if as_json and errors:
+        import json
+
         sys.stdout.write(json.dumps({"problems": [problem.as_json() for problem in problems]}, indent=2) + "\n")
         return True
     for problem in problems:

@@ -44,10 +44,14 @@ def lines(state: dict[str, Any]) -> list[str]:
         by = f", acknowledged by {printable(acknowledged)}" if acknowledged else ""
         shown.append(f"{name}: FROZEN since {service['since']}{by}")
         shown += [f"  because {printable(reason['reason'])} ({reason['episode']})" for reason in service["reasons"]]
+        more = service["reasons_total"] - len(service["reasons"])
+        shown += [f"  and {more} more reasons"] if more > 0 else []
         shown += [f"  flag {printable(flag)}" for flag in service["flags"]]
     for episode in state["episodes"]:
         rule = printable(f"{episode['policy']}/{episode['rule']}")
         shown.append(f"episode {episode['id']}: {printable(episode['alert'])} {episode['state']} by {rule}")
+    more = state["episodes_total"] - len(state["episodes"])
+    shown += [f"and {more} more episodes"] if more > 0 else []
     for action in state["actions"]:
         if action["type"] != "notify" or action["state"] not in FINAL:
             what = printable(f"{action['type']} {action['name']} of {action['service']}")

@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Run the proofs of all alerts with promtool, and print when each alert fires and resets."
     parser.epilog = "Example: freezeline verify slos/"
     parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument("--promtool", metavar="PATH", help="use this promtool (default: FREEZELINE_PROMTOOL, PATH)")
     parser.add_argument(
         "--jobs", type=int, default=2, metavar="N", help="run this many test files at once (default: 2)"

@@ -8,6 +8,7 @@ from generator.checks.policy import known_alerts, report_unknown
 from generator.model import alert_labels
 from generator.model.actions import FreezeAction, RollbackAction
 from generator.model.canary import Canary
+from generator.model.canary_gate import counts_events
 from generator.model.policy import Trigger, matchers
 from generator.model.spec import Spec
 
@@ -50,7 +51,7 @@ def check(spec: Spec, problems: Problems) -> None:
                 name=trigger.alert or trigger.severity,
                 known=known,
             )
-    _check_stages(spec, canary, problems)
+    _check_stages(canary, problems)
 
 
 def _freezes(spec: Spec, canary: Canary) -> bool:
@@ -61,9 +62,14 @@ def _begins(trigger: Trigger, labels: alert_labels.AlertLabels) -> bool:
     return all(labels.get(label) == value for label, value in matchers(trigger, labels[names.SERVICE]))
 
 
-def _check_stages(spec: Spec, canary: Canary, problems: Problems) -> None:
-    known = {slo.name for slo in spec.slos}
+def _check_stages(canary: Canary, problems: Problems) -> None:
+    """Whether every test names gates that count events: ratios, and quantiles with a bound of their own."""
+    known = {gate.id: gate for gate in canary.gates}
     for stage in canary.stages:
         for metric in stage.ab.metrics if stage.ab else ():
-            if metric not in known | spec.broken:
-                report_unknown(problems, "canary/unknown-slo", stage.position, kind="SLO", name=metric, known=known)
+            if metric not in known:
+                report_unknown(problems, "canary/unknown-gate", stage.position, kind="gate", name=metric, known=known)
+            elif not counts_events(known[metric]):
+                message = f"the A/B test compares {metric}, a gate that counts no events"
+                hint = "name a gate with `ratio:`, or with `p95_of:` and `max:` on a classic histogram"
+                problems.add("canary/ab", stage.position, message, hint)

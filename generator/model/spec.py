@@ -94,6 +94,8 @@ class Spec(Struct, frozen=True, kw_only=True):
     service: str
     owner: Owner
     defaults: Defaults
+    scope: str = ""  # as written in this spec; the set's scope is in `OutputSet`
+    scope_position: Position | None = None
     slos: tuple[Slo, ...] = ()
     alerts: tuple[PlainAlert, ...] = ()
     policy: tuple[PolicyRule, ...] = ()

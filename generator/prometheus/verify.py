@@ -23,7 +23,6 @@ from generator.render.rules.shared import NO_DATA_FOR_MS
 from generator.units import decimal_text, duration_text, promql_number
 
 _GOT = re.compile(r"got: \{\} ([-+0-9.eE]+)")
-_NEEDS_NEWER = f"native histograms need promtool {proofs.NATIVE_SINCE[0]}"
 _MEASURES = ("max(min_over_time(timestamp(", "max(max_over_time(timestamp(")
 
 
@@ -121,13 +120,14 @@ def _spec_rows(spec: Spec, scope: str, made: Proofs, messages: Mapping[str, Sequ
 
 
 def _can_run(file: ProofFile, tool: Tool) -> bool:
-    return not file.native or tool.version >= proofs.NATIVE_SINCE
+    return not file.needs_newer or tool.version >= proofs.NEWER_SINCE
 
 
 def _note_not_run(file: ProofFile, rows: Mapping[str, Row]) -> None:
+    reason = f"{file.needs_newer} need promtool {proofs.NEWER_SINCE[0]}"
     for firing in dict.fromkeys(check.subject.firing for test in file.tests for check in test.checks):
         row = rows[firing]
-        row.gaps += [] if _NEEDS_NEWER in row.gaps else [_NEEDS_NEWER]
+        row.gaps += [] if reason in row.gaps else [reason]
 
 
 def _read(file: ProofFile, messages: Sequence[Message], rows: Mapping[str, Row]) -> None:

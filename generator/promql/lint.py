@@ -13,18 +13,18 @@ from generator.promql.labels import Facts, facts, labels_of, mismatch, operator
 from generator.promql.text import Fault
 
 _RATES = frozenset({"rate", "irate", "increase"})
-_RECORDED_RATE = re.compile(r":(?:rate|irate|increase)(?:\d|$)")
+_RECORDED_RATE = r":(?:rate|irate|increase)(?:\d|$)"
 _LIKE_A_PATTERN = re.compile(r"[1-5]\.\.?|.*\.[*+].*|.*\w\|\w.*")
 # Names before 0.2.0, and their new names.
 _OUR_SERIES = "slo:"
-_OLD_ROLLUP = re.compile(r"t(\d+[smhd]):(total|errors):rate\d+[smhd]")
+_OLD_ROLLUP = r"t(\d+[smhd]):(total|errors):rate\d+[smhd]"
 _RENAMED_LABELS = MappingProxyType({"period": "profile", "part": "repair"})
 _TARGET_LABELS = ("instance", "job")
 
 
 def is_recorded_rate(metric: str) -> bool:
     """Whether the metric's name says that a rule recorded it as a rate, as in `job:requests:rate5m`."""
-    return ":" in metric and _RECORDED_RATE.search(metric) is not None
+    return ":" in metric and re.search(_RECORDED_RATE, metric) is not None
 
 
 def lints(tree: parser.Expr) -> list[Fault]:
@@ -149,7 +149,7 @@ def of_selector(metric: str, matchers: Iterable[tuple[str, str, str]]) -> list[F
 
 
 def _renamed_metric(metric: str) -> Iterator[Fault]:
-    old = _OLD_ROLLUP.fullmatch(metric)
+    old = re.fullmatch(_OLD_ROLLUP, metric) if ":" in metric else None
     if old is not None:
         span, kind = old.groups()
         yield _renamed(f"series `{metric}`", f"slo:{kind}:rollup{span}")

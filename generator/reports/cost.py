@@ -195,8 +195,7 @@ def resolver(catalog: Catalog, assumed: Assumptions, scrape_ms: int) -> Resolve:
 
 def selector_text(metric: str, matchers: Iterable[tuple[str, str, str]]) -> str:
     """A raw selector in one spelling, with sorted matchers: the key of `Assumptions.by_selector`."""
-    inner = ",".join(sorted(f"{name}{op}{promql.quote(value)}" for name, op, value in matchers))
-    return f"{metric}{{{inner}}}" if inner else metric
+    return promql.series_text(metric, sorted(promql.matcher_text(*matcher) for matcher in matchers))
 
 
 def raw_selectors(output_set: OutputSet) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ class Counters(Struct, frozen=True, kw_only=True):
 
 
 def rest(context: BaseContext, total_series: str, good: str) -> str:
-    """The part of the recorded total that is not good, never below zero."""
+    """The part of the recorded total that is not good, never below zero. `good` is zero without good series."""
     subtracted = enclosed(good) if "\n" in good else good
     return enclosed(f"{context.aggregate('sum', total_series)}\n- {subtracted}", "clamp_min(", "0")
 

@@ -8,9 +8,18 @@ from msgspec import Struct
 
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
-from generator.sli.bad_total import increase_of, rate_of, read_source, source_text, told
+from generator.sli.bad_total import (
+    counters_of,
+    increase_of,
+    part_increase,
+    part_rate,
+    rate_of,
+    read_source,
+    source_text,
+    told,
+)
 from generator.sli.base import BaseContext, BaseQueries
-from generator.sli.counting import Counter, Counters, rest
+from generator.sli.counting import rest
 
 
 class GoodTotal(Struct, frozen=True, kw_only=True):
@@ -23,19 +32,18 @@ class GoodTotal(Struct, frozen=True, kw_only=True):
 
     def base(self, context: BaseContext) -> BaseQueries:
         """Bad = total − good, never below zero."""
-        if isinstance(self.good, Selector) and isinstance(self.total, Selector):
-            total, good = Counter(kind="total", selector=self.total), Counter(kind="good", selector=self.good)
-            return Counters(total=total, part=good).queries(context)
-        rate = f"{rate_of(self.good, context)}\nor {context.zero(context.total_series)}"
+        counters = counters_of("good", self.good, self.total)
+        if counters is not None:
+            return counters.queries(context)
         return BaseQueries(
             total=rate_of(self.total, context),
-            errors=rest(context, context.total_series, rate),
+            errors=rest(context, context.total_series, part_rate(self.good, context)),
             increases=tuple(
                 (
                     increase_of(self.total, gap, context),
-                    rest(context, gap.total_series, f"{increase_of(self.good, gap, context)}\nor {zero}"),
+                    rest(context, gap.total_series, part_increase(self.good, gap, context)),
                 )
-                for gap, zero in told(context)
+                for gap in told(context)
             ),
         )
 

@@ -8,12 +8,12 @@ from typing import ClassVar
 from msgspec import Struct
 
 from generator.promql import text as promql
+from generator.promql.buckets import le_matcher
 from generator.promql.check import Want, faults
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
 from generator.sli.base import BaseContext, BaseQueries
 from generator.sli.counting import Counter, Counters
-from generator.units import decimal_text
 
 _MILLISECOND_SUFFIXES = ("_ms", "_milliseconds", "_millis")
 _CLASSIC_SUFFIXES = ("_bucket", "_count", "_sum")
@@ -55,30 +55,6 @@ class HistogramBelow(Struct, frozen=True, kw_only=True):
         """One line for people."""
         kind = "native histogram" if self.native else "histogram"
         return f"{kind} {self.histogram.text}: bad above {self.bound_text}"
-
-
-def le_matcher(bound: Decimal) -> str:
-    """`le="0.3"`, or a pattern: Prometheus 3 writes 1 as `1.0`, and Go clients write 1000000 as `1e+06`."""
-    spellings = le_spellings(bound)
-    if len(spellings) == 1:
-        return f'le="{spellings[0]}"'
-    pattern = "|".join(text.replace(".", "\\\\.").replace("+", "\\\\+") for text in spellings)
-    return f'le=~"{pattern}"'
-
-
-def le_spellings(bound: Decimal) -> list[str]:
-    """The spellings of a bucket bound as text."""
-    plain = decimal_text(bound)
-    spellings = [plain]
-    if "." not in plain:
-        spellings.append(f"{plain}.0")
-    normal = bound.normalize()
-    exponent = normal.adjusted()
-    if not normal.is_zero() and (exponent >= 6 or exponent < -4):
-        digits = decimal_text(normal.scaleb(-exponent))
-        sign = "-" if exponent < 0 else "+"
-        spellings.append(f"{digits}e{sign}{abs(exponent):02d}")
-    return spellings
 
 
 def parse(reader: Reader) -> HistogramBelow:

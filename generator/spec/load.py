@@ -21,18 +21,13 @@ from generator.names import SEVERITIES
 from generator.reading.reader import NAME, Reader, is_label_name
 from generator.reading.source import Source, Value, read_source
 from generator.sli.time_slices import TimeSlices
-from generator.spec import canary as canary_section
-from generator.spec import dashboard as dashboard_section
-from generator.spec import gate as gate_section
-from generator.spec import policy
-from generator.spec import routing as routing_section
-from generator.spec.actions import parse_actions
 from generator.spec.tiers import parse_tiers, parse_window, tiers_of_slices
 from generator.text.digest import digest
 from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
 
 _HUNDRED = Decimal(100)
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = r"\{(\w+)\}"
+_SCOPE = r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}"
 _FILLED_IN = ("service", "alert", "slo")
 
 
@@ -67,6 +62,7 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
         problems.add("spec/name", Position(file), f"the file name {name!r} is not a valid name of a spec", hint)
     service = reader.name("service")
     owner = _owner(reader)
+    scope = _scope(reader)
     defaults = _defaults(reader)
     broken: set[str] = set()
     actions, rules = _policy(reader, broken)
@@ -81,6 +77,8 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
         digest=sha256[:12],
         service=service,
         owner=owner,
+        scope=scope,
+        scope_position=reader.at("scope") if scope else None,
         defaults=defaults,
         slos=tuple(slos),
         alerts=tuple(alerts),
@@ -93,6 +91,16 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
         targets=targets,
         broken=frozenset(broken),
     )
+
+
+def _scope(reader: Reader) -> str:
+    """The name of the set that the spec belongs to; empty if the spec names none."""
+    scope = reader.text("scope", "") if reader.has("scope") else ""
+    if scope and not re.fullmatch(_SCOPE, scope):
+        hint = "write `scope: payments/checkout`; use letters, digits, `-`, `_`, `.` and `/`, at most 128"
+        reader.fail("spec/scope", f"{scope!r} is not a valid scope", hint, key="scope")
+        return ""
+    return scope
 
 
 def _owner(reader: Reader) -> Owner:
@@ -149,7 +157,7 @@ def _url(reader: Reader, key: str) -> str:
             "write an address that begins with https://",
             key=key,
         )
-    unknown = [name for name in _PLACEHOLDER.findall(text) if name not in _FILLED_IN]
+    unknown = [name for name in (re.findall(_PLACEHOLDER, text) if text else ()) if name not in _FILLED_IN]
     if unknown:
         hint = f"use only {', '.join(f'{{{name}}}' for name in _FILLED_IN)}"
         message = f"{reader.path(key)}: Freezeline does not know the placeholder {{{unknown[0]}}}"
@@ -296,10 +304,13 @@ def _alert(name: str, position: Position, reader: Reader, defaults: Defaults) ->
 def _policy(reader: Reader, broken: set[str]) -> tuple[Mapping[str, Action], tuple[PolicyRule, ...]]:
     if not any([reader.has("actions"), reader.has("policy")]):  # ask for both keys, so that `finish` knows both
         return {}, ()
+    from generator.spec import actions as actions_section
+    from generator.spec import policy
+
     actions: Mapping[str, Action] = {}
     inner = reader.mapping("actions")
     if inner is not None:
-        actions = parse_actions(inner)
+        actions = actions_section.parse_actions(inner)
         broken.update(set(inner.keys()) - set(actions))
     rules = policy.parse_rules(reader.readers("policy"))
     if len(rules) < len(reader.values("policy")):
@@ -308,15 +319,23 @@ def _policy(reader: Reader, broken: set[str]) -> tuple[Mapping[str, Action], tup
 
 
 def _sections(reader: Reader) -> tuple[Routing | None, Canary | None, Gate | None, Dashboard | None]:
-    """The sections that have parsers of their own."""
+    """The sections that have parsers of their own. A parser is imported for a spec with its section."""
     routing = canary = gate = dashboard = None
     if (inner := reader.mapping("routing")) is not None:
+        from generator.spec import routing as routing_section
+
         routing = routing_section.parse(inner)
     if (inner := reader.mapping("canary")) is not None:
+        from generator.spec import canary as canary_section
+
         canary = canary_section.parse(inner)
     if (inner := reader.mapping("gate")) is not None:
+        from generator.spec import gate as gate_section
+
         gate = gate_section.parse(inner)
     if (inner := reader.mapping("dashboard")) is not None:
+        from generator.spec import dashboard as dashboard_section
+
         dashboard = dashboard_section.parse(inner)
     return routing, canary, gate, dashboard
 

@@ -97,8 +97,7 @@ class Anchors:
 def _block(value: str, indent: str) -> list[str]:
     """The lines of a block scalar; empty if the text needs none, or if a parser could not read the text back."""
     lines = value.split("\n")
-    plain = len(lines) > 1 and all(line.isprintable() and line.strip() for line in lines)
-    if not plain or lines[0].startswith(" "):
+    if value[0] == " " or not all(map(str.isprintable, lines)) or not all(map(str.strip, lines)):
         return []
     return [indent + line for line in lines]
 

@@ -8,7 +8,6 @@ command, not during it.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -206,6 +205,8 @@ def _difference(root: Path, path: str, data: bytes) -> Difference:
     if there is None:
         return Difference(path=path, kind="missing")
     old, new = (content.decode("utf-8", "replace").splitlines(keepends=True) for content in (there, data))
+    import difflib
+
     lines = list(difflib.unified_diff(old, new, f"{path} (there)", f"{path} (generated)"))
     if not lines:  # bytes that are no text
         lines = [f"{path} differs in bytes that cannot be shown\n"]

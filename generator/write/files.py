@@ -41,6 +41,13 @@ def read(paths: Iterable[str | Path]) -> list[tuple[str, bytes]]:
     return files
 
 
-def default_scope(path: str) -> str:
-    """The name of the output set: of the folder that holds the specs."""
-    return Path(path).resolve().parent.name or "slos"
+def beside(found: Iterable[str]) -> list[tuple[str, bytes]]:
+    """(name, content) of the other *.yaml and *.yml files in the folders of these files. Raises SpecFilesError."""
+    named = {Path(path).resolve() for path in found}
+    folders = dict.fromkeys(Path(path).parent for path in found)
+    return read(
+        path
+        for folder in folders
+        for path in sorted(folder.iterdir())
+        if path.suffix in (".yaml", ".yml") and path.is_file() and path.resolve() not in named
+    )

@@ -35,7 +35,7 @@ from generator.write.places import (
     staged,
 )
 
-_SYNC_EACH_AT_MOST = 32
+_SYNC_EACH_AT_MOST = 8
 
 
 class Disk:
@@ -71,7 +71,7 @@ class Disk:
     def sync(self, paths: Sequence[Path]) -> None:
         """Make the contents of files and the entries of directories durable."""
         if len(paths) > _SYNC_EACH_AT_MOST:
-            os.sync()  # one wait for all instead of thousands
+            os.sync()  # one wait for all: a file system waits for its own journal at each single sync
             return
         for path in paths:
             descriptor = os.open(path, os.O_RDONLY)

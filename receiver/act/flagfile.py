@@ -29,7 +29,10 @@ class FlagDirectoryError(Exception):
 
 
 def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, unfreeze_when: Mapping[str, str]) -> str:
-    """The flag's content: which episodes freeze the service, and why. `unfreeze_when` maps episodes to texts."""
+    """The flag's content: how many reasons freeze the service, and the oldest of these with their episodes.
+
+    `unfreeze_when` maps episodes to texts.
+    """
     reasons = []
     for freeze_reason in view.freeze_reasons:
         episode = view.episodes[freeze_reason.episode]
@@ -53,6 +56,7 @@ def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, un
         "written_at": written_at,
         "since": min((stamp_ms(freeze_reason.since) for freeze_reason in view.freeze_reasons), default=written_at),
         "journal_seq": view.seq,
+        "reasons_total": view.count,
         "reasons": reasons,
     }
     return json.dumps(content, ensure_ascii=True, indent=1) + "\n"
@@ -67,6 +71,23 @@ def named_episodes(text: str | None) -> frozenset[str]:
         return frozenset(str(reason["episode"]) for reason in raw["reasons"])
     except (ValueError, KeyError, TypeError):
         return frozenset()
+
+
+def is_up_to_date(view: FlagView) -> bool:
+    """Whether the last written flag stands for exactly the reasons in force."""
+    text = view.file.text if view.file else None
+    named = named_episodes(text)
+    return (
+        not view.unwritten
+        and named == {freeze_reason.episode for freeze_reason in view.freeze_reasons}
+        and _total(text, len(named)) == view.count
+    )
+
+
+def _total(text: str | None, named: int) -> int:
+    """How many reasons a flag's text counts. A text without a count names every reason."""
+    raw = json.loads(text) if text is not None and named else {}
+    return int(raw.get("reasons_total", named))
 
 
 @contextlib.contextmanager

@@ -15,15 +15,18 @@ from pathlib import Path
 from receiver.act import flagfile, legacy
 from receiver.context import Context
 from receiver.decide import retry
-from receiver.decide.model import Action, ActionState, ActionType, Decision, FlagFile, FlagView, FreezeReason, stamp_ms
+from receiver.decide.model import Action, ActionState, ActionType, Decision, FlagFile, FlagView, stamp_ms
 from receiver.decide.notice import Event
 from receiver.decide.plan import unfreeze_when
 from receiver.journal import Tx
-from receiver.journal.record import tell_in
+from receiver.journal.record import tell_in, tell_of
 from receiver.policy.model import FreezeAction
 from receiver.steps import Step
 
 log = logging.getLogger(__name__)
+
+TOLD_MAX = 3
+"""The most reasons that one sentence tells."""
 
 _TO_RUNNING = (ActionState.STARTING, ActionState.RUNNING)
 
@@ -36,7 +39,7 @@ async def perform(context: Context, flag: str, _actions: Sequence[Action]) -> No
 async def bring_into_line(context: Context, view: FlagView) -> None:
     """Do as `perform`, but with a given view of the flag. A new reason is on disk one read of the journal sooner."""
     flag = view.path
-    while view.freeze_reasons and not _is_written(view):
+    while view.freeze_reasons and not flagfile.is_up_to_date(view):
         if not await _freeze(context, view):
             return
         # Reasons may have come or gone while the flag was written.
@@ -52,7 +55,7 @@ async def repair(context: Context, flag: str) -> None:
     view = await context.journal.read(lambda journal: journal.flag_view(flag))
     if not view.freeze_reasons or view.file is None:
         return  # No service's flag, or a foreign file: the receiver must not remove it.
-    if not _is_written(view):
+    if not flagfile.is_up_to_date(view):
         if not view.unfinished:
             await perform(context, flag, ())
         return
@@ -66,19 +69,10 @@ async def repair(context: Context, flag: str) -> None:
     )
 
 
-def _is_written(view: FlagView) -> bool:
-    """Whether the last written flag names exactly the reasons in force."""
-    named = flagfile.named_episodes(view.file.text if view.file else None)
-    return named == {freeze_reason.episode for freeze_reason in view.freeze_reasons} and all(
-        freeze_reason.written_at for freeze_reason in view.freeze_reasons
-    )
-
-
 async def _freeze(context: Context, view: FlagView) -> bool:
     """Write the flag. If this fails and must wait for a retry: False."""
-    new = [freeze_reason for freeze_reason in view.freeze_reasons if freeze_reason.written_at is None]
     try:
-        await _write(context, view, view.file, kind="frozen", sentence=_sentence(view, new))
+        await _write(context, view, view.file, kind="frozen", sentence=_sentence(view))
     except (OSError, flagfile.FlagDirectoryError) as error:
         for action in view.unfinished:
             if action.type is ActionType.FREEZE:
@@ -99,28 +93,39 @@ async def _write(context: Context, view: FlagView, before: FlagFile | None, *, k
     )
     await asyncio.to_thread(flagfile.write_flag, Path(view.path), text, context.reached)
     done = context.clock()
-    new = [freeze_reason for freeze_reason in view.freeze_reasons if freeze_reason.written_at is None]
-    for freeze_reason in new:
+    for freeze_reason in view.unwritten:
         context.meters.to_flag.observe((done - freeze_reason.since).total_seconds())
     service = next(iter(view.episodes.values())).service
-    file = FlagFile(path=view.path, service=service, generation=generation, text=text, written_at=done)
+    file = FlagFile(
+        path=view.path,
+        service=service,
+        generation=generation,
+        text=text,
+        written_at=done,
+        legacy_on=before is not None and before.legacy_on,
+    )
 
     def record(tx: Tx) -> None:
-        tx.freeze_reasons_written(view.path, [freeze_reason.episode for freeze_reason in view.freeze_reasons], file)
-        event = Event.FLAG_RESTORED if kind == "flag_restored" else Event.FROZEN
-        for freeze_reason in new or (view.freeze_reasons[:1] if kind == "flag_restored" else ()):
-            tell_in(tx, freeze_reason.episode, event, context.box.policies, ids=context.ids)
-        newest = new[-1].episode if new else view.freeze_reasons[-1].episode
+        new = [freeze_reason.episode for freeze_reason in view.unwritten]
+        tx.freeze_reasons_written(view.path, new, file)
+        event, told = Event.FROZEN, new
+        if kind == "flag_restored":
+            event, told = Event.FLAG_RESTORED, [view.freeze_reasons[0].episode]
+        for episode in tx.first_of_each(told):
+            tell_of(tx, episode, event, context.box.policies, ids=context.ids)
+        newest = new[-1] if new else view.freeze_reasons[-1].episode
         tx.note(Decision(kind=kind, sentence=sentence, episode=newest))
 
     await context.journal.write(record)
     context.reached(Step.FREEZE_FLAG_RECORDED)
 
 
-def _sentence(view: FlagView, new: Sequence[FreezeReason]) -> str:
-    episodes = [view.episodes[freeze_reason.episode] for freeze_reason in (new or view.freeze_reasons)]
-    why = "; ".join(dict.fromkeys(episode.reason for episode in episodes))
-    return f"{view.path} written: {why}" if new else f"{view.path} rewritten: a freeze reason ended"
+def _sentence(view: FlagView) -> str:
+    texts = list(dict.fromkeys(freeze_reason.reason for freeze_reason in view.unwritten))
+    if not texts:
+        return f"{view.path} rewritten: a freeze reason ended"
+    more = [f"{len(texts) - TOLD_MAX} more reasons"] if len(texts) > TOLD_MAX else []
+    return f"{view.path} written: {'; '.join([*texts[:TOLD_MAX], *more])}"
 
 
 def _unfreeze_texts(context: Context, view: FlagView) -> Mapping[str, str]:
@@ -136,52 +141,43 @@ async def _finish_freezes(context: Context, view: FlagView) -> None:
     """Switch legacy freezers on, end the unfinished freeze actions, and drop unfreeze actions that came too late."""
     now = context.clock()
     overtaken = [action for action in view.unfinished if action.type is ActionType.UNFREEZE]
-    held = {freeze_reason.episode for freeze_reason in view.freeze_reasons}
-    orphans = [action for action in view.unfinished if action.type is ActionType.FREEZE and action.episode not in held]
-    await _drop(context, [*overtaken, *orphans], "a new freeze came first")
+    await _drop(context, overtaken, "a new freeze came first")
     waiting = [
         action
         for action in view.unfinished
-        if action.type is ActionType.FREEZE
-        and action.episode in held
-        and (action.due_at is None or action.due_at <= now)
+        if action.type is ActionType.FREEZE and (action.due_at is None or action.due_at <= now)
     ]
-    for action in waiting:
-        await _drive_on(context, view, action)
+    if waiting:
+        await _drive_on(context, view, waiting)
 
 
-async def _drive_on(context: Context, view: FlagView, action: Action) -> None:
-    episode = view.episodes[action.episode]
-    freeze = _freeze_action(context, view, action)
+async def _drive_on(context: Context, view: FlagView, actions: Sequence[Action]) -> None:
+    """Switch a flag's legacy freezers on, unless they are on, and end the freeze actions together."""
     problems: list[str] = []
-    if freeze is not None and freeze.legacy:
-        driven = await context.journal.read(lambda journal: _already_driven(journal.flag_view(view.path), action))
-        problems = [] if driven else await legacy.drive(freeze, episode, on=True)
+    if view.file is None or not view.file.legacy_on:
+        driven: set[str] = set()
+        for action in actions:
+            episode = await context.journal.read(lambda journal, wanted=action.episode: journal.episode(wanted))  # type: ignore[misc]
+            policy = context.policy_of(episode) if episode else None
+            freeze = policy.actions.get(action.name) if policy else None
+            if isinstance(freeze, FreezeAction) and freeze.legacy and policy and policy.sha256 not in driven:
+                driven.add(policy.sha256)
+                problems += await legacy.drive(freeze, episode, on=True)
     context.reached(Step.FREEZE_LEGACY_DRIVEN)
     if problems:
-        await _retry(context, action, "; ".join(problems))
+        for action in actions:
+            await _retry(context, action, "; ".join(problems))
         return
-    done = await context.journal.write(
-        lambda tx: _succeed(tx, action, "freeze_done", f"{view.path} is on disk, and all legacy freezers are on")
-    )
-    context.meters.ended(done, context.clock())
+
+    def record(tx: Tx) -> list[Action]:
+        if tx.is_held(view.path):
+            tx.legacy_switched(view.path, on=True)
+        sentence = f"{view.path} is on disk, and all legacy freezers are on"
+        return [_succeed(tx, action, "freeze_done", sentence) for action in actions]
+
+    for done in await context.journal.write(record):
+        context.meters.ended(done, context.clock())
     context.reached(Step.FREEZE_RECORDED)
-
-
-def _already_driven(view: FlagView, action: Action) -> bool:
-    """Whether the legacy freezers were switched on before, for another reason of the flag."""
-    unfinished = {other.episode for other in view.unfinished if other.type is ActionType.FREEZE}
-    return any(
-        freeze_reason.episode != action.episode and freeze_reason.episode not in unfinished
-        for freeze_reason in view.freeze_reasons
-    )
-
-
-def _freeze_action(context: Context, view: FlagView, action: Action) -> FreezeAction | None:
-    episode = view.episodes.get(action.episode)
-    policy = context.policy_of(episode) if episode else None
-    found = policy.actions.get(action.name) if policy else None
-    return found if isinstance(found, FreezeAction) else None
 
 
 async def _unfreeze(context: Context, view: FlagView) -> None:

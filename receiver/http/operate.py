@@ -8,7 +8,7 @@ from typing import Any
 
 from receiver.act import notices
 from receiver.context import Context
-from receiver.decide import plan
+from receiver.decide import by_hand
 from receiver.decide.model import Action, ActionState, ActionType, Decision, parse_stamp
 from receiver.decide.notice import Event
 from receiver.decide.plan import Known
@@ -20,6 +20,9 @@ from receiver.policy.model import FreezeAction, Policy, RollbackAction
 from receiver.run import runs
 
 TEXT_MAX = 200
+
+UNFROZEN_AT_ONCE = 500
+"""The most episodes that one transaction unfreezes."""
 
 
 class RefusedError(Exception):
@@ -60,7 +63,7 @@ async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
         earlier = tx.newest_episodes([fingerprint]).get(fingerprint, [])
         if earlier and earlier[0].live:
             raise RefusedError(409, f"{service} is frozen by hand already")
-        opened = plan.on_operator_freeze(
+        opened = by_hand.on_operator_freeze(
             policy=policy,
             reason=reason,
             by=by,
@@ -81,18 +84,22 @@ async def unfreeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     service, reason, by = _text(raw, "service"), _text(raw, "reason"), _text(raw, "by", required=False) or "operator"
     trace = CURRENT.get()
 
-    def work(tx: Tx) -> list[str]:
-        episodes = tx.freezing_episodes(service)
-        freeze_reasons = [
-            freeze_reason for episode in episodes for freeze_reason in tx.freeze_reasons(episode=episode.id, held=True)
-        ]
-        if not freeze_reasons:
-            raise RefusedError(409, f"{service} is not frozen")
-        changes = plan.on_operator_unfreeze(episodes, freeze_reasons, reason=reason, by=by)
-        record(tx, changes, context.box.policies, ids=context.ids, trace=trace)
-        return sorted({freeze_reason.flag for freeze_reason in freeze_reasons})
+    flags: set[str] = set()
 
-    return {"service": service, "flags": await context.journal.write(work)}
+    def work(tx: Tx) -> bool:
+        episodes = tx.freezing_episodes(service, limit=UNFROZEN_AT_ONCE)
+        reasons = tx.freeze_reasons_of([episode.id for episode in episodes])
+        freeze_reasons = [one for some in reasons.values() for one in some if one.ended_at is None]
+        if not freeze_reasons and not flags:
+            raise RefusedError(409, f"{service} is not frozen")
+        changes = by_hand.on_operator_unfreeze(episodes, freeze_reasons, reason=reason, by=by)
+        record(tx, changes, context.box.policies, ids=context.ids, trace=trace)
+        flags.update(freeze_reason.flag for freeze_reason in freeze_reasons)
+        return len(episodes) == UNFROZEN_AT_ONCE
+
+    while await context.journal.write(work):
+        pass
+    return {"service": service, "flags": sorted(flags)}
 
 
 async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,17 +107,15 @@ async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any
     service, by = _text(raw, "service"), _text(raw, "by", required=False) or "operator"
 
     def work(tx: Tx) -> list[str]:
-        waiting = [episode for episode in tx.live_episodes(service) if episode.acked_at is None]
-        if not waiting:
+        incidents = tx.unacknowledged(service)
+        if not incidents:
             raise RefusedError(409, f"{service} has nothing to acknowledge")
-        incidents = dict.fromkeys(episode.incident for episode in waiting)
-        for incident in incidents:
+        for incident, first in incidents.items():
             tx.acknowledge(incident, by)
-            first = next(episode for episode in waiting if episode.incident == incident)
             sentence = f"{by} acknowledged {service}: escalation stops"
-            tx.note(Decision(kind="acknowledged", sentence=sentence, episode=first.id))
+            tx.note(Decision(kind="acknowledged", sentence=sentence, episode=first))
             facts = {"acknowledged_by": by}
-            tell_in(tx, first.id, Event.ACKNOWLEDGED, context.box.policies, ids=context.ids, facts=facts)
+            tell_in(tx, first, Event.ACKNOWLEDGED, context.box.policies, ids=context.ids, facts=facts)
         return list(incidents)
 
     return {"service": service, "incidents": await context.journal.write(work)}

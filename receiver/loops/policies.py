@@ -47,12 +47,7 @@ def last_good(journal: Path, *, channels: Collection[str]) -> Loaded:
 
 def remembered(view: View) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
     """From the journal: the policies in force by name, and the texts of all policies that opened live episodes."""
-    hashes = {episode.policy_sha256 for episode in view.live_episodes()}
-    hashes |= {
-        episode.policy_sha256
-        for action in view.unfinished_actions()
-        if (episode := view.episode(action.episode)) is not None
-    }
+    hashes = view.policies_in_use()
     return view.policies_in_force(), view.policy_bodies(hashes)
 
 

@@ -55,9 +55,12 @@ class Known(Struct, frozen=True, kw_only=True):
 class Prometheus:
     """One Prometheus, or another server with the same query API."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, token_file: str) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, token_file: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._http = http
         self._url = url
+        self._headers = dict(headers or {})
         self._token_file = token_file
 
     async def judge(self, condition: Condition, now: datetime) -> Judgement:
@@ -73,7 +76,9 @@ class Prometheus:
         """Values of an instant query, as texts."""
         if not self._url:
             raise SourceError("no Prometheus in receiver.yaml")
-        headers = {"Authorization": f"Bearer {_token(self._token_file)}"} if self._token_file else {}
+        headers = _sent(self._headers)
+        if self._token_file:
+            headers["Authorization"] = f"Bearer {_secret(self._token_file)}"
         body = await _fetch(
             self._http.post(
                 f"{self._url}/api/v1/query",
@@ -120,17 +125,26 @@ def judge(condition: Condition, values: Sequence[str], times: Sequence[str], now
 class Alertmanager:
     """One Alertmanager."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, *, receiver: str, settle_s: float) -> None:
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        *,
+        receiver: str,
+        settle_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._http = http
+        self._headers = dict(headers or {})
         self.url = url
         self._receiver = receiver
         self._settle_s = settle_s
 
     async def known(self, now: datetime) -> Known:
         """Every alert of this Alertmanager, also silenced and inhibited alerts. Raises SourceError."""
-        status = await _fetch(self._http.get(f"{self.url}/api/v2/status", timeout=TIMEOUT, allow_redirects=False))
+        status = await self._ask("/api/v2/status")
         flags = "active=true&silenced=true&inhibited=true&unprocessed=true"
-        raw = await _fetch(self._http.get(f"{self.url}/api/v2/alerts?{flags}", timeout=TIMEOUT, allow_redirects=False))
+        raw = await self._ask(f"/api/v2/alerts?{flags}")
         try:
             up_s = (now - datetime.fromisoformat(status["uptime"])).total_seconds()
             alerts = {entry["fingerprint"]: entry for entry in raw}
@@ -151,10 +165,15 @@ class Alertmanager:
     async def check(self) -> str:
         """Ask whether Alertmanager answers; "" if so, else what is wrong."""
         try:
-            await _fetch(self._http.get(f"{self.url}/api/v2/status", timeout=TIMEOUT, allow_redirects=False))
+            await self._ask("/api/v2/status")
         except SourceError as error:
             return str(error)
         return ""
+
+    async def _ask(self, path: str) -> Any:
+        headers = _sent(self._headers)
+        request = self._http.get(f"{self.url}{path}", headers=headers, timeout=TIMEOUT, allow_redirects=False)
+        return await _fetch(request)
 
 
 def _alert(entry: Mapping[str, Any]) -> Alert:
@@ -168,11 +187,20 @@ def _alert(entry: Mapping[str, Any]) -> Alert:
     )
 
 
-def _token(path: str) -> str:
+def _sent(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a request, with the values that files hold, as the files are now. Raises SourceError."""
+    return {name: _secret(value[1:]) if value.startswith("@") else value for name, value in headers.items()}
+
+
+def _secret(path: str) -> str:
+    """The one line of a file. Raises SourceError, which names the file and never its content."""
     try:
-        return Path(path).read_text("utf-8").strip()
+        text = Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: cannot be read") from error
+    if not text.isascii() or not text.isprintable():
+        raise SourceError(f"{path}: must hold one line of ASCII text")
+    return text
 
 
 async def _fetch(request: Any) -> Any:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from freezeline.problems import Problems
-from receiver.decide.model import NO_TRACE, ActionState, ActionType, Alert, new_id
+from receiver.decide.model import NO_TRACE, Alert, new_id
 from receiver.decide.plan import Change, Known, Opened, on_alert
 from receiver.journal import JournalError, View, open_view
 from receiver.policy.directory import read_directory
 from receiver.policy.model import Policies
 from receiver.settings import load_settings
 from receiver.webhook.ingest import NotADeliveryError, parse_delivery
+from receiver.webhook.process import pending_rollbacks
 
 
 class ReplayError(Exception):
@@ -55,10 +56,7 @@ def replay(
 
 def _known(view: View, alert: Alert) -> Known:
     episodes = view.newest_episodes([alert.fingerprint]).get(alert.fingerprint, [])
-    pending = {
-        episode.id: view.actions(episode=episode.id, type=ActionType.ROLLBACK, state=ActionState.PENDING)
-        for episode in episodes
-    }
+    pending = {episode.id: pending_rollbacks(view, episode) for episode in episodes}
     seen = view.seen([alert.fingerprint]).get(alert.fingerprint)
     return Known(seen=seen, episodes=episodes, pending=pending, incident=view.incident)
 

@@ -50,6 +50,7 @@ ORDERS = {
         "pipeline",
         "write",
         # What else is done with a spec that was loaded.
+        "existing",
         "prometheus",
         "imports",
         "reports",
@@ -88,6 +89,9 @@ ORDERS = {
         # What is decided: before a release, and while the release is rolled out.
         "gate",
         "canary",
+        "ab",
+        # Where rollouts are kept.
+        "store",
     ),
     "freezeline": ("problems", "cli", "remote", "toast", "demo", "commands", "__main__"),
 }
@@ -107,7 +111,7 @@ MAY_IMPORT = {
 NEVER = {"generator": {"receiver", "release"}, "receiver": {"generator", "release"}, "release": {"generator"}}
 
 # Modules among the commands that are not commands; commands share them.
-SHARED_BY_COMMANDS = {"freezeline.commands", "freezeline.commands.places", "freezeline.commands.specs"}
+SHARED_BY_COMMANDS = {f"freezeline.commands{name}" for name in ("", ".headers", ".places", ".specs")}
 
 # In a fresh interpreter that holds none of our modules, only the big libraries, one forked child per module: alone, and
 # much quicker than starting Python for each.

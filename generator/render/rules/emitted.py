@@ -1,6 +1,6 @@
 """Parses every expression before it is written. A fault in an expression is our mistake, and nothing is written.
 
-Expressions of many SLOs differ only in selectors, which reading has checked. The parser gets each shape once.
+Expressions of many SLOs differ only in the matchers of selectors. The parser gets each shape once.
 """
 
 from __future__ import annotations

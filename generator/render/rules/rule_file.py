@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 
 from msgspec import Struct, field
 
@@ -51,20 +52,34 @@ class RuleFile(Struct, frozen=True, kw_only=True):
 
     def text(self) -> tuple[str, list[tuple[int, Position]]]:
         """The file's text, and the places in the spec with the first line of each."""
-        lines = [f"# {line}".rstrip() for line in self.header.splitlines()]
+        content, origins = self.content()
+        return content.decode(), origins
+
+    def content(self) -> tuple[bytes, list[tuple[int, Position]]]:
+        """The file's bytes, and the places in the spec with the first line of each.
+
+        Written rule by rule: the lines of thousands of SLOs in one list would take four times the memory of the file.
+        """
+        out = BytesIO()
         origins: list[tuple[int, Position]] = []
         known: dict[int, list[str]] = {}
         anchors = self.anchors() if self.anchored else None
-        lines.append("groups:" if self.groups else "groups: []")
+        head = [f"# {line}".rstrip() for line in self.header.splitlines()]
+        written = _write(out, [*head, "groups:" if self.groups else "groups: []"])
         for group in self.groups:
-            lines.append(f"  - name: {yaml_text.scalar(group.name)}")
-            lines.append(f"    interval: {duration_text(group.interval_ms)}")
-            lines.append("    rules:")
+            name, interval = yaml_text.scalar(group.name), duration_text(group.interval_ms)
+            written += _write(out, [f"  - name: {name}", f"    interval: {interval}", "    rules:"])
             for rule in group.rules:
                 if rule.origin is not None:
-                    origins.append((len(lines) + 1, rule.origin))
-                lines += rule_lines(rule, known, anchors)
-        return "\n".join(lines) + "\n", origins
+                    origins.append((written + 1, rule.origin))
+                written += _write(out, rule_lines(rule, known, anchors))
+        return out.getvalue(), origins
+
+
+def _write(out: BytesIO, lines: list[str]) -> int:
+    """Append lines; how many."""
+    out.write("\n".join([*lines, ""]).encode())
+    return len(lines)
 
 
 _INDENT = " " * 8

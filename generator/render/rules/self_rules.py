@@ -53,7 +53,12 @@ def render(scope: str) -> RuleFile:
     watchdog = Rule(
         alert=names.WATCHDOG,
         expr="vector(1)",
-        labels={names.SEVERITY: "info", names.SERVICE: "freezeline", names.TEAM: "freezeline", names.SCOPE: scope},
+        labels={
+            names.SEVERITY: names.WATCHDOG_SEVERITY,
+            names.SERVICE: "freezeline",
+            names.TEAM: "freezeline",
+            names.SCOPE: scope,
+        },
         annotations={
             "summary": "Always firing: the path from Prometheus to the receiver works",
             "description": "The receiver expects this alert. If the alert stops arriving, nobody is watching.",

@@ -1,6 +1,6 @@
 """The page's content as plain texts: frozen services with reasons, episodes, actions, dead letters, decisions. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
@@ -9,7 +9,7 @@ from receiver.decide.escalate import open_for
 from receiver.decide.model import FINAL_STATES, Action, ActionState, ActionType, Episode, FreezeReason, Recorded
 from receiver.decide.plan import unfreeze_when
 from receiver.policy.model import Policies
-from receiver.report import Standing
+from receiver.report import OfService, Standing
 
 CANCELLABLE = {
     ActionType.ROLLBACK: frozenset({ActionState.PENDING, ActionState.STARTING, ActionState.RUNNING}),
@@ -37,10 +37,11 @@ class Reason(Struct, frozen=True, kw_only=True):
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """One service. A service that is not frozen has no `reasons`."""
+    """One service. A service that is not frozen has no `reasons`; `more_reasons` counts those that are not shown."""
 
     name: str
     reasons: tuple[Reason, ...]
+    more_reasons: int
     flags: tuple[str, ...]
     since: Instant | None
     open: int
@@ -106,6 +107,7 @@ class Board(Struct, frozen=True, kw_only=True):
     seq: int
     services: tuple[Service, ...]
     episodes: tuple[OpenEpisode, ...]
+    more_episodes: int
     running: tuple[Running, ...]
     lost: tuple[Lost, ...]
     decided: tuple[Decided, ...]
@@ -124,42 +126,35 @@ class Board(Struct, frozen=True, kw_only=True):
 def board(standing: Standing, decisions: Sequence[Recorded], policies: Policies, *, now: datetime) -> Board:
     """Arrange the standing for people. `decisions` come in their order; the page shows the newest first."""
     names = {policy.service for policy in policies.in_force} | set(standing.flags.values())
-    names |= {episode.service for episode in standing.live}
-    by_id = {episode.id: episode for episode in standing.live}
-    services = [_service(name, standing, by_id, policies, now) for name in sorted(names)]
+    found = standing.by_service()
+    names |= set(found)
+    services = [_service(name, found.get(name, OfService()), standing, policies, now) for name in sorted(names)]
     return Board(
         at=now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         seq=standing.seq,
         services=tuple(sorted(services, key=lambda service: not service.frozen)),
         episodes=tuple(_episode(episode, now) for episode in standing.live),
+        more_episodes=sum(number for _, _, number in standing.counts) - len(standing.live),
         running=tuple(_running(action, now) for action in standing.unfinished if action.state not in FINAL_STATES),
         lost=tuple(_lost(action, now) for action in standing.dead_letters),
         decided=tuple(_decided(one, now) for one in reversed(decisions)),
     )
 
 
-def _service(name: str, standing: Standing, by_id: Mapping[str, Episode], policies: Policies, now: datetime) -> Service:
-    freeze_reasons = [
-        freeze_reason
-        for freeze_reason in standing.freeze_reasons
-        if _service_of(freeze_reason, standing, by_id) == name
-    ]
-    episodes = [episode for episode in standing.live if episode.service == name]
+def _service(name: str, found: OfService, standing: Standing, policies: Policies, now: datetime) -> Service:
+    freeze_reasons = found.freeze_reasons
     return Service(
         name=name,
         reasons=tuple(
-            _reason(freeze_reason, by_id.get(freeze_reason.episode), policies, now) for freeze_reason in freeze_reasons
+            _reason(freeze_reason, standing.episodes.get(freeze_reason.episode), policies, now)
+            for freeze_reason in freeze_reasons
         ),
+        more_reasons=found.held - len(freeze_reasons),
         flags=tuple(sorted({freeze_reason.flag for freeze_reason in freeze_reasons})),
         since=_instant(min(freeze_reason.since for freeze_reason in freeze_reasons), now) if freeze_reasons else None,
-        open=len(episodes),
-        acknowledged_by=next((episode.acked_by for episode in episodes if episode.acked_by), ""),
+        open=found.open,
+        acknowledged_by=next((episode.acked_by for episode in found.live if episode.acked_by), ""),
     )
-
-
-def _service_of(freeze_reason: FreezeReason, standing: Standing, by_id: Mapping[str, Episode]) -> str | None:
-    episode = by_id.get(freeze_reason.episode)
-    return episode.service if episode else standing.flags.get(freeze_reason.flag)
 
 
 def _reason(freeze_reason: FreezeReason, episode: Episode | None, policies: Policies, now: datetime) -> Reason:

@@ -111,8 +111,36 @@ def default(value: object) -> str:
     """A default as the docs write it."""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value:
         return f"`{', '.join(value)}`"
-    if value in {"", ()}:
+    if not value:
         return "none"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def test_headers_of_file_and_variable(tmp_path: Path) -> None:
+    """A mapping in receiver.yaml, lines in a variable."""
+    path = tmp_path / "receiver.yaml"
+    path.write_text("prometheus: {headers: {X-Scope-OrgID: team-a, Authorization: '@/run/secret'}}\n")
+    problems = Problems()
+    settings = load_settings(path, {"FREEZELINE_ALERTMANAGER_HEADERS": "X-Scope-OrgID: b\nA: @/c\n"}, problems)
+    assert list(problems) == []
+    assert settings.prometheus_headers == {"X-Scope-OrgID": "team-a", "Authorization": "@/run/secret"}
+    assert settings.alertmanager_headers == {"X-Scope-OrgID": "b", "A": "@/c"}
+
+
+@pytest.mark.parametrize(
+    "written,message",
+    [
+        ("[a]", "must be a mapping of headers"),
+        ("{'a b': c}", "has a header without a valid name: 'a b'"),
+        ("{1: c}", "has a header without a valid name: '1'"),
+        ("{A: 1}", "A must be one line of ASCII text"),
+        ('{A: "b\\nC: d"}', "A must be one line of ASCII text"),
+        ("{A: '@b'}", "A must name its file with an absolute path"),
+    ],
+)
+def test_wrong_headers(written: str, message: str, tmp_path: Path) -> None:
+    """Each is a problem at its place, and no problem shows a value."""
+    ((code, place, found),) = problems_of(f"alertmanager_headers: {written}\n", tmp_path)
+    assert (code, place, found) == ("settings/value", "1:23", f"alertmanager_headers {message}")

@@ -1,0 +1,292 @@
+"""The database of one service's rollouts: SQLite, with a hash chain over everything that changed a state.
+
+The engine alone writes states. Orders come from other processes, as rows that the engine answers. One transaction
+holds a step's event, the new state and what people must hear, so a kill loses all three or none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from release.canary.state import FINAL, Event, State, Tell, Tick
+
+SHAPE = 1
+BUSY_MS = 5000
+KEEP_EVERY_LOOK_S = 86400.0
+THIN_LOOKS_S = 300.0
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """One change of a rollout's state: the event as JSON, and where the rollout stood afterwards."""
+
+    seq: int
+    rollout: str
+    at: float
+    event: str
+    body: str
+    phase: str
+    stage: int
+    hash: str
+
+
+class Rollout(Struct, frozen=True, kw_only=True):
+    """One rollout, running or ended. `policy_sha256` is the policy that it began with."""
+
+    id: str
+    release: str
+    policy_sha256: str
+    begun_at: float
+    ended_at: float | None
+    state: State
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """What a person asked. `refusal` is None until the engine answers, and empty after a yes."""
+
+    id: int
+    at: float
+    body: str
+    refusal: str | None
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """What people must hear, and have not heard yet."""
+
+    id: int
+    rollout: str
+    at: float
+    what: str
+    text: str
+    page: bool
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """One look at the canary, with every measurement."""
+
+    at: float
+    stage: int
+    tick: Tick
+
+
+class StoreError(Exception):
+    """The database cannot be used. The message says why."""
+
+
+class Database:
+    """The rollouts of one service. Not for several threads."""
+
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
+        """Open, and make where it is missing. Raises StoreError."""
+        self.path = path
+        try:
+            if writes:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000)
+            else:
+                self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=1.0)
+            self._open(writes=writes)
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: {error}") from error
+
+    def _open(self, *, writes: bool) -> None:
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        if writes:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+        shape = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if shape == 0 and writes:
+            with self._transaction():
+                text = resources.files("release.store").joinpath("schema.sql").read_text("utf-8")
+                for statement in text.split(";"):
+                    if statement.strip():
+                        self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {SHAPE}")
+        elif shape != SHAPE:
+            raise StoreError(f"{self.path} has the shape {shape}; this version of freezeline knows {SHAPE}")
+
+    def close(self) -> None:
+        """Close."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # -- rollouts
+
+    def begin(self, state: State, *, policy_sha256: str, at: float) -> None:
+        """Store a new rollout."""
+        row = (state.rollout, state.release, policy_sha256, at, _json(state))
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO rollout (id, release, policy_sha256, begun_at, state) VALUES (?, ?, ?, ?, ?)", row
+            )
+
+    def running(self) -> Rollout | None:
+        """The rollout that has not ended."""
+        return next(iter(self._rollouts("WHERE ended_at IS NULL ORDER BY begun_at DESC LIMIT 1")), None)
+
+    def rollouts(self, limit: int = 100) -> tuple[Rollout, ...]:
+        """The newest rollouts first."""
+        return tuple(self._rollouts("ORDER BY begun_at DESC, rowid DESC LIMIT ?", limit))
+
+    def of_release(self, release: str) -> tuple[Rollout, ...]:
+        """The rollouts of one release, the newest first."""
+        return tuple(self._rollouts("WHERE release = ? ORDER BY begun_at DESC", release))
+
+    def _rollouts(self, end: str, *values: object) -> Iterator[Rollout]:
+        columns = "id, release, policy_sha256, begun_at, ended_at, state"
+        for row in self._db.execute(f"SELECT {columns} FROM rollout {end}", values):  # noqa: S608 - our own text
+            state = msgspec.json.decode(row[5], type=State)
+            yield Rollout(
+                id=row[0], release=row[1], policy_sha256=row[2], begun_at=row[3], ended_at=row[4], state=state
+            )
+
+    def save(self, event: Event, state: State, told: Sequence[Tell], *, at: float) -> None:
+        """Store a step: the event, the state that follows, and what people must hear; all or none.
+
+        A look that changed nothing but counters is stored as a look alone, and does not lengthen the chain.
+        """
+        with self._transaction():
+            before = self._db.execute("SELECT state FROM rollout WHERE id = ?", (state.rollout,)).fetchone()
+            quiet = isinstance(event, Tick) and not told and _same_place(before[0], state)
+            if isinstance(event, Tick):
+                self._look(event, state, quiet=quiet)
+            if not quiet:
+                self._append(event, state, at)
+            ended_at = at if state.phase in FINAL else None
+            self._db.execute(
+                "UPDATE rollout SET state = ?, ended_at = ? WHERE id = ?", (_json(state), ended_at, state.rollout)
+            )
+            self._db.executemany(
+                "INSERT INTO told (rollout, at, what, text, page) VALUES (?, ?, ?, ?, ?)",
+                [(state.rollout, at, one.what, one.text, one.page) for one in told],
+            )
+
+    def _append(self, event: Event, state: State, at: float) -> None:
+        last = self._db.execute("SELECT hash FROM step ORDER BY seq DESC LIMIT 1").fetchone()
+        body = "" if isinstance(event, Tick) else _json(event)
+        fields = (state.rollout, float(at), type(event).__name__, body, state.phase.value, state.stage)
+        link = _link(last[0] if last else "", fields)
+        self._db.execute(
+            "INSERT INTO step (rollout, at, event, body, phase, stage, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*fields, link),
+        )
+
+    def _look(self, tick: Tick, state: State, *, quiet: bool) -> None:
+        """Store a look, and thin out old looks that said nothing new: one in five minutes stays."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO look (rollout, at, stage, quiet, body) VALUES (?, ?, ?, ?, ?)",
+            (state.rollout, tick.at, state.stage, quiet, _json(tick)),
+        )
+        self._db.execute(
+            "DELETE FROM look WHERE rollout = ? AND quiet AND at < ? AND at >= ?"
+            " AND CAST(at / ? AS INTEGER) = (SELECT CAST(newer.at / ? AS INTEGER) FROM look AS newer"
+            " WHERE newer.rollout = look.rollout AND newer.at > look.at ORDER BY newer.at LIMIT 1)",
+            (
+                state.rollout,
+                tick.at - KEEP_EVERY_LOOK_S,
+                tick.at - KEEP_EVERY_LOOK_S - 2 * THIN_LOOKS_S,
+                THIN_LOOKS_S,
+                THIN_LOOKS_S,
+            ),
+        )
+
+    def steps(self, rollout: str) -> tuple[Step, ...]:
+        """Everything that changed a rollout's state, in order."""
+        rows = self._db.execute(
+            "SELECT seq, rollout, at, event, body, phase, stage, hash FROM step WHERE rollout = ? ORDER BY seq",
+            (rollout,),
+        )
+        return tuple(Step(**dict(zip(Step.__struct_fields__, row, strict=True))) for row in rows)
+
+    def looks(self, rollout: str, limit: int = 1000) -> tuple[Look, ...]:
+        """The newest looks, the oldest of them first."""
+        rows = self._db.execute(
+            "SELECT at, stage, body FROM look WHERE rollout = ? ORDER BY at DESC LIMIT ?", (rollout, limit)
+        )
+        found = [Look(at=at, stage=stage, tick=msgspec.json.decode(body, type=Tick)) for at, stage, body in rows]
+        return tuple(reversed(found))
+
+    def verify(self) -> int | None:
+        """The first step whose hash is wrong; None if the chain is whole."""
+        last = ""
+        for row in self._db.execute("SELECT seq, rollout, at, event, body, phase, stage, hash FROM step ORDER BY seq"):
+            if _link(last, row[1:7]) != row[7]:
+                return int(row[0])
+            last = row[7]
+        return None
+
+    # -- orders of people, and what people must hear
+
+    def ask(self, order: Event, *, at: float) -> int:
+        """Leave an order for the engine; gives its number."""
+        body = json.dumps({"kind": type(order).__name__, "body": msgspec.to_builtins(order)})
+        return int(self._db.execute("INSERT INTO asked (at, body) VALUES (?, ?)", (at, body)).lastrowid or 0)
+
+    def open_orders(self) -> tuple[Order, ...]:
+        """Orders that nobody has answered yet, the oldest first."""
+        rows = self._db.execute("SELECT id, at, body FROM asked WHERE answered_at IS NULL ORDER BY id")
+        return tuple(Order(id=row[0], at=row[1], body=row[2], refusal=None) for row in rows)
+
+    def answer(self, order: int, refusal: str, *, at: float) -> None:
+        """Answer an order: an empty refusal is a yes."""
+        self._db.execute("UPDATE asked SET answered_at = ?, refusal = ? WHERE id = ?", (at, refusal, order))
+
+    def refusal(self, order: int) -> str | None:
+        """The answer to an order; None while there is none."""
+        row = self._db.execute("SELECT refusal FROM asked WHERE id = ?", (order,)).fetchone()
+        return None if row is None else row[0]
+
+    def undelivered(self) -> tuple[Message, ...]:
+        """What people must still hear, the oldest first."""
+        rows = self._db.execute(
+            "SELECT id, rollout, at, what, text, page FROM told WHERE delivered_at IS NULL ORDER BY id LIMIT 100"
+        )
+        return tuple(
+            Message(id=row[0], rollout=row[1], at=row[2], what=row[3], text=row[4], page=bool(row[5])) for row in rows
+        )
+
+    def delivered(self, message: int, *, at: float) -> None:
+        """People have heard it."""
+        self._db.execute("UPDATE told SET delivered_at = ? WHERE id = ?", (at, message))
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _same_place(before: str, state: State) -> bool:
+    """Whether two states differ by counters and times alone."""
+    old = msgspec.json.decode(before, type=State)
+    return (old.phase, old.stage, old.holds, old.weight, old.answers.gate, old.answers.approved_by, old.why) == (
+        state.phase,
+        state.stage,
+        state.holds,
+        state.weight,
+        state.answers.gate,
+        state.answers.approved_by,
+        state.why,
+    )
+
+
+def _link(last: str, fields: Sequence[object]) -> str:
+    """The hash of a step: over the hash before it and its own fields."""
+    return hashlib.sha256(json.dumps([last, *fields], ensure_ascii=False).encode()).hexdigest()
