@@ -53,7 +53,7 @@ class Case(Struct, frozen=True, kw_only=True):
     vanishes: Spans = ()  # error series are not exposed then, and come back with their old count
     relabelled: str = ""  # "errors" or "all": these series carry one more label from the middle of the month on
     flaps_s: tuple[float, float] = (0.0, 0.0)  # every so often, scrapes fail for so long
-    born_at: float = 0.0  # nothing is exposed before
+    born_at: float = 0.0  # nothing happens before, and nothing is exposed
     grouped: bool = False  # by region: the last pod is a region of its own, born then, and the only one that counts
     native: bool = False  # a native histogram: bad requests take longer than the bound
     scraped: bool = False  # scrapes go on in the outages of `world`, and only evaluations are missed
@@ -121,7 +121,7 @@ class _Pod:
         """The events of the span that ends at `at`."""
         if self.case.poisson and (LENGTH - at < QUIET or abs(LENGTH - 30 * DAY - at) < QUIET):
             return
-        if self.alone and at < self.case.born_at:
+        if at < self.case.born_at and (self.alone or not self.case.grouped):
             return
         requests, ratio = self.case.rate(at)
         for code, per_second in ((GOOD, requests * (1 - ratio)), (BAD, requests * ratio)):
