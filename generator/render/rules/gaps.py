@@ -43,9 +43,13 @@ def age_ms(cadence: Cadence) -> int:
 def parts(count: int, repair: Repair) -> Mapping[str, slice]:
     """Which of `count` SLOs of one spec and profile are repaired together, by the value of their label `repair`."""
     first = names.GAP if repair.look_ms else f"{names.GAP}-{duration_text(repair.span_ms)}"
+    return split(count, first)
+
+
+def split(count: int, first: str) -> Mapping[str, slice]:
+    """`count` SLOs in groups that are done within a second, by name: `first`, `first-2` and so on."""
     size = max(SLOS_PER_GROUP, -(-count // GROUPS_MAX))
-    starts = range(0, count, size)
-    return {f"{first}-{at // size + 1}" if at else first: slice(at, at + size) for at in starts}
+    return {f"{first}-{at // size + 1}" if at else first: slice(at, at + size) for at in range(0, count, size)}
 
 
 def groups(
@@ -61,10 +65,10 @@ def groups(
 
     What compares stands in the group of what it compares: groups are evaluated up to an hour apart.
     """
-    split = parts(len(increases), repair)
-    for label, which in split.items():
+    made_of = parts(len(increases), repair)
+    for label, which in made_of.items():
         members = increases[which]
-        slos = [each.slo for each in members] if len(split) > 1 else []
+        slos = [each.slo for each in members] if len(made_of) > 1 else []
         made = _RepairRules({**labels, names.REPAIR: label}, slos, profile=profile, cadence=cadence, repair=repair)
         rules = [rule for each in members for rule in each.rules]
         yield Group(

@@ -51,9 +51,10 @@ def identity(spec: Spec, slo: Slo, scope: str) -> dict[str, str]:
 def _slo_groups(spec: Spec, slos: list[Slo], scope: str, profile: Profile, cadence: Cadence) -> Iterable[Group]:
     name = f"{spec.name}-{profile.name}"
     built = [_Built(slo, identity(spec, slo, scope), spec, cadence) for slo in slos]
-    counted = [rule for each in built for rule in _counted(each, cadence)]
-    if counted:
-        yield Group(name=f"{name}-rollup", interval_ms=cadence.rollup_ms, rules=tuple(counted))
+    for group, which in gaps.split(len(built), f"{name}-rollup").items():
+        counted = [rule for each in built[which] for rule in _counted(each, cadence)]
+        if counted:
+            yield Group(name=group, interval_ms=cadence.rollup_ms, rules=tuple(counted))
     pairs = [rule for each in built for rule in _base_pair(each)]
     yield Group(name=f"{name}-fast", interval_ms=cadence.fast_ms, rules=tuple(pairs))
     summed = [rule for each in built for rule in _summed(each, cadence)]
