@@ -124,6 +124,12 @@ def failed(name: str, error: RemoteError) -> int:
     return error.exit_code
 
 
+def not_carried_out(name: str, state: str, why: str) -> int:
+    """Say that the receiver wants what the operator wants and cannot do it yet, and return the exit code."""
+    sys.stderr.write(f"freezeline {name}: {printable(state)}: {printable(why)}; the receiver keeps trying\n")
+    return PROBLEMS
+
+
 def operate(name: str, args: argparse.Namespace, body: dict[str, Any]) -> tuple[int, Any]:
     """Send an operator's request. The result is the exit code, and the answer if there is one."""
     try:

@@ -85,7 +85,7 @@ def rule_files(output_set: OutputSet) -> Iterable[RuleFile]:
     for profile in output_set.profiles().values():
         links = alert_texts.links_of(output_set.specs, profile.name)
         yield shared.render(profile, output_set.scope, links=links)
-    yield self_rules.render(output_set.scope)
+    yield self_rules.render(output_set.scope, acts=any(spec.policy for spec in output_set.specs))
 
 
 def _render_rules(output_set: OutputSet, rendered: Rendered) -> None:

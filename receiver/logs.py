@@ -9,7 +9,10 @@ import contextvars
 import functools
 import json
 import logging
+import re
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -47,6 +50,48 @@ class JsonFormatter(logging.Formatter):
         return _encode(fields)
 
 
+class Once(logging.Filter):
+    """Lets each warning and error through once in `EVERY_S`, and then says how often the same came meanwhile.
+
+    Two records are the same if they differ only in numbers. A fault that repeats a thousand times a second must not
+    fill the disk.
+    """
+
+    EVERY_S = 60.0
+    KNOWN_MAX = 1000
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._known: dict[tuple[object, ...], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is written."""
+        if record.levelno < logging.WARNING or getattr(record, "action", "") == "request":
+            return True
+        now, key = self._clock(), _sameness(record)
+        said_at, left_out = self._known.get(key, (float("-inf"), 0))
+        if now < said_at + self.EVERY_S:
+            self._known[key] = (said_at, left_out + 1)
+            return False
+        if len(self._known) >= self.KNOWN_MAX:
+            self._known.clear()
+        self._known[key] = (now, 0)
+        if left_out:
+            record.repeated = left_out
+        return True
+
+
+_NUMBERS = re.compile(r"[0-9a-fx]*[0-9][0-9a-fx]*")
+
+
+def _sameness(record: logging.LogRecord) -> tuple[object, ...]:
+    """What a record says, without its numbers: addresses, counts and durations differ each time."""
+    extras = {name: value for name, value in record.__dict__.items() if name not in _PLAIN}
+    said = _NUMBERS.sub("", f"{record.getMessage()[:500]} {sorted(extras.items(), key=str)}"[:2000])
+    return record.name, record.levelno, said, record.exc_info[0] if record.exc_info else None
+
+
 @functools.lru_cache(maxsize=2)
 def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
@@ -56,6 +101,7 @@ def configure(stream: TextIO = sys.stderr, *, level: str = "INFO") -> None:
     """Send every log of this process to `stream` as JSON."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(Once())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from receiver.decide.model import LISTED_MAX, Action, Episode, FreezeReason, Recorded, stamp_ms
+from receiver.decide.model import (
+    EMPTY,
+    LISTED_MAX,
+    Action,
+    ActionState,
+    ActionType,
+    Episode,
+    EpisodeState,
+    FreezeReason,
+    Recorded,
+    stamp_ms,
+)
 from receiver.journal import View
 from receiver.policy.model import Policies
 
@@ -55,6 +67,16 @@ class Meters:
         self.policy_load_ok = Gauge(
             "freezeline_policy_load_ok", "Whether the policies on disk are in force", registry=registry
         )
+        self.policies = Gauge("freezeline_policies", "Policies in force", registry=registry)
+        self.loop_errors = Counter(
+            "freezeline_loop_errors", "Errors that a loop of the receiver survived", ["loop"], registry=registry
+        )
+        self.component_ok = Gauge(
+            "freezeline_component_ok",
+            "Whether a component of the receiver works, as /health says",
+            ["component"],
+            registry=registry,
+        )
         self.reconciled = Gauge(
             "freezeline_reconcile_last_success_timestamp_seconds",
             "When journal, Alertmanager and flags were last compared",
@@ -81,6 +103,8 @@ class Standing(Struct, frozen=True, kw_only=True):
 
     `live` and `freeze_reasons` are the oldest of each service and flag; `counts` (service, severity, number) and `held`
     (by flag) count all of them. `episodes` are the live ones and those of the reasons.
+    A freeze is *meant* when the journal has a reason, and *on disk* when the flag with this reason is there. `missing`
+    holds the flags that are meant and not on disk. `skipped` holds rollbacks of live episodes that were not started.
     """
 
     seq: int
@@ -94,6 +118,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     recent: tuple[Action, ...]
     dead_letters: tuple[Action, ...]
     flags: dict[str, str]
+    missing: frozenset[str] = frozenset()
+    skipped: tuple[Action, ...] = ()
 
     def service_of(self, freeze_reason: FreezeReason) -> str | None:
         """The service that a reason freezes; None if nothing tells."""
@@ -126,23 +152,34 @@ class OfService(Struct, kw_only=True):
 
 
 def look(view: View) -> Standing:
-    """Read the standing: as much as is shown, however many episodes a storm has opened."""
+    """Read the standing, and look which flags are on disk: as much as is shown, however many episodes are open."""
     live, freeze_reasons = view.oldest_live(LISTED_MAX), view.oldest_reasons(LISTED_MAX)
     episodes = {episode.id: episode for episode in live}
     missing = [one.episode for one in freeze_reasons if one.episode not in episodes]
+    held = view.held_flags()
     return Standing(
         seq=view.head()[0],
         live=tuple(live),
         counts=tuple(view.count_live()),
         freeze_reasons=tuple(freeze_reasons),
-        held=view.held_flags(),
+        held=held,
         episodes=episodes | view.episodes(missing),
+        missing=frozenset(flag for flag in held if not os.path.lexists(flag)) | view.unwritten_flags(),
+        skipped=_skipped(view),
         actions=tuple(view.count_actions()),
         unfinished=tuple(view.unfinished_actions(limit=UNFINISHED_SHOWN)),
         recent=tuple(view.actions(limit=20)),
         dead_letters=tuple(view.dead_letters(100)),
         flags=view.flags(),
     )
+
+
+def _skipped(view: View) -> tuple[Action, ...]:
+    """Rollbacks of live episodes that were not started."""
+    found = view.actions(type=ActionType.ROLLBACK, state=ActionState.SKIPPED, limit=100)
+    episodes = view.episodes([action.episode for action in found if action.episode])
+    ended = {one.id for one in episodes.values() if one.state in {EpisodeState.CLOSED, EpisodeState.EXPIRED}}
+    return tuple(action for action in found if action.episode in episodes.keys() - ended)
 
 
 class StandingCollector(Collector):
@@ -154,16 +191,24 @@ class StandingCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Give the gauges."""
-        frozen = GaugeMetricFamily("freezeline_frozen", "Whether the service is frozen", labels=["service"])
+        frozen = GaugeMetricFamily(
+            "freezeline_frozen", "Whether the service is frozen, with its flag on disk", labels=["service"]
+        )
+        unmet = GaugeMetricFamily(
+            "freezeline_freeze_not_on_disk",
+            "Whether the service should be frozen and its flag is not on disk",
+            labels=["service"],
+        )
         episodes = GaugeMetricFamily("freezeline_episodes_open", "Open episodes", labels=["service", "severity"])
         actions = GaugeMetricFamily("freezeline_action_state", "Actions by state", labels=["service", "type", "state"])
         dead = GaugeMetricFamily(
             "freezeline_dead_letters", "Notices that could not be delivered (dead letters)", labels=["channel"]
         )
         if self.standing is not None:
-            held = frozen_services(self.standing)
+            held, failing = frozen_services(self.standing), failing_services(self.standing)
             for service in sorted({*self.services, *self.standing.flags.values(), *held}):
-                frozen.add_metric([service], float(service in held))
+                frozen.add_metric([service], float(service in held - failing))
+                unmet.add_metric([service], float(service in failing))
             for service, severity, count in self.standing.counts:
                 episodes.add_metric([service, severity], count)
             for service, kind, state, count in self.standing.actions:
@@ -171,27 +216,42 @@ class StandingCollector(Collector):
             letters = Tally(action.name for action in self.standing.dead_letters)
             for channel, count in sorted(letters.items()):
                 dead.add_metric([channel], count)
-        yield from (frozen, episodes, actions, dead)
+        yield from (frozen, unmet, episodes, actions, dead)
 
 
 def frozen_services(standing: Standing) -> frozenset[str]:
-    """Services that at least one episode keeps frozen."""
-    return frozenset(
-        service
+    """Services that at least one episode means to keep frozen."""
+    return frozenset(_service_of(standing).values())
+
+
+def failing_services(standing: Standing) -> frozenset[str]:
+    """Services that should be frozen and have a flag that is not on disk."""
+    by_flag = _service_of(standing)
+    return frozenset(by_flag[flag] for flag in standing.missing & by_flag.keys())
+
+
+def _service_of(standing: Standing) -> dict[str, str]:
+    """The service of each flag that has a freeze reason."""
+    return {
+        freeze_reason.flag: service
         for freeze_reason in standing.freeze_reasons
         if (service := standing.service_of(freeze_reason)) is not None
-    )
+    }
 
 
-def state(standing: Standing, policies: Policies, *, now: datetime, version: str) -> dict[str, Any]:
-    """The body of GET /api/v1/state."""
+def state(
+    standing: Standing, policies: Policies, *, now: datetime, version: str, faults: Mapping[str, str] = EMPTY
+) -> dict[str, Any]:
+    """The body of GET /api/v1/state. `faults` says why a flag is not on disk as the journal wants, by flag."""
     names = {policy.service for policy in policies.in_force} | set(standing.flags.values())
     found = standing.by_service()
     return {
         "at": stamp_ms(now),
         "seq": standing.seq,
         "version": version,
-        "services": [_service(name, found.get(name, OfService())) for name in sorted(names | set(found))],
+        "services": [
+            _service(name, found.get(name, OfService()), standing, faults) for name in sorted(names | set(found))
+        ],
         "episodes_total": sum(number for _, _, number in standing.counts),
         "episodes": [_episode(episode) for episode in standing.live],
         "actions": [action_json(action) for action in _worth_showing(standing)],
@@ -208,14 +268,17 @@ def _worth_showing(standing: Standing) -> Iterable[Action]:
     return sorted(found.values(), key=lambda action: action.id)
 
 
-def _service(name: str, found: OfService) -> dict[str, Any]:
+def _service(name: str, found: OfService, standing: Standing, faults: Mapping[str, str]) -> dict[str, Any]:
     episodes, freeze_reasons = found.live, found.freeze_reasons
     oldest = episodes[0] if episodes else None
+    flags = sorted({freeze_reason.flag for freeze_reason in freeze_reasons})
     return {
         "service": name,
         "frozen": bool(freeze_reasons),
+        "on_disk": bool(flags) and standing.missing.isdisjoint(flags),
+        "problems": problems_of(name, standing, flags, faults),
         "since": stamp_ms(min(freeze_reason.since for freeze_reason in freeze_reasons)) if freeze_reasons else None,
-        "flags": sorted({freeze_reason.flag for freeze_reason in freeze_reasons}),
+        "flags": flags,
         "incident": oldest.incident if oldest else None,
         "acknowledged_by": (oldest.acked_by or None) if oldest else None,
         "episodes_total": found.open,
@@ -230,6 +293,21 @@ def _service(name: str, found: OfService) -> dict[str, Any]:
             for freeze_reason in freeze_reasons
         ],
     }
+
+
+def problems_of(name: str, standing: Standing, flags: Iterable[str], faults: Mapping[str, str]) -> list[str]:
+    """What did not go as the policy wants for one service, in sentences for people."""
+    own = {*flags, *(flag for flag, service in standing.flags.items() if service == name)}
+    said = [f"the flag {flag} is not on disk" for flag in sorted(standing.missing & own) if flag not in faults]
+    said += [f"the flag is not as it should be: {faults[flag]}" for flag in sorted(own & faults.keys())]
+    skipped = [action for action in standing.skipped if action.service == name]
+    said += dict.fromkeys(f"rollback {action.result.get('sentence', 'not started')}" for action in skipped)
+    lost = Tally(letter.name for letter in standing.dead_letters if letter.service == name)
+    said += [
+        f"{count} {'notice' if count == 1 else 'notices'} to {channel} could not be delivered"
+        for channel, count in sorted(lost.items())
+    ]
+    return said
 
 
 def _episode(episode: Episode) -> dict[str, Any]:
@@ -292,7 +370,9 @@ __all__ = [
     "StandingCollector",
     "action_json",
     "decision_json",
+    "failing_services",
     "frozen_services",
     "look",
+    "problems_of",
     "state",
 ]

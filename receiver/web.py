@@ -160,6 +160,7 @@ class _Handlers:
         if refused is not None:
             return refused
         collector = self._shared.collector
+        await self._shared.health.components()
         collector.standing = await self._context.journal.read(report.look)
         collector.services = tuple(policy.service for policy in self._context.box.policies.in_force)
         text = generate_latest(self._context.meters.registry)
@@ -173,7 +174,11 @@ class _Handlers:
     async def _state(self) -> dict[str, Any]:
         standing = await self._context.journal.read(report.look)
         return report.state(
-            standing, self._context.box.policies, now=self._context.clock(), version=self._shared.version
+            standing,
+            self._context.box.policies,
+            now=self._context.clock(),
+            version=self._shared.version,
+            faults={flag: fault.why for flag, fault in self._context.faults.of("freeze").items()},
         )
 
     async def decisions(self, request: web.Request) -> web.Response:

@@ -37,12 +37,14 @@ def lines(state: dict[str, Any]) -> list[str]:
     shown = []
     for service in state["services"]:
         name = printable(service["service"])
+        problems = [f"  PROBLEM {printable(problem)}" for problem in service["problems"]]
         if not service["frozen"]:
-            shown.append(f"{name}: not frozen")
+            shown += [f"{name}: not frozen", *problems]
             continue
         acknowledged = service["acknowledged_by"]
         by = f", acknowledged by {printable(acknowledged)}" if acknowledged else ""
-        shown.append(f"{name}: FROZEN since {service['since']}{by}")
+        word = "FROZEN" if service["on_disk"] else "NOT FROZEN YET, although it must be,"
+        shown += [f"{name}: {word} since {service['since']}{by}", *problems]
         shown += [f"  because {printable(reason['reason'])} ({reason['episode']})" for reason in service["reasons"]]
         more = service["reasons_total"] - len(service["reasons"])
         shown += [f"  and {more} more reasons"] if more > 0 else []

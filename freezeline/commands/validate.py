@@ -17,12 +17,14 @@ from freezeline.commands.places import WEBHOOK_URL
 from generator import pipeline
 from generator.checks import live
 from generator.existing import judge
+from generator.model.actions import FreezeAction
 from generator.pipeline import Loaded
 from generator.prometheus import origins as promtool_origins
 from generator.prometheus import promtool
 from generator.prometheus.promtool import Tool, ToolError
 from generator.reading.source import Source
 from generator.render.alertmanager.places import DEFAULTS, Settings
+from receiver.act import flagcheck
 
 PROMTOOL_CODE = "promtool/rules"
 
@@ -80,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     except (live.PrometheusError, ToolError) as error:
         sys.stderr.write(f"freezeline validate: {error}\n")
         return ENVIRONMENT
+    _look_at_flags(loaded)
     failed = _report(loaded, tool, as_json=args.json)
     return PROBLEMS if failed else OK
 
@@ -93,6 +96,16 @@ def _with_alertmanager(loaded: Loaded, path: str, webhook_url: str | None) -> Lo
     settings = Settings(webhook_url=webhook_url or DEFAULTS.webhook_url)
     judge.judge_file(path, text, loaded.output_set, settings, loaded.problems)
     return replace(loaded, sources=(*loaded.sources, Source(name=path, text=text, root=None)))
+
+
+def _look_at_flags(loaded: Loaded) -> None:
+    """Warn of flags that other users could not see, if the flags' directories are on this machine."""
+    for spec in loaded.output_set.specs:
+        for action in spec.actions.values():
+            why = flagcheck.hidden(Path(action.flag)) if isinstance(action, FreezeAction) else ""
+            if why:
+                hint = "keep flags in a directory that everybody may search, such as `/var/lib/freezeline-flags`"
+                loaded.problems.add("live/flag-hidden", action.position, why, hint, warning=True)
 
 
 def _promtool(given: str | None) -> Tool | None:

@@ -66,7 +66,7 @@ def _of(output_set: OutputSet) -> Iterable[OurAlert]:
                 rules=frozenset(rule.id for rule in rules),
                 told=any(isinstance(spec.actions.get(name), NotifyAction) for rule in rules for name in rule.do),
             )
-    for group in self_rules.render(output_set.scope).groups:
+    for group in self_rules.render(output_set.scope, acts=True).groups:
         for rule in group.rules:
             yield OurAlert(labels={"alertname": rule.alert, **rule.labels})
 

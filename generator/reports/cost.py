@@ -149,7 +149,9 @@ def rule_costs(output_set: OutputSet, assumed: Assumptions) -> Iterator[RuleCost
         resolve = resolver(catalog, assumed, MINUTE)
         yield from _group_costs(shared.render(profile, output_set.scope), f"shared {profile.name}", resolve)
     resolve = resolver(catalog, Assumptions(series=1), MINUTE)
-    yield from _group_costs(self_rules.render(output_set.scope), "self", resolve)
+    yield from _group_costs(
+        self_rules.render(output_set.scope, acts=any(spec.policy for spec in output_set.specs)), "self", resolve
+    )
 
 
 def group_count(slo: Slo, assumed: Assumptions) -> float:

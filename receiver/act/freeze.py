@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from receiver.act import flagfile, legacy
+from receiver.act import flagfile, found, legacy
 from receiver.context import Context
 from receiver.decide import retry
 from receiver.decide.model import Action, ActionState, ActionType, Decision, FlagFile, FlagView, stamp_ms
@@ -28,6 +28,12 @@ log = logging.getLogger(__name__)
 TOLD_MAX = 3
 """The most reasons that one sentence tells."""
 
+FLAG_RETRY_S = 2.0
+"""How long the receiver waits before another try to write or remove a flag: the disk may be all right at any time."""
+
+FREEZE = "freeze"
+"""The kind of faults that this module reports: a flag on disk is not as the journal wants."""
+
 _TO_RUNNING = (ActionState.STARTING, ActionState.RUNNING)
 
 
@@ -39,6 +45,8 @@ async def perform(context: Context, flag: str, _actions: Sequence[Action]) -> No
 async def bring_into_line(context: Context, view: FlagView) -> None:
     """Do as `perform`, but with a given view of the flag. A new reason is on disk one read of the journal sooner."""
     flag = view.path
+    if await found.take_up(context, view):
+        view = await context.journal.read(lambda journal: journal.flag_view(flag))
     while view.freeze_reasons and not flagfile.is_up_to_date(view):
         if not await _freeze(context, view):
             return
@@ -53,20 +61,62 @@ async def bring_into_line(context: Context, view: FlagView) -> None:
 async def repair(context: Context, flag: str) -> None:
     """Make a flag match the journal, after a kill or after somebody changed the flag by hand."""
     view = await context.journal.read(lambda journal: journal.flag_view(flag))
-    if not view.freeze_reasons or view.file is None:
-        return  # No service's flag, or a foreign file: the receiver must not remove it.
-    if not flagfile.is_up_to_date(view):
+    if not view.freeze_reasons:
+        if not view.unfinished and not await found.take_up(context, view):
+            context.faults.report(FREEZE, flag, "")
+        return
+    if view.file is None or not flagfile.is_up_to_date(view):
         if not view.unfinished:
             await perform(context, flag, ())
         return
-    on_disk = await asyncio.to_thread(flagfile.read_flag, Path(flag))
-    if on_disk == view.file.text:
+    try:
+        await _restore(context, view, view.file)
+        if not _names_rollbacks(view):
+            await name_rollbacks(context, flag)
+    except (OSError, flagfile.FlagDirectoryError) as error:
+        await _missing(context, view, f"{flag}: {error}")
+
+
+async def _restore(context: Context, view: FlagView, file: FlagFile) -> None:
+    on_disk = await asyncio.to_thread(flagfile.read_flag, Path(view.path))
+    if on_disk == file.text:
+        context.faults.report(FREEZE, view.path, "")
         return
     what = "was removed by hand" if on_disk is None else "was edited by hand"
-    log.warning("flag.restored", extra={"flag": flag, "why": what})
-    await _write(
-        context, view, view.file, kind="flag_restored", sentence=f"{flag} {what}: the receiver restored the flag"
-    )
+    sentence = f"{view.path} {what}: the receiver restored the flag"
+    await _write(context, view, file, kind="flag_restored", sentence=sentence)
+    log.warning("flag.restored", extra={"flag": view.path, "why": what})
+
+
+async def _missing(context: Context, view: FlagView, why: str) -> None:
+    """A flag that was on disk is gone and cannot be restored: people are told once, and the loops keep trying."""
+    if not context.faults.report(FREEZE, view.path, why):
+        return
+
+    def record(tx: Tx) -> None:
+        episode = view.freeze_reasons[0].episode
+        tx.note(Decision(kind="freeze_failed", sentence=f"The flag cannot be restored: {why}", episode=episode))
+        facts = {"error": why[:200]}
+        tell_in(tx, episode, Event.FREEZE_FAILED, context.box.policies, ids=context.ids, facts=facts)
+
+    await context.journal.write(record)
+
+
+async def name_rollbacks(context: Context, flag: str) -> None:
+    """Write a flag again, so that the flag names a rollback that begins. Another journal will find the name there."""
+    async with context.flag_lock(flag):
+        view = await context.journal.read(lambda journal: journal.flag_view(flag))
+        if view.file is None or not flagfile.is_up_to_date(view) or _names_rollbacks(view):
+            return
+        try:
+            await _put(context, view, view.file, kind="flag_rewritten", sentence=f"{flag} names the rollback")
+        except (OSError, flagfile.FlagDirectoryError) as error:
+            context.faults.report(FREEZE, flag, f"{flag}: {error}")
+
+
+def _names_rollbacks(view: FlagView) -> bool:
+    text = view.file.text if view.file else None
+    return not flagfile.lacks_rollbacks(text, (rollback.id for rollback in view.rollbacks))
 
 
 async def _freeze(context: Context, view: FlagView) -> bool:
@@ -74,14 +124,24 @@ async def _freeze(context: Context, view: FlagView) -> bool:
     try:
         await _write(context, view, view.file, kind="frozen", sentence=_sentence(view))
     except (OSError, flagfile.FlagDirectoryError) as error:
-        for action in view.unfinished:
-            if action.type is ActionType.FREEZE:
-                await _retry(context, action, f"{view.path}: {error}")
+        why = f"{view.path}: {error}"
+        waiting = [action for action in view.unfinished if action.type is ActionType.FREEZE]
+        if not waiting:
+            await _missing(context, view, why)
+        context.faults.report(FREEZE, view.path, why)
+        for action in waiting:
+            await _retry(context, action, why, delay_s=FLAG_RETRY_S)
         return False
     return True
 
 
 async def _write(context: Context, view: FlagView, before: FlagFile | None, *, kind: str, sentence: str) -> None:
+    async with context.flag_lock(view.path):
+        await _put(context, view, before, kind=kind, sentence=sentence)
+
+
+async def _put(context: Context, view: FlagView, before: FlagFile | None, *, kind: str, sentence: str) -> None:
+    """Write the flag and record this. The caller holds the flag's lock."""
     at = context.clock()
     generation = (before.generation if before else 0) + 1
     text = flagfile.flag_text(
@@ -93,6 +153,7 @@ async def _write(context: Context, view: FlagView, before: FlagFile | None, *, k
     )
     await asyncio.to_thread(flagfile.write_flag, Path(view.path), text, context.reached)
     done = context.clock()
+    context.faults.report(FREEZE, view.path, "")
     for freeze_reason in view.unwritten:
         context.meters.to_flag.observe((done - freeze_reason.since).total_seconds())
     service = next(iter(view.episodes.values())).service
@@ -196,10 +257,13 @@ async def _unfreeze(context: Context, view: FlagView) -> None:
     for action in unfreezes:
         context.reached(Step.UNFREEZE_PLANNED)
         try:
-            await asyncio.to_thread(flagfile.remove_flag, Path(view.path))
+            async with context.flag_lock(view.path):
+                await asyncio.to_thread(flagfile.remove_flag, Path(view.path))
         except (OSError, flagfile.FlagDirectoryError) as error:
-            await _retry(context, action, f"{view.path}: {error}")
+            context.faults.report(FREEZE, view.path, f"the flag cannot be removed: {error}")
+            await _retry(context, action, f"{view.path}: {error}", delay_s=FLAG_RETRY_S)
             continue
+        context.faults.report(FREEZE, view.path, "")
         context.reached(Step.UNFREEZE_FLAG_REMOVED)
         await _finish_unfreeze(context, view, action)
 
@@ -258,18 +322,23 @@ async def _drop(context: Context, actions: Sequence[Action], why: str) -> None:
         await context.journal.write(record)
 
 
-async def _retry(context: Context, action: Action, why: str) -> None:
-    """Wait and try again, for ever. The first failure is announced to people."""
+async def _retry(context: Context, action: Action, why: str, *, delay_s: float | None = None) -> None:
+    """Wait and try again, for ever. The journal and people are told of the first failure, and of another cause."""
     now = context.clock()
     failures = action.failures + 1
-    delay = retry.after_failure(retry.Kind.TEMPORARY, failures=failures, jitter=context.jitter(), forever=True)
-    delay_s = delay.delay_s if isinstance(delay, retry.Retry) else retry.BACKOFF_S[-1]
+    if delay_s is None:
+        delay_s = _backoff_s(context, failures)
+    freezing = action.type is ActionType.FREEZE
+    event = Event.FREEZE_FAILED if freezing else Event.UNFREEZE_FAILED
+    error = why[:500]
 
     def record(tx: Tx) -> None:
-        sentence = (
-            f"{action.type.value} of {action.payload.get('flag', '')} failed ({why}): next attempt in {delay_s:.0f} s"
-        )
-        tx.note(Decision(kind="freeze_failed", sentence=sentence, episode=action.episode, action=action.id))
+        if action.result.get("error") != error:
+            what = f"{action.type.value} of {action.payload.get('flag', '')}"
+            sentence = f"{what} failed ({why}): the receiver keeps trying"
+            tx.note(Decision(kind=event.value, sentence=sentence, episode=action.episode, action=action.id))
+            facts = {"error": why[:200]}
+            tell_in(tx, action.episode, event, context.box.policies, ids=context.ids, facts=facts)
         again = (ActionState.PENDING,) if action.state is ActionState.RETRY_WAIT else ()
         tx.move(
             action,
@@ -279,15 +348,12 @@ async def _retry(context: Context, action: Action, why: str) -> None:
             attempt=action.attempt + 1,
             failures=failures,
             due_at=now + timedelta(seconds=delay_s),
-            result={"error": why[:500]},
-        )
-        tell_in(
-            tx,
-            action.episode,
-            Event.FREEZE_FAILED,
-            context.box.policies,
-            ids=context.ids,
-            facts={"error": why[:200]},
+            result={"error": error},
         )
 
     await context.journal.write(record)
+
+
+def _backoff_s(context: Context, failures: int) -> float:
+    delay = retry.after_failure(retry.Kind.TEMPORARY, failures=failures, jitter=context.jitter(), forever=True)
+    return delay.delay_s if isinstance(delay, retry.Retry) else retry.BACKOFF_S[-1]

@@ -298,7 +298,8 @@ class FlagView(Struct, frozen=True, kw_only=True):
     """What is known about one flag: its reasons in force, its last text, and its unfinished actions.
 
     `freeze_reasons` are the oldest reasons, at most LISTED_MAX of `count`; `episodes` are the episodes of these.
-    `unwritten` are all reasons without which the flag was last written.
+    `unwritten` are all reasons without which the flag was last written. `rollbacks` are the last rollbacks of the
+    flag's service.
     """
 
     path: str
@@ -309,6 +310,7 @@ class FlagView(Struct, frozen=True, kw_only=True):
     file: FlagFile | None
     unwritten: tuple[FreezeReason, ...] = ()
     unfinished: tuple[Action, ...] = ()
+    rollbacks: tuple[Action, ...] = ()
 
 
 class Waiting(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from receiver.decide import by_hand
 from receiver.decide.model import Action, ActionState, ActionType, Decision, parse_stamp
 from receiver.decide.notice import Event
 from receiver.decide.plan import Known
-from receiver.journal import Tx
+from receiver.journal import Tx, View
 from receiver.journal.record import record, tell_in
 from receiver.logs import CURRENT
 from receiver.plaintext import plain
@@ -20,6 +21,8 @@ from receiver.policy.model import FreezeAction, Policy, RollbackAction
 from receiver.run import runs
 
 TEXT_MAX = 200
+CARRIED_OUT_S = 3.0
+"""How long a request to freeze or unfreeze waits for the flag on disk."""
 
 UNFROZEN_AT_ONCE = 500
 """The most episodes that one transaction unfreezes."""
@@ -76,7 +79,8 @@ async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
         record(tx, [opened], context.box.policies, ids=context.ids, trace=trace)
         return opened.episode.id
 
-    return {"service": service, "episode": await context.journal.write(work)}
+    episode = await context.journal.write(work)
+    return {"service": service, "episode": episode, **await _carried_out(context, service, {episode})}
 
 
 async def unfreeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +103,40 @@ async def unfreeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
 
     while await context.journal.write(work):
         pass
-    return {"service": service, "flags": sorted(flags)}
+    return {"service": service, "flags": sorted(flags), **await _carried_out(context, service, ())}
+
+
+async def _carried_out(context: Context, service: str, episodes: Collection[str]) -> dict[str, Any]:
+    """Wait a few seconds until the flags of a service are as an operator wants: with these episodes, or gone.
+
+    The answer says whether the flags are, and if they are not yet, why. The receiver keeps trying in any case.
+    """
+    flags = {flag for flag, policy in context.box.policies.flags().items() if policy.service == service}
+    news = asyncio.Event()
+
+    def on_commit(_head: int, _acted: bool) -> None:  # noqa: FBT001 - a callback's argument
+        news.set()
+
+    def is_done(journal: View) -> bool:
+        if not episodes:
+            unfinished = (action for action in journal.unfinished_actions() if action.service == service)
+            return not any(action.type is ActionType.UNFREEZE for action in unfinished)
+        reasons = [reason for episode in episodes for reason in journal.freeze_reasons(episode=episode)]
+        return all(reason.written_at is not None or reason.ended_at is not None for reason in reasons)
+
+    context.journal.on_commit(on_commit)
+    try:
+        async with asyncio.timeout(CARRIED_OUT_S):
+            while not await context.journal.read(is_done):
+                await news.wait()
+                news.clear()
+    except TimeoutError:
+        faults = context.faults.of("freeze")
+        why = "; ".join(faults[flag].why for flag in sorted(flags & faults.keys()))
+        return {"on_disk": False, "why": why or "the flag is not written yet"}
+    finally:
+        context.journal.off_commit(on_commit)
+    return {"on_disk": True, "why": ""}
 
 
 async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:

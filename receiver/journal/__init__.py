@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import queue
 import sqlite3
@@ -28,6 +29,7 @@ from receiver.journal.chain import Verdict, verify
 from receiver.journal.exclusive import AT_ONCE, caches
 from receiver.journal.jobs import Job, prepared
 from receiver.journal.last_seen import WRITTEN_EVERY
+from receiver.journal.same_file import SameFile
 from receiver.journal.tx import Tx
 from receiver.journal.view import View
 from receiver.steps import Reached, Step
@@ -35,6 +37,8 @@ from receiver.steps import Reached, Step
 __all__ = ["GROUP_MAX", "Journal", "JournalError", "Tx", "Verdict", "View", "open_view", "verify"]
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 GROUP_MAX = 256
 """Most pieces of work in one commit."""
@@ -136,6 +140,7 @@ class Journal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[Callable[[int, bool], None]] = []
         self._on_held: Callable[[FlagView], None] | None = None
+        self._on_broken: Callable[[], None] = lambda: None
         self._head = 0
         self._broken: BaseException | None = None
         self._log_pages = 0
@@ -152,12 +157,16 @@ class Journal:
         return "" if self._broken is None else f"the writer died: {self._broken}"
 
     def on_commit(self, listener: Callable[[int, bool], None]) -> None:
-        """After every commit that added decisions, call `listener` with the head and whether actions changed."""
+        """After every commit with decisions or changed actions, call `listener`: head, whether any changed."""
         self._listeners.append(listener)
 
     def on_held(self, listener: Callable[[FlagView], None]) -> None:
         """Call `listener` after every commit that gave a flag a reason, with everything known of the flag."""
         self._on_held = listener
+
+    def on_broken(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when the writer has died: nothing can be written until the journal is opened anew."""
+        self._on_broken = listener
 
     def off_commit(self, listener: Callable[[int, bool], None]) -> None:
         """Undo `on_commit`."""
@@ -177,6 +186,7 @@ class Journal:
             self._reader = _connect(self._path, read_only=True)
             # One commit a piece of work means that nothing of it waits for a later one either.
             written_every = WRITTEN_EVERY if self._group_max > 1 else AT_ONCE
+            self._files = SameFile(self._path)
             tx = Tx(writer, caches(writer, exclusive=self._exclusive, written_every=written_every))
             self._head = tx.head()[0]
         except (sqlite3.Error, OSError, shapes.ShapeError) as error:
@@ -230,6 +240,10 @@ class Journal:
         if jobs:
             self._jobs.put(jobs)
 
+    async def probe(self) -> None:
+        """Show that work could be stored now: commit something to the disk. Raises JournalError."""
+        await self.write(lambda tx: tx.probe())
+
     async def read(self, question: Callable[[View], T]) -> T:
         """Read the last committed state beside the writer. Raises JournalError."""
         if self._loop is None or self._readers is None:
@@ -253,18 +267,22 @@ class Journal:
         group: list[Job[Any]] = []
         try:
             while group := self._next_group(tx):
+                # A disk that refuses these refuses the next work too, and the sender of that work is told.
                 done = self._commit_group(tx, group)
                 self._waiting.extendleft(reversed(group[len(done) :]))
-                self._tell_news(tx)
-                self._checkpoint(connection)
-            tx.pay(self._clock())
+                with contextlib.suppress(sqlite3.Error):
+                    self._tell_news(tx)
+                    self._checkpoint(connection)
+            with contextlib.suppress(sqlite3.Error):
+                tx.pay(self._clock())
         except BaseException as error:
-            # A writer that dies must not leave its callers waiting. The health check then ends the process.
+            # A writer that dies must not leave its callers waiting. The receiver then ends, to be started again.
+            log.critical("journal.writer_died", exc_info=error)
             self._broken = error
             self._fail([*group, *self._waiting], error)
-            raise
         finally:
             connection.close()
+            self._files.close()
 
     def _next_group(self, tx: Tx) -> list[Job[Any]]:
         """Wait for work, and take everything that is waiting. Empty if the journal must close."""
@@ -288,7 +306,7 @@ class Journal:
                 # A disk that refuses these times refuses the next delivery too, and the sender of that one is told.
                 with contextlib.suppress(sqlite3.Error):
                     tx.pay(self._clock())
-                self._tell_news(tx)
+                    self._tell_news(tx)
 
     def _tell_news(self, tx: Tx) -> None:
         """Wake the listeners after a commit of another process, as after one of our own."""
@@ -298,7 +316,7 @@ class Journal:
     def _commit_group(self, tx: Tx, group: list[Job[Any]]) -> list[Job[Any]]:
         """Commit the first pieces of work of a group: all of them, unless they would take too long together."""
         group, ready = prepared(group)
-        head = 0
+        head, acted = 0, False
         changed = tx.changed_rows
         try:
             tx.begin(self._clock, (one for job in ready for one in job.about or ()))
@@ -308,13 +326,14 @@ class Journal:
                     group = group[: group.index(job)]
                     break
                 self._run_job(tx, job)
-            head = tx.noted
+            head, acted = tx.noted, tx.acted
             tx.end()
             self._reached(Step.JOURNAL_BEFORE_COMMIT)
             tx.commit()
+            self._files.check()
         except sqlite3.Error as error:
             tx.roll_back()
-            head = 0
+            head, acted = 0, False
             for job in group:
                 job.error = job.error or JournalError(f"{self._path}: {error}")
         else:
@@ -322,7 +341,7 @@ class Journal:
         pages = max(WORK_PAGES * len(group), tx.changed_rows - changed, tx.body_bytes // PAGE_BYTES)
         self._log_pages += COMMIT_PAGES + pages
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._answer, group, head, tx.acted, tx.held if head else ())
+            self._loop.call_soon_threadsafe(self._answer, group, head, acted, tx.held if head else ())
         return group
 
     def _run_job(self, tx: Tx, job: Job[Any]) -> None:
@@ -357,23 +376,36 @@ class Journal:
             job.error = JournalError(f"{self._path}: the writer died: {error}")
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._answer, group, 0, False, ())
+            self._loop.call_soon_threadsafe(self._on_broken)
 
     # the event loop
 
     def _on_news(self, head: int) -> None:
         """Others have committed up to this decision: whatever listeners wait for may have changed."""
         self._head = max(self._head, head)
+        self._tell_listeners(acted=True)
+
+    def _tell_held(self, view: FlagView) -> None:
+        try:
+            if self._on_held is not None:
+                self._on_held(view)
+        except Exception:
+            log.exception("journal.listener_failed")
+
+    def _tell_listeners(self, *, acted: bool) -> None:
+        """Call the listeners. One that fails must not keep the others, or the work, from an answer."""
         for listener in tuple(self._listeners):
-            listener(self._head, True)
+            try:
+                listener(self._head, acted)
+            except Exception:
+                log.exception("journal.listener_failed")
 
     def _answer(self, group: list[Job[Any]], head: int, acted: bool, held: tuple[FlagView, ...]) -> None:  # noqa: FBT001 - a callback's argument
         for view in held:
-            if self._on_held is not None:
-                self._on_held(view)
-        if head > self._head:
-            self._head = head
-            for listener in tuple(self._listeners):
-                listener(head, acted)
+            self._tell_held(view)
+        if head > self._head or acted:
+            self._head = max(self._head, head)
+            self._tell_listeners(acted=acted)
         for job in group:
             if job.done.cancelled():
                 continue

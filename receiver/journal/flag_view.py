@@ -14,6 +14,10 @@ OF_FLAG = f"state NOT IN ({FINAL}) AND type IN ('freeze', 'unfreeze') AND json_e
 """Selects the unfinished actions of one flag."""
 
 
+ROLLBACKS_NAMED = 20
+"""How many of a service's last rollbacks its flag names, so that another journal does not repeat them."""
+
+
 class FlagViews(AlertView):
     """What is known of flags."""
 
@@ -55,6 +59,11 @@ class FlagViews(AlertView):
         """Whether a flag has a reason in force."""
         return self._one("SELECT 1 FROM freeze_reason WHERE flag = ? AND ended_at IS NULL LIMIT 1", (flag,)) is not None
 
+    def unwritten_flags(self) -> frozenset[str]:
+        """Flags with a reason in force without which the flag was last written."""
+        sql = "SELECT DISTINCT flag FROM freeze_reason WHERE ended_at IS NULL AND written_at IS NULL"
+        return frozenset(row[0] for row in self._all(sql))
+
     def held_flags(self) -> dict[str, int]:
         """The number of reasons in force of each flag that has any."""
         return dict(self._all("SELECT flag, count(*) FROM freeze_reason WHERE ended_at IS NULL GROUP BY flag"))
@@ -70,15 +79,23 @@ class FlagViews(AlertView):
         )
         row = self._one(f"SELECT {rows.FLAG_FILE} FROM flag_file WHERE path = ?", (path,))
         unfinished = self._all(f"SELECT {rows.ACTION} FROM action WHERE {OF_FLAG} ORDER BY id", (path,))
+        episodes = self.episodes([freeze_reason.episode for freeze_reason in freeze_reasons])
+        service = next((episode.service for episode in episodes.values()), "")
+        begun = self._all(
+            f"SELECT {rows.ACTION} FROM action WHERE service = ? AND type = 'rollback' AND attempt > 0 "
+            "AND state <> 'PENDING' ORDER BY updated_at DESC, id DESC LIMIT ?",
+            (service, ROLLBACKS_NAMED),
+        )
         return FlagView(
             path=path,
             seq=self.head()[0],
             freeze_reasons=tuple(freeze_reasons),
             count=count,
-            episodes=self.episodes([freeze_reason.episode for freeze_reason in freeze_reasons]),
+            episodes=episodes,
             file=rows.flag_file_of(row) if row else None,
             unwritten=tuple(rows.freeze_reason_of(row) for row in unwritten),
             unfinished=tuple(rows.action_of(row) for row in unfinished),
+            rollbacks=tuple(rows.action_of(row) for row in begun),
         )
 
     def flags(self) -> dict[str, str]:

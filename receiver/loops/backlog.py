@@ -7,14 +7,12 @@ import logging
 
 from receiver.context import Context
 from receiver.decide.model import Decision
-from receiver.journal import JournalError, Tx
+from receiver.journal import Tx
+from receiver.loops.supervise import supervise
 from receiver.webhook.ingest import NotADeliveryError
 from receiver.webhook.process import AT_ONCE, Later
 
 log = logging.getLogger(__name__)
-
-RETRY_S = 1.0
-"""How long the backlog rests after a journal that cannot be written."""
 
 
 class Backlog:
@@ -30,7 +28,8 @@ class Backlog:
     def start(self) -> None:
         """Begin."""
         self._context.journal.on_commit(self._on_commit)
-        self._task = asyncio.create_task(self._run(), name="backlog")
+        work = supervise(self._context, "backlog", self._once, self._rest, stopping=lambda: self._stopping)
+        self._task = asyncio.create_task(work, name="backlog")
 
     async def stop(self) -> None:
         """Finish the present piece, and end."""
@@ -43,18 +42,15 @@ class Backlog:
         if acted:
             self._wake.set()
 
-    async def _run(self) -> None:
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                more = await self._plan_some()
-            except JournalError as error:
-                log.error("backlog.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
-                await asyncio.sleep(RETRY_S)
-                more = True
-            if not more:
-                self._later = None
-                await self._wake.wait()
+    async def _once(self) -> bool:
+        """Plan the next piece; whether there was one. Raises JournalError."""
+        self._wake.clear()
+        return await self._plan_some()
+
+    async def _rest(self, more: bool) -> None:  # noqa: FBT001 - what `_once` has found
+        if not more:
+            self._later = None
+            await self._wake.wait()
 
     async def _plan_some(self) -> bool:
         """Plan the next piece; whether there was one. Raises JournalError."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -22,8 +22,10 @@ from receiver.journal import JournalError, Tx
 from receiver.journal.record import record
 from receiver.loops.sources import Alertmanager, Prometheus, SourceError
 from receiver.loops.sources import Known as AlertmanagerKnows
+from receiver.loops.supervise import failed, succeeded, supervise
 from receiver.loops.unfreeze import CONDITION_EVERY_S, IDLE_S, Unfreezer
 from receiver.plaintext import plain
+from receiver.policy.model import Policy, Rule
 from receiver.webhook.process import pending_rollbacks
 
 log = logging.getLogger(__name__)
@@ -81,9 +83,14 @@ class Reconciler:
         """Begin."""
         self._context.journal.on_commit(self._on_commit)
         self._tasks = [
-            asyncio.create_task(self._run_comparisons(), name="reconcile"),
-            asyncio.create_task(self._run_time(), name="reconcile-time"),
+            asyncio.create_task(self._supervise("reconcile", self._compare_once, self._rest_compare)),
+            asyncio.create_task(self._supervise("reconcile-time", self._time_once, self._rest_time)),
         ]
+
+    def _supervise(
+        self, name: str, work: Callable[[], Awaitable[float]], rest: Callable[[float], Awaitable[None]]
+    ) -> Coroutine[Any, Any, None]:
+        return supervise(self._context, name, work, rest, stopping=lambda: self._stopping)
 
     async def stop(self) -> None:
         """Finish the running passes, and end."""
@@ -100,34 +107,31 @@ class Reconciler:
         if acted:
             self._time_wake.set()
 
-    async def _run_comparisons(self) -> None:
-        while not self._stopping:
-            self._compare_wake.clear()
-            pause_s = self._every_s
-            try:
-                await self.compare()
-                if await self._context.journal.read(lambda journal: journal.doubts()):
-                    pause_s = min(pause_s, CONDITION_EVERY_S)
-            except JournalError as error:
-                log.error("reconcile.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
-                pause_s = 1.0
-            await _rest(self._compare_wake, pause_s)
+    async def _compare_once(self) -> float:
+        """Compare, and return the seconds until the next comparison."""
+        self._compare_wake.clear()
+        await self.compare()
+        doubts = await self._context.journal.read(lambda journal: journal.doubts())
+        return min(self._every_s, CONDITION_EVERY_S) if doubts else self._every_s
 
-    async def _run_time(self) -> None:
-        while not self._stopping:
-            self._time_wake.clear()
-            try:
-                due_at = await self.keep_time()
-            except JournalError as error:
-                log.error("reconcile.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
-                due_at = self._context.clock() + timedelta(seconds=1)
-            await _rest(self._time_wake, (due_at - self._context.clock()).total_seconds())
+    async def _rest_compare(self, pause_s: float) -> None:
+        await _rest(self._compare_wake, pause_s)
+
+    async def _time_once(self) -> float:
+        """Do what is due, and return the seconds until something else is due."""
+        self._time_wake.clear()
+        due_at = await self.keep_time()
+        return (due_at - self._context.clock()).total_seconds()
+
+    async def _rest_time(self, pause_s: float) -> None:
+        await _rest(self._time_wake, pause_s)
 
     # comparing
 
     async def compare(self) -> None:
         """One whole comparison. Raises JournalError."""
-        for flag in await self._context.journal.read(lambda journal: list(journal.flags())):
+        flags = await self._context.journal.read(lambda journal: list(journal.flags()))
+        for flag in dict.fromkeys((*flags, *self._context.box.policies.flags())):
             self._check_flag(flag)
         cluster = await self.ask_alertmanagers()
         await self._settle_doubts(cluster)
@@ -284,10 +288,23 @@ class Reconciler:
         for policy_sha256, rule, first_at in resolving:
             policy = self._context.box.policies.by_sha256.get(policy_sha256)
             found = policy.rule(rule) if policy else None
-            if found is not None:
-                due_at = min(due_at, await self._unfreezer.end(policy_sha256, found, first_at))
+            if policy is not None and found is not None:
+                due_at = min(due_at, await self._unfreeze_apart(policy, found, first_at))
         if review_at is not None:
             due_at = min(due_at, max(review_at, now + seconds(1)))
+        return due_at
+
+    async def _unfreeze_apart(self, policy: Policy, rule: Rule, first_at: datetime) -> datetime:
+        """End what may end of a rule. An error that nobody foresaw concerns this rule alone, not other services."""
+        name = f"unfreeze {policy.name}/{rule.id}"
+        try:
+            due_at = await self._unfreezer.end(policy.sha256, rule, first_at)
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is: told, and tried again
+            failed(self._context, name, error)
+            return self._context.clock() + seconds(CONDITION_EVERY_S)
+        succeeded(self._context, name)
         return due_at
 
 

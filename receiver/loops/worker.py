@@ -7,7 +7,6 @@ their order. Lanes do not wait for each other.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,9 +15,8 @@ from receiver.act import ACTIONS, Performer, freeze, lane_name, lane_of
 from receiver.act.notices import Deliverer, interrupted
 from receiver.context import Context
 from receiver.decide.model import Action, ActionState, ActionType, FlagView
-from receiver.journal import JournalError, Tx, View
-
-log = logging.getLogger(__name__)
+from receiver.journal import Tx, View
+from receiver.loops.supervise import failed, succeeded, supervise
 
 RETRY_LANE_S = 1.0
 """How long a lane rests after an unexpected error, such as a full disk."""
@@ -49,7 +47,8 @@ class Worker:
         await self._resume_notices(mine=False)
         self._context.journal.on_commit(self._on_commit)
         self._context.journal.on_held(self._on_held)
-        self._task = asyncio.create_task(self._run(), name="worker")
+        work = supervise(self._context, "worker", self._look, self._rest, stopping=lambda: self._stopping)
+        self._task = asyncio.create_task(work, name="worker")
         self._wake.set()
 
     def check_flag(self, flag: str) -> None:
@@ -104,20 +103,13 @@ class Worker:
         elif not self._stopping:
             self._start(lane, freeze.bring_into_line(self._context, view))
 
-    async def _run(self) -> None:
-        while not self._stopping:
-            self._wake.clear()
-            now = self._context.clock()
-            try:
-                due, next_due = await self._context.journal.read(self._due(now))
-            except JournalError as error:
-                log.error("worker.read_failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
-                await asyncio.sleep(RETRY_LANE_S)
-                self._wake.set()
-                continue
-            if self._dispatch(due) and len(due) == LOOK_MAX:
-                self._wake.set()
-            await self._rest(next_due)
+    async def _look(self) -> datetime | None:
+        """Hand due actions to their lanes. Returns the time of the next due action."""
+        self._wake.clear()
+        due, next_due = await self._context.journal.read(self._due(self._context.clock()))
+        if self._dispatch(due) and len(due) == LOOK_MAX:
+            self._wake.set()
+        return next_due
 
     def _due(self, now: datetime) -> Callable[[View], tuple[list[Action], datetime | None]]:
         """The question for due actions. A busy channel has its notices already, and is not asked about again."""
@@ -185,8 +177,10 @@ class Worker:
             # The view of the flag may be old by now, so `perform` reads the flag again.
             self._start(lane, freeze.perform(self._context, lane_name(lane), ()))
         error = task.exception()
-        if error is not None:
-            log.error("worker.lane_failed", exc_info=error, extra={"lane": lane})
+        if isinstance(error, Exception):
+            failed(self._context, f"lane {lane}", error)
+        else:
+            succeeded(self._context, f"lane {lane}")
         if error is not None or lane in self._dirty or lane.startswith(CHANNEL):
             self._wake.set()
         self._dirty.discard(lane)

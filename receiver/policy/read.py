@@ -67,7 +67,18 @@ __all__ = [
 ]
 
 DEFAULT_EVENTS = frozenset(
-    {"opened", "frozen", "rollback_started", "rollback_done", "rollback_failed", "unfrozen", "resolved"}
+    {
+        "opened",
+        "frozen",
+        "freeze_failed",
+        "unfreeze_failed",
+        "rollback_started",
+        "rollback_done",
+        "rollback_failed",
+        "rollback_skipped",
+        "unfrozen",
+        "resolved",
+    }
 )
 """Events that a `notify` action without `events` announces."""
 
@@ -79,10 +90,13 @@ def parse_policy(text: str, *, file: str, channels: Collection[str] | None, prob
     are not checked: the reader has no receiver.yaml.
     """
     try:
-        raw = json.loads(text)
+        raw = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         position = Position(file, error.lineno, error.colno)
         problems.add("policy/json", position, f"not JSON: {error.msg}", "write one JSON object")
+        return None
+    except (ValueError, RecursionError) as error:
+        problems.add("policy/json", Position(file), f"not JSON: {error}"[:300], "write one JSON object")
         return None
     before = len(problems)
     _check_format(raw, text, file, problems)
@@ -92,6 +106,11 @@ def parse_policy(text: str, *, file: str, channels: Collection[str] | None, prob
     if len(problems) > before:
         return None
     return _build(formats.upgraded(raw), hashlib.sha256(text.encode()).hexdigest())
+
+
+def _no_number(name: str) -> float:
+    """Refuse NaN and Infinity, which Python reads and JSON does not know."""
+    raise ValueError(f"{name} is no number")
 
 
 def _check_format(raw: Any, text: str, file: str, problems: Problems) -> None:

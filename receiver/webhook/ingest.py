@@ -190,11 +190,19 @@ def _time(raw: Any, what: str) -> datetime | None:
     if not isinstance(raw, str):
         raise _MalformedAlertError(f"{what} is not text")
     try:
+        return read_time(raw)
+    except ValueError as error:
+        raise _MalformedAlertError(f"{what} {error}") from error
+
+
+def read_time(raw: str) -> datetime:
+    """A time from another server, with which the receiver may calculate. Raises ValueError that says what is wrong."""
+    try:
         at = datetime.fromisoformat(raw)
     except ValueError as error:
-        raise _MalformedAlertError(f"{what} is not a time") from error
+        raise ValueError("is not a time") from error
     if at.tzinfo is None or not 1970 <= at.year <= 9000:
-        raise _MalformedAlertError(f"{what} has no time zone or lies outside all reason")
+        raise ValueError("has no time zone or lies outside all reason")
     return at
 
 

@@ -58,6 +58,7 @@ ORDERS = {
     "receiver": (
         "plaintext",
         "steps",
+        "faults",
         # What is to be done: the policy as a value, the decisions, and where decisions are kept.
         "policy",
         "decide",

@@ -1,15 +1,15 @@
 """The page's content as plain texts: frozen services with reasons, episodes, actions, dead letters, decisions. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
 from receiver.decide.escalate import open_for
-from receiver.decide.model import FINAL_STATES, Action, ActionState, ActionType, Episode, FreezeReason, Recorded
+from receiver.decide.model import EMPTY, FINAL_STATES, Action, ActionState, ActionType, Episode, FreezeReason, Recorded
 from receiver.decide.plan import unfreeze_when
 from receiver.policy.model import Policies
-from receiver.report import OfService, Standing
+from receiver.report import OfService, Standing, problems_of
 
 CANCELLABLE = {
     ActionType.ROLLBACK: frozenset({ActionState.PENDING, ActionState.STARTING, ActionState.RUNNING}),
@@ -37,7 +37,10 @@ class Reason(Struct, frozen=True, kw_only=True):
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """One service. A service that is not frozen has no `reasons`; `more_reasons` counts those that are not shown."""
+    """One service. A service that is not frozen has no `reasons`; `more_reasons` counts those that are not shown.
+
+    `problems` says what did not go as it should.
+    """
 
     name: str
     reasons: tuple[Reason, ...]
@@ -46,10 +49,12 @@ class Service(Struct, frozen=True, kw_only=True):
     since: Instant | None
     open: int
     acknowledged_by: str
+    on_disk: bool
+    problems: tuple[str, ...]
 
     @property
     def frozen(self) -> bool:
-        """Whether deployments of the service must stop."""
+        """Whether deployments of the service must stop, whether or not the flag that says this is on disk."""
         return bool(self.reasons)
 
 
@@ -118,17 +123,35 @@ class Board(Struct, frozen=True, kw_only=True):
         return tuple(service for service in self.services if service.frozen)
 
     @property
+    def cards(self) -> tuple[Service, ...]:
+        """The frozen services, and then other services with problems."""
+        return (*self.frozen, *(service for service in self.services if service.problems and not service.frozen))
+
+    @property
     def free(self) -> tuple[Service, ...]:
-        """The services that are not frozen."""
-        return tuple(service for service in self.services if not service.frozen)
+        """The services that are not frozen and have no problem."""
+        return tuple(service for service in self.services if not service.frozen and not service.problems)
 
 
-def board(standing: Standing, decisions: Sequence[Recorded], policies: Policies, *, now: datetime) -> Board:
-    """Arrange the standing for people. `decisions` come in their order; the page shows the newest first."""
+def board(
+    standing: Standing,
+    decisions: Sequence[Recorded],
+    policies: Policies,
+    *,
+    now: datetime,
+    faults: Mapping[str, str] = EMPTY,
+) -> Board:
+    """Arrange the standing for people. `decisions` come in their order; the page shows the newest first.
+
+    `faults` says why a flag is not on disk as the journal wants, by flag.
+    """
     names = {policy.service for policy in policies.in_force} | set(standing.flags.values())
     found = standing.by_service()
     names |= set(found)
-    services = [_service(name, found.get(name, OfService()), standing, policies, now) for name in sorted(names)]
+    services = [
+        _service(name, found.get(name, OfService()), standing, policies, now=now, faults=faults)
+        for name in sorted(names)
+    ]
     return Board(
         at=now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         seq=standing.seq,
@@ -141,8 +164,11 @@ def board(standing: Standing, decisions: Sequence[Recorded], policies: Policies,
     )
 
 
-def _service(name: str, found: OfService, standing: Standing, policies: Policies, now: datetime) -> Service:
+def _service(
+    name: str, found: OfService, standing: Standing, policies: Policies, *, now: datetime, faults: Mapping[str, str]
+) -> Service:
     freeze_reasons = found.freeze_reasons
+    flags = tuple(sorted({freeze_reason.flag for freeze_reason in freeze_reasons}))
     return Service(
         name=name,
         reasons=tuple(
@@ -150,10 +176,12 @@ def _service(name: str, found: OfService, standing: Standing, policies: Policies
             for freeze_reason in freeze_reasons
         ),
         more_reasons=found.held - len(freeze_reasons),
-        flags=tuple(sorted({freeze_reason.flag for freeze_reason in freeze_reasons})),
+        flags=flags,
         since=_instant(min(freeze_reason.since for freeze_reason in freeze_reasons), now) if freeze_reasons else None,
         open=found.open,
         acknowledged_by=next((episode.acked_by for episode in found.live if episode.acked_by), ""),
+        on_disk=standing.missing.isdisjoint(flags),
+        problems=tuple(problems_of(name, standing, flags, faults)),
     )
 
 

@@ -227,7 +227,8 @@ class Views(Struct, kw_only=True):
 
     async def _board(self) -> Board:
         standing, decisions = await self.context.journal.read(_look)
-        return board(standing, decisions, self.context.box.policies, now=self.context.clock())
+        faults = {flag: fault.why for flag, fault in self.context.faults.of("freeze").items()}
+        return board(standing, decisions, self.context.box.policies, now=self.context.clock(), faults=faults)
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -31,7 +31,7 @@ def test_the_info_inhibitor_leaves_the_watchdog_alone(generation: Generation, tm
     rules = tmp_path / "rules"
     rules.mkdir()
     (rules / "kube-prometheus.rules.yml").write_text((DATA / "kube-prometheus.rules.yml").read_text())
-    ours = self_rules.render("slos").text()[0]
+    ours = self_rules.render("slos", acts=True).text()[0]
     assert ours.count("interval: 30s") == 1
     (rules / "freezeline.rules.yml").write_text(ours.replace("interval: 30s", "interval: 1s"))
     config = tmp_path / "kube-prometheus.yml"
@@ -57,5 +57,7 @@ def test_the_watchdog_has_the_severity_of_the_fields_own() -> None:
     """kube-prometheus' Watchdog and ours have the same severity."""
     theirs = (DATA / "kube-prometheus.rules.yml").read_text()
     assert "- alert: Watchdog\n    expr: vector(1)\n    labels: {severity: none}\n" in theirs
-    watchdog = next(rule for rule in self_rules.render("slos").groups[0].rules if rule.alert == "FreezelineWatchdog")
+    watchdog = next(
+        rule for rule in self_rules.render("slos", acts=True).groups[0].rules if rule.alert == "FreezelineWatchdog"
+    )
     assert watchdog.labels["severity"] == "none"

@@ -124,7 +124,7 @@ async def test_a_running_rollback_is_ended_and_undone(tmp_path: Path) -> None:
     site = Site(root=tmp_path)
     service = tmp_path / "service"
     script(service / "rollback.sh", f"echo x >> {service}/rollbacks\nsleep 60\n")
-    script(service / "redeploy.sh", f"echo v2 > {service}/redeployed")
+    script(service / "redeploy.sh", f'echo "$FREEZELINE_FACT_RELEASE" > {service}/redeployed')
     undo = {"within_s": 60, "command": [str(service / "redeploy.sh")]}
     site.policy["actions"]["rollback"]["undo"] = undo
     site.write()
@@ -138,7 +138,8 @@ async def test_a_running_rollback_is_ended_and_undone(tmp_path: Path) -> None:
         await until(lambda: final(site), DEADLINE_S, "cancelled and undone")
         states = dict(site.rows("SELECT type, state FROM action WHERE type IN ('rollback', 'undo')"))
         assert states == {"rollback": "CANCELLED", "undo": "SUCCEEDED"}
-        assert (service / "redeployed").read_text() == "v2\n"
+        assert (service / "redeployed").read_text() == "v2\n", "the undo knows the release that was rolled back"
+        assert site.rows("SELECT payload ->> 'release' FROM action WHERE type = 'undo'") == [("v2",)]
         assert await server.operate("cancel", action="none", reason="x") == 404
 
 

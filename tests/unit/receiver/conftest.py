@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from receiver.context import Context, PolicyBox
 from receiver.decide.model import new_id
+from receiver.faults import Faults
 from receiver.journal import Journal
 from receiver.report import Meters
 from receiver.steps import pass_by
@@ -36,5 +37,6 @@ async def context(tmp_path: Path) -> AsyncIterator[Context]:
         host="here",
         owner="here:1:me",
         runs_dir=tmp_path / "runs",
+        faults=Faults(now),
     )
     await journal.close()

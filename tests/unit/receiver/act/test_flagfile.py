@@ -52,6 +52,7 @@ def test_the_text_is_that_of_the_contract() -> None:
                 "review_at": "2026-11-22T08:20:00.000Z",
             }
         ],
+        "rollbacks": [],
     }
     assert flagfile.named_episodes(text) == {"E1"}
 

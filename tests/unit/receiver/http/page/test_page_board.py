@@ -165,3 +165,27 @@ def test_nothing_to_show_is_said() -> None:
     text = page(shown(standing(live=(), freeze_reasons=(), flags={})))
     assert "Nothing is frozen." in text
     assert text.count("None.") == 4
+
+
+def test_a_freeze_that_is_only_meant_is_not_shown_as_frozen() -> None:
+    """The card says that the flag is missing, and why."""
+    flag = "/var/lib/freezeline/gateway/FREEZE.FLAG"
+    made = shown(standing(missing=frozenset({flag}), freeze_reasons=(freeze_reason(),)))
+    text = page(made)
+    assert "must be frozen, and is not" in text
+    assert f"the flag {flag} is not on disk" in text
+    assert "❄" not in text.partition("</article>")[0]
+    because = board(standing(missing=frozenset({flag})), (), policies(policy()), now=NOW, faults={flag: "disk is full"})
+    assert "the flag is not as it should be: disk is full" in page(because)
+
+
+def test_skipped_rollbacks_and_dead_letters_stand_on_the_card() -> None:
+    """Also of a service that is not frozen."""
+    skipped = action(state=ActionState.SKIPPED, result={"sentence": "not started: the cool-down is not over"})
+    letter = action(id="A2", type=ActionType.NOTIFY, name="slack", state=ActionState.DEAD)
+    card = page(shown(standing(skipped=(skipped,), dead_letters=(letter,)))).partition("</article>")[0]
+    assert "rollback not started: the cool-down is not over" in card
+    assert "1 notice to slack could not be delivered" in card
+    free = page(shown(standing(freeze_reasons=(), dead_letters=(letter, letter)))).partition("</article>")[0]
+    assert "2 notices to slack could not be delivered" in free
+    assert "is not frozen" in free
