@@ -149,7 +149,7 @@ def _builds(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[s
 
     One file per profile, as the shipped files, because promtool's lint takes alerts of two profiles for duplicates.
     """
-    cadence = Cadence(fast_ms=interval_ms, rollup_ms=interval_ms, slow_ms=interval_ms, gap_ms=interval_ms, aligned=True)
+    cadence = Cadence.even(interval_ms, aligned=True)
     narrowed = replace(spec, alerts=(), slos=tuple(slo for slo in spec.slos if slo.profile.name in needed))
     own = rules.render(narrowed, scope, cadence).groups
     groups = [[group for group in own if not is_gap_group(group.name)]]
