@@ -16,7 +16,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestPayloadError
+
 from receiver.decide.model import NO_TRACE, Trace
+from receiver.plaintext import plain
 
 CURRENT: contextvars.ContextVar[Trace] = contextvars.ContextVar("trace", default=NO_TRACE)
 """Identifiers of the current request."""
@@ -48,6 +52,20 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
         return _encode(fields)
+
+
+class UnreadableRequests(logging.Filter):
+    """Makes aiohttp's traceback about a request that is no HTTP one line: the fault is the sender's, not ours."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record, and pass it on."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError | RequestPayloadError):
+            record.msg, record.args = "request.unreadable", ()
+            record.error = plain(str(error), 200)
+            record.exc_info, record.exc_text = None, None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
 
 
 class Once(logging.Filter):
@@ -106,3 +124,5 @@ def configure(stream: TextIO = sys.stderr, *, level: str = "INFO") -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     logging.getLogger("aiohttp.access").setLevel("WARNING")
+    server = logging.getLogger("aiohttp.server")
+    server.filters[:] = [UnreadableRequests()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,8 +23,10 @@ from receiver.decide.model import (
     EpisodeState,
     FreezeReason,
     Recorded,
+    seconds,
     stamp_ms,
 )
+from receiver.decide.plan import BY_OPERATOR, unfreeze_when
 from receiver.journal import View
 from receiver.policy.model import Policies
 
@@ -240,17 +242,28 @@ def _service_of(standing: Standing) -> dict[str, str]:
 
 
 def state(
-    standing: Standing, policies: Policies, *, now: datetime, version: str, faults: Mapping[str, str] = EMPTY
+    standing: Standing,
+    policies: Policies,
+    *,
+    now: datetime,
+    version: str,
+    faults: Mapping[str, str] = EMPTY,
+    problems: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The body of GET /api/v1/state. `faults` says why a flag is not on disk as the journal wants, by flag."""
+    """The body of GET /api/v1/state.
+
+    `faults` says why a flag is not on disk as the journal wants, by flag. `problems` are the receiver's own.
+    """
     names = {policy.service for policy in policies.in_force} | set(standing.flags.values())
     found = standing.by_service()
     return {
         "at": stamp_ms(now),
         "seq": standing.seq,
         "version": version,
+        "problems": list(problems),
         "services": [
-            _service(name, found.get(name, OfService()), standing, faults) for name in sorted(names | set(found))
+            _service(name, found.get(name, OfService()), standing, policies, faults)
+            for name in sorted(names | set(found))
         ],
         "episodes_total": sum(number for _, _, number in standing.counts),
         "episodes": [_episode(episode) for episode in standing.live],
@@ -268,7 +281,9 @@ def _worth_showing(standing: Standing) -> Iterable[Action]:
     return sorted(found.values(), key=lambda action: action.id)
 
 
-def _service(name: str, found: OfService, standing: Standing, faults: Mapping[str, str]) -> dict[str, Any]:
+def _service(
+    name: str, found: OfService, standing: Standing, policies: Policies, faults: Mapping[str, str]
+) -> dict[str, Any]:
     episodes, freeze_reasons = found.live, found.freeze_reasons
     oldest = episodes[0] if episodes else None
     flags = sorted({freeze_reason.flag for freeze_reason in freeze_reasons})
@@ -289,9 +304,27 @@ def _service(name: str, found: OfService, standing: Standing, faults: Mapping[st
                 "reason": freeze_reason.reason,
                 "since": stamp_ms(freeze_reason.since),
                 "written_at": stamp_ms(freeze_reason.written_at) if freeze_reason.written_at else None,
+                **_end(standing.episodes.get(freeze_reason.episode), policies),
             }
             for freeze_reason in freeze_reasons
         ],
+    }
+
+
+def _end(episode: Episode | None, policies: Policies) -> dict[str, Any]:
+    """What ends a freeze reason, and when. `ends_at` is the earliest time; None while the alert fires."""
+    policy = policies.by_sha256.get(episode.policy_sha256) if episode else None
+    rule = policy.rule(episode.rule) if policy and episode else None
+    if episode is None or rule is None:
+        return {"alert": "", "firing": None, "unfreeze_when": BY_OPERATOR, "ends_at": None, "review_at": None}
+    resolving = episode.state is EpisodeState.RESOLVING and episode.resolved_at is not None
+    ends_at = (episode.resolved_at or episode.opened_at) + seconds(rule.unfreeze.resolved_for_s)
+    return {
+        "alert": episode.alert,
+        "firing": not resolving,
+        "unfreeze_when": unfreeze_when(rule.unfreeze),
+        "ends_at": stamp_ms(ends_at) if resolving else None,
+        "review_at": stamp_ms(episode.review_at) if episode.review_at else None,
     }
 
 

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from receiver.faults import Faults
 from receiver.http import connections
 from receiver.http.access import Access, allowed_hosts
 from receiver.http.health import Health
+from receiver.http.hearing import Hearing
 from receiver.http.tokens import TokenError, ensure_tokens
 from receiver.journal import GROUP_MAX, Journal, JournalError
 from receiver.loops.backlog import Backlog
@@ -248,6 +249,11 @@ class _Receiver:
             version=version("freezeline"),
             state_dir=self._options.state_dir,
             probe=heartbeat.beat_if_older,
+            hearing=Hearing(
+                started_at=context.clock(),
+                expected=bool(self._settings.alertmanagers),
+                deaf_after=timedelta(seconds=self._settings.deaf_after_s),
+            ),
         )
         if self._settings.prometheus_url:
             health.checks["prometheus"] = self._prometheus.check

@@ -8,7 +8,6 @@ not repeat.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -24,6 +23,7 @@ from receiver.http import operate, page, stream
 from receiver.http.access import QUIET, Access, identified
 from receiver.http.broadcast import Broadcast
 from receiver.http.health import Health
+from receiver.http.incoming import BODY_MAX_BYTES, RefusedError, add_routes, body_of, object_of, problem, seq_of
 from receiver.http.tokens import Role
 from receiver.journal import JournalError
 from receiver.logs import CURRENT
@@ -31,8 +31,6 @@ from receiver.report import StandingCollector
 from receiver.steps import Step
 from receiver.webhook import process
 from receiver.webhook.ingest import Delivery, NotADeliveryError
-
-BODY_MAX_BYTES = 10 * 1024 * 1024
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
@@ -64,28 +62,25 @@ def make_app(shared: Web) -> web.Application:
 
     app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[identified(shared.access, took)])
     handlers = _Handlers(shared)
-    app.router.add_post("/webhook", handlers.webhook)
-    app.router.add_get("/health", handlers.health)
-    app.router.add_get("/health/detailed", handlers.health_detailed)
-    app.router.add_get("/metrics", handlers.metrics)
-    app.router.add_get("/api/v1/state", handlers.state)
-    app.router.add_get("/api/v1/decisions", handlers.decisions)
-    app.router.add_get("/api/v1/events", handlers.events)
-    for name in operate.OPERATIONS:
-        app.router.add_post(f"/api/v1/{name}", handlers.operation(name))
-    page.setup(
-        app,
-        context=shared.context,
-        tokens=shared.access.tokens,
-        public_url=shared.public_url,
-        stopping=lambda: shared.draining,
-    )
+    routes = [
+        web.post("/webhook", handlers.webhook),
+        web.get("/health", handlers.health),
+        web.get("/health/detailed", handlers.health_detailed),
+        web.get("/metrics", handlers.metrics),
+        web.get("/api/v1/state", handlers.state),
+        web.get("/api/v1/decisions", handlers.decisions),
+        web.get("/api/v1/events", handlers.events),
+        *(web.post(f"/api/v1/{name}", handlers.operation(name)) for name in operate.OPERATIONS),
+        *page.routes(
+            context=shared.context,
+            tokens=shared.access.tokens,
+            public_url=shared.public_url,
+            problems=shared.health.problems,
+            stopping=lambda: shared.draining,
+        ),
+    ]
+    add_routes(app, routes)
     return app
-
-
-def problem(status: int, message: str) -> web.Response:
-    """An error as JSON."""
-    return web.json_response({"error": message}, status=status)
 
 
 class _Handlers:
@@ -98,20 +93,20 @@ class _Handlers:
     async def webhook(self, request: web.Request) -> web.Response:
         """Process a delivery: journal, plan, commit, answer."""
         refused = self._shared.access.refuse(request, Role.WEBHOOK)
-        response = refused if refused is not None else await self._process(request)
+        if refused is not None:
+            self._shared.health.hearing.refuse()
+        try:
+            response = refused if refused is not None else await self._process(request)
+        except RefusedError as error:
+            response = problem(error.status, str(error))
         self._answered(response.status).inc()
         return response
 
     async def _process(self, request: web.Request) -> web.Response:
         if self._shared.draining:
             return problem(503, "the receiver is shutting down")
-        if (request.content_length or 0) > BODY_MAX_BYTES:
-            return problem(413, f"the body has more than {BODY_MAX_BYTES} bytes")
         received_at = self._context.clock()
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return problem(413, f"the body has more than {BODY_MAX_BYTES} bytes")
+        body = await body_of(request)
         context = self._context
         context.reached(Step.WEBHOOK_READ)
         processing = process.Processing(
@@ -134,7 +129,9 @@ class _Handlers:
         meters.alerts.inc(len(delivery.alerts))
         if delivery.quarantined:
             meters.quarantined.inc(len(delivery.quarantined))
-        if any(alert.name == WATCHDOG for alert in delivery.alerts):
+        watchdog = any(alert.name == WATCHDOG for alert in delivery.alerts)
+        self._shared.health.hearing.heard(received_at, watchdog=watchdog)
+        if watchdog:
             meters.watchdog.set(received_at.timestamp())
         if delivery.truncated:
             self._shared.on_truncated()
@@ -179,6 +176,7 @@ class _Handlers:
             now=self._context.clock(),
             version=self._shared.version,
             faults={flag: fault.why for flag, fault in self._context.faults.of("freeze").items()},
+            problems=self._shared.health.problems(),
         )
 
     async def decisions(self, request: web.Request) -> web.Response:
@@ -187,9 +185,9 @@ class _Handlers:
         if refused is not None:
             return refused
         try:
-            after = int(request.query.get("after", "0"))
-        except ValueError:
-            return problem(422, "`after` is not a number")
+            after = seq_of(request.query.get("after", "0"))
+        except ValueError as error:
+            return problem(422, f"`after` is {error}")
         found = await self._context.journal.read(lambda journal: journal.decisions(after=after))
         return web.json_response({"decisions": [report.decision_json(one) for one in found]})
 
@@ -209,21 +207,13 @@ class _Handlers:
                 return refused
             if self._shared.draining:
                 return problem(503, "the receiver is shutting down")
-            try:
-                raw = json.loads(await request.read())
-            except (ValueError, web.HTTPRequestEntityTooLarge):
-                return problem(422, "the body is not JSON")
-            if not isinstance(raw, dict):
-                return problem(422, "the body is not a JSON object")
-            return await self._operate(name, raw)
+            return await self._operate(name, await object_of(request))
 
         return handle
 
     async def _operate(self, name: str, raw: Mapping[str, Any]) -> web.Response:
         try:
             answer = await operate.OPERATIONS[name](self._context, raw)
-        except operate.RefusedError as error:
-            return problem(error.status, str(error))
         except JournalError as error:
             self._shared.health.journal_failed(str(error))
             return problem(503, "the receiver cannot write its journal")

@@ -13,6 +13,7 @@ from pathlib import Path
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 from freezeline.commands import places, specs
 from freezeline.problems import Problems, render
+from freezeline.terminal import painter
 from generator.existing import judge
 from generator.existing import lines as file_lines
 from generator.existing import merge as alertmanager_merge
@@ -31,7 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "operation", choices=["merge", "remove"], help="merge: add or renew Freezeline's parts; remove: take them out"
     )
     parser.add_argument("config", help="Alertmanager's configuration file")
-    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
+    parser.add_argument(
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
+    )
     parser.add_argument("--write", action="store_true", help="write the result to the file (default: print the result)")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; if the file would change, print a diff and exit with 1"
@@ -83,7 +89,7 @@ def _changed(args: argparse.Namespace, text: str) -> tuple[str | None, int]:
         loaded = specs.load(args.specs, None)
         if loaded is None:
             return None, USAGE
-        if specs.report(loaded, as_json=False):
+        if specs.report(loaded, as_json=False, brief=args.specs):
             return None, PROBLEMS
         settings = places.settings(args, args.template)
         parts = alertmanager.parts(loaded.output_set.specs, settings)
@@ -93,7 +99,7 @@ def _changed(args: argparse.Namespace, text: str) -> tuple[str | None, int]:
         changed = None if merged is None else merged.text
     shown = [line.text for line in file_lines.split(text)] or [""]
     for problem in problems:
-        sys.stderr.write(render(problem, shown[problem.position.line - 1]) + "\n")
+        sys.stderr.write(render(problem, shown[problem.position.line - 1], painter(sys.stderr)) + "\n")
     return changed, PROBLEMS
 
 

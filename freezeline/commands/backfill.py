@@ -30,7 +30,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "blocks, error budgets are right on the first day."
     )
     parser.epilog = "Example: freezeline backfill slos/ --prometheus http://localhost:9090 -o blocks/"
-    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
+    parser.add_argument(
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
+    )
     headers.add_options(parser, use="the URL of the Prometheus that holds the counters", required=True)
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="write the blocks into this empty folder")
     parser.add_argument(
@@ -71,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
-    if specs.report(loaded, as_json=args.json):
+    if specs.report(loaded, as_json=args.json, brief=args.specs):
         return PROBLEMS
     try:
         prometheus = live.connect(args.prometheus, sent)

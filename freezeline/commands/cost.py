@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 from freezeline.commands import headers, specs
+from freezeline.terminal import progress
 from generator.checks import live
 from generator.checks.live import Prometheus
 from generator.model.spec import OutputSet
@@ -33,7 +34,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Sloth and Pyrra would read."
     )
     parser.epilog = "Example: freezeline cost slos/ --series 40"
-    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
+    parser.add_argument(
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
+    )
     parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument(
         "--series",
@@ -63,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
-    if specs.report(loaded, as_json=args.json):
+    if specs.report(loaded, as_json=args.json, brief=args.specs):
         return PROBLEMS
     output_set = loaded.output_set
     assumed = _assumptions(args.series, args.groups)
@@ -76,7 +82,10 @@ def run(args: argparse.Namespace) -> int:
             assumed = _counted(prometheus, output_set, assumed)
         costs = list(cost.rule_costs(output_set, assumed))
         if args.prometheus:
-            measured = {index: _asked(prometheus, one) for index, one in enumerate(costs)}
+            with progress("Prometheus counts samples", sys.stderr) as told:
+                for index, one in enumerate(costs):
+                    measured[index] = _asked(prometheus, one)
+                    told(index + 1, len(costs))
     except live.PrometheusError as error:
         sys.stderr.write(f"freezeline cost: {error}\n")
         return ENVIRONMENT

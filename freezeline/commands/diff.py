@@ -47,12 +47,12 @@ def run(args: argparse.Namespace) -> int:
     new_path = args.specs[-1]
     try:
         found = files.find([new_path])
-        new = (files.read(found), files.beside(found))
+        new = (files.read(found, sys.stdin.buffer), files.beside(found))
         if args.git:
             old = (_from_git(args.git, new_path), new[1])
         else:
             before = files.find([args.specs[0]])
-            old = (files.read(before), files.beside(before))
+            old = (files.read(before, sys.stdin.buffer), files.beside(before))
     except files.SpecFilesError as error:
         sys.stderr.write(f"freezeline diff: {error}\n")
         return USAGE

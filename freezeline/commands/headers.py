@@ -24,8 +24,8 @@ def add_options(parser: argparse.ArgumentParser, *, use: str, required: bool = F
         action="append",
         default=[],
         metavar="NAME:VALUE",
-        help="send this header to Prometheus, for example X-Scope-OrgID:team-a; @FILE as the value reads a secret from "
-        f"a file; may be repeated (also {VARIABLE}, one header a line)",
+        help="send this header to Prometheus, for example X-Scope-OrgID:team-a; may be repeated. @FILE as the value "
+        f"reads a secret from a file. Also {VARIABLE}, one header a line.",
     )
 
 

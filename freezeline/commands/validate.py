@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 from freezeline.commands import headers, specs
 from freezeline.commands.places import WEBHOOK_URL
+from freezeline.terminal import progress
 from generator import pipeline
 from generator.checks import live
 from generator.existing import judge
@@ -33,7 +34,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = "Check specs, and report every problem with its position and a hint. Nothing is written."
     parser.epilog = "Example: freezeline validate slos/ --prometheus http://localhost:9090"
-    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
+    parser.add_argument(
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
+    )
     parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument("--json", action="store_true", help="print problems and a summary as JSON")
     headers.add_options(
@@ -74,11 +80,13 @@ def run(args: argparse.Namespace) -> int:
             return USAGE
     try:
         if args.prometheus:
-            live.run(loaded.output_set, live.connect(args.prometheus, sent), loaded.problems)
+            with progress("asking Prometheus", sys.stderr):
+                live.run(loaded.output_set, live.connect(args.prometheus, sent), loaded.problems)
         # The rules of a spec with errors would be incomplete.
         tool = None if args.no_promtool or loaded.problems.errors else _promtool(args.promtool)
         if tool is not None:
-            _check_rules(loaded, tool)
+            with progress("promtool checks the rules", sys.stderr):
+                _check_rules(loaded, tool)
     except (live.PrometheusError, ToolError) as error:
         sys.stderr.write(f"freezeline validate: {error}\n")
         return ENVIRONMENT

@@ -21,11 +21,11 @@ def check(spec: Spec, problems: Problems) -> None:
     for name in canary.on_abort:
         if name not in spec.actions and name not in spec.broken:
             report_unknown(
-                problems, "canary/unknown-action", canary.position, kind="action", name=name, known=spec.actions
+                spec, problems, "canary/unknown-action", canary.position, kind="action", name=name, known=spec.actions
             )
     freezing = [action for action in spec.actions.values() if isinstance(action, FreezeAction)]
     rollbacks = [name for name in canary.on_abort if isinstance(spec.actions.get(name), RollbackAction)]
-    if not rollbacks and not spec.broken & set(canary.on_abort):
+    if not rollbacks and not spec.broken.keys() & set(canary.on_abort):
         hint = "add the name of an action with `command:` to `on_abort`, as in `on_abort: [rollback]`"
         problems.add(
             "canary/no-rollback", canary.position, "no action under `on_abort` rolls an aborted rollout back", hint
@@ -44,6 +44,7 @@ def check(spec: Spec, problems: Problems) -> None:
         if not spec.broken and not any(_begins(trigger, one) for one in labels):
             known = known_alerts(spec)
             report_unknown(
+                spec,
                 problems,
                 "canary/unknown-alert",
                 trigger.position,
@@ -51,7 +52,7 @@ def check(spec: Spec, problems: Problems) -> None:
                 name=trigger.alert or trigger.severity,
                 known=known,
             )
-    _check_stages(canary, problems)
+    _check_stages(spec, canary, problems)
 
 
 def _freezes(spec: Spec, canary: Canary) -> bool:
@@ -62,13 +63,15 @@ def _begins(trigger: Trigger, labels: alert_labels.AlertLabels) -> bool:
     return all(labels.get(label) == value for label, value in matchers(trigger, labels[names.SERVICE]))
 
 
-def _check_stages(canary: Canary, problems: Problems) -> None:
+def _check_stages(spec: Spec, canary: Canary, problems: Problems) -> None:
     """Whether every test names gates that count events: ratios, and quantiles with a bound of their own."""
     known = {gate.id: gate for gate in canary.gates}
     for stage in canary.stages:
         for metric in stage.ab.metrics if stage.ab else ():
             if metric not in known:
-                report_unknown(problems, "canary/unknown-gate", stage.position, kind="gate", name=metric, known=known)
+                report_unknown(
+                    spec, problems, "canary/unknown-gate", stage.position, kind="gate", name=metric, known=known
+                )
             elif not counts_events(known[metric]):
                 message = f"the A/B test compares {metric}, a gate that counts no events"
                 hint = "name a gate with `ratio:`, or with `p95_of:` and `max:` on a classic histogram"

@@ -105,9 +105,8 @@ class Spec(Struct, frozen=True, kw_only=True):
     gate: Gate | None = None
     dashboard: Dashboard | None = None
     targets: Mapping[str, str] = field(default_factory=dict)
-    broken: frozenset[str] = (
-        frozenset()
-    )  # names whose definitions have problems: a reference to such a name is not reported as unknown
+    # Names whose definitions have problems → their kind. A reference to such a name is not reported as unknown.
+    broken: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reference(self) -> str:

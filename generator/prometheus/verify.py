@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -70,15 +71,28 @@ def _measured_json(measured: Measured) -> dict[str, object]:
     return {"level": measured.level, "seconds": took_s, "promised_seconds": measured.promised_ms / 1000}
 
 
-def run(output_set: OutputSet, tool: Tool, folder: Path, *, at_once: int = 2) -> list[Row]:
-    """Prove every alert of the set, working in an empty folder. Raises ToolError, OSError."""
+def run(
+    output_set: OutputSet,
+    tool: Tool,
+    folder: Path,
+    *,
+    at_once: int = 2,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> list[Row]:
+    """Prove every alert of the set, working in an empty folder. `progress` gets (test files run, all test files).
+
+    Raises ToolError, OSError.
+    """
     rendered = pipeline.render_set(output_set, ("rules",))
     for path, data in rendered.outputs.items():
         _put(folder / path, data)
+    made = [proofs.render(spec, output_set.scope) for spec in output_set.specs]
+    total = sum(len(_tested(one, tool)) for one in made)
+    done = itertools.count(1)
     rows: list[Row] = []
-    for spec in output_set.specs:
-        made = proofs.render(spec, output_set.scope)
-        rows += _spec_rows(spec, output_set.scope, made, _messages(made, tool, folder, at_once))
+    for spec, one in zip(output_set.specs, made, strict=True):
+        messages = _messages(one, tool, folder, at_once, lambda: progress(next(done), total))
+        rows += _spec_rows(spec, output_set.scope, one, messages)
     return rows
 
 
@@ -87,14 +101,24 @@ def _put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _messages(made: Proofs, tool: Tool, folder: Path, at_once: int) -> dict[str, Sequence[Message]]:
-    """What promtool says about each test file; these test files also ask for measurements."""
+def _tested(made: Proofs, tool: Tool) -> list[ProofFile]:
+    return [file for file in made.files if file.tests and _can_run(file, tool)]
+
+
+def _messages(
+    made: Proofs, tool: Tool, folder: Path, at_once: int, ran: Callable[[], None]
+) -> dict[str, Sequence[Message]]:
+    """What promtool says about each test file; these test files also ask for measurements. `ran` hears of each."""
     for file in made.files:
         _put(folder / file.path, (file.measuring_text() if file.tests else file.text).encode())
-    tested = [file for file in made.files if file.tests and _can_run(file, tool)]
+    tested = _tested(made, tool)
+    messages: dict[str, Sequence[Message]] = {}
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         outcomes = pool.map(lambda file: tool.test_rules([Path(file.path)], folder), tested)
-        return {file.path: outcome.messages for file, outcome in zip(tested, outcomes, strict=True)}
+        for file, outcome in zip(tested, outcomes, strict=True):
+            messages[file.path] = outcome.messages
+            ran()
+    return messages
 
 
 # -- reading the answers

@@ -6,10 +6,8 @@ parsed.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from functools import lru_cache
 
 import promql_parser as parser
@@ -224,18 +222,6 @@ def comparison(text: str) -> Operation | None:
     """The outermost comparison of a query that returns series; None if the query does not compare."""
     found = operation(text)
     return found if found is not None and found.op in COMPARISONS and value_type(parse(text)) == "vector" else None
-
-
-def compared_with(text: str) -> Decimal | None:
-    """The number on the right of the outermost comparison; None where there is no comparison, or no plain number."""
-    tree = parse(text) if text else None
-    while isinstance(tree, parser.ParenExpr):
-        tree = tree.expr
-    if isinstance(tree, parser.BinaryExpr) and str(tree.op).split()[0] in COMPARISONS:
-        right = tree.rhs.expr if isinstance(tree.rhs, parser.ParenExpr) else tree.rhs
-        if isinstance(right, parser.NumberLiteral) and math.isfinite(right.val):
-            return Decimal(repr(right.val))
-    return None
 
 
 def indented(text: str) -> str:

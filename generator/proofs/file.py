@@ -111,11 +111,11 @@ def _shipped_files(spec: Spec, scope: str, collected: Collected) -> Iterable[Pro
                 "" if place.interval_ms == spec.defaults.interval_ms else f".every-{duration_text(place.interval_ms)}"
             )
             name = f"{spec.name}{extra}{_suffix(native=place.native, quoted=quoted)}"
-            yield _test_file(name, place.interval_ms, [own, *common], tests, collected)
+            yield _test_file(spec, name, place.interval_ms, [own, *common], tests=tests, collected=collected)
     for (interval_ms, native), tests in sorted(collected.plain.items()):
         extra = "" if interval_ms == spec.defaults.interval_ms else f"-{duration_text(interval_ms)}"
         name = f"{spec.name}.alerts{extra}{_suffix(native=native, quoted=quoted)}"
-        yield _test_file(name, interval_ms, [own], tests, collected)
+        yield _test_file(spec, name, interval_ms, [own], tests=tests, collected=collected)
 
 
 def _suffix(*, native: bool, quoted: bool) -> str:
@@ -138,7 +138,7 @@ def _built_files(spec: Spec, scope: str, collected: Collected, interval_ms: int)
     for place, tests in sorted(collected.tests.items()):
         if place.build and place.interval_ms == interval_ms:
             name = f"{spec.name}.{duration_text(interval_ms)}{_suffix(native=place.native, quoted=quoted)}"
-            yield _test_file(name, interval_ms, builds, tests, collected)
+            yield _test_file(spec, name, interval_ms, builds, tests=tests, collected=collected)
 
 
 # -- builds
@@ -149,7 +149,7 @@ def _builds(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[s
 
     One file per profile, as the shipped files, because promtool's lint takes alerts of two profiles for duplicates.
     """
-    cadence = Cadence(fast_ms=interval_ms, rollup_ms=interval_ms, slow_ms=interval_ms, gap_ms=interval_ms, aligned=True)
+    cadence = Cadence.even(interval_ms, aligned=True)
     narrowed = replace(spec, alerts=(), slos=tuple(slo for slo in spec.slos if slo.profile.name in needed))
     own = rules.render(narrowed, scope, cadence).groups
     groups = [[group for group in own if not is_gap_group(group.name)]]
@@ -194,13 +194,12 @@ def _is_needed(rule: Rule, profile: Profile, needed: set[str]) -> bool:
 
 
 def _test_file(
-    name: str, interval_ms: int, files: list[RuleFile], tests: list[Test], collected: Collected
+    spec: Spec, name: str, interval_ms: int, files: list[RuleFile], *, tests: list[Test], collected: Collected
 ) -> ProofFile:
     path = f"{FOLDER}/{name}"
-    source = tests[0].checks[0].subject.position.file
     gaps = [*collected.gaps, *collected.intended]
     about = "\n".join(f"Not proven: {gap.subject.title}, {gap.what}: {gap.reason}." for gap in gaps)
-    header = HEADER.format(source=source, path=path, about=about).rstrip()
+    header = HEADER.format(source=spec.file, path=path, about=about).rstrip()
     head: dict[str, yaml_text.Plain] = {
         "rule_files": [_relative(file.path) for file in files],
         "evaluation_interval": duration_text(interval_ms),

@@ -23,7 +23,7 @@ from generator.promql import text as promql
 from generator.promql.lint import walk
 from generator.render.rules import rules, self_rules, shared
 from generator.render.rules.rule_file import Rule, RuleFile
-from generator.reports.cost_series import Catalog, Matched
+from generator.reports.cost_series import Catalog, Matched, is_rare
 from generator.units import MINUTE
 
 SUBQUERY_STEP_MS = MINUTE  # Prometheus' default evaluation interval, for a subquery that names none
@@ -166,8 +166,8 @@ def _group_costs(file: RuleFile, owner: str, resolve: Resolve) -> Iterator[RuleC
 
 
 def _cost(rule: Rule, interval_ms: int, *, owner: str, once: Read) -> RuleCost:
-    # The rules write repaired rollups only if there are gaps.
-    gap = names.REPAIR in rule.labels and f":{names.MISSING}" not in rule.name
+    # The rules write repaired rollups only if there are gaps, and births only if there are any.
+    rare = is_rare(rule.name) or (names.REPAIR in rule.labels and f":{names.MISSING}" not in rule.name)
     return RuleCost(
         owner=owner,
         name=rule.name,
@@ -176,7 +176,7 @@ def _cost(rule: Rule, interval_ms: int, *, owner: str, once: Read) -> RuleCost:
         per_minute=MINUTE / interval_ms,
         samples=once.samples,
         counted=once.counted,
-        series=once.series if rule.record and not gap else 0,
+        series=once.series if rule.record and not rare else 0,
     )
 
 

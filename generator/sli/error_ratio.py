@@ -14,7 +14,7 @@ from generator.promql.tokens import same
 from generator.reading.reader import Reader
 from generator.sli.bad_total import over, read_query, summed
 from generator.sli.base import BaseContext, BaseQueries
-from generator.sli.good_total import rest
+from generator.sli.counting import rest
 
 
 class ErrorRatio(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.decide.model import FlagView, stamp_ms
+from receiver.decide.plan import BY_OPERATOR
 from receiver.steps import Reached, Step, pass_by
 
 FORMAT = "freezeline.flag/2"
@@ -44,7 +45,7 @@ def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, un
                 "spec": episode.spec,
                 "reason": freeze_reason.reason,
                 "since": stamp_ms(freeze_reason.since),
-                "unfreeze_when": unfreeze_when.get(freeze_reason.episode, "an operator unfreezes the service"),
+                "unfreeze_when": unfreeze_when.get(freeze_reason.episode, BY_OPERATOR),
                 "review_at": stamp_ms(episode.review_at) if episode.review_at else None,
             }
         )

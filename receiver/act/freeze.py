@@ -17,7 +17,7 @@ from receiver.context import Context
 from receiver.decide import retry
 from receiver.decide.model import Action, ActionState, ActionType, Decision, FlagFile, FlagView, stamp_ms
 from receiver.decide.notice import Event
-from receiver.decide.plan import unfreeze_when
+from receiver.decide.plan import BY_OPERATOR, unfreeze_when
 from receiver.journal import Tx
 from receiver.journal.record import tell_in, tell_of
 from receiver.policy.model import FreezeAction
@@ -194,7 +194,7 @@ def _unfreeze_texts(context: Context, view: FlagView) -> Mapping[str, str]:
     for episode in view.episodes.values():
         policy = context.policy_of(episode)
         rule = policy.rule(episode.rule) if policy else None
-        texts[episode.id] = unfreeze_when(rule.unfreeze) if rule else "an operator unfreezes the service"
+        texts[episode.id] = unfreeze_when(rule.unfreeze) if rule else BY_OPERATOR
     return texts
 
 

@@ -32,6 +32,9 @@ WATCHDOG = "FreezelineWatchdog"
 """The alert that always fires, which proves that alerts arrive. No policy acts on this alert."""
 
 OPERATOR_POLICY = "operator"
+BY_OPERATOR = "an operator unfreezes the service"
+"""What ends a freeze that no rule ends."""
+
 REASON_MAX = 200
 
 Ids = Callable[[datetime], str]

@@ -11,6 +11,7 @@ from typing import Any
 
 from receiver.context import Context
 from receiver.decide.model import stamp_ms
+from receiver.http.hearing import Hearing
 from receiver.journal import JournalError
 
 REQUESTS_KEPT = 100
@@ -28,11 +29,12 @@ Probe = Callable[[float], Awaitable[None]]
 class Health:
     """Response times of the last 100 requests, and checks by name. `probe` finds the faults of journal and flags."""
 
-    def __init__(self, context: Context, *, version: str, state_dir: Path, probe: Probe) -> None:
+    def __init__(self, context: Context, *, version: str, state_dir: Path, probe: Probe, hearing: Hearing) -> None:
         self._context = context
         self._version = version
         self._state_dir = state_dir
         self._probe = probe
+        self.hearing = hearing
         self._times: deque[float] = deque(maxlen=REQUESTS_KEPT)
         self.checks: dict[str, Check] = {}
 
@@ -74,17 +76,26 @@ class Health:
     async def components(self) -> dict[str, str]:
         """What is wrong with each component now; "" for a sound one. The metrics get the same."""
         journal = await self._journal()
+        found = {**self.known(), **({"journal": journal} if journal else {})}
+        for name, why in found.items():
+            self._context.meters.component_ok.labels(name).set(not why)
+        return found
+
+    def known(self) -> dict[str, str]:
+        """What was wrong with each component when somebody last looked."""
         faults = self._context.faults
-        found = {
-            "journal": journal or faults.said("journal"),
+        return {
+            "journal": self._context.journal.broken or faults.said("journal"),
             "flags": "; ".join(filter(None, (faults.said("freeze"), faults.said("flag"), faults.said("hidden")))),
             "loops": faults.said("loop"),
             "policy": self._policy(),
             "disk": self._disk() or faults.said("disk"),
+            "webhooks": self.hearing.deaf(self._context.clock()),
         }
-        for name, why in found.items():
-            self._context.meters.component_ok.labels(name).set(not why)
-        return found
+
+    def problems(self) -> list[str]:
+        """What people must know before they believe the state: a sentence for each component that fails."""
+        return [f"{name}: {why}" for name, why in self.known().items() if why]
 
     async def _journal(self) -> str:
         """Commit as a webhook does. A file system that went read-only still reads, and still commits nothing."""

@@ -13,6 +13,7 @@ from receiver.decide import by_hand
 from receiver.decide.model import Action, ActionState, ActionType, Decision, parse_stamp
 from receiver.decide.notice import Event
 from receiver.decide.plan import Known
+from receiver.http.incoming import RefusedError
 from receiver.journal import Tx, View
 from receiver.journal.record import record, tell_in
 from receiver.logs import CURRENT
@@ -26,14 +27,6 @@ CARRIED_OUT_S = 3.0
 
 UNFROZEN_AT_ONCE = 500
 """The most episodes that one transaction unfreezes."""
-
-
-class RefusedError(Exception):
-    """An operator's request that cannot be done. `status` is the HTTP status of the answer."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 Operation = Callable[[Context, Mapping[str, Any]], Awaitable[dict[str, Any]]]
@@ -140,12 +133,13 @@ async def _carried_out(context: Context, service: str, episodes: Collection[str]
 
 
 async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Acknowledge a service's incidents, which stops their escalation: {service, by?}."""
+    """Acknowledge a service's incidents, which stops their escalation: {service, by?}. A repeat changes nothing."""
     service, by = _text(raw, "service"), _text(raw, "by", required=False) or "operator"
 
-    def work(tx: Tx) -> list[str]:
+    def work(tx: Tx) -> dict[str, Any]:
+        before = tx.acknowledgements(service)
         incidents = tx.unacknowledged(service)
-        if not incidents:
+        if not incidents and not before:
             raise RefusedError(409, f"{service} has nothing to acknowledge")
         for incident, first in incidents.items():
             tx.acknowledge(incident, by)
@@ -153,9 +147,10 @@ async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any
             tx.note(Decision(kind="acknowledged", sentence=sentence, episode=first))
             facts = {"acknowledged_by": by}
             tell_in(tx, first, Event.ACKNOWLEDGED, context.box.policies, ids=context.ids, facts=facts)
-        return list(incidents)
+        earlier = [{"incident": incident, "by": name} for incident, name in before.items() if incident not in incidents]
+        return {"incidents": list(incidents), "before": earlier}
 
-    return {"service": service, "incidents": await context.journal.write(work)}
+    return {"service": service, **await context.journal.write(work)}
 
 
 async def cancel(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from receiver.context import Context
 from receiver.http.broadcast import Broadcast, event
+from receiver.http.incoming import seq_of
 from receiver.journal import View
 
 HELD = timedelta(hours=24)
@@ -49,9 +50,12 @@ def _listener(news: asyncio.Event) -> Callable[[int, bool], None]:
 
 
 def _asked_for(request: web.Request) -> int | None:
-    """The last number that the follower knows; None if the follower wants only new events."""
+    """The last number that the follower knows; None if the follower names none, and so wants only new events."""
     given = request.headers.get("Last-Event-ID") or request.query.get("after")
-    return int(given) if given is not None and given.isdecimal() else None
+    try:
+        return None if given is None else seq_of(given)
+    except ValueError:
+        return None
 
 
 async def _serve(

@@ -145,6 +145,14 @@ class AlertView(Questions):
         )
         return dict(self._all(sql, (service,)))
 
+    def acknowledgements(self, service: str) -> dict[str, str]:
+        """Who acknowledged each live incident of a service that is acknowledged."""
+        sql = (
+            f"SELECT incident, max(acked_by) FROM episode WHERE {_LIVE} AND service = ? AND acked_at IS NOT NULL "
+            "GROUP BY incident"
+        )
+        return dict(self._all(sql, (service,)))
+
     def open_alerts(self) -> set[tuple[str, str, str]]:
         """Alert, policy and rule of each open episode."""
         return {

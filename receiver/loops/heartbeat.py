@@ -67,12 +67,13 @@ class Heartbeat:
 
     async def beat(self) -> None:
         """Write every heartbeat once, together with others who ask for a beat at the same time."""
-        if self._beating is None or self._beating.done():
-            self._beating = asyncio.create_task(self._beat(), name="beat")
-        _, late = await asyncio.wait({self._beating}, timeout=BEAT_LIMIT_S)
+        beating = self._beating
+        if beating is None or beating.done():
+            beating = self._beating = asyncio.create_task(self._beat(), name="beat")
+        _, late = await asyncio.wait({beating}, timeout=BEAT_LIMIT_S)
         self._context.faults.report("disk", "", f"a write takes longer than {BEAT_LIMIT_S:g} s" if late else "")
         if not late:
-            self._beating.result()
+            beating.result()
 
     async def _beat(self) -> None:
         held, content = await self._content()

@@ -35,8 +35,12 @@ DOUBT_S = 30.0
 
 T = TypeVar("T")
 
-FRESH_S = 20.0
-"""An alert whose last message is newer may not be in every Alertmanager's API yet: its absence says nothing."""
+ABSENT_S = 30.0
+"""After this long without an alert in Alertmanager's API, and without a message, the alert's resolve counts as lost.
+
+A shorter absence says nothing. A new alert is not in every API yet. A resolved alert leaves the API at once, and its
+webhook comes with the next flush of the group: 10 s later at most (`group_interval`).
+"""
 
 PIECE = 200
 """The most alerts or episodes that one transaction repairs."""
@@ -77,6 +81,7 @@ class Reconciler:
         self._time_wake = asyncio.Event()
         self._compare_wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._absent_since: dict[str, datetime] = {}
         self._stopping = False
 
     def start(self) -> None:
@@ -193,19 +198,29 @@ class Reconciler:
 
     async def _find_lost_resolves(self, cluster: Cluster, known: Collection[tuple[str, str, str]]) -> None:
         if not cluster.complete:
+            self._absent_since = {}
             return
-        gone = sorted({fingerprint for fingerprint, policy, _ in known if policy != plan.OPERATOR_POLICY})
+        ours = {fingerprint for fingerprint, policy, _ in known if policy != plan.OPERATOR_POLICY}
+        gone = sorted(fingerprint for fingerprint in ours if cluster.firing(fingerprint) is False)
+        now = self._context.clock()
+        self._absent_since = {fingerprint: self._absent_since.get(fingerprint, now) for fingerprint in gone}
 
         def resolve(tx: Tx, fingerprints: Sequence[str]) -> None:
             seen = tx.seen(fingerprints)
             for episode in tx.open_episodes(fingerprints):
                 last = seen.get(episode.fingerprint)
-                if last is not None and tx.now < last.last_at + seconds(FRESH_S):
+                since = self._absent_since[episode.fingerprint]
+                since = since if last is None else max(since, last.last_at)
+                if tx.now < since + seconds(ABSENT_S):
                     continue
-                why = f"{episode.alert} of {episode.service} no longer fires, says Alertmanager: its resolve was lost"
+                alert = f"{episode.alert} of {episode.service}"
+                why = (
+                    f"Alertmanager has not known {alert} as firing for {ABSENT_S:g} s, and sent no resolve: "
+                    "the resolve was lost"
+                )
                 self._record(tx, plan.resolve(episode, pending_rollbacks(tx, episode), why=why))
 
-        await self._in_pieces(resolve, [one for one in gone if cluster.firing(one) is False])
+        await self._in_pieces(resolve, gone)
 
     async def _find_lost_firings(self, cluster: Cluster, known: Collection[tuple[str, str, str]]) -> None:
         policies = self._context.box.policies

@@ -17,4 +17,4 @@ def missing(canary: Canary, installed: Callable[[str], bool] = _installed) -> tu
     tested = [f"{stage.weight:.0%}" for stage in canary.stages if stage.ab is not None]
     if not tested or installed("scipy"):
         return ()
-    return (f"the A/B test of stage {', '.join(tested)} needs scipy: run `pip install 'freezeline[ab]'`",)
+    return (f"the A/B test of stage {', '.join(tested)} needs scipy: install Freezeline with its extra `ab`",)

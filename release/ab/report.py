@@ -32,7 +32,7 @@ PAGE = """\
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
-th, td { border-bottom: 1px solid #bbb; padding: .4rem; text-align: right; overflow-wrap: anywhere; }
+th, td { border-bottom: 1px solid #bbb; padding: .4rem; text-align: right; overflow-wrap: break-word; }
 th:first-child, td:first-child, td:last-child { text-align: left; }
 svg { height: auto; max-width: 100%; }
 </style>

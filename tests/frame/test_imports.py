@@ -94,7 +94,7 @@ ORDERS = {
         # Where rollouts are kept.
         "store",
     ),
-    "freezeline": ("problems", "cli", "remote", "toast", "demo", "commands", "__main__"),
+    "freezeline": ("problems", "terminal", "cli", "remote", "toast", "demo", "commands", "__main__"),
 }
 
 # Package, or place of a package → the other packages, or their places, that it may import. The longer key wins.

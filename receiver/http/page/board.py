@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from receiver.decide.escalate import open_for
 from receiver.decide.model import EMPTY, FINAL_STATES, Action, ActionState, ActionType, Episode, FreezeReason, Recorded
-from receiver.decide.plan import unfreeze_when
+from receiver.decide.plan import BY_OPERATOR, unfreeze_when
 from receiver.policy.model import Policies
 from receiver.report import OfService, Standing, problems_of
 
@@ -15,7 +15,6 @@ CANCELLABLE = {
     ActionType.ROLLBACK: frozenset({ActionState.PENDING, ActionState.STARTING, ActionState.RUNNING}),
     ActionType.NOTIFY: frozenset({ActionState.PENDING, ActionState.RETRY_WAIT}),
 }
-BY_OPERATOR = "an operator unfreezes the service"
 
 
 class Instant(Struct, frozen=True, kw_only=True):
@@ -110,6 +109,7 @@ class Board(Struct, frozen=True, kw_only=True):
 
     at: str
     seq: int
+    problems: tuple[str, ...]
     services: tuple[Service, ...]
     episodes: tuple[OpenEpisode, ...]
     more_episodes: int
@@ -140,10 +140,11 @@ def board(
     *,
     now: datetime,
     faults: Mapping[str, str] = EMPTY,
+    problems: Sequence[str] = (),
 ) -> Board:
     """Arrange the standing for people. `decisions` come in their order; the page shows the newest first.
 
-    `faults` says why a flag is not on disk as the journal wants, by flag.
+    `faults` says why a flag is not on disk as the journal wants, by flag. `problems` are the receiver's own.
     """
     names = {policy.service for policy in policies.in_force} | set(standing.flags.values())
     found = standing.by_service()
@@ -155,6 +156,7 @@ def board(
     return Board(
         at=now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         seq=standing.seq,
+        problems=tuple(problems),
         services=tuple(sorted(services, key=lambda service: not service.frozen)),
         episodes=tuple(_episode(episode, now) for episode in standing.live),
         more_episodes=sum(number for _, _, number in standing.counts) - len(standing.live),

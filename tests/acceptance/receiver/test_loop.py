@@ -73,7 +73,7 @@ async def test_an_operator_freezes_acknowledges_and_unfreezes(tmp_path: Path) ->
         assert await server.post(body("0.34.2", "firing")) == 200
         await until(lambda: final(site) and frozen(site), DEADLINE_S, "frozen")
         assert await server.operate("ack", service="gateway", by="alice") == 202
-        assert await server.operate("ack", service="gateway", by="bob") == 409
+        assert await server.operate("ack", service="gateway", by="bob") == 202
         assert await server.operate("unfreeze", service="gateway", reason="false alarm", by="alice") == 202
         await until(lambda: not frozen(site), DEADLINE_S, "unfrozen")
         assert await server.post(body("0.34.2", "firing")) == 200
@@ -212,7 +212,7 @@ async def test_lost_messages_are_found_by_asking_alertmanager(generation: Genera
             alertmanager.post_alerts([ended])
             await until(lambda: not frozen(site), 60, "the lost resolve was found")
             reasons = site.rows("SELECT sentence FROM decision WHERE kind = 'resolving'")
-            assert reasons[0][0].startswith("FailureRateHigh of gateway no longer fires, says Alertmanager")
+            assert reasons[0][0].startswith("Alertmanager has not known FailureRateHigh of gateway as firing for 30 s")
 
 
 async def test_a_budget_condition_holds_the_freeze_until_prometheus_says_so(

@@ -81,7 +81,7 @@ async def test_a_checkpoint_that_fails_ends_nothing(tmp_path: Path) -> None:
     """Only the log cannot move into the database: the next work is stored all the same."""
     journal = Journal(tmp_path / "j.db", clock=now, reached=pass_by, group_max=1)
     journal.start()
-    journal._checkpoint = failing  # type: ignore[method-assign] # noqa: SLF001 - no disk fails for a checkpoint alone
+    journal._checkpoint = failing  # type: ignore[method-assign, assignment] # noqa: SLF001 - no disk fails for a checkpoint alone
     assert await journal.write(note) == 1
     assert await journal.write(note) == 2
     assert journal.broken == ""

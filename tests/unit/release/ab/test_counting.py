@@ -99,6 +99,6 @@ def test_a_missing_scipy_is_a_reason_not_to_begin() -> None:
     tested = Stage(weight=Decimal("0.5"), bake_s=1, ab=ab_test(AbMetric(id="e", bad="b", total="n")))
     no_data = NoData(hold_for_s=1, then="hold")
     (reason,) = missing(Canary(every_s=1, scrape_s=1, no_data=no_data, stages=(tested,)), lambda _: False)
-    assert reason == "the A/B test of stage 50% needs scipy: run `pip install 'freezeline[ab]'`"
+    assert reason == "the A/B test of stage 50% needs scipy: install Freezeline with its extra `ab`"
     assert missing(Canary(every_s=1, scrape_s=1, no_data=no_data, stages=(tested,))) == ()
     assert missing(Canary(every_s=1, scrape_s=1, no_data=no_data, stages=(plain,)), lambda _: False) == ()
