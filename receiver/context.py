@@ -14,6 +14,7 @@ from receiver.decide.plan import Ids
 from receiver.journal import Journal
 from receiver.policy.model import NO_POLICIES, Policies, Policy
 from receiver.report import Meters
+from receiver.rollouts import Rollouts
 from receiver.run.run_environment import child_environment, labels_json
 from receiver.steps import Reached
 
@@ -38,6 +39,7 @@ class Context(Struct, frozen=True, kw_only=True):
     host: str
     owner: str
     runs_dir: Path
+    rollouts: Rollouts
 
     def policy_of(self, episode: Episode) -> Policy | None:
         """The policy that opened an episode."""

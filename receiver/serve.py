@@ -38,10 +38,12 @@ from receiver.loops.policies import adopt, last_good
 from receiver.loops.publish import publisher
 from receiver.loops.reconcile import Reconciler
 from receiver.loops.retention import Retention
+from receiver.loops.rollouts import RolloutWatch
 from receiver.loops.sources import Alertmanager, Prometheus
 from receiver.loops.worker import Worker
 from receiver.policy.directory import Loaded, read_directory
 from receiver.report import Meters, StandingCollector
+from receiver.rollouts import Rollouts
 from receiver.settings import Settings, load_settings
 from receiver.steps import Reached, pass_by
 from receiver.templates import Templates
@@ -145,16 +147,18 @@ class _Receiver:
             shared = self._web(context, reconciler)
             url = await self._listen(stack, shared)
             daily, heartbeat, escalator = Retention(context), Heartbeat(context), Escalator(context)
+            watch = RolloutWatch(context)
             self._on_signals(context)
             await heartbeat.beat()
             await worker.start()
-            for part in (reconciler, heartbeat, daily, escalator):
+            for part in (reconciler, heartbeat, daily, escalator, watch):
                 part.start()
             _look_for_garbage_seldom()
             await self._announce(context, url)
             await self._stop.wait()
             shared.draining = True
             log.info("stopping", extra={"action": "stop", "lanes": worker.busy})
+            await watch.stop()
             await escalator.stop()
             await reconciler.stop()
             await worker.stop(wait_s=self._settings.stop_wait_s)
@@ -183,6 +187,7 @@ class _Receiver:
             host=socket.gethostname(),
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             runs_dir=state / "runs",
+            rollouts=Rollouts(directory=state / "canary"),
         )
 
     def _deliverer(self, context: Context, http: aiohttp.ClientSession) -> Deliverer:
@@ -240,6 +245,8 @@ class _Receiver:
             collector=collector,
             version=version("freezeline"),
             public_url=self._settings.public_url,
+            state_dir=self._options.state_dir,
+            prometheus=self._settings.prometheus_url,
             on_truncated=reconciler.compare_soon,
         )
 

@@ -45,6 +45,12 @@ def lines(state: dict[str, Any]) -> list[str]:
         shown.append(f"{name}: FROZEN since {service['since']}{by}")
         shown += [f"  because {printable(reason['reason'])} ({reason['episode']})" for reason in service["reasons"]]
         shown += [f"  flag {printable(flag)}" for flag in service["flags"]]
+    for rollout in state.get("rollouts", ()):
+        if rollout["running"]:
+            what = printable(f"{rollout['service']}: rollout of {rollout['release']}")
+            share = f"{rollout['traffic']['configured_percentage']:g} % of the traffic"
+            shown.append(f"{what}: {rollout['phase']}, stage {rollout['stage']}, {share}")
+            shown += [f"  held because {printable(why)}" for why in rollout["holds"].values()]
     for episode in state["episodes"]:
         rule = printable(f"{episode['policy']}/{episode['rule']}")
         shown.append(f"episode {episode['id']}: {printable(episode['alert'])} {episode['state']} by {rule}")

@@ -33,6 +33,9 @@ WATCHDOG = "FreezelineWatchdog"
 
 OPERATOR_POLICY = "operator"
 OPERATOR_RULE = "manual"
+ABORT_RULE = "canary-abort"
+"""The rule of an episode that a rollout's abort opened, under OPERATOR_POLICY."""
+
 REASON_MAX = 200
 
 Ids = Callable[[datetime], str]
@@ -223,11 +226,11 @@ def _open(
         trace=trace,
     )
     sentence = f"{_named(alert)} fires and rule {policy.name}/{rule.id} matches: {', '.join(rule.do)}"
-    freeze_reasons, actions = _answers(episode, policy, rule, now=now, ids=ids)
+    freeze_reasons, actions = answers(episode, policy, rule, now=now, ids=ids)
     return Opened(episode=episode, freeze_reasons=freeze_reasons, actions=actions, sentence=sentence)
 
 
-def _answers(
+def answers(
     episode: Episode, policy: Policy, rule: Rule, *, now: datetime, ids: Ids
 ) -> tuple[tuple[FreezeReason, ...], tuple[Action, ...]]:
     """Freeze reasons and actions of a new episode. A rollback waits for the flags of its own rule."""
@@ -294,7 +297,7 @@ def on_operator_freeze(
     rule = Rule(
         id=OPERATOR_RULE, match=(), do=tuple(freezes), unfreeze=Unfreeze(resolved_for_s=0, all_of=(), review_after_s=0)
     )
-    freeze_reasons, actions = _answers(episode, policy, rule, now=now, ids=ids)
+    freeze_reasons, actions = answers(episode, policy, rule, now=now, ids=ids)
     sentence = f"{plain(by, 64)} froze {policy.service}: {plain(reason, REASON_MAX)}"
     return Opened(episode=episode, freeze_reasons=freeze_reasons, actions=actions, sentence=sentence)
 

@@ -60,6 +60,7 @@ ORDERS = {
         # What is to be done: the policy as a value, the decisions, and where decisions are kept.
         "policy",
         "decide",
+        "rollouts",
         "journal",
         "run",
         "report",
@@ -88,8 +89,10 @@ ORDERS = {
         # What is decided: before a release, and while the release is rolled out.
         "gate",
         "canary",
-        # Where rollouts are kept.
+        # Where rollouts are kept, how people see them, and what runs them.
         "store",
+        "show",
+        "engine",
     ),
     "freezeline": ("problems", "cli", "remote", "toast", "demo", "commands", "__main__"),
 }
