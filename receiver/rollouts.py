@@ -41,6 +41,10 @@ class RolloutsError(Exception):
     """An engine's database cannot be used. The message says why."""
 
 
+class _NotMadeYetError(Exception):
+    """The engine has opened the file, and not made the tables yet."""
+
+
 class Rollout(Struct, frozen=True, kw_only=True):
     """A service's newest rollout. `looked_at` is the newest look, or the beginning; `state` as the engine stored it."""
 
@@ -118,26 +122,30 @@ class Rollouts(Struct, frozen=True, kw_only=True):
         return self.directory / f"{service}.db"
 
     def _newest(self, path: Path) -> Rollout | None:
-        with _opened(path, "ro") as db:
-            row = db.execute(
-                "SELECT id, release, begun_at, ended_at, every_s, state FROM rollout"
-                " ORDER BY begun_at DESC, rowid DESC LIMIT 1"
-            ).fetchone()
-            if row is None:
-                return None
-            look = db.execute("SELECT at, body FROM look WHERE rollout = ? ORDER BY at DESC LIMIT 1", (row[0],))
-            newest = look.fetchone()
-        return Rollout(
-            service=path.stem,
-            id=row[0],
-            release=row[1],
-            begun_at=row[2],
-            ended_at=row[3],
-            every_s=row[4],
-            looked_at=max(row[2], newest[0]) if newest is not None else row[2],
-            state=json.loads(row[5]),
-            look=json.loads(newest[1]) if newest is not None else None,
-        )
+        with contextlib.suppress(_NotMadeYetError), _opened(path, "ro") as db:
+            return _read(db, path.stem)
+        return None
+
+
+def _read(db: sqlite3.Connection, service: str) -> Rollout | None:
+    row = db.execute(
+        "SELECT id, release, begun_at, ended_at, every_s, state FROM rollout ORDER BY begun_at DESC, rowid DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return None
+    look = db.execute("SELECT at, body FROM look WHERE rollout = ? ORDER BY at DESC LIMIT 1", (row[0],))
+    newest = look.fetchone()
+    return Rollout(
+        service=service,
+        id=row[0],
+        release=row[1],
+        begun_at=row[2],
+        ended_at=row[3],
+        every_s=row[4],
+        looked_at=max(row[2], newest[0]) if newest is not None else row[2],
+        state=json.loads(row[5]),
+        look=json.loads(newest[1]) if newest is not None else None,
+    )
 
 
 @contextlib.contextmanager
@@ -147,6 +155,8 @@ def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
             sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_S)
         ) as db:
             shape = int(db.execute("PRAGMA user_version").fetchone()[0])
+            if shape == 0 and mode == "ro":
+                raise _NotMadeYetError
             if shape != SHAPE:
                 raise RolloutsError(f"{path} has the shape {shape}; this receiver knows {SHAPE}")
             yield db

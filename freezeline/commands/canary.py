@@ -100,10 +100,11 @@ def run(args: argparse.Namespace) -> int:
         return ENVIRONMENT
 
 
-def _run(args: argparse.Namespace) -> int:
+def options_of(args: argparse.Namespace) -> process.Options:
+    """What `canary run` was asked for. Raises UnusableError."""
     if not 0 < args.speed <= 1_000_000:
         raise begin.UnusableError("--speed takes a number above 0")
-    options = process.Options(
+    return process.Options(
         wanted=begin.Wanted(
             policy_text=process.policy_text(args.policy),
             policy_file=str(args.policy),
@@ -121,7 +122,10 @@ def _run(args: argparse.Namespace) -> int:
         fallback=args.fallback or "",
         directory=args.directory,
     )
-    ended = asyncio.run(_until_stopped(options))
+
+
+def _run(args: argparse.Namespace) -> int:
+    ended = asyncio.run(_until_stopped(options_of(args)))
     if ended is None:
         sys.stderr.write("stopped; the rollout stays as it is, and the same command goes on with it\n")
         return ENVIRONMENT

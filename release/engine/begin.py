@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from msgspec import Struct
 
 from freezeline.problems import Problems, render
-from receiver.decide.model import new_id
 from receiver.plaintext import plain
 from receiver.run.commands import ask
 from release.canary.plan import plan_of
-from release.canary.state import FINAL, NewRelease, Phase, State
+from release.canary.state import NewRelease, Phase, State
 from release.engine.engine import Engine, Reached, pass_by
 from release.engine.fill import check_name
 from release.engine.lock import LockedError, locked
@@ -83,48 +83,44 @@ async def run(
     Raises RefusedError, UnusableError, StoreError or OSError.
     """
     policy, canary = parsed(wanted.policy_text, wanted.policy_file)
-    names = await _names(wanted, canary, command_environment)
     path = database_path(wanted.state_dir, policy.policy.service)
+    current = await _current_release(wanted, canary, command_environment)
+    release = wanted.release or current
+    if not release:
+        raise UnusableError("nobody says which release: write --release ID")
+    _check_name(release)
+    beginning = _Beginning(
+        wanted=wanted, release=release, current=current, make_outside=make_outside, clock=clock, reached=reached
+    )
     while True:
         try:
-            with locked(path.with_suffix(".lock")):
-                database = Database(path)
-                try:
-                    return await _locked(
-                        database, wanted, names, make_outside, clock=clock, new_rollout=new_rollout, reached=reached
-                    )
-                finally:
-                    database.close()
+            with locked(path.with_suffix(".lock")), contextlib.closing(Database(path)) as database:
+                return await beginning.locked(database, canary, new_rollout)
         except LockedError:
-            await _make_way(path, names[0], clock)
+            _make_way(path, release, clock)
             await asyncio.sleep(WAIT_FOR_LOCK_S)
 
 
-async def _names(wanted: Wanted, canary: Canary, environment: dict[str, str]) -> tuple[str, str]:
-    """The new release and the stable release. Raises UnusableError."""
-    current = ""
-    if canary.release is not None and not (wanted.release and wanted.stable):
-        answer = await ask(canary.release.command, timeout_s=canary.release.timeout_s, env=environment)
-        if not answer.ok and not wanted.release:
-            raise UnusableError(f"the release command does not name the release: {answer.why}; write --release ID")
-        current = answer.output.strip().partition("\n")[0] if answer.ok else ""
-    release, stable = wanted.release or current, wanted.stable or current
-    if not release:
-        raise UnusableError("nobody says which release: write --release ID")
-    if canary.tracks is None and (not stable or stable == release):
-        raise UnusableError("nobody says which release is stable: write --stable ID, or `tracks:` in the spec's canary")
+async def _current_release(wanted: Wanted, canary: Canary, environment: dict[str, str]) -> str:
+    """What the release command prints; "" where there is no need to ask. Raises UnusableError."""
+    if canary.release is None or (wanted.release and wanted.stable):
+        return ""
+    answer = await ask(canary.release.command, timeout_s=canary.release.timeout_s, env=environment)
+    if not answer.ok and not wanted.release:
+        raise UnusableError(f"the release command does not name the release: {answer.why}; write --release ID")
+    return answer.output.strip().partition("\n")[0] if answer.ok else ""
+
+
+def _check_name(name: str) -> None:
     try:
-        for name in (release, stable or "stable"):
-            check_name(name)
+        check_name(name)
     except ValueError as error:
         raise UnusableError(plain(str(error), 300)) from error
-    return release, stable or "stable"
 
 
-async def _make_way(path: Path, release: str, clock: Callable[[], float]) -> None:
+def _make_way(path: Path, release: str, clock: Callable[[], float]) -> None:
     """Ask the running engine to take its release off for this one. Raises RefusedError for the same release."""
-    database = Database(path)
-    try:
+    with contextlib.closing(Database(path)) as database:
         running = database.running()
         if running is None:
             return
@@ -133,58 +129,67 @@ async def _make_way(path: Path, release: str, clock: Callable[[], float]) -> Non
         asked = any(f'"{NewRelease.__name__}"' in order.body for order in database.open_orders())
         if not asked and running.state.phase is not Phase.SUPERSEDING:
             database.ask(NewRelease(release=release), at=clock())
-    finally:
-        database.close()
 
 
-async def _locked(
-    database: Database,
-    wanted: Wanted,
-    names: tuple[str, str],
-    make_outside: MakeOutside,
-    *,
-    clock: Callable[[], float],
-    new_rollout: Callable[[], str],
-    reached: Reached,
-) -> State:
-    left = database.running()
-    if left is not None:
-        if left.release != names[0]:
-            database.ask(NewRelease(release=names[0]), at=clock())
-        ended = await _engine(database, left, make_outside, reached=reached)
-        if left.release == names[0]:
-            return ended
-    tried = [one for one in database.of_release(names[0]) if one.state.phase in TRIED]
-    if tried and not wanted.again:
-        end = tried[0].state.phase.value.replace("_", " ")
-        raise RefusedError(
-            f"{names[0]} was rolled out before and ended {end} ({tried[0].id}); write --again to try again"
+class _Beginning(Struct, frozen=True, kw_only=True):
+    """One release's way from the lock to the end. `current` is what the release command printed."""
+
+    wanted: Wanted
+    release: str
+    current: str
+    make_outside: MakeOutside
+    clock: Callable[[], float]
+    reached: Reached
+
+    async def locked(self, database: Database, canary: Canary, new_rollout: Callable[[], str]) -> State:
+        """Go on with what a killed engine left, or begin. No other engine writes to the database."""
+        left = database.running()
+        if left is not None and left.release == self.release:
+            return await self._engine(database, left)
+        if left is not None:
+            database.ask(NewRelease(release=self.release), at=self.clock())
+            await self._engine(database, left)
+        tried = [one for one in database.of_release(self.release) if one.state.phase in TRIED]
+        if tried and not self.wanted.again:
+            end = tried[0].state.phase.value.replace("_", " ")
+            raise RefusedError(f"{self.release} was rolled out before and ended {end} ({tried[0].id}); write --again")
+        database.begin(
+            State(rollout=new_rollout(), release=self.release, stable=self._stable(database, canary)),
+            policy=self.wanted.policy_text,
+            every_s=canary.every_s,
+            speed=self.wanted.speed,
+            again=bool(tried),
+            at=self.clock(),
         )
-    _, canary = parsed(wanted.policy_text, wanted.policy_file)
-    database.begin(
-        State(rollout=new_rollout(), release=names[0], stable=names[1]),
-        policy=wanted.policy_text,
-        every_s=canary.every_s,
-        speed=wanted.speed,
-        again=bool(tried),
-        at=clock(),
-    )
-    begun = database.running()
-    if begun is None:
-        raise RefusedError("the rollout was not stored")
-    return await _engine(database, begun, make_outside, reached=reached)
+        begun = database.running()
+        if begun is None:
+            raise RefusedError("the rollout was not stored")
+        return await self._engine(database, begun)
 
+    def _stable(self, database: Database, canary: Canary) -> str:
+        """The stable release's name. A superseded release was deployed, but never became the stable one.
 
-async def _engine(database: Database, rollout: Rollout, make_outside: MakeOutside, *, reached: Reached) -> State:
-    """Run one stored rollout by the policy that the rollout began with."""
-    policy, canary = parsed(rollout.policy, f"the policy of rollout {rollout.id}")
-    tracks = Tracks(
-        canary=canary.tracks.canary if canary.tracks else rollout.state.release,
-        stable=canary.tracks.stable if canary.tracks else rollout.state.stable,
-    )
-    outside = await make_outside(policy, canary, tracks, database)
-    plan = plan_of(canary, speed=rollout.speed)
-    return await Engine(database, rollout, plan, outside, reached=reached).run()
+        Raises UnusableError.
+        """
+        before = next(iter(database.rollouts(1)), None)
+        superseded = before is not None and before.state.phase is Phase.SUPERSEDED
+        stable = self.wanted.stable or (before.state.stable if before is not None and superseded else self.current)
+        if canary.tracks is not None:
+            return stable or "stable"
+        if not stable or stable == self.release:
+            raise UnusableError(
+                "nobody says which release is stable: write --stable ID, or `tracks:` in the spec's canary"
+            )
+        _check_name(stable)
+        return stable
 
-
-__all__ = ["FINAL", "RefusedError", "UnusableError", "Wanted", "database_path", "new_id", "parsed", "run"]
+    async def _engine(self, database: Database, rollout: Rollout) -> State:
+        """Run one stored rollout by the policy that the rollout began with."""
+        policy, canary = parsed(rollout.policy, f"the policy of rollout {rollout.id}")
+        tracks = Tracks(
+            canary=canary.tracks.canary if canary.tracks else rollout.state.release,
+            stable=canary.tracks.stable if canary.tracks else rollout.state.stable,
+        )
+        outside = await self.make_outside(policy, canary, tracks, database)
+        plan = plan_of(canary, speed=rollout.speed)
+        return await Engine(database, rollout, plan, outside, reached=self.reached).run()
