@@ -78,7 +78,7 @@ class _Same:
 def _judged(_name: str, counts: tuple[int, int], confidence: Decimal | None, same: _Same) -> Measured:
     gate = same.gate
     if isinstance(gate, RatioGate | QuantileGate):
-        return judge(gate, Reading(counts=Counts(bad=counts[0], total=counts[1])), None, confidence)
+        return judge(gate, Reading(counts=Counts(bad=counts[0], total=counts[1]), value=gate.value), None, confidence)
     return judge(gate, Reading(value=gate.value), None, confidence)  # a value that is just good enough
 
 
