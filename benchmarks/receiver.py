@@ -193,6 +193,13 @@ def _serve_ours(directory: Path, kind: str) -> int:
 @contextmanager
 def server(kind: str, directory: Path) -> Iterator[str]:
     """A server in a process of its own; gives its address."""
+    with process_of(kind, directory) as (url, _):
+        yield url
+
+
+@contextmanager
+def process_of(kind: str, directory: Path) -> Iterator[tuple[str, int]]:
+    """Do as `server`, and give the number of the process too."""
     command = [sys.executable, "-m", "benchmarks.receiver", "--serve", kind, str(directory)]
     log = directory / f"{kind}.log"
     with log.open("wb") as output:
@@ -204,7 +211,7 @@ def server(kind: str, directory: Path) -> Iterator[str]:
             if time.monotonic() > end or process.poll() is not None:
                 raise SystemExit(f"{kind} did not start: {log.read_text()}")
             time.sleep(0.05)
-        yield log.read_text().partition(mark)[2].split()[0]
+        yield log.read_text().partition(mark)[2].split()[0], process.pid
     finally:
         process.terminate()
         process.wait(60)
@@ -265,7 +272,8 @@ def _median(loads: list[Load]) -> Load:
     )
 
 
-def _post(connection: http.client.HTTPConnection, path: str, token: str, data: bytes) -> None:
+def post(connection: http.client.HTTPConnection, path: str, token: str, data: bytes) -> None:
+    """POST a body, and read the answer."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     connection.request("POST", path, data, headers)
     connection.getresponse().read()
@@ -325,11 +333,11 @@ def to_flag(directory: Path, kind: str, rounds: int) -> tuple[list[float], list[
         for number in range(rounds + 10):
             data = _firing(number)
             begun = time.perf_counter()
-            _post(connection, "/webhook", webhook, data)
+            post(connection, "/webhook", webhook, data)
             there = _until("the flag is there", flag.exists)
             flags.append(there - begun)
             text = flag.read_bytes()
-            _post(connection, "/api/v1/unfreeze", operate, b'{"service": "gateway", "reason": "bench"}')
+            post(connection, "/api/v1/unfreeze", operate, b'{"service": "gateway", "reason": "bench"}')
             _until("the flag is gone", lambda: not flag.exists())
             _until_at_rest(directory / "state" / "journal.db")
             writes.append(_plain_write(directory, text))

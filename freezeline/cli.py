@@ -63,6 +63,7 @@ def usage() -> str:
     about = "One SLO spec decides what alerts, what dashboards show, when releases freeze and when they roll back."
     lines = ["usage: freezeline COMMAND [OPTIONS]", "", about, "", "commands:"]
     lines += [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    lines += ["", "Example: freezeline generate slos/"]
     lines += ["", "`freezeline COMMAND --help` explains a command. Exit codes: 0 ok or GO, 1 problems or NO-GO,"]
     lines += ["2 wrong usage or cannot tell, 3 environment."]
     return "\n".join(lines)

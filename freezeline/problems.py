@@ -5,7 +5,7 @@ Every reader of user input collects its problems in one `Problems` and continues
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct, field
 
@@ -80,15 +80,21 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def render(problem: Problem, source_line: str | None = None) -> str:
-    """The problem for people: one line with the position, the source line with a caret, and the hint."""
-    kind = "warning" if problem.warning else "error"
-    lines = [f"{problem.position}: {kind}: {printable(problem.message)} [{problem.code}]"]
+def render(
+    problem: Problem, source_line: str | None = None, paint: Callable[[str, str], str] = lambda _style, text: text
+) -> str:
+    """The problem for people: one line with the position, the source line with a caret, and the hint.
+
+    `paint` gives a text in a style: `paint("bold red", "error")`.
+    """
+    kind, colour = ("warning", "yellow") if problem.warning else ("error", "red")
+    place = paint("bold", str(problem.position))
+    lines = [f"{place}: {paint(f'bold {colour}', kind)}: {printable(problem.message)} [{problem.code}]"]
     if source_line is not None:
         shown = printable(source_line.replace("\t", " "))[:160]
-        lines += [f"    {shown}", "    " + " " * (problem.position.column - 1) + "^"]
+        lines += [f"    {shown}", "    " + " " * (problem.position.column - 1) + paint(f"bold {colour}", "^")]
     if problem.hint:
-        lines.append(f"    hint: {printable(problem.hint)}")
+        lines.append(f"    {paint('cyan', 'hint')}: {printable(problem.hint)}")
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,14 @@ from msgspec import Struct
 from freezeline.problems import printable
 
 ENVIRONMENT = 3
+USAGE = 2
 PROBLEMS = 1
 TIMEOUT_S = 10.0
+USUAL_PLACE = "/var/lib/freezeline"
+"""The state directory of a receiver that runs as a service of the machine."""
+
+OWN_PLACE = ".local/state/freezeline"
+"""The state directory of a receiver that a person runs, below the person's home."""
 
 
 class RemoteError(Exception):
@@ -68,14 +75,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--state",
         metavar="DIR",
         default=os.environ.get("FREEZELINE_STATE"),
-        help="the receiver's state directory, which holds its address and tokens (also FREEZELINE_STATE)",
+        help="the receiver's state directory, which holds its address and tokens (also FREEZELINE_STATE; default: "
+        f"{USUAL_PLACE}, otherwise ~/{OWN_PLACE})",
     )
     parser.add_argument(
         "--url",
         default=os.environ.get("FREEZELINE_URL"),
         help="the address of a receiver on another machine; needs --token-file",
     )
-    parser.add_argument("--token-file", metavar="FILE", help="a file that holds only the token")
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        default=os.environ.get("FREEZELINE_TOKEN_FILE"),
+        help="a file that holds only the token (also FREEZELINE_TOKEN_FILE)",
+    )
 
 
 def add_operator_options(parser: argparse.ArgumentParser) -> None:
@@ -95,11 +108,14 @@ def operator(args: argparse.Namespace) -> str:
         return "operator"
 
 
-def remote(args: argparse.Namespace, role: str) -> Remote:
-    """The receiver that the options name. Raises RemoteError."""
-    if args.state is None and (args.url is None or args.token_file is None):
-        raise RemoteError("say which receiver: --state DIR, or --url URL with --token-file FILE", 2)
-    state = Path(args.state) if args.state is not None else Path()
+def usual_places() -> tuple[Path, ...]:
+    """Where the state of this machine's receiver may be: the service's, or else this user's own."""
+    return Path(USUAL_PLACE), Path.home() / OWN_PLACE
+
+
+def remote(args: argparse.Namespace, role: str, places: Sequence[Path] | None = None) -> Remote:
+    """The receiver that the options name, or else the first that has been in a usual place. Raises RemoteError."""
+    state = Path() if args.url and args.token_file else _state(args.state, places or usual_places())
     url = args.url or _read(
         state / "url", "start the receiver with `freezeline serve`, or name its state directory with --state"
     )
@@ -109,6 +125,36 @@ def remote(args: argparse.Namespace, role: str) -> Remote:
     if not url.startswith(("http://", "https://")):
         raise RemoteError(f"{url} is not an http:// or https:// address", 2)
     return Remote(url=url.rstrip("/"), token=token)
+
+
+def _state(given: str | None, places: Sequence[Path]) -> Path:
+    """The state directory: the given one, or the first usual place where a receiver has been. Raises RemoteError."""
+    if given is not None:
+        return Path(given)
+    for place in places:
+        if _was_here(place):
+            return place
+    looked = ", ".join(map(str, places))
+    message = (
+        f"there is no receiver in the usual places ({looked}): name its state directory with --state DIR, or its "
+        "address with --url URL and --token-file FILE"
+    )
+    raise RemoteError(message, USAGE)
+
+
+def _was_here(state: Path) -> bool:
+    """Whether a receiver has started with this state. Raises RemoteError if this user may not look."""
+    try:
+        (state / "url").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError as error:
+        message = (
+            f"only the user of the receiver can read {state}: run the command with `sudo -u USER`, or with --url URL "
+            "and --token-file FILE, a copy of the receiver's token for you"
+        )
+        raise RemoteError(message, ENVIRONMENT) from error
+    return True
 
 
 def _read(path: Path, hint: str) -> str:
@@ -122,6 +168,12 @@ def failed(name: str, error: RemoteError) -> int:
     """Print the error, and return the exit code."""
     sys.stderr.write(f"freezeline {name}: {printable(str(error))}\n")
     return error.exit_code
+
+
+def not_carried_out(name: str, state: str, why: str) -> int:
+    """Say that the receiver wants what the operator wants and cannot do it yet, and return the exit code."""
+    sys.stderr.write(f"freezeline {name}: {printable(state)}: {printable(why)}; the receiver keeps trying\n")
+    return PROBLEMS
 
 
 def operate(name: str, args: argparse.Namespace, body: dict[str, Any]) -> tuple[int, Any]:

@@ -11,6 +11,7 @@ SCOPE = "scope"
 PROFILE = "profile"
 WINDOW = "window"
 REPAIR = "repair"
+RAW_OF = "freezeline_slo"  # names the SLO on a recorded series that keeps the labels of a raw series
 CYCLE = "cycle"  # the calendar unit of a rollup, for SLO windows by the calendar
 TIER = "tier"
 TEAM = "team"
@@ -34,6 +35,7 @@ RESERVED_LABELS = frozenset(
         WINDOW,
         REPAIR,
         CYCLE,
+        RAW_OF,
         "le",
         "quantile",
         "__name__",
@@ -67,14 +69,32 @@ def base(kind: str, base_window_ms: int) -> str:
     return f"slo:{kind}:rate{duration_text(base_window_ms)}"
 
 
+def born(kind: str, window_ms: int) -> str:
+    """Events in the first values of newborn series, as events per second over a window: `slo:errors:born5m`."""
+    return f"slo:{kind}:born{duration_text(window_ms)}"
+
+
+def left(kind: str) -> str:
+    """Last values of raw series that left a living target: `slo:total:left`."""
+    return f"slo:{kind}:left"
+
+
 def rollup(kind: str, rollup_ms: int) -> str:
-    """The base series summed to one sample per rollup, as events per second: `slo:total:rollup5m`."""
+    """Events since the last rollup, as events per second: `slo:total:rollup5m`."""
     return f"slo:{kind}:rollup{duration_text(rollup_ms)}"
 
 
 def events(kind: str) -> str:
     """Events over the SLO's whole window: `slo:errors:events`."""
     return f"slo:{kind}:events"
+
+
+def summed(kind: str) -> str:
+    """Events in a long window, as last added up: `slo:errors:sum`."""
+    return f"slo:{kind}:sum"
+
+
+SUMMED_AT = "slo:sum:time"  # when the sums were made, in seconds since 1970
 
 
 def increase(kind: str, span_ms: int) -> str:
@@ -88,3 +108,4 @@ def missing(kind: str, span_ms: int) -> str:
 
 
 SEVERITIES = ("critical", "warning", "info")
+WATCHDOG_SEVERITY = "none"  # as kube-prometheus' Watchdog: common inhibitions silence `info`

@@ -14,6 +14,7 @@ from generator.reading.source import Source
 from generator.render.alertmanager.places import DEFAULTS, TEMPLATE_FILE, Settings
 from generator.render.rules import alert_texts, emitted, rules, self_rules, shared
 from generator.render.rules.rule_file import RuleFile
+from generator.spec import scope as scopes
 from generator.spec.load import load
 
 OVERVIEW_FILE = "overview.json"
@@ -26,6 +27,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...]
     output_set: OutputSet
     problems: Problems
+    left_out: tuple[str, ...] = ()  # specs of the same folder that this run does not name, and that name no scope
 
     def line(self, position: Position) -> str | None:
         """The source line of a problem."""
@@ -55,8 +57,11 @@ class Rendered(Struct):
         self.outputs[path] = (json_text.text(data) + "\n").encode()
 
 
-def load_set(files: Iterable[tuple[str, bytes]], scope: str) -> Loaded:
-    """Read and check specs that are generated together. Files are (name, content)."""
+def load_set(files: Iterable[tuple[str, bytes]], scope: str | None, beside: Iterable[tuple[str, bytes]] = ()) -> Loaded:
+    """Read and check specs that are generated together. Files are (name, content).
+
+    Without a scope, the specs decide, together with the other specs of their folder (`beside`).
+    """
     problems = Problems()
     sources: list[Source] = []
     specs: list[Spec] = []
@@ -65,9 +70,12 @@ def load_set(files: Iterable[tuple[str, bytes]], scope: str) -> Loaded:
         sources.append(source)
         if spec is not None:
             specs.append(spec)
-    output_set = OutputSet(scope=scope, specs=tuple(specs))
+    others = scopes.heads(beside)
+    chosen = scope or scopes.choose(map(scopes.of_spec, specs), others)
+    output_set = OutputSet(scope=chosen, specs=tuple(specs))
     checks.run(output_set, problems)
-    return Loaded(sources=tuple(sources), output_set=output_set, problems=problems)
+    left_out = tuple(head.file for head in others if not head.scope)
+    return Loaded(sources=tuple(sources), output_set=output_set, problems=problems, left_out=left_out)
 
 
 def rule_files(output_set: OutputSet) -> Iterable[RuleFile]:
@@ -77,7 +85,7 @@ def rule_files(output_set: OutputSet) -> Iterable[RuleFile]:
     for profile in output_set.profiles().values():
         links = alert_texts.links_of(output_set.specs, profile.name)
         yield shared.render(profile, output_set.scope, links=links)
-    yield self_rules.render(output_set.scope)
+    yield self_rules.render(output_set.scope, acts=any(spec.policy for spec in output_set.specs))
 
 
 def _render_rules(output_set: OutputSet, rendered: Rendered) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -11,6 +12,7 @@ from msgspec import Struct, field
 
 from receiver.decide.model import Episode
 from receiver.decide.plan import Ids
+from receiver.faults import Faults
 from receiver.journal import Journal
 from receiver.policy.model import NO_POLICIES, Policies, Policy
 from receiver.report import Meters
@@ -20,10 +22,10 @@ from receiver.steps import Reached
 
 
 class PolicyBox(Struct):
-    """The policies in force. A reload replaces all of them at once."""
+    """The policies in force. A reload replaces all of them at once. `problem` says how they differ from the disk."""
 
     policies: Policies = field(default=NO_POLICIES)
-    load_ok: bool = True
+    problem: str = ""
 
 
 class Context(Struct, frozen=True, kw_only=True):
@@ -40,6 +42,12 @@ class Context(Struct, frozen=True, kw_only=True):
     owner: str
     runs_dir: Path
     rollouts: Rollouts
+    faults: Faults
+    flag_locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+    def flag_lock(self, flag: str) -> asyncio.Lock:
+        """The lock of a flag: whoever writes the flag or removes the flag holds this lock meanwhile."""
+        return self.flag_locks.setdefault(flag, asyncio.Lock())
 
     def policy_of(self, episode: Episode) -> Policy | None:
         """The policy that opened an episode."""

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from receiver.decide.model import Action, Episode, FreezeReason, Recorded, stamp_ms
+from receiver.decide.model import (
+    EMPTY,
+    LISTED_MAX,
+    Action,
+    ActionState,
+    ActionType,
+    Episode,
+    EpisodeState,
+    FreezeReason,
+    Recorded,
+    seconds,
+    stamp_ms,
+)
+from receiver.decide.plan import BY_OPERATOR, unfreeze_when
 from receiver.journal import View
 from receiver.policy.model import Policies
 from receiver.rollouts import PHASES, Rollout
@@ -56,6 +70,16 @@ class Meters:
         self.policy_load_ok = Gauge(
             "freezeline_policy_load_ok", "Whether the policies on disk are in force", registry=registry
         )
+        self.policies = Gauge("freezeline_policies", "Policies in force", registry=registry)
+        self.loop_errors = Counter(
+            "freezeline_loop_errors", "Errors that a loop of the receiver survived", ["loop"], registry=registry
+        )
+        self.component_ok = Gauge(
+            "freezeline_component_ok",
+            "Whether a component of the receiver works, as /health says",
+            ["component"],
+            registry=registry,
+        )
         self.reconciled = Gauge(
             "freezeline_reconcile_last_success_timestamp_seconds",
             "When journal, Alertmanager and flags were last compared",
@@ -73,31 +97,92 @@ class Meters:
         self.action_duration.labels(action.type.value).observe((now - action.created_at).total_seconds())
 
 
+UNFINISHED_SHOWN = 500
+"""The most unfinished actions that are shown."""
+
+
 class Standing(Struct, frozen=True, kw_only=True):
-    """The journal's content at one point in time, for gauges and for the state."""
+    """The journal's content at one point in time, for gauges and for the state.
+
+    `live` and `freeze_reasons` are the oldest of each service and flag; `counts` (service, severity, number) and `held`
+    (by flag) count all of them. `episodes` are the live ones and those of the reasons.
+    A freeze is *meant* when the journal has a reason, and *on disk* when the flag with this reason is there. `missing`
+    holds the flags that are meant and not on disk. `skipped` holds rollbacks of live episodes that were not started.
+    """
 
     seq: int
     live: tuple[Episode, ...]
+    counts: tuple[tuple[str, str, int], ...]
     freeze_reasons: tuple[FreezeReason, ...]
+    held: dict[str, int]
+    episodes: dict[str, Episode]
     actions: tuple[tuple[str, str, str, int], ...]
     unfinished: tuple[Action, ...]
     recent: tuple[Action, ...]
     dead_letters: tuple[Action, ...]
     flags: dict[str, str]
+    missing: frozenset[str] = frozenset()
+    skipped: tuple[Action, ...] = ()
+
+    def service_of(self, freeze_reason: FreezeReason) -> str | None:
+        """The service that a reason freezes; None if nothing tells."""
+        episode = self.episodes.get(freeze_reason.episode)
+        return episode.service if episode else self.flags.get(freeze_reason.flag)
+
+    def by_service(self) -> dict[str, OfService]:
+        """What is known of each service that has anything."""
+        found: dict[str, OfService] = {}
+        for episode in self.live:
+            found.setdefault(episode.service, OfService()).live.append(episode)
+        for service, _, number in self.counts:
+            found.setdefault(service, OfService()).open += number
+        for freeze_reason in self.freeze_reasons:
+            service_of = self.service_of(freeze_reason)
+            if service_of is not None:
+                found.setdefault(service_of, OfService()).freeze_reasons.append(freeze_reason)
+        for one in found.values():
+            one.held = sum(self.held[flag] for flag in {reason.flag for reason in one.freeze_reasons})
+        return found
+
+
+class OfService(Struct, kw_only=True):
+    """One service's oldest live episodes and reasons, and the numbers of all of them."""
+
+    live: list[Episode] = field(default_factory=list)
+    open: int = 0
+    freeze_reasons: list[FreezeReason] = field(default_factory=list)
+    held: int = 0
 
 
 def look(view: View) -> Standing:
-    """Read the standing."""
+    """Read the standing, and look which flags are on disk: as much as is shown, however many episodes are open."""
+    live, freeze_reasons = view.oldest_live(LISTED_MAX), view.oldest_reasons(LISTED_MAX)
+    episodes = {episode.id: episode for episode in live}
+    missing = [one.episode for one in freeze_reasons if one.episode not in episodes]
+    held = view.held_flags()
     return Standing(
         seq=view.head()[0],
-        live=tuple(view.live_episodes()),
-        freeze_reasons=tuple(view.freeze_reasons(held=True)),
+        live=tuple(live),
+        counts=tuple(view.count_live()),
+        freeze_reasons=tuple(freeze_reasons),
+        held=held,
+        episodes=episodes | view.episodes(missing),
+        missing=frozenset(flag for flag in held if not os.path.lexists(flag)) | view.unwritten_flags(),
+        skipped=_skipped(view),
         actions=tuple(view.count_actions()),
-        unfinished=tuple(view.unfinished_actions()),
+        unfinished=tuple(view.unfinished_actions(limit=UNFINISHED_SHOWN)),
         recent=tuple(view.actions(limit=20)),
         dead_letters=tuple(view.dead_letters(100)),
         flags=view.flags(),
     )
+
+
+def _skipped(view: View) -> tuple[Action, ...]:
+    """Rollbacks of live episodes that were not started."""
+    found = view.actions(type=ActionType.ROLLBACK, state=ActionState.SKIPPED, limit=100)
+    episodes = view.episodes([action.episode for action in found if action.episode])
+    ended = {one.id for one in episodes.values() if one.state in {EpisodeState.CLOSED, EpisodeState.EXPIRED}}
+    return tuple(action for action in found if action.episode in episodes.keys() - ended)
 
 
 class StandingCollector(Collector):
@@ -110,25 +195,32 @@ class StandingCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Give the gauges."""
-        frozen = GaugeMetricFamily("freezeline_frozen", "Whether the service is frozen", labels=["service"])
+        frozen = GaugeMetricFamily(
+            "freezeline_frozen", "Whether the service is frozen, with its flag on disk", labels=["service"]
+        )
+        unmet = GaugeMetricFamily(
+            "freezeline_freeze_not_on_disk",
+            "Whether the service should be frozen and its flag is not on disk",
+            labels=["service"],
+        )
         episodes = GaugeMetricFamily("freezeline_episodes_open", "Open episodes", labels=["service", "severity"])
         actions = GaugeMetricFamily("freezeline_action_state", "Actions by state", labels=["service", "type", "state"])
         dead = GaugeMetricFamily(
             "freezeline_dead_letters", "Notices that could not be delivered (dead letters)", labels=["channel"]
         )
         if self.standing is not None:
-            held = frozen_services(self.standing)
+            held, failing = frozen_services(self.standing), failing_services(self.standing)
             for service in sorted({*self.services, *self.standing.flags.values(), *held}):
-                frozen.add_metric([service], float(service in held))
-            tally = Tally((episode.service, episode.severity) for episode in self.standing.live)
-            for (service, severity), count in sorted(tally.items()):
+                frozen.add_metric([service], float(service in held - failing))
+                unmet.add_metric([service], float(service in failing))
+            for service, severity, count in self.standing.counts:
                 episodes.add_metric([service, severity], count)
             for service, kind, state, count in self.standing.actions:
                 actions.add_metric([service, kind, state], count)
             letters = Tally(action.name for action in self.standing.dead_letters)
             for channel, count in sorted(letters.items()):
                 dead.add_metric([channel], count)
-        yield from (frozen, episodes, actions, dead, *self._canaries())
+        yield from (frozen, unmet, episodes, actions, dead, *self._canaries())
 
     def _canaries(self) -> Iterator[GaugeMetricFamily]:
         weight = GaugeMetricFamily(
@@ -146,24 +238,50 @@ class StandingCollector(Collector):
 
 
 def frozen_services(standing: Standing) -> frozenset[str]:
-    """Services that at least one episode keeps frozen."""
-    by_id = {episode.id: episode.service for episode in standing.live}
-    return frozenset(
-        service
+    """Services that at least one episode means to keep frozen."""
+    return frozenset(_service_of(standing).values())
+
+
+def failing_services(standing: Standing) -> frozenset[str]:
+    """Services that should be frozen and have a flag that is not on disk."""
+    by_flag = _service_of(standing)
+    return frozenset(by_flag[flag] for flag in standing.missing & by_flag.keys())
+
+
+def _service_of(standing: Standing) -> dict[str, str]:
+    """The service of each flag that has a freeze reason."""
+    return {
+        freeze_reason.flag: service
         for freeze_reason in standing.freeze_reasons
-        if (service := by_id.get(freeze_reason.episode) or standing.flags.get(freeze_reason.flag)) is not None
-    )
+        if (service := standing.service_of(freeze_reason)) is not None
+    }
 
 
-def state(standing: Standing, policies: Policies, *, now: datetime, version: str) -> dict[str, Any]:
-    """The body of GET /api/v1/state."""
+def state(
+    standing: Standing,
+    policies: Policies,
+    *,
+    now: datetime,
+    version: str,
+    faults: Mapping[str, str] = EMPTY,
+    problems: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The body of GET /api/v1/state.
+
+    `faults` says why a flag is not on disk as the journal wants, by flag. `problems` are the receiver's own.
+    """
     names = {policy.service for policy in policies.in_force} | set(standing.flags.values())
-    names |= {episode.service for episode in standing.live}
+    found = standing.by_service()
     return {
         "at": stamp_ms(now),
         "seq": standing.seq,
         "version": version,
-        "services": [_service(name, standing) for name in sorted(names)],
+        "problems": list(problems),
+        "services": [
+            _service(name, found.get(name, OfService()), standing, policies, faults)
+            for name in sorted(names | set(found))
+        ],
+        "episodes_total": sum(number for _, _, number in standing.counts),
         "episodes": [_episode(episode) for episode in standing.live],
         "actions": [action_json(action) for action in _worth_showing(standing)],
         "dead_letters": [action_json(action) for action in standing.dead_letters],
@@ -179,33 +297,66 @@ def _worth_showing(standing: Standing) -> Iterable[Action]:
     return sorted(found.values(), key=lambda action: action.id)
 
 
-def _service(name: str, standing: Standing) -> dict[str, Any]:
-    episodes = [episode for episode in standing.live if episode.service == name]
-    by_id = {episode.id: episode for episode in episodes}
-    freeze_reasons = [
-        freeze_reason
-        for freeze_reason in standing.freeze_reasons
-        if freeze_reason.episode in by_id
-        or (standing.flags.get(freeze_reason.flag) == name and freeze_reason.episode not in by_id)
-    ]
+def _service(
+    name: str, found: OfService, standing: Standing, policies: Policies, faults: Mapping[str, str]
+) -> dict[str, Any]:
+    episodes, freeze_reasons = found.live, found.freeze_reasons
     oldest = episodes[0] if episodes else None
+    flags = sorted({freeze_reason.flag for freeze_reason in freeze_reasons})
     return {
         "service": name,
         "frozen": bool(freeze_reasons),
+        "on_disk": bool(flags) and standing.missing.isdisjoint(flags),
+        "problems": problems_of(name, standing, flags, faults),
         "since": stamp_ms(min(freeze_reason.since for freeze_reason in freeze_reasons)) if freeze_reasons else None,
-        "flags": sorted({freeze_reason.flag for freeze_reason in freeze_reasons}),
+        "flags": flags,
         "incident": oldest.incident if oldest else None,
         "acknowledged_by": (oldest.acked_by or None) if oldest else None,
+        "episodes_total": found.open,
+        "reasons_total": found.held,
         "reasons": [
             {
                 "episode": freeze_reason.episode,
                 "reason": freeze_reason.reason,
                 "since": stamp_ms(freeze_reason.since),
                 "written_at": stamp_ms(freeze_reason.written_at) if freeze_reason.written_at else None,
+                **_end(standing.episodes.get(freeze_reason.episode), policies),
             }
             for freeze_reason in freeze_reasons
         ],
     }
+
+
+def _end(episode: Episode | None, policies: Policies) -> dict[str, Any]:
+    """What ends a freeze reason, and when. `ends_at` is the earliest time; None while the alert fires."""
+    policy = policies.by_sha256.get(episode.policy_sha256) if episode else None
+    rule = policy.rule(episode.rule) if policy and episode else None
+    if episode is None or rule is None:
+        return {"alert": "", "firing": None, "unfreeze_when": BY_OPERATOR, "ends_at": None, "review_at": None}
+    resolving = episode.state is EpisodeState.RESOLVING and episode.resolved_at is not None
+    ends_at = (episode.resolved_at or episode.opened_at) + seconds(rule.unfreeze.resolved_for_s)
+    return {
+        "alert": episode.alert,
+        "firing": not resolving,
+        "unfreeze_when": unfreeze_when(rule.unfreeze),
+        "ends_at": stamp_ms(ends_at) if resolving else None,
+        "review_at": stamp_ms(episode.review_at) if episode.review_at else None,
+    }
+
+
+def problems_of(name: str, standing: Standing, flags: Iterable[str], faults: Mapping[str, str]) -> list[str]:
+    """What did not go as the policy wants for one service, in sentences for people."""
+    own = {*flags, *(flag for flag, service in standing.flags.items() if service == name)}
+    said = [f"the flag {flag} is not on disk" for flag in sorted(standing.missing & own) if flag not in faults]
+    said += [f"the flag is not as it should be: {faults[flag]}" for flag in sorted(own & faults.keys())]
+    skipped = [action for action in standing.skipped if action.service == name]
+    said += dict.fromkeys(f"rollback {action.result.get('sentence', 'not started')}" for action in skipped)
+    lost = Tally(letter.name for letter in standing.dead_letters if letter.service == name)
+    said += [
+        f"{count} {'notice' if count == 1 else 'notices'} to {channel} could not be delivered"
+        for channel, count in sorted(lost.items())
+    ]
+    return said
 
 
 def _episode(episode: Episode) -> dict[str, Any]:
@@ -263,11 +414,14 @@ def decision_json(recorded: Recorded) -> dict[str, Any]:
 
 __all__ = [
     "Meters",
+    "OfService",
     "Standing",
     "StandingCollector",
     "action_json",
     "decision_json",
+    "failing_services",
     "frozen_services",
     "look",
+    "problems_of",
     "state",
 ]

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,13 +28,17 @@ from receiver import logs, notify
 from receiver.act.notices import Deliverer
 from receiver.context import Context, PolicyBox
 from receiver.decide.model import Decision, new_id
+from receiver.faults import Faults
+from receiver.http import connections
 from receiver.http.access import Access, allowed_hosts
 from receiver.http.health import Health
+from receiver.http.hearing import Hearing
 from receiver.http.tokens import TokenError, ensure_tokens
 from receiver.journal import GROUP_MAX, Journal, JournalError
+from receiver.loops.backlog import Backlog
 from receiver.loops.escalator import Escalator
 from receiver.loops.heartbeat import Heartbeat
-from receiver.loops.policies import adopt, last_good
+from receiver.loops.policies import REFUSED, adopt, last_good, reload_policies, told
 from receiver.loops.publish import publisher
 from receiver.loops.reconcile import Reconciler
 from receiver.loops.retention import Retention
@@ -139,19 +143,20 @@ class _Receiver:
         async with contextlib.AsyncExitStack() as stack:
             context = await self._open_journal(stack)
             await adopt(context, loaded, channels=self._settings.channels)
-            context.box.load_ok = sound
-            context.meters.policy_load_ok.set(int(sound))
+            told(context, "" if sound else REFUSED)
             http = await stack.enter_async_context(aiohttp.ClientSession())
             worker = Worker(context, self._deliverer(context, http))
             reconciler = self._reconciler(context, http, worker)
-            shared = self._web(context, reconciler)
+            heartbeat = Heartbeat(context, check_flag=worker.check_flag)
+            shared = self._web(context, reconciler, heartbeat)
             url = await self._listen(stack, shared)
-            daily, heartbeat, escalator = Retention(context), Heartbeat(context), Escalator(context)
-            watch = RolloutWatch(context)
+            daily, escalator, watch = Retention(context), Escalator(context), RolloutWatch(context)
+            backlog = Backlog(context)
             self._on_signals(context)
+            context.journal.on_broken(self._stop.set)
             await heartbeat.beat()
             await worker.start()
-            for part in (reconciler, heartbeat, daily, escalator, watch):
+            for part in (backlog, reconciler, heartbeat, daily, escalator, watch):
                 part.start()
             _look_for_garbage_seldom()
             await self._announce(context, url)
@@ -159,11 +164,15 @@ class _Receiver:
             shared.draining = True
             log.info("stopping", extra={"action": "stop", "lanes": worker.busy})
             await watch.stop()
+            await backlog.stop()
             await escalator.stop()
             await reconciler.stop()
             await worker.stop(wait_s=self._settings.stop_wait_s)
             await daily.stop()
             await heartbeat.stop()
+            if context.journal.broken:
+                # Nothing more can be stored. Whoever supervises the process starts the receiver again.
+                raise JournalError(context.journal.broken)
 
     async def _open_journal(self, stack: contextlib.AsyncExitStack) -> Context:
         state = self._options.state_dir
@@ -188,6 +197,7 @@ class _Receiver:
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             runs_dir=state / "runs",
             rollouts=Rollouts(directory=state / "canary"),
+            faults=Faults(_now),
         )
 
     def _deliverer(self, context: Context, http: aiohttp.ClientSession) -> Deliverer:
@@ -209,13 +219,22 @@ class _Receiver:
             )
             for name, channel in self._settings.channels.items()
         }
-        return Deliverer(context, notifiers, public_url=self._settings.public_url)
+        spare = [name for name, channel in self._settings.channels.items() if isinstance(channel, notify.LOCAL)]
+        return Deliverer(context, notifiers, public_url=self._settings.public_url, spare=spare)
 
     def _reconciler(self, context: Context, http: aiohttp.ClientSession, worker: Worker) -> Reconciler:
         settings = self._settings
-        self._prometheus = Prometheus(http, settings.prometheus_url, settings.prometheus_token_file)
+        self._prometheus = Prometheus(
+            http, settings.prometheus_url, settings.prometheus_token_file, settings.prometheus_headers
+        )
         self._alertmanagers = [
-            Alertmanager(http, url, receiver=settings.alertmanager_receiver, settle_s=settings.alertmanager_settle_s)
+            Alertmanager(
+                http,
+                url,
+                receiver=settings.alertmanager_receiver,
+                settle_s=settings.alertmanager_settle_s,
+                headers=settings.alertmanager_headers,
+            )
             for url in settings.alertmanagers
         ]
         return Reconciler(
@@ -226,10 +245,20 @@ class _Receiver:
             check_flag=worker.check_flag,
         )
 
-    def _web(self, context: Context, reconciler: Reconciler) -> Web:
+    def _web(self, context: Context, reconciler: Reconciler, heartbeat: Heartbeat) -> Web:
         collector = StandingCollector()
         context.meters.registry.register(collector)
-        health = Health(context, version=version("freezeline"), state_dir=self._options.state_dir)
+        health = Health(
+            context,
+            version=version("freezeline"),
+            state_dir=self._options.state_dir,
+            probe=heartbeat.beat_if_older,
+            hearing=Hearing(
+                started_at=context.clock(),
+                expected=bool(self._settings.alertmanagers),
+                deaf_after=timedelta(seconds=self._settings.deaf_after_s),
+            ),
+        )
         if self._settings.prometheus_url:
             health.checks["prometheus"] = self._prometheus.check
         for alertmanager in self._alertmanagers:
@@ -251,12 +280,26 @@ class _Receiver:
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack, shared: Web) -> str:
-        runner = web.AppRunner(make_app(shared), access_log=None, handle_signals=False, shutdown_timeout=2.0)
+        runner = web.AppRunner(
+            make_app(shared),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=2.0,
+            keepalive_timeout=connections.KEEP_ALIVE_S,
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, self._options.host, self._options.port, backlog=1024)
-        await site.start()
-        port = runner.addresses[0][1]
+        if runner.server is None:
+            raise StartError("the HTTP server did not start")
+        gate = connections.Gate(
+            runner.server, most=connections.connections_max(), header_limit_s=connections.HEADER_LIMIT_S
+        )
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            gate, self._options.host, self._options.port, backlog=connections.ACCEPTED_AT_ONCE
+        )
+        stack.callback(server.close)
+        port = server.sockets[0].getsockname()[1]
         host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
         return f"http://{host}:{port}"
 
@@ -267,27 +310,12 @@ class _Receiver:
         reloads: set[asyncio.Task[None]] = set()
 
         def reload() -> None:
-            task = asyncio.create_task(self._reload(context), name="reload")
+            work = reload_policies(context, self._options.policy_dir, channels=self._settings.channels)
+            task = asyncio.create_task(work, name="reload")
             reloads.add(task)
             task.add_done_callback(reloads.discard)
 
         loop.add_signal_handler(signal.SIGHUP, reload)
-
-    async def _reload(self, context: Context) -> None:
-        """Read the policies again. If a policy has problems, the last good policies stay in force."""
-        problems = Problems()
-        channels = self._settings.channels
-        loaded = await asyncio.to_thread(read_directory, self._options.policy_dir, channels=channels, problems=problems)
-        if problems.errors:
-            context.box.load_ok = False
-            context.meters.policy_load_ok.set(0)
-            for problem in problems:
-                log.error("policy.problem", extra={"problem": render(problem)})
-            return
-        await adopt(context, loaded, channels=channels)
-        context.box.load_ok = True
-        context.meters.policy_load_ok.set(1)
-        log.info("policy.loaded", extra={"policies": sorted(loaded.policies)})
 
     async def _announce(self, context: Context, url: str) -> None:
         """Announce that requests are answered: in the journal, in `<state>/url` for the command line, and on stderr."""

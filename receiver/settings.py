@@ -7,6 +7,7 @@ it.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from freezeline.problems import Position, Problems
 from receiver.notify import Channel, parse_channels
 from receiver.policy.positions import locate
 
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 TEXT_MAX_BYTES = 1024 * 1024
 
 
@@ -31,12 +33,16 @@ class _WrongValueError(Exception):
 
 
 class Setting(Struct, frozen=True, kw_only=True):
-    """One setting. `name` is the path in receiver.yaml, with dots; `read` makes the value from text or YAML."""
+    """One setting. `name` is the path in receiver.yaml, with dots; `read` makes the value from YAML.
+
+    `parse` makes YAML's kind of value from the text of an environment variable.
+    """
 
     name: str
     default: Any
     read: Callable[[Any], Any]
     help: str
+    parse: Callable[[str], Any] = str
 
     @property
     def variable(self) -> str:
@@ -50,9 +56,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     public_url: str
     prometheus_url: str
     prometheus_token_file: str
+    prometheus_headers: Mapping[str, str]
     alertmanagers: tuple[str, ...]
+    alertmanager_headers: Mapping[str, str]
     alertmanager_receiver: str
     alertmanager_settle_s: float
+    deaf_after_s: float
     allowed_hosts: tuple[str, ...]
     channels: Mapping[str, Channel]
     templates: str
@@ -94,48 +103,87 @@ def _path(raw: Any) -> str:
 
 def _list(one: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
     def read(raw: Any) -> tuple[str, ...]:
-        values = [part.strip() for part in raw.split(",") if part.strip()] if isinstance(raw, str) else raw
-        if not isinstance(values, list):
+        if not isinstance(raw, list):
             raise _WrongValueError("must be a list", "write `[one, two]`, or `one,two` in an environment variable")
-        return tuple(one(value) for value in values)
+        return tuple(one(value) for value in raw)
 
     return read
+
+
+def _headers(raw: Any) -> Mapping[str, str]:
+    """Names and values, as a mapping or as lines of `NAME: VALUE`. `@/FILE` as a value names the file of a secret."""
+    hint = "write `{X-Scope-OrgID: team-a}`, or `{Authorization: '@/etc/freezeline/authorization'}` for a secret"
+    values = _header_lines(raw) if isinstance(raw, str) else raw
+    if not isinstance(values, dict):
+        raise _WrongValueError("must be a mapping of headers", hint)
+    for name, value in values.items():
+        if not isinstance(name, str) or _HEADER_NAME.fullmatch(name) is None:
+            raise _WrongValueError(f"has a header without a valid name: {str(name)[:40]!r}", hint)
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value.strip():
+            raise _WrongValueError(f"{name} must be one line of ASCII text", hint)
+        if value.startswith("@") and not value.startswith("@/"):
+            raise _WrongValueError(f"{name} must name its file with an absolute path", hint)
+    return dict(values)
+
+
+def _header_lines(text: str) -> dict[str, str]:
+    """The headers of an environment variable: one in each line, as `NAME: VALUE`."""
+    lines = (line.partition(":") for line in text.splitlines() if line.strip())
+    return {name.strip(): value.strip() for name, _, value in lines}
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _seconds(low: float, high: float) -> Callable[[Any], float]:
     def read(raw: Any) -> float:
-        try:
-            value = float(raw)
-        except (TypeError, ValueError) as error:
-            raise _WrongValueError("must be a number of seconds", "write a number such as `30`") from error
-        if isinstance(raw, bool) or not low <= value <= high:
+        if isinstance(raw, bool) or not isinstance(raw, int | float):
+            raise _WrongValueError("must be a number of seconds", "write a number such as `30`")
+        if not low <= raw <= high:
             raise _WrongValueError(f"must be between {low:g} and {high:g}", f"write a number from {low:g} to {high:g}")
-        return value
+        return float(raw)
 
     return read
 
 
+def _number(text: str) -> float | str:
+    """The number that a text says; the text itself if it says none."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _level(raw: Any) -> str:
-    if raw not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+    if raw not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise _WrongValueError("must be DEBUG, INFO, WARNING or ERROR", "write one of the four words in capitals")
     return str(raw)
 
 
 def _flag(raw: Any) -> bool:
-    if isinstance(raw, bool):
-        return raw
-    if raw not in {"true", "false"}:
-        raise _WrongValueError("must be true or false")
-    return bool(raw == "true")
+    if not isinstance(raw, bool):
+        raise _WrongValueError("must be true or false", "write `true` or `false`, without quotes")
+    return raw
+
+
+def _truth(text: str) -> bool | str:
+    """The truth value that a text says; the text itself if it says none."""
+    return {"true": True, "false": False}.get(text, text)
 
 
 def _channels(raw: Any) -> Any:
-    if isinstance(raw, str):
-        try:
-            return yaml.safe_load(raw)
-        except yaml.YAMLError as error:
-            raise _WrongValueError("must be a mapping in YAML or JSON", "write `{log: {type: log}}`") from error
+    if not isinstance(raw, dict):
+        raise _WrongValueError("must be a mapping", "write `{log: {type: log}}`")
     return raw
+
+
+def _yaml(text: str) -> Any:
+    """The value that a text says in YAML or JSON; the text itself if it says none."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -159,11 +207,26 @@ SETTINGS: tuple[Setting, ...] = (
         help="File with the bearer token, if Prometheus requires a token.",
     ),
     Setting(
+        name="prometheus.headers",
+        default={},
+        read=_headers,
+        help="Headers of each request to Prometheus, such as the tenant in `X-Scope-OrgID`. "
+        "A value that begins with `@` names the file that holds the value.",
+    ),
+    Setting(
         name="alertmanagers",
         default=(),
         read=_list(_url),
+        parse=_parts,
         help="URL of every Alertmanager in the cluster. "
         "The receiver asks them which alerts still fire, in case a webhook was lost or arrived late.",
+    ),
+    Setting(
+        name="alertmanager_headers",
+        default={},
+        read=_headers,
+        help="Headers of each request to an Alertmanager, such as the tenant in `X-Scope-OrgID`. "
+        "A value that begins with `@` names the file that holds the value.",
     ),
     Setting(
         name="alertmanager_receiver",
@@ -176,19 +239,30 @@ SETTINGS: tuple[Setting, ...] = (
         name="alertmanager_settle_s",
         default=180.0,
         read=_seconds(0, 3600),
+        parse=_number,
         help="For this many seconds after an Alertmanager starts, its list of alerts may be incomplete. "
         "Until then, the receiver does not take a missing alert as resolved.",
+    ),
+    Setting(
+        name="deaf_after_s",
+        default=300.0,
+        read=_seconds(1, 86400),
+        parse=_number,
+        help="If no webhook arrives within this many seconds after the start although `alertmanagers` names one, the "
+        "receiver is deaf: health, status and page say so. The same holds if the watchdog stops for as long.",
     ),
     Setting(
         name="allowed_hosts",
         default=(),
         read=_list(_text),
+        parse=_parts,
         help="Other host names (HOST or HOST:PORT) that a request to the receiver may carry in its Host header.",
     ),
     Setting(
         name="channels",
         default={"log": {"type": "log"}, "toast": {"type": "toast"}},
         read=_channels,
+        parse=_yaml,
         help="The channels for notices, by name. docs/notifiers.md lists the types.",
     ),
     Setting(
@@ -201,12 +275,14 @@ SETTINGS: tuple[Setting, ...] = (
         name="reconcile_every_s",
         default=15.0,
         read=_seconds(1, 60),
+        parse=_number,
         help="Every so many seconds the receiver compares journal, Alertmanager and the flags on disk.",
     ),
     Setting(
         name="stop_wait_s",
         default=30.0,
         read=_seconds(0, 3600),
+        parse=_number,
         help="How many seconds the receiver waits after SIGTERM for running actions to finish. "
         "A rollback command continues without the receiver, which follows the command again after the next start.",
     ),
@@ -220,6 +296,7 @@ SETTINGS: tuple[Setting, ...] = (
         name="journal.exclusive",
         default=True,
         read=_flag,
+        parse=_truth,
         help="false: the receiver asks the journal for everything. Slower; for tests, and for a journal that other "
         "programs write too.",
     ),
@@ -273,16 +350,20 @@ def _read_yaml(path: Path | None, problems: Problems) -> tuple[str, Any]:
 
 def _note_unknown(raw: Mapping[Any, Any], text: str, file: str, problems: Problems) -> None:
     known = {setting.name.partition(".")[0] for setting in SETTINGS}
-    nested = {setting.name for setting in SETTINGS if "." in setting.name}
+    nested = [setting.name for setting in SETTINGS if "." in setting.name]
     paths: list[tuple[str, ...]] = [(str(key),) for key in raw]
     for key, value in raw.items():
-        if any(name.startswith(f"{key}.") for name in nested) and isinstance(value, dict):
+        inside = [name.partition(".")[2] for name in nested if name.startswith(f"{key}.")]
+        if inside and isinstance(value, dict):
             paths += [(str(key), str(inner)) for inner in value]
+        elif inside and value is not None:
+            hint = f"write `{key}: {{{inside[0]}: …}}`; the keys of {key} are: {', '.join(inside)}"
+            problems.add("settings/value", locate(text, (str(key),), file), f"{key} must be a mapping", hint)
     for path in paths:
         name = ".".join(path)
         if name in known or name in nested:
             continue
-        near = difflib.get_close_matches(name, sorted(known | nested), n=1)
+        near = difflib.get_close_matches(name, sorted(known.union(nested)), n=1)
         hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(sorted(known))}"
         problems.add("settings/unknown", locate(text, path, file), f"unknown setting {name}", hint)
 
@@ -291,7 +372,7 @@ def _find(
     setting: Setting, raw: Mapping[str, Any], text: str, file: str, environment: Mapping[str, str]
 ) -> tuple[Any, Position]:
     if setting.variable in environment:
-        return environment[setting.variable], Position(f"${setting.variable}")
+        return setting.parse(environment[setting.variable]), Position(f"${setting.variable}")
     value: Any = raw
     path = setting.name.split(".")
     for key in path:

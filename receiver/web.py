@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -25,7 +24,9 @@ from receiver.context import Context
 from receiver.decide.plan import WATCHDOG
 from receiver.http import canary, operate, page, stream
 from receiver.http.access import QUIET, Access, identified
+from receiver.http.broadcast import Broadcast
 from receiver.http.health import Health
+from receiver.http.incoming import BODY_MAX_BYTES, RefusedError, add_routes, body_of, object_of, problem, seq_of
 from receiver.http.tokens import Role
 from receiver.journal import JournalError
 from receiver.logs import CURRENT
@@ -36,8 +37,6 @@ from receiver.webhook import process
 from receiver.webhook.ingest import Delivery, NotADeliveryError
 
 log = logging.getLogger(__name__)
-
-BODY_MAX_BYTES = 10 * 1024 * 1024
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
@@ -71,56 +70,53 @@ def make_app(shared: Web) -> web.Application:
 
     app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[identified(shared.access, took)])
     handlers = _Handlers(shared)
-    app.router.add_post("/webhook", handlers.webhook)
-    app.router.add_get("/health", handlers.health)
-    app.router.add_get("/health/detailed", handlers.health_detailed)
-    app.router.add_get("/metrics", handlers.metrics)
-    app.router.add_get("/api/v1/state", handlers.state)
-    app.router.add_get("/api/v1/decisions", handlers.decisions)
-    app.router.add_get("/api/v1/events", handlers.events)
-    for name in operate.OPERATIONS:
-        app.router.add_post(f"/api/v1/{name}", handlers.operation(name))
-    for name in canary.ENDPOINTS:
-        app.router.add_post(f"/api/v2/canary/{name}", handlers.rollouts(name))
-    app.router.add_get("/api/v2/canary/rollback/{rollout}", handlers.canary_rollback)
-    page.setup(
-        app,
-        context=shared.context,
-        tokens=shared.access.tokens,
-        public_url=shared.public_url,
-        stopping=lambda: shared.draining,
-    )
+    routes = [
+        web.post("/webhook", handlers.webhook),
+        web.get("/health", handlers.health),
+        web.get("/health/detailed", handlers.health_detailed),
+        web.get("/metrics", handlers.metrics),
+        web.get("/api/v1/state", handlers.state),
+        web.get("/api/v1/decisions", handlers.decisions),
+        web.get("/api/v1/events", handlers.events),
+        *(web.post(f"/api/v1/{name}", handlers.operation(name)) for name in operate.OPERATIONS),
+        *(web.post(f"/api/v2/canary/{name}", handlers.rollouts(name)) for name in canary.ENDPOINTS),
+        web.get("/api/v2/canary/rollback/{rollout}", handlers.canary_rollback),
+        *page.routes(
+            context=shared.context,
+            tokens=shared.access.tokens,
+            public_url=shared.public_url,
+            problems=shared.health.problems,
+            stopping=lambda: shared.draining,
+        ),
+    ]
+    add_routes(app, routes)
     return app
-
-
-def problem(status: int, message: str) -> web.Response:
-    """An error as JSON."""
-    return web.json_response({"error": message}, status=status)
 
 
 class _Handlers:
     def __init__(self, shared: Web) -> None:
         self._shared = shared
         self._context = shared.context
+        self._broadcast = Broadcast(shared.context, self._state)
         self._answered = functools.cache(lambda status: shared.context.meters.requests.labels(str(status)))
 
     async def webhook(self, request: web.Request) -> web.Response:
         """Process a delivery: journal, plan, commit, answer."""
         refused = self._shared.access.refuse(request, Role.WEBHOOK)
-        response = refused if refused is not None else await self._process(request)
+        if refused is not None:
+            self._shared.health.hearing.refuse()
+        try:
+            response = refused if refused is not None else await self._process(request)
+        except RefusedError as error:
+            response = problem(error.status, str(error))
         self._answered(response.status).inc()
         return response
 
     async def _process(self, request: web.Request) -> web.Response:
         if self._shared.draining:
             return problem(503, "the receiver is shutting down")
-        if (request.content_length or 0) > BODY_MAX_BYTES:
-            return problem(413, f"the body has more than {BODY_MAX_BYTES} bytes")
         received_at = self._context.clock()
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return problem(413, f"the body has more than {BODY_MAX_BYTES} bytes")
+        body = await body_of(request)
         context = self._context
         context.reached(Step.WEBHOOK_READ)
         processing = process.Processing(
@@ -143,7 +139,9 @@ class _Handlers:
         meters.alerts.inc(len(delivery.alerts))
         if delivery.quarantined:
             meters.quarantined.inc(len(delivery.quarantined))
-        if any(alert.name == WATCHDOG for alert in delivery.alerts):
+        watchdog = any(alert.name == WATCHDOG for alert in delivery.alerts)
+        self._shared.health.hearing.heard(received_at, watchdog=watchdog)
+        if watchdog:
             meters.watchdog.set(received_at.timestamp())
         if delivery.truncated:
             self._shared.on_truncated()
@@ -169,6 +167,7 @@ class _Handlers:
         if refused is not None:
             return refused
         collector = self._shared.collector
+        await self._shared.health.components()
         collector.standing = await self._context.journal.read(report.look)
         collector.rollouts = await self._rollouts()
         collector.services = tuple(policy.service for policy in self._context.box.policies.in_force)
@@ -183,7 +182,12 @@ class _Handlers:
     async def _state(self) -> dict[str, Any]:
         standing = await self._context.journal.read(report.look)
         found = report.state(
-            standing, self._context.box.policies, now=self._context.clock(), version=self._shared.version
+            standing,
+            self._context.box.policies,
+            now=self._context.clock(),
+            version=self._shared.version,
+            faults={flag: fault.why for flag, fault in self._context.faults.of("freeze").items()},
+            problems=self._shared.health.problems(),
         )
         return {**found, "rollouts": [canary.shown(one) for one in await self._rollouts()]}
 
@@ -201,9 +205,9 @@ class _Handlers:
         if refused is not None:
             return refused
         try:
-            after = int(request.query.get("after", "0"))
-        except ValueError:
-            return problem(422, "`after` is not a number")
+            after = seq_of(request.query.get("after", "0"))
+        except ValueError as error:
+            return problem(422, f"`after` is {error}")
         found = await self._context.journal.read(lambda journal: journal.decisions(after=after))
         return web.json_response({"decisions": [report.decision_json(one) for one in found]})
 
@@ -212,7 +216,7 @@ class _Handlers:
         refused = self._shared.access.refuse(request, Role.READ)
         if refused is not None:
             return refused
-        return await stream.follow(request, self._context, self._state, stopping=lambda: self._shared.draining)
+        return await stream.follow(request, self._context, self._broadcast, stopping=lambda: self._shared.draining)
 
     def operation(self, name: str) -> Handler:
         """A handler for one of the operator's endpoints."""
@@ -246,21 +250,13 @@ class _Handlers:
                 return refused
             if self._shared.draining:
                 return problem(503, "the receiver is shutting down")
-            try:
-                raw = json.loads(await request.read())
-            except (ValueError, web.HTTPRequestEntityTooLarge):
-                return problem(422, "the body is not JSON")
-            if not isinstance(raw, dict):
-                return problem(422, "the body is not a JSON object")
-            return await self._answered_with(do(raw), status)
+            return await self._answered_with(do(await object_of(request)), status)
 
         return handle
 
     async def _answered_with(self, doing: Awaitable[dict[str, Any]], status: int) -> web.Response:
         try:
             answer = await doing
-        except operate.RefusedError as error:
-            return problem(error.status, str(error))
         except JournalError as error:
             self._shared.health.journal_failed(str(error))
             return problem(503, "the receiver cannot write its journal")

@@ -20,5 +20,9 @@ def run(args: argparse.Namespace) -> int:
     """Ask the receiver to acknowledge."""
     code, answer = operate("ack", args, {"service": args.service})
     if code == 0 and not args.json:
-        print(f"{printable(args.service)}: acknowledged {', '.join(answer['incidents'])}")
+        name = printable(args.service)
+        if answer["incidents"]:
+            print(f"{name}: acknowledged {', '.join(answer['incidents'])}")
+        for earlier in answer["before"]:
+            print(f"{name}: {earlier['incident']} was acknowledged before, by {printable(earlier['by'])}")
     return code

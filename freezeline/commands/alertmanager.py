@@ -13,8 +13,11 @@ from pathlib import Path
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 from freezeline.commands import places, specs
 from freezeline.problems import Problems, render
+from freezeline.terminal import painter
+from generator.existing import judge
+from generator.existing import lines as file_lines
+from generator.existing import merge as alertmanager_merge
 from generator.render.alertmanager import alertmanager
-from generator.render.alertmanager import merge as alertmanager_merge
 from generator.render.alertmanager.places import TEMPLATE_FILE
 
 
@@ -29,7 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "operation", choices=["merge", "remove"], help="merge: add or renew Freezeline's parts; remove: take them out"
     )
     parser.add_argument("config", help="Alertmanager's configuration file")
-    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
+    parser.add_argument(
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
+    )
     parser.add_argument("--write", action="store_true", help="write the result to the file (default: print the result)")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; if the file would change, print a diff and exit with 1"
@@ -59,6 +67,12 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(changed)
         return OK
     try:
+        if args.operation == "merge" and not _may_replace(_template(args, path)):
+            sys.stderr.write(
+                f"freezeline alertmanager: {_template(args, path)} is not a file of Freezeline; "
+                "rename it, or name another path with --template\n"
+            )
+            return PROBLEMS
         _write(args, path, changed)
     except OSError as error:
         sys.stderr.write(f"freezeline alertmanager: {error}\n")
@@ -75,13 +89,17 @@ def _changed(args: argparse.Namespace, text: str) -> tuple[str | None, int]:
         loaded = specs.load(args.specs, None)
         if loaded is None:
             return None, USAGE
-        if specs.report(loaded, as_json=False):
+        if specs.report(loaded, as_json=False, brief=args.specs):
             return None, PROBLEMS
-        parts = alertmanager.parts(loaded.output_set.specs, places.settings(args, args.template))
-        changed = alertmanager_merge.merge(args.config, text, parts, problems)
-    lines = text.split("\n")
+        settings = places.settings(args, args.template)
+        parts = alertmanager.parts(loaded.output_set.specs, settings)
+        merged = alertmanager_merge.merge(args.config, text, parts, problems)
+        if merged is not None:
+            judge.judge(merged.document, loaded.output_set, settings, problems)
+        changed = None if merged is None else merged.text
+    shown = [line.text for line in file_lines.split(text)] or [""]
     for problem in problems:
-        sys.stderr.write(render(problem, lines[problem.position.line - 1]) + "\n")
+        sys.stderr.write(render(problem, shown[problem.position.line - 1], painter(sys.stderr)) + "\n")
     return changed, PROBLEMS
 
 
@@ -95,11 +113,21 @@ def _check(args: argparse.Namespace, path: Path, text: str, changed: str) -> int
     return PROBLEMS
 
 
+def _template(args: argparse.Namespace, path: Path) -> Path:
+    """The file with the message templates: relative to the configuration, as Alertmanager reads the path."""
+    return path.resolve().parent / (args.template or TEMPLATE_FILE)
+
+
+def _may_replace(template: Path) -> bool:
+    """Whether no file is there, or a file that Freezeline wrote."""
+    return not template.exists() or alertmanager.is_our_template(template.read_bytes())
+
+
 def _write(args: argparse.Namespace, path: Path, changed: str) -> None:
     """Write the template before the configuration that names it."""
     target = path.resolve()
     if args.operation == "merge":
-        template = target.parent / (args.template or TEMPLATE_FILE)
+        template = _template(args, path)
         _replace(template, alertmanager.template_text())
         sys.stdout.write(f"wrote {template}\n")
     _replace(target, changed)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import specs
+from freezeline.commands import headers, specs
 from generator.checks import live
 from generator.checks.live import Prometheus
 from generator.model.spec import OutputSet
@@ -30,10 +30,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "blocks, error budgets are right on the first day."
     )
     parser.epilog = "Example: freezeline backfill slos/ --prometheus http://localhost:9090 -o blocks/"
-    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
     parser.add_argument(
-        "--prometheus", metavar="URL", required=True, help="the URL of the Prometheus that holds the counters"
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
     )
+    headers.add_options(parser, use="the URL of the Prometheus that holds the counters", required=True)
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="write the blocks into this empty folder")
     parser.add_argument(
         "--start",
@@ -43,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--end", metavar="WHEN", help="end at this time (default: where the live rules begin, at the latest 3h ago)"
     )
-    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument("--slo", action="append", metavar="NAME", help="rebuild only this SLO; may be repeated")
     parser.add_argument(
         "--block", default="486h", metavar="18h", help="write blocks of at most this length (default: 486h)"
@@ -66,16 +69,17 @@ def run(args: argparse.Namespace) -> int:
     try:
         start_s, end_s = (_instant(text, now_s) for text in (args.start, args.end))
         block_ms = parse_duration_ms(args.block)
+        sent = headers.read(args.header, os.environ)
     except ValueError as error:
         sys.stderr.write(f"freezeline backfill: {error}\n")
         return USAGE
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
-    if specs.report(loaded, as_json=args.json):
+    if specs.report(loaded, as_json=args.json, brief=args.specs):
         return PROBLEMS
     try:
-        prometheus = live.connect(args.prometheus)
+        prometheus = live.connect(args.prometheus, sent)
         spans = _spans(loaded.output_set, prometheus, now_s=now_s, start_s=start_s, end_s=end_s)
         wanted = {key: span for key, span in spans.items() if not args.slo or key[1] in args.slo}
         parts = backfill.plan(loaded.output_set, wanted, block_ms)
@@ -91,8 +95,8 @@ def run(args: argparse.Namespace) -> int:
         tool = promtool.find("promtool", environment=os.environ, given=args.promtool)
         blocks = backfill_run.run(
             parts,
-            tool.path,
-            args.prometheus,
+            tool,
+            backfill_run.Server(url=args.prometheus, headers=sent),
             Path(args.output),
             deadline_s=args.deadline,
             progress=_progress,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import specs
+from freezeline.commands import headers, specs
+from freezeline.terminal import progress
 from generator.checks import live
 from generator.checks.live import Prometheus
 from generator.model.spec import OutputSet
@@ -32,8 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Sloth and Pyrra would read."
     )
     parser.epilog = "Example: freezeline cost slos/ --series 40"
-    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument(
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
+    )
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument(
         "--series",
         action="append",
@@ -48,16 +55,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="assume this many groups of an SLO with group_by (default: 10)",
     )
-    parser.add_argument("--prometheus", metavar="URL", help="let this Prometheus count the series and samples instead")
+    headers.add_options(parser, use="let this Prometheus count the series and samples instead")
     parser.add_argument("--json", action="store_true", help="print JSON, with every rule on its own")
 
 
 def run(args: argparse.Namespace) -> int:
     """Load the specs, count, and show."""
+    try:
+        sent = headers.read(args.header, os.environ)
+    except headers.HeaderError as error:
+        sys.stderr.write(f"freezeline cost: {error}\n")
+        return USAGE
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
-    if specs.report(loaded, as_json=args.json):
+    if specs.report(loaded, as_json=args.json, brief=args.specs):
         return PROBLEMS
     output_set = loaded.output_set
     assumed = _assumptions(args.series, args.groups)
@@ -66,11 +78,14 @@ def run(args: argparse.Namespace) -> int:
     measured: dict[int, float] = {}
     try:
         if args.prometheus:
-            prometheus = live.connect(args.prometheus)
+            prometheus = live.connect(args.prometheus, sent)
             assumed = _counted(prometheus, output_set, assumed)
         costs = list(cost.rule_costs(output_set, assumed))
         if args.prometheus:
-            measured = {index: _asked(prometheus, one) for index, one in enumerate(costs)}
+            with progress("Prometheus counts samples", sys.stderr) as told:
+                for index, one in enumerate(costs):
+                    measured[index] = _asked(prometheus, one)
+                    told(index + 1, len(costs))
     except live.PrometheusError as error:
         sys.stderr.write(f"freezeline cost: {error}\n")
         return ENVIRONMENT

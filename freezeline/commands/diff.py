@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "specs", nargs="+", metavar="OLD NEW", help="the old and the new spec or folder; with --git only the new one"
     )
     parser.add_argument("--git", metavar="REV", help="compare with the files in this git revision")
-    parser.add_argument("--scope", help="the name of the output set (default: the new folder's name)")
+    parser.add_argument("--scope", help="the name of the output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument("--json", action="store_true", help="print the changes as JSON")
 
 
@@ -46,19 +46,22 @@ def run(args: argparse.Namespace) -> int:
         return USAGE
     new_path = args.specs[-1]
     try:
-        old = _from_git(args.git, new_path) if args.git else files.read(files.find([args.specs[0]]))
         found = files.find([new_path])
-        new = files.read(found)
+        new = (files.read(found, sys.stdin.buffer), files.beside(found))
+        if args.git:
+            old = (_from_git(args.git, new_path), new[1])
+        else:
+            before = files.find([args.specs[0]])
+            old = (files.read(before, sys.stdin.buffer), files.beside(before))
     except files.SpecFilesError as error:
         sys.stderr.write(f"freezeline diff: {error}\n")
         return USAGE
     except GitError as error:
         sys.stderr.write(f"freezeline diff: {error}\n")
         return ENVIRONMENT
-    scope = args.scope or files.default_scope(found[0])
     sides: list[OutputSet] = []
-    for contents in (old, new):
-        loaded = pipeline.load_set(contents, scope)
+    for contents, beside in (old, new):
+        loaded = pipeline.load_set(contents, args.scope, beside)
         if loaded.problems.errors:
             specs.report(loaded, as_json=False)
             sys.stderr.write("freezeline diff: correct the spec first: a spec with errors has no meaning to compare\n")

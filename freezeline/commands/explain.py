@@ -21,11 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Show what follows from an SLO, an alert or a line of a spec: series, rules, tiers, alerts, policy and people."
     )
     parser.epilog = "Example: freezeline explain slos/checkout.yaml availability"
-    parser.add_argument("spec", help="a spec file")
+    parser.add_argument("spec", help="a spec file; `-` reads standard input")
     parser.add_argument(
         "what", nargs="?", metavar="NAME|LINE", help="the name of an SLO or alert, or a line number (default: all)"
     )
-    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument("--json", action="store_true", help="print the explanation as JSON")
 
 
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if len(loaded.sources) != 1:
         sys.stderr.write("freezeline explain: name one spec file, not a folder\n")
         return USAGE
-    if specs.report(loaded, as_json=args.json):
+    if specs.report(loaded, as_json=args.json, brief=[args.spec]):
         return PROBLEMS
     spec = loaded.output_set.specs[0]
     names = _everything(spec) if args.what is None else _meant(loaded, args.what)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from freezeline.problems import printable
-from freezeline.remote import add_operator_options, operate
+from freezeline.remote import add_operator_options, not_carried_out, operate
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask the receiver to freeze."""
     code, answer = operate("freeze", args, {"service": args.service, "reason": args.reason})
-    if code == 0 and not args.json:
+    if code != 0:
+        return code
+    if not answer["on_disk"]:
+        return not_carried_out("freeze", f"{args.service} is NOT frozen yet", answer["why"])
+    if not args.json:
         print(f"{printable(args.service)} is frozen until you run `freezeline unfreeze` (episode {answer['episode']})")
-    return code
+    return 0

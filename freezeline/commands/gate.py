@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from freezeline.commands import headers
 from freezeline.problems import Problems, printable, render
 from freezeline.remote import Remote, RemoteError, add_options, remote
 from release.gate import formats
@@ -36,13 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Example: freezeline gate rules/policy/shop.policy.json --prometheus http://127.0.0.1:9090 --junit gate.xml"
     )
     parser.add_argument("policy", type=Path, help="the policy file that `freezeline generate` wrote")
-    parser.add_argument("--prometheus", metavar="URL", help="the Prometheus that runs the spec's rules")
-    parser.add_argument(
-        "--header-file",
-        metavar="FILE",
-        type=Path,
-        help="a file with headers for Prometheus, one `Name: value` on each line",
-    )
+    headers.add_options(parser, use="the Prometheus that runs the spec's rules")
     parser.add_argument(
         "--directory",
         metavar="DIR",
@@ -75,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
         return CANNOT_TELL
     try:
         receiver = _receiver(args)
-        headers = _headers(args.header_file)
-        report = asyncio.run(_ask(args, policy, policy.gate, receiver, headers))
+        sent = headers.read(args.header, os.environ)
+        report = asyncio.run(_ask(args, policy, policy.gate, receiver, sent))
         for path, made in ((args.markdown, formats.markdown), (args.junit, formats.junit)):
             if path is not None:
                 path.write_text(made(report), "utf-8")
@@ -93,20 +88,6 @@ def _receiver(args: argparse.Namespace) -> Remote | None:
     return remote(args, "read")
 
 
-def _headers(file: Path | None) -> dict[str, str]:
-    """The headers in a file. Raises ValueError without quoting the file, which may hold a secret."""
-    if file is None:
-        return {}
-    headers = {}
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
-        name, colon, value = line.partition(":")
-        if line.strip() and not (colon and name.strip()):
-            raise ValueError(f"{file}: line {number} is no header; write `Name: value`")
-        if line.strip():
-            headers[name.strip()] = value.strip()
-    return headers
-
-
 def _asking(receiver: Remote) -> AskReceiver:
     """A question to the receiver about its state."""
 
@@ -121,7 +102,7 @@ def _asking(receiver: Remote) -> AskReceiver:
 
 
 async def _ask(
-    args: argparse.Namespace, policy: ReleasePolicy, gate: Gate, receiver: Remote | None, headers: Mapping[str, str]
+    args: argparse.Namespace, policy: ReleasePolicy, gate: Gate, receiver: Remote | None, sent: Mapping[str, str]
 ) -> Report:
     rehearsals = args.rehearsals or (Path(args.state) / "rehearsals.jsonl" if args.state is not None else None)
     async with aiohttp.ClientSession() as http:
@@ -132,7 +113,7 @@ async def _ask(
             environment=os.environ,
             directory=args.directory,
             rehearsals=rehearsals,
-            prometheus=Prometheus(http, args.prometheus, headers) if args.prometheus else None,
+            prometheus=Prometheus(http, args.prometheus, sent) if args.prometheus else None,
             receiver=_asking(receiver) if receiver is not None else None,
         )
         return await run_gate(gate, world)

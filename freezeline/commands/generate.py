@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -11,11 +12,18 @@ from msgspec.structs import replace
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 from freezeline.commands import places, specs
+from freezeline.problems import Position
+from freezeline.terminal import painter
 from generator import pipeline
 from generator.model.spec import OutputSet
-from generator.pipeline import Rendered
+from generator.pipeline import Loaded, Rendered
 from generator.write import all_or_none as write
+from generator.write import files
+from generator.write.earlier_scope import earlier_scope
 from generator.write.places import WriteError
+
+STYLES = {"+": "green", "-": "red", "@": "cyan"}
+"""How a line of a diff is painted, by its first character."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +33,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "policy. Either all files are written, or none."
     )
     parser.epilog = "Example: freezeline generate slos/ --check"
-    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
     parser.add_argument(
-        "-o", "--output", default=".", metavar="DIR", help="write rules/ and dashboards/ into this folder (default: .)"
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="write rules/ and dashboards/ into this folder (default: the nearest folder above the specs that an "
+        "earlier run wrote into, otherwise the current folder)",
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; if files differ, print a diff and exit with 1"
@@ -50,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="add this label to PrometheusRule objects, with --format operator",
     )
     places.configure(parser)
-    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument(
         "--adopt", action="store_true", help="overwrite files of the same names that Freezeline did not generate"
     )
@@ -77,21 +94,48 @@ def _run(args: argparse.Namespace) -> int:
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
-    if specs.report(loaded, as_json=args.json):
+    root = args.output or files.output_root(files.find(args.specs))
+    try:
+        _check_scope(args, root, loaded)
+    except OSError as error:
+        sys.stderr.write(f"freezeline generate: {error}\n")
+        return ENVIRONMENT
+    if specs.report(loaded, as_json=args.json, brief=args.specs if args.check else ()):
         return PROBLEMS
-    rendered = pipeline.render_set(loaded.output_set, args.only, places.settings(args))
+    named = tuple(replace(spec, file=files.name_below(root, spec.file)) for spec in loaded.output_set.specs)
+    output_set = replace(loaded.output_set, specs=named)
+    rendered = pipeline.render_set(output_set, args.only, places.settings(args))
     for problem in rendered.warnings:
         sys.stderr.write(specs.show(problem, loaded) + "\n")
     if rendered.faults:
         specs.report(replace(loaded, problems=rendered.faults), as_json=args.json)
         return PROBLEMS
-    if args.format == "operator" and not _wrap(args, loaded.output_set, rendered):
+    if args.format == "operator" and not _wrap(args, output_set, rendered):
         return USAGE
     if args.format == "grafana-com":
         from generator.render.dashboards import grafana_com
 
         rendered.outputs = grafana_com.wrap(rendered.outputs)
-    return _check(args, rendered) if args.check else _write(args, rendered)
+    return _check(args, root, rendered) if args.check else _write(args, root, rendered)
+
+
+def _check_scope(args: argparse.Namespace, root: str, loaded: Loaded) -> None:
+    """Report a scope that differs from that of the files that are there. Raises OSError."""
+    output_set = loaded.output_set
+    if not output_set.specs:
+        return
+    before, now = earlier_scope(root), output_set.scope
+    first = min(output_set.specs, key=lambda spec: (spec.service, spec.file))
+    chosen = args.scope or any(spec.scope for spec in output_set.specs)
+    if before is not None and before != now:
+        again = f"to begin anew, add --scope {shlex.quote(now)} once"
+        hint = f"write `scope: {before}` into {first.file} to keep the history; {again}"
+        message = f"the scope changes from {before} to {now}, and all recorded series start anew"
+        loaded.problems.add("set/scope-changes", Position(first.file), message, hint, warning=bool(chosen))
+    if not chosen and loaded.left_out:
+        hint = f"write `scope:` into {first.file} if the specs are generated apart; otherwise name the whole folder"
+        message = f"{', '.join(loaded.left_out)} would get the same scope, {now}, in a run of their own"
+        loaded.problems.add("set/left-out", Position(first.file), message, hint, warning=True)
 
 
 def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
@@ -118,9 +162,9 @@ def _covers(args: argparse.Namespace) -> Callable[[str], bool]:
     return lambda path: pipeline.kind_of(path) in args.only
 
 
-def _write(args: argparse.Namespace, rendered: Rendered) -> int:
+def _write(args: argparse.Namespace, root: str, rendered: Rendered) -> int:
     try:
-        report = write.write_all(args.output, rendered.outputs, covers=_covers(args), adopt=args.adopt)
+        report = write.write_all(root, rendered.outputs, covers=_covers(args), adopt=args.adopt)
     except WriteError as error:
         sys.stderr.write(f"freezeline generate: {error}\n")
         return ENVIRONMENT
@@ -140,22 +184,33 @@ def _write(args: argparse.Namespace, rendered: Rendered) -> int:
         sys.stderr.write(
             f"kept {path}: no spec generates the file any more, but somebody edited it; remove the file by hand\n"
         )
+    below = "" if args.output or root == "." else f" in {root}"
     sys.stderr.write(
-        f"{len(report.written)} written, {len(report.unchanged)} unchanged, {len(report.removed)} removed\n"
+        f"{len(report.written)} written, {len(report.unchanged)} unchanged, {len(report.removed)} removed{below}\n"
     )
     return OK
 
 
-def _check(args: argparse.Namespace, rendered: Rendered) -> int:
+def _check(args: argparse.Namespace, root: str, rendered: Rendered) -> int:
     try:
-        differences = write.check_all(args.output, rendered.outputs, covers=_covers(args))
+        differences = write.check_all(root, rendered.outputs, covers=_covers(args))
     except WriteError as error:
         sys.stderr.write(f"freezeline generate: {error}\n")
         return ENVIRONMENT
+    mend = _command(args)
+    if args.json:
+        import json
+
+        found = [difference.as_json() for difference in differences]
+        sys.stdout.write(json.dumps({"differences": found, "mend": mend if found else None}, indent=2) + "\n")
+        return PROBLEMS if found else OK
     if not differences:
         return OK
-    sys.stdout.write(write.differences_text(differences, _command(args)))
-    sys.stderr.write(f"{len(differences)} artefacts differ from their specs\n")
+    paint = painter(sys.stdout)
+    for line in write.differences_text(differences, mend).splitlines():
+        sys.stdout.write(paint(STYLES.get(line[:1], "none"), line) + "\n")
+    differ = f"{specs.count(len(differences), 'artefact')} {'differs' if len(differences) == 1 else 'differ'}"
+    sys.stderr.write(f"{differ} from the specs\n")
     return PROBLEMS
 
 
@@ -164,7 +219,7 @@ def _command(args: argparse.Namespace) -> str:
     import shlex
 
     words = ["freezeline", "generate", *args.specs]
-    words += [] if args.output == "." else ["-o", args.output]
+    words += ["-o", args.output] if args.output else []
     words += ["--scope", args.scope] if args.scope else []
     words += [] if args.format == "files" else ["--format", args.format]
     words += ["--namespace", args.namespace] if args.namespace else []

@@ -10,6 +10,7 @@ from pathlib import Path
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 from freezeline.commands.specs import count
 from freezeline.problems import Problems, render
+from freezeline.terminal import painter
 from generator.imports import IMPORTERS, assemble, report
 from generator.imports.assemble import Outcome
 from generator.imports.base import Found, Options
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if options is None:
         return USAGE
     try:
-        contents = files.read(files.find(args.files))
+        contents = files.read(files.find(args.files), sys.stdin.buffer)
     except files.SpecFilesError as error:
         sys.stderr.write(f"freezeline import: {error}\n")
         return USAGE
@@ -94,7 +95,7 @@ def _print_problems(outcome: Outcome, problems: Problems) -> None:
         place = problem.position
         known = lines.get(place.file, [])
         shown = known[place.line - 1] if 0 < place.line <= len(known) else None
-        sys.stderr.write(render(problem, shown) + "\n")
+        sys.stderr.write(render(problem, shown, painter(sys.stderr)) + "\n")
 
 
 def _print_json(outcome: Outcome, problems: Problems) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from freezeline.problems import Problems, printable, render
+from freezeline.terminal import painter
 from receiver.webhook.replay import ReplayError, replay
 
 
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         return 3
     if problems.errors:
         for problem in problems:
-            sys.stderr.write(render(problem) + "\n")
+            sys.stderr.write(render(problem, paint=painter(sys.stderr)) + "\n")
         return 1
     if args.json:
         print(json.dumps(outcome))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from freezeline.problems import Problem, render
+from freezeline.terminal import painter
 from generator import pipeline
 from generator.pipeline import Loaded
 from generator.write import files
@@ -14,15 +16,19 @@ def load(paths: list[str], scope: str | None) -> Loaded | None:
     """The specs, read and checked; None if they cannot be found (reported)."""
     try:
         found = files.find(paths)
-        contents = files.read(found)
+        contents = files.read(found, sys.stdin.buffer)
+        beside = [] if scope else files.beside(found)
     except files.SpecFilesError as error:
         sys.stderr.write(f"freezeline: {error}\n")
         return None
-    return pipeline.load_set(contents, scope or files.default_scope(found[0]))
+    return pipeline.load_set(contents, scope, beside)
 
 
-def report(loaded: Loaded, *, as_json: bool) -> bool:
-    """Show every problem on stderr (or as JSON on stdout); True if any problem is an error."""
+def report(loaded: Loaded, *, as_json: bool, brief: Sequence[str] = ()) -> bool:
+    """Show every problem on stderr (or as JSON on stdout); True if any problem is an error.
+
+    With the specs' paths in `brief`, only errors are shown. Warnings are counted, with the command that shows them.
+    """
     problems = list(loaded.problems)
     errors = [problem for problem in problems if not problem.warning]
     if as_json and errors:
@@ -30,17 +36,24 @@ def report(loaded: Loaded, *, as_json: bool) -> bool:
 
         sys.stdout.write(json.dumps({"problems": [problem.as_json() for problem in problems]}, indent=2) + "\n")
         return True
+    warnings = len(problems) - len(errors)
+    if brief and not errors:
+        if warnings:
+            import shlex
+
+            shows = shlex.join(["freezeline", "validate", *brief])
+            sys.stderr.write(f"{count(warnings, 'warning')}: `{shows}` shows {'it' if warnings == 1 else 'them'}\n")
+        return False
     for problem in problems:
         sys.stderr.write(show(problem, loaded) + "\n")
     if problems:
-        warnings = len(problems) - len(errors)
         sys.stderr.write(f"{count(len(errors), 'error')}, {count(warnings, 'warning')}\n")
     return bool(errors)
 
 
 def show(problem: Problem, loaded: Loaded) -> str:
     """A problem with its source line."""
-    return render(problem, loaded.line(problem.position))
+    return render(problem, loaded.line(problem.position), painter(sys.stderr))
 
 
 def count(number: int, noun: str) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 from typing import Any
 
 from freezeline.problems import printable
 from freezeline.remote import RemoteError, add_options, failed, remote
+from freezeline.terminal import Paint, painter, plain
 
 FINAL = {"SUCCEEDED", "CANCELLED", "SKIPPED"}
+BAD = "bold red"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Show which services are frozen and why, which episodes are open, and which actions are running."
     )
-    parser.epilog = "Example: freezeline status --state /var/lib/freezeline"
+    parser.epilog = "Example: freezeline status"
     add_options(parser)
     parser.add_argument("--json", action="store_true", help="print the state as JSON")
 
@@ -28,22 +32,28 @@ def run(args: argparse.Namespace) -> int:
         state = remote(args, "read").get("/api/v1/state")
     except RemoteError as error:
         return failed("status", error)
-    print(json.dumps(state) if args.json else "\n".join(lines(state)))
+    print(json.dumps(state) if args.json else "\n".join(lines(state, painter(sys.stdout))))
     return 0
 
 
-def lines(state: dict[str, Any]) -> list[str]:
+def lines(state: dict[str, Any], paint: Paint = plain) -> list[str]:
     """The state for people. Control characters in labels are escaped."""
-    shown = []
+    shown = [f"{paint(BAD, 'PROBLEM')} {printable(problem)}" for problem in state["problems"]]
     for service in state["services"]:
         name = printable(service["service"])
+        problems = [f"  {paint(BAD, 'PROBLEM')} {printable(problem)}" for problem in service["problems"]]
         if not service["frozen"]:
-            shown.append(f"{name}: not frozen")
+            shown += [f"{name}: {paint('green', 'not frozen')}", *problems]
             continue
         acknowledged = service["acknowledged_by"]
         by = f", acknowledged by {printable(acknowledged)}" if acknowledged else ""
-        shown.append(f"{name}: FROZEN since {service['since']}{by}")
-        shown += [f"  because {printable(reason['reason'])} ({reason['episode']})" for reason in service["reasons"]]
+        word = "FROZEN" if service["on_disk"] else "NOT FROZEN YET, although it must be,"
+        shown += [f"{name}: {paint(BAD, word)} since {service['since']}{by}", *problems]
+        for reason in service["reasons"]:
+            shown += [f"  because {printable(reason['reason'])} ({reason['episode']})"]
+            shown += [f"    {printable(_end(reason, service['service']))}"]
+        more = service["reasons_total"] - len(service["reasons"])
+        shown += [f"  and {more} more reasons"] if more > 0 else []
         shown += [f"  flag {printable(flag)}" for flag in service["flags"]]
     for rollout in state.get("rollouts", ()):
         if rollout["running"]:
@@ -54,6 +64,8 @@ def lines(state: dict[str, Any]) -> list[str]:
     for episode in state["episodes"]:
         rule = printable(f"{episode['policy']}/{episode['rule']}")
         shown.append(f"episode {episode['id']}: {printable(episode['alert'])} {episode['state']} by {rule}")
+    more = state["episodes_total"] - len(state["episodes"])
+    shown += [f"and {more} more episodes"] if more > 0 else []
     for action in state["actions"]:
         if action["type"] != "notify" or action["state"] not in FINAL:
             what = printable(f"{action['type']} {action['name']} of {action['service']}")
@@ -62,3 +74,13 @@ def lines(state: dict[str, Any]) -> list[str]:
     if state["dead_letters"]:
         shown.append(f"{len(state['dead_letters'])} notices could not be delivered: run `freezeline dlq`")
     return shown or ["no policies, and no service is frozen"]
+
+
+def _end(reason: dict[str, Any], service: str) -> str:
+    """What ends one reason of a freeze, and when."""
+    if reason["firing"] is None:
+        return f"ends when somebody runs {shlex.join(['freezeline', 'unfreeze', service, '--reason', '…'])}"
+    if reason["firing"]:
+        review = f"; the receiver looks again at {reason['review_at']}" if reason["review_at"] else ""
+        return f"ends when: {reason['unfreeze_when']} (now the alert fires){review}"
+    return f"ends at {reason['ends_at']} at the earliest, when: {reason['unfreeze_when']}"

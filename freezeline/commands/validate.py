@@ -9,14 +9,23 @@ import sys
 import tempfile
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import specs
+from freezeline.commands import headers, specs
+from freezeline.commands.places import WEBHOOK_URL
+from freezeline.terminal import progress
 from generator import pipeline
 from generator.checks import live
+from generator.existing import judge
+from generator.model.actions import FreezeAction
 from generator.pipeline import Loaded
 from generator.prometheus import origins as promtool_origins
 from generator.prometheus import promtool
 from generator.prometheus.promtool import Tool, ToolError
+from generator.reading.source import Source
+from generator.render.alertmanager.places import DEFAULTS, Settings
+from receiver.act import flagcheck
 
 PROMTOOL_CODE = "promtool/rules"
 
@@ -25,16 +34,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = "Check specs, and report every problem with its position and a hint. Nothing is written."
     parser.epilog = "Example: freezeline validate slos/ --prometheus http://localhost:9090"
-    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
-    parser.add_argument("--json", action="store_true", help="print problems and a summary as JSON")
     parser.add_argument(
-        "--prometheus",
-        metavar="URL",
-        help="also ask this Prometheus whether series and buckets exist, and how long it keeps data",
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
+    )
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
+    parser.add_argument("--json", action="store_true", help="print problems and a summary as JSON")
+    headers.add_options(
+        parser, use="also ask this Prometheus whether series and buckets exist, and how long it keeps data"
     )
     parser.add_argument(
         "--promtool", metavar="PATH", help="check the rules with this promtool (default: FREEZELINE_PROMTOOL, PATH)"
+    )
+    parser.add_argument(
+        "--alertmanager",
+        metavar="FILE",
+        help="also say what this Alertmanager configuration does to the alerts: inhibitions and routes",
+    )
+    parser.add_argument(
+        WEBHOOK_URL, metavar="URL", help="the URL by which the configuration names Freezeline's receiver"
     )
     parser.add_argument("--no-promtool", action="store_true", help="do not check the rules with promtool")
 
@@ -44,21 +64,56 @@ def run(args: argparse.Namespace) -> int:
     if args.prometheus and not args.prometheus.startswith(("http://", "https://")):
         sys.stderr.write("freezeline validate: --prometheus takes a URL, such as http://localhost:9090\n")
         return USAGE
+    try:
+        sent = headers.read(args.header, os.environ)
+    except headers.HeaderError as error:
+        sys.stderr.write(f"freezeline validate: {error}\n")
+        return USAGE
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
+    if args.alertmanager and not loaded.problems.errors:
+        try:
+            loaded = _with_alertmanager(loaded, args.alertmanager, args.webhook_url)
+        except (OSError, UnicodeDecodeError) as error:
+            sys.stderr.write(f"freezeline validate: {args.alertmanager}: {error}\n")
+            return USAGE
     try:
         if args.prometheus:
-            live.run(loaded.output_set, live.connect(args.prometheus), loaded.problems)
+            with progress("asking Prometheus", sys.stderr):
+                live.run(loaded.output_set, live.connect(args.prometheus, sent), loaded.problems)
         # The rules of a spec with errors would be incomplete.
         tool = None if args.no_promtool or loaded.problems.errors else _promtool(args.promtool)
         if tool is not None:
-            _check_rules(loaded, tool)
+            with progress("promtool checks the rules", sys.stderr):
+                _check_rules(loaded, tool)
     except (live.PrometheusError, ToolError) as error:
         sys.stderr.write(f"freezeline validate: {error}\n")
         return ENVIRONMENT
+    _look_at_flags(loaded)
     failed = _report(loaded, tool, as_json=args.json)
     return PROBLEMS if failed else OK
+
+
+def _with_alertmanager(loaded: Loaded, path: str, webhook_url: str | None) -> Loaded:
+    """Judge an Alertmanager configuration, and let its problems be shown with their lines.
+
+    Raises OSError and UnicodeDecodeError.
+    """
+    text = Path(path).read_bytes().decode()
+    settings = Settings(webhook_url=webhook_url or DEFAULTS.webhook_url)
+    judge.judge_file(path, text, loaded.output_set, settings, loaded.problems)
+    return replace(loaded, sources=(*loaded.sources, Source(name=path, text=text, root=None)))
+
+
+def _look_at_flags(loaded: Loaded) -> None:
+    """Warn of flags that other users could not see, if the flags' directories are on this machine."""
+    for spec in loaded.output_set.specs:
+        for action in spec.actions.values():
+            why = flagcheck.hidden(Path(action.flag)) if isinstance(action, FreezeAction) else ""
+            if why:
+                hint = "keep flags in a directory that everybody may search, such as `/var/lib/freezeline-flags`"
+                loaded.problems.add("live/flag-hidden", action.position, why, hint, warning=True)
 
 
 def _promtool(given: str | None) -> Tool | None:

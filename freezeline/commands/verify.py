@@ -11,6 +11,7 @@ from pathlib import Path
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 from freezeline.commands import specs
+from freezeline.terminal import Paint, painter, plain, progress
 from generator.prometheus import promtool, verify
 from generator.prometheus.verify import Row
 
@@ -19,8 +20,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = "Run the proofs of all alerts with promtool, and print when each alert fires and resets."
     parser.epilog = "Example: freezeline verify slos/"
-    parser.add_argument("specs", nargs="*", default=["slos"], help="spec files, or folders of them (default: slos)")
-    parser.add_argument("--scope", help="the name of this output set (default: the folder's name)")
+    parser.add_argument(
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
+    )
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument("--promtool", metavar="PATH", help="use this promtool (default: FREEZELINE_PROMTOOL, PATH)")
     parser.add_argument(
         "--jobs", type=int, default=2, metavar="N", help="run this many test files at once (default: 2)"
@@ -36,12 +42,15 @@ def run(args: argparse.Namespace) -> int:
     loaded = specs.load(args.specs, args.scope)
     if loaded is None:
         return USAGE
-    if specs.report(loaded, as_json=args.json):
+    if specs.report(loaded, as_json=args.json, brief=args.specs):
         return PROBLEMS
     try:
         tool = promtool.find("promtool", environment=os.environ, given=args.promtool)
-        with tempfile.TemporaryDirectory(prefix="freezeline-verify-") as folder:
-            rows = verify.run(loaded.output_set, tool, Path(folder), at_once=args.jobs)
+        with (
+            tempfile.TemporaryDirectory(prefix="freezeline-verify-") as folder,
+            progress("promtool runs the proofs", sys.stderr) as told,
+        ):
+            rows = verify.run(loaded.output_set, tool, Path(folder), at_once=args.jobs, progress=told)
     except (promtool.ToolError, OSError) as error:
         sys.stderr.write(f"freezeline verify: {error}\n")
         return ENVIRONMENT
@@ -49,20 +58,20 @@ def run(args: argparse.Namespace) -> int:
         found = {"promtool": tool.version_text, "alerts": [row.as_json() for row in rows]}
         sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write(table(rows))
+        sys.stdout.write(table(rows, painter(sys.stdout)))
         _summarise(rows, tool.version_text)
     return PROBLEMS if any(row.failures for row in rows) else OK
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[Row], paint: Paint = plain) -> str:
     """The rows for people: a line that names the alert, then a line for each result."""
     lines = []
     spec = ""
     for row in rows:
         if row.spec != spec:
             spec = row.spec
-            lines.append(f"{spec}\n{'=' * len(spec)}")
-        lines.append(f"{'FAILED ' if row.failures else ''}{row.alert}")
+            lines.append(paint("bold", spec) + f"\n{'=' * len(spec)}")
+        lines.append((paint("bold red", "FAILED ") if row.failures else "") + row.alert)
         shown = (
             ("fires when", row.fires_when),
             ("detected after", "; ".join(measured.text() for measured in row.detected)),

@@ -100,6 +100,7 @@ def _where(scene: _Scene) -> list[str]:
 @contextlib.contextmanager
 def _directory() -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="freezeline-demo-")).resolve()
+    root.chmod(0o711)  # Other users must be able to see the flag, as in production.
     try:
         yield root
     finally:

@@ -66,7 +66,7 @@ async def desktop() -> Show:
         from desktop_notifier import DesktopNotifier, Urgency  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
         raise NoDesktopError(
-            "desktop-notifier is not installed: run `pip install 'freezeline[toast]'`, or use --print"
+            "desktop-notifier is not installed: run `pipx install '.[toast]'` in a checkout, or use --print"
         ) from error
     failure = LastFailure()
     library = logging.getLogger("desktop_notifier")

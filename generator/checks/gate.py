@@ -20,12 +20,14 @@ def check(spec: Spec, problems: Problems) -> None:
     ids = {one.id: one for one in spec.gate.checks}
     for one in spec.gate.checks:
         match one.kind:
-            case BudgetLeft(slo=slo) if slo not in slos | spec.broken:
-                policy.report_unknown(problems, "gate/unknown-slo", one.position, kind="SLO", name=slo, known=slos)
+            case BudgetLeft(slo=slo) if slo not in slos | spec.broken.keys():
+                policy.report_unknown(
+                    spec, problems, "gate/unknown-slo", one.position, kind="SLO", name=slo, known=slos
+                )
             case ScanClean(same_digest_as=other) if other:
                 if other not in ids and other not in spec.broken:
                     policy.report_unknown(
-                        problems, "gate/unknown-check", one.position, kind="check", name=other, known=ids
+                        spec, problems, "gate/unknown-check", one.position, kind="check", name=other, known=ids
                     )
                 elif other in ids and not isinstance(ids[other].kind, ImagePinned):
                     hint = "write the id of a check that has `image:`"
@@ -44,8 +46,8 @@ def check(spec: Spec, problems: Problems) -> None:
 def _check_firing(spec: Spec, one: Check, match: Mapping[str, str], problems: Problems) -> None:
     alert = match.get("alertname", "")
     known = policy.known_alerts(spec)
-    if alert and alert not in known | spec.broken:
-        policy.report_unknown(problems, "gate/unknown-alert", one.position, kind="alert", name=alert, known=known)
+    if alert and alert not in known | spec.broken.keys():
+        policy.report_unknown(spec, problems, "gate/unknown-alert", one.position, kind="alert", name=alert, known=known)
     elif not spec.broken and not any(
         labels.get(names.SEVERITY) == match.get(names.SEVERITY, labels.get(names.SEVERITY))
         for labels in alert_labels.of(spec)

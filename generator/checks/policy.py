@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from freezeline.problems import Position, Problems, nearest
+from generator import names
 from generator.model import alert_labels
 from generator.model.alert_labels import may_match
 from generator.model.burn import consumed_label
@@ -14,15 +15,21 @@ from generator.model.spec import Slo, Spec
 
 
 def known_alerts(spec: Spec) -> frozenset[str]:
-    """Names of the alerts that Freezeline generates for the spec."""
-    return frozenset(labels["alertname"] for labels in alert_labels.of(spec))
+    """Names of the alerts that Freezeline generates for the spec, or would generate for SLOs without problems."""
+    broken_slo = "SLO" in spec.broken.values()
+    found = frozenset(labels["alertname"] for labels in alert_labels.of(spec))
+    return found.union(names.GENERATED_ALERTS) if broken_slo else found
 
 
 def report_unknown(
-    problems: Problems, code: str, position: Position, *, kind: str, name: str, known: Iterable[str]
+    spec: Spec, problems: Problems, code: str, position: Position, *, kind: str, name: str, known: Iterable[str]
 ) -> None:
-    """Report a name that the spec does not define, with the nearest name that it does."""
-    near = nearest(name, known)
+    """Report a name that the spec does not define, with the nearest name that it does.
+
+    A name whose own definition has problems may be the one that was meant.
+    """
+    known = {*known, *(broken for broken, its_kind in spec.broken.items() if its_kind == kind)}
+    near = nearest(name, sorted(known))
     listed = ", ".join(sorted(known))
     if near:
         hint = f"did you mean `{near}`?"
@@ -39,7 +46,7 @@ def check(spec: Spec, problems: Problems) -> None:
         for name in rule.do:
             if name not in spec.actions and name not in spec.broken:
                 report_unknown(
-                    problems, "policy/unknown-action", rule.position, kind="action", name=name, known=spec.actions
+                    spec, problems, "policy/unknown-action", rule.position, kind="action", name=name, known=spec.actions
                 )
         _check_trigger(spec, rule.on, problems)
         for condition in rule.unfreeze.all_of:
@@ -51,11 +58,13 @@ def check(spec: Spec, problems: Problems) -> None:
 def _check_trigger(spec: Spec, trigger: Trigger, problems: Problems) -> None:
     at = trigger.position
     slos = {slo.name: slo for slo in spec.slos}
-    if trigger.alert and trigger.alert not in known_alerts(spec) | spec.broken:
-        report_unknown(problems, "policy/unknown-alert", at, kind="alert", name=trigger.alert, known=known_alerts(spec))
+    if trigger.alert and trigger.alert not in known_alerts(spec) | spec.broken.keys():
+        report_unknown(
+            spec, problems, "policy/unknown-alert", at, kind="alert", name=trigger.alert, known=known_alerts(spec)
+        )
         return
-    if trigger.slo and trigger.slo not in slos.keys() | spec.broken:
-        report_unknown(problems, "policy/unknown-slo", at, kind="SLO", name=trigger.slo, known=slos)
+    if trigger.slo and trigger.slo not in slos.keys() | spec.broken.keys():
+        report_unknown(spec, problems, "policy/unknown-slo", at, kind="SLO", name=trigger.slo, known=slos)
         return
     if spec.broken:
         return  # the missing name may belong to a part of the spec with problems
@@ -69,7 +78,7 @@ def _check_trigger(spec: Spec, trigger: Trigger, problems: Problems) -> None:
         return
     tiers = {tier.name for slo in meant for tier in slo.profile.tiers}
     if trigger.tier and trigger.tier not in tiers:
-        report_unknown(problems, "policy/unknown-tier", at, kind="tier", name=trigger.tier, known=tiers)
+        report_unknown(spec, problems, "policy/unknown-tier", at, kind="tier", name=trigger.tier, known=tiers)
     elif not any(may_match(trigger, labels) for labels in alert_labels.of(spec)):
         wanted = ", ".join(f'{label}="{value}"' for label, value in matchers(trigger, spec.service))
         problems.add(
@@ -86,8 +95,10 @@ def _has_share(slos: list[Slo], share: Decimal) -> bool:
 
 def _check_budget(spec: Spec, condition: BudgetRemaining, problems: Problems) -> None:
     known = {slo.name for slo in spec.slos}
-    if condition.slo and condition.slo not in known | spec.broken:
-        report_unknown(problems, "policy/unknown-slo", condition.position, kind="SLO", name=condition.slo, known=known)
+    if condition.slo and condition.slo not in known | spec.broken.keys():
+        report_unknown(
+            spec, problems, "policy/unknown-slo", condition.position, kind="SLO", name=condition.slo, known=known
+        )
     elif not known and not spec.broken:
         hint = "add an SLO under `slos:`, or remove `budget_remaining`"
         problems.add(

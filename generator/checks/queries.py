@@ -77,8 +77,7 @@ class Series(Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """The selector as PromQL."""
-        named = [f"{name}{op}{promql.quote(value)}" for name, op, value in self.matchers]
-        return self.metric + ("{" + ",".join(named) + "}" if named else "")
+        return promql.series_text(self.metric, [promql.matcher_text(*matcher) for matcher in self.matchers])
 
 
 def of_slo(slo: Slo) -> tuple[Query, ...]:

@@ -33,7 +33,13 @@ def _check_route(spec: Spec, routing: Routing, route: Route, problems: Problems)
         if team is None:
             if target.team not in spec.broken:
                 report_unknown(
-                    problems, "routing/unknown-team", route.position, kind="team", name=target.team, known=routing.teams
+                    spec,
+                    problems,
+                    "routing/unknown-team",
+                    route.position,
+                    kind="team",
+                    name=target.team,
+                    known=routing.teams,
                 )
             continue
         for medium in target.by:
@@ -52,7 +58,7 @@ def _check_route(spec: Spec, routing: Routing, route: Route, problems: Problems)
     for name in (*route.mute, *route.active):
         if name not in known:
             report_unknown(
-                problems, "routing/unknown-mute-time", route.position, kind="mute time", name=name, known=known
+                spec, problems, "routing/unknown-mute-time", route.position, kind="mute time", name=name, known=known
             )
     static = {label for label, _ in route.match} <= {"alertname", names.SEVERITY, names.TEAM, names.SLO, names.TIER}
     if static and not spec.broken and not any(route.takes(labels) for labels in alert_labels.of(spec)):
@@ -70,9 +76,9 @@ def _check_inhibitions(spec: Spec, routing: Routing, problems: Problems) -> None
     silences: dict[str, set[str]] = {}
     for inhibition in routing.inhibit:
         for name in (inhibition.cause, *inhibition.symptoms):
-            if name and name not in known | spec.broken:
+            if name and name not in known | spec.broken.keys():
                 report_unknown(
-                    problems, "routing/unknown-alert", inhibition.position, kind="alert", name=name, known=known
+                    spec, problems, "routing/unknown-alert", inhibition.position, kind="alert", name=name, known=known
                 )
         silences.setdefault(inhibition.cause, set()).update(inhibition.symptoms)
     for inhibition in routing.inhibit:
@@ -113,7 +119,13 @@ def _check_escalation(spec: Spec, routing: Routing, problems: Problems) -> None:
         if team is None:
             if level.to not in spec.broken:
                 report_unknown(
-                    problems, "routing/unknown-team", level.position, kind="team", name=level.to, known=routing.teams
+                    spec,
+                    problems,
+                    "routing/unknown-team",
+                    level.position,
+                    kind="team",
+                    name=level.to,
+                    known=routing.teams,
                 )
         elif not channels_of(team):
             hint = 'add `slack: "#channel"`, `email: …`, `pagerduty: …` or `channels: [log]`'

@@ -6,7 +6,14 @@ from freezeline.problems import Position, Problems
 from generator.model.actions import FreezeAction
 from generator.model.spec import OutputSet, Spec
 
-CODES = ("set/spec-name", "set/reserved-name", "set/duplicate-slo", "set/duplicate-alert", "set/shared-flag")
+CODES = (
+    "set/two-scopes",
+    "set/spec-name",
+    "set/reserved-name",
+    "set/duplicate-slo",
+    "set/duplicate-alert",
+    "set/shared-flag",
+)
 
 # Artefacts of the whole set: rules/freezeline.rules.yml, rules/shared.<profile>.rules.yml, dashboards/overview.json and
 # rules/alertmanager/_all.yml.
@@ -20,6 +27,7 @@ def check(output_set: OutputSet, problems: Problems) -> None:
     slos: dict[tuple[str, str], Position] = {}
     alerts: dict[tuple[str, str], Position] = {}
     flags: dict[str, Spec] = {}
+    _check_scopes(output_set, problems)
     for spec in output_set.specs:
         _check_name(spec, names, problems)
         for slo in spec.slos:
@@ -40,6 +48,18 @@ def check(output_set: OutputSet, problems: Problems) -> None:
             alerts.setdefault(key, alert.position)
         if spec.actions:
             _check_flags(spec, flags, problems)
+
+
+def _check_scopes(output_set: OutputSet, problems: Problems) -> None:
+    """A set has one scope, and it is enough if one of its specs names the scope."""
+    first: Spec | None = None
+    for spec in output_set.specs:
+        if spec.scope and first is not None and spec.scope != first.scope and spec.scope_position is not None:
+            hint = f"write `scope: {first.scope}` as in {first.file}, or generate this spec in a run of its own"
+            message = f"specs that are generated together have the scopes {first.scope!r} and {spec.scope!r}"
+            problems.add("set/two-scopes", spec.scope_position, message, hint)
+        elif spec.scope and first is None:
+            first = spec
 
 
 def _check_name(spec: Spec, names: dict[str, str], problems: Problems) -> None:

@@ -61,7 +61,7 @@ class QuantileOf(Struct, frozen=True, kw_only=True):
         named = value_text.by_name(self.histogram.metric)
         if not named and self.threshold.written[-1:].isalpha():
             return value_text.SECONDS
-        return named or value_text.number(self.threshold.value)
+        return named or value_text.NUMBER
 
 
 def quantile_query(histogram: Selector, quantile: Decimal, window: str, by: tuple[str, ...], *, native: bool) -> str:

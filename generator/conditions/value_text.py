@@ -6,24 +6,20 @@ the space and the unit's usual name there.
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 PERCENT = '{{ $value | humanizePercentage | reReplaceAll "%" " %" }}'
 PERCENT_UNSIGNED = '{{ $value | humanizePercentage | reReplaceAll "-?(.+)%" "$1 %" }}'
 COUNT = '{{ $value | printf "%.0f" }}'
 SECONDS = '{{ $value | humanizeDuration | reReplaceAll "([0-9])([a-z]+)" "$1 $2" | reReplaceAll " m( |$)" " min$1" }}'
 MILLISECONDS = '{{ $value | printf "%.4g" }} ms'
 BYTES = '{{ $value | humanize1024 | reReplaceAll "([A-Z]i)?$" " ${1}B" }}'
-SMALL = '{{ $value | printf "%.4g" }}'
-LARGE = "{{ $value | humanize }}"
+_BELOW_ONE = "and (gt $value -1.0) (lt $value 1.0)"
+NUMBER = (
+    f'{{{{ if {_BELOW_ONE} }}}}{{{{ $value | printf "%.4g" }}}}{{{{ else }}}}{{{{ $value | humanize }}}}{{{{ end }}}}'
+)
+"""A number without a unit. `humanize` writes 0.0718 as `71.8m`, and `%.4g` writes 1200000 as `1.2e+06`."""
 
 _MILLISECONDS = ("_ms", "_milliseconds", "_millis")
 _COUNTER = "_total"
-
-
-def number(limit: Decimal | None) -> str:
-    """A number without a unit: `humanize` writes 0.0718 as `71.8m`, and `%.4g` writes 1200000 as `1.2e+06`."""
-    return SMALL if limit is not None and abs(limit) <= 1 else LARGE
 
 
 def by_name(metric: str) -> str:

@@ -35,7 +35,7 @@ class When(Struct, frozen=True, kw_only=True):
     @property
     def shown(self) -> str:
         """A number without a unit."""
-        return value_text.number(promql.compared_with(self.query))
+        return value_text.NUMBER
 
 
 def parse(reader: Reader) -> When:

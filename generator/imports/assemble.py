@@ -15,6 +15,7 @@ from generator.reading.source import Source, Value, read_documents
 from generator.text import yaml_text
 from generator.text.yaml_text import Plain
 
+_SLO_INDENT, _KEY_INDENT = 2, 4
 HEADER = "Imported by freezeline from {title}: {files}. From now on, edit this file."
 
 
@@ -92,14 +93,14 @@ def _team(service: str, slos: Sequence[ImportedSlo], found: Found) -> str:
 
 
 def _check(name: str, data: bytes, slos: Sequence[ImportedSlo], found: Found) -> None:
-    """Report the spec's own problems, at the position of the SLO in the foreign file."""
+    """Report the spec's own problems, at the part of the foreign file that the wrong part of the spec comes from."""
     loaded = pipeline.load_set([(name, data)], "imported")
     starts = _starts(data)
-    places = {slo.name: slo.position for slo in slos}
+    places = {slo.name: slo for slo in slos}
     for problem in loaded.problems:
-        slo = next((found_name for line, found_name in reversed(starts) if line <= problem.position.line), "")
+        slo, key = next(((slo, key) for line, slo, key in reversed(starts) if line <= problem.position.line), ("", ""))
         if slo in places:
-            found.problems.extend([_moved(problem, places[slo])])
+            found.problems.extend([_moved(problem, places[slo].at(key))])
         elif not problem.warning:
             found.problems.extend([_moved(problem, slos[0].position)])
 
@@ -108,12 +109,19 @@ def _moved(problem: Problem, position: Position) -> Problem:
     return Problem(problem.code, position, problem.message, problem.hint, problem.warning)
 
 
-def _starts(data: bytes) -> list[tuple[int, str]]:
-    """Where each SLO begins in a generated spec: only names of SLOs are indented by two spaces after `slos:`."""
-    found, inside = [], False
+def _starts(data: bytes) -> list[tuple[int, str, str]]:
+    """Where each SLO, and each key of an SLO, begins in a generated spec: (line, SLO, key or an empty text).
+
+    Under `slos:`, only names of SLOs are indented by two spaces, and only their keys by four.
+    """
+    found, inside, slo = [], False, ""
     for number, line in enumerate(data.decode().split("\n"), start=1):
-        if line and not line.startswith(" "):
+        indent = len(line) - len(line.lstrip(" "))
+        if line and not indent:
             inside = line == "slos:"
-        elif inside and line.startswith("  ") and not line.startswith("   "):
-            found.append((number, line.strip().rstrip(":").strip("'\"")))
+        elif inside and indent == _SLO_INDENT:
+            slo = line.strip().rstrip(":").strip("'\"")
+            found.append((number, slo, ""))
+        elif inside and indent == _KEY_INDENT:
+            found.append((number, slo, line.strip().partition(":")[0]))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from msgspec import Struct, field
@@ -49,6 +49,11 @@ class ImportedSlo(Struct, frozen=True, kw_only=True):
     objective: Decimal
     body: Mapping[str, Plain]  # the SLO's keys, except `objective`
     position: Position
+    places: Mapping[str, Position] = field(default_factory=dict)  # the SLO's keys → what they come from
+
+    def at(self, key: str) -> Position:
+        """The place in the foreign file that a key of the spec comes from."""
+        return self.places.get(key, self.position)
 
 
 class Found(Struct):
@@ -75,7 +80,19 @@ class Found(Struct):
 
 
 class ForeignReader(Reader):
-    """Reads a mapping of another tool. Unknown keys give a warning instead of an error."""
+    """Reads a mapping of another tool. Unknown keys give a warning instead of an error.
+
+    An empty text counts as an absent key: the tools' own programs write `description: ""` for a value that nobody gave.
+    """
+
+    def value(self, key: str) -> Value | None:
+        """The raw value of an optional key; None if the key is absent, or has no content."""
+        found = super().value(key)
+        return None if found is not None and isinstance(found.content, str) and not found.content.strip() else found
+
+    def has(self, key: str) -> bool:
+        """Whether the file gives the key a value."""
+        return self.value(key) is not None
 
     def mapping(self, key: str, *, required: bool = False) -> ForeignReader | None:
         """A nested mapping; None if the key is absent, or not a mapping (reported)."""
@@ -99,15 +116,19 @@ class ForeignReader(Reader):
 
     def lost(self, key: str, message: str, hint: str) -> None:
         """Warn of a value that the import leaves out."""
-        if self.has(key) and self.value(key) is not None:
+        if self.has(key):
             self.problems.add("import/not-carried", self.at(key), message, hint, warning=True)
 
     def string_map(self, key: str) -> dict[str, str]:
-        """A mapping of texts, such as labels. Numbers and booleans keep their text in the file."""
+        """A mapping of texts, such as labels. Numbers keep their text in the file; of a list, the first text."""
+        texts = self.string_lists(key)
+        return {name: found[0] for name, found in texts.items()}
+
+    def string_lists(self, key: str) -> dict[str, tuple[str, ...]]:
+        """A mapping of texts or of lists of texts, such as OpenSLO's labels. Entries without any text are left out."""
         inner = self.mapping(key)
-        if inner is None:
-            return {}
-        return {name: entry.value.text for name, entry in inner.free_entries() if entry.value.text}
+        found = {name: _texts(entry.value) for name, entry in inner.free_entries()} if inner is not None else {}
+        return {name: texts for name, texts in found.items() if texts}
 
     def number(self, key: str) -> Decimal:
         """A number, with or without quotes."""
@@ -130,7 +151,7 @@ class ForeignReader(Reader):
         """Warn of every key that the importer did not ask for."""
         self._ask()
         for key in self._entries.keys() - self._asked:
-            near = nearest(key, self._asked)
+            near = nearest(key, self._asked - self._entries.keys())
             hint = (
                 f"did you mean `{near}`?"
                 if near
@@ -138,6 +159,25 @@ class ForeignReader(Reader):
             )
             message = f"{self.shown}: Freezeline does not know the key {key!r}"
             self.problems.add("import/unknown-key", self._entries[key].key_position, message, hint, warning=True)
+
+
+def _texts(value: Value) -> tuple[str, ...]:
+    """The text of a scalar, or the texts of a list of scalars."""
+    values = value.content if isinstance(value.content, tuple) else (value,)
+    return tuple(item.text for item in values if isinstance(item.content, (str, int, Decimal)) and item.text.strip())
+
+
+def owner(labels: Mapping[str, tuple[str, ...]], names: Iterable[str], position: Position, problems: Problems) -> str:
+    """The owner of an object: the first value of the first of these labels; empty if the object has none of them."""
+    label = next((name for name in names if name in labels), "")
+    if not label:
+        return ""
+    teams = labels[label]
+    if len(teams) > 1:
+        message = f"the label {label} names several owners ({', '.join(teams)}), so the spec names the first"
+        hint = "add `--team NAME` for another owner"
+        problems.add("import/no-team", position, message, hint, warning=True)
+    return teams[0]
 
 
 def as_spec_name(text: str, position: Position, problems: Problems) -> str:

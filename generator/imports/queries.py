@@ -8,20 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from decimal import Decimal
 
 import promql_parser as parser
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
+from generator.imports import reserved
+from generator.promql import parts
 from generator.promql import text as promql
 from generator.promql.check import Want, faults
+from generator.promql.counted import Shares, number, shares, unguarded
+from generator.promql.labels import labels_of
 from generator.promql.lint import walk
 from generator.promql.text import WINDOW, Selector
 from generator.text.yaml_text import Plain
 from generator.units import parse_decimal
 
 _TEMPLATE_WINDOW = re.compile(r"\{\{-?\s*\.[wW]indow\s*-?\}\}")
-_ZERO_TAIL = re.compile(r"\s+or\s+(?:on\s*\(\s*\)\s*)?vector\s*\(\s*0\s*\)\s*$", re.IGNORECASE)
 _COUNTED = re.compile(
     r"sum\s*(?:by\s*\((?P<by>[^()]*)\)\s*)?"
     r"\(\s*(?P<function>rate|increase)\s*\(\s*(?P<selector>.+?)\s*\[\s*(?P<range>[^\[\]]+?)\s*\]\s*\)\s*\)"
@@ -47,16 +50,23 @@ class Counted(Struct, frozen=True, kw_only=True):
 
 
 class Mapped(Struct, frozen=True, kw_only=True):
-    """An SLI, the labels to group by, and notes for a person (`counts`: the query does not give events per second)."""
+    """An SLI, the labels to group by, and notes for a person.
+
+    `counts`: the query does not give events per second. `apart`: the query can return many series, which the SLO makes
+    one of. `guards`: the comparisons that were cut off from the total. `renamed`: labels of groups with a new name.
+    """
 
     sli: Mapping[str, Plain]
     group_by: tuple[str, ...] = ()
     counts: bool = False
+    apart: bool = False
+    guards: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def windowed(text: str) -> str:
     """The query with `$window` for the other tool's placeholder. Raises QueryError if the query is not PromQL."""
-    query = _TEMPLATE_WINDOW.sub(WINDOW, text).strip()
+    query = promql.clean(_TEMPLATE_WINDOW.sub(WINDOW, text))
     if "{{" in query:
         raise QueryError("the query has a template besides {{.window}}\nwrite the template's value into the query")
     for fault in faults(query, Want.NUMBER):
@@ -66,7 +76,7 @@ def windowed(text: str) -> str:
 
 def counted(text: str, *, any_range: bool = False) -> Counted | None:
     """The selector that a query plainly counts, else None. With `any_range`, `[5m]` counts as `[$window]`."""
-    found = _COUNTED.fullmatch(without_brackets(text))
+    found = _COUNTED.fullmatch(parts.bare(text))
     if found is None or (found["range"] != WINDOW and not any_range):
         return None
     return _as_counted(found["selector"], found["by"] or found["after"] or "")
@@ -74,76 +84,53 @@ def counted(text: str, *, any_range: bool = False) -> Counted | None:
 
 def counted_counter(text: str) -> Counted | None:
     """The selector of a bare counter, or of a sum of counters, as OpenSLO's `counter: true` writes it."""
-    bare = without_brackets(text)
+    bare = parts.bare(text)
     found = _SUMMED.fullmatch(bare)
     return _as_counted(found["selector"] if found else bare, "")
 
 
 def _as_counted(selector: str, by: str) -> Counted | None:
-    selector = without_brackets(selector)
+    selector = parts.bare(selector)
     if faults(selector, Want.SELECTOR):
         return None
     labels = tuple(sorted(label.strip() for label in by.split(",") if label.strip()))
     return Counted(selector=promql.selector(selector), by=labels)
 
 
-def without_brackets(text: str) -> str:
-    """The query without brackets around the whole text."""
-    text = text.strip()
-    while text.startswith("(") and text.endswith(")") and _parses(text[1:-1]):
-        text = text[1:-1].strip()
-    return text
-
-
-def _parses(text: str) -> bool:
-    try:
-        promql.parse(text)
-    except ValueError:
-        return False
-    return True
-
-
-def without_zero_tail(text: str) -> str:
-    """The query without `or vector(0)`: Freezeline counts a missing error series as no errors anyway."""
-    bare = without_brackets(text)
-    cut = _ZERO_TAIL.sub("", bare)
-    return without_brackets(cut) if cut != bare and _parses(cut) else bare
-
-
-def split(text: str, op: str) -> tuple[str, str] | None:
-    """Both sides of the outermost `op` (`/` or `-`); None for any other query."""
-    bare = without_brackets(text)
-    tree = promql.parse(bare)
-    if not isinstance(tree, parser.BinaryExpr) or str(tree.op).split()[0] != op:
-        return None
-    sides = (tree.lhs.prettify(), tree.rhs.prettify())
-    for place in (index for index, char in enumerate(bare) if char == op):
-        left, right = bare[:place].strip(), bare[place + 1 :].strip()
-        if _parses(left) and _parses(right):
-            found = (promql.parse(left).prettify(), promql.parse(right).prettify())
-            if found == sides:
-                return left, right
-    return None
-
-
 def events(*, total: str, bad: str = "", good: str = "", any_range: bool = False) -> Mapped:
     """The SLI of bad (or good) events among all events."""
-    numerator = without_zero_tail(bad or good)
+    numerator, whole = unguarded(bad or good).text, unguarded(total)
+    mapped = _plainly(numerator, whole.text, bad=bool(bad), any_range=any_range)
+    if mapped is None:
+        mapped = _queried(numerator, whole.text, bad=bool(bad), any_range=any_range)
+    return replace(mapped, guards=whole.guards)
+
+
+def _plainly(numerator: str, total: str, *, bad: bool, any_range: bool) -> Mapped | None:
+    """The SLI of two counters; None if the queries do not plainly count."""
     part, whole = counted(numerator, any_range=any_range), counted(total, any_range=any_range)
     if part is None and whole is not None and bad:
         # total − good: good events count from their first value, and gaps can be repaired
-        sides = split(numerator, "-")
-        left = counted(sides[0], any_range=any_range) if sides else None
-        right = counted(sides[1], any_range=any_range) if sides else None
-        if left is not None and right is not None and _same(left, whole) and right.by == whole.by:
-            part, bad = right, ""
-    if part is not None and whole is not None and part.by == whole.by:
-        return counted_events(part, whole, bad=bool(bad))
-    return _queried(numerator, without_brackets(total), bad=bool(bad), any_range=any_range)
+        clamped = parts.call(numerator)
+        above_zero = clamped is not None and clamped.name == "clamp_min" and number(clamped.arguments[-1]) == 0
+        difference = parts.operation(clamped.arguments[0] if clamped is not None and above_zero else numerator)
+        if difference is not None and difference.op == "-":
+            left = counted(difference.left, any_range=any_range)
+            right = counted(difference.right, any_range=any_range)
+            if left is not None and right is not None and _same(left, whole) and right.by == whole.by:
+                part, bad = right, False
+    if part is None or whole is None or part.by != whole.by:
+        return None
+    return counted_events(part, whole, bad=bad)
 
 
 def counted_events(part: Counted, whole: Counted, *, bad: bool) -> Mapped:
     """The SLI of two counters. A bucket of good observations among all observations is a histogram."""
+    new = reserved.renames(whole.by)
+    if new:
+        texts = {"bad" if bad else "good": part.selector.text, "total": whole.selector.text}
+        rates = {key: reserved.grouped("sum", f"rate({text}[{WINDOW}])", whole.by) for key, text in texts.items()}
+        return Mapped(sli=rates, group_by=reserved.renamed(whole.by), renamed=new)
     if not bad:
         histogram = _histogram(part.selector, whole.selector)
         if histogram is not None:
@@ -179,14 +166,64 @@ def _queried(numerator: str, total: str, *, bad: bool, any_range: bool) -> Mappe
         numerator, total = _with_window(numerator), _with_window(total)
     functions = _window_functions(numerator) | _window_functions(total)
     key = "bad" if bad else "good"
-    if functions == {"rate"}:
-        return Mapped(sli={key: numerator, "total": total})
     if functions == {"increase"}:
-        return Mapped(sli={key: _as_rate(numerator), "total": _as_rate(total)})
+        numerator, total = _as_rate(numerator), _as_rate(total)
+    if functions in ({"rate"}, {"increase"}):
+        sides = _grouped(numerator, total)
+        return sides.mapped({key: sides.numerator, "total": sides.total})
     if WINDOW not in numerator + total:
         raise QueryError("the query has a fixed range instead of a window\nwrite `[{{.window}}]` as the range")
-    ratio = f"({numerator}) / ({total})"
-    return Mapped(sli={"error_ratio": ratio if bad else f"1 - {ratio}", "weight": total}, counts=True)
+    return as_ratio(numerator, total, bad=bad)
+
+
+def as_ratio(numerator: str, total: str, *, bad: bool) -> Mapped:
+    """The SLI of two queries that do not give events per second. Freezeline's rules keep the two apart."""
+    sides = _grouped(numerator, total)
+    ratio = f"({sides.numerator}) / ({sides.total})"
+    return sides.mapped({"error_ratio": ratio if bad else f"1 - {ratio}", "weight": sides.total}, counts=True)
+
+
+class _Sides(Struct, frozen=True, kw_only=True):
+    """Both queries, and the labels that they keep; None for unknown labels. No label has a reserved name."""
+
+    numerator: str
+    total: str
+    kept: tuple[str, ...] | None
+
+    def mapped(self, sli: Mapping[str, Plain], *, counts: bool = False) -> Mapped:
+        """The SLI with the groups of both queries."""
+        kept = self.kept or ()
+        return Mapped(
+            sli=sli,
+            counts=counts,
+            group_by=reserved.renamed(kept),
+            renamed=reserved.renames(kept),
+            apart=self.kept is None,
+        )
+
+
+def _grouped(numerator: str, total: str) -> _Sides:
+    kept = grouping(numerator, total)
+    if kept and reserved.renames(kept):
+        numerator, total = (reserved.grouped("sum", text, kept) for text in (numerator, total))
+    return _Sides(numerator=numerator, total=total, kept=kept)
+
+
+def grouping(numerator: str, total: str) -> tuple[str, ...] | None:
+    """The labels that both queries keep; None if each of many series has a ratio of its own.
+
+    Raises QueryError if the two sides can never match.
+    """
+    kept = [labels_of(promql.parse(text)).exact for text in (numerator, total)]
+    if kept[0] is None or kept[1] is None:
+        return None
+    if kept[0] != kept[1]:
+        part, whole = (", ".join(sorted(labels)) or "no label" for labels in kept if labels is not None)
+        raise QueryError(
+            f"the events keep {part}, and the total keeps {whole}, so the two never match"
+            "\nwrite the same `by (…)` into both queries"
+        )
+    return tuple(sorted(kept[0]))
 
 
 def _with_window(text: str) -> str:
@@ -216,26 +253,30 @@ def _as_rate(text: str) -> str:
 
 def ratio(text: str) -> Mapped:
     """The SLI of an error ratio: events if the query is plainly a ratio of two counts, else the ratio itself."""
-    error = split(text, "-")
-    shares = split(error[1], "/") if error is not None and _is_one(error[0]) else None
-    if shares is not None:
-        mapped = _try_events(good=shares[0], total=shares[1])
-    else:
-        shares = split(text, "/")
-        mapped = _try_events(bad=shares[0], total=shares[1]) if shares is not None else None
-    return mapped or Mapped(sli={"error_ratio": text})
+    cut = unguarded(text)
+    sides = shares(cut.text)
+    mapped = _try_events(sides) if sides is not None else None
+    if mapped is not None:
+        return mapped
+    kept = labels_of(promql.parse(cut.text)).exact
+    by = tuple(sorted(kept or ()))
+    new = reserved.renames(by)
+    query = reserved.grouped("avg", cut.text, by) if new else cut.text
+    return Mapped(
+        sli={"error_ratio": query},
+        group_by=reserved.renamed(by),
+        renamed=new,
+        apart=kept is None,
+        guards=cut.guards,
+    )
 
 
-def _is_one(text: str) -> bool:
+def _try_events(sides: Shares) -> Mapped | None:
     try:
-        return Decimal(text) == 1
-    except ArithmeticError:
-        return False
-
-
-def _try_events(*, total: str, bad: str = "", good: str = "") -> Mapped | None:
-    try:
-        mapped = events(total=total, bad=bad, good=good)
+        if sides.success:
+            mapped = events(total=sides.denominator, good=sides.numerator)
+        else:
+            mapped = events(total=sides.denominator, bad=sides.numerator)
     except QueryError:
         return None
     return None if mapped.counts else mapped

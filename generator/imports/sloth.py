@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from generator.imports import queries, tiers
-from generator.imports.base import Difference, ForeignReader, Found, ImportedSlo, as_spec_name, check_objective
+from freezeline.problems import Position
+from generator.imports import objects, queries, reserved, tiers
+from generator.imports.base import Difference, ForeignReader, Found, ImportedSlo, as_spec_name, check_objective, owner
 from generator.imports.queries import Mapped, QueryError
 from generator.names import SEVERITIES
 from generator.reading.source import Value
@@ -16,6 +17,7 @@ TITLE = "Sloth"
 VERSION = "prometheus/v1"
 API_VERSION = "sloth.slok.dev/v1"
 KIND = "PrometheusServiceLevel"
+_KINDS = (KIND, "ManagedPrometheusServiceLevel")  # the second is the same object for Google's managed Prometheus
 DEFAULT_WINDOW = "30d"
 TEAM_LABELS = ("team", "owner")
 _RUNBOOKS = ("runbook", "runbook_url", "runbookURL")
@@ -23,12 +25,14 @@ _RUNBOOKS = ("runbook", "runbook_url", "runbookURL")
 
 def read(documents: Iterable[Value], found: Found) -> None:
     """Add every service of the documents."""
-    for document in documents:
+    for document in objects.each(documents):
         reader = ForeignReader(document, "", found.problems)
+        if objects.is_other(reader, TITLE, (VERSION, API_VERSION)):
+            continue
         if reader.has("apiVersion"):
             _read_kubernetes(reader, found)
         elif reader.text("version") == VERSION:
-            _read_service(reader, reader.string_map("labels"), found)
+            _read_service(reader, found)
             reader.finish()
         else:
             hint = f"write `version: {VERSION}`, or `apiVersion: {API_VERSION}` with `kind: {KIND}`"
@@ -37,7 +41,7 @@ def read(documents: Iterable[Value], found: Found) -> None:
 
 def _read_kubernetes(reader: ForeignReader, found: Found) -> None:
     version, kind = reader.text("apiVersion"), reader.text("kind")
-    if (version, kind) != (API_VERSION, KIND):
+    if version != API_VERSION or kind not in _KINDS:
         hint = f"write `apiVersion: {API_VERSION}` with `kind: {KIND}`, or use `freezeline import pyrra` or `openslo`"
         reader.fail("import/kind", f"{version} {kind} is not an object of Sloth", hint, key="kind")
         return
@@ -45,13 +49,11 @@ def _read_kubernetes(reader: ForeignReader, found: Found) -> None:
     if metadata is not None:
         hint = "write the labels that your operator selects with `generate --format operator --rule-label NAME=VALUE`"
         metadata.lost("labels", "the import leaves out the labels of the Kubernetes object", hint)
-        for key in ("name", "namespace", "annotations"):
-            metadata.has(key)
-        metadata.finish()
+        objects.finish_metadata(metadata)
     reader.has("status")
     reader.finish()
     if spec is not None:
-        _read_service(spec, spec.string_map("labels"), found)
+        _read_service(spec, found)
         for key in ("sloPlugins", "slo_plugins"):
             _lost_plugins(spec, key)
         spec.finish()
@@ -61,11 +63,12 @@ def _lost_plugins(reader: ForeignReader, key: str) -> None:
     reader.lost(key, "the import leaves out Sloth's SLO plugins", "write by hand what the plugins generate")
 
 
-def _read_service(reader: ForeignReader, labels: Mapping[str, str], found: Found) -> None:
+def _read_service(reader: ForeignReader, found: Found) -> None:
     given = found.options.service
     service = given or as_spec_name(reader.text("service"), reader.at("service"), found.problems)
     reader.has("service")
-    team = _team(labels)
+    labels = reader.string_lists("labels")
+    team = owner(labels, TEAM_LABELS, reader.at("labels"), found.problems)
     others = sorted(set(labels) - set(TEAM_LABELS))
     if others:
         hint = "use the labels service, slo, team, severity and tier, or set `external_labels` in Prometheus"
@@ -73,10 +76,6 @@ def _read_service(reader: ForeignReader, labels: Mapping[str, str], found: Found
     _lost_plugins(reader, "slo_plugins")
     for inner in reader.items("slos"):
         _read_slo(inner, service, team, found)
-
-
-def _team(labels: Mapping[str, str]) -> str:
-    return next((labels[label] for label in TEAM_LABELS if label in labels), "")
 
 
 def _read_slo(reader: ForeignReader, service: str, team: str, found: Found) -> None:
@@ -87,7 +86,7 @@ def _read_slo(reader: ForeignReader, service: str, team: str, found: Found) -> N
     description = reader.text("description", "")
     if description:
         body["description"] = " ".join(description.split())
-    own = reader.string_map("labels")
+    own = reader.string_lists("labels")
     others = sorted(set(own) - set(TEAM_LABELS))
     if others:
         reader.lost("labels", f"the import leaves out the labels {', '.join(others)}", "route by service, slo and team")
@@ -108,13 +107,20 @@ def _read_slo(reader: ForeignReader, service: str, team: str, found: Found) -> N
         found.add(
             ImportedSlo(
                 service=service,
-                team=_team(own) or team,
+                team=owner(own, TEAM_LABELS, reader.at("labels"), found.problems) or team,
                 name=name,
                 objective=objective,
                 body=body,
                 position=reader.position,
+                places=_places(reader),
             )
         )
+
+
+def _places(reader: ForeignReader) -> dict[str, Position]:
+    """Where the keys of the spec's SLO come from."""
+    origins = {"sli": "sli", "group_by": "sli", "runbook": "alerting", "tiers": "alerting"}
+    return {key: reader.at(origins.get(key, key)) for key in ("objective", "description", *origins)}
 
 
 def _sli(reader: ForeignReader, found: Found) -> Mapped | None:
@@ -152,6 +158,8 @@ def _events(reader: ForeignReader) -> Mapped | None:
     except QueryError as error:
         fail_query(reader, keys[0], error)
         return None
+    warn_mapped(reader, keys[1], mapped)
+    reserved.warn(reader, keys[1], mapped.renamed)
     if mapped.counts:
         warn_counts(reader, keys[1])
     return mapped
@@ -164,6 +172,8 @@ def _raw(reader: ForeignReader, found: Found) -> Mapped | None:
     if not text:
         return None
     mapped = queries.ratio(text)
+    warn_mapped(reader, key, mapped)
+    reserved.warn(reader, key, mapped.renamed)
     if "error_ratio" in mapped.sli:
         warn_unweighted(reader, key, found)
     return mapped
@@ -185,6 +195,18 @@ def fail_query(reader: ForeignReader, key: str, error: QueryError) -> None:
     """Report a query that cannot be imported."""
     message, _, hint = str(error).partition("\n")
     reader.fail("import/query", f"{reader.path(key)}: {message}", hint or "write the query in PromQL", key=key)
+
+
+def warn_mapped(reader: ForeignReader, key: str, mapped: Mapped) -> None:
+    """Warn of what a query says beyond its counts, and the spec does not."""
+    for guard in mapped.guards:
+        message = f"{reader.path(key)}: the import leaves out the guard `{guard}`"
+        hint = "write nothing instead: Freezeline counts idle time as no events, and SLONoData does not fire then"
+        reader.problems.add("import/guard", reader.at(key), message, hint, warning=True)
+    if mapped.apart:
+        message = f"{reader.path(key)}: the query can return many series, and Freezeline makes one of them"
+        hint = "write `group_by: [LABEL]` into the spec for an error budget of each value of the label"
+        reader.problems.add("import/grouping", reader.at(key), message, hint, warning=True)
 
 
 def warn_counts(reader: ForeignReader, key: str) -> None:

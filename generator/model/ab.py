@@ -8,10 +8,17 @@ from msgspec import Struct
 
 
 class AbTest(Struct, frozen=True, kw_only=True):
-    """Statistics that compare both versions over a stage. `metrics` are SLOs; `confidence` and `power` are ratios."""
+    """Statistics that compare both releases over a stage. `metrics` are gates of the canary that count events.
+
+    `detect` is the smallest rise of a bad share that matters, relative to the stable release's share. With
+    `assignment` "user", the counts must be of users, or `variance_inflation` says how much more requests vary.
+    """
 
     metrics: tuple[str, ...]
     confidence: Decimal
     power: Decimal
+    detect: Decimal
     method: str
+    assignment: str
+    variance_inflation: Decimal | None
     then: str

@@ -24,8 +24,13 @@ SLOW_MS = 150 * SECOND
 GAP_MS = 2 * HOUR
 GAP_SPAN_MS = DAY
 GAP_LOOK_MS = 3 * HOUR
-ROLLED_UP_FROM_MS = DAY  # windows of at least this length are computed from rollups
+LONG_GAP_MS = 6 * HOUR
+LONG_GAP_SPAN_MS = 4 * DAY
+SUM_MS = 15 * MINUTE
+ROLLED_UP_FROM_MS = 6 * HOUR  # windows of at least this length are computed from rollups
+SUMMED_FROM_MS = 3 * DAY  # windows of at least this length are read as a whole only once per `sum_ms`
 REPAIRED_FROM_MS = 3 * DAY  # SLO windows of at least this length have their gaps repaired
+LONG_REPAIRED_FROM_MS = 7 * DAY  # and from this length on, gaps of more than a day
 REFERENCE_WINDOW_MS = 30 * DAY
 SHORT_PER_LONG = 12
 MIN_EVENTS = 5
@@ -72,10 +77,18 @@ class Cadence(Struct, frozen=True, kw_only=True):
     fast_ms: int
     rollup_ms: int
     slow_ms: int
+    sum_ms: int
     gap_ms: int
     gap_span_ms: int = GAP_SPAN_MS  # how far back gap repair looks; a gap can be nearly as long
     gap_look_ms: int = GAP_LOOK_MS  # a gap this recent is repaired, however small
+    long_gap_ms: int = LONG_GAP_MS
+    long_gap_span_ms: int = LONG_GAP_SPAN_MS  # for gaps of more than a day
     aligned: bool = False
+
+    @classmethod
+    def even(cls, each_ms: int, *, aligned: bool) -> Cadence:
+        """All groups at one interval."""
+        return cls(fast_ms=each_ms, rollup_ms=each_ms, slow_ms=each_ms, sum_ms=each_ms, gap_ms=each_ms, aligned=aligned)
 
     def summed_range(self, span_ms: int, interval_ms: int) -> str:
         """The range, as PromQL, that holds span/interval samples of a series with one sample per `interval_ms`."""
@@ -113,6 +126,19 @@ class SloWindow(Struct, frozen=True, kw_only=True):
         return f"calendar-{self.calendar}" if self.calendar else duration_text(self.length_ms)
 
 
+class Repair(Struct, frozen=True, kw_only=True):
+    """One comparison of raw counters with rollups. A gap in the last `look_ms` is repaired, however small.
+
+    Without `look_ms`, only gaps of half a percent of the span's events are: few samples tell the edges less well.
+    """
+
+    every_ms: int
+    span_ms: int
+    step_ms: int  # between the raw samples that are read; 0 reads all
+    look_ms: int
+    late_ms: int = 0  # how long before its time a rollup ends
+
+
 class Profile(Struct, frozen=True, kw_only=True):
     """Everything that one shared rule set depends on. The label `profile` of recorded series holds its name."""
 
@@ -132,13 +158,31 @@ class Profile(Struct, frozen=True, kw_only=True):
     @property
     def rolled_up(self) -> bool:
         """Whether any window is long enough to be computed from rollups."""
-        spans = [self.window.range_ms] + [span for tier in self.tiers for span in (tier.long_ms, tier.short_ms)]
-        return max(spans) >= ROLLED_UP_FROM_MS
+        return max(self.spans_ms) >= ROLLED_UP_FROM_MS
+
+    @property
+    def spans_ms(self) -> tuple[int, ...]:
+        """The windows of the tiers, and at the end the SLO window."""
+        spans = {span for tier in self.tiers for span in (tier.long_ms, tier.short_ms)}
+        return (*sorted(spans), self.window.range_ms)
 
     @property
     def repaired(self) -> bool:
         """Whether gaps in the recorded series are filled from the raw counters."""
         return self.window.length_ms >= REPAIRED_FROM_MS
+
+    def repairs(self, cadence: Cadence) -> tuple[Repair, ...]:
+        """How gaps are repaired: the short ones soon, from all samples; the long ones later, from fewer samples."""
+        short = Repair(every_ms=cadence.gap_ms, span_ms=cadence.gap_span_ms, step_ms=0, look_ms=cadence.gap_look_ms)
+        long = Repair(
+            every_ms=cadence.long_gap_ms,
+            span_ms=cadence.long_gap_span_ms,
+            step_ms=cadence.rollup_ms,
+            look_ms=0,
+        )
+        if not self.repaired:
+            return ()
+        return (short, long) if self.window.length_ms >= LONG_REPAIRED_FROM_MS else (short,)
 
 
 class DroppedTier(Struct, frozen=True, kw_only=True):
@@ -236,6 +280,7 @@ def cadence(tiers: Iterable[Tier], interval_ms: int) -> Cadence:
         fast_ms=interval_ms,
         rollup_ms=round_up(ROLLUP_MS, interval_ms),
         slow_ms=max(interval_ms, slow_ms),
+        sum_ms=round_up(SUM_MS, interval_ms),
         gap_ms=GAP_MS,
     )
 

@@ -91,3 +91,10 @@ def allowed_share(gate: CanaryGate) -> Decimal | None:
             return 1 - gate.value if good else gate.value
         case _:
             return None
+
+
+def counts_events(gate: CanaryGate) -> bool:
+    """Whether a gate counts events with a bound of its own, so that an A/B test can count them, too."""
+    if isinstance(gate.measure, QuantileMeasure):
+        return gate.value is not None and not gate.measure.native
+    return isinstance(gate.measure, RatioMeasure)

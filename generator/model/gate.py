@@ -107,6 +107,7 @@ class Gate(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str]
     checks: tuple[Check, ...]
     position: Position
+    broken: frozenset[str] = frozenset()  # ids of checks with problems
 
 
 def asks_rules(gate: Gate) -> bool:

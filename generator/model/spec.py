@@ -94,6 +94,8 @@ class Spec(Struct, frozen=True, kw_only=True):
     service: str
     owner: Owner
     defaults: Defaults
+    scope: str = ""  # as written in this spec; the set's scope is in `OutputSet`
+    scope_position: Position | None = None
     slos: tuple[Slo, ...] = ()
     alerts: tuple[PlainAlert, ...] = ()
     policy: tuple[PolicyRule, ...] = ()
@@ -103,9 +105,8 @@ class Spec(Struct, frozen=True, kw_only=True):
     gate: Gate | None = None
     dashboard: Dashboard | None = None
     targets: Mapping[str, str] = field(default_factory=dict)
-    broken: frozenset[str] = (
-        frozenset()
-    )  # names whose definitions have problems: a reference to such a name is not reported as unknown
+    # Names whose definitions have problems → their kind. A reference to such a name is not reported as unknown.
+    broken: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reference(self) -> str:

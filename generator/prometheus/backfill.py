@@ -18,7 +18,7 @@ from generator.promql.text import matchers_text
 from generator.render.rules.gaps import in_cycle
 from generator.render.rules.rule_file import Group, Rule, RuleFile
 from generator.render.rules.rules import identity
-from generator.sli.base import BaseContext, BaseQueries, seconds_text
+from generator.sli.base import BaseContext, BaseQueries, GapSpan, late_ms, seconds_text
 from generator.units import DAY, HOUR, SECOND, duration_text
 
 HEADER = "Rebuilds the past from raw counters: for `freezeline backfill`, not for Prometheus' own rule_files."
@@ -54,20 +54,26 @@ class Span(Struct, frozen=True, kw_only=True):
 
 def base_queries(spec: Spec, slo: Slo) -> BaseQueries:
     """The base queries, with the totals written out where the live rules read recorded totals."""
-    found = slo.sli.base(_context(spec, slo, "total", "total"))
-    return slo.sli.base(_context(spec, slo, f"({found.total})", f"({found.total_increase})"))
+    found = slo.sli.base(_context(spec, slo, BaseQueries(total="total", errors="")))
+    return slo.sli.base(_context(spec, slo, found))
 
 
-def _context(spec: Spec, slo: Slo, total: str, total_increase: str) -> BaseContext:
+def _context(spec: Spec, slo: Slo, totals: BaseQueries) -> BaseContext:
+    pace = slo.profile.cadence
+    late = late_ms(spec.defaults.scrape_ms, pace.rollup_ms)
+    increase = f"({totals.increases[0][0]})" if totals.increases else "total"
     return BaseContext(
         group_by=slo.group_by,
+        own="",
+        key="",
         base_ms=slo.profile.base_ms,
-        total_series=total,
-        total_increase_series=total_increase,
+        rollup_ms=pace.rollup_ms,
+        total_series=f"({totals.total})",
+        total_rollup_series=f"({totals.total_rollup})",
+        gaps=(GapSpan(span_ms=pace.gap_span_ms, step_ms=0, late_ms=late, total_series=increase),),
         scrape_ms=spec.defaults.scrape_ms,
-        gap_span_ms=slo.profile.cadence.gap_span_ms,
-        flight_ms=0,  # a day is rebuilt as a whole
         aligned=False,
+        recorded=False,
     )
 
 
@@ -78,17 +84,24 @@ def _kinds(queries: BaseQueries) -> tuple[tuple[str, str], ...]:
 def rollup_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
     """The rollups of one SLO."""
     profile, pace = slo.profile, slo.profile.cadence
-    for kind, query in _kinds(base_queries(spec, slo)):
+    for kind, query in _rollups(base_queries(spec, slo), slo):
         yield Rule(
             record=names.rollup(kind, pace.rollup_ms),
-            expr=in_cycle(_rollup(query, slo), profile),
+            expr=in_cycle(query, profile),
             labels=identity(spec, slo, scope),
             origin=slo.position,
         )
 
 
-def _rollup(query: str, slo: Slo) -> str:
-    """The rollup, with a range one millisecond shorter: it holds the same number of points on Prometheus 2 and 3."""
+def _rollups(queries: BaseQueries, slo: Slo) -> tuple[tuple[str, str], ...]:
+    """The rollups as the SLI counts them, or the sums of its base queries."""
+    if queries.total_rollup is None or queries.errors_rollup is None:
+        return tuple((kind, _summed(query, slo)) for kind, query in _kinds(queries))
+    return (("total", queries.total_rollup), ("errors", queries.errors_rollup))
+
+
+def _summed(query: str, slo: Slo) -> str:
+    """The sum of base queries. With a millisecond less, the range holds as many points on Prometheus 2 as on 3."""
     pace = slo.profile.cadence
     span = f"{duration_text(pace.rollup_ms - 1)}:{duration_text(pace.fast_ms)}"
     return f"sum_over_time(({query})[{span}]) / {pace.rollup_ms // pace.fast_ms}"
@@ -101,22 +114,22 @@ def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
     across the edge of two spans is lost.
     """
     queries, profile = base_queries(spec, slo), slo.profile
-    if not profile.repaired or queries.total_increase is None or queries.errors_increase is None:
+    if not profile.repaired or not queries.increases:
         return
     pace = profile.cadence
-    missing = {
-        "total": _missing(queries.total, queries.total_increase, slo),
-        "errors": _missing(queries.errors, queries.errors_increase, slo),
-    }
+    increases = dict(zip(names.KINDS, queries.increases[0], strict=True))
+    base = dict(_kinds(queries))
+    missing = {kind: _missing(base[kind], rollup, increases[kind], slo) for kind, rollup in _rollups(queries, slo)}
     every = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.fast_ms)}"
-    # As in live rules: more than five minutes of samples, or half a percent of all events.
+    # As in live rules: more than five minutes of samples, or half a percent of all events; and more than noise.
     wanted = (pace.gap_span_ms - ROLLUP_MS) // pace.fast_ms
+    share = f"{seconds_text(pace.rollup_ms)} / {seconds_text(pace.gap_span_ms)}"
     for kind in names.KINDS:
         expr = (
-            f"clamp_min({missing[kind]}, 0) / {seconds_text(pace.rollup_ms)}\n"
+            f"({missing[kind]} > 0.5 + 2 * sqrt({share} * ({increases[kind]}))) / {seconds_text(pace.rollup_ms)}\n"
             f"and (\n"
             f"  count_over_time(({queries.total})[{every}]) < {wanted}\n"
-            f"  or {missing['total']} > 0.005 * ({queries.total_increase})\n"
+            f"  or {missing['total']} > 0.005 * ({increases['total']})\n"
             f")"
         )
         yield Rule(
@@ -127,16 +140,18 @@ def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
         )
 
 
-def _missing(query: str, increase: str, slo: Slo) -> str:
-    """Events of the day that its rollups miss. The last one is estimated: the present rate less the rate a day ago."""
+def _missing(base: str, rollup: str, increase: str, slo: Slo) -> str:
+    """Events of the day that its rollups miss. The rates now and a day ago tell the events since the last rollup.
+
+    If Prometheus scraped nothing a day ago, the rollups miss no event of then.
+    """
     pace = slo.profile.cadence
     rollup_s = seconds_text(pace.rollup_ms)
     span = f"{duration_text(pace.gap_span_ms - 1)}:{duration_text(pace.rollup_ms)}"
-    counted = f"{rollup_s} * sum_over_time(({_rollup(query, slo)})[{span}])"
-    since_rollup = f"(time() % {rollup_s} + {seconds_text(pace.rollup_ms // 2)})"
+    counted = f"{rollup_s} * sum_over_time(({rollup})[{span}])"
     recent = f"{duration_text(pace.rollup_ms)}:{duration_text(pace.fast_ms)}"
-    yesterday = f"last_over_time(({query})[{recent}] offset {duration_text(pace.gap_span_ms)})"
-    return f"(({increase}) - {counted} - {since_rollup} * (({query}) - {yesterday}))"
+    yesterday = f"last_over_time(({base})[{recent}] offset {duration_text(pace.gap_span_ms)})"
+    return f"(({increase}) - {counted} - (time() % {rollup_s}) * (({base}) - ({yesterday} or 0 * ({base}))))"
 
 
 def base_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
 from generator.prometheus.backfill import Part
-from generator.prometheus.promtool import ToolError
+from generator.prometheus.promtool import Tool, ToolError
 from generator.units import HOUR
 
 TAIL_LINES = 12
+HEADERS_SINCE = (3, 0)  # the promtool that reads `http_headers` for this command
 _RULE_BEGINS = "processing rule"
 _TOO_MANY = ("too many samples", "exceeded maximum resolution", "timed out")
 
 
 class BackfillError(Exception):
     """No block was written; the message says why. Exit code 3."""
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """The Prometheus that promtool asks, and the headers of each request."""
+
+    url: str
+    headers: Mapping[str, str]
 
 
 class Blocks(Struct, frozen=True, kw_only=True):
@@ -41,8 +51,8 @@ def prepare(folder: Path) -> None:
 
 def run(
     parts: Sequence[Part],
-    promtool: Path,
-    url: str,
+    promtool: Tool,
+    server: Server,
     folder: Path,
     *,
     deadline_s: float,
@@ -59,10 +69,11 @@ def run(
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as work:
         blocks = Path(work, "blocks")
         blocks.mkdir()
+        options = _http_options(promtool, server, Path(work))
         for part in parts:
             rules = Path(work, part.file.path)
             rules.write_text(part.file.text()[0], encoding="utf-8")
-            argv = _argv(part, promtool, url, blocks, rules)
+            argv = [str(promtool.path), *_arguments(part, blocks), *options, str(rules)]
             _run_one(argv, ends - time.monotonic(), _Counter(progress, done, total))
             done += part.rules
         found = [path for path in blocks.iterdir() if (path / "meta.json").is_file()]
@@ -73,18 +84,37 @@ def run(
     return Blocks(folder=folder, count=len(found), size_bytes=size)
 
 
-def _argv(part: Part, promtool: Path, url: str, blocks: Path, rules: Path) -> list[str]:
+def _http_options(promtool: Tool, server: Server, work: Path) -> list[str]:
+    """The server's address, and a file with its headers: values may be secret, so no command line holds them.
+
+    The file lies in a folder that only this user may read. Raises BackfillError.
+    """
+    if not server.headers:
+        return [f"--url={server.url}"]
+    if promtool.version < HEADERS_SINCE:
+        needed = ".".join(map(str, HEADERS_SINCE))
+        raise BackfillError(f"promtool {promtool.version_text} cannot send headers: name promtool {needed} or later")
+    config: dict[str, Any] = {}
+    for name, value in server.headers.items():
+        if name.lower() == "authorization":
+            kind, _, credentials = value.partition(" ")
+            config["authorization"] = {"type": kind, "credentials": credentials.strip()}
+        else:
+            config.setdefault("http_headers", {})[name] = {"secrets": [value]}
+    file = work / "http.yml"
+    file.write_text(json.dumps({"follow_redirects": False, **config}), encoding="utf-8")
+    return [f"--url={server.url}", f"--http.config.file={file}"]
+
+
+def _arguments(part: Part, blocks: Path) -> list[str]:
     return [
-        str(promtool),
         "tsdb",
         "create-blocks-from",
         "rules",
         f"--start={part.start_s}",
         f"--end={part.end_s}",
-        f"--url={url}",
         f"--output-dir={blocks}",
         f"--max-block-duration={part.block_ms // HOUR}h",  # Go's durations have no days
-        str(rules),
     ]
 
 

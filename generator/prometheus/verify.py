@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +24,6 @@ from generator.render.rules.shared import NO_DATA_FOR_MS
 from generator.units import decimal_text, duration_text, promql_number
 
 _GOT = re.compile(r"got: \{\} ([-+0-9.eE]+)")
-_NEEDS_NEWER = f"native histograms need promtool {proofs.NATIVE_SINCE[0]}"
 _MEASURES = ("max(min_over_time(timestamp(", "max(max_over_time(timestamp(")
 
 
@@ -71,15 +71,28 @@ def _measured_json(measured: Measured) -> dict[str, object]:
     return {"level": measured.level, "seconds": took_s, "promised_seconds": measured.promised_ms / 1000}
 
 
-def run(output_set: OutputSet, tool: Tool, folder: Path, *, at_once: int = 2) -> list[Row]:
-    """Prove every alert of the set, working in an empty folder. Raises ToolError, OSError."""
+def run(
+    output_set: OutputSet,
+    tool: Tool,
+    folder: Path,
+    *,
+    at_once: int = 2,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> list[Row]:
+    """Prove every alert of the set, working in an empty folder. `progress` gets (test files run, all test files).
+
+    Raises ToolError, OSError.
+    """
     rendered = pipeline.render_set(output_set, ("rules",))
     for path, data in rendered.outputs.items():
         _put(folder / path, data)
+    made = [proofs.render(spec, output_set.scope) for spec in output_set.specs]
+    total = sum(len(_tested(one, tool)) for one in made)
+    done = itertools.count(1)
     rows: list[Row] = []
-    for spec in output_set.specs:
-        made = proofs.render(spec, output_set.scope)
-        rows += _spec_rows(spec, output_set.scope, made, _messages(made, tool, folder, at_once))
+    for spec, one in zip(output_set.specs, made, strict=True):
+        messages = _messages(one, tool, folder, at_once, lambda: progress(next(done), total))
+        rows += _spec_rows(spec, output_set.scope, one, messages)
     return rows
 
 
@@ -88,14 +101,24 @@ def _put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _messages(made: Proofs, tool: Tool, folder: Path, at_once: int) -> dict[str, Sequence[Message]]:
-    """What promtool says about each test file; these test files also ask for measurements."""
+def _tested(made: Proofs, tool: Tool) -> list[ProofFile]:
+    return [file for file in made.files if file.tests and _can_run(file, tool)]
+
+
+def _messages(
+    made: Proofs, tool: Tool, folder: Path, at_once: int, ran: Callable[[], None]
+) -> dict[str, Sequence[Message]]:
+    """What promtool says about each test file; these test files also ask for measurements. `ran` hears of each."""
     for file in made.files:
         _put(folder / file.path, (file.measuring_text() if file.tests else file.text).encode())
-    tested = [file for file in made.files if file.tests and _can_run(file, tool)]
+    tested = _tested(made, tool)
+    messages: dict[str, Sequence[Message]] = {}
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         outcomes = pool.map(lambda file: tool.test_rules([Path(file.path)], folder), tested)
-        return {file.path: outcome.messages for file, outcome in zip(tested, outcomes, strict=True)}
+        for file, outcome in zip(tested, outcomes, strict=True):
+            messages[file.path] = outcome.messages
+            ran()
+    return messages
 
 
 # -- reading the answers
@@ -121,13 +144,14 @@ def _spec_rows(spec: Spec, scope: str, made: Proofs, messages: Mapping[str, Sequ
 
 
 def _can_run(file: ProofFile, tool: Tool) -> bool:
-    return not file.native or tool.version >= proofs.NATIVE_SINCE
+    return not file.needs_newer or tool.version >= proofs.NEWER_SINCE
 
 
 def _note_not_run(file: ProofFile, rows: Mapping[str, Row]) -> None:
+    reason = f"{file.needs_newer} need promtool {proofs.NEWER_SINCE[0]}"
     for firing in dict.fromkeys(check.subject.firing for test in file.tests for check in test.checks):
         row = rows[firing]
-        row.gaps += [] if _NEEDS_NEWER in row.gaps else [_NEEDS_NEWER]
+        row.gaps += [] if reason in row.gaps else [reason]
 
 
 def _read(file: ProofFile, messages: Sequence[Message], rows: Mapping[str, Row]) -> None:

@@ -6,22 +6,29 @@ parsed.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import promql_parser as parser
 from msgspec import Struct
 
+from generator.promql.parts import COMPARISONS, Operation, operation
+from generator.promql.tokens import STRING
+
 WINDOW = "$window"
 MAX_OPERATIONS = 250
 
 # Patterns that few specs need are texts: `re` compiles them at their first use.
+_STRING_OR_COMMENT = rf"(?s)({STRING.pattern})|\s*#[^\n]*"
+_NAME = r"[a-zA-Z_][a-zA-Z0-9_]*"
+_METRIC = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_QUOTED_NAME = (
+    rf"(?si)[{{,]\s*(?:{STRING.pattern})\s*(?:[=!}}])|\{{\s*(?:{STRING.pattern})\s*,"
+    r"|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*[\"']"
+)
 _WINDOW = r"\$window\b"
-_STRING = r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'|`[^`]*+`'
-_OPERATION = r"[-+*/%^<>=!(\[{]|\b(?:and|or|unless|atan2)\b"
+_OPERATION = r"(?i)[-+*/%^<>=!(\[{]|\b(?:and|or|unless|atan2)\b"
 
 
 class Fault(Struct, frozen=True, kw_only=True):
@@ -46,13 +53,12 @@ def parse(text: str) -> parser.Expr:
     """The expression's tree; `$window` counts as a range of 5m. Raises ValueError."""
     if len(text) > MAX_OPERATIONS:
         _check_size(text)
-    return parser.parse(over(text, "5m"))
+    return parser.parse(over(clean(text), "5m"))
 
 
 def _check_size(text: str) -> None:
     """Refuse huge queries: the parser recurses, and thousands of nested brackets would end the whole process."""
-    outside_strings = re.sub(_STRING, "", text, flags=re.DOTALL)
-    operations = len(re.findall(_OPERATION, outside_strings, re.IGNORECASE))
+    operations = len(re.findall(_OPERATION, STRING.sub("", text)))
     if operations > MAX_OPERATIONS:
         raise ValueError(
             f"the query has {operations} operations and brackets; Freezeline reads at most {MAX_OPERATIONS}"
@@ -157,6 +163,21 @@ def _op(op: object) -> str:
     raise ValueError(f"unknown match operator {op!r}")
 
 
+def clean(text: str) -> str:
+    """The query without comments, and with quotes instead of backticks.
+
+    A comment at the end would swallow the text that Freezeline writes behind the query. The parser reads backslashes in
+    backticks as escapes, which Prometheus does not.
+    """
+    if "#" in text or "`" in text:
+        text = re.sub(_STRING_OR_COMMENT, lambda found: _quoted(found[1]) if found[1] else "", text)
+    return text.strip()
+
+
+def _quoted(literal: str) -> str:
+    return quote(literal[1:-1]) if literal.startswith("`") else literal
+
+
 @lru_cache(maxsize=1024)
 def quote(text: str) -> str:
     """`text` as a PromQL string literal."""
@@ -164,47 +185,48 @@ def quote(text: str) -> str:
     return f'"{escaped}"'
 
 
+def label_name(name: str) -> str:
+    """A label's name as PromQL writes names: in quotes if Prometheus 2 would not know it as a name."""
+    return name if re.fullmatch(_NAME, name) else quote(name)
+
+
+def quotes_names(text: str) -> bool:
+    """Whether the query has a metric's or label's name in quotes, which only Prometheus 3 reads."""
+    return '"' in text and re.search(_QUOTED_NAME, text) is not None
+
+
 def matchers_text(labels: dict[str, str]) -> str:
     """`{a="x",b="y"}` for equality with each label."""
-    return "{" + ",".join(f"{name}={quote(value)}" for name, value in labels.items()) + "}"
+    return "{" + ",".join(f"{label_name(name)}={quote(value)}" for name, value in labels.items()) + "}"
+
+
+def series_text(metric: str, matchers: Iterable[str]) -> str:
+    """`metric{a="x"}`; Prometheus 3 writes a metric with other characters inside the braces: `{"a.b",c="x"}`."""
+    if metric and not re.fullmatch(_METRIC, metric):
+        return "{" + ",".join([quote(metric), *matchers]) + "}"
+    inner = ",".join(matchers)
+    return f"{metric}{{{inner}}}" if inner else metric
+
+
+def matcher_text(label: str, op: str, value: str) -> str:
+    """`a=~"x.*"`."""
+    return f"{label_name(label)}{op}{quote(value)}"
 
 
 def with_metric(found: Selector, metric: str, *extra: str) -> str:
     """The selector's matchers on another metric, with extra matchers such as `le="0.3"`."""
-    parts = [f"{name}{op}{quote(value)}" for name, op, value in found.matchers]
-    parts += extra
-    return metric + ("{" + ",".join(parts) + "}" if parts else "")
+    return series_text(metric, [*(matcher_text(*matcher) for matcher in found.matchers), *extra])
 
 
-def split_comparison(text: str) -> tuple[str, str] | None:
-    """The operator of the outermost comparison, and whether it has `bool`; None if the query does not compare."""
-    tree = parse(text)
-    while isinstance(tree, parser.ParenExpr):
-        tree = tree.expr
-    if not isinstance(tree, parser.BinaryExpr) or value_type(tree) != "vector":
-        return None
-    op = str(tree.op).split()[0]
-    if op not in ("==", "!=", ">", "<", ">=", "<="):
-        return None
-    returns_bool = tree.modifier is not None and tree.modifier.return_bool
-    return op, "bool" if returns_bool else "filter"
-
-
-def compared_with(text: str) -> Decimal | None:
-    """The number on the right of the outermost comparison; None where there is no comparison, or no plain number."""
-    tree = parse(text) if text else None
-    while isinstance(tree, parser.ParenExpr):
-        tree = tree.expr
-    if isinstance(tree, parser.BinaryExpr) and str(tree.op).split()[0] in _COMPARISONS:
-        right = tree.rhs.expr if isinstance(tree.rhs, parser.ParenExpr) else tree.rhs
-        if isinstance(right, parser.NumberLiteral) and math.isfinite(right.val):
-            return Decimal(repr(right.val))
-    return None
+def comparison(text: str) -> Operation | None:
+    """The outermost comparison of a query that returns series; None if the query does not compare."""
+    found = operation(text)
+    return found if found is not None and found.op in COMPARISONS and value_type(parse(text)) == "vector" else None
 
 
 def indented(text: str) -> str:
-    """The lines of a query, moved to the right. A text in backticks may go over lines, and is left as it is."""
-    return text if "`" in text else text.replace("\n", "\n  ")
+    """The lines of a query, moved to the right."""
+    return text.replace("\n", "\n  ")
 
 
 def enclosed(text: str, opening: str = "(", *more: str) -> str:
@@ -218,52 +240,9 @@ def over(text: str, window_text: str) -> str:
     return re.sub(_WINDOW, window_text, text) if WINDOW in text else text
 
 
-_COMPARISONS = ("==", "!=", ">=", "<=", ">", "<")
-
-
 def as_bool(text: str) -> str | None:
-    """The outermost comparison with `bool`, which returns 0 or 1; None if the query does not compare.
-
-    The position of the operator in the text is found by trying: at the right one, both sides parse to the tree's own
-    sides.
-    """
-    found = split_comparison(text)
-    if found is None:
-        return None
-    op, kind = found
-    if kind == "bool":
-        return text
-    stripped = _without_brackets(text.strip())
-    place = _comparison_place(stripped, op)
-    if place is None:
-        return None
-    return f"{stripped[:place]}{op} bool{stripped[place + len(op) :]}"
-
-
-def _without_brackets(text: str) -> str:
-    while text.startswith("(") and text.endswith(")"):
-        inner = text[1:-1].strip()
-        try:
-            tree = parse(inner)
-        except ValueError:
-            return text
-        if not isinstance(tree, (parser.BinaryExpr, parser.ParenExpr)):
-            return text
-        text = inner
-    return text
-
-
-def _comparison_place(text: str, op: str) -> int | None:
-    """Position of the outermost comparison's operator: the last position at which the operator is outermost."""
-    start = len(text)
-    while (start := text.rfind(op, 0, start)) >= 0:
-        marked = f"{text[:start]}{op} bool {text[start + len(op) :]}"
-        try:
-            tree = parse(marked)
-        except ValueError:
-            continue
-        if not isinstance(tree, parser.BinaryExpr) or tree.modifier is None or not tree.modifier.return_bool:
-            continue
-        if str(tree.op).split()[0] == op:
-            return start
-    return None
+    """The outermost comparison with `bool`, which returns 0 or 1; None if the query does not compare."""
+    found = comparison(text)
+    if found is None or found.returns_bool:
+        return text if found is not None else None
+    return " ".join(part for part in (found.left, f"{found.op} bool", found.modifier, found.right) if part)

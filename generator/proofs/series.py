@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from generator.promql.text import quote
+from generator.promql.text import matcher_text, series_text
 from generator.units import decimal_text
 
 COUNTER_START = 4096  # so that a counter's zero holds no rate back
@@ -74,8 +74,7 @@ class InputSeries(Struct, frozen=True, kw_only=True):
 
 def series_name(metric: str, labels: Mapping[str, str]) -> str:
     """`metric{a="x"}`, labels sorted."""
-    inner = ",".join(f"{name}={quote(value)}" for name, value in sorted(labels.items()))
-    return f"{metric}{{{inner}}}" if inner else metric
+    return series_text(metric, [matcher_text(name, "=", value) for name, value in sorted(labels.items())])
 
 
 def exact(number: Fraction, *, up: bool) -> Fraction:

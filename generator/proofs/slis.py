@@ -69,7 +69,9 @@ def series(slo: Slo, flows: Sequence[Flow], sample_ms: int, *, error_series: boo
         parts = _parts(slo, flows, sample_ms)
         if not error_series:
             parts = _without_errors(slo, parts)
-        return realise.series(parts, sample_ms, groups(slo))
+        sources = _sources(slo)
+        fixed = {sources.get(label, label): value for label, value in groups(slo).items()}
+        return realise.series(parts, sample_ms, fixed)
     except (NoLabelsError, UnsolvableError) as error:
         raise UnprovableError(str(error)) from error
 
@@ -80,12 +82,24 @@ def groups(slo: Slo) -> dict[str, str]:
         return {}
     try:
         parts = _parts(slo, [Flow(samples=1, total=1)], 1000)
-        matchers = tuple(m for part in parts for m in part.selector.matchers if m[0] in slo.group_by)
+        sources = _sources(slo)
+        names = [sources.get(name, name) for name in slo.group_by]
+        matchers = tuple(m for part in parts for m in part.selector.matchers if m[0] in names)
         everywhere = Selector(text=f"{slo.name}, grouped", metric="", matchers=matchers)
-        found = labels.selected(everywhere, dict.fromkeys(slo.group_by, GROUP_VALUE))
+        found = labels.selected(everywhere, dict.fromkeys(names, GROUP_VALUE))
     except (NoLabelsError, UnsolvableError) as error:
         raise UnprovableError(str(error)) from error
-    return {name: found.get(name, "") for name in slo.group_by}
+    return {name: found.get(sources.get(name, name), "") for name in slo.group_by}
+
+
+def _sources(slo: Slo) -> dict[str, str]:
+    """Each label that the SLI's queries copy from another label of the series: copy → original."""
+    texts = (getattr(slo.sli, key, None) for key in ("bad", "good", "total", "error_ratio", "weight"))
+    found: dict[str, str] = {}
+    for text in texts:
+        if isinstance(text, str) and "label_replace" in text:
+            found |= solve.copies(promql.over(text, "5m"))
+    return found
 
 
 def metrics(slo: Slo) -> frozenset[str]:
@@ -211,6 +225,17 @@ def _native(sli: HistogramBelow, flows: Sequence[Flow]) -> Part:
 
 
 def _ratio(sli: ErrorRatio, flows: Sequence[Flow], sample_ms: int, base_ms: int) -> list[Part]:
+    sides = sli.sides
+    if sides is not None and sli.counts_apart:
+        success = sides.success
+        return _counters(
+            sides.denominator,
+            sides.numerator,
+            flows,
+            sample_ms,
+            base_ms,
+            count=lambda flow: (flow.total or 0) - flow.bad if success else flow.bad,
+        )
     ratios = [Fraction(flow.bad, flow.total) if flow.total else None for flow in flows]
     parts = _solved(sli.error_ratio, base_ms, flows, ratios)
     if sli.weight is not None:
@@ -230,7 +255,10 @@ def _slices(sli: TimeSlices, flows: Sequence[Flow]) -> list[Part]:
     for good in (True, False):
         factor = Fraction(2) if good else Fraction(0)
         values = [comparison.beyond(factor) for comparison in comparisons]
-        demands[good] = solve.comparison_demand(comparisons, values).signals
+        demand = solve.comparison_demand(comparisons, values)
+        if demand.longest_range_ms > sli.slice_ms:
+            raise UnsolvableError(f"the query looks back {duration_text(demand.longest_range_ms)}, beyond its slice")
+        demands[good] = demand.signals
     parts = []
     for selector in demands[True]:
         stretches = tuple(

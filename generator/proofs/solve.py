@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from generator.promql import text as promql
+from generator.promql.lint import walk
 from generator.promql.text import Selector
 from generator.proofs.series import Clock, Gauge, Gone, Signal, Slope
 from generator.units import whole_ms
@@ -112,6 +113,17 @@ def comparison_demand(found: list[Comparison], values: list[Fraction]) -> Demand
     return demand
 
 
+def copies(query: str) -> dict[str, str]:
+    """Each label that the query copies as a whole from another label: copy → original."""
+    calls = (node for node in walk(parser.parse(query)) if isinstance(node, parser.Call))
+    texts = [_texts(call) for call in calls if str(call.func.name) == "label_replace"]
+    return {copy: original for copy, new, original, pattern in texts if (new, pattern) == ("$1", "(.*)")}
+
+
+def _texts(call: Any) -> list[str]:
+    return [str(argument.val) for argument in call.args[1:]]
+
+
 # -- the tree
 
 
@@ -126,6 +138,8 @@ def _unwrapped(tree: Any) -> Any:
 
 
 def _selector(tree: Any) -> Selector:
+    if tree.offset is not None or tree.at is not None:
+        raise UnsolvableError("a selector with `offset` or `@` is not undone here")
     bare = Selector(text="", metric=promql.metric(tree), matchers=tuple(promql.matchers(tree)))
     if not bare.metric:
         raise UnsolvableError("a selector names no metric")

@@ -108,8 +108,7 @@ class Stage(Struct, frozen=True, kw_only=True):
     @property
     def cadence(self) -> Cadence:
         """The intervals for the rules' constants. promtool evaluates every group at this one interval."""
-        each = self.interval_ms
-        return Cadence(fast_ms=each, rollup_ms=each, slow_ms=each, gap_ms=each, aligned=self.build)
+        return Cadence.even(self.interval_ms, aligned=self.build)
 
     @property
     def native(self) -> bool:

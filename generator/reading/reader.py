@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 from freezeline.problems import Position, Problems, nearest
 from generator import units
 from generator.promql.check import Want, faults, lints
+from generator.promql.text import clean
 from generator.reading.source import Entry, Value
 
 T = TypeVar("T")
@@ -279,14 +280,14 @@ class Reader:
                 self.fail(
                     "spec/label",
                     f"{name!r} is not a label name",
-                    "use only letters, digits and `_`, and begin with a letter",
+                    "use only letters, digits and `_`, letters first; `metric_relabel_configs` renames labels",
                     key=key,
                 )
         return names
 
     def promql(self, key: str, want: Want, default: str | Required = REQUIRED) -> str:
         """PromQL of the wanted type, in which `$window` stands for a range. A query that does not parse is reported."""
-        text = self.text(key, default)
+        text = clean(self.text(key, default))
         if text and key in self._entries:
             self.check_promql(text, want, self._entries[key].value)
         return text

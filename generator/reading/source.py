@@ -75,10 +75,11 @@ def _lines(text: str) -> list[str]:
     return text.split("\n")
 
 
-class _Composer(yaml.CBaseLoader):
+class Composer(yaml.CBaseLoader):
     """libyaml's composer without tag resolution: `_resolve_scalar` resolves scalars."""
 
     def resolve(self, _kind: object, _value: object, implicit: object) -> str:
+        """`plain` for a scalar without quotes and tag, which may mean something else than text."""
         return "plain" if isinstance(implicit, tuple) and implicit[0] else "text"
 
     def descend_resolver(self, _parent: object, _index: object) -> None:
@@ -145,7 +146,7 @@ def read_documents(name: str, data: bytes, problems: Problems) -> tuple[Source, 
         problems.extend(one_by_one)
         return source, () if source.root is None else (source.root,)
     text = data.removeprefix(BOM_UTF8).decode()
-    parser, found = _Composer(text), []
+    parser, found = Composer(text), []
     try:
         while parser.check_node():
             node = parser.get_node()
@@ -161,13 +162,13 @@ def read_documents(name: str, data: bytes, problems: Problems) -> tuple[Source, 
 
 
 def _compose(name: str, text: str, problems: Problems) -> Value | None:
-    depth_position = _too_deep(name, text)
+    depth_position = too_deep(name, text)
     if depth_position is not None:
         message = f"the document is nested more than {MAX_DEPTH} levels deep"
         problems.add("source/too-deep", depth_position, message, "close brackets, or remove levels of indentation")
         return None
     try:
-        parser = _Composer(text)
+        parser = Composer(text)
         node = parser.get_single_node()
     except yaml.MarkedYAMLError as error:
         position = Position(name)
@@ -201,7 +202,7 @@ def _position_at(name: str, text: str, offset: int) -> Position:
     return Position(name, before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
 
 
-def _too_deep(name: str, text: str) -> Position | None:
+def too_deep(name: str, text: str) -> Position | None:
     """Where the nesting passes the limit. The search does not recurse, because libyaml composes recursively, in C."""
     if not _may_be_deep(text):
         return None

@@ -23,7 +23,7 @@ from generator.promql import text as promql
 from generator.promql.lint import walk
 from generator.render.rules import rules, self_rules, shared
 from generator.render.rules.rule_file import Rule, RuleFile
-from generator.reports.cost_series import Catalog, Matched
+from generator.reports.cost_series import Catalog, Matched, is_rare
 from generator.units import MINUTE
 
 SUBQUERY_STEP_MS = MINUTE  # Prometheus' default evaluation interval, for a subquery that names none
@@ -149,7 +149,9 @@ def rule_costs(output_set: OutputSet, assumed: Assumptions) -> Iterator[RuleCost
         resolve = resolver(catalog, assumed, MINUTE)
         yield from _group_costs(shared.render(profile, output_set.scope), f"shared {profile.name}", resolve)
     resolve = resolver(catalog, Assumptions(series=1), MINUTE)
-    yield from _group_costs(self_rules.render(output_set.scope), "self", resolve)
+    yield from _group_costs(
+        self_rules.render(output_set.scope, acts=any(spec.policy for spec in output_set.specs)), "self", resolve
+    )
 
 
 def group_count(slo: Slo, assumed: Assumptions) -> float:
@@ -164,8 +166,8 @@ def _group_costs(file: RuleFile, owner: str, resolve: Resolve) -> Iterator[RuleC
 
 
 def _cost(rule: Rule, interval_ms: int, *, owner: str, once: Read) -> RuleCost:
-    # The rules write repaired rollups only if there are gaps.
-    gap = names.REPAIR in rule.labels and f":{names.MISSING}" not in rule.name
+    # The rules write repaired rollups only if there are gaps, and births only if there are any.
+    rare = is_rare(rule.name) or (names.REPAIR in rule.labels and f":{names.MISSING}" not in rule.name)
     return RuleCost(
         owner=owner,
         name=rule.name,
@@ -174,7 +176,7 @@ def _cost(rule: Rule, interval_ms: int, *, owner: str, once: Read) -> RuleCost:
         per_minute=MINUTE / interval_ms,
         samples=once.samples,
         counted=once.counted,
-        series=once.series if rule.record and not gap else 0,
+        series=once.series if rule.record and not rare else 0,
     )
 
 
@@ -195,8 +197,7 @@ def resolver(catalog: Catalog, assumed: Assumptions, scrape_ms: int) -> Resolve:
 
 def selector_text(metric: str, matchers: Iterable[tuple[str, str, str]]) -> str:
     """A raw selector in one spelling, with sorted matchers: the key of `Assumptions.by_selector`."""
-    inner = ",".join(sorted(f"{name}{op}{promql.quote(value)}" for name, op, value in matchers))
-    return f"{metric}{{{inner}}}" if inner else metric
+    return promql.series_text(metric, sorted(promql.matcher_text(*matcher) for matcher in matchers))
 
 
 def raw_selectors(output_set: OutputSet) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from generator import names
+from generator.model.burn import SUMMED_FROM_MS
 from generator.model.spec import OutputSet, Slo, Spec
 from generator.render.rules import gaps
 from generator.render.rules.rules import identity
@@ -38,8 +39,15 @@ class Catalog:
             parts = _parts(spec)
             for slo in spec.slos:
                 count = groups if slo.group_by else 1.0
-                for metric, interval_ms, labels in _recorded(spec, slo, output_set.scope, parts[slo.name]):
+                for metric, interval_ms, labels in _recorded(spec, slo, output_set.scope, parts):
                     self._add(metric, _Entry(labels=labels, matched=Matched(series=count, interval_ms=interval_ms)))
+                for metric in _rare(slo):
+                    rare = Matched(series=0.0, interval_ms=slo.profile.cadence.rollup_ms)
+                    self._add(metric, _Entry(labels=identity(spec, slo, output_set.scope), matched=rare))
+            for profile in {slo.profile.name: slo.profile for slo in spec.slos}.values():
+                labels = {names.SCOPE: output_set.scope, names.PROFILE: profile.name}
+                at = Matched(series=1.0, interval_ms=profile.cadence.sum_ms)
+                self._add(names.SUMMED_AT, _Entry(labels=labels, matched=at))
             for alert in spec.alerts:
                 if alert.consecutive > 1:
                     labels = {names.SERVICE: spec.service, names.ALERT: alert.name}
@@ -79,20 +87,35 @@ def _together(found: Iterable[Matched]) -> Iterator[Matched]:
         yield Matched(series=series, interval_ms=interval_ms)
 
 
-def _parts(spec: Spec) -> Mapping[str, str]:
-    """The `repair` value of each SLO's gap repair, by its name."""
-    by_profile: dict[str, list[str]] = {}
+def _parts(spec: Spec) -> Mapping[tuple[str, int], str]:
+    """The `repair` value of each SLO's gap repairs, by its name and the repair's span."""
+    by_profile: dict[str, list[Slo]] = {}
     for slo in spec.slos:
-        by_profile.setdefault(slo.profile.name, []).append(slo.name)
+        by_profile.setdefault(slo.profile.name, []).append(slo)
     return {
-        slo: repair
+        (slo.name, repair.span_ms): label
         for slos in by_profile.values()
-        for repair, which in gaps.parts(len(slos)).items()
+        for repair in slos[0].profile.repairs(slos[0].profile.cadence)
+        for label, which in gaps.parts(len(slos), repair).items()
         for slo in slos[which]
     }
 
 
-def _recorded(spec: Spec, slo: Slo, scope: str, repair: str) -> Iterator[tuple[str, int, Mapping[str, str]]]:
+def _rare(slo: Slo) -> Iterator[str]:
+    """Metrics that have a sample only while series are born or leave."""
+    for kind in ("total", "errors", "good"):
+        yield names.born(kind, slo.profile.cadence.rollup_ms)
+        yield names.left(kind)
+
+
+def is_rare(metric: str) -> bool:
+    """Whether a metric has a sample only while series are born or leave."""
+    return metric.endswith(":left") or ":born" in metric
+
+
+def _recorded(
+    spec: Spec, slo: Slo, scope: str, parts: Mapping[tuple[str, int], str]
+) -> Iterator[tuple[str, int, Mapping[str, str]]]:
     """(metric, interval, labels) of every series of one SLO. Rollups of gaps are left out: the model has no gaps."""
     profile, own = slo.profile, identity(spec, slo, scope)
     pace = profile.cadence
@@ -100,10 +123,15 @@ def _recorded(spec: Spec, slo: Slo, scope: str, repair: str) -> Iterator[tuple[s
         yield names.base(kind, profile.base_ms), pace.fast_ms, own
         if profile.rolled_up:
             yield names.rollup(kind, pace.rollup_ms), pace.rollup_ms, own
-        if profile.repaired:
-            yield names.increase(kind, pace.gap_span_ms), pace.gap_ms, own
-            yield names.missing(kind, pace.gap_span_ms), pace.gap_ms, own | {names.REPAIR: repair}
+        for repair in profile.repairs(pace):
+            label = {names.REPAIR: parts[slo.name, repair.span_ms]}
+            yield names.increase(kind, repair.span_ms), repair.every_ms, own
+            yield names.missing(kind, repair.span_ms), repair.every_ms, own | label
         yield names.events(kind), pace.slow_ms, own
+        for span in profile.spans_ms[:-1]:
+            if span >= SUMMED_FROM_MS:
+                yield names.summed(kind), pace.sum_ms, own | {names.WINDOW: duration_text(span)}
+        yield names.summed(kind), pace.sum_ms, own | {names.WINDOW: names.BUDGET_WINDOW}
     for metric in (names.ERROR_BUDGET, names.INFO, names.ERROR_BUDGET_REMAINING):
         yield metric, pace.slow_ms, own
     windows = {profile.base_ms: pace.fast_ms}

@@ -194,8 +194,7 @@ def plain(value: object) -> str:
     """A value in one spelling, however the spec writes the value."""
     match value:
         case Selector():
-            inner = ",".join(sorted(f"{name}{op}{promql.quote(text)}" for name, op, text in value.matchers))
-            return f"{value.metric}{{{inner}}}" if inner else value.metric
+            return promql.series_text(value.metric, sorted(promql.matcher_text(*one) for one in value.matchers))
         case bool():
             return "yes" if value else ""
         case Decimal():

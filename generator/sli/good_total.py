@@ -6,11 +6,20 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from generator.promql import text as promql
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
-from generator.sli.bad_total import increase_of, rate_of, read_source, source_text
+from generator.sli.bad_total import (
+    counters_of,
+    increase_of,
+    part_increase,
+    part_rate,
+    rate_of,
+    read_source,
+    source_text,
+    told,
+)
 from generator.sli.base import BaseContext, BaseQueries
+from generator.sli.counting import rest
 
 
 class GoodTotal(Struct, frozen=True, kw_only=True):
@@ -23,24 +32,24 @@ class GoodTotal(Struct, frozen=True, kw_only=True):
 
     def base(self, context: BaseContext) -> BaseQueries:
         """Bad = total − good, never below zero."""
-        good = rate_of(self.good, self.total, context)
+        counters = counters_of("good", self.good, self.total)
+        if counters is not None:
+            return counters.queries(context)
         return BaseQueries(
-            total=rate_of(self.total, self.total, context),
-            errors=rest(context, context.total_series, good),
-            total_increase=increase_of(self.total, context),
-            errors_increase=rest(context, context.total_increase_series, increase_of(self.good, context)),
+            total=rate_of(self.total, context),
+            errors=rest(context, context.total_series, part_rate(self.good, context)),
+            increases=tuple(
+                (
+                    increase_of(self.total, gap, context),
+                    rest(context, gap.total_series, part_increase(self.good, gap, context)),
+                )
+                for gap in told(context)
+            ),
         )
 
     def describe(self) -> str:
         """One line for people."""
         return f"good: {source_text(self.good)} of total: {source_text(self.total)}"
-
-
-def rest(context: BaseContext, total_series: str, good: str) -> str:
-    """The part of the recorded total that is not good; all of the total if no good series exists."""
-    total = context.aggregate("sum", total_series)
-    either = promql.enclosed(f"{good}\nor {context.zero(total_series)}")
-    return promql.enclosed(f"{total}\n- {either}", "clamp_min(", "0")
 
 
 def parse(reader: Reader) -> GoodTotal:

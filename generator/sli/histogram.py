@@ -8,11 +8,12 @@ from typing import ClassVar
 from msgspec import Struct
 
 from generator.promql import text as promql
+from generator.promql.buckets import le_matcher
 from generator.promql.check import Want, faults
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
 from generator.sli.base import BaseContext, BaseQueries
-from generator.units import decimal_text
+from generator.sli.counting import Counter, Counters
 
 _MILLISECOND_SUFFIXES = ("_ms", "_milliseconds", "_millis")
 _CLASSIC_SUFFIXES = ("_bucket", "_count", "_sum")
@@ -35,39 +36,15 @@ class HistogramBelow(Struct, frozen=True, kw_only=True):
         bucket, the rules record neither errors nor zeros, and the no-data alert fires.
         """
         if self.native:
-            return self._native(context)
-        count = promql.with_metric(self.histogram, f"{self.histogram.metric}_count")
-        bucket = promql.with_metric(self.histogram, f"{self.histogram.metric}_bucket", self.bucket_matcher)
-
-        def errors(total_series: str, function: str, window: str) -> str:
-            total = context.aggregate("sum", total_series)
-            fast = context.aggregate("sum", f"{function}({bucket}{window})")
-            return promql.enclosed(f"{total}\n- {fast}", "clamp_min(", "0")
-
-        return BaseQueries(
-            total=context.aggregate("sum", f"rate({count}[{context.range}])"),
-            errors=errors(context.total_series, "rate", f"[{context.range}]"),
-            total_increase=context.aggregate("sum", f"increase({count}{context.gap_range})"),
-            errors_increase=errors(context.total_increase_series, "increase", context.gap_range),
-        )
-
-    def _native(self, context: BaseContext) -> BaseQueries:
-        def merged(function: str, window: str) -> str:
-            return context.aggregate("sum", f"{function}({self.histogram.text}{window})")
-
-        def errors(histogram: str) -> str:
-            # 0 × an empty interval is 0 × NaN. `>= 0` leaves the NaN out, and the total of zero says that there were no
-            # events.
-            above = f"1 - histogram_fraction(-Inf, {decimal_text(self.bound)}, {histogram})"
-            return f"histogram_count({histogram}) * (({above}) >= 0)"
-
-        rates, increases = merged("rate", f"[{context.range}]"), merged("increase", context.gap_range)
-        return BaseQueries(
-            total=f"histogram_count({rates})",
-            errors=f"{errors(rates)}\nor {context.zero(context.total_series)}",
-            total_increase=f"histogram_count({increases})",
-            errors_increase=f"{errors(increases)}\nor {context.zero(context.total_increase_series)}",
-        )
+            found = self.histogram
+            total = Counter(kind="total", selector=found, native=True)
+            above = Counter(kind="errors", selector=found, native=True, above=self.bound)
+            return Counters(total=total, part=above).queries(context)
+        name = self.histogram.metric
+        count = promql.selector(promql.with_metric(self.histogram, f"{name}_count"))
+        bucket = promql.selector(promql.with_metric(self.histogram, f"{name}_bucket", self.bucket_matcher))
+        total, fast = Counter(kind="total", selector=count), Counter(kind="good", selector=bucket)
+        return Counters(total=total, part=fast, must_exist=True).queries(context)
 
     @property
     def bucket_matcher(self) -> str:
@@ -78,30 +55,6 @@ class HistogramBelow(Struct, frozen=True, kw_only=True):
         """One line for people."""
         kind = "native histogram" if self.native else "histogram"
         return f"{kind} {self.histogram.text}: bad above {self.bound_text}"
-
-
-def le_matcher(bound: Decimal) -> str:
-    """`le="0.3"`, or a pattern: Prometheus 3 writes 1 as `1.0`, and Go clients write 1000000 as `1e+06`."""
-    spellings = le_spellings(bound)
-    if len(spellings) == 1:
-        return f'le="{spellings[0]}"'
-    pattern = "|".join(text.replace(".", "\\\\.").replace("+", "\\\\+") for text in spellings)
-    return f'le=~"{pattern}"'
-
-
-def le_spellings(bound: Decimal) -> list[str]:
-    """The spellings of a bucket bound as text."""
-    plain = decimal_text(bound)
-    spellings = [plain]
-    if "." not in plain:
-        spellings.append(f"{plain}.0")
-    normal = bound.normalize()
-    exponent = normal.adjusted()
-    if not normal.is_zero() and (exponent >= 6 or exponent < -4):
-        digits = decimal_text(normal.scaleb(-exponent))
-        sign = "-" if exponent < 0 else "+"
-        spellings.append(f"{digits}e{sign}{abs(exponent):02d}")
-    return spellings
 
 
 def parse(reader: Reader) -> HistogramBelow:

@@ -22,6 +22,7 @@ EVENTS = (
     "opened",
     "frozen",
     "freeze_failed",
+    "unfreeze_failed",
     "renewed",
     "unfrozen",
     "resolved",

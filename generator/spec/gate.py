@@ -42,6 +42,7 @@ _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 def parse(reader: Reader) -> Gate:
     """The `gate` section. Every problem is reported with its position."""
     checks: dict[str, Check] = {}
+    broken: set[str] = set()
     for inner in reader.readers("checks"):
         before = inner.problems.error_count
         check_id = inner.name("id")
@@ -52,7 +53,14 @@ def parse(reader: Reader) -> Gate:
             inner.fail("gate/duplicate-check", f"two checks have the id {check_id}", hint, key="id")
         elif kind is not None and inner.problems.error_count == before:
             checks[check_id] = Check(id=check_id, kind=kind, position=inner.position)
-    gate = Gate(sources=_parse_sources(reader), checks=tuple(checks.values()), position=reader.position)
+        else:
+            broken.add(check_id)
+    gate = Gate(
+        sources=_parse_sources(reader),
+        checks=tuple(checks.values()),
+        position=reader.position,
+        broken=frozenset(broken),
+    )
     if not reader.values("checks"):
         reader.fail(
             "gate/empty", "a gate without checks would say GO to every release", "add `checks: [{id: not-frozen}]`"

@@ -27,6 +27,7 @@ from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
 
 _HUNDRED = Decimal(100)
 _PLACEHOLDER = r"\{(\w+)\}"
+_SCOPE = r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}"
 _FILLED_IN = ("service", "alert", "slo")
 
 
@@ -61,12 +62,14 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
         problems.add("spec/name", Position(file), f"the file name {name!r} is not a valid name of a spec", hint)
     service = reader.name("service")
     owner = _owner(reader)
+    scope = _scope(reader)
     defaults = _defaults(reader)
-    broken: set[str] = set()
+    broken: dict[str, str] = {}
     actions, rules = _policy(reader, broken)
     slos = _slos(reader, defaults, _consumed(rules), broken)
     alerts = _alerts(reader, defaults, broken)
     routing, canary, gate, dashboard = _sections(reader)
+    broken.update(dict.fromkeys(gate.broken if gate else (), "check"))
     targets = _targets(reader)
     reader.finish()
     return Spec(
@@ -75,6 +78,8 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
         digest=sha256[:12],
         service=service,
         owner=owner,
+        scope=scope,
+        scope_position=reader.at("scope") if scope else None,
         defaults=defaults,
         slos=tuple(slos),
         alerts=tuple(alerts),
@@ -85,8 +90,18 @@ def _spec(file: str, root: Value, sha256: str, problems: Problems) -> Spec | Non
         gate=gate,
         dashboard=dashboard,
         targets=targets,
-        broken=frozenset(broken),
+        broken=broken,
     )
+
+
+def _scope(reader: Reader) -> str:
+    """The name of the set that the spec belongs to; empty if the spec names none."""
+    scope = reader.text("scope", "") if reader.has("scope") else ""
+    if scope and not re.fullmatch(_SCOPE, scope):
+        hint = "write `scope: payments/checkout`; use letters, digits, `-`, `_`, `.` and `/`, at most 128"
+        reader.fail("spec/scope", f"{scope!r} is not a valid scope", hint, key="scope")
+        return ""
+    return scope
 
 
 def _owner(reader: Reader) -> Owner:
@@ -160,12 +175,12 @@ def _consumed(rules: tuple[PolicyRule, ...]) -> tuple[Decimal, ...]:
     return tuple(sorted({*burn.CONSUMED, *asked}))
 
 
-def _slos(reader: Reader, defaults: Defaults, consumed: tuple[Decimal, ...], broken: set[str]) -> list[Slo]:
+def _slos(reader: Reader, defaults: Defaults, consumed: tuple[Decimal, ...], broken: dict[str, str]) -> list[Slo]:
     found = []
     for name, position, inner in reader.named_readers("slos"):
         slo = _slo(name, position, inner, defaults, consumed)
         if inner.failed or slo is None:
-            broken.add(name)
+            broken[name] = "SLO"
         else:
             found.append(slo)
     return found
@@ -231,7 +246,7 @@ def _slo(
 # -- plain alerts
 
 
-def _alerts(reader: Reader, defaults: Defaults, broken: set[str]) -> list[PlainAlert]:
+def _alerts(reader: Reader, defaults: Defaults, broken: dict[str, str]) -> list[PlainAlert]:
     found = []
     for name, position, inner in reader.named_readers("alerts"):
         if not is_label_name(name):
@@ -244,7 +259,7 @@ def _alerts(reader: Reader, defaults: Defaults, broken: set[str]) -> list[PlainA
             )
         alert = _alert(name, position, inner, defaults)
         if inner.failed or alert is None:
-            broken.add(name)
+            broken[name] = "alert"
         else:
             found.append(alert)
     return found
@@ -287,7 +302,7 @@ def _alert(name: str, position: Position, reader: Reader, defaults: Defaults) ->
 # -- the other sections
 
 
-def _policy(reader: Reader, broken: set[str]) -> tuple[Mapping[str, Action], tuple[PolicyRule, ...]]:
+def _policy(reader: Reader, broken: dict[str, str]) -> tuple[Mapping[str, Action], tuple[PolicyRule, ...]]:
     if not any([reader.has("actions"), reader.has("policy")]):  # ask for both keys, so that `finish` knows both
         return {}, ()
     from generator.spec import actions as actions_section
@@ -297,10 +312,10 @@ def _policy(reader: Reader, broken: set[str]) -> tuple[Mapping[str, Action], tup
     inner = reader.mapping("actions")
     if inner is not None:
         actions = actions_section.parse_actions(inner)
-        broken.update(set(inner.keys()) - set(actions))
+        broken.update(dict.fromkeys(set(inner.keys()) - set(actions), "action"))
     rules = policy.parse_rules(reader.readers("policy"))
     if len(rules) < len(reader.values("policy")):
-        broken.add("policy")
+        broken["policy"] = "section"
     return actions, rules
 
 

@@ -30,11 +30,15 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """One file that is not as `write_all` would leave it. `kind` is changed, missing, stale or unfinished."""
+    """One file that is not as `write_all` would leave it. `kind` is changed, missing, stale, unlisted or unfinished."""
 
     path: str
     kind: str
     diff: str = ""  # unified, from what is there to what is generated
+
+    def as_json(self) -> dict[str, str]:
+        """The difference for `--json`."""
+        return {"path": self.path, "kind": self.kind, "diff": self.diff}
 
 
 class Manifest(Struct, frozen=True, kw_only=True, tag_field="format", tag="freezeline.generated/1"):
@@ -126,9 +130,10 @@ def check_all(
     check_paths(outputs)
     try:
         state = _compare(root, outputs, covers)
-        contents = state.changed | _changed_manifest(root, state)
-        found = [_difference(root, path, data) for path, data in contents.items()]
+        found = [_difference(root, path, data) for path, data in state.changed.items()]
         found += [Difference(path=path, kind="stale") for path in state.stale]
+        if not found and _changed_manifest(root, state):
+            found.append(Difference(path=MANIFEST, kind="unlisted"))
         if (root / JOURNAL).exists():
             found.append(Difference(path=JOURNAL, kind="unfinished"))
     except OSError as error:
@@ -147,6 +152,7 @@ _KIND_TEXT = {
     "missing": "is generated but not there",
     "stale": "is no longer generated",
     "unfinished": "was left by an interrupted run",
+    "unlisted": "lists other generated files than there are",
 }
 
 

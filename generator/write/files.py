@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
+
+from generator.write.places import MANIFEST
+
+STDIN = "-"
+STDIN_NAME = "stdin"
+"""The name of a spec that comes from standard input, until the spec names itself."""
 
 
 class SpecFilesError(Exception):
@@ -13,12 +21,16 @@ class SpecFilesError(Exception):
 def find(paths: Iterable[str]) -> list[str]:
     """Each named file, and every *.yaml and *.yml directly in a named folder, sorted. Raises SpecFilesError.
 
+    `-` stands for standard input.
+
     Artefacts name a spec by its path, so that `./slos//a.yaml` becomes `slos/a.yaml`.
     """
     found: list[str] = []
     for text in paths:
         path = Path(text)
-        if path.is_dir():
+        if text == STDIN:
+            found.append(text)
+        elif path.is_dir():
             inside = sorted(str(each) for each in path.iterdir() if each.suffix in (".yaml", ".yml") and each.is_file())
             if not inside:
                 raise SpecFilesError(f"{text}: no *.yaml file in this folder")
@@ -30,17 +42,51 @@ def find(paths: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def read(paths: Iterable[str | Path]) -> list[tuple[str, bytes]]:
-    """(name as shown, content) of each file. Raises SpecFilesError."""
+def read(paths: Iterable[str | Path], stdin: BinaryIO | None = None) -> list[tuple[str, bytes]]:
+    """(name as shown, content) of each file; `-` is read from `stdin`. Raises SpecFilesError."""
     files = []
     for path in paths:
         try:
-            files.append((str(path), Path(path).read_bytes()))
+            if stdin is not None and path == STDIN:
+                files.append((STDIN_NAME, stdin.read()))
+            else:
+                files.append((str(path), Path(path).read_bytes()))
         except OSError as error:
             raise SpecFilesError(f"{path}: {error.strerror}") from error
     return files
 
 
-def default_scope(path: str) -> str:
-    """The name of the output set: of the folder that holds the specs."""
-    return Path(path).resolve().parent.name or "slos"
+def beside(found: Iterable[str]) -> list[tuple[str, bytes]]:
+    """(name, content) of the other *.yaml and *.yml files in the folders of these files. Raises SpecFilesError."""
+    on_disk = [path for path in found if path != STDIN]
+    named = {Path(path).resolve() for path in on_disk}
+    folders = dict.fromkeys(Path(path).parent for path in on_disk)
+    return read(
+        path
+        for folder in folders
+        for path in sorted(folder.iterdir())
+        if path.suffix in (".yaml", ".yml") and path.is_file() and path.resolve() not in named
+    )
+
+
+def output_root(specs: Sequence[str]) -> str:
+    """The nearest folder above the first spec that an earlier run wrote into; `.` if there is none."""
+    if specs[0] == STDIN:
+        return "."
+    folder = Path(specs[0]).parent.resolve()
+    for root in (folder, *folder.parents):
+        if (root / MANIFEST).is_file():
+            return os.path.relpath(root)
+    return "."
+
+
+def name_below(root: str, spec: str) -> str:
+    """How artefacts name a spec: by the path below the root. The name does not depend on where the command runs.
+
+    A spec outside the root is named by its folder and its file.
+    """
+    if spec == STDIN_NAME:
+        return spec
+    file = Path(spec).parent.resolve() / Path(spec).name
+    top = Path(root).resolve()
+    return str(file.relative_to(top)) if file.is_relative_to(top) else f"{file.parent.name}/{file.name}"

@@ -11,11 +11,12 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from receiver.decide.model import FlagView, stamp_ms
+from receiver.decide.plan import BY_OPERATOR
 from receiver.steps import Reached, Step, pass_by
 
 FORMAT = "freezeline.flag/2"
@@ -29,7 +30,10 @@ class FlagDirectoryError(Exception):
 
 
 def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, unfreeze_when: Mapping[str, str]) -> str:
-    """The flag's content: which episodes freeze the service, and why. `unfreeze_when` maps episodes to texts."""
+    """The flag's content: how many reasons freeze the service, and the oldest of these with their episodes.
+
+    `unfreeze_when` maps episodes to texts.
+    """
     reasons = []
     for freeze_reason in view.freeze_reasons:
         episode = view.episodes[freeze_reason.episode]
@@ -41,7 +45,7 @@ def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, un
                 "spec": episode.spec,
                 "reason": freeze_reason.reason,
                 "since": stamp_ms(freeze_reason.since),
-                "unfreeze_when": unfreeze_when.get(freeze_reason.episode, "an operator unfreezes the service"),
+                "unfreeze_when": unfreeze_when.get(freeze_reason.episode, BY_OPERATOR),
                 "review_at": stamp_ms(episode.review_at) if episode.review_at else None,
             }
         )
@@ -53,7 +57,11 @@ def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, un
         "written_at": written_at,
         "since": min((stamp_ms(freeze_reason.since) for freeze_reason in view.freeze_reasons), default=written_at),
         "journal_seq": view.seq,
+        "reasons_total": view.count,
         "reasons": reasons,
+        "rollbacks": [
+            {"action": rollback.id, "release": rollback.payload.get("release", "")} for rollback in view.rollbacks
+        ],
     }
     return json.dumps(content, ensure_ascii=True, indent=1) + "\n"
 
@@ -67,6 +75,35 @@ def named_episodes(text: str | None) -> frozenset[str]:
         return frozenset(str(reason["episode"]) for reason in raw["reasons"])
     except (ValueError, KeyError, TypeError):
         return frozenset()
+
+
+def is_up_to_date(view: FlagView) -> bool:
+    """Whether the last written flag stands for exactly the reasons in force."""
+    text = view.file.text if view.file else None
+    named = named_episodes(text)
+    return (
+        not view.unwritten
+        and named == {freeze_reason.episode for freeze_reason in view.freeze_reasons}
+        and _total(text, len(named)) == view.count
+    )
+
+
+def _total(text: str | None, named: int) -> int:
+    """How many reasons a flag's text counts. A text without a count names every reason."""
+    raw = json.loads(text) if text is not None and named else {}
+    return int(raw.get("reasons_total", named))
+
+
+def lacks_rollbacks(text: str | None, rollbacks: Iterable[str]) -> bool:
+    """Whether a flag's text should name these rollbacks and names others. Earlier versions name none, which is known.
+
+    A text that is missing or foreign lacks nothing: the next writing of the flag names everything.
+    """
+    try:
+        raw: Any = json.loads(text or "")
+        return {str(rollback["action"]) for rollback in raw["rollbacks"]} != set(rollbacks)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 @contextlib.contextmanager
@@ -109,12 +146,18 @@ def write_in(dir_fd: int, name: str, data: bytes, reached: Reached = pass_by, *,
         os.unlink(temporary, dir_fd=dir_fd)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, 0o644, dir_fd=dir_fd)
-    with os.fdopen(fd, "wb") as file:
-        os.fchmod(fd, 0o644)
-        file.write(data)
-        file.flush()
-        if durable:
-            os.fsync(fd)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, 0o644)
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(fd)
+    except OSError:
+        # A disk without space needs the blocks that the half-written file has.
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=dir_fd)
+        raise
     reached(Step.FREEZE_TEMPORARY_WRITTEN)
     os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     reached(Step.FREEZE_FLAG_RENAMED)
@@ -133,8 +176,13 @@ def read_flag(path: Path) -> str | None:
         if error.errno in {errno.ELOOP, errno.ENOTDIR}:
             return ""
         raise
-    with os.fdopen(fd, "rb") as file:
-        return file.read(FLAG_MAX_BYTES).decode(errors="replace")
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return file.read(FLAG_MAX_BYTES).decode(errors="replace")
+    finally:
+        os.close(fd)
 
 
 def remove_flag(path: Path) -> bool:

@@ -25,12 +25,18 @@ NO_CHANNEL = "the channel is no longer in receiver.yaml"
 
 
 class Deliverer:
-    """Sends the notices of each channel in their order. Links in notices begin with `public_url`."""
+    """Sends the notices of each channel in their order. Links in notices begin with `public_url`.
 
-    def __init__(self, context: Context, notifiers: Mapping[str, Notifier], *, public_url: str) -> None:
+    `spare` names the channels of this machine, which hear of dead letters if the policy names no fallback.
+    """
+
+    def __init__(
+        self, context: Context, notifiers: Mapping[str, Notifier], *, public_url: str, spare: Sequence[str] = ()
+    ) -> None:
         self._context = context
         self._notifiers = notifiers
         self._public_url = public_url
+        self._spare = tuple(spare)
 
     async def perform(self, _context: Context, channel: str, actions: Sequence[Action]) -> None:
         """Deliver the due notices of a channel."""
@@ -134,7 +140,10 @@ class Deliverer:
 
     def _instead(self, tx: Tx, episode: Episode, action: Action, notice: Notice, why: str) -> list[Action]:
         """The same notice to the fallback channels. A fallback has no fallback of its own."""
-        fallback = [name for name in json.loads(action.payload.get("fallback", "[]")) if name != action.name]
+        if notice.event is Event.DEAD_LETTER:
+            return []
+        named = json.loads(action.payload.get("fallback", "[]")) or self._spare
+        fallback = [name for name in named if name != action.name]
         facts = {"channel": action.name, "error": why[:200], "title": notice.title}
         return to_channels(
             episode,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
+from receiver.act import freeze
 from receiver.act import rollback_rules as rules
 from receiver.act.rollback_record import Recorder
 from receiver.act.rollback_rules import Skip
@@ -98,6 +99,8 @@ class _Job:
         if started.state is not ActionState.STARTING:
             return
         context.reached(Step.ROLLBACK_STARTING)
+        for freeze_reason in await context.journal.read(lambda journal: journal.freeze_reasons(episode=action.episode)):
+            await freeze.name_rollbacks(context, freeze_reason.flag)
         run = runs.locate(context.runs_dir, started.id, started.attempt)
         await asyncio.to_thread(runs.spawn, run)
         context.reached(Step.ROLLBACK_SPAWNED)
@@ -108,7 +111,9 @@ class _Job:
         named = action.payload.get("release", "")
         if named and action.payload.get("rollout"):
             return named  # The rollout knows which release it shipped.
-        if self._spec.release is None or action.type is ActionType.UNDO:
+        if action.type is ActionType.UNDO:
+            return named  # The release whose rollback is undone.
+        if self._spec.release is None:
             return ""
         answer = await self._ask(self._spec.release, action)
         return plain(answer.output.strip().partition("\n")[0], 200) if answer.ok else ""

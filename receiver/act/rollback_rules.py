@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from receiver.decide.found_flag import FOUND
 from receiver.decide.model import FINAL_STATES, Action, FreezeReason, seconds
 from receiver.decide.plan import span
 from receiver.policy.model import RollbackAction
@@ -60,6 +61,8 @@ def objection(
     if same_release is not None and same_release.id != action.id and spec.once_per == "release":
         return Skip(why=f"release {release} was rolled back before (action {same_release.id})")
     for other, at in others:
+        if FOUND in other.payload and not (release and other.payload.get("release")):
+            return Skip(why=f"a rollback that {other.payload[FOUND]} names may have been of this release")
         if other.state not in FINAL_STATES:
             return Skip(why=f"another rollback is under way (action {other.id})")
         if named:

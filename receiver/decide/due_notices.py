@@ -8,7 +8,7 @@ from datetime import datetime
 
 from receiver.decide.model import EMPTY, Action, ActionType, Episode
 from receiver.decide.notice import Event
-from receiver.decide.plan import ABORT_RULE, Ids, unfreeze_when
+from receiver.decide.plan import ABORT_RULE, BY_OPERATOR, Ids, unfreeze_when
 from receiver.policy.model import NotifyAction, Policy
 
 
@@ -74,7 +74,7 @@ def to_channels(
         "policy": episode.policy,
         "spec": episode.spec,
         "episode": episode.id,
-        "unfreeze_when": unfreeze_when(rule.unfreeze) if rule else "an operator unfreezes the service",
+        "unfreeze_when": unfreeze_when(rule.unfreeze) if rule else BY_OPERATOR,
     }
     payload = {
         "event": event.value,

@@ -277,24 +277,50 @@ class Recorded(Struct, frozen=True, kw_only=True):
 
 
 class FlagFile(Struct, frozen=True, kw_only=True):
-    """The text that the receiver last wrote to a flag; None if the receiver removed the flag."""
+    """The text that the receiver last wrote to a flag; None if the receiver removed the flag.
+
+    `legacy_on` says that the legacy freezers were switched on since the flag got its first reason.
+    """
 
     path: str
     service: str
     generation: int
     text: str | None
     written_at: datetime
+    legacy_on: bool = False
+
+
+LISTED_MAX = 20
+"""The most reasons that a flag lists, and that people are shown for a service. Beyond these, the number is enough."""
 
 
 class FlagView(Struct, frozen=True, kw_only=True):
-    """Everything about one flag: its reasons, its last text, and its unfinished actions."""
+    """What is known about one flag: its reasons in force, its last text, and its unfinished actions.
+
+    `freeze_reasons` are the oldest reasons, at most LISTED_MAX of `count`; `episodes` are the episodes of these.
+    `unwritten` are all reasons without which the flag was last written. `rollbacks` are the last rollbacks of the
+    flag's service.
+    """
 
     path: str
     seq: int
     freeze_reasons: tuple[FreezeReason, ...]
+    count: int
     episodes: Mapping[str, Episode]
     file: FlagFile | None
-    unfinished: tuple[Action, ...] = field(default=())
+    unwritten: tuple[FreezeReason, ...] = ()
+    unfinished: tuple[Action, ...] = ()
+    rollbacks: tuple[Action, ...] = ()
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """Alerts of one stored delivery that wait for their transaction. `at` is when the receiver got the delivery."""
+
+    delivery: int
+    ids: tuple[int, ...]
+    fingerprints: tuple[str, ...]
+    at: datetime
+    trace: Trace
 
 
 def seconds(value: float) -> timedelta:

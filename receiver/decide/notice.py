@@ -20,6 +20,7 @@ class Event(StrEnum):
     OPENED = "opened"
     FROZEN = "frozen"
     FREEZE_FAILED = "freeze_failed"
+    UNFREEZE_FAILED = "unfreeze_failed"
     RENEWED = "renewed"
     UNFROZEN = "unfrozen"
     RESOLVED = "resolved"

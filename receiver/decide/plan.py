@@ -32,9 +32,11 @@ WATCHDOG = "FreezelineWatchdog"
 """The alert that always fires, which proves that alerts arrive. No policy acts on this alert."""
 
 OPERATOR_POLICY = "operator"
-OPERATOR_RULE = "manual"
 ABORT_RULE = "canary-abort"
 """The rule of an episode that a rollout's abort opened, under OPERATOR_POLICY."""
+
+BY_OPERATOR = "an operator unfreezes the service"
+"""What ends a freeze that no rule ends."""
 
 REASON_MAX = 200
 
@@ -261,69 +263,12 @@ def answers(
             type=ActionType.ROLLBACK,
             name=rollback.name,
             created_at=now,
+            payload={"policy": policy.sha256},
             trace=episode.trace,
         )
         for rollback in policy.rollbacks(rule.do)
     ]
     return freeze_reasons, tuple(actions)
-
-
-def on_operator_freeze(
-    *, policy: Policy, reason: str, by: str, generation: int, known: Known, now: datetime, ids: Ids, trace: Trace
-) -> Opened:
-    """An operator freezes a service: every flag of its policy, until an operator unfreezes the service."""
-    episode_id = ids(now)
-    episode = Episode(
-        id=episode_id,
-        policy=OPERATOR_POLICY,
-        rule=OPERATOR_RULE,
-        fingerprint=f"operator:{policy.service}",
-        service=policy.service,
-        state=EpisodeState.OPEN,
-        generation=generation,
-        opened_at=now,
-        policy_sha256=policy.sha256,
-        incident=known.incident(policy.service) or episode_id,
-        alert="",
-        severity="",
-        reason=plain(f"{reason} (by {by})", REASON_MAX),
-        spec=policy.spec,
-        labels={},
-        starts_at=now,
-        review_at=None,
-        trace=trace,
-    )
-    freezes = {name: action for name, action in policy.actions.items() if action in policy.freezes([name])}
-    rule = Rule(
-        id=OPERATOR_RULE, match=(), do=tuple(freezes), unfreeze=Unfreeze(resolved_for_s=0, all_of=(), review_after_s=0)
-    )
-    freeze_reasons, actions = answers(episode, policy, rule, now=now, ids=ids)
-    sentence = f"{plain(by, 64)} froze {policy.service}: {plain(reason, REASON_MAX)}"
-    return Opened(episode=episode, freeze_reasons=freeze_reasons, actions=actions, sentence=sentence)
-
-
-def on_operator_unfreeze(
-    episodes: Sequence[Episode], freeze_reasons: Sequence[FreezeReason], *, reason: str, by: str
-) -> list[Change]:
-    """An operator unfreezes a service: every freeze reason ends. Episodes whose alert still fires stay open."""
-    by_id = {episode.id: episode for episode in episodes}
-    changes: list[Change] = [
-        Unfrozen(
-            freeze_reason=freeze_reason,
-            episode=by_id[freeze_reason.episode],
-            by=plain(by, 64),
-            reason=plain(reason, REASON_MAX),
-            sentence=f"{plain(by, 64)} unfroze {by_id[freeze_reason.episode].service}: {plain(reason, REASON_MAX)}",
-        )
-        for freeze_reason in freeze_reasons
-        if freeze_reason.ended_at is None and freeze_reason.episode in by_id
-    ]
-    changes += [
-        Moved(episode=episode, to=EpisodeState.CLOSED, sentence=f"The operator's freeze of {episode.service} ends")
-        for episode in episodes
-        if episode.policy == OPERATOR_POLICY and episode.live
-    ]
-    return changes
 
 
 class ConditionState(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from msgspec import Struct
 from multidict import istr
 
 from receiver.decide.model import Trace
+from receiver.http.incoming import RefusedError, problem
 from receiver.http.tokens import Role, Tokens
 from receiver.journal import JournalError
 from receiver.logs import CURRENT
@@ -43,9 +44,7 @@ class Access(Struct, frozen=True, kw_only=True):
         kind, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         if kind.lower() != "bearer" or not self.tokens.allows(token.strip(), role):
             headers = {"WWW-Authenticate": 'Bearer realm="freezeline"'}
-            return web.json_response(
-                {"error": "the token is missing, or does not allow this request"}, status=401, headers=headers
-            )
+            return problem(401, "the token is missing, or does not allow this request", headers=headers)
         return None
 
     def misdirected(self, request: web.Request) -> web.Response | None:
@@ -53,15 +52,21 @@ class Access(Struct, frozen=True, kw_only=True):
         host = request.headers.get(hdrs.HOST, "").lower()
         if host not in self.hosts and _name(host) not in self.hosts:
             message = "the receiver does not answer under this host name; add it to `allowed_hosts` in receiver.yaml"
-            return web.json_response({"error": message}, status=421)
+            return problem(421, message)
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None:
-            netloc = urlsplit(origin).netloc.lower()
+            netloc = _netloc(origin)
             if netloc not in self.hosts and _name(netloc) not in self.hosts:
-                return web.json_response(
-                    {"error": "the receiver accepts no requests from pages of this origin"}, status=403
-                )
+                return problem(403, "the receiver accepts no requests from pages of this origin")
         return None
+
+
+def _netloc(origin: str) -> str:
+    """The host and port of an Origin header; empty if the header names none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 @functools.lru_cache(maxsize=64)
@@ -111,9 +116,14 @@ def identified(access: Access, took: Callable[[str, float], None]) -> Any:
             refused = access.misdirected(request)
             try:
                 answer = refused if refused is not None else await handler(request)
+            except RefusedError as error:
+                answer = problem(error.status, str(error))
+            except web.HTTPException as error:  # aiohttp's own: no such path, or not with this method
+                kept = {str(name): error.headers[name] for name in (hdrs.ALLOW, hdrs.LOCATION) if name in error.headers}
+                answer = problem(error.status, error.reason.lower(), headers=kept)
             except JournalError as error:
                 log.error("journal.failed", extra={"error": str(error)})  # noqa: TRY400 - the trace is noise
-                answer = web.json_response({"error": "the receiver cannot use its journal"}, status=503)
+                answer = problem(503, "the receiver cannot use its journal")
             if not answer.prepared:
                 answer.headers[REQUEST_ID] = trace.request_id
                 answer.headers[TRACE_ID] = trace.trace_id

@@ -19,7 +19,8 @@ from receiver.decide.model import Action, ActionState, ActionType
 from receiver.decide.notice import Event
 from receiver.decide.plan import Known
 from receiver.decide.rollout import Abort
-from receiver.http.operate import RefusedError, text
+from receiver.http.incoming import RefusedError
+from receiver.http.operate import text
 from receiver.http.tokens import Role
 from receiver.journal import Tx, View
 from receiver.journal.record import record

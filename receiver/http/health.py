@@ -11,24 +11,31 @@ from typing import Any
 
 from receiver.context import Context
 from receiver.decide.model import stamp_ms
+from receiver.http.hearing import Hearing
 from receiver.journal import JournalError
 
 REQUESTS_KEPT = 100
 DISK_MIN_BYTES = 64 * 1024 * 1024
+PROBE_AGE_S = 1.0
+"""Health is asked for by everyone, and each probe writes: two answers within this time share one probe."""
 
 Check = Callable[[], Awaitable[str]]
 """Asks one dependency. The answer is "" for a healthy dependency, else what is wrong."""
 
+Probe = Callable[[float], Awaitable[None]]
+"""Tries to store and to write what a freeze would store and write, unless that was tried within so many seconds."""
+
 
 class Health:
-    """Response times of the last 100 requests, and checks by name."""
+    """Response times of the last 100 requests, and checks by name. `probe` finds the faults of journal and flags."""
 
-    def __init__(self, context: Context, *, version: str, state_dir: Path) -> None:
+    def __init__(self, context: Context, *, version: str, state_dir: Path, probe: Probe, hearing: Hearing) -> None:
         self._context = context
         self._version = version
         self._state_dir = state_dir
+        self._probe = probe
+        self.hearing = hearing
         self._times: deque[float] = deque(maxlen=REQUESTS_KEPT)
-        self._journal_error = ""
         self.checks: dict[str, Check] = {}
 
     def took(self, spent_s: float) -> None:
@@ -36,12 +43,12 @@ class Health:
         self._times.append(spent_s)
 
     def journal_failed(self, error: str) -> None:
-        """Note that a commit failed, until the next check of the journal succeeds."""
-        self._journal_error = error
+        """Note that a commit failed, until the next probe of the journal succeeds."""
+        self._context.faults.report("journal", "", error)
 
     async def brief(self) -> dict[str, Any]:
         """The body of GET /health."""
-        components = await self._components()
+        components = await self.components()
         return {
             "status": _status(components),
             "timestamp": stamp_ms(self._context.clock()),
@@ -51,10 +58,9 @@ class Health:
 
     async def detailed(self) -> dict[str, Any]:
         """The body of GET /health/detailed."""
-        own = await self._components()
+        own = await self.components()
         others = {name: await check() for name, check in self.checks.items()}
         status = _status({**others, **own})
-        usage = shutil.disk_usage(self._state_dir)
         return {
             "status": status,
             "timestamp": stamp_ms(self._context.clock()),
@@ -62,36 +68,65 @@ class Health:
             "components": _shown(own),
             "dependencies": _shown(others),
             "memory": {"resident_bytes": _resident_bytes()},
-            "disk": {"free_bytes": usage.free, "total_bytes": usage.total},
+            "disk": self._usage(),
             "response_times": self._response_times(),
             "journal_seq": self._context.journal.head,
         }
 
-    async def _components(self) -> dict[str, str]:
-        return {"journal": await self._journal(), "policy": self._policy(), "disk": self._disk()}
+    async def components(self) -> dict[str, str]:
+        """What is wrong with each component now; "" for a sound one. The metrics get the same."""
+        journal = await self._journal()
+        found = {**self.known(), **({"journal": journal} if journal else {})}
+        for name, why in found.items():
+            self._context.meters.component_ok.labels(name).set(not why)
+        return found
+
+    def known(self) -> dict[str, str]:
+        """What was wrong with each component when somebody last looked."""
+        faults = self._context.faults
+        return {
+            "journal": self._context.journal.broken or faults.said("journal"),
+            "flags": "; ".join(filter(None, (faults.said("freeze"), faults.said("flag"), faults.said("hidden")))),
+            "loops": faults.said("loop"),
+            "policy": self._policy(),
+            "disk": self._disk() or faults.said("disk"),
+            "webhooks": self.hearing.deaf(self._context.clock()),
+        }
+
+    def problems(self) -> list[str]:
+        """What people must know before they believe the state: a sentence for each component that fails."""
+        return [f"{name}: {why}" for name, why in self.known().items() if why]
 
     async def _journal(self) -> str:
+        """Commit as a webhook does. A file system that went read-only still reads, and still commits nothing."""
+        if self._context.journal.broken:
+            return self._context.journal.broken
         try:
-            await self._context.journal.read(lambda journal: journal.head())
-            if self._context.journal.broken:
-                return self._context.journal.broken
-            if self._journal_error:
-                await self._context.journal.write(lambda _tx: None)
-                self._journal_error = ""
+            await self._probe(PROBE_AGE_S)
         except JournalError as error:
             return str(error)
         return ""
 
     def _policy(self) -> str:
-        return (
-            ""
-            if self._context.box.load_ok
-            else "the policies on disk have problems, so the last good policies stay in force"
-        )
+        box = self._context.box
+        if box.problem:
+            return box.problem
+        return "" if box.policies.in_force else "no policies are in force, so no alert freezes anything"
 
     def _disk(self) -> str:
-        free = shutil.disk_usage(self._state_dir).free
+        try:
+            free = shutil.disk_usage(self._state_dir).free
+        except OSError as error:
+            return f"the state directory is lost: {error.strerror}"
         return "" if free >= DISK_MIN_BYTES else f"only {free} bytes free on the disk of the journal"
+
+    def _usage(self) -> dict[str, int] | None:
+        """Free and total bytes; None if the state directory is lost."""
+        try:
+            usage = shutil.disk_usage(self._state_dir)
+        except OSError:
+            return None
+        return {"free_bytes": usage.free, "total_bytes": usage.total}
 
     def _response_times(self) -> Mapping[str, float | int]:
         times = sorted(self._times)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
 from receiver.act import notices
 from receiver.context import Context
-from receiver.decide import plan
+from receiver.decide import by_hand
 from receiver.decide.model import Action, ActionState, ActionType, Decision, parse_stamp
 from receiver.decide.notice import Event
 from receiver.decide.plan import Known
-from receiver.journal import Tx
+from receiver.http.incoming import RefusedError
+from receiver.journal import Tx, View
 from receiver.journal.record import record, tell_in
 from receiver.logs import CURRENT
 from receiver.plaintext import plain
@@ -20,14 +22,11 @@ from receiver.policy.model import FreezeAction, Policy, RollbackAction
 from receiver.run import runs
 
 TEXT_MAX = 200
+CARRIED_OUT_S = 3.0
+"""How long a request to freeze or unfreeze waits for the flag on disk."""
 
-
-class RefusedError(Exception):
-    """An operator's request that cannot be done. `status` is the HTTP status of the answer."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+UNFROZEN_AT_ONCE = 500
+"""The most episodes that one transaction unfreezes."""
 
 
 Operation = Callable[[Context, Mapping[str, Any]], Awaitable[dict[str, Any]]]
@@ -61,7 +60,7 @@ async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
         earlier = tx.newest_episodes([fingerprint]).get(fingerprint, [])
         if earlier and earlier[0].live:
             raise RefusedError(409, f"{service} is frozen by hand already")
-        opened = plan.on_operator_freeze(
+        opened = by_hand.on_operator_freeze(
             policy=policy,
             reason=reason,
             by=by,
@@ -74,7 +73,8 @@ async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
         record(tx, [opened], context.box.policies, ids=context.ids, trace=trace)
         return opened.episode.id
 
-    return {"service": service, "episode": await context.journal.write(work)}
+    episode = await context.journal.write(work)
+    return {"service": service, "episode": episode, **await _carried_out(context, service, {episode})}
 
 
 async def unfreeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,39 +82,76 @@ async def unfreeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     service, reason, by = text(raw, "service"), text(raw, "reason"), text(raw, "by", required=False) or "operator"
     trace = CURRENT.get()
 
-    def work(tx: Tx) -> list[str]:
-        episodes = tx.freezing_episodes(service)
-        freeze_reasons = [
-            freeze_reason for episode in episodes for freeze_reason in tx.freeze_reasons(episode=episode.id, held=True)
-        ]
-        if not freeze_reasons:
-            raise RefusedError(409, f"{service} is not frozen")
-        changes = plan.on_operator_unfreeze(episodes, freeze_reasons, reason=reason, by=by)
-        record(tx, changes, context.box.policies, ids=context.ids, trace=trace)
-        return sorted({freeze_reason.flag for freeze_reason in freeze_reasons})
+    flags: set[str] = set()
 
-    return {"service": service, "flags": await context.journal.write(work)}
+    def work(tx: Tx) -> bool:
+        episodes = tx.freezing_episodes(service, limit=UNFROZEN_AT_ONCE)
+        reasons = tx.freeze_reasons_of([episode.id for episode in episodes])
+        freeze_reasons = [one for some in reasons.values() for one in some if one.ended_at is None]
+        if not freeze_reasons and not flags:
+            raise RefusedError(409, f"{service} is not frozen")
+        changes = by_hand.on_operator_unfreeze(episodes, freeze_reasons, reason=reason, by=by)
+        record(tx, changes, context.box.policies, ids=context.ids, trace=trace)
+        flags.update(freeze_reason.flag for freeze_reason in freeze_reasons)
+        return len(episodes) == UNFROZEN_AT_ONCE
+
+    while await context.journal.write(work):
+        pass
+    return {"service": service, "flags": sorted(flags), **await _carried_out(context, service, ())}
+
+
+async def _carried_out(context: Context, service: str, episodes: Collection[str]) -> dict[str, Any]:
+    """Wait a few seconds until the flags of a service are as an operator wants: with these episodes, or gone.
+
+    The answer says whether the flags are, and if they are not yet, why. The receiver keeps trying in any case.
+    """
+    flags = {flag for flag, policy in context.box.policies.flags().items() if policy.service == service}
+    news = asyncio.Event()
+
+    def on_commit(_head: int, _acted: bool) -> None:  # noqa: FBT001 - a callback's argument
+        news.set()
+
+    def is_done(journal: View) -> bool:
+        if not episodes:
+            unfinished = (action for action in journal.unfinished_actions() if action.service == service)
+            return not any(action.type is ActionType.UNFREEZE for action in unfinished)
+        reasons = [reason for episode in episodes for reason in journal.freeze_reasons(episode=episode)]
+        return all(reason.written_at is not None or reason.ended_at is not None for reason in reasons)
+
+    context.journal.on_commit(on_commit)
+    try:
+        async with asyncio.timeout(CARRIED_OUT_S):
+            while not await context.journal.read(is_done):
+                await news.wait()
+                news.clear()
+    except TimeoutError:
+        faults = context.faults.of("freeze")
+        why = "; ".join(faults[flag].why for flag in sorted(flags & faults.keys()))
+        return {"on_disk": False, "why": why or "the flag is not written yet"}
+    finally:
+        context.journal.off_commit(on_commit)
+    return {"on_disk": True, "why": ""}
 
 
 async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Acknowledge a service's incidents, which stops their escalation: {service, by?}."""
+    """Acknowledge a service's incidents, which stops their escalation: {service, by?}. A repeat changes nothing."""
     service, by = text(raw, "service"), text(raw, "by", required=False) or "operator"
 
-    def work(tx: Tx) -> list[str]:
-        waiting = [episode for episode in tx.live_episodes(service) if episode.acked_at is None]
-        if not waiting:
+    def work(tx: Tx) -> dict[str, Any]:
+        before = tx.acknowledgements(service)
+        incidents = tx.unacknowledged(service)
+        if not incidents and not before:
             raise RefusedError(409, f"{service} has nothing to acknowledge")
-        incidents = dict.fromkeys(episode.incident for episode in waiting)
-        for incident in incidents:
+        for incident, first in incidents.items():
             tx.acknowledge(incident, by)
-            first = next(episode for episode in waiting if episode.incident == incident)
             sentence = f"{by} acknowledged {service}: escalation stops"
-            tx.note(Decision(kind="acknowledged", sentence=sentence, episode=first.id))
+            tx.note(Decision(kind="acknowledged", sentence=sentence, episode=first))
             facts = {"acknowledged_by": by}
-            tell_in(tx, first.id, Event.ACKNOWLEDGED, context.box.policies, ids=context.ids, facts=facts)
-        return list(incidents)
+            tell_in(tx, first, Event.ACKNOWLEDGED, context.box.policies, ids=context.ids, facts=facts)
+        earlier = [{"incident": incident, "by": name} for incident, name in before.items() if incident not in incidents]
+        return {"incidents": list(incidents), "before": earlier}
 
-    return {"service": service, "incidents": await context.journal.write(work)}
+    return {"service": service, **await context.journal.write(work)}
 
 
 async def cancel(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:

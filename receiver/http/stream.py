@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
 from aiohttp import web
 
 from receiver.context import Context
+from receiver.http.broadcast import Broadcast, event
+from receiver.http.incoming import seq_of
 from receiver.journal import View
 
 HELD = timedelta(hours=24)
 COMMENT_EVERY_S = 15.0
-STATE_EVERY_S = 1.0
-"""The shortest time between two sent states."""
 
 
 async def follow(
     request: web.Request,
     context: Context,
-    state: Callable[[], Awaitable[dict[str, Any]]],
+    broadcast: Broadcast,
     *,
     stopping: Callable[[], bool],
 ) -> web.StreamResponse:
@@ -36,7 +34,7 @@ async def follow(
     context.journal.on_commit(listener)
     try:
         await response.prepare(request)
-        await _serve(response, context, state, news=news, asked=asked, stopping=stopping)
+        await _serve(response, context, broadcast, news=news, asked=asked, stopping=stopping)
     except (ConnectionResetError, ConnectionAbortedError):
         return response
     finally:
@@ -52,15 +50,18 @@ def _listener(news: asyncio.Event) -> Callable[[int, bool], None]:
 
 
 def _asked_for(request: web.Request) -> int | None:
-    """The last number that the follower knows; None if the follower wants only new events."""
+    """The last number that the follower knows; None if the follower names none, and so wants only new events."""
     given = request.headers.get("Last-Event-ID") or request.query.get("after")
-    return int(given) if given is not None and given.isdecimal() else None
+    try:
+        return None if given is None else seq_of(given)
+    except ValueError:
+        return None
 
 
 async def _serve(
     response: web.StreamResponse,
     context: Context,
-    state: Callable[[], Awaitable[dict[str, Any]]],
+    broadcast: Broadcast,
     *,
     news: asyncio.Event,
     asked: int | None,
@@ -68,20 +69,20 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     after = await _begin(response, context, asked)
-    state_seq, state_at = -1, loop.time() - STATE_EVERY_S
+    sent = -1
     while not stopping():
         news.clear()
-        notices = await context.journal.read(lambda journal, since=after: journal.notices(after=since))  # type: ignore[misc]
-        for seq, body in notices:
-            await _send(response, "notice", body, seq)
+        for seq, data in await broadcast.notices(after):
+            await response.write(data)
             after = seq
-        if context.journal.head > state_seq and loop.time() >= state_at + STATE_EVERY_S:
-            body = await state()
-            state_seq, state_at = int(body["seq"]), loop.time()
-            await _send(response, "state", body, None)
+        if context.journal.head > sent:
+            rendered = await broadcast.state()
+            if rendered.seq > sent:
+                await response.write(rendered.event)
+                sent = rendered.seq
         pause_s = COMMENT_EVERY_S
-        if context.journal.head > state_seq:
-            pause_s = max(state_at + STATE_EVERY_S - loop.time(), 0.01)
+        if context.journal.head > sent:
+            pause_s = max(broadcast.next_at - loop.time(), 0.01)
         try:
             async with asyncio.timeout(pause_s):
                 await news.wait()
@@ -97,7 +98,7 @@ async def _begin(response: web.StreamResponse, context: Context, asked: int | No
         return head
     since = context.clock() - HELD
     if asked > head or await context.journal.read(lambda journal: _lost(journal, asked, since)):
-        await _send(response, "reset", {"seq": head}, head)
+        await response.write(event("reset", {"seq": head}, head))
         return head
     return asked
 
@@ -106,9 +107,3 @@ def _lost(journal: View, asked: int, since: datetime) -> bool:
     """Whether a notice that the follower does not know is gone. A quiet day is no loss."""
     unknown = journal.notices(after=asked, limit=1)
     return bool(unknown) and unknown[0][0] < journal.first_seq_since(since)
-
-
-async def _send(response: web.StreamResponse, event: str, body: Any, seq: int | None) -> None:
-    number = f"id: {seq}\n" if seq is not None else ""
-    data = json.dumps(body, ensure_ascii=True, separators=(",", ":"))
-    await response.write(f"{number}event: {event}\ndata: {data}\n\n".encode())

@@ -38,7 +38,7 @@ class Tokens(Struct, frozen=True):
     def allows(self, given: str, role: Role) -> bool:
         """Whether a token allows what `role` may do; `operate` includes `read`. Takes equal time for any token."""
         wanted = (role, Role.OPERATE) if role is Role.READ else (role,)
-        offered = given.encode()
+        offered = given.encode("utf-8", "surrogatepass")  # bytes that are not UTF-8 arrive as surrogates
         matches = [hmac.compare_digest(offered, self.by_role[one].encode()) for one in wanted]
         return any(matches)
 

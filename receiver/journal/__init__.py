@@ -10,24 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import queue
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Generic, TypeVar
-
-from msgspec import Struct
+from typing import Any, TypeVar
 
 from receiver.decide.model import FlagView
 from receiver.journal import shapes
 from receiver.journal.chain import Verdict, verify
 from receiver.journal.exclusive import AT_ONCE, caches
+from receiver.journal.jobs import Job, prepared
 from receiver.journal.last_seen import WRITTEN_EVERY
+from receiver.journal.same_file import SameFile
 from receiver.journal.tx import Tx
 from receiver.journal.view import View
 from receiver.steps import Reached, Step
@@ -35,6 +37,8 @@ from receiver.steps import Reached, Step
 __all__ = ["GROUP_MAX", "Journal", "JournalError", "Tx", "Verdict", "View", "open_view", "verify"]
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 GROUP_MAX = 256
 """Most pieces of work in one commit."""
@@ -46,6 +50,9 @@ Writer and event loop share the interpreter's lock. A writer that wakes while re
 the lock and commits fewer pieces at a time. The measured cost: a tenth more processor time per webhook.
 """
 
+LOCK_WAIT_S = 10
+"""How long a connection waits for another process's lock."""
+
 GATHER_MAX_S = 0.005
 """The longest time that work waits before the writer is woken, however busy the event loop is."""
 
@@ -56,27 +63,32 @@ A log that begins anew overwrites itself. A growing log makes the file system re
 takes twice the time (measured). The writer therefore keeps the log short.
 """
 
+PAGE_BYTES = 4096
+
 COMMIT_PAGES, WORK_PAGES = 4, 1
-"""Pages that a commit, and each piece of work in it, add to the log: measured with deliveries of three alerts."""
+"""Pages that a commit, and each piece of work in it, add to the log: measured with deliveries of three alerts.
+
+Where more rows than pieces of work change, each row counts as a page: measured with ten thousand new episodes.
+"""
+
+LOG_PAGES_MAX = 2 * CHECKPOINT_PAGES
+"""Pages after which the writer lets this process's readers wait, so that the log begins anew."""
+
+READERS_WAIT_MS = 100
+"""How long the writer then waits for readers of other processes."""
+
+COMMIT_MAX_S = 0.1
+"""The longest time that a transaction takes up further pieces of work. What is left goes into the next transaction."""
 
 
 class JournalError(Exception):
     """The journal could not be written, and nothing of the work was kept."""
 
 
-class _Job(Struct, Generic[T]):
-    work: Callable[[Tx], T]
-    done: asyncio.Future[T]
-    prepare: Callable[[], Sequence[str]] | None = None
-    about: Sequence[str] = ()
-    result: Any = None
-    error: BaseException | None = None
-
-
 def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
     connection = sqlite3.connect(
-        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=512
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT_S, cached_statements=512
     )
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
@@ -120,17 +132,19 @@ class Journal:
         self._clock = clock
         self._reached = reached
         self._group_max = group_max
-        self._jobs: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
-        self._handed_in: list[_Job[Any]] = []
-        self._waiting: deque[_Job[Any]] = deque()
+        self._jobs: queue.SimpleQueue[list[Job[Any]] | None] = queue.SimpleQueue()
+        self._handed_in: list[Job[Any]] = []
+        self._waiting: deque[Job[Any]] = deque()
         self._thread: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[Callable[[int, bool], None]] = []
         self._on_held: Callable[[FlagView], None] | None = None
+        self._on_broken: Callable[[], None] = lambda: None
         self._head = 0
         self._broken: BaseException | None = None
         self._log_pages = 0
+        self._reading = threading.Lock()
 
     @property
     def head(self) -> int:
@@ -143,12 +157,16 @@ class Journal:
         return "" if self._broken is None else f"the writer died: {self._broken}"
 
     def on_commit(self, listener: Callable[[int, bool], None]) -> None:
-        """After every commit that added decisions, call `listener` with the head and whether actions changed."""
+        """After every commit with decisions or changed actions, call `listener`: head, whether any changed."""
         self._listeners.append(listener)
 
     def on_held(self, listener: Callable[[FlagView], None]) -> None:
         """Call `listener` after every commit that gave a flag a reason, with everything known of the flag."""
         self._on_held = listener
+
+    def on_broken(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when the writer has died: nothing can be written until the journal is opened anew."""
+        self._on_broken = listener
 
     def off_commit(self, listener: Callable[[int, bool], None]) -> None:
         """Undo `on_commit`."""
@@ -168,6 +186,7 @@ class Journal:
             self._reader = _connect(self._path, read_only=True)
             # One commit a piece of work means that nothing of it waits for a later one either.
             written_every = WRITTEN_EVERY if self._group_max > 1 else AT_ONCE
+            self._files = SameFile(self._path)
             tx = Tx(writer, caches(writer, exclusive=self._exclusive, written_every=written_every))
             self._head = tx.head()[0]
         except (sqlite3.Error, OSError, shapes.ShapeError) as error:
@@ -204,7 +223,7 @@ class Journal:
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._handed_in:
             self._loop.call_soon(self._gather, self._loop, 0, 0, self._loop.time() + GATHER_MAX_S)
-        self._handed_in.append(_Job(work, future, prepare))
+        self._handed_in.append(Job(work, future, prepare))
         return future
 
     def _gather(self, loop: asyncio.AbstractEventLoop, before: int, quiet: int, until: float) -> None:
@@ -221,6 +240,10 @@ class Journal:
         if jobs:
             self._jobs.put(jobs)
 
+    async def probe(self) -> None:
+        """Show that work could be stored now: commit something to the disk. Raises JournalError."""
+        await self.write(lambda tx: tx.probe())
+
     async def read(self, question: Callable[[View], T]) -> T:
         """Read the last committed state beside the writer. Raises JournalError."""
         if self._loop is None or self._readers is None:
@@ -229,33 +252,39 @@ class Journal:
 
     def _ask(self, question: Callable[[View], T]) -> T:
         try:
-            self._reader.execute("BEGIN")
-            try:
-                return question(View(self._reader))
-            finally:
-                self._reader.execute("COMMIT")
+            with self._reading:
+                self._reader.execute("BEGIN")
+                try:
+                    return question(View(self._reader))
+                finally:
+                    self._reader.execute("COMMIT")
         except sqlite3.Error as error:
             raise JournalError(f"{self._path}: {error}") from error
 
     # the writer thread
 
     def _run(self, connection: sqlite3.Connection, tx: Tx) -> None:
-        group: list[_Job[Any]] = []
+        group: list[Job[Any]] = []
         try:
             while group := self._next_group(tx):
-                self._commit_group(tx, group)
-                self._tell_news(tx)
-                self._checkpoint(connection, len(group))
-            tx.pay(self._clock())
+                # A disk that refuses these refuses the next work too, and the sender of that work is told.
+                done = self._commit_group(tx, group)
+                self._waiting.extendleft(reversed(group[len(done) :]))
+                with contextlib.suppress(sqlite3.Error):
+                    self._tell_news(tx)
+                    self._checkpoint(connection)
+            with contextlib.suppress(sqlite3.Error):
+                tx.pay(self._clock())
         except BaseException as error:
-            # A writer that dies must not leave its callers waiting. The health check then ends the process.
+            # A writer that dies must not leave its callers waiting. The receiver then ends, to be started again.
+            log.critical("journal.writer_died", exc_info=error)
             self._broken = error
             self._fail([*group, *self._waiting], error)
-            raise
         finally:
             connection.close()
+            self._files.close()
 
-    def _next_group(self, tx: Tx) -> list[_Job[Any]]:
+    def _next_group(self, tx: Tx) -> list[Job[Any]]:
         """Wait for work, and take everything that is waiting. Empty if the journal must close."""
         while len(self._waiting) < self._group_max:
             try:
@@ -268,7 +297,7 @@ class Journal:
             self._waiting.extend(jobs)
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._group_max))]
 
-    def _next_jobs(self, tx: Tx) -> list[_Job[Any]] | None:
+    def _next_jobs(self, tx: Tx) -> list[Job[Any]] | None:
         """Wait for work; meanwhile write what is owed to the disk, and look for commits of others."""
         while True:
             try:
@@ -277,75 +306,106 @@ class Journal:
                 # A disk that refuses these times refuses the next delivery too, and the sender of that one is told.
                 with contextlib.suppress(sqlite3.Error):
                     tx.pay(self._clock())
-                self._tell_news(tx)
+                    self._tell_news(tx)
 
     def _tell_news(self, tx: Tx) -> None:
         """Wake the listeners after a commit of another process, as after one of our own."""
         if self._loop is not None and tx.caches.others_wrote():
             self._loop.call_soon_threadsafe(self._on_news, View.head(tx)[0])
 
-    def _commit_group(self, tx: Tx, group: list[_Job[Any]]) -> None:
-        head = 0
-        ready = [job for job in group if _prepared(job)]
+    def _commit_group(self, tx: Tx, group: list[Job[Any]]) -> list[Job[Any]]:
+        """Commit the first pieces of work of a group: all of them, unless they would take too long together."""
+        group, ready = prepared(group)
+        head, acted = 0, False
+        changed = tx.changed_rows
         try:
-            tx.begin(self._clock, (one for job in ready for one in job.about))
+            tx.begin(self._clock, (one for job in ready for one in job.about or ()))
+            until = time.monotonic() + COMMIT_MAX_S
             for job in ready:
+                if job is not ready[0] and time.monotonic() > until:
+                    group = group[: group.index(job)]
+                    break
                 self._run_job(tx, job)
-            head = tx.noted
+            head, acted = tx.noted, tx.acted
             tx.end()
             self._reached(Step.JOURNAL_BEFORE_COMMIT)
             tx.commit()
+            self._files.check()
         except sqlite3.Error as error:
             tx.roll_back()
-            head = 0
-            for job in ready:
-                job.error = JournalError(f"{self._path}: {error}")
+            head, acted = 0, False
+            for job in group:
+                job.error = job.error or JournalError(f"{self._path}: {error}")
         else:
             self._reached(Step.JOURNAL_COMMITTED)
+        pages = max(WORK_PAGES * len(group), tx.changed_rows - changed, tx.body_bytes // PAGE_BYTES)
+        self._log_pages += COMMIT_PAGES + pages
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._answer, group, head, tx.acted, tx.held if head else ())
+            self._loop.call_soon_threadsafe(self._answer, group, head, acted, tx.held if head else ())
+        return group
 
-    def _run_job(self, tx: Tx, job: _Job[Any]) -> None:
+    def _run_job(self, tx: Tx, job: Job[Any]) -> None:
         tx.begin_work()
         try:
             job.result = job.work(tx)
+            tx.end_work()
         except sqlite3.OperationalError:
             raise  # The disk failed, not the work: the whole group fails.
         except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
             tx.undo_work()
             job.error = error
-        else:
-            tx.end_work()
 
-    def _checkpoint(self, connection: sqlite3.Connection, works: int) -> None:
-        """Move the log into the database now and then, but only after the callers have their answers."""
-        self._log_pages += COMMIT_PAGES + WORK_PAGES * works
-        if self._log_pages >= CHECKPOINT_PAGES:
-            self._log_pages = 0
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        """Move the log into the database now and then, but only after the callers have their answers.
 
-    def _fail(self, group: list[_Job[Any]], error: BaseException) -> None:
+        The log begins anew only while nobody reads from the log. In a storm somebody always does, so the writer takes
+        a moment without readers before the log is long.
+        """
+        if self._log_pages < CHECKPOINT_PAGES:
+            return
+        self._log_pages = 0
+        ((_, pages, _),) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if pages > LOG_PAGES_MAX:
+            with self._reading:
+                connection.execute(f"PRAGMA busy_timeout = {READERS_WAIT_MS}")
+                connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+                connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_WAIT_S}")
+
+    def _fail(self, group: list[Job[Any]], error: BaseException) -> None:
         for job in group:
             job.error = JournalError(f"{self._path}: the writer died: {error}")
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._answer, group, 0, False, ())
+            self._loop.call_soon_threadsafe(self._on_broken)
 
     # the event loop
 
     def _on_news(self, head: int) -> None:
         """Others have committed up to this decision: whatever listeners wait for may have changed."""
         self._head = max(self._head, head)
-        for listener in tuple(self._listeners):
-            listener(self._head, True)
+        self._tell_listeners(acted=True)
 
-    def _answer(self, group: list[_Job[Any]], head: int, acted: bool, held: tuple[FlagView, ...]) -> None:  # noqa: FBT001 - a callback's argument
-        for view in held:
+    def _tell_held(self, view: FlagView) -> None:
+        try:
             if self._on_held is not None:
                 self._on_held(view)
-        if head > self._head:
-            self._head = head
-            for listener in tuple(self._listeners):
-                listener(head, acted)
+        except Exception:
+            log.exception("journal.listener_failed")
+
+    def _tell_listeners(self, *, acted: bool) -> None:
+        """Call the listeners. One that fails must not keep the others, or the work, from an answer."""
+        for listener in tuple(self._listeners):
+            try:
+                listener(self._head, acted)
+            except Exception:
+                log.exception("journal.listener_failed")
+
+    def _answer(self, group: list[Job[Any]], head: int, acted: bool, held: tuple[FlagView, ...]) -> None:  # noqa: FBT001 - a callback's argument
+        for view in held:
+            self._tell_held(view)
+        if head > self._head or acted:
+            self._head = max(self._head, head)
+            self._tell_listeners(acted=acted)
         for job in group:
             if job.done.cancelled():
                 continue
@@ -353,15 +413,3 @@ class Journal:
                 job.done.set_exception(job.error)
             else:
                 job.done.set_result(job.result)
-
-
-def _prepared(job: _Job[Any]) -> bool:
-    """Run a job's preparation. False if it failed; the caller then has the error."""
-    if job.prepare is None:
-        return True
-    try:
-        job.about = job.prepare()
-    except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
-        job.error = error
-        return False
-    return True

@@ -75,6 +75,8 @@ class Caches(Protocol):
     last_seen: LastSeen
     deliveries: Deliveries
     quiet: Quiet
+    waits: bool | None
+    """Whether any alert waits for a later transaction; None where the database has to be asked."""
 
     def begin(self) -> None:
         """A transaction begins. Raises sqlite3.Error."""
@@ -94,8 +96,8 @@ class Exclusive:
     """Nobody else writes the journal: what one transaction left is what the next one finds.
 
     Not read again are an alert's last state and newest episodes, and the hashes and numbers of the newest bodies. The
-    same holds for alerts whose messages change nothing. The times of exact repeats reach the disk every
-    `written_every`.
+    same holds for alerts whose messages change nothing, and for whether any alert waits. The times of exact repeats
+    reach the disk every `written_every`.
     """
 
     def __init__(self, connection: sqlite3.Connection, *, written_every: timedelta = WRITTEN_EVERY) -> None:
@@ -104,6 +106,7 @@ class Exclusive:
         self.last_seen = LastSeen(written_every)
         self.deliveries: Deliveries = RememberedDeliveries(connection)
         self.quiet = Quiet()
+        self.waits: bool | None = None
 
     def begin(self) -> None:
         """Keep everything, unless there is too much."""
@@ -115,6 +118,7 @@ class Exclusive:
         self.seen.clear()
         self.episodes.clear()
         self.quiet.forget()
+        self.waits = None
         self.last_seen.forget()
         self.deliveries.forget()
 
@@ -140,6 +144,7 @@ class Shared:
         self.last_seen = LastSeen(AT_ONCE)
         self.deliveries = Deliveries(connection)
         self.quiet = Quiet()
+        self.waits: bool | None = None
 
     def begin(self) -> None:
         """Keep others from writing until the commit; then nothing that is read can grow old."""
@@ -151,6 +156,7 @@ class Shared:
         self.seen.clear()
         self.episodes.clear()
         self.quiet.forget()
+        self.waits = None
         self.last_seen = LastSeen(AT_ONCE)
         self.deliveries.forget()
 

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from receiver.decide import plan
 from receiver.decide.due_notices import tell
-from receiver.decide.model import EMPTY, Action, ActionState, ActionType, Decision, EpisodeState, Trace
+from receiver.decide.model import EMPTY, Action, ActionState, ActionType, Decision, Episode, EpisodeState, Trace
 from receiver.decide.notice import Event
 from receiver.decide.plan import Change, Ids, span
 from receiver.journal import Tx
 from receiver.policy.model import Policies
 
+_ENDS = {EpisodeState.CLOSED, EpisodeState.EXPIRED}
+
 
 def record(
     tx: Tx, changes: Iterable[Change], policies: Policies, *, ids: Ids, trace: Trace, delivery: str = ""
 ) -> None:
-    """Write changes in their order. Raises ForbiddenMoveError if a change contradicts the journal."""
+    """Write changes in their order. Raises ForbiddenMoveError if a change contradicts the journal.
+
+    What many changes bring about together is done once, after them: a flag goes with its last reason.
+    """
+    unfrozen: dict[str, plan.Unfrozen] = {}
+    closed: list[Episode] = []
     for change in changes:
         _record_one(tx, change, policies, ids=ids, trace=trace, delivery=delivery)
+        if isinstance(change, plan.Unfrozen):
+            unfrozen[change.freeze_reason.flag] = change
+        elif isinstance(change, plan.Moved) and change.to in _ENDS:
+            closed.append(change.episode)
+    for flag, change in unfrozen.items():
+        if not tx.is_held(flag):
+            _remove_flag(tx, change, ids)
+    if closed:
+        _tell_resolved(tx, closed, policies, ids)
 
 
 def _record_one(tx: Tx, change: Change, policies: Policies, *, ids: Ids, trace: Trace, delivery: str) -> None:
@@ -40,10 +56,13 @@ def _record_one(tx: Tx, change: Change, policies: Policies, *, ids: Ids, trace: 
     elif isinstance(change, plan.Moved):
         note(change.to.value.lower(), change.episode.id)
         tx.move_episode(change.episode, change.to)
-        _tell_moved(tx, change, policies, ids)
+        if change.to is EpisodeState.RESOLVING:
+            tx.leave_rollbacks(change.episode)
+        elif change.to is EpisodeState.EXPIRED:
+            tell_of(tx, change.episode, Event.EXPIRED, policies, ids=ids)
     elif isinstance(change, plan.Unfrozen):
         note("unfrozen", change.episode.id)
-        _record_unfrozen(tx, change, ids)
+        tx.end_freeze_reason(change.freeze_reason, by=change.by, reason=change.reason)
     elif isinstance(change, plan.Cancelled):
         note("cancelled", change.action.episode, change.action.id)
         tx.move(change.action, ActionState.CANCELLED)
@@ -56,7 +75,7 @@ def _record_one(tx: Tx, change: Change, policies: Policies, *, ids: Ids, trace: 
         note("renewed", change.episode.id)
         tx.set_review(change.episode.id, change.review_at)
         facts = {"frozen_for": span(round((tx.now - change.episode.opened_at).total_seconds()))}
-        tell_in(tx, change.episode.id, Event.RENEWED, policies, ids=ids, facts=facts)
+        tell_of(tx, change.episode, Event.RENEWED, policies, ids=ids, facts=facts)
     else:
         note(change.kind, change.episode)
 
@@ -68,17 +87,34 @@ def _record_opened(tx: Tx, change: plan.Opened, policies: Policies, ids: Ids) ->
     for freeze_reason in change.freeze_reasons:
         tx.add_freeze_reason(freeze_reason)
     for action in change.actions:
-        tx.add_action(action)
-    policy = policies.by_sha256.get(episode.policy_sha256)
-    for notice in tell(episode, policy, Event.OPENED, now=tx.now, ids=ids):
-        tx.add_action(notice)
+        if action.type is ActionType.ROLLBACK:
+            _roll_back(tx, action, episode)
+        elif action.type is not ActionType.FREEZE or not tx.is_freezing(action.payload["flag"]):
+            tx.add_action(action)
+    tell_of(tx, episode, Event.OPENED, policies, ids=ids)
 
 
-def _record_unfrozen(tx: Tx, change: plan.Unfrozen, ids: Ids) -> None:
-    freeze_reason = change.freeze_reason
-    tx.end_freeze_reason(freeze_reason, by=change.by, reason=change.reason)
-    if tx.freeze_reasons(flag=freeze_reason.flag, held=True):
+def _roll_back(tx: Tx, action: Action, episode: Episode) -> None:
+    """Plan a rollback, unless the service's last rollback answers this alert too: the alert came before its end.
+
+    A second rollback would never start, for that very reason.
+    """
+    for other in tx.unfinished_rollbacks(action.service):
+        if _is_alike(other, action):
+            tx.join_rollback(other.id, episode.id)
+            return
+    if any(_is_alike(other, action) for other in tx.ended_rollbacks(action.service, action.created_at)):
         return
+    if tx.add_action(action):
+        tx.join_rollback(action.id, episode.id)
+
+
+def _is_alike(one: Action, other: Action) -> bool:
+    return one.name == other.name and one.payload.get("policy") == other.payload.get("policy")
+
+
+def _remove_flag(tx: Tx, change: plan.Unfrozen, ids: Ids) -> None:
+    freeze_reason = change.freeze_reason
     unfreeze = Action(
         id=ids(tx.now),
         key=f"unfreeze:{freeze_reason.flag}:{freeze_reason.episode}",
@@ -91,21 +127,19 @@ def _record_unfrozen(tx: Tx, change: plan.Unfrozen, ids: Ids) -> None:
         trace=change.episode.trace,
     )
     tx.add_action(unfreeze)
+    tx.legacy_switched(freeze_reason.flag, on=False)
 
 
-def _tell_moved(tx: Tx, change: plan.Moved, policies: Policies, ids: Ids) -> None:
+def _tell_resolved(tx: Tx, closed: Sequence[Episode], policies: Policies, ids: Ids) -> None:
     """Announce `resolved` when no episode of the incident is open any more. Until then, an alert may come back.
 
     After a freeze there is no `resolved`, because `unfrozen` was announced already.
     """
-    if change.to not in {EpisodeState.CLOSED, EpisodeState.EXPIRED}:
-        return
-    if change.to is EpisodeState.EXPIRED:
-        tell_in(tx, change.episode.id, Event.EXPIRED, policies, ids=ids)
-    if tx.freeze_reasons(episode=change.episode.id):
-        return
-    if not any(other.incident == change.episode.incident for other in tx.live_episodes(change.episode.service)):
-        tell_in(tx, change.episode.id, Event.RESOLVED, policies, ids=ids)
+    froze = tx.freeze_reasons_of([episode.id for episode in closed])
+    last = {(one.incident, one.service): one for one in closed if one.id not in froze}
+    for (incident, service), episode in last.items():
+        if not tx.is_live(incident, service):
+            tell_of(tx, episode, Event.RESOLVED, policies, ids=ids)
 
 
 def tell_in(
@@ -117,10 +151,29 @@ def tell_in(
     ids: Ids,
     facts: Mapping[str, str] = EMPTY,
 ) -> None:
-    """Store the notices of an event in this transaction. A stored notice with the same key stays as it is."""
+    """Do as `tell_of` for an episode that the journal knows."""
     episode = tx.episode(episode_id)
-    if episode is None:
+    if episode is not None:
+        tell_of(tx, episode, event, policies, ids=ids, facts=facts)
+
+
+def tell_of(
+    tx: Tx,
+    episode: Episode,
+    event: Event,
+    policies: Policies,
+    *,
+    ids: Ids,
+    facts: Mapping[str, str] = EMPTY,
+) -> None:
+    """Store the notices of an event in this transaction. A stored notice with the same key stays as it is.
+
+    The keys are those of the incident, so the rule's second episode in one transaction has nothing to add.
+    """
+    kind = (episode.service, episode.incident, episode.policy_sha256, episode.rule, event.value)
+    if kind in tx.answers.told:
         return
+    tx.answers.told.add(kind)
     policy = policies.by_sha256.get(episode.policy_sha256)
     for notice in tell(episode, policy, event, now=tx.now, ids=ids, facts=facts):
         tx.add_action(notice)

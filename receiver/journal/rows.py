@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from receiver.decide.model import (
     EMPTY,
@@ -27,6 +27,7 @@ from receiver.decide.model import (
 )
 
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 SENT_MAX = 500
 """Rows in one statement; SQLite takes 32,766 values."""
@@ -44,7 +45,7 @@ ACTION = (
     "lease_until, fence, repeat, payload, result, request_id, trace_id"
 )
 DECISION = "seq, at, kind, sentence, delivery, episode, action, trace_id, prev_hash, hash"
-FLAG_FILE = "path, service, generation, text, written_at"
+FLAG_FILE = "path, service, generation, text, written_at, legacy_on"
 
 
 def marks(columns: str) -> str:
@@ -224,7 +225,12 @@ def recorded_of(row: Row) -> Recorded:
 def flag_file_of(row: Row) -> FlagFile:
     """From FLAG_FILE columns."""
     return FlagFile(
-        path=row[0], service=row[1], generation=row[2], text=row[3], written_at=datetime.fromisoformat(row[4])
+        path=row[0],
+        service=row[1],
+        generation=row[2],
+        text=row[3],
+        written_at=datetime.fromisoformat(row[4]),
+        legacy_on=bool(row[5]),
     )
 
 
@@ -233,10 +239,15 @@ def marks_for(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values in pieces that fit into one statement."""
+    for start in range(0, len(values), SENT_MAX):
+        yield values[start : start + SENT_MAX]
+
+
 def send(connection: sqlite3.Connection, sql: str, waiting: Sequence[Sequence[Any]]) -> None:
     """One statement for many rows instead of one per row. `{}` in the statement stands for their values."""
-    for start in range(0, len(waiting), SENT_MAX):
-        chunk = waiting[start : start + SENT_MAX]
+    for chunk in chunks(waiting):
         marks = f"({marks_for(chunk[0])})"
         values = [value for row in chunk for value in row]
         connection.execute(sql.format(", ".join([marks] * len(chunk))), values)

@@ -14,6 +14,14 @@ CREATE TABLE alert_seen (
 );
 CREATE INDEX alert_seen_unconfirmed ON alert_seen (unconfirmed_since)
   WHERE unconfirmed_since IS NOT NULL;
+CREATE INDEX alert_seen_name ON alert_seen (json_extract(labels, '$.alertname'));
+
+-- Alerts of a stored delivery that wait for a later transaction, in their order.
+CREATE TABLE waiting_alert (
+  id INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, fingerprint TEXT NOT NULL, at TEXT NOT NULL,
+  request_id TEXT NOT NULL, trace_id TEXT NOT NULL
+);
+CREATE INDEX waiting_alert_fingerprint ON waiting_alert (fingerprint);
 
 CREATE TABLE policy (
   sha256 TEXT PRIMARY KEY, name TEXT NOT NULL, body TEXT NOT NULL, first_at TEXT NOT NULL
@@ -31,25 +39,27 @@ CREATE TABLE episode (
 CREATE UNIQUE INDEX episode_live ON episode (policy, rule, fingerprint)
   WHERE state IN ('OPEN', 'RESOLVING');
 CREATE INDEX episode_newest ON episode (fingerprint, policy, rule, generation);
-CREATE INDEX episode_service ON episode (service, opened_at) WHERE state IN ('OPEN', 'RESOLVING');
-CREATE INDEX episode_resolving ON episode (opened_at, id) WHERE state = 'RESOLVING';
-CREATE INDEX episode_review ON episode (review_at) WHERE state = 'OPEN';
+CREATE INDEX episode_service ON episode (service, opened_at, id) WHERE state IN ('OPEN', 'RESOLVING');
+CREATE INDEX episode_resolving ON episode (policy_sha256, rule, resolved_at, id) WHERE state = 'RESOLVING';
+CREATE INDEX episode_review ON episode (review_at, id) WHERE state = 'OPEN';
 
 CREATE TABLE freeze_reason (
   flag TEXT NOT NULL, episode TEXT NOT NULL, reason TEXT NOT NULL, since TEXT NOT NULL, written_at TEXT,
   ended_at TEXT, ended_by TEXT NOT NULL DEFAULT '', end_reason TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (flag, episode)
 );
-CREATE INDEX freeze_reason_in_force ON freeze_reason (flag) WHERE ended_at IS NULL;
+CREATE INDEX freeze_reason_in_force ON freeze_reason (flag, since, episode) WHERE ended_at IS NULL;
+CREATE INDEX freeze_reason_unwritten ON freeze_reason (flag) WHERE ended_at IS NULL AND written_at IS NULL;
 CREATE INDEX freeze_reason_episode ON freeze_reason (episode);
 
 CREATE TABLE flag_file (
-  path TEXT PRIMARY KEY, service TEXT NOT NULL, generation INTEGER NOT NULL, text TEXT, written_at TEXT NOT NULL
+  path TEXT PRIMARY KEY, service TEXT NOT NULL, generation INTEGER NOT NULL, text TEXT, written_at TEXT NOT NULL,
+  legacy_on INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE TABLE condition_held (
-  episode TEXT NOT NULL, condition TEXT NOT NULL, true_since TEXT NOT NULL, checked_at TEXT NOT NULL,
-  PRIMARY KEY (episode, condition)
+  policy_sha256 TEXT NOT NULL, rule TEXT NOT NULL, condition TEXT NOT NULL, true_since TEXT NOT NULL,
+  checked_at TEXT NOT NULL, PRIMARY KEY (policy_sha256, rule, condition)
 );
 
 CREATE TABLE action (
@@ -64,6 +74,10 @@ CREATE INDEX action_unfinished ON action (state, due_at)
 CREATE INDEX action_episode ON action (episode, type);
 CREATE INDEX action_service ON action (service, type, updated_at);
 CREATE INDEX action_state ON action (type, state);
+
+-- The episodes for which an unfinished rollback runs. Episodes that open meanwhile join the rollback.
+CREATE TABLE rollback_episode (action TEXT NOT NULL, episode TEXT NOT NULL, PRIMARY KEY (action, episode));
+CREATE INDEX rollback_episode_episode ON rollback_episode (episode);
 
 CREATE TABLE decision (
   seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, sentence TEXT NOT NULL, delivery TEXT NOT NULL,

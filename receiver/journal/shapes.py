@@ -112,17 +112,16 @@ def require_newest(connection: sqlite3.Connection, *, earlier: bool = False) -> 
 def bring_up(connection: sqlite3.Connection, path: Path, reached: Reached = pass_by) -> None:
     """Give a journal the shape of this version. A journal that already has tables is copied first.
 
-    Raises ShapeError where that is impossible; each migration is one transaction, so the journal is then as before.
+    Raises ShapeError where that is impossible. All migrations are one transaction, so the journal is then as before.
     """
     before = shape_of(connection)
     if before < newest():
         copy = _copied(connection, path, before, reached) if before else None
         try:
-            for migration in migrations()[before:]:
-                _apply(connection, migration, reached)
+            _apply(connection, newest(), reached)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
-            raise ShapeError(_failed(path, before, error, now=shape_of(connection))) from error
+            raise ShapeError(_failed(path, before, error)) from error
         if copy is not None:
             about = {"from_shape": before, "to_shape": newest(), "copy": str(copy)}
             log.info("journal.migrated", extra=about)
@@ -133,11 +132,11 @@ def bring_up(connection: sqlite3.Connection, path: Path, reached: Reached = pass
     )
 
 
-def _apply(connection: sqlite3.Connection, migration: Migration, reached: Reached) -> None:
-    """Run one migration in one transaction; nothing where another process has run it in the meantime."""
+def _apply(connection: sqlite3.Connection, number: int, reached: Reached) -> None:
+    """Migrate up to this shape in one transaction; nothing where another process has done this in the meantime."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if shape_of(connection) < migration.number:
+        for migration in migrations()[shape_of(connection) : number]:
             for statement in migration.statements():
                 connection.execute(statement)
                 reached(Step.MIGRATION_STATEMENT)
@@ -162,7 +161,7 @@ def _copied(connection: sqlite3.Connection, path: Path, shape: int, reached: Rea
             draft.unlink(missing_ok=True)
         _sync(path.parent)
     except (OSError, sqlite3.Error) as error:
-        raise ShapeError(_failed(path, shape, error, now=shape)) from error
+        raise ShapeError(_failed(path, shape, error)) from error
     reached(Step.MIGRATION_COPIED)
     return copy
 
@@ -199,7 +198,7 @@ def _sync(path: Path) -> None:
         os.close(fd)
 
 
-def _failed(path: Path, before: int, error: OSError | sqlite3.Error, *, now: int) -> str:
+def _failed(path: Path, before: int, error: OSError | sqlite3.Error) -> str:
     megabytes = 2 * path.stat().st_size // 1_000_000 + 1
     full = "full" in str(error) or (isinstance(error, OSError) and error.errno in _FULL)
     remedy = (
@@ -207,14 +206,9 @@ def _failed(path: Path, before: int, error: OSError | sqlite3.Error, *, now: int
         if full
         else f"The receiver's user must be able to write this directory, which needs {megabytes} MB of free space"
     )
-    kept = (
-        "The journal is as before, and the earlier version can still run on it"
-        if now == before
-        else f"The journal has shape {now}, and the next start goes on from there"
-    )
     return (
         f"the journal could not be migrated from shape {before} to {newest()} in {path.parent}: {error}. {remedy}. "
-        f"Then start the receiver again. {kept}"
+        "Then start the receiver again. The journal is as before, and the earlier version can still run on it"
     )
 
 
@@ -255,5 +249,5 @@ def _tables(connection: sqlite3.Connection) -> Tables:
 @functools.cache
 def _first_tables() -> Tables:
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        _apply(connection, migrations()[0], pass_by)
+        _apply(connection, FIRST, pass_by)
         return _tables(connection)

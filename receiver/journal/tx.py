@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -11,8 +11,10 @@ from msgspec.structs import replace
 from receiver.decide.model import (
     ACTION_MOVES,
     EPISODE_MOVES,
+    FINAL_STATES,
     Action,
     ActionState,
+    ActionType,
     Alert,
     AlertStatus,
     Decision,
@@ -27,17 +29,25 @@ from receiver.decide.model import (
 from receiver.journal import chain, rows
 from receiver.journal.exclusive import Facts, repeats
 from receiver.journal.view import View
-from receiver.journal.work import Work
+from receiver.journal.waiting import WaitingAlerts
 from receiver.policy.model import Policies
 
+APPLICATION_ID = 0x465A4C4E
+"""Marks the file as ours for tools such as `file`: "FZLN"."""
 
-class Tx(Work):
+
+class Tx(WaitingAlerts):
     """Writes, each with the decision that explains the write."""
+
+    def probe(self) -> None:
+        """Change one page of the database, so that the commit must reach the disk. Says nothing new."""
+        self._run(f"PRAGMA application_id = {APPLICATION_ID}")
 
     # deliveries and alerts
 
     def insert_delivery(self, sha256: str, body: bytes) -> None:
         """Keep a body, or count a known one once more."""
+        self.body_bytes += len(body)
         self._buffer.deliveries.append((sha256, body, self._at))
 
     def seen(self, fingerprints: Sequence[str]) -> dict[str, Seen]:
@@ -143,6 +153,10 @@ class Tx(Work):
     def set_unconfirmed(self, fingerprint: str, *, since: datetime | None) -> None:
         """A firing waits for Alertmanager's answer, or (`since` None) no longer. An earlier wait keeps its time."""
         self.acted = True
+        if since is None:
+            seen = self.seen([fingerprint]).get(fingerprint)
+            if seen is None or seen.unconfirmed_since is None:
+                return
         self._run(
             "UPDATE alert_seen SET unconfirmed_since = iif(?1 IS NULL, NULL, coalesce(unconfirmed_since, ?1)) "
             "WHERE fingerprint = ?2",
@@ -152,26 +166,32 @@ class Tx(Work):
 
     # episodes and freeze reasons
 
+    def incident(self, service: str) -> str | None:
+        """Identifier of a service's incident, asked once in a transaction."""
+        incidents = self.answers.incidents
+        if service not in incidents:
+            incidents[service] = super().incident(service)
+        return incidents[service]
+
     def add_episode(self, episode: Episode) -> None:
-        """Store a new episode. Raises sqlite3.IntegrityError for a second live episode, which is a planner's bug."""
+        """Store a new episode. A second live episode, which is a planner's bug, makes the work fail at its end."""
         self.acted = True
         self.caches.episodes.pop(episode.fingerprint, None)
-        self._run(
-            f"INSERT INTO episode ({rows.EPISODE}) VALUES ({rows.marks(rows.EPISODE)})", rows.episode_row(episode)
-        )
+        if self.answers.incidents.get(episode.service, "") is None:
+            self.answers.incidents[episode.service] = episode.incident
+        self._buffer.episodes.append(rows.episode_row(episode))
 
     def move_episode(self, episode: Episode, to: EpisodeState) -> None:
         """Change an episode's state. Raises ForbiddenMoveError for a move that EPISODE_MOVES does not allow."""
         self.acted = True
         if to not in EPISODE_MOVES[episode.state]:
             raise ForbiddenMoveError(f"episode {episode.id}: {episode.state} → {to}")
-        at = self._at
         self.caches.episodes.pop(episode.fingerprint, None)
-        column = {EpisodeState.RESOLVING: "resolved_at = ?", EpisodeState.OPEN: "resolved_at = iif(?, NULL, NULL)"}
-        what = column.get(to, "closed_at = ?")
-        self._run(f"UPDATE episode SET state = ?, {what} WHERE id = ?", (to.value, at, episode.id))
-        if to is EpisodeState.OPEN or to in {EpisodeState.CLOSED, EpisodeState.EXPIRED}:
-            self._run("DELETE FROM condition_held WHERE episode = ?", (episode.id,))
+        if to in {EpisodeState.CLOSED, EpisodeState.EXPIRED}:
+            self.answers.incidents.pop(episode.service, None)
+        if any(row[0] == episode.id for row in self._buffer.moves):
+            self._sync()
+        self._buffer.moves.append((episode.id, to.value, self._at))
 
     def set_review(self, episode_id: str, at: datetime) -> None:
         """Postpone an episode's review."""
@@ -191,20 +211,20 @@ class Tx(Work):
     def add_freeze_reason(self, freeze_reason: FreezeReason) -> None:
         """Store a reason for a flag."""
         self._newly_held[freeze_reason.flag] = None
-        self._run(
-            "INSERT INTO freeze_reason (flag, episode, reason, since) VALUES (?, ?, ?, ?)",
-            (freeze_reason.flag, freeze_reason.episode, freeze_reason.reason, stamp(freeze_reason.since)),
+        self._buffer.reasons.append(
+            (freeze_reason.flag, freeze_reason.episode, freeze_reason.reason, stamp(freeze_reason.since))
         )
 
-    def freeze_reasons_written(self, flag: str, episodes: Iterable[str], file: FlagFile) -> None:
-        """Note that the flag on disk now names these episodes."""
+    def freeze_reasons_written(self, flag: str, episodes: Sequence[str], file: FlagFile) -> None:
+        """Note that the flag on disk now stands for these episodes too."""
         self.acted = True
         at = stamp(file.written_at)
-        self._sync()
-        self._db.executemany(
-            "UPDATE freeze_reason SET written_at = coalesce(written_at, ?) WHERE flag = ? AND episode = ?",
-            [(at, flag, episode) for episode in episodes],
-        )
+        for chunk in rows.chunks(episodes):
+            self._run(
+                f"UPDATE freeze_reason SET written_at = ? WHERE flag = ? AND episode IN ({rows.marks_for(chunk)}) "
+                "AND written_at IS NULL",
+                (at, flag, *chunk),
+            )
         self.put_flag_file(file)
 
     def put_flag_file(self, file: FlagFile) -> None:
@@ -212,31 +232,35 @@ class Tx(Work):
         self._run(
             f"INSERT INTO flag_file ({rows.FLAG_FILE}) VALUES ({rows.marks(rows.FLAG_FILE)}) "
             "ON CONFLICT (path) DO UPDATE SET service = excluded.service, generation = excluded.generation, "
-            "text = excluded.text, written_at = excluded.written_at",
-            (file.path, file.service, file.generation, file.text, stamp(file.written_at)),
+            "text = excluded.text, written_at = excluded.written_at, legacy_on = excluded.legacy_on",
+            (file.path, file.service, file.generation, file.text, stamp(file.written_at), int(file.legacy_on)),
         )
+
+    def legacy_switched(self, flag: str, *, on: bool) -> None:
+        """Note that a flag's legacy freezers are on, or that they are to be switched off."""
+        self._run("UPDATE flag_file SET legacy_on = ? WHERE path = ?", (int(on), flag))
 
     def end_freeze_reason(self, freeze_reason: FreezeReason, *, by: str, reason: str) -> None:
         """End one reason for a flag."""
         self.acted = True
+        self.answers.incidents.clear()
+        self._buffer.ended.append((freeze_reason.flag, freeze_reason.episode, self._at, by, reason))
+
+    def condition_true(self, policy_sha256: str, rule: str, condition: str, *, since: datetime) -> None:
+        """Note that a rule's condition to unfreeze is true now, and since when."""
         self._run(
-            "UPDATE freeze_reason SET ended_at = ?, ended_by = ?, end_reason = ? "
-            "WHERE flag = ? AND episode = ? AND ended_at IS NULL",
-            (self._at, by, reason, freeze_reason.flag, freeze_reason.episode),
+            "INSERT INTO condition_held (policy_sha256, rule, condition, true_since, checked_at) "
+            "VALUES (?, ?, ?, ?, ?) ON CONFLICT (policy_sha256, rule, condition) DO UPDATE SET "
+            "true_since = excluded.true_since, checked_at = excluded.checked_at",
+            (policy_sha256, rule, condition, stamp(since), self._at),
         )
 
-    def condition_true(self, episode: str, condition: str, *, since: datetime) -> None:
-        """Note that a condition to unfreeze is true now, and since when."""
+    def condition_false(self, policy_sha256: str, rule: str, condition: str) -> None:
+        """Note that a rule's condition to unfreeze is false now, or could not be read."""
         self._run(
-            "INSERT INTO condition_held (episode, condition, true_since, checked_at) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (episode, condition) DO UPDATE SET true_since = excluded.true_since, "
-            "checked_at = excluded.checked_at",
-            (episode, condition, stamp(since), self._at),
+            "DELETE FROM condition_held WHERE policy_sha256 = ? AND rule = ? AND condition = ?",
+            (policy_sha256, rule, condition),
         )
-
-    def condition_false(self, episode: str, condition: str) -> None:
-        """Note that a condition to unfreeze is false now, or could not be read."""
-        self._run("DELETE FROM condition_held WHERE episode = ? AND condition = ?", (episode, condition))
 
     # actions
 
@@ -248,7 +272,55 @@ class Tx(Work):
             (*rows.action_row(action), self._at),
         )
         self.acted |= bool(changed)
+        self._actions_changed(action)
         return bool(changed)
+
+    def _actions_changed(self, action: Action) -> None:
+        if action.type is ActionType.ROLLBACK:
+            self.answers.rollbacks.pop(action.service, None)
+            self.answers.ended.clear()
+        elif action.type is ActionType.FREEZE:
+            self.answers.freezing.clear()
+
+    def is_freezing(self, flag: str) -> bool:
+        """Whether an unfinished action freezes a flag: this action then freezes for a new reason as well."""
+        freezing = self.answers.freezing
+        if flag not in freezing:
+            freezing[flag] = super().is_freezing(flag)
+        return freezing[flag]
+
+    def unfinished_rollbacks(self, service: str) -> list[Action]:
+        """A service's rollbacks that have not ended, asked once in a transaction."""
+        rollbacks = self.answers.rollbacks
+        if service not in rollbacks:
+            rollbacks[service] = super().unfinished_rollbacks(service)
+        return rollbacks[service]
+
+    def ended_rollbacks(self, service: str, since: datetime) -> list[Action]:
+        """A service's rollbacks that were started and ended after a time, asked once in a transaction."""
+        ended = self.answers.ended
+        if (service, since) not in ended:
+            started = self.rollbacks_started(service, since)
+            ended[service, since] = [one for one, _ in started if one.state in FINAL_STATES]
+        return ended[service, since]
+
+    def join_rollback(self, action: str, episode: str) -> None:
+        """Note that an episode shares a rollback."""
+        self._buffer.joined.append((action, episode))
+
+    def leave_rollbacks(self, episode: Episode) -> None:
+        """An episode needs its rollback no longer. A rollback that has not begun passes to another of its episodes."""
+        pending = [one for one in self.unfinished_rollbacks(episode.service) if one.state is ActionState.PENDING]
+        if not pending:
+            return
+        self._run("DELETE FROM rollback_episode WHERE episode = ?", (episode.id,))
+        if any(action.episode == episode.id for action in pending):
+            self._run(
+                "UPDATE action SET episode = coalesce((SELECT min(episode) FROM rollback_episode "
+                "WHERE action = action.id), episode) WHERE episode = ? AND type = 'rollback' AND state = 'PENDING'",
+                (episode.id,),
+            )
+            self.answers.rollbacks.pop(episode.service, None)
 
     def move(self, action: Action, *path: ActionState, **changes: object) -> Action:
         """Move an action along `path`, with other changes at the end. Raises ForbiddenMoveError as `save_action`."""
@@ -265,7 +337,10 @@ class Tx(Work):
         )
         if changed != 1:
             raise ForbiddenMoveError(f"action {action.id} is no longer {start}")
+        if action.type is ActionType.ROLLBACK and action.state in FINAL_STATES:
+            self._run("DELETE FROM rollback_episode WHERE action = ?", (action.id,))
         self.acted = True
+        self._actions_changed(action)
         return action
 
     # policies, notices, retention
@@ -297,7 +372,11 @@ class Tx(Work):
 
     def prune(self, *, bodies_before: datetime, decisions_before: datetime) -> int:
         """Drop old bodies and decisions, confirm this by a checkpoint row, and return the number of dropped rows."""
-        self._run("UPDATE delivery SET body = NULL WHERE last_at < ? AND body IS NOT NULL", (stamp(bodies_before),))
+        self._run(
+            "UPDATE delivery SET body = NULL WHERE last_at < ? AND body IS NOT NULL "
+            "AND id NOT IN (SELECT delivery FROM waiting_alert)",
+            (stamp(bodies_before),),
+        )
         row = self._one(
             "SELECT seq, hash FROM decision WHERE at < ? ORDER BY seq DESC LIMIT 1", (stamp(decisions_before),)
         )

@@ -6,7 +6,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-from receiver.decide.model import EPOCH, Decision, FlagView, Seen, stamp
+from msgspec import Struct, field
+
+from receiver.decide.model import EPOCH, Action, Decision, FlagView, Seen, stamp
 from receiver.journal import chain, rows
 from receiver.journal.exclusive import Caches
 from receiver.journal.view import View
@@ -16,8 +18,23 @@ PREFETCH_MAX = 500
 """The most alerts in one query."""
 
 
+class Answers(Struct):
+    """What the database said in this transaction and would say again: ten thousand alerts ask the same questions.
+
+    By service its incident and its rollbacks, by flag whether a freeze is unfinished, and what was told.
+    """
+
+    incidents: dict[str, str | None] = field(default_factory=dict)
+    rollbacks: dict[str, list[Action]] = field(default_factory=dict)
+    ended: dict[tuple[str, datetime], list[Action]] = field(default_factory=dict)
+    freezing: dict[str, bool] = field(default_factory=dict)
+    told: set[tuple[str, ...]] = field(default_factory=set)
+
+
 class Work(View):
     """`now` is one time for the whole transaction. `acted` says that worker and reconciler have something to look at.
+
+    `body_bytes` is the size of all bodies that the transaction brings.
 
     A transaction runs many pieces of work, and each piece can fail alone. The order of calls: `begin`; for each piece
     `begin_work`, then `end_work` or `undo_work`; at last `end` and `commit`, or `roll_back`.
@@ -28,6 +45,8 @@ class Work(View):
         self.caches = caches
         self.now = EPOCH
         self.acted = False
+        self.answers = Answers()
+        self.body_bytes = 0
         self._at = stamp(EPOCH)
         self._buffer = WriteBuffer()
         self._mark = self._buffer.mark()
@@ -49,6 +68,8 @@ class Work(View):
         self._at = stamp(now)
         self._in_work = False
         self.acted = False
+        self.answers = Answers()
+        self.body_bytes = 0
         self._buffer = WriteBuffer()
         self._savepoint = False
         self._head = None
@@ -70,7 +91,9 @@ class Work(View):
         self._head_before = self._head
 
     def end_work(self) -> None:
-        """Keep a successful piece of work as a part of the transaction."""
+        """Keep a successful piece of work as a part of the transaction. Raises sqlite3.IntegrityError for a bug."""
+        if self._buffer.may_be_refused:
+            self._sync()
         if self._savepoint:
             self._db.execute("RELEASE work")
             self._savepoint = False
@@ -91,6 +114,8 @@ class Work(View):
             self._buffer.cut(self._mark)
         self._head = self._head_before
         self._seen_now = {}
+        self.answers = Answers()
+        self.caches.waits = None
 
     def end(self) -> None:
         """End all work. `held` then gives the flags that got a freeze reason.
@@ -157,6 +182,11 @@ class Work(View):
         """Change rows, and return their number."""
         self._sync()
         return self._db.execute(sql, parameters).rowcount
+
+    @property
+    def changed_rows(self) -> int:
+        """How many rows this connection has changed since it was opened."""
+        return self._db.total_changes
 
     @property
     def noted(self) -> int:

@@ -24,25 +24,44 @@ _RESTART_ALERT = (
     "UPDATE alert_seen SET starts_at = v.column2, last_at = v.column3 FROM (VALUES {}) AS v "
     "WHERE fingerprint = v.column1"
 )
+_EPISODE = f"INSERT INTO episode ({rows.EPISODE}) VALUES {{}}"
+_MOVE_EPISODE = (
+    "UPDATE episode SET state = v.column2, "
+    "resolved_at = CASE v.column2 WHEN 'RESOLVING' THEN v.column3 WHEN 'OPEN' THEN NULL ELSE resolved_at END, "
+    "closed_at = iif(v.column2 IN ('CLOSED', 'EXPIRED'), v.column3, closed_at) "
+    "FROM (VALUES {}) AS v WHERE id = v.column1"
+)
+_FREEZE_REASON = "INSERT INTO freeze_reason (flag, episode, reason, since) VALUES {}"
+_END_FREEZE_REASON = (
+    "UPDATE freeze_reason SET ended_at = v.column3, ended_by = v.column4, end_reason = v.column5 "
+    "FROM (VALUES {}) AS v WHERE flag = v.column1 AND episode = v.column2 AND ended_at IS NULL"
+)
+_JOIN_ROLLBACK = "INSERT INTO rollback_episode (action, episode) VALUES {}"
 _DECISION = f"INSERT INTO decision ({rows.DECISION}) VALUES {{}}"
 
-Mark = tuple[int, int, int, int]
+Mark = tuple[int, ...]
 
 
 class WriteBuffer(Struct):
     """Waiting rows, in the order in which they came.
 
-    `alerts` are whole rows; `restarts` are repeats with another start (fingerprint, start, time).
+    `alerts` are whole rows, and `restarts` are repeats with another start (fingerprint, start, time). `moves` are
+    episodes in another state. `ended` are freeze reasons that end. `joined` are episodes that share a rollback.
     """
 
     deliveries: list[rows.Row] = field(default_factory=list)
     alerts: list[rows.Row] = field(default_factory=list)
     restarts: list[rows.Row] = field(default_factory=list)
+    episodes: list[rows.Row] = field(default_factory=list)
+    moves: list[rows.Row] = field(default_factory=list)
+    reasons: list[rows.Row] = field(default_factory=list)
+    ended: list[rows.Row] = field(default_factory=list)
+    joined: list[rows.Row] = field(default_factory=list)
     decisions: list[rows.Row] = field(default_factory=list)
 
     def mark(self) -> Mark:
         """The present end of each list, to come back to."""
-        return len(self.deliveries), len(self.alerts), len(self.restarts), len(self.decisions)
+        return tuple(len(part) for part in self._parts())
 
     def cut(self, mark: Mark) -> WriteBuffer:
         """Take away the rows that came after the mark."""
@@ -53,20 +72,34 @@ class WriteBuffer(Struct):
         return after
 
     def _parts(self) -> tuple[list[rows.Row], ...]:
-        return self.deliveries, self.alerts, self.restarts, self.decisions
+        return self.deliveries, self.alerts, self.restarts, *self._checked(), self.decisions
+
+    def _checked(self) -> tuple[list[rows.Row], ...]:
+        return self.episodes, self.moves, self.reasons, self.ended, self.joined
+
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether a row waits that the database can refuse. Such rows are sent with the work that they belong to."""
+        return bool(self.episodes or self.moves or self.reasons or self.ended or self.joined)
 
     def statements(self, deliveries: Deliveries) -> int:
         """How many statements `flush` would run, or a few more."""
-        return deliveries.statements(self.deliveries) + len(self.alerts) + len(self.restarts) + len(self.decisions)
+        return deliveries.statements(self.deliveries) + sum(map(len, self._parts()[1:]))
 
     def flush(self, connection: sqlite3.Connection, deliveries: Deliveries) -> None:
         """Send everything to the database, and empty the buffer.
 
-        Of one alert a whole row must not wait together with an older restart, which goes after it.
+        Of one alert a whole row must not wait together with an older restart, which goes after it. Of one episode at
+        most one move may wait, which goes after its new row.
         """
         deliveries.send(self.deliveries)
         rows.send(connection, _UPSERT_ALERT, self.alerts)
         rows.send(connection, _RESTART_ALERT, list({row[0]: row for row in self.restarts}.values()))
+        rows.send(connection, _EPISODE, self.episodes)
+        rows.send(connection, _MOVE_EPISODE, self.moves)
+        rows.send(connection, _FREEZE_REASON, self.reasons)
+        rows.send(connection, _END_FREEZE_REASON, self.ended)
+        rows.send(connection, _JOIN_ROLLBACK, self.joined)
         rows.send(connection, _DECISION, self.decisions)
         for sent in self._parts():
             sent.clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -12,9 +11,8 @@ from receiver.context import Context
 from receiver.decide import escalate
 from receiver.decide.escalate import Incident
 from receiver.decide.model import Action, Decision
-from receiver.journal import JournalError, Tx, View
-
-log = logging.getLogger(__name__)
+from receiver.journal import Tx, View
+from receiver.loops.supervise import supervise
 
 LOOK_EVERY_S = 1.0
 """The shortest time between two looks, however often the journal is written."""
@@ -32,7 +30,8 @@ class Escalator:
     def start(self) -> None:
         """Look at once, then after every change and whenever something is due."""
         self._context.journal.on_commit(self._on_commit)
-        self._task = asyncio.create_task(self._run(), name="escalator")
+        work = supervise(self._context, "escalator", self._look, self._pause)
+        self._task = asyncio.create_task(work, name="escalator")
 
     async def stop(self) -> None:
         """End between two looks. A write that has begun is finished."""
@@ -44,20 +43,13 @@ class Escalator:
     def _on_commit(self, _head: int, _acted: bool) -> None:  # noqa: FBT001 - a callback's argument
         self._wake.set()
 
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            next_due: datetime | None = None
-            try:
-                next_due = await self._look()
-            except JournalError as error:
-                log.error("escalator.journal_failed", extra={"error": str(error)})  # noqa: TRY400 - tried again
-                self._wake.set()
-            await asyncio.sleep(self._look_every_s)
-            await self._rest(next_due)
+    async def _pause(self, next_due: datetime | None) -> None:
+        await asyncio.sleep(self._look_every_s)
+        await self._rest(next_due)
 
     async def _look(self) -> datetime | None:
         """Send the due notices. Returns the time of the next due notice."""
+        self._wake.clear()
         context = self._context
         now = context.clock()
         actions, next_due = await context.journal.read(lambda view: untold(view, context, now=now))

@@ -1,57 +1,117 @@
-"""The heartbeat beside every flag, which tells "not frozen" from "no receiver watches"."""
+"""The heartbeat beside every flag, which tells "not frozen" from "no receiver watches".
+
+A heartbeat is never fresher than the ability to freeze. Before each heartbeat, the receiver commits to the journal as a
+webhook does, and writes beside the flag as a freeze does. If either fails, the heartbeat grows old.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from receiver.act import flagfile
+from receiver.act import flagcheck, flagfile
+from receiver.act.freeze import FREEZE
 from receiver.context import Context
 from receiver.decide.model import stamp_ms
 from receiver.decide.plan import WATCHDOG
-from receiver.policy.model import FreezeAction
-
-log = logging.getLogger(__name__)
+from receiver.journal import JournalError
+from receiver.loops.supervise import failed, supervise
 
 EVERY_S = 5.0
+BEAT_LIMIT_S = 5.0
+"""A beat that takes longer hangs on some disk, which is a fault of its own."""
+
+JOURNAL, FLAG, HIDDEN = "journal", "flag", "hidden"
+"""Kinds of faults that the heartbeat finds."""
+
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Heartbeat:
-    """Every five seconds writes beside every flag that a policy names or that has a freeze reason."""
+    """Every five seconds writes beside every flag that a policy names or that has a freeze reason.
 
-    def __init__(self, context: Context) -> None:
+    `check_flag` compares a flag on disk with the journal. Each beat asks for this for every flag that should exist and
+    does not. A lost flag therefore comes back soon.
+    """
+
+    def __init__(self, context: Context, *, check_flag: Callable[[str], None]) -> None:
         self._context = context
+        self._check_flag = check_flag
         self._task: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._beaten_at = float("-inf")
         self._boot_id = BOOT_ID.read_text("ascii").strip() if BOOT_ID.exists() else ""
 
     def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name="heartbeat")
+        self._task = asyncio.create_task(
+            supervise(self._context, "heartbeat", self.beat, lambda _: asyncio.sleep(EVERY_S)), name="heartbeat"
+        )
 
     async def stop(self) -> None:
         """End. The last heartbeat then grows old."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in (self._task, self._beating):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
-    async def _run(self) -> None:
-        while True:
+    async def beat_if_older(self, age_s: float) -> None:
+        """Beat now, unless the last beat is younger. Health asks this, so that health is never older than `age_s`."""
+        if asyncio.get_running_loop().time() - self._beaten_at < age_s:
+            return
+        try:
             await self.beat()
-            await asyncio.sleep(EVERY_S)
+        except Exception as error:  # noqa: BLE001 - whatever it is, health shows it as the loop would
+            failed(self._context, "heartbeat", error)
 
     async def beat(self) -> None:
-        """Write every heartbeat once. If one cannot be written, log the error and write the others."""
+        """Write every heartbeat once, together with others who ask for a beat at the same time."""
+        beating = self._beating
+        if beating is None or beating.done():
+            beating = self._beating = asyncio.create_task(self._beat(), name="beat")
+        _, late = await asyncio.wait({beating}, timeout=BEAT_LIMIT_S)
+        self._context.faults.report("disk", "", f"a write takes longer than {BEAT_LIMIT_S:g} s" if late else "")
+        if not late:
+            beating.result()
+
+    async def _beat(self) -> None:
+        held, content = await self._content()
+        flags = {flag: held.get(flag, False) for flag in {*held, *self._context.box.policies.flags()}}
+        faults = self._context.faults
+        if content is not None:
+            found = await asyncio.to_thread(_beat_beside, flags, content)
+            for flag, (fault, unseen) in found.items():
+                faults.report(FLAG, flag, fault)
+                faults.report(HIDDEN, flag, unseen)
+            for kind in (FLAG, HIDDEN):
+                faults.keep(kind, set(flags))
+            must_exist = [flag for flag, must in flags.items() if must]
+            for flag in await asyncio.to_thread(flagcheck.missing, must_exist):
+                faults.report(FREEZE, flag, f"{flag} is gone")
+                self._check_flag(flag)
+        self._beaten_at = asyncio.get_running_loop().time()
+
+    async def _content(self) -> tuple[Mapping[str, bool], Mapping[str, object] | None]:
+        """The flags, each with whether it must exist, and the heartbeat's text; None if no webhook could be stored."""
         context = self._context
-        held, watchdog_at = await context.journal.read(
-            lambda journal: (journal.flags(), journal.last_seen_at(WATCHDOG))
-        )
+        try:
+            await context.journal.probe()
+            held, watchdog_at = await context.journal.read(
+                lambda journal: (
+                    {
+                        **dict.fromkeys(journal.flags(), False),
+                        **{reason.flag: True for reason in journal.freeze_reasons(held=True) if reason.written_at},
+                    },
+                    journal.last_seen_at(WATCHDOG),
+                )
+            )
+        except JournalError as error:
+            context.faults.report(JOURNAL, "", str(error))
+            return {}, None
+        context.faults.report(JOURNAL, "", "")
         in_force = context.box.policies.in_force
-        flags = set(held) | {
-            action.flag for policy in in_force for action in policy.actions.values() if isinstance(action, FreezeAction)
-        }
-        content = {
+        return held, {
             "at": stamp_ms(context.clock()),
             "host": context.host,
             "boot_id": self._boot_id,
@@ -59,8 +119,26 @@ class Heartbeat:
             "watchdog_at": stamp_ms(watchdog_at) if watchdog_at else None,
             "policies": {policy.name: f"sha256:{policy.sha256}" for policy in in_force},
         }
-        for directory in sorted({Path(flag).parent for flag in flags}):
-            try:
-                await asyncio.to_thread(flagfile.write_heartbeat, directory / "flag", content)
-            except (OSError, flagfile.FlagDirectoryError) as error:
-                log.error("heartbeat.failed", extra={"directory": str(directory), "error": str(error)})  # noqa: TRY400
+
+
+def _beat_beside(flags: Collection[str], content: Mapping[str, object]) -> dict[str, tuple[str, str]]:
+    """Write the heartbeats. For each flag: why the flag could not be written, and why others would not see the flag."""
+    found: dict[str, tuple[str, str]] = {}
+    written: dict[Path, str] = {}
+    for flag in sorted(flags):
+        path = Path(flag)
+        fault = flagcheck.obstacle(path)
+        if not fault and path.parent not in written:
+            written[path.parent] = _write(path, content)
+        found[flag] = (fault or written[path.parent], flagcheck.hidden(path))
+    return found
+
+
+def _write(flag: Path, content: Mapping[str, object]) -> str:
+    try:
+        flagfile.write_heartbeat(flag, content)
+    except flagfile.FlagDirectoryError as error:
+        return str(error)
+    except OSError as error:
+        return f"{flag.parent}: {error.strerror}"
+    return ""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from freezeline.problems import Problems
+from freezeline.problems import Problems, render
 from receiver.context import Context
 from receiver.decide.model import Decision
 from receiver.journal import JournalError, Tx, View, open_view
-from receiver.policy.directory import Loaded
+from receiver.policy.directory import Loaded, read_directory
 from receiver.policy.model import Policies, Policy
 from receiver.policy.read import parse_policy
+
+log = logging.getLogger(__name__)
+
+REFUSED = "the policies on disk have problems, so the last good policies stay in force"
 
 
 def parse_known(texts: Mapping[str, str], *, channels: Collection[str]) -> dict[str, Policy]:
@@ -47,13 +53,48 @@ def last_good(journal: Path, *, channels: Collection[str]) -> Loaded:
 
 def remembered(view: View) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
     """From the journal: the policies in force by name, and the texts of all policies that opened live episodes."""
-    hashes = {episode.policy_sha256 for episode in view.live_episodes()}
-    hashes |= {
-        episode.policy_sha256
-        for action in view.unfinished_actions()
-        if (episode := view.episode(action.episode)) is not None
-    }
+    hashes = view.policies_in_use()
     return view.policies_in_force(), view.policy_bodies(hashes)
+
+
+def told(context: Context, problem: str) -> None:
+    """Let health and metrics say how the policies in force differ from those on disk; "" if they are the same."""
+    context.box.problem = problem
+    context.meters.policy_load_ok.set(int(not problem))
+    context.meters.policies.set(len(context.box.policies.in_force))
+
+
+async def reload_policies(context: Context, directory: Path, *, channels: Collection[str]) -> None:
+    """Read the policies again. If a policy has problems, the last good policies stay in force.
+
+    A policy whose file has vanished stays in force too, because its service would no longer freeze. To drop a policy,
+    remove its file and restart the receiver. Whatever goes wrong is told, and the next SIGHUP tries again.
+    """
+    try:
+        problem = await _reload(context, directory, channels)
+    except Exception as error:
+        log.exception("policy.reload_failed")
+        problem = f"the policies could not be read again: {error}"
+    told(context, problem)
+
+
+async def _reload(context: Context, directory: Path, channels: Collection[str]) -> str:
+    """Put the policies of the directory in force. Returns what is wrong with them."""
+    problems = Problems()
+    loaded = await asyncio.to_thread(read_directory, directory, channels=channels, problems=problems)
+    if problems.errors:
+        for problem in problems:
+            log.error("policy.problem", extra={"problem": render(problem)})
+        return REFUSED
+    texts = await context.journal.read(lambda view: view.policies_in_force())
+    before = {policy.name: policy for policy in context.box.policies.in_force}
+    vanished = sorted(name for name in before.keys() - loaded.policies.keys() if name in texts)
+    kept = {name: (before[name], texts[name][1]) for name in vanished}
+    await adopt(context, Loaded(policies={**loaded.policies, **kept}), channels=channels)
+    log.info("policy.loaded", extra={"policies": sorted(loaded.policies), "vanished": vanished})
+    if not vanished:
+        return ""
+    return f"the file of {', '.join(vanished)} vanished; the last good policy stays in force until a restart"
 
 
 async def adopt(context: Context, loaded: Loaded, *, channels: Collection[str]) -> None:

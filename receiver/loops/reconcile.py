@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from receiver.context import Context
 from receiver.decide import plan
-from receiver.decide.model import NO_TRACE, Alert, Episode, EpisodeState, seconds
-from receiver.decide.plan import Change, ConditionState, Known
+from receiver.decide.model import EPOCH, NO_TRACE, Alert, Episode, Seen, seconds
+from receiver.decide.plan import Change, Known
 from receiver.journal import JournalError, Tx
 from receiver.journal.record import record
-from receiver.loops.sources import Alertmanager, Judgement, Prometheus, SourceError
+from receiver.loops.sources import Alertmanager, Prometheus, SourceError
 from receiver.loops.sources import Known as AlertmanagerKnows
+from receiver.loops.supervise import failed, succeeded, supervise
+from receiver.loops.unfreeze import CONDITION_EVERY_S, IDLE_S, Unfreezer
 from receiver.plaintext import plain
-from receiver.policy.model import Condition, Rule
+from receiver.policy.model import Policy, Rule
 from receiver.webhook.process import pending_rollbacks
 
 log = logging.getLogger(__name__)
@@ -30,14 +33,17 @@ log = logging.getLogger(__name__)
 DOUBT_S = 30.0
 """If no Alertmanager answers for this long, a firing that may be stale opens an episode."""
 
-FRESH_S = 20.0
-"""An alert whose last message is newer may not be in every Alertmanager's API yet: its absence says nothing."""
+T = TypeVar("T")
 
-CONDITION_EVERY_S = 5.0
-CONDITION_GAP_S = 60.0
-"""After a longer break between two checks, a condition must hold anew, because nobody knows its value in between."""
+ABSENT_S = 30.0
+"""After this long without an alert in Alertmanager's API, and without a message, the alert's resolve counts as lost.
 
-IDLE_S = 3600.0
+A shorter absence says nothing. A new alert is not in every API yet. A resolved alert leaves the API at once, and its
+webhook comes with the next flush of the group: 10 s later at most (`group_interval`).
+"""
+
+PIECE = 200
+"""The most alerts or episodes that one transaction repairs."""
 
 
 class Cluster(Struct, frozen=True, kw_only=True):
@@ -68,22 +74,28 @@ class Reconciler:
         check_flag: Callable[[str], None],
     ) -> None:
         self._context = context
-        self._prometheus = prometheus
+        self._unfreezer = Unfreezer(context, prometheus)
         self._alertmanagers = alertmanagers
         self._every_s = every_s
         self._check_flag = check_flag
         self._time_wake = asyncio.Event()
         self._compare_wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._absent_since: dict[str, datetime] = {}
         self._stopping = False
 
     def start(self) -> None:
         """Begin."""
         self._context.journal.on_commit(self._on_commit)
         self._tasks = [
-            asyncio.create_task(self._run_comparisons(), name="reconcile"),
-            asyncio.create_task(self._run_time(), name="reconcile-time"),
+            asyncio.create_task(self._supervise("reconcile", self._compare_once, self._rest_compare)),
+            asyncio.create_task(self._supervise("reconcile-time", self._time_once, self._rest_time)),
         ]
+
+    def _supervise(
+        self, name: str, work: Callable[[], Awaitable[float]], rest: Callable[[float], Awaitable[None]]
+    ) -> Coroutine[Any, Any, None]:
+        return supervise(self._context, name, work, rest, stopping=lambda: self._stopping)
 
     async def stop(self) -> None:
         """Finish the running passes, and end."""
@@ -100,37 +112,38 @@ class Reconciler:
         if acted:
             self._time_wake.set()
 
-    async def _run_comparisons(self) -> None:
-        while not self._stopping:
-            self._compare_wake.clear()
-            pause_s = self._every_s
-            try:
-                await self.compare()
-                if await self._context.journal.read(lambda journal: journal.unconfirmed()):
-                    pause_s = min(pause_s, CONDITION_EVERY_S)
-            except JournalError as error:
-                log.error("reconcile.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
-                pause_s = 1.0
-            await _rest(self._compare_wake, pause_s)
+    async def _compare_once(self) -> float:
+        """Compare, and return the seconds until the next comparison."""
+        self._compare_wake.clear()
+        await self.compare()
+        doubts = await self._context.journal.read(lambda journal: journal.doubts())
+        return min(self._every_s, CONDITION_EVERY_S) if doubts else self._every_s
 
-    async def _run_time(self) -> None:
-        while not self._stopping:
-            self._time_wake.clear()
-            try:
-                due_at = await self.keep_time()
-            except JournalError as error:
-                log.error("reconcile.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
-                due_at = self._context.clock() + timedelta(seconds=1)
-            await _rest(self._time_wake, (due_at - self._context.clock()).total_seconds())
+    async def _rest_compare(self, pause_s: float) -> None:
+        await _rest(self._compare_wake, pause_s)
+
+    async def _time_once(self) -> float:
+        """Do what is due, and return the seconds until something else is due."""
+        self._time_wake.clear()
+        due_at = await self.keep_time()
+        return (due_at - self._context.clock()).total_seconds()
+
+    async def _rest_time(self, pause_s: float) -> None:
+        await _rest(self._time_wake, pause_s)
 
     # comparing
 
     async def compare(self) -> None:
         """One whole comparison. Raises JournalError."""
-        for flag in await self._context.journal.read(lambda journal: list(journal.flags())):
+        flags = await self._context.journal.read(lambda journal: list(journal.flags()))
+        for flag in dict.fromkeys((*flags, *self._context.box.policies.flags())):
             self._check_flag(flag)
         cluster = await self.ask_alertmanagers()
-        await self._context.journal.write(lambda tx: self._repair(tx, cluster))
+        await self._settle_doubts(cluster)
+        known = await self._context.journal.read(lambda journal: journal.open_alerts()) if cluster.reachable else set()
+        await self._find_lost_resolves(cluster, known)
+        await self._find_lost_firings(cluster, known)
+        await self._review(cluster)
         self._context.meters.reconciled.set(self._context.clock().timestamp())
 
     async def ask_alertmanagers(self) -> Cluster:
@@ -153,49 +166,81 @@ class Reconciler:
             complete=everyone and all(answer.settled for answer in answers),
         )
 
-    def _repair(self, tx: Tx, cluster: Cluster) -> None:
-        self._settle_doubts(tx, cluster)
-        self._find_lost_resolves(tx, cluster)
-        self._find_lost_firings(tx, cluster)
-        self._review(tx, cluster)
-
     def _record(self, tx: Tx, changes: Sequence[Change]) -> None:
         record(tx, changes, self._context.box.policies, ids=self._context.ids, trace=NO_TRACE)
 
-    def _settle_doubts(self, tx: Tx, cluster: Cluster) -> None:
+    async def _in_pieces(self, work: Callable[[Tx, Sequence[T]], None], things: Sequence[T]) -> None:
+        """Do some work on many things in several transactions, so that others have their turn in between."""
+        for start in range(0, len(things), PIECE):
+            await self._context.journal.write(lambda tx, since=start: work(tx, things[since : since + PIECE]))  # type: ignore[misc]
+
+    async def _settle_doubts(self, cluster: Cluster) -> None:
         """Open episodes for firings that may be stale: Alertmanager lists them, or has not answered for too long."""
-        for seen in tx.unconfirmed():
-            if seen.unconfirmed_since is None:
-                continue
-            waited = tx.now - seen.unconfirmed_since
-            there = seen.fingerprint in cluster.alerts
-            if there or (not cluster.reachable and waited >= seconds(DOUBT_S)):
-                self._open(tx, cluster.alerts.get(seen.fingerprint, seen.as_firing()))
-            elif cluster.reachable:
-                name = plain(seen.labels.get("alertname", ""), 80)
-                sentence = f"Alertmanager knows no firing {name}: it was an old message"
-                doubted = plan.Doubted(fingerprint=seen.fingerprint, since=None, sentence=sentence)
-                self._record(tx, [doubted])
+        doubts = await self._context.journal.read(lambda journal: journal.unconfirmed())
 
-    def _find_lost_resolves(self, tx: Tx, cluster: Cluster) -> None:
-        for episode in tx.live_episodes():
-            if episode.state is not EpisodeState.OPEN or episode.policy == plan.OPERATOR_POLICY:
-                continue
-            seen = tx.seen([episode.fingerprint]).get(episode.fingerprint)
-            fresh = seen is not None and tx.now < seen.last_at + seconds(FRESH_S)
-            if cluster.firing(episode.fingerprint) is False and not fresh:
-                why = f"{episode.alert} of {episode.service} no longer fires, says Alertmanager: its resolve was lost"
-                self._record(tx, plan.resolve(episode, pending_rollbacks(tx, episode.id), why=why))
+        def settle(tx: Tx, doubts: Sequence[Seen]) -> None:
+            current = tx.seen([doubt.fingerprint for doubt in doubts])
+            for seen in current.values():
+                if seen.unconfirmed_since is not None:
+                    self._settle_doubt(tx, cluster, seen, seen.unconfirmed_since)
 
-    def _find_lost_firings(self, tx: Tx, cluster: Cluster) -> None:
+        await self._in_pieces(settle, doubts)
+
+    def _settle_doubt(self, tx: Tx, cluster: Cluster, seen: Seen, since: datetime) -> None:
+        there = seen.fingerprint in cluster.alerts
+        if there or (not cluster.reachable and tx.now - since >= seconds(DOUBT_S)):
+            self._open(tx, cluster.alerts.get(seen.fingerprint, seen.as_firing()))
+        elif cluster.reachable:
+            name = plain(seen.labels.get("alertname", ""), 80)
+            sentence = f"Alertmanager knows no firing {name}: it was an old message"
+            doubted = plan.Doubted(fingerprint=seen.fingerprint, since=None, sentence=sentence)
+            self._record(tx, [doubted])
+
+    async def _find_lost_resolves(self, cluster: Cluster, known: Collection[tuple[str, str, str]]) -> None:
+        if not cluster.complete:
+            self._absent_since = {}
+            return
+        ours = {fingerprint for fingerprint, policy, _ in known if policy != plan.OPERATOR_POLICY}
+        gone = sorted(fingerprint for fingerprint in ours if cluster.firing(fingerprint) is False)
+        now = self._context.clock()
+        self._absent_since = {fingerprint: self._absent_since.get(fingerprint, now) for fingerprint in gone}
+
+        def resolve(tx: Tx, fingerprints: Sequence[str]) -> None:
+            seen = tx.seen(fingerprints)
+            for episode in tx.open_episodes(fingerprints):
+                last = seen.get(episode.fingerprint)
+                since = self._absent_since[episode.fingerprint]
+                since = since if last is None else max(since, last.last_at)
+                if tx.now < since + seconds(ABSENT_S):
+                    continue
+                alert = f"{episode.alert} of {episode.service}"
+                why = (
+                    f"Alertmanager has not known {alert} as firing for {ABSENT_S:g} s, and sent no resolve: "
+                    "the resolve was lost"
+                )
+                self._record(tx, plan.resolve(episode, pending_rollbacks(tx, episode), why=why))
+
+        await self._in_pieces(resolve, gone)
+
+    async def _find_lost_firings(self, cluster: Cluster, known: Collection[tuple[str, str, str]]) -> None:
+        policies = self._context.box.policies
+
+        def is_lost(alert: Alert, opened: Collection[tuple[str, str, str]]) -> bool:
+            return alert.name != plan.WATCHDOG and any(
+                (alert.fingerprint, policy.name, rule.id) not in opened
+                for policy, rule in policies.matching(alert.labels)
+            )
+
+        def find(tx: Tx, alerts: Sequence[Alert]) -> None:
+            fingerprints = [alert.fingerprint for alert in alerts]
+            waiting = tx.waiting(fingerprints)
+            opened = {(one.fingerprint, one.policy, one.rule) for one in tx.open_episodes(fingerprints)}
+            for alert in alerts:
+                if alert.fingerprint not in waiting and is_lost(alert, opened):
+                    self._open(tx, alert)
+
         ours = [cluster.alerts[fingerprint] for fingerprint in sorted(cluster.ours)]
-        episodes = tx.newest_episodes([alert.fingerprint for alert in ours])
-        for alert in ours:
-            newest = episodes.get(alert.fingerprint, [])
-            matching = self._context.box.policies.matching(alert.labels)
-            live = {(episode.policy, episode.rule) for episode in newest if episode.state is EpisodeState.OPEN}
-            if alert.name != plan.WATCHDOG and any((policy.name, rule.id) not in live for policy, rule in matching):
-                self._open(tx, alert)
+        await self._in_pieces(find, [alert for alert in ours if is_lost(alert, known)])
 
     def _open(self, tx: Tx, alert: Alert) -> None:
         seen = tx.seen([alert.fingerprint]).get(alert.fingerprint)
@@ -214,21 +259,34 @@ class Reconciler:
         self._record(tx, changes)
         tx.set_unconfirmed(alert.fingerprint, since=None)
 
-    def _review(self, tx: Tx, cluster: Cluster) -> None:
-        for episode in tx.live_episodes():
-            policy = self._context.policy_of(episode)
-            rule = policy.rule(episode.rule) if policy else None
-            if rule is None:
-                continue
-            freeze_reasons = tx.freeze_reasons(episode=episode.id, held=True)
-            changes = plan.on_review(
-                episode,
-                freeze_reasons,
-                firing=cluster.firing(episode.fingerprint),
-                review_after_s=rule.unfreeze.review_after_s,
-                now=tx.now,
-            )
-            self._record(tx, changes)
+    async def _review(self, cluster: Cluster) -> None:
+        """Decide the due reviews, some at a time."""
+        after = (EPOCH, "")
+        more = True
+
+        def review(tx: Tx) -> list[Episode]:
+            due = tx.due_reviews(tx.now, after=after, limit=PIECE)
+            reasons = tx.freeze_reasons_of([episode.id for episode in due])
+            for episode in due:
+                policy = self._context.policy_of(episode)
+                rule = policy.rule(episode.rule) if policy else None
+                if rule is None:
+                    continue
+                changes = plan.on_review(
+                    episode,
+                    reasons.get(episode.id, ()),
+                    firing=cluster.firing(episode.fingerprint),
+                    review_after_s=rule.unfreeze.review_after_s,
+                    now=tx.now,
+                )
+                self._record(tx, changes)
+            return due
+
+        while more:
+            due = await self._context.journal.write(review)
+            more = len(due) == PIECE
+            if more:
+                after = (due[-1].review_at or EPOCH, due[-1].id)
 
     # what time brings
 
@@ -236,68 +294,33 @@ class Reconciler:
         """Do what is due by now, and return the next due time. Raises JournalError."""
         now = self._context.clock()
         due_at = now + seconds(IDLE_S)
-        # Called after every commit that acted, so this must not read a storm's open episodes one by one.
+        # Called after every commit that acted, so this must not read a storm's episodes.
         resolving, review_at, doubts = await self._context.journal.read(
-            lambda journal: (journal.resolving_episodes(), journal.first_review(), journal.unconfirmed())
+            lambda journal: (journal.resolving(), journal.first_review(), journal.doubts())
         )
         if doubts or (review_at is not None and review_at <= now):
             self.compare_soon()
-        for episode in resolving:
-            policy = self._context.policy_of(episode)
-            rule = policy.rule(episode.rule) if policy else None
-            if rule is not None:
-                due_at = min(due_at, await self._unfreeze(episode, rule))
+        for policy_sha256, rule, first_at in resolving:
+            policy = self._context.box.policies.by_sha256.get(policy_sha256)
+            found = policy.rule(rule) if policy else None
+            if policy is not None and found is not None:
+                due_at = min(due_at, await self._unfreeze_apart(policy, found, first_at))
         if review_at is not None:
             due_at = min(due_at, max(review_at, now + seconds(1)))
         return due_at
 
-    async def _unfreeze(self, episode: Episode, rule: Rule) -> datetime:
-        """End a resolving episode's freeze if its conditions are met. Returns when to look again."""
-        now = self._context.clock()
-        judged = [(condition, await self._prometheus.judge(condition, now)) for condition in rule.unfreeze.all_of]
-        ready_at = (episode.resolved_at or now) + seconds(rule.unfreeze.resolved_for_s)
-        if ready_at > now and not judged:
-            return ready_at
-
-        def work(tx: Tx) -> bool:
-            # The alert may have fired again while Prometheus was asked.
-            current = tx.episode(episode.id)
-            if current is None or current.state is not EpisodeState.RESOLVING:
-                return True
-            conditions = _remember(tx, episode.id, judged, now)
-            freeze_reasons = tx.freeze_reasons(episode=episode.id, held=True)
-            changes = plan.on_unfreeze_check(current, freeze_reasons, rule.unfreeze, conditions, now=tx.now)
-            self._record(tx, changes)
-            return bool(changes)
-
-        if await self._context.journal.write(work):
-            return now + seconds(IDLE_S)
-        return now + seconds(CONDITION_EVERY_S) if judged else max(ready_at, now)
-
-
-def _remember(
-    tx: Tx, episode: str, judged: Sequence[tuple[Condition, Judgement]], now: datetime
-) -> list[ConditionState]:
-    """Store what Prometheus said about each condition; returns since when each has been true."""
-    states: list[ConditionState] = []
-    held = tx.condition_held(episode)
-    for condition, judgement in judged:
-        since, checked_at = held.get(condition.id, (now, now))
-        if now - checked_at > seconds(CONDITION_GAP_S):
-            since = now
-        if judgement.true:
-            tx.condition_true(episode, condition.id, since=since)
-        else:
-            tx.condition_false(episode, condition.id)
-        states.append(
-            ConditionState(
-                id=condition.id,
-                true_since=since if judgement.true else None,
-                held_for_s=condition.held_for_s,
-                why=judgement.why,
-            )
-        )
-    return states
+    async def _unfreeze_apart(self, policy: Policy, rule: Rule, first_at: datetime) -> datetime:
+        """End what may end of a rule. An error that nobody foresaw concerns this rule alone, not other services."""
+        name = f"unfreeze {policy.name}/{rule.id}"
+        try:
+            due_at = await self._unfreezer.end(policy.sha256, rule, first_at)
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is: told, and tried again
+            failed(self._context, name, error)
+            return self._context.clock() + seconds(CONDITION_EVERY_S)
+        succeeded(self._context, name)
+        return due_at
 
 
 async def _rest(wake: asyncio.Event, pause_s: float) -> None:

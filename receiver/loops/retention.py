@@ -7,7 +7,7 @@ import logging
 from datetime import timedelta
 
 from receiver.context import Context
-from receiver.journal import JournalError
+from receiver.loops.supervise import supervise
 from receiver.run import runs
 
 log = logging.getLogger(__name__)
@@ -26,21 +26,14 @@ class Retention:
 
     def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name="retention")
+        work = supervise(self._context, "retention", self.tidy, lambda _: asyncio.sleep(EVERY_S))
+        self._task = asyncio.create_task(work, name="retention")
 
     async def stop(self) -> None:
         """End."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.tidy()
-            except (JournalError, OSError) as error:
-                log.error("retention.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
-            await asyncio.sleep(EVERY_S)
 
     async def tidy(self) -> None:
         """Prune once, and log the chain's head. Raises JournalError, OSError."""

@@ -7,8 +7,7 @@ their order. Lanes do not wait for each other.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,12 +15,16 @@ from receiver.act import ACTIONS, Performer, freeze, lane_name, lane_of
 from receiver.act.notices import Deliverer, interrupted
 from receiver.context import Context
 from receiver.decide.model import Action, ActionState, ActionType, FlagView
-from receiver.journal import JournalError, Tx
-
-log = logging.getLogger(__name__)
+from receiver.journal import Tx, View
+from receiver.loops.supervise import failed, succeeded, supervise
 
 RETRY_LANE_S = 1.0
 """How long a lane rests after an unexpected error, such as a full disk."""
+
+LOOK_MAX = 1000
+"""The most due actions in one look; the next look takes the others."""
+
+CHANNEL = "channel:"
 
 _WAITING = {ActionState.PENDING, ActionState.RETRY_WAIT}
 
@@ -44,7 +47,8 @@ class Worker:
         await self._resume_notices(mine=False)
         self._context.journal.on_commit(self._on_commit)
         self._context.journal.on_held(self._on_held)
-        self._task = asyncio.create_task(self._run(), name="worker")
+        work = supervise(self._context, "worker", self._look, self._rest, stopping=lambda: self._stopping)
+        self._task = asyncio.create_task(work, name="worker")
         self._wake.set()
 
     def check_flag(self, flag: str) -> None:
@@ -99,19 +103,18 @@ class Worker:
         elif not self._stopping:
             self._start(lane, freeze.bring_into_line(self._context, view))
 
-    async def _run(self) -> None:
-        while not self._stopping:
-            self._wake.clear()
-            now = self._context.clock()
-            try:
-                unfinished = await self._context.journal.read(lambda journal: journal.unfinished_actions())
-            except JournalError as error:
-                log.error("worker.read_failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
-                await asyncio.sleep(RETRY_LANE_S)
-                self._wake.set()
-                continue
-            next_due = self._dispatch(unfinished, now)
-            await self._rest(next_due)
+    async def _look(self) -> datetime | None:
+        """Hand due actions to their lanes. Returns the time of the next due action."""
+        self._wake.clear()
+        due, next_due = await self._context.journal.read(self._due(self._context.clock()))
+        if self._dispatch(due) and len(due) == LOOK_MAX:
+            self._wake.set()
+        return next_due
+
+    def _due(self, now: datetime) -> Callable[[View], tuple[list[Action], datetime | None]]:
+        """The question for due actions. A busy channel has its notices already, and is not asked about again."""
+        busy = [lane_name(lane) for lane in self._lanes if lane.startswith(CHANNEL)]
+        return lambda journal: journal.due_actions(now, but_channels=busy, limit=LOOK_MAX)
 
     async def _rest(self, next_due: datetime | None) -> None:
         timeout = None
@@ -123,21 +126,20 @@ class Worker:
         except TimeoutError:
             return
 
-    def _dispatch(self, unfinished: Sequence[Action], now: datetime) -> datetime | None:
-        """Hand due actions to idle lanes. Returns the time of the next due action."""
+    def _dispatch(self, actions: Sequence[Action]) -> bool:
+        """Hand due actions to idle lanes. Returns whether a lane began to work."""
         due: dict[str, list[Action]] = {}
-        later: list[datetime] = []
-        for action in unfinished:
-            if action.due_at is not None and action.due_at > now:
-                later.append(action.due_at)
-            elif self._is_due(action):
+        began = False
+        for action in actions:
+            if self._is_due(action):
                 due.setdefault(lane_of(action), []).append(action)
-        for lane, actions in due.items():
+        for lane, those in due.items():
             if lane in self._lanes:
                 self._dirty.add(lane)
             elif not self._stopping:
-                self._start_lane(lane, actions)
-        return min(later, default=None)
+                self._start_lane(lane, those)
+                began = True
+        return began
 
     def _is_due(self, action: Action) -> bool:
         """Whether a lane may take an action: the action waits, or an earlier process left it unfinished."""
@@ -162,7 +164,7 @@ class Worker:
         finally:
             if not done and not self._stopping:
                 await asyncio.sleep(RETRY_LANE_S)
-                if lane.startswith("channel:"):
+                if lane.startswith(CHANNEL):
                     await self._resume_notices(mine=True, channel=lane_name(lane))
 
     def _lane_done(self, lane: str, task: asyncio.Task[None]) -> None:
@@ -175,8 +177,10 @@ class Worker:
             # The view of the flag may be old by now, so `perform` reads the flag again.
             self._start(lane, freeze.perform(self._context, lane_name(lane), ()))
         error = task.exception()
-        if error is not None:
-            log.error("worker.lane_failed", exc_info=error, extra={"lane": lane})
-        if error is not None or lane in self._dirty:
+        if isinstance(error, Exception):
+            failed(self._context, f"lane {lane}", error)
+        else:
+            succeeded(self._context, f"lane {lane}")
+        if error is not None or lane in self._dirty or lane.startswith(CHANNEL):
             self._wake.set()
         self._dirty.discard(lane)

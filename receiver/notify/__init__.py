@@ -33,6 +33,7 @@ from receiver.templates import Templates
 
 __all__ = [
     "CLOSING_EVENTS",
+    "LOCAL",
     "NOTIFIERS",
     "Channel",
     "ChannelProblem",
@@ -56,6 +57,9 @@ NOTIFIERS: dict[str, type[Channel]] = {
     "slack": SlackChannel,
     "toast": ToastChannel,
 }
+
+LOCAL = (LogChannel, ToastChannel)
+"""Channels of this machine, which need no network."""
 
 
 class ParsedChannels(Struct, frozen=True, kw_only=True):

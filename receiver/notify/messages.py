@@ -34,6 +34,11 @@ def _freeze_failed(facts: Facts) -> str:
     return f"{error}. Freezeline keeps trying. Meanwhile, check by hand whether deployments are stopped"
 
 
+def _unfreeze_failed(facts: Facts) -> str:
+    error = facts.get("error") or "unknown error"
+    return f"{error}. Deployments stay stopped. Freezeline keeps trying to end the freeze"
+
+
 def _renewed(facts: Facts) -> str:
     since = f"Frozen for {facts.get('frozen_for', 'a while')}: {_reason(facts)}"
     return f"{since}. Is this freeze still needed? To end a freeze, run: freezeline unfreeze --reason …"
@@ -110,6 +115,7 @@ _WORDS: Mapping[Event, tuple[str, Callable[[Facts], str]]] = {
     Event.OPENED: ("{service}: {alert}", _opened),
     Event.FROZEN: ("{service} is frozen", _frozen),
     Event.FREEZE_FAILED: ("Freezing {service} failed", _freeze_failed),
+    Event.UNFREEZE_FAILED: ("Unfreezing {service} failed", _unfreeze_failed),
     Event.RENEWED: ("{service} stays frozen", _renewed),
     Event.UNFROZEN: ("{service} is unfrozen", _unfrozen),
     Event.RESOLVED: ("{service}: resolved", _resolved),

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 
 from receiver.decide.notice import PermanentFailure, RateLimited, TemporaryFailure
-from receiver.decide.retry import Kind, classify_http
+from receiver.decide.retry import RETRY_AFTER_MAX_S, Kind, classify_http
 from receiver.notify.channel import unsafe_url
 from receiver.notify.secret import redact
 
@@ -53,13 +53,13 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
     if header is None:
         return None
     if header.strip().isascii() and header.strip().isdigit():
-        return float(header)
+        return min(float(header), RETRY_AFTER_MAX_S)
     try:
         until = parsedate_to_datetime(header)
-    except ValueError:
+        aware = until if until.tzinfo else until.replace(tzinfo=UTC)
+        return min(max(0.0, (aware - now).total_seconds()), RETRY_AFTER_MAX_S)
+    except (ValueError, OverflowError, TypeError):
         return None
-    aware = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
 
 
 def _check(response: aiohttp.ClientResponse, answer: str, now: Callable[[], datetime]) -> None:

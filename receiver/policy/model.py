@@ -232,6 +232,15 @@ class Policies(Struct, frozen=True, kw_only=True):
         named = self._named.get(labels.get("alertname", ""), ())
         return [pair for pair in (*named, *self._unnamed) if pair[1].matches(labels)]
 
+    def flags(self) -> dict[str, Policy]:
+        """Give every flag that the policies in force may write, with a policy that names the flag."""
+        return {
+            action.flag: policy
+            for policy in reversed(self.in_force)
+            for action in policy.actions.values()
+            if isinstance(action, FreezeAction)
+        }
+
     def of_service(self, service: str) -> tuple[Policy, ...]:
         """Give the policies in force of one service."""
         return tuple(policy for policy in self.in_force if policy.service == service)

@@ -69,23 +69,33 @@ __all__ = [
 ]
 
 DEFAULT_EVENTS = frozenset(
-    {"opened", "frozen", "rollback_started", "rollback_done", "rollback_failed", "unfrozen", "resolved"}
-) | {
-    "canary_started",
-    "canary_refused",
-    "canary_shifted",
-    "canary_held",
-    "canary_resumed",
-    "canary_approval",
-    "canary_approved",
-    "canary_promoted",
-    "canary_aborted",
-    "canary_rolled_back",
-    "canary_rollback_failed",
-    "canary_superseded",
-    "canary_silent",
-    "canary_done",
-}
+    {
+        "opened",
+        "frozen",
+        "freeze_failed",
+        "unfreeze_failed",
+        "rollback_started",
+        "rollback_done",
+        "rollback_failed",
+        "rollback_skipped",
+        "unfrozen",
+        "resolved",
+        "canary_started",
+        "canary_refused",
+        "canary_shifted",
+        "canary_held",
+        "canary_resumed",
+        "canary_approval",
+        "canary_approved",
+        "canary_promoted",
+        "canary_aborted",
+        "canary_rolled_back",
+        "canary_rollback_failed",
+        "canary_superseded",
+        "canary_silent",
+        "canary_done",
+    }
+)
 """Events that a `notify` action without `events` announces: all of a rollout's among them."""
 
 
@@ -96,10 +106,13 @@ def parse_policy(text: str, *, file: str, channels: Collection[str] | None, prob
     are not checked: the reader has no receiver.yaml.
     """
     try:
-        raw = json.loads(text)
+        raw = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         position = Position(file, error.lineno, error.colno)
         problems.add("policy/json", position, f"not JSON: {error.msg}", "write one JSON object")
+        return None
+    except (ValueError, RecursionError) as error:
+        problems.add("policy/json", Position(file), f"not JSON: {error}"[:300], "write one JSON object")
         return None
     before = len(problems)
     _check_format(raw, text, file, problems)
@@ -109,6 +122,11 @@ def parse_policy(text: str, *, file: str, channels: Collection[str] | None, prob
     if len(problems) > before:
         return None
     return _build(formats.upgraded(raw), hashlib.sha256(text.encode()).hexdigest())
+
+
+def _no_number(name: str) -> float:
+    """Refuse NaN and Infinity, which Python reads and JSON does not know."""
+    raise ValueError(f"{name} is no number")
 
 
 def _check_format(raw: Any, text: str, file: str, problems: Problems) -> None:

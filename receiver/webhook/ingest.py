@@ -22,7 +22,7 @@ T = TypeVar("T")
 ALERTS_MAX = 10_000
 LABELS_MAX = 256
 TEXTS_MAX = 64 * 1024
-"""The most characters in all labels, or in all annotations, of one alert."""
+"""The most characters in all labels with their names, or in all annotations with their names, of one alert."""
 
 
 class NotADeliveryError(Exception):
@@ -107,7 +107,8 @@ def _read_by_piece(body: bytes) -> Delivery:
 
 def _delivery(body: bytes, head: _Body, entries: Sequence[T], read: Callable[[T], Alert]) -> Delivery:
     if head.version != "4":
-        raise NotADeliveryError(f"version is {plain(str(head.version), 20)}, not 4")
+        version = plain(head.version, 20) if isinstance(head.version, str) else "not text"
+        raise NotADeliveryError(f"version is {version}, not 4")
     if len(entries) > ALERTS_MAX:
         raise NotADeliveryError(f"more than {ALERTS_MAX} alerts")
     alerts: list[Alert] = []
@@ -124,7 +125,7 @@ def _delivery(body: bytes, head: _Body, entries: Sequence[T], read: Callable[[T]
         alerts=tuple(alerts),
         quarantined=tuple(quarantined),
         truncated=truncated if isinstance(truncated, int) and truncated > 0 else 0,
-        receiver=plain(str(head.receiver), 200),
+        receiver=plain(head.receiver, 200) if isinstance(head.receiver, str) else "",
     )
 
 
@@ -179,7 +180,7 @@ def _checked(raw: _AlertBody) -> Alert:
 def _check_size(texts: Mapping[str, str], what: str) -> None:
     if len(texts) > LABELS_MAX:
         raise _MalformedAlertError(f"more than {LABELS_MAX} {what}")
-    if len("".join(texts.values())) > TEXTS_MAX:
+    if len("".join(texts.values())) + len("".join(texts)) > TEXTS_MAX:
         raise _MalformedAlertError(f"{what} are longer than {TEXTS_MAX} characters")
 
 
@@ -190,11 +191,19 @@ def _time(raw: Any, what: str) -> datetime | None:
     if not isinstance(raw, str):
         raise _MalformedAlertError(f"{what} is not text")
     try:
+        return read_time(raw)
+    except ValueError as error:
+        raise _MalformedAlertError(f"{what} {error}") from error
+
+
+def read_time(raw: str) -> datetime:
+    """A time from another server, with which the receiver may calculate. Raises ValueError that says what is wrong."""
+    try:
         at = datetime.fromisoformat(raw)
     except ValueError as error:
-        raise _MalformedAlertError(f"{what} is not a time") from error
+        raise ValueError("is not a time") from error
     if at.tzinfo is None or not 1970 <= at.year <= 9000:
-        raise _MalformedAlertError(f"{what} has no time zone or lies outside all reason")
+        raise ValueError("has no time zone or lies outside all reason")
     return at
 
 

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from freezeline.problems import Problems
-from receiver.decide.model import NO_TRACE, ActionState, ActionType, Alert, new_id
+from receiver.decide.model import NO_TRACE, Alert, new_id
 from receiver.decide.plan import Change, Known, Opened, on_alert
 from receiver.journal import JournalError, View, open_view
 from receiver.policy.directory import read_directory
 from receiver.policy.model import Policies
 from receiver.settings import load_settings
 from receiver.webhook.ingest import NotADeliveryError, parse_delivery
+from receiver.webhook.process import pending_rollbacks
+
+
+class AnyChannel(Collection[str]):
+    """The channels of a receiver whose settings nobody named: every name is a channel."""
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 class ReplayError(Exception):
@@ -28,9 +43,12 @@ class ReplayError(Exception):
 def replay(
     body: bytes, *, policy_dir: Path, config: Path | None, state_dir: Path | None, problems: Problems
 ) -> dict[str, Any]:
-    """Plan every alert of a payload. If `problems` has errors, do not use the answer. Raises ReplayError."""
-    settings = load_settings(config, os.environ, problems)
-    loaded = read_directory(policy_dir, channels=settings.channels, problems=problems)
+    """Plan every alert of a payload. If `problems` has errors, do not use the answer. Raises ReplayError.
+
+    Nothing runs, so the commands of the policies need not be here. Without a `config`, every channel exists.
+    """
+    channels = AnyChannel() if config is None else load_settings(config, os.environ, problems).channels
+    loaded = read_directory(policy_dir, channels=channels, problems=problems, guarded=False)
     in_force = tuple(policy for policy, _ in loaded.policies.values())
     policies = Policies(in_force=in_force, by_sha256={policy.sha256: policy for policy in in_force})
     try:
@@ -55,10 +73,7 @@ def replay(
 
 def _known(view: View, alert: Alert) -> Known:
     episodes = view.newest_episodes([alert.fingerprint]).get(alert.fingerprint, [])
-    pending = {
-        episode.id: view.actions(episode=episode.id, type=ActionType.ROLLBACK, state=ActionState.PENDING)
-        for episode in episodes
-    }
+    pending = {episode.id: pending_rollbacks(view, episode) for episode in episodes}
     seen = view.seen([alert.fingerprint]).get(alert.fingerprint)
     return Known(seen=seen, episodes=episodes, pending=pending, incident=view.incident)
 

@@ -78,14 +78,29 @@ class NoData(Struct, frozen=True, kw_only=True):
     then: Literal["abort", "hold"]
 
 
-class AbTest(Struct, frozen=True, kw_only=True):
-    """Statistics that compare both releases over a stage. `metrics` are SLOs; `confidence` and `power` are ratios."""
+class AbMetric(Struct, frozen=True, kw_only=True):
+    """Counters of one metric, as selectors with `$canary`. Bad events are counted, or good ones (`good`)."""
 
-    metrics: tuple[str, ...]
+    id: str
+    total: str
+    bad: str = ""
+    good: str = ""
+
+
+class AbTest(Struct, frozen=True, kw_only=True):
+    """Statistics that compare both releases over a stage. All numbers but `variance_inflation` are ratios.
+
+    `detect` is the smallest rise of a bad share that matters, relative to the stable release's share.
+    """
+
+    metrics: tuple[AbMetric, ...]
     confidence: Decimal
     power: Decimal
-    method: str
+    detect: Decimal
+    method: Literal["group-sequential", "anytime", "fixed-horizon"]
+    assignment: Literal["request", "user"]
     then: Literal["approval", "advance"]
+    variance_inflation: Decimal | None = None
 
 
 class Stage(Struct, frozen=True, kw_only=True):

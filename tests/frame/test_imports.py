@@ -50,6 +50,7 @@ ORDERS = {
         "pipeline",
         "write",
         # What else is done with a spec that was loaded.
+        "existing",
         "prometheus",
         "imports",
         "reports",
@@ -57,6 +58,7 @@ ORDERS = {
     "receiver": (
         "plaintext",
         "steps",
+        "faults",
         # What is to be done: the policy as a value, the decisions, and where decisions are kept.
         "policy",
         "decide",
@@ -89,12 +91,13 @@ ORDERS = {
         # What is decided: before a release, and while the release is rolled out.
         "gate",
         "canary",
+        "ab",
         # Where rollouts are kept, how people see them, and what runs them.
         "store",
         "show",
         "engine",
     ),
-    "freezeline": ("problems", "cli", "remote", "toast", "demo", "commands", "__main__"),
+    "freezeline": ("problems", "terminal", "cli", "remote", "toast", "demo", "commands", "__main__"),
 }
 
 # Package, or place of a package → the other packages, or their places, that it may import. The longer key wins.
@@ -112,7 +115,7 @@ MAY_IMPORT = {
 NEVER = {"generator": {"receiver", "release"}, "receiver": {"generator", "release"}, "release": {"generator"}}
 
 # Modules among the commands that are not commands; commands share them.
-SHARED_BY_COMMANDS = {"freezeline.commands", "freezeline.commands.places", "freezeline.commands.specs"}
+SHARED_BY_COMMANDS = {f"freezeline.commands{name}" for name in ("", ".headers", ".places", ".specs")}
 
 # In a fresh interpreter that holds none of our modules, only the big libraries, one forked child per module: alone, and
 # much quicker than starting Python for each.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from freezeline.problems import Problems
-from generator.checks.live import buckets, kinds, presence, storage
+from generator.checks.live import buckets, kinds, presence, quoted, storage
 from generator.checks.live.api import Prometheus, PrometheusError, connect
 from generator.model.spec import OutputSet
 
@@ -27,6 +27,13 @@ LIVE_CHECKS: Mapping[str, Callable[[OutputSet, Prometheus, Problems], None]] = M
 
 
 def run(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
-    """Run every check. Raises PrometheusError if Prometheus does not answer."""
+    """Run every check. Raises PrometheusError if Prometheus does not answer.
+
+    Queries that this Prometheus cannot read end the checks: asking for them would be refused.
+    """
+    before = problems.error_count
+    quoted.check(output_set, prometheus, problems)
+    if problems.error_count > before:
+        return
     for check in LIVE_CHECKS.values():
         check(output_set, prometheus, problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -57,6 +58,11 @@ class Prometheus(Struct, frozen=True, kw_only=True):
         answer = self._ask("/api/v1/query", ("query", expression))
         return list(answer["result"]) if answer.get("resultType") == "vector" else []
 
+    def version(self) -> tuple[int, ...]:
+        """Prometheus' version, such as (3, 15, 0); empty if not reported. Distributions append their own parts."""
+        numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", str(self._ask("/api/v1/status/buildinfo").get("version", "")))
+        return tuple(map(int, numbers.groups())) if numbers is not None else ()
+
     def retention(self) -> str:
         """Prometheus' retention as `/status` reports it: `15d`, `15d or 10GiB`, `10GiB`; empty if not reported."""
         return str(self._ask("/api/v1/status/runtimeinfo").get("storageRetention", ""))
@@ -72,20 +78,38 @@ class Prometheus(Struct, frozen=True, kw_only=True):
         return found
 
 
-def connect(url: str) -> Prometheus:
-    """The Prometheus at a base URL, without asking it. Raises PrometheusError if the text is no http(s) URL."""
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the headers may hold a secret, which no other server may get."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Refuse; the answer is then an error with its status."""
+
+
+def connect(url: str, headers: Mapping[str, str] | None = None) -> Prometheus:
+    """The Prometheus at a base URL, without asking it. Each request carries `headers`.
+
+    Raises PrometheusError if the text is no http(s) URL.
+    """
     base = url.rstrip("/")
     parts = urllib.parse.urlsplit(base)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise PrometheusError(f"{url} is not an http:// or https:// URL")
-    return Prometheus(get=lambda path, parameters: _get(base, path, parameters))
+    sent = {"Accept": "application/json", **(headers or {})}
+    opener = urllib.request.build_opener(_NoRedirect) if headers else urllib.request.build_opener()
+    return Prometheus(get=lambda path, parameters: _get(opener, base, path, parameters, sent))
 
 
-def _get(base: str, path: str, parameters: list[tuple[str, str]]) -> Any:
+def _get(
+    opener: urllib.request.OpenerDirector,
+    base: str,
+    path: str,
+    parameters: list[tuple[str, str]],
+    headers: Mapping[str, str],
+) -> Any:
     query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
-    request = urllib.request.Request(f"{base}{path}{query}", headers={"Accept": "application/json"})  # noqa: S310 - connect allows http and https only
+    request = urllib.request.Request(f"{base}{path}{query}", headers=dict(headers))  # noqa: S310 - connect allows http and https only
     try:
-        with urllib.request.urlopen(request, timeout=DEADLINE_S) as response:  # noqa: S310 - as above
+        with opener.open(request, timeout=DEADLINE_S) as response:
             body = response.read(MAX_ANSWER_BYTES)
     except urllib.error.HTTPError as error:
         detail = error.read(500).decode("utf-8", "replace")

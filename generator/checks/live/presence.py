@@ -8,6 +8,7 @@ from generator.checks.live.api import Prometheus
 from generator.checks.queries import Query, Series
 from generator.model.spec import OutputSet
 from generator.promql import text as promql
+from generator.promql.buckets import in_every_spelling
 
 CODES = ("live/no-metric", "live/no-label", "live/no-series")
 
@@ -20,10 +21,10 @@ def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> 
     for spec in output_set.specs:
         for query in queries.of_spec(spec):
             found = [series for series in queries.read_by(query) if series.metric or series.matchers]
-            if query.selector is not None and any(prometheus.exists(series.text) for series in found):
+            if query.selector is not None and any(_exists(series.text, prometheus) for series in found):
                 continue  # the histogram exists as a classic or as a native one
             for series in found if query.selector is None else found[:1]:
-                if not prometheus.exists(series.text):
+                if not _exists(series.text, prometheus):
                     _check_series(query, series, prometheus, problems)
 
 
@@ -32,7 +33,7 @@ def _check_series(query: Query, series: Series, prometheus: Prometheus, problems
     if not series.metric:
         message = f"{what}: Prometheus has no series {series.text}"
         problems.add("live/no-series", query.position, message, "try the selector in Prometheus' expression browser")
-    elif not prometheus.exists(series.metric):
+    elif not _exists(promql.series_text(series.metric, []), prometheus):
         near = nearest(series.metric, prometheus.label_values("__name__"))
         hint = (
             f"did you mean `{near}`?"
@@ -49,7 +50,8 @@ def _check_series(query: Query, series: Series, prometheus: Prometheus, problems
 def _blame(query: Query, series: Series, prometheus: Prometheus, problems: Problems) -> None:
     """The metric exists: report the label, or the value, that no series has."""
     what = f"{query.what}.{query.role}"
-    known = prometheus.labels(series.metric)
+    metric = promql.series_text(series.metric, [])
+    known = prometheus.labels(metric)
     for name, op, value in series.matchers:
         if name not in known and op in ("=", "=~") and value:
             near = nearest(name, known)
@@ -61,8 +63,8 @@ def _blame(query: Query, series: Series, prometheus: Prometheus, problems: Probl
     if query.role in _RARE:
         return
     for name, op, value in series.matchers:
-        if not prometheus.exists(f"{series.metric}{{{name}{op}{promql.quote(value)}}}"):
-            values = prometheus.label_values(name, series.metric)
+        if not _exists(promql.series_text(series.metric, [promql.matcher_text(name, op, value)]), prometheus):
+            values = prometheus.label_values(name, metric)
             near = nearest(value, values)
             shown = ", ".join(values[:8]) + (", …" if len(values) > 8 else "")
             hint = f"did you mean `{near}`?" if near else f"use one of the values of {name}: {shown}"
@@ -71,3 +73,8 @@ def _blame(query: Query, series: Series, prometheus: Prometheus, problems: Probl
             return
     message = f"{what}: no series has all labels of {series.text}"
     problems.add("live/no-series", query.position, message, "remove one of the labels: each label alone exists")
+
+
+def _exists(selector: str, prometheus: Prometheus) -> bool:
+    """Whether any series has the labels, in whichever spelling of a bucket."""
+    return prometheus.exists(in_every_spelling(selector))

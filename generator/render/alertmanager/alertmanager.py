@@ -137,3 +137,8 @@ def _interval(interval: MuteInterval) -> Data:
 def template_text() -> str:
     """The message templates that the configuration loads; written beside it as `TEMPLATE_FILE`."""
     return Path(__file__).with_name("alertmanager.tmpl").read_text(encoding="utf-8")
+
+
+def is_our_template(content: bytes) -> bool:
+    """Whether a file holds the message templates of this version or of another version of Freezeline."""
+    return content.startswith(b"{{/* Freezeline's message templates for Alertmanager")

@@ -1,4 +1,8 @@
-"""Alertmanager's receivers for people, and the routes that lead to them."""
+"""Alertmanager's receivers for people, and the routes that lead to them.
+
+Each route names the alerts that Freezeline generates: alerts of other rules keep their way, also those of the same
+service.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from msgspec import Struct
 
 from freezeline.problems import Position
 from generator import names
+from generator.model import alert_labels
 from generator.model.routing import Route
 from generator.model.spec import Spec
 from generator.model.teams import Smtp, Team, channel_name, owner_team
@@ -19,6 +24,7 @@ GROUP_WAIT_MS = 10 * SECOND
 GROUP_INTERVAL_MS = 60 * SECOND
 REPEAT_MS = 4 * HOUR
 SELF_SERVICE = "freezeline"
+_SELF_ALERTS = f'alertname=~"{names.SELF_PREFIX}.+"'
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -41,9 +47,13 @@ class Address(Struct, frozen=True, kw_only=True):
 
 
 class PlannedRoute(Struct, frozen=True, kw_only=True):
-    """A route to one address. `goes_on`: Alertmanager also looks at the routes after this one."""
+    """A route to one address. `goes_on`: Alertmanager also looks at the routes after this one.
+
+    `alerts` is a matcher for the names of the alerts.
+    """
 
     match: tuple[tuple[str, tuple[str, ...]], ...]
+    alerts: str
     address: Address
     goes_on: bool
     written: Route | None = None  # None: the route comes from the owner
@@ -52,13 +62,15 @@ class PlannedRoute(Struct, frozen=True, kw_only=True):
 def plan(spec: Spec) -> list[PlannedRoute]:
     """The routes to people of a spec, in order: the spec's routes, then the owner's."""
     service = (names.SERVICE, (spec.service,))
+    alerts = matcher("alertname", *sorted({labels["alertname"] for labels in alert_labels.of(spec)}))
     found: list[PlannedRoute] = []
     for route in spec.routing.routes if spec.routing else ():
         addresses = list(_addresses(spec, route))
         for address in addresses:
             goes_on = route.goes_on or address is not addresses[-1]
-            found.append(PlannedRoute(match=(service, *route.match), address=address, goes_on=goes_on, written=route))
-    return found + list(_owner_routes(spec))
+            match = (service, *route.match)
+            found.append(PlannedRoute(match=match, alerts=alerts, address=address, goes_on=goes_on, written=route))
+    return found + list(_owner_routes(spec, alerts))
 
 
 def _addresses(spec: Spec, route: Route) -> Iterable[Address]:
@@ -69,7 +81,7 @@ def _addresses(spec: Spec, route: Route) -> Iterable[Address]:
         yield Address(service=spec.service, team=team, media=target.media(team), smtp=smtp)
 
 
-def _owner_routes(spec: Spec) -> Iterable[PlannedRoute]:
+def _owner_routes(spec: Spec, alerts: str) -> Iterable[PlannedRoute]:
     """The owner is told of alerts without another route; only critical alerts page."""
     team = owner_team(spec.owner, Position(spec.file))
     smtp = spec.routing.smtp if spec.routing else None
@@ -78,10 +90,10 @@ def _owner_routes(spec: Spec) -> Iterable[PlannedRoute]:
     if "pagerduty" in team.media:
         loud = Address(service=spec.service, team=team, media=team.media, smtp=smtp)
         match = (service, (names.SEVERITY, ("critical",))) if quiet else (service,)
-        yield PlannedRoute(match=match, address=loud, goes_on=False)
+        yield PlannedRoute(match=match, alerts=alerts, address=loud, goes_on=False)
     if quiet:
         calm = Address(service=spec.service, team=team, media=quiet, smtp=smtp)
-        yield PlannedRoute(match=(service,), address=calm, goes_on=False)
+        yield PlannedRoute(match=(service,), alerts=alerts, address=calm, goes_on=False)
 
 
 def self_routes(specs: Iterable[Spec]) -> list[PlannedRoute]:
@@ -97,7 +109,7 @@ def self_routes(specs: Iterable[Spec]) -> list[PlannedRoute]:
         match = ((names.SERVICE, (SELF_SERVICE,)), (names.SEVERITY, (severity,)))
         last = len(told) - 1
         found += [
-            PlannedRoute(match=match, address=address, goes_on=index < last)
+            PlannedRoute(match=match, alerts=_SELF_ALERTS, address=address, goes_on=index < last)
             for index, address in enumerate(told.values())
         ]
     return found
@@ -184,10 +196,9 @@ def _pagerduty(name: str, secrets: str) -> Data:
 def route(planned: PlannedRoute, receiver_name: str) -> Data:
     """One route of Alertmanager's tree, complete in itself: it inherits nothing from its parent."""
     written = planned.written
-    found: Data = {
-        "receiver": receiver_name,
-        "matchers": [matcher(label, *values) for label, values in planned.match],
-    }
+    named = [] if any(label == "alertname" for label, _ in planned.match) else [planned.alerts]
+    matchers = [matcher(label, *values) for label, values in planned.match]
+    found: Data = {"receiver": receiver_name, "matchers": [*matchers[:1], *named, *matchers[1:]]}
     if planned.goes_on:
         found["continue"] = True
     repeat_ms = written.repeat_ms if written and written.repeat_ms is not None else REPEAT_MS

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from generator.model.canary import Approval, Ask, Canary, Daily, Stage
+from generator.model.canary_gate import CanaryGate
 from generator.model.policy import matchers
 from generator.model.spec import Spec
 from generator.render.policy import ab, canary_gates, traffic
@@ -29,7 +32,7 @@ def render(spec: Spec, canary: Canary) -> dict[str, object]:
         "every_s": seconds(canary.every_ms),
         "scrape_s": seconds(spec.defaults.scrape_ms),
         "no_data": {"hold_for_s": seconds(canary.no_data.hold_for_ms), "then": canary.no_data.then},
-        "stages": [_stage(stage) for stage in canary.stages],
+        "stages": [_stage(stage, canary.gates) for stage in canary.stages],
         "gates": [canary_gates.render(gate) for gate in canary.gates],
         "abort_on": [matcher_list(matchers(trigger, spec.service)) for trigger in canary.abort_on],
         "on_abort": list(canary.on_abort),
@@ -54,7 +57,7 @@ def _daily(daily: Daily) -> dict[str, object]:
     return found | ({"gate": True} if daily.gate else {}) | _approval(daily.approval)
 
 
-def _stage(stage: Stage) -> dict[str, object]:
+def _stage(stage: Stage, gates: Sequence[CanaryGate]) -> dict[str, object]:
     found: dict[str, object] = {"weight": decimal_text(stage.weight)}
     if stage.bake_ms:
         found["bake_s"] = seconds(stage.bake_ms)
@@ -65,5 +68,5 @@ def _stage(stage: Stage) -> dict[str, object]:
     if stage.daily is not None:
         found["daily"] = _daily(stage.daily)
     if stage.ab is not None:
-        found["ab"] = ab.render(stage.ab)
+        found["ab"] = ab.render(stage.ab, gates)
     return found

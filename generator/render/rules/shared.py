@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from fractions import Fraction
 
 from generator import names
-from generator.model.burn import CALENDARS, ROLLED_UP_FROM_MS, Cadence, Profile, Tier
+from generator.model.burn import CALENDARS, ROLLED_UP_FROM_MS, SUMMED_FROM_MS, Cadence, Profile, Tier
 from generator.promql.text import enclosed, indented, matchers_text
 from generator.render.rules import alert_texts
 from generator.render.rules.alert_texts import EVERY_LINK
-from generator.render.rules.gaps import in_cycle
 from generator.render.rules.rule_file import Group, Rule, RuleFile
 from generator.sli.base import seconds_text
 from generator.units import decimal_text, duration_text, duration_words, promql_number
@@ -22,6 +20,7 @@ HEADER = (
 )
 NO_DATA_FOR_MS = 600_000
 MAX_OFFSETS = 15
+_SUMS_READ = 16  # so many sums back is the last one looked for
 _ON_IDENTITY = f"on ({', '.join(names.IDENTITY)})"
 
 
@@ -63,9 +62,7 @@ class SharedRules:
         if window_ms == self.profile.base_ms:
             return f"{self.base('errors')}\n/ {self.base('total')}"
         if window_ms >= ROLLED_UP_FROM_MS:
-            return "\n/ ".join(
-                self.summed(f"sum_over_time({self.rollups(kind)}[{window}])") for kind in ("errors", "total")
-            )
+            return "\n/ ".join(enclosed(self._events(kind, window_ms)) for kind in ("errors", "total"))
         average = "\n/ ".join(f"avg_over_time({self.base(kind)}[{window}])" for kind in ("errors", "total"))
         count, rest = divmod(window_ms, self.profile.base_ms)
         if paged and rest == 0 and count <= MAX_OFFSETS:
@@ -97,22 +94,87 @@ class SharedRules:
         yield Rule(record=names.ERROR_BUDGET_REMAINING, expr=f"1 - {indented(spent)}", labels=self.labels)
 
     def _window_events(self, kind: str) -> str:
-        """Events over the SLO window. Only these rules read the whole window, each once."""
-        window, cadence = self.profile.window, self.cadence
-        if window.calendar:
-            return f"{seconds_text(cadence.rollup_ms)} * {self._this_cycle(kind)}"
+        """Events over the SLO window."""
+        window = self.profile.window
+        if window.calendar or window.length_ms >= SUMMED_FROM_MS:
+            return self._since_sum(kind, names.BUDGET_WINDOW)
         return self._events(kind, window.length_ms)
+
+    def _events(self, kind: str, window_ms: int) -> str:
+        """Events in a window, as a sum of the base series or of rollups."""
+        cadence = self.cadence
+        if window_ms >= SUMMED_FROM_MS:
+            return self._since_sum(kind, duration_text(window_ms))
+        if window_ms >= ROLLED_UP_FROM_MS:
+            return self._since_rollup(kind, duration_text(window_ms))
+        window = cadence.summed_range(window_ms, cadence.fast_ms)
+        return f"{seconds_text(cadence.fast_ms)} * sum_over_time({self.base(kind)}[{window}])"
 
     def summed(self, series: str) -> str:
         """All rollups of one SLO added up, of every repair and calendar unit."""
         return f"sum without ({', '.join(self.profile.apart)}) ({series})"
 
+    def _since_rollup(self, kind: str, window: str) -> str:
+        """Events of the rollups in a window, and of the time since the last rollup at the present rate."""
+        rollups, rollup_s = self.rollups(kind), seconds_text(self.cadence.rollup_ms)
+        latest = f'timestamp({rollups[:-1]},{names.REPAIR}=""}})'
+        ignored = f" ignoring ({names.CYCLE})" if self.profile.window.calendar else ""
+        since = f"(time() - {latest}) / {rollup_s} *{ignored} {self.base(kind)}"
+        # A label of its own keeps these events apart from the rollups until both are added up.
+        apart = f'label_replace({since}, "{names.REPAIR}", "since", "", "")'
+        both = f"\n  sum_over_time({rollups}[{window}])\n  or {apart}\n"
+        return f"{rollup_s} * {self.summed(both)}"
+
+    # -- sums over long windows
+
+    def sum_rules(self) -> Iterable[Rule]:
+        """Events over each long window, as of now. Only these rules read long windows."""
+        window, rollup_s = self.profile.window, seconds_text(self.cadence.rollup_ms)
+        spans = [span for span in self.profile.spans_ms[:-1] if span >= SUMMED_FROM_MS]
+        for kind in names.KINDS:
+            for span in spans:
+                query = self.summed(f"sum_over_time({self.rollups(kind)}[{duration_text(span)}])")
+                yield self._sum_rule(kind, duration_text(span), f"{rollup_s} * {query}")
+            if window.calendar:
+                yield self._sum_rule(kind, names.BUDGET_WINDOW, f"{rollup_s} * {self._this_cycle(kind)}")
+            elif window.length_ms >= SUMMED_FROM_MS:
+                query = self.summed(f"sum_over_time({self.rollups(kind)}[{duration_text(window.length_ms)}])")
+                yield self._sum_rule(kind, names.BUDGET_WINDOW, f"{rollup_s} * {query}")
+        if spans or window.calendar or window.length_ms >= SUMMED_FROM_MS:
+            yield Rule(record=names.SUMMED_AT, expr="vector(time())", labels={names.SCOPE: self.scope, **self.labels})
+
+    def _sum_rule(self, kind: str, window: str, expr: str) -> Rule:
+        return Rule(record=names.summed(kind), expr=expr, labels={names.WINDOW: window, **self.labels})
+
+    def _since_sum(self, kind: str, window: str) -> str:
+        """The last sum over a long window, and the events since.
+
+        Of the events of the last `sum_ms`, as large a part counts as of these minutes has passed since the sum. Right
+        after the sum and at its end, the result is exact; what leaves the window meanwhile waits for the next sum.
+        """
+        reach = duration_text(_SUMS_READ * self.cadence.sum_ms)
+        selector = f'{self.selector[:-1]},{names.WINDOW}="{window}"}}'
+        last = f"last_over_time({names.summed(kind)}{selector}[{reach}])"
+        if self.profile.window.calendar and window == names.BUDGET_WINDOW:
+            last = f"{last} and on ({names.CYCLE}) {self._cycle_now()}"
+        before = f"max without ({', '.join(self._summed_apart())}) ({last})"
+        every = self.cadence.sum_ms
+        rollups = self.summed(f"sum_over_time({self.rollups(kind)}[{duration_text(every)}])")
+        age = f"(time() - last_over_time({names.SUMMED_AT}{self.selector}[{reach}]))"
+        part = f"scalar(clamp_max({age} / {seconds_text(every)}, 1))"
+        since = enclosed(f"{part} * {seconds_text(self.cadence.rollup_ms)} * {rollups}\nor 0 * {before}")
+        return f"{before}\n+ {since}"
+
+    def _summed_apart(self) -> tuple[str, ...]:
+        return (names.WINDOW, names.CYCLE) if self.profile.window.calendar else (names.WINDOW,)
+
+    def _cycle_now(self) -> str:
+        return f'count_values("{names.CYCLE}", {CALENDARS[self.profile.window.calendar].cycle})'
+
     def _this_cycle(self, kind: str) -> str:
         """Rollups of the current calendar unit. The range does not reach back to the last unit with the same number."""
-        window = self.profile.window
-        rollups = f"sum_over_time({self.rollups(kind)}[{duration_text(window.range_ms)}])"
-        now = f'count_values("{names.CYCLE}", {CALENDARS[window.calendar].cycle})'
-        return self.summed(f"{rollups} and on ({names.CYCLE}) {now}")
+        rollups = f"sum_over_time({self.rollups(kind)}[{duration_text(self.profile.window.range_ms)}])"
+        return f"sum without ({names.REPAIR}) ({rollups} and on ({names.CYCLE}) {self._cycle_now()})"
 
     # -- alerts
 
@@ -146,16 +208,8 @@ class SharedRules:
 
     def _enough(self, events: str) -> str:
         """Enough bad events to mean something. Extrapolation is inexact, so the limit is half an event lower."""
+        events = enclosed(events) if "\n" in events else events
         return f"{events} > {decimal_text(self.profile.min_events - Decimal('0.5'))}"
-
-    def _events(self, kind: str, window_ms: int) -> str:
-        """Events in a window, as a sum of rollups or of the base series."""
-        cadence = self.cadence
-        if window_ms >= ROLLED_UP_FROM_MS:
-            rollups = self.summed(f"sum_over_time({self.rollups(kind)}[{duration_text(window_ms)}])")
-            return f"{seconds_text(cadence.rollup_ms)} * {rollups}"
-        window = cadence.summed_range(window_ms, cadence.fast_ms)
-        return f"{seconds_text(cadence.fast_ms)} * sum_over_time({self.base(kind)}[{window}])"
 
     def consumed_alert(self, share: Decimal) -> Rule:
         """A given share of the error budget of the whole window is consumed."""
@@ -215,10 +269,9 @@ class SharedRules:
         slow += [self.consumed_alert(share) for share in profile.consumed]
         slow.append(self.no_data_alert())
         groups = [Group(name=f"{name}-fast", interval_ms=cadence.fast_ms, rules=tuple(fast))]
-        if profile.rolled_up:
-            groups.append(
-                Group(name=f"{name}-rollup", interval_ms=cadence.rollup_ms, rules=tuple(self._rollup_rules()))
-            )
+        sums = tuple(self.sum_rules())
+        if sums:
+            groups.append(Group(name=f"{name}-sum", interval_ms=cadence.sum_ms, rules=sums))
         groups.append(Group(name=f"{name}-slow", interval_ms=cadence.slow_ms, rules=tuple(slow)))
         return RuleFile(
             path=f"rules/shared.{profile.name}.rules.yml",
@@ -226,17 +279,6 @@ class SharedRules:
             groups=tuple(groups),
             anchored=alert_texts.anchored(profile.window, self.links),
         )
-
-    def _rollup_rules(self) -> Iterable[Rule]:
-        """A sum over the rollup, not an average: missing samples count as nothing, so gap repair can find them."""
-        cadence = self.cadence
-        count = Fraction(cadence.rollup_ms, cadence.fast_ms)
-        span = cadence.summed_range(cadence.rollup_ms, cadence.fast_ms)
-        for kind in names.KINDS:
-            yield Rule(
-                record=names.rollup(kind, cadence.rollup_ms),
-                expr=in_cycle(f"sum_over_time({self.base(kind)}[{span}]) / {promql_number(count)}", self.profile),
-            )
 
 
 def render(

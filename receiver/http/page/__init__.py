@@ -7,7 +7,7 @@ Every shown value passes Jinja2's autoescape. The Content-Security-Policy forbid
 This wing may import the wings below, and `receiver.http`. Begin to read with `views`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -16,23 +16,29 @@ from receiver.context import Context
 from receiver.http.page.views import Views
 from receiver.http.tokens import Tokens
 
-__all__ = ["CHANGES_PATH", "setup"]
+__all__ = ["CHANGES_PATH", "routes"]
 
 CHANGES_PATH = "/page/changes"
 OWN = Path(__file__).parent
 
 
-def setup(
-    app: web.Application, *, context: Context, tokens: Tokens, public_url: str, stopping: Callable[[], bool]
-) -> None:
-    """Add the page to the application. `public_url` says whether browsers use HTTPS."""
-    views = Views(context=context, tokens=tokens, public_url=public_url, stopping=stopping)
-    app.router.add_get("/", views.index)
-    app.router.add_get("/page/board", views.fragment)
-    app.router.add_get(CHANGES_PATH, views.changes)
-    app.router.add_get("/page/style.css", views.asset(OWN / "style.css", "text/css"))
-    app.router.add_get("/page/script.js", views.asset(OWN / "script.js", "text/javascript"))
-    app.router.add_post("/page/login", views.login)
-    app.router.add_post("/page/logout", views.logout)
-    for name in ("ack", "cancel", "dlq", "unfreeze"):
-        app.router.add_post(f"/page/{name}", views.operation(name))
+def routes(
+    *,
+    context: Context,
+    tokens: Tokens,
+    public_url: str,
+    problems: Callable[[], Sequence[str]],
+    stopping: Callable[[], bool],
+) -> list[web.RouteDef]:
+    """The routes of the page. `public_url` says whether browsers use HTTPS; `problems` are the receiver's own."""
+    views = Views(context=context, tokens=tokens, public_url=public_url, problems=problems, stopping=stopping)
+    return [
+        web.get("/", views.index),
+        web.get("/page/board", views.fragment),
+        web.get(CHANGES_PATH, views.changes),
+        web.get("/page/style.css", views.asset(OWN / "style.css", "text/css")),
+        web.get("/page/script.js", views.asset(OWN / "script.js", "text/javascript")),
+        web.post("/page/login", views.login),
+        web.post("/page/logout", views.logout),
+        *(web.post(f"/page/{name}", views.operation(name)) for name in ("ack", "cancel", "dlq", "unfreeze")),
+    ]

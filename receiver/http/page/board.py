@@ -6,16 +6,15 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from receiver.decide.escalate import open_for
-from receiver.decide.model import FINAL_STATES, Action, ActionState, ActionType, Episode, FreezeReason, Recorded
-from receiver.decide.plan import unfreeze_when
+from receiver.decide.model import EMPTY, FINAL_STATES, Action, ActionState, ActionType, Episode, FreezeReason, Recorded
+from receiver.decide.plan import BY_OPERATOR, unfreeze_when
 from receiver.policy.model import Policies
-from receiver.report import Standing
+from receiver.report import OfService, Standing, problems_of
 
 CANCELLABLE = {
     ActionType.ROLLBACK: frozenset({ActionState.PENDING, ActionState.STARTING, ActionState.RUNNING}),
     ActionType.NOTIFY: frozenset({ActionState.PENDING, ActionState.RETRY_WAIT}),
 }
-BY_OPERATOR = "an operator unfreezes the service"
 
 
 class Instant(Struct, frozen=True, kw_only=True):
@@ -37,18 +36,24 @@ class Reason(Struct, frozen=True, kw_only=True):
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """One service. A service that is not frozen has no `reasons`."""
+    """One service. A service that is not frozen has no `reasons`; `more_reasons` counts those that are not shown.
+
+    `problems` says what did not go as it should.
+    """
 
     name: str
     reasons: tuple[Reason, ...]
+    more_reasons: int
     flags: tuple[str, ...]
     since: Instant | None
     open: int
     acknowledged_by: str
+    on_disk: bool
+    problems: tuple[str, ...]
 
     @property
     def frozen(self) -> bool:
-        """Whether deployments of the service must stop."""
+        """Whether deployments of the service must stop, whether or not the flag that says this is on disk."""
         return bool(self.reasons)
 
 
@@ -104,8 +109,10 @@ class Board(Struct, frozen=True, kw_only=True):
 
     at: str
     seq: int
+    problems: tuple[str, ...]
     services: tuple[Service, ...]
     episodes: tuple[OpenEpisode, ...]
+    more_episodes: int
     running: tuple[Running, ...]
     lost: tuple[Lost, ...]
     decided: tuple[Decided, ...]
@@ -116,50 +123,68 @@ class Board(Struct, frozen=True, kw_only=True):
         return tuple(service for service in self.services if service.frozen)
 
     @property
+    def cards(self) -> tuple[Service, ...]:
+        """The frozen services, and then other services with problems."""
+        return (*self.frozen, *(service for service in self.services if service.problems and not service.frozen))
+
+    @property
     def free(self) -> tuple[Service, ...]:
-        """The services that are not frozen."""
-        return tuple(service for service in self.services if not service.frozen)
+        """The services that are not frozen and have no problem."""
+        return tuple(service for service in self.services if not service.frozen and not service.problems)
 
 
-def board(standing: Standing, decisions: Sequence[Recorded], policies: Policies, *, now: datetime) -> Board:
-    """Arrange the standing for people. `decisions` come in their order; the page shows the newest first."""
+def board(
+    standing: Standing,
+    decisions: Sequence[Recorded],
+    policies: Policies,
+    *,
+    now: datetime,
+    faults: Mapping[str, str] = EMPTY,
+    problems: Sequence[str] = (),
+) -> Board:
+    """Arrange the standing for people. `decisions` come in their order; the page shows the newest first.
+
+    `faults` says why a flag is not on disk as the journal wants, by flag. `problems` are the receiver's own.
+    """
     names = {policy.service for policy in policies.in_force} | set(standing.flags.values())
-    names |= {episode.service for episode in standing.live}
-    by_id = {episode.id: episode for episode in standing.live}
-    services = [_service(name, standing, by_id, policies, now) for name in sorted(names)]
+    found = standing.by_service()
+    names |= set(found)
+    services = [
+        _service(name, found.get(name, OfService()), standing, policies, now=now, faults=faults)
+        for name in sorted(names)
+    ]
     return Board(
         at=now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         seq=standing.seq,
+        problems=tuple(problems),
         services=tuple(sorted(services, key=lambda service: not service.frozen)),
         episodes=tuple(_episode(episode, now) for episode in standing.live),
+        more_episodes=sum(number for _, _, number in standing.counts) - len(standing.live),
         running=tuple(_running(action, now) for action in standing.unfinished if action.state not in FINAL_STATES),
         lost=tuple(_lost(action, now) for action in standing.dead_letters),
         decided=tuple(_decided(one, now) for one in reversed(decisions)),
     )
 
 
-def _service(name: str, standing: Standing, by_id: Mapping[str, Episode], policies: Policies, now: datetime) -> Service:
-    freeze_reasons = [
-        freeze_reason
-        for freeze_reason in standing.freeze_reasons
-        if _service_of(freeze_reason, standing, by_id) == name
-    ]
-    episodes = [episode for episode in standing.live if episode.service == name]
+def _service(
+    name: str, found: OfService, standing: Standing, policies: Policies, *, now: datetime, faults: Mapping[str, str]
+) -> Service:
+    freeze_reasons = found.freeze_reasons
+    flags = tuple(sorted({freeze_reason.flag for freeze_reason in freeze_reasons}))
     return Service(
         name=name,
         reasons=tuple(
-            _reason(freeze_reason, by_id.get(freeze_reason.episode), policies, now) for freeze_reason in freeze_reasons
+            _reason(freeze_reason, standing.episodes.get(freeze_reason.episode), policies, now)
+            for freeze_reason in freeze_reasons
         ),
-        flags=tuple(sorted({freeze_reason.flag for freeze_reason in freeze_reasons})),
+        more_reasons=found.held - len(freeze_reasons),
+        flags=flags,
         since=_instant(min(freeze_reason.since for freeze_reason in freeze_reasons), now) if freeze_reasons else None,
-        open=len(episodes),
-        acknowledged_by=next((episode.acked_by for episode in episodes if episode.acked_by), ""),
+        open=found.open,
+        acknowledged_by=next((episode.acked_by for episode in found.live if episode.acked_by), ""),
+        on_disk=standing.missing.isdisjoint(flags),
+        problems=tuple(problems_of(name, standing, flags, faults)),
     )
-
-
-def _service_of(freeze_reason: FreezeReason, standing: Standing, by_id: Mapping[str, Episode]) -> str | None:
-    episode = by_id.get(freeze_reason.episode)
-    return episode.service if episode else standing.flags.get(freeze_reason.flag)
 
 
 def _reason(freeze_reason: FreezeReason, episode: Episode | None, policies: Policies, now: datetime) -> Reason:

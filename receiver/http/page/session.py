@@ -56,7 +56,7 @@ def cookie_of(session: Session, key: bytes) -> str:
 def session_of(cookie: str, key: bytes, *, now: datetime) -> Session | None:
     """The session of a cookie. For a foreign, altered or expired cookie None: the visitor must log in."""
     body, _, signature = cookie.rpartition(".")
-    if len(cookie) > COOKIE_MAX or not hmac.compare_digest(signature.encode(), _sign(key, "session", body).encode()):
+    if len(cookie) > COOKIE_MAX or not _same(signature, _sign(key, "session", body)):
         return None
     try:
         fields: Any = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -74,8 +74,17 @@ def csrf_of(session: Session, key: bytes) -> str:
 
 def csrf_matches(given: str, session: Session, key: bytes) -> bool:
     """Whether a form came from this session's own page. Takes equal time for any token."""
-    return hmac.compare_digest(given.encode(), csrf_of(session, key).encode())
+    return _same(given, csrf_of(session, key))
 
 
 def _sign(key: bytes, purpose: str, text: str) -> str:
-    return hmac.new(key, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, _bytes(f"{purpose}:{text}"), hashlib.sha256).hexdigest()
+
+
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(_bytes(given), _bytes(wanted))
+
+
+def _bytes(text: str) -> bytes:
+    """Text as bytes. Bytes of a header that are not UTF-8 arrive as surrogates, and stay what they were."""
+    return text.encode("utf-8", "surrogatepass")

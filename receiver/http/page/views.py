@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from receiver import report
 from receiver.context import Context
 from receiver.decide.model import Recorded
 from receiver.http import operate
+from receiver.http.incoming import RefusedError, form_of
 from receiver.http.page import session
 from receiver.http.page.board import Board, board
 from receiver.http.page.render import HEADERS, html
@@ -30,7 +31,6 @@ COMMENT_EVERY_S = 15.0
 LOOK_EVERY_S = 0.5
 """Seconds after which a stream notices at the latest that the receiver stops."""
 
-FORM_MAX_BYTES = 16 * 1024
 HERE = "./"
 HOME = "../"
 DONE: Mapping[str, str] = {
@@ -47,6 +47,7 @@ class Views(Struct, kw_only=True):
     context: Context
     tokens: Tokens
     public_url: str
+    problems: Callable[[], Sequence[str]]
     stopping: Callable[[], bool]
     key: bytes = b""  # signs sessions; made from the tokens
 
@@ -134,7 +135,7 @@ class Views(Struct, kw_only=True):
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """Accept a token and begin a session."""
-        form = await _form(request)
+        form = await form_of(request)
         role = self._role(form.get("token", "").strip())
         if role is None:
             return html("login.html", root=HOME, status=401, error="The receiver does not know this token.")
@@ -155,7 +156,7 @@ class Views(Struct, kw_only=True):
 
     async def logout(self, request: web.Request) -> web.StreamResponse:
         """End the session in this browser."""
-        refused = await self._refuse(request, await _form(request), operating=False)
+        refused = await self._refuse(request, await form_of(request), operating=False)
         if refused is not None:
             return refused
         answer = web.Response(status=303, headers={**HEADERS, "Location": HOME})
@@ -166,7 +167,7 @@ class Views(Struct, kw_only=True):
         """A handler for one of the operator's forms."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
-            form = await _form(request)
+            form = await form_of(request)
             refused = await self._refuse(request, form, operating=True)
             visitor = self._session(request)
             if refused is not None or visitor is None:
@@ -174,7 +175,7 @@ class Views(Struct, kw_only=True):
             fields = {key: value for key, value in form.items() if key in {"service", "action", "reason"}}
             try:
                 await operate.OPERATIONS[name](self.context, {**fields, "by": visitor.name})
-            except operate.RefusedError as error:
+            except RefusedError as error:
                 return html("refused.html", root=HOME, status=error.status, message=str(error))
             except JournalError:
                 return html(
@@ -227,7 +228,15 @@ class Views(Struct, kw_only=True):
 
     async def _board(self) -> Board:
         standing, decisions = await self.context.journal.read(_look)
-        return board(standing, decisions, self.context.box.policies, now=self.context.clock())
+        faults = {flag: fault.why for flag, fault in self.context.faults.of("freeze").items()}
+        return board(
+            standing,
+            decisions,
+            self.context.box.policies,
+            now=self.context.clock(),
+            faults=faults,
+            problems=self.problems(),
+        )
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -242,11 +251,3 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
 
 def _look(view: View) -> tuple[Standing, list[Recorded]]:
     return report.look(view), view.last_decisions(DECISIONS_SHOWN)
-
-
-async def _form(request: web.Request) -> dict[str, str]:
-    """The fields of a form. Files count as absent, and so does a body that is too large or not a form."""
-    if request.content_type != "application/x-www-form-urlencoded" or (request.content_length or 0) > FORM_MAX_BYTES:
-        return {}
-    fields = await request.post()
-    return {key: value for key, value in fields.items() if isinstance(value, str)}

@@ -14,7 +14,7 @@ from generator.text import yaml_text
 from generator.write import files
 from tests.acceptance.alertmanager.systems import specs, write_config
 from tests.tools import ROOT, Generation
-from tests.unit.generator.render.alertmanager.test_alertmanager_merge import USERS
+from tests.unit.generator.existing.test_merge import USERS
 from tests.unit.generator.spec.loading import good
 
 EMAIL_AND_SLACK = "infrastructure-email-slack"
@@ -98,7 +98,7 @@ def test_the_watchdog_reaches_the_receiver_alone(generation: Generation, tmp_pat
     """Nobody is told every 30 s that all is well."""
     config = tmp_path / "alertmanager.yml"
     config.write_text(write_config(tmp_path, specs()["generation-service"]))
-    labels = {"alertname": "FreezelineWatchdog", "severity": "info", "service": "freezeline", "team": "freezeline"}
+    labels = {"alertname": "FreezelineWatchdog", "severity": "none", "service": "freezeline", "team": "freezeline"}
     assert routed_to(generation, config, labels) == "freezeline"
 
 

@@ -73,7 +73,7 @@ async def test_an_operator_freezes_acknowledges_and_unfreezes(tmp_path: Path) ->
         assert await server.post(body("0.34.2", "firing")) == 200
         await until(lambda: final(site) and frozen(site), DEADLINE_S, "frozen")
         assert await server.operate("ack", service="gateway", by="alice") == 202
-        assert await server.operate("ack", service="gateway", by="bob") == 409
+        assert await server.operate("ack", service="gateway", by="bob") == 202
         assert await server.operate("unfreeze", service="gateway", reason="false alarm", by="alice") == 202
         await until(lambda: not frozen(site), DEADLINE_S, "unfrozen")
         assert await server.post(body("0.34.2", "firing")) == 200
@@ -124,7 +124,7 @@ async def test_a_running_rollback_is_ended_and_undone(tmp_path: Path) -> None:
     site = Site(root=tmp_path)
     service = tmp_path / "service"
     script(service / "rollback.sh", f"echo x >> {service}/rollbacks\nsleep 60\n")
-    script(service / "redeploy.sh", f"echo v2 > {service}/redeployed")
+    script(service / "redeploy.sh", f'echo "$FREEZELINE_FACT_RELEASE" > {service}/redeployed')
     undo = {"within_s": 60, "command": [str(service / "redeploy.sh")]}
     site.policy["actions"]["rollback"]["undo"] = undo
     site.write()
@@ -138,12 +138,13 @@ async def test_a_running_rollback_is_ended_and_undone(tmp_path: Path) -> None:
         await until(lambda: final(site), DEADLINE_S, "cancelled and undone")
         states = dict(site.rows("SELECT type, state FROM action WHERE type IN ('rollback', 'undo')"))
         assert states == {"rollback": "CANCELLED", "undo": "SUCCEEDED"}
-        assert (service / "redeployed").read_text() == "v2\n"
+        assert (service / "redeployed").read_text() == "v2\n", "the undo knows the release that was rolled back"
+        assert site.rows("SELECT payload ->> 'release' FROM action WHERE type = 'undo'") == [("v2",)]
         assert await server.operate("cancel", action="none", reason="x") == 404
 
 
 async def test_five_alerts_about_one_release_make_one_rollback(tmp_path: Path) -> None:
-    """Five episodes, one start; the others say why not."""
+    """Five episodes share one rollback and one start."""
     site = Site(root=tmp_path)
     site.policy["rules"][0]["match"] = [{"label": "service", "op": "=", "value": "gateway"}]
     site.write()
@@ -153,8 +154,7 @@ async def test_five_alerts_about_one_release_make_one_rollback(tmp_path: Path) -
         assert await server.post(json.dumps(raw).encode()) == 200
         await until(lambda: final(site), DEADLINE_S, "everything is over")
         assert site.lines("rollbacks") == ["v2"]
-        states = sorted(state for (state,) in site.rows("SELECT state FROM action WHERE type = 'rollback'"))
-        assert states == ["SKIPPED"] * 4 + ["SUCCEEDED"]
+        assert site.rows("SELECT state FROM action WHERE type = 'rollback'") == [("SUCCEEDED",)]
         assert len(json.loads(site.flag.read_text())["reasons"]) == 5
         assert site.rows("SELECT count(*) FROM action WHERE key LIKE 'notice:log:%:frozen'") == [(1,)]
 
@@ -212,7 +212,7 @@ async def test_lost_messages_are_found_by_asking_alertmanager(generation: Genera
             alertmanager.post_alerts([ended])
             await until(lambda: not frozen(site), 60, "the lost resolve was found")
             reasons = site.rows("SELECT sentence FROM decision WHERE kind = 'resolving'")
-            assert reasons[0][0].startswith("FailureRateHigh of gateway no longer fires, says Alertmanager")
+            assert reasons[0][0].startswith("Alertmanager has not known FailureRateHigh of gateway as firing for 30 s")
 
 
 async def test_a_budget_condition_holds_the_freeze_until_prometheus_says_so(

@@ -49,7 +49,8 @@ async def test_every_captured_body_is_taken(version: str, tmp_path: Path) -> Non
     """All six of a version, and the receiver is well afterwards."""
     async with receiver(Site(root=tmp_path)) as server:
         assert [await server.post(body(version, name)) for name in NAMES] == [200] * len(NAMES)
-        assert (await server.get("/health"))["status"] == "ok"
+        components = (await server.get("/health"))["components"]
+        assert (components["journal"], components["loops"]) == ("ok", "ok")
         seen = server.site.rows("SELECT count(*) FROM alert_seen")
         assert seen == [(6,)]
 
@@ -188,7 +189,7 @@ async def test_a_stopping_receiver_answers_503_and_finishes(tmp_path: Path) -> N
         assert await server.post(body("0.34.2", "firing")) == 200
         await until(lambda: site.lines("rollbacks"), DEADLINE_S, "the rollback runs")
         server.process.terminate()
-        await until(lambda: "stopping" in server.log.read_text(), DEADLINE_S, "it stops")
+        await until(lambda: '"message":"stopping"' in server.log.read_text(), DEADLINE_S, "it stops")
         assert await server.post(body("0.34.2", "firing")) == 503
         assert await server.died() == 0
     assert site.rows("SELECT state FROM action WHERE type = 'rollback'") == [("SUCCEEDED",)]

@@ -171,7 +171,7 @@ def test_every_check_that_asks_prometheus(pipeline: Pipeline, generation: Genera
         ("gate", "slos/gateway.yaml"),
         ("gate", "rules/policy/gateway.policy.json", "--nonsense"),
         ("gate", "rules/policy/gateway.policy.json", "--state", "nowhere"),
-        ("gate", "rules/policy/gateway.policy.json", "--header-file", "nowhere"),
+        ("gate", "rules/policy/gateway.policy.json", "--header", "Authorization:@nowhere"),
         ("gate", "rules/policy/gateway.policy.json", "--junit", "nowhere/gate.xml"),
     ],
 )

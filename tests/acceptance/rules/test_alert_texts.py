@@ -37,6 +37,8 @@ alerts:
   ManyBytes:    {increase_of: sent_bytes_total, over: 5m, above: 1000, severity: warning}
   ManyErrors:   {increase_of: 'orders_total{code="500"}', over: 5m, at_least: 5, severity: warning}
   SmallShare:   {when: 'min(free_share) < 0.1', severity: warning}
+  FewShares:    {when: 'min(free_share) < 5', severity: warning}
+  AnyShare:     {when: 'min(free_share)', severity: warning}
   ManyRows:     {when: 'max(rows) > 1000', severity: warning}
   Thrice:       {when: 'max(rows) > 1000', consecutive: 3, severity: warning}
 """
@@ -220,6 +222,8 @@ def test_plain_alerts_say_their_value_in_its_unit(generation: Generation, tmp_pa
         "ManyBytes": ("warning", "1.5 MiB", "increase of sent_bytes_total over 5 min > 1000"),
         "ManyErrors": ("warning", "100", 'increase of orders_total{code="500"} over 5 min >= 5'),
         "SmallShare": ("warning", "0.0718", "min(free_share) < 0.1"),
+        "FewShares": ("warning", "0.0718", "min(free_share) < 5"),
+        "AnyShare": ("warning", "0.0718", "min(free_share)"),
         "ManyRows": ("warning", "1.235M", "max(rows) > 1000"),
         "Thrice": ("warning", "", "max(rows) > 1000"),
     }

@@ -37,7 +37,8 @@ def gap_groups(count: int) -> list[Group]:
     loaded = pipeline.load_set([("many.yaml", json.dumps(spec).encode())], scope=SCOPE)
     assert not loaded.problems.errors
     found = rules.render(loaded.output_set.specs[0], SCOPE).groups
-    return [group for group in found if is_gap_group(group.name)]
+    every_ms = loaded.output_set.specs[0].slos[0].profile.cadence.gap_ms
+    return [group for group in found if is_gap_group(group.name) and group.interval_ms == every_ms]
 
 
 @pytest.mark.parametrize("count", [1, SLOS_PER_GROUP, SLOS_PER_GROUP + 1, SLOS_PER_GROUP * GROUPS_MAX + 7])

@@ -46,7 +46,16 @@ scrape_configs:
 SPAN_S = 45
 BASE_MS = 2500
 LOOKBACK = ["--query.lookback-delta=2500ms"]  # as long as the base window, as without flags and at five minutes
-CADENCE = Cadence(fast_ms=500, rollup_ms=2500, slow_ms=2500, gap_ms=5000, gap_span_ms=SPAN_S * 1000, gap_look_ms=15_000)
+CADENCE = Cadence(
+    fast_ms=500,
+    rollup_ms=2500,
+    slow_ms=2500,
+    sum_ms=5000,
+    gap_ms=5000,
+    gap_span_ms=SPAN_S * 1000,
+    gap_look_ms=15_000,
+    long_gap_ms=3_600_000,
+)
 OUTAGE_S = 12.5
 INCIDENT_S = 5
 PER_SECOND = 100

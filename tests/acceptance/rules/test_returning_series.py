@@ -33,6 +33,10 @@ CASES = {
         ],
         0,
     ),
+    "shown for ten minutes of each hour": (
+        [(f"{BAD}}}", " ".join(f"{count}x40 stale _x{HOUR_SAMPLES - 42}" for count in (500, 501, 502, 503)))],
+        0,
+    ),
     "born with its first errors": ([(f"{BAD}}}", BORN)], 7),
     "born again after a restart": ([(f"{BAD}}}", f"57x{HOUR_SAMPLES} stale _x60 7x{HOUR_SAMPLES}")], 7),
 }

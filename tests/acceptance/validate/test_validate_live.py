@@ -169,6 +169,24 @@ alerts:
     assert problems(prometheus, tmp_path, body) == (0, [])
 
 
+def test_names_in_quotes_need_prometheus_3(
+    prometheus: PrometheusServer, generation: Generation, tmp_path: Path
+) -> None:
+    """An old Prometheus would refuse the rule file, which the check says; a new one is asked for the metric."""
+    body = WEEK + specs.slo(f'objective: 99\nsli: {{bad: \'{{"http.failed","http.code"=~"5.."}}\', {TOTAL}}}')
+    code, found = problems(prometheus, tmp_path, body)
+    expected = (1, ["live/quoted-names"]) if generation.label == "old" else (0, ["live/no-metric"])
+    assert (code, [problem["code"] for problem in found]) == expected
+
+
+def test_buckets_exist_in_whichever_spelling(prometheus: PrometheusServer, tmp_path: Path) -> None:
+    """`le="0.50"` and `le="5e-1"` are the bucket that the exporter writes as 0.5."""
+    for bound in ("0.50", "5e-1"):
+        good = f'latency_seconds_bucket{{le="{bound}"}}'
+        body = WEEK + specs.slo(f"objective: 99\nsli: {{good: '{good}', total: latency_seconds_count}}")
+        assert problems(prometheus, tmp_path, body) == (0, [])
+
+
 def test_a_summary_is_no_histogram(prometheus: PrometheusServer, tmp_path: Path) -> None:
     """A summary under `histogram:` is reported as what its exporter declares."""
     body = WEEK + specs.slo("objective: 99\nsli: {histogram: old_latency_seconds, below: 500ms}")

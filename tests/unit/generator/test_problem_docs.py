@@ -7,7 +7,7 @@ from tests.unit.generator import codes
 
 PAGE = ROOT / "docs" / "problems.md"
 # Codes that need more than a spec: their own tests name them.
-ELSEWHERE = ("internal/", "live/", "merge/", "promtool/")
+ELSEWHERE = ("alertmanager/", "internal/", "live/", "merge/", "promtool/")
 FOREIGN = "import/"  # about other tools' files
 
 

@@ -84,6 +84,31 @@ channels: {pager: {type: fax}}
     ]
 
 
+@pytest.mark.parametrize(
+    "text,place,message",
+    [
+        ("prometheus: http://p:9090", "1:13", "prometheus must be a mapping"),
+        ("journal: true", "1:10", "journal must be a mapping"),
+        ("alertmanagers: http://a:9093", "1:16", "alertmanagers must be a list"),
+        ("alertmanagers: {url: http://a:9093}", "1:16", "alertmanagers must be a list"),
+        ("alertmanagers: [9093]", "1:16", "alertmanagers must be one line of text"),
+        ("allowed_hosts: proxy.example.org", "1:16", "allowed_hosts must be a list"),
+        ("channels: log", "1:11", "channels must be a mapping"),
+        ("channels: [log]", "1:11", "channels must be a mapping"),
+        ('stop_wait_s: "30"', "1:14", "stop_wait_s must be a number of seconds"),
+        ("stop_wait_s: true", "1:14", "stop_wait_s must be a number of seconds"),
+        ("stop_wait_s: .nan", "1:14", "stop_wait_s must be between 0 and 3600"),
+        ('journal: {exclusive: "false"}', "1:22", "journal.exclusive must be true or false"),
+        ("public_url: [http://x]", "1:13", "public_url must be one line of text"),
+        ("log_level: [INFO]", "1:12", "log_level must be DEBUG, INFO, WARNING or ERROR"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_at_its_place(text: str, place: str, message: str, tmp_path: Path) -> None:
+    """Also where the value would mean something as the text of a variable."""
+    ((_, found, said),) = problems_of(text, tmp_path)
+    assert (found, said) == (place, message)
+
+
 @pytest.mark.parametrize("text,message", [("a: [", "not YAML"), ("- 1", "must be a mapping")])
 def test_a_file_that_is_no_mapping_is_one_problem(text: str, message: str, tmp_path: Path) -> None:
     """With its place."""
@@ -111,8 +136,36 @@ def default(value: object) -> str:
     """A default as the docs write it."""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value:
         return f"`{', '.join(value)}`"
-    if value in {"", ()}:
+    if not value:
         return "none"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def test_headers_of_file_and_variable(tmp_path: Path) -> None:
+    """A mapping in receiver.yaml, lines in a variable."""
+    path = tmp_path / "receiver.yaml"
+    path.write_text("prometheus: {headers: {X-Scope-OrgID: team-a, Authorization: '@/run/secret'}}\n")
+    problems = Problems()
+    settings = load_settings(path, {"FREEZELINE_ALERTMANAGER_HEADERS": "X-Scope-OrgID: b\nA: @/c\n"}, problems)
+    assert list(problems) == []
+    assert settings.prometheus_headers == {"X-Scope-OrgID": "team-a", "Authorization": "@/run/secret"}
+    assert settings.alertmanager_headers == {"X-Scope-OrgID": "b", "A": "@/c"}
+
+
+@pytest.mark.parametrize(
+    "written,message",
+    [
+        ("[a]", "must be a mapping of headers"),
+        ("{'a b': c}", "has a header without a valid name: 'a b'"),
+        ("{1: c}", "has a header without a valid name: '1'"),
+        ("{A: 1}", "A must be one line of ASCII text"),
+        ('{A: "b\\nC: d"}', "A must be one line of ASCII text"),
+        ("{A: '@b'}", "A must name its file with an absolute path"),
+    ],
+)
+def test_wrong_headers(written: str, message: str, tmp_path: Path) -> None:
+    """Each is a problem at its place, and no problem shows a value."""
+    ((code, place, found),) = problems_of(f"alertmanager_headers: {written}\n", tmp_path)
+    assert (code, place, found) == ("settings/value", "1:23", f"alertmanager_headers {message}")

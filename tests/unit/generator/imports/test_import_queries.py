@@ -113,3 +113,78 @@ def test_every_spelling_of_the_window() -> None:
     """With and without blanks and trim marks."""
     for text in ("{{.window}}", "{{ .window }}", "{{- .Window -}}"):
         assert queries.windowed(f"rate(e_total[{text}])") == "rate(e_total[$window])"
+
+
+@pytest.mark.parametrize(
+    "bad, total, sli, group_by",
+    [
+        # both sides plainly count
+        (
+            "clamp_min(sum by (c) (rate(t_total[$window])) - sum by (c) (rate(g_total[$window])), 0)",
+            "sum(rate(t_total[$window])) by (c) > 0",
+            {"good": "g_total", "total": "t_total"},
+            ("c",),
+        ),
+        # both sides give events per second
+        (
+            "sum by (c, a) (rate(e_total[$window])) * 2",
+            "sum by (a, c) (rate(t_total[$window])) * 2",
+            {
+                "bad": "sum by (c, a) (rate(e_total[$window])) * 2",
+                "total": "sum by (a, c) (rate(t_total[$window])) * 2",
+            },
+            ("a", "c"),
+        ),
+        # counts over the window
+        (
+            "sum by (c) (changes(e[$window]))",
+            "sum by (c) (changes(t[$window]))",
+            {
+                "error_ratio": "(sum by (c) (changes(e[$window]))) / (sum by (c) (changes(t[$window])))",
+                "weight": "sum by (c) (changes(t[$window]))",
+            },
+            ("c",),
+        ),
+    ],
+)
+def test_groups_are_kept(bad: str, total: str, sli: dict[str, str], group_by: tuple[str, ...]) -> None:
+    """The labels that both queries keep become groups, whatever form the queries have."""
+    mapped = queries.events(bad=bad, total=total)
+    assert (mapped.sli, mapped.group_by, mapped.apart) == (sli, group_by, False)
+
+
+def test_a_ratio_keeps_its_groups() -> None:
+    """The labels of a recorded ratio become groups; unknown labels are pointed out."""
+    grouped, unknown = queries.ratio("avg by (c) (r)"), queries.ratio("avg_over_time(r[$window])")
+    assert (grouped.group_by, grouped.apart) == (("c",), False)
+    assert (unknown.group_by, unknown.apart) == ((), True)
+
+
+def test_sides_that_never_match_are_refused() -> None:
+    """In the old tool, this ratio has no value at all."""
+    with pytest.raises(QueryError, match="the events keep c, and the total keeps no label"):
+        queries.events(bad="sum by (c) (rate(e_total[$window])) * 2", total=TOTAL)
+
+
+def test_guards_are_told() -> None:
+    """Every guard of the total is named; a guard of the events changes nothing."""
+    mapped = queries.events(bad="sum(rate(e_total[$window])) or vector(0)", total=f"({TOTAL} > 0) or on() vector(1)")
+    assert mapped.sli == {"bad": "e_total", "total": "t_total"}
+    assert mapped.guards == ("> 0", "or on() vector(1)")
+
+
+def test_comments_are_no_part_of_a_query() -> None:
+    """A comment may stand before, in or after a query."""
+    text = "# all\nsum(rate(e_total[{{.window}}]) # here\n) # end"
+    assert queries.windowed(text) == "sum(rate(e_total[$window])\n)"
+
+
+def test_groups_with_reserved_names_are_renamed() -> None:
+    """Queries that keep `service` stay queries, and their groups get another name."""
+    bad, total = (f"sum by (service) (count_over_time({name}[$window]))" for name in "et")
+    mapped = queries.events(bad=bad, total=total)
+    assert (mapped.group_by, mapped.renamed) == (("exported_service",), {"service": "exported_service"})
+    assert 'label_replace(sum by (service) (count_over_time(t[$window])), "exported_service"' in str(
+        mapped.sli["weight"]
+    )
+    assert queries.ratio("max by (service) (r)").group_by == ("exported_service",)

@@ -236,28 +236,9 @@ def test_the_short_way_agrees_with_the_parser(text: str) -> None:
         assert (found.metric, list(found.matchers)) == expected
 
 
-@pytest.mark.parametrize(
-    "text, number",
-    [
-        ("max(x) > 35", 35),
-        ("(sum(x) < (0.5))", 0.5),
-        ("x > bool 1", 1),
-        ("x > y", None),
-        ("x", None),
-        ("", None),
-        ("x > 1 and y > 2", None),
-        ("x > +Inf", None),
-    ],
-)
-def test_the_number_that_a_query_compares_with(text: str, number: float | None) -> None:
-    """Only of the outermost comparison, and only a plain number."""
-    found = promql.compared_with(text)
-    assert (None if found is None else float(found)) == number
-
-
 def test_enclosed_text_keeps_its_meaning() -> None:
-    """Lines move to the right; a text in backticks goes over lines with spaces that count, and stays."""
+    """Lines move to the right. A text in backticks may go over lines, and is cleaned before."""
     assert promql.enclosed("a\n/ b") == "(\n  a\n  / b\n)"
     assert promql.enclosed("a\n- b", "clamp_min(", "0") == "clamp_min(\n  a\n  - b,\n  0\n)"
-    odd = "x{a=`1\n2`}"
+    odd = promql.clean("x{a=`1\n2`}")
     assert promql_parser.parse(promql.enclosed(odd)).prettify() == promql_parser.parse(f"({odd})").prettify()

@@ -1,9 +1,12 @@
 """SLIs and conditions become PromQL that parses, keeps the labels of its groups, and reads only the named metrics."""
 
 import itertools
+import json
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from generator.checks import queries
 from generator.conditions import CONDITIONS
@@ -13,7 +16,7 @@ from generator.promql import text as promql
 from generator.promql.check import Want, faults
 from generator.promql.labels import labels_of
 from generator.sli import SLI_TYPES
-from generator.sli.histogram import in_metric_unit, le_spellings
+from generator.sli.histogram import in_metric_unit
 from tests.unit.generator import specs
 
 SLIS = {
@@ -86,24 +89,54 @@ def test_rules_of_a_condition(kind: str, consecutive: int) -> None:
     assert read - {"freezeline:breach"} == metrics
 
 
+SELECTORS = ("x_total", "x_total{a=`\\d+`}", "x_total{a='#'}", '{"http.hits"}', 'x_bucket{le="1.0E7"}')
+COUNTS = (
+    "sum by (c) (rate({0}[$window]))",
+    "sum by (c) (rate({0}[$window])) - sum by (c) (rate(y_total[$window]))",
+    "sum by (c) (increase({0}[$window]) > 0) # inside\n + count by (c) (y == 1)",
+    "clamp_min(sum by (c) (y) - avg by (c) (avg_over_time({0}[$window])), 0)",
+)
+AROUND = ("{0}", "({0})", "{0} > 0", "({0}) or vector(1)", "# before\n{0}", "{0} # after", '({0}) != 0 # ` "')
+
+
+@st.composite
+def guarded(draw: st.DrawFn) -> str:
+    """A query that counts, with guards and comments around, and each kind of string inside."""
+    text = draw(st.sampled_from(COUNTS)).format(draw(st.sampled_from(SELECTORS)))
+    for around in draw(st.lists(st.sampled_from(AROUND), max_size=3)):
+        text = around.format(f"({text}\n)")
+    return text
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    kind=st.sampled_from(["bad", "good", "error_ratio", "success", "value", "when"]), part=guarded(), total=guarded()
+)
+def test_any_query_that_people_write_makes_rules(kind: str, part: str, total: str) -> None:
+    """Guards, comments and strings of any kind give rules that parse, and keep the labels of the groups."""
+    ratio = f"({part}\n) / ({total}\n)"
+    slis: dict[str, object] = {
+        "bad": {"bad": part, "total": total},
+        "good": {"good": part, "total": total},
+        "error_ratio": {"error_ratio": ratio, "weight": total},
+        "success": {"error_ratio": f"1 - {ratio}"},
+        "value": {"value": part, "max": 5},
+    }
+    sections: dict[str, object] = {"alerts": {"A": {"when": f"({part}\n) > 5 # now", "severity": "info"}}}
+    if kind != "when":
+        sections = {"slos": {"a": {"objective": 99, "group_by": ["c"], "sli": slis[kind]}}}
+    loaded = specs.loaded("".join(f"{key}: {json.dumps(value)}\n" for key, value in sections.items()))
+    assert [problem for problem in loaded.problems if not problem.warning] == []
+    own = next(iter(rule_files(loaded.output_set)))
+    for rule in (rule for group in own.groups if group.name.endswith(("fast", "1m")) for rule in group.rules):
+        assert faults(rule.expr, Want.VECTOR) == []
+        assert labels_of(promql.parse(rule.expr)).exact == frozenset({"c"})
+
+
 @pytest.mark.parametrize("label", sorted(RESERVED_LABELS - {"__name__"}))
 def test_reserved_labels_cannot_group(label: str) -> None:
     """No label of Freezeline's alerts or series can be a group."""
     assert "spec/reserved-label" in specs.codes(specs.slo(f"objective: 99\ngroup_by: [{label}]\n{specs.BAD_TOTAL}"))
-
-
-@pytest.mark.parametrize(
-    "bound, expected",
-    [
-        ("0.3", ["0.3"]),
-        ("1", ["1", "1.0"]),
-        ("1000000", ["1000000", "1000000.0", "1e+06"]),
-        ("0.00001", ["0.00001", "1e-05"]),
-    ],
-)
-def test_spellings_of_a_bucket(bound: str, expected: list[str]) -> None:
-    """Clients and Prometheus versions write one bound in several ways."""
-    assert le_spellings(Decimal(bound)) == expected
 
 
 @pytest.mark.parametrize(

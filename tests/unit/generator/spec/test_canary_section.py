@@ -53,9 +53,12 @@ def test_every_key_of_the_contract_is_carried() -> None:
         "stages:",
         "  - {weight: 5%,   bake: 90m, then: {approval: manual}}",
         "  - {weight: 12.5%, bake: 7d, daily: {gate: true}}",
-        "  - {weight: 50%,  bake: 14d, ab: {metrics: [failures], confidence: 99%, power: 90%, then: approval}}",
+        "  - {weight: 50%,  bake: 14d, ab: {metrics: [share], confidence: 99%, power: 90%, then: approval}}",
         "  - {weight: 100%, soak: 24h, then: {gate: true}}",
-        "gates: [{id: cpu, source: push, max: 80%, consecutive: 3}, {id: ok, query: 'ok{v=\"$canary\"}', min: 99.5%}]",
+        "gates:",
+        "  - {id: cpu, source: push, max: 80%, consecutive: 3}",
+        "  - {id: ok, query: 'ok{v=\"$canary\"}', min: 99.5%}",
+        "  - {id: share, ratio: {bad: b, total: t}, over: 1m, max: 1%}",
         "abort_on: [{severity: critical}, {alert: QueueLong}]",
         END,
     )
@@ -69,16 +72,18 @@ def test_every_key_of_the_contract_is_carried() -> None:
             "weight": "0.5",
             "bake_s": 1209600,
             "ab": {
-                "metrics": ["failures"],
+                "metrics": [{"id": "share", "total": "t", "bad": "b"}],
                 "confidence": "0.99",
                 "power": "0.9",
-                "method": "fixed-horizon",
+                "detect": "0.2",
+                "method": "group-sequential",
+                "assignment": "request",
                 "then": "approval",
             },
         },
         {"weight": "1", "soak_s": 86400, "then": {"gate": True}},
     ]
-    assert member["gates"] == [
+    assert member["gates"][:2] == [
         {"id": "cpu", "kind": "push", "op": "<=", "value": "0.8", **ONCE, "consecutive": 3, "min_samples": 50},
         {
             "id": "ok",
@@ -187,7 +192,7 @@ def test_traffic_can_be_moved_by_commands() -> None:
         (["stages: [{weight: 100%, soak: 1h, then: {}}]", GATES, END], "canary/ask", "{}"),
         (["stages: [{weight: 100%, soak: 1h, daily: {gate: true}}]", GATES, END], "canary/stage", "{gate: true}"),
         (["stages: [{weight: 100%, soak: 1h, ab: {metrics: []}}]", GATES, END], "canary/ab", "[]"),
-        (["stages: [{weight: 100%, soak: 1h, ab: {metrics: [x]}}]", GATES, END], "canary/unknown-slo", "{weight"),
+        (["stages: [{weight: 100%, soak: 1h, ab: {metrics: [x]}}]", GATES, END], "canary/unknown-gate", "{weight"),
         ([STAGES, "gates: [{id: a, query: 'x'}]", END], "canary/gate", "{id: a"),
         ([STAGES, "gates: [{id: a, query: 'x', max: 1, min: 0}]", END], "canary/gate", "{id: a"),
         ([STAGES, "gates: [{id: a, query: 'x{v=\"$new\"}', max: 1}]", END], "canary/placeholder", "'x{v"),

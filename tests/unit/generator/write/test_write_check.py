@@ -31,10 +31,18 @@ def test_missing_and_stale_files_are_differences(tmp_path: Path) -> None:
     (tmp_path / "rules/a.yml").unlink()
     found = write.check_all(tmp_path, {"rules/a.yml": OUTPUTS["rules/a.yml"]})
     assert [(difference.path, difference.kind) for difference in found] == [
-        (MANIFEST, "changed"),
         ("rules/a.yml", "missing"),
         ("rules/b.yml", "stale"),
     ]
+
+
+def test_the_list_of_generated_files_is_a_difference_only_alone(tmp_path: Path) -> None:
+    """Its checksums say nothing to people, and any other difference changes them too."""
+    write.write_all(tmp_path, OUTPUTS)
+    (tmp_path / MANIFEST).write_text((tmp_path / MANIFEST).read_text().replace("rules/a.yml", "rules/z.yml"))
+    found = write.check_all(tmp_path, OUTPUTS)
+    assert [(difference.path, difference.kind, difference.diff) for difference in found] == [(MANIFEST, "unlisted", "")]
+    assert f"{MANIFEST} lists other generated files than there are" in write.differences_text(found, "mend")
 
 
 def test_a_missing_last_newline_is_shown(tmp_path: Path) -> None:
@@ -56,5 +64,5 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
 def test_checking_changes_nothing(tmp_path: Path) -> None:
     """Not even the root is made."""
     found = write.check_all(tmp_path / "out", OUTPUTS)
-    assert [difference.kind for difference in found] == ["missing"] * 3
+    assert [difference.kind for difference in found] == ["missing"] * 2
     assert list(tmp_path.iterdir()) == []

@@ -20,6 +20,7 @@ def view(*episodes: str) -> FlagView:
         path="/f",
         seq=4711,
         freeze_reasons=tuple(freeze_reason(episode=name) for name in episodes),
+        count=len(episodes),
         episodes={name: episode(id=name) for name in episodes},
         file=None,
     )
@@ -38,6 +39,7 @@ def test_the_text_is_that_of_the_contract() -> None:
         "written_at": "w",
         "since": "2026-11-21T08:20:00.000Z",
         "journal_seq": 4711,
+        "reasons_total": 1,
         "reasons": [
             {
                 "episode": "E1",
@@ -50,6 +52,7 @@ def test_the_text_is_that_of_the_contract() -> None:
                 "review_at": "2026-11-22T08:20:00.000Z",
             }
         ],
+        "rollbacks": [],
     }
     assert flagfile.named_episodes(text) == {"E1"}
 

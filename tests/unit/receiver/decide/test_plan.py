@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from receiver.decide import plan
+from receiver.decide import by_hand, plan
 from receiver.decide.model import (
     ACTION_MOVES,
     EPISODE_MOVES,
@@ -222,14 +222,14 @@ def test_a_review_that_is_not_due_does_nothing() -> None:
 
 def test_an_operator_ends_every_freeze_reason_and_episodes_stay_open() -> None:
     """Repeats of the alert then find an open episode and freeze nothing."""
-    changes = plan.on_operator_unfreeze([episode()], [freeze_reason()], reason="known, harmless", by="alice")
+    changes = by_hand.on_operator_unfreeze([episode()], [freeze_reason()], reason="known, harmless", by="alice")
     assert kinds(changes) == ["Unfrozen"]
     assert changes[0].sentence == "alice unfroze gateway: known, harmless"
 
 
 def test_an_operators_freeze_ends_when_it_is_unfrozen() -> None:
     """No alert can resolve it."""
-    opened = plan.on_operator_freeze(
+    opened = by_hand.on_operator_freeze(
         policy=policy(),
         reason="migration",
         by="alice",
@@ -242,7 +242,7 @@ def test_an_operators_freeze_ends_when_it_is_unfrozen() -> None:
     assert [one.flag for one in opened.freeze_reasons] == ["/var/lib/freezeline/gateway/FREEZE.FLAG"]
     assert [one.type for one in opened.actions] == [ActionType.FREEZE]
     assert opened.episode.reason == "migration (by alice)"
-    changes = plan.on_operator_unfreeze([opened.episode], opened.freeze_reasons, reason="done", by="bob")
+    changes = by_hand.on_operator_unfreeze([opened.episode], opened.freeze_reasons, reason="done", by="bob")
     assert kinds(changes) == ["Unfrozen", "Moved CLOSED"]
 
 

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
+from receiver.decide.by_hand import on_operator_freeze, on_operator_unfreeze
 from receiver.decide.model import NO_TRACE, Decision
-from receiver.decide.plan import Known, on_operator_freeze, on_operator_unfreeze, on_unfreeze_check
+from receiver.decide.plan import Known, on_unfreeze_check
 from receiver.journal import Journal, Tx
 from receiver.journal.exclusive import caches
 from receiver.journal.record import record
@@ -92,7 +93,7 @@ def unfreeze(tx: Tx, ids: Ids) -> None:
 
 def end(tx: Tx, ids: Ids) -> None:
     """Episodes that have been resolved for long enough end."""
-    for episode in tx.resolving_episodes():
+    for episode in [one for sha256, rule, _ in tx.resolving() for one in tx.resolving_episodes(sha256, rule)]:
         reasons = tx.freeze_reasons(episode=episode.id, held=True)
         rule = POLICY.rule(episode.rule)
         assert rule is not None

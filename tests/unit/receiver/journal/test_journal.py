@@ -339,7 +339,9 @@ async def test_what_time_brings_is_asked_of_few_episodes(tmp_path: Path) -> None
         await journal.write(lambda tx: tx.move_episode(several[2], EpisodeState.RESOLVING))
         await journal.write(lambda tx: tx.add_freeze_reason(freeze_reason(episode="E2")))
         assert await journal.read(lambda view: view.first_review()) == at(98)
-        assert [one.id for one in await journal.read(lambda view: view.resolving_episodes())] == ["E3"]
+        ((sha256, rule, resolved_at),) = await journal.read(lambda view: view.resolving())
+        assert (rule, resolved_at) == ("failure-rate-high", NOW)
+        assert [one.id for one in await journal.read(lambda view: view.resolving_episodes(sha256, rule))] == ["E3"]
         assert [one.id for one in await journal.read(lambda view: view.freezing_episodes("gateway"))] == ["E2"]
         await journal.write(lambda tx: tx.end_freeze_reason(freeze_reason(episode="E2"), by="alice", reason="why not"))
         assert await journal.read(lambda view: view.freezing_episodes("gateway")) == []
@@ -362,6 +364,28 @@ async def test_the_log_is_moved_into_the_database_before_it_grows(tmp_path: Path
         for number in range(500):
             await journal.write(noting(f"{number}"))
         assert path.with_name("j.db-wal").stat().st_size < 1100 * 4096
+
+
+async def test_the_log_does_not_grow_while_somebody_always_reads(tmp_path: Path) -> None:
+    """A log from which somebody reads cannot begin anew: now and then the writer takes a moment without readers."""
+    path, over = tmp_path / "j.db", False
+
+    async def read_on(journal: Journal) -> None:
+        while not over:
+            await journal.read(lambda view: len(view.last_decisions(5000)))
+
+    def many(tx: Tx) -> None:
+        for number in range(200):
+            tx.note(note(f"{number}" * 100))
+
+    async with opened(path) as journal:
+        readers = [asyncio.create_task(read_on(journal)) for _ in range(3)]
+        for _ in range(300):
+            await journal.write(many)
+        over = True
+        await asyncio.gather(*readers)
+        assert path.stat().st_size > 16 * 2**20
+        assert path.with_name("j.db-wal").stat().st_size < 16 * 2**20
 
 
 async def test_a_notice_is_on_the_stream_once(tmp_path: Path) -> None:

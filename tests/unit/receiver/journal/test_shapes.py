@@ -24,14 +24,16 @@ EARLIER = ROOT / "tests" / "data" / "journal" / "shape-1" / "journal.db"
 SCHEMA = ROOT / "receiver" / "journal" / "schema.sql"
 UNCHANGED = (
     "alert_seen",
-    "condition_held",
     "decision",
     "delivery",
     "episode",
-    "flag_file",
     "policy",
     "policy_in_force",
 )
+FLAG_FILE = "path, service, generation, text, written_at"
+COPY = f"journal.db.before-{shapes.newest()}"
+NEWER = shapes.newest() + 1
+NEWER_COPY = f"journal.db.before-{NEWER}"
 RENAMED = {
     "moment": "event",
     "release_when": "unfreeze_when",
@@ -126,12 +128,14 @@ async def test_a_new_journal_is_not_copied(tmp_path: Path) -> None:
 async def test_every_row_is_there_after_a_migration(earlier: Path) -> None:
     """Tables that were not renamed are the same to the byte; the chain holds."""
     before = {name: table(earlier, name) for name in UNCHANGED}
+    flags = table(earlier, "flag_file")
     holds, actions, notices = table(earlier, "hold"), table(earlier, "action"), table(earlier, "notice")
     async with opened(earlier):
         pass
     assert {name: table(earlier, name) for name in UNCHANGED} == before
-    assert min(len(before[name]) for name in ("decision", "delivery", "episode", "flag_file", "policy")) > 3
+    assert min(len(before[name]) for name in ("decision", "delivery", "episode", "policy")) > 3
     assert table(earlier, "freeze_reason") == holds
+    assert table(earlier, "flag_file", FLAG_FILE) == flags
     assert len(holds) == 6
     assert len(table(earlier, "action")) == len(actions) > 60
     assert len(table(earlier, "notice")) == len(notices) == 18
@@ -214,12 +218,12 @@ async def test_the_journal_is_copied_before_it_is_migrated(earlier: Path, caplog
     for _ in range(2):
         async with opened(earlier):
             pass
-    copy = earlier.with_name("journal.db.before-2")
-    assert sorted(path.name for path in earlier.parent.iterdir()) == ["journal.db", "journal.db.before-2"]
+    copy = earlier.with_name(COPY)
+    assert sorted(path.name for path in earlier.parent.iterdir()) == ["journal.db", COPY]
     assert copy.stat().st_mode & 0o777 == 0o600
     assert content(copy) == before
     logged = [record.__dict__ for record in caplog.records if record.message == "journal.migrated"]
-    assert [(one["from_shape"], one["to_shape"], one["copy"]) for one in logged] == [(1, 2, str(copy))]
+    assert [(one["from_shape"], one["to_shape"], one["copy"]) for one in logged] == [(1, shapes.newest(), str(copy))]
 
 
 def test_what_only_the_log_of_sqlite_holds_is_in_the_copy(earlier: Path) -> None:
@@ -229,17 +233,17 @@ def test_what_only_the_log_of_sqlite_holds_is_in_the_copy(earlier: Path) -> None
         writer.execute("PRAGMA wal_autocheckpoint = 0")
         writer.execute("UPDATE alert_seen SET status = 'only in the log'")
         bring_up(earlier)
-    copied = table(earlier.with_name("journal.db.before-2"), "alert_seen", "status, 1")
+    copied = table(earlier.with_name(COPY), "alert_seen", "status, 1")
     assert {status for status, _ in copied} == {"only in the log"}
 
 
 def test_an_earlier_copy_is_never_overwritten(earlier: Path) -> None:
     """Somebody restored a copy, ran the earlier version for a while, and upgraded again."""
-    first = earlier.with_name("journal.db.before-2")
+    first = earlier.with_name(COPY)
     first.write_bytes(b"of last week")
     bring_up(earlier)
     assert first.read_bytes() == b"of last week"
-    with connected(first.with_name("journal.db.before-2.2")) as connection:
+    with connected(first.with_name(f"{COPY}.2")) as connection:
         assert shapes.shape_of(connection) == 1
 
 
@@ -259,7 +263,7 @@ def test_two_processes_that_migrate_at_once_do_no_harm(earlier: Path) -> None:
 
 def passages() -> list[tuple[Step, int]]:
     """Every step of a migration, and each time that it is passed."""
-    statements = len(list(shapes.migrations()[1].statements()))
+    statements = sum(len(list(migration.statements())) for migration in shapes.migrations()[1:])
     once = (Step.MIGRATION_COPY_WRITTEN, Step.MIGRATION_COPIED, Step.MIGRATION_COMMITTED)
     return [*((step, 1) for step in once), *((Step.MIGRATION_STATEMENT, nth) for nth in range(1, statements + 1))]
 
@@ -277,8 +281,8 @@ def test_a_kill_anywhere_leaves_a_journal_that_the_next_start_migrates(earlier: 
         assert content(earlier) == before
     bring_up(earlier)
     assert content(earlier) == content(undisturbed)
-    assert [path.name for path in sorted(earlier.parent.glob("journal.db.*"))] == ["journal.db.before-2"]
-    assert content(earlier.with_name("journal.db.before-2")) == before
+    assert [path.name for path in sorted(earlier.parent.glob("journal.db.*"))] == [COPY]
+    assert content(earlier.with_name(COPY)) == before
 
 
 @pytest.mark.parametrize("nth", [1, 9])
@@ -293,11 +297,13 @@ async def test_a_full_disk_leaves_the_journal_as_it_was(earlier: Path, nth: int)
             raise sqlite3.OperationalError("database or disk is full")
 
     journal = Journal(earlier, clock=Clock(), reached=full)
-    with pytest.raises(JournalError, match=r"from shape 1 to 2 .* Free at least 1 MB .* The journal is as before"):
+    with pytest.raises(
+        JournalError, match=rf"from shape 1 to {shapes.newest()} .* Free at least 1 MB .* The journal is as before"
+    ):
         journal.start()
     assert content(earlier) == before
     bring_up(earlier)
-    assert [path.name for path in sorted(earlier.parent.glob("journal.db.*"))] == ["journal.db.before-2"]
+    assert [path.name for path in sorted(earlier.parent.glob("journal.db.*"))] == [COPY]
 
 
 def test_without_a_copy_nothing_is_migrated(earlier: Path) -> None:
@@ -312,10 +318,10 @@ def test_without_a_copy_nothing_is_migrated(earlier: Path) -> None:
 @pytest.mark.parametrize(
     "copies, remedy",
     [
-        ([], "restore the copy that was made before shape 3"),
+        ([], f"restore the copy that was made before shape {NEWER}"),
         (
-            ["journal.db.before-2", "journal.db.before-3", "journal.db.before-3.2"],
-            "restore the copy journal.db.before-3 ",
+            [COPY, NEWER_COPY, f"{NEWER_COPY}.2"],
+            f"restore the copy {NEWER_COPY} ",
         ),
     ],
 )
@@ -326,11 +332,11 @@ async def test_a_journal_of_a_newer_shape_is_refused(tmp_path: Path, copies: lis
         pass
     with connected(path) as connection:
         connection.execute("UPDATE meta SET value = '7.5.0'")
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute(f"PRAGMA user_version = {NEWER}")
     for name in copies:
         (tmp_path / name).touch()
     before = path.read_bytes()
-    with pytest.raises(JournalError, match=r"shape 3 and was last used by version 7\.5\.0") as refused:
+    with pytest.raises(JournalError, match=rf"shape {NEWER} and was last used by version 7\.5\.0") as refused:
         Journal(path, clock=Clock(), reached=lambda _step: None).start()
     assert remedy in f"{refused.value} "
     for earlier_too in (False, True):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from receiver.decide.by_hand import on_operator_unfreeze
 from receiver.decide.model import NO_TRACE, Decision, EpisodeState, new_id
-from receiver.decide.plan import on_operator_unfreeze
 from receiver.journal import Journal, JournalError, Tx, View, verify
 from receiver.journal.record import record
 from receiver.policy.model import Policies

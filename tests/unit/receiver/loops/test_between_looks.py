@@ -61,6 +61,12 @@ async def kept_time(context: Context, change: Callable[[], Any]) -> None:
     await reconciler.keep_time()
 
 
+async def held(context: Context) -> dict[str, tuple[datetime, datetime]]:
+    """Since when the rule's conditions have been true."""
+    sha256 = policy_with_condition().sha256
+    return await context.journal.read(lambda view: view.condition_held(sha256, "failure-rate-high"))
+
+
 async def test_a_condition_counts_while_the_alert_is_resolved(context: Context) -> None:
     """Nothing changes: the time since which the condition is true is stored."""
 
@@ -68,7 +74,7 @@ async def test_a_condition_counts_while_the_alert_is_resolved(context: Context) 
         return None
 
     await kept_time(context, nothing)
-    assert list(await context.journal.read(lambda view: view.condition_held("E1"))) == ["budget"]
+    assert list(await held(context)) == ["budget"]
 
 
 async def test_a_condition_does_not_count_once_the_alert_fires_again(context: Context) -> None:
@@ -80,7 +86,7 @@ async def test_a_condition_does_not_count_once_the_alert_fires_again(context: Co
         await context.journal.write(lambda tx: tx.move_episode(opened, EpisodeState.OPEN))
 
     await kept_time(context, reopen)
-    assert await context.journal.read(lambda view: view.condition_held("E1")) == {}
+    assert await held(context) == {}
     assert [one.state for one in await context.journal.read(lambda view: view.live_episodes())] == [EpisodeState.OPEN]
 
 

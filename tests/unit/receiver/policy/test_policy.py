@@ -1,11 +1,13 @@
 """Policies: matchers as Alertmanager's, and every problem of a file in one run with its place."""
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from freezeline.problems import Problems
+from receiver.policy import formats
 from receiver.policy.model import Matcher
 from receiver.policy.read import parse_policy
 from tests.unit.receiver.builders import CHANNELS, policy, raw_policy
@@ -119,3 +121,43 @@ def test_defaults_are_those_of_the_contract() -> None:
     (rollback,) = found.rollbacks(["rollback"])
     assert (rollback.once_per, rollback.grace_s, rollback.output_max_bytes) == ("release", 10.0, 1048576)
     assert (found.rules[0].unfreeze.resolved_for_s, found.rules[0].unfreeze.review_after_s) == (300.0, 86400.0)
+
+
+def numbers_of(part: Any) -> Iterator[Mapping[str, Any]]:
+    """Every part of a JSON Schema that describes a number."""
+    if isinstance(part, dict):
+        if part.get("type") in ("number", "integer"):
+            yield part
+        for inner in part.values():
+            yield from numbers_of(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from numbers_of(inner)
+
+
+@pytest.mark.parametrize("format", formats.KNOWN)
+def test_every_number_has_bounds(format: str) -> None:  # noqa: A002 - the key's own name
+    """A time of 1e12 s lies beyond what a calendar can hold."""
+    found = list(numbers_of(formats.schema(format)))
+    assert len(found) > 8
+    assert [one for one in found if "maximum" not in one or not {"minimum", "exclusiveMinimum"} & one.keys()] == []
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e12", "1e400", "9" * 5000, "-1"])
+@pytest.mark.parametrize("key", ["resolved_for_s", "review_after_s"])
+def test_a_number_beyond_all_bounds_is_a_problem(key: str, number: str) -> None:
+    """Each is refused with a position or a reason, and none is believed."""
+    raw = raw_policy()
+    raw["rules"][0]["unfreeze"][key] = "NUMBER"
+    problems = Problems()
+    text = json.dumps(raw).replace('"NUMBER"', number)
+    assert parse_policy(text, file="x.json", channels=CHANNELS, problems=problems) is None
+    assert {problem.code for problem in problems} <= {"policy/json", "policy/schema"}
+    assert problems.errors
+
+
+def test_a_policy_of_deep_brackets_is_a_problem() -> None:
+    """Python's reader gives up with an error of its own."""
+    problems = Problems()
+    assert parse_policy("[" * 100_000, file="x.json", channels=CHANNELS, problems=problems) is None
+    assert [problem.code for problem in problems] == ["policy/json"]

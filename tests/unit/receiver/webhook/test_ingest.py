@@ -71,6 +71,11 @@ def test_nine_of_ten_are_taken() -> None:
         ({"startsAt": "2026-11-21T08:17:42"}, "startsAt has no time zone or lies outside all reason"),
         ({"startsAt": None}, "startsAt is missing"),
         ({"fingerprint": "../../x"}, "fingerprint is not a short word of letters and digits"),
+        ({"labels": {"a" * 70_000: ""}}, "labels are longer than 65536 characters"),
+        (
+            {"annotations": {f"{number:0400}": "" for number in range(200)}},
+            "annotations are longer than 65536 characters",
+        ),
     ],
 )
 def test_why_an_alert_is_put_aside(change: dict[str, Any], why: str) -> None:

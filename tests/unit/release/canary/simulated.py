@@ -1,7 +1,7 @@
 """Rollouts of a shipped policy under made-up traffic: how often a healthy release is aborted, how fast a bad one.
 
 Traffic comes at a steady rate; bad events come in bursts, as failures do: a burst has a geometric size with the mean
-`BURST`. Counts go through the real `judge` and the real reducer. Run as a module, it prints the table of docs/canary.md.
+`BURST`. Counts go through the real `judge` and the real reducer. Run as a module for a table.
 """
 
 import functools

@@ -69,7 +69,12 @@ def test_own_rules_read_recorded_series_of_their_service_alone(window: str) -> N
     ]
     assert {name for name, _ in read} >= {"slo:total:rate5m", "slo:errors:increase1d", "slo:total:missing1d"}
     needed = {names.SERVICE, names.SCOPE, names.PROFILE}
-    assert [(name, labels) for name, labels in read if not needed <= set(labels)] == []
+    assert [(name, labels) for name, labels in read if not needed <= set(labels) and names.RAW_OF not in labels] == []
+    # Series that keep the labels of raw series name the SLO in one label of their own.
+    assert {labels[names.RAW_OF] for _, labels in read if names.RAW_OF in labels} == {
+        f"={SCOPE}/checkout/one",
+        f"={SCOPE}/checkout/two",
+    }
 
 
 @pytest.mark.parametrize("window_ms, terms", [(15 * MINUTE, 3), (HOUR, 12), (75 * MINUTE, 15), (80 * MINUTE, 0)])
@@ -84,11 +89,27 @@ def test_a_page_adds_up_adjacent_base_windows(window_ms: int, terms: int) -> Non
     assert SharedRules(PROFILE, SCOPE, EVERY_LINK).window_query(window_ms, paged=False).count(" offset ") == 0
 
 
-@pytest.mark.parametrize("window_ms, read", [(DAY - HOUR, "slo:errors:rate5m"), (DAY, "slo:errors:rollup5m")])
-def test_windows_from_a_day_on_read_rollups(window_ms: int, read: str) -> None:
-    """A day of base samples would be read each time else."""
-    found = {name for name, _ in selectors(SharedRules(PROFILE, SCOPE, EVERY_LINK).window_query(window_ms, paged=True))}
-    assert found == {read, read.replace("errors", "total")}
+@pytest.mark.parametrize(
+    "window_ms, ranges",
+    [
+        (5 * HOUR, {"slo:errors:rate5m": "5h"}),
+        (6 * HOUR, {"slo:errors:rollup5m": "6h"}),
+        (DAY, {"slo:errors:rollup5m": "1d"}),
+        (3 * DAY, {"slo:errors:rollup5m": "15m", "slo:errors:sum": "4h", "slo:sum:time": "4h"}),
+    ],
+)
+def test_the_longer_a_window_the_fewer_samples_are_read(window_ms: int, ranges: dict[str, str]) -> None:
+    """Base series, then rollups, then sums that were made some minutes ago: never all base samples of a day."""
+    query = SharedRules(PROFILE, SCOPE, EVERY_LINK).window_query(window_ms, paged=True)
+    read = set(re.findall(r"(slo:[a-z:0-9]+)\{[^}]*\}\[(\w+)\]", query))
+    assert read == {(name.replace("errors", kind), span) for name, span in ranges.items() for kind in names.KINDS}
+
+
+def test_rollups_and_the_time_since_count_together() -> None:
+    """A page must not wait for the next rollup."""
+    query = SharedRules(PROFILE, SCOPE, EVERY_LINK).window_query(6 * HOUR, paged=True)
+    latest = r'timestamp\(slo:errors:rollup5m\{[^}]*repair=""\}\)'
+    assert re.search(rf"label_replace\(\(time\(\) - {latest}\) / 300 \* slo:errors:rate5m\{{", query)
 
 
 def test_every_rule_has_its_place() -> None:
@@ -101,8 +122,8 @@ def test_every_rule_has_its_place() -> None:
         shown = (names.WINDOW, names.TIER, names.BUDGET_CONSUMED_LABEL)
         return [rule.labels[label] for label in shown if label in rule.labels]
 
-    fast, rollup, slow = shared.render(PROFILE, SCOPE).groups
-    assert (fast.interval_ms, rollup.interval_ms, slow.interval_ms) == (MINUTE, 5 * MINUTE, 150 * SECOND)
+    fast, sums, slow = shared.render(PROFILE, SCOPE).groups
+    assert (fast.interval_ms, sums.interval_ms, slow.interval_ms) == (MINUTE, 15 * MINUTE, 150 * SECOND)
     assert rows(fast) == [
         "slo:error_ratio 5m",
         "slo:error_ratio 30m",
@@ -111,7 +132,10 @@ def test_every_rule_has_its_place() -> None:
         "SLOBudgetBurn fast",
         "SLOBudgetBurn medium",
     ]
-    assert rows(rollup) == ["slo:total:rollup5m", "slo:errors:rollup5m"]
+    assert rows(sums) == [
+        *(f"slo:{kind}:sum {window}" for kind in names.KINDS for window in ("3d", "budget")),
+        "slo:sum:time",
+    ]
     assert rows(slow) == [
         "slo:error_ratio 2h",
         "slo:error_ratio 1d",
@@ -158,40 +182,51 @@ def test_rollups_of_a_calendar_window_are_added_up_over_unit_and_repair() -> Non
 
 def test_a_build_for_promtool_shortens_the_ranges_that_it_adds_up() -> None:
     """Promtool of Prometheus 2 finds a sample at both ends of a range, which live evaluations never hit."""
+    body = "slos:\n  one: {objective: 99.9, sli: {value: 'max(age_seconds)', max: 15m}}\n"
     aligned = replace(PROFILE.cadence, aligned=True)
-    live, build = (
-        [rule.expr for group in shared.render(PROFILE, SCOPE, cadence).groups for rule in group.rules]
-        for cadence in (None, aligned)
-    )
-    assert [re.findall(r"\[(5m|4m30s)\]", "\n".join(exprs)) for exprs in (live[6:8], build[6:8])] == [
-        ["5m", "5m"],
-        ["4m30s", "4m30s"],
-    ]
-    assert {expr.rpartition(" / ")[2] for expr in (*live[6:8], *build[6:8])} == {"5"}
+    for cadence, span in ((None, "5m"), (aligned, "4m30s")):
+        groups = rules.render(specs.spec(body), SCOPE, cadence).groups
+        rollups = [rule.expr for group in groups for rule in group.rules if ":rollup" in rule.record]
+        assert [re.findall(r"sum_over_time\(slo:\w+:rate5m\S*\[(\w+)\]\) / 5$", expr) for expr in rollups] == [
+            [span]
+        ] * 2
 
 
-def gap_rules(window: str = "30d") -> dict[str, Rule]:
-    """The repairing rules of a spec by what they record, without those that read raw counters."""
-    (group,) = (group for group in spec_file(window).groups if is_gap_group(group.name))
+def gap_rules(span: str) -> dict[str, Rule]:
+    """The repairing rules of a spec over a span by what they record, without those that read raw counters."""
+    groups = [group for group in spec_file().groups if is_gap_group(group.name)]
+    assert [group.interval_ms for group in groups] == [2 * HOUR, 6 * HOUR]
+    group = groups[0] if span == "1d" else groups[1]
     return {rule.record: rule for rule in group.rules if ":increase" not in rule.record}
 
 
 def test_a_gap_is_repaired_where_samples_or_events_are_missing() -> None:
-    """More than noise; fewer than 175 of 180 samples or half a percent of the events; and not just started."""
-    expr = " ".join(gap_rules()["slo:total:rollup5m"].expr.split())
+    """More than noise; a rollup missing of the last hours, or half a percent of the events; and not just started."""
+    expr = " ".join(gap_rules("1d")["slo:total:rollup5m"].expr.split())
     assert expr.startswith("slo:total:missing1d{")
-    assert re.search(r"\[3h\]\) < 175 or slo:total:missing1d\{[^}]*\} / [^>]* > 0\.005 \)", expr)
-    assert re.search(r"missing1d\{[^}]*\} > ignoring \(repair\) 0\.5 \+ 2 \* sqrt\(600 \* \(avg_over_time", expr)
+    assert re.search(r"repair=\"\"\}\[3h\]\) < 36 or slo:total:missing1d\{[^}]*\} / [^>]* > 0\.005 \)", expr)
+    assert re.search(r"missing1d\{[^}]*\} > ignoring \(repair\) 0\.5 \+ 2 \* sqrt\(150 \* \(slo:total:rate5m", expr)
     assert re.search(r"and count_over_time\(slo:total:rate5m\{[^}]*\}\[15m\]\) >= 14 \)$", expr)
 
 
-def test_what_rollups_are_ahead_of_is_not_missing() -> None:
-    """Counted from the last live rollup: a repaired one says nothing about what has been added up."""
-    rules = gap_rules()
-    expr = rules["slo:errors:missing1d"].expr
-    increase, counted, newer, older = re.split(r"\n- |\n# [^\n]*\n\+ |\n\+ ", expr)
-    assert increase.startswith("slo:errors:increase1d{")
+def test_a_long_gap_is_repaired_only_where_many_events_are_missing() -> None:
+    """Few samples tell the edges of four days less well than all samples; both kinds are repaired together."""
+    made = gap_rules("4d")
+    for kind in names.KINDS:
+        expr = " ".join(made[f"slo:{kind}:rollup5m"].expr.split())
+        assert re.search(r"slo:total:missing4d\{[^}]*\} / [^>]* > 0\.005 and", expr)
+        assert f"slo:{kind}:missing4d" in expr
+        assert "count_over_time(slo:total:rollup5m" not in expr
+
+
+@pytest.mark.parametrize("span", ["1d", "4d"])
+def test_what_rollups_are_ahead_of_is_not_missing(span: str) -> None:
+    """Counted from the last live rollup: a repaired one says nothing about what has been counted."""
+    expr = gap_rules(span)[f"slo:errors:missing{span}"].expr
+    increase, counted, ahead = re.split(r"\n- |\n# [^\n]*\n\+ ", expr)
+    assert increase.startswith(f"slo:errors:increase{span}{{")
     assert counted.startswith("300 * sum without (repair) (sum_over_time(slo:errors:rollup5m{")
-    assert newer.startswith("150 * (slo:errors:rate5m{")
-    assert re.findall(r"timestamp\(slo:errors:rollup5m\{[^}]*repair=\"\"\}\)", older) != []
-    assert (newer.count("offset 1d"), older.count("offset 5m"), older.count("offset 1d5m")) == (1, 1, 1)
+    assert re.match(
+        r"\(150 - clamp_max\(time\(\) - timestamp\(slo:errors:rollup5m\{[^}]*repair=\"\"\}\), 300\)\)", ahead
+    )
+    assert ahead.count(f"offset {span}") == 1

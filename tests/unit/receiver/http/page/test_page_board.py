@@ -21,7 +21,10 @@ def standing(**changes: Any) -> Standing:
     values: dict[str, Any] = {
         "seq": 7,
         "live": (episode(),),
+        "counts": (("gateway", "critical", 1),),
         "freeze_reasons": (freeze_reason(written_at=NOW),),
+        "held": {"/var/lib/freezeline/gateway/FREEZE.FLAG": 1},
+        "episodes": {"E1": episode()},
         "actions": (),
         "unfinished": (),
         "recent": (),
@@ -77,11 +80,12 @@ def test_a_frozen_service_comes_first_with_reason_and_release() -> None:
 def test_an_operators_freeze_says_so() -> None:
     """No alert, no rule: an operator unfreezes it."""
     by_hand = episode(policy="operator", rule="manual", alert="", policy_sha256="none")
-    (reason,) = (
-        shown(standing(live=(by_hand,), freeze_reasons=(freeze_reason(reason="deploy window (by Ana)"),)))
-        .services[0]
-        .reasons
+    frozen = standing(
+        live=(by_hand,),
+        episodes={by_hand.id: by_hand},
+        freeze_reasons=(freeze_reason(reason="deploy window (by Ana)"),),
     )
+    (reason,) = shown(frozen).services[0].reasons
     assert (reason.alert, reason.text, reason.unfreeze_when) == (
         "frozen by hand",
         "deploy window (by Ana)",
@@ -91,8 +95,18 @@ def test_an_operators_freeze_says_so() -> None:
 
 def test_a_hold_whose_episode_is_over_still_freezes() -> None:
     """The flag's own service is shown."""
-    made = shown(standing(live=()))
+    made = shown(standing(live=(), counts=(), episodes={}))
     assert [service.name for service in made.frozen] == ["gateway"]
+
+
+def test_of_many_reasons_and_episodes_the_oldest_are_shown_with_a_number() -> None:
+    """A page of ten thousand rows helps nobody."""
+    flag = "/var/lib/freezeline/gateway/FREEZE.FLAG"
+    made = shown(standing(counts=(("gateway", "critical", 9000), ("gateway", "", 1000)), held={flag: 10_000}))
+    assert [(service.more_reasons, service.open) for service in made.frozen] == [(9999, 10_000)]
+    assert made.more_episodes == 9999
+    text = page(made)
+    assert ("and 9999 more reasons" in text, "and 9999 more episodes" in text) == (True, True)
 
 
 def test_a_flag_that_is_not_on_disk_yet_is_marked() -> None:
@@ -151,3 +165,27 @@ def test_nothing_to_show_is_said() -> None:
     text = page(shown(standing(live=(), freeze_reasons=(), flags={})))
     assert "Nothing is frozen." in text
     assert text.count("None.") == 4
+
+
+def test_a_freeze_that_is_only_meant_is_not_shown_as_frozen() -> None:
+    """The card says that the flag is missing, and why."""
+    flag = "/var/lib/freezeline/gateway/FREEZE.FLAG"
+    made = shown(standing(missing=frozenset({flag}), freeze_reasons=(freeze_reason(),)))
+    text = page(made)
+    assert "must be frozen, and is not" in text
+    assert f"the flag {flag} is not on disk" in text
+    assert "❄" not in text.partition("</article>")[0]
+    because = board(standing(missing=frozenset({flag})), (), policies(policy()), now=NOW, faults={flag: "disk is full"})
+    assert "the flag is not as it should be: disk is full" in page(because)
+
+
+def test_skipped_rollbacks_and_dead_letters_stand_on_the_card() -> None:
+    """Also of a service that is not frozen."""
+    skipped = action(state=ActionState.SKIPPED, result={"sentence": "not started: the cool-down is not over"})
+    letter = action(id="A2", type=ActionType.NOTIFY, name="slack", state=ActionState.DEAD)
+    card = page(shown(standing(skipped=(skipped,), dead_letters=(letter,)))).partition("</article>")[0]
+    assert "rollback not started: the cool-down is not over" in card
+    assert "1 notice to slack could not be delivered" in card
+    free = page(shown(standing(freeze_reasons=(), dead_letters=(letter, letter)))).partition("</article>")[0]
+    assert "2 notices to slack could not be delivered" in free
+    assert "is not frozen" in free

@@ -9,7 +9,7 @@ from freezeline.cli import main
 from freezeline.commands import places
 from generator.render.alertmanager import alertmanager
 from generator.render.alertmanager.places import DEFAULTS
-from tests.unit.generator.render.alertmanager.test_alertmanager_merge import USERS
+from tests.unit.generator.existing.test_merge import USERS
 from tests.unit.generator.spec.loading import BASE
 
 
@@ -41,6 +41,21 @@ def test_writing_keeps_the_mode_and_brings_the_templates(files: tuple[str, str])
     assert main(["alertmanager", "merge", "--check", *files]) == 0
     assert main(["alertmanager", "remove", "--write", files[0]]) == 0
     assert config.read_text() == USERS.replace("inhibit_rules: []", "inhibit_rules:")
+
+
+def test_a_template_of_the_users_own_is_not_overwritten(
+    files: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that Freezeline did not write stays, the configuration too, and the message says what to do."""
+    config = Path(files[0])
+    theirs = config.parent / "freezeline.tmpl"
+    theirs.write_text('{{ define "slack.title" }}mine{{ end }}')
+    assert main(["alertmanager", "merge", "--write", *files]) == 1
+    assert "freezeline.tmpl is not a file of Freezeline; rename it" in capsys.readouterr().err
+    assert theirs.read_text() == '{{ define "slack.title" }}mine{{ end }}'
+    assert config.read_text() == USERS
+    assert main(["alertmanager", "merge", "--write", "--template", "ours.tmpl", *files]) == 0
+    assert (config.parent / "ours.tmpl").read_text() == alertmanager.template_text()
 
 
 def test_check_shows_what_would_change(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:

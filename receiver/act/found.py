@@ -1,0 +1,66 @@
+"""Takes up a flag that is on disk although the journal knows no reason for the flag.
+
+Another journal may have written the flag, or a person. In both cases the service stays frozen, for a reason that only a
+person ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from receiver.act import flagfile
+from receiver.context import Context
+from receiver.decide import found_flag
+from receiver.decide.model import NO_TRACE, ActionType, FlagView
+from receiver.decide.plan import Known
+from receiver.journal import Tx
+from receiver.journal.record import record
+
+log = logging.getLogger(__name__)
+
+
+async def take_up(context: Context, view: FlagView) -> bool:
+    """If the flag on disk is not explained by the journal: hold the flag. Returns whether there is a new reason."""
+    if view.file is not None and view.file.text is not None:
+        return False  # The receiver wrote this flag. A changed text is a case for `repair`.
+    if any(action.type is ActionType.UNFREEZE for action in view.unfinished):
+        return False
+    policy = context.box.policies.flags().get(view.path)
+    text = await asyncio.to_thread(_read, Path(view.path))
+    if policy is None or text is None:
+        return False
+    flag = found_flag.read(text)
+    fingerprint = found_flag.fingerprint(view.path)
+
+    def hold(tx: Tx) -> bool:
+        now_held = {reason.episode for reason in tx.freeze_reasons(flag=view.path, held=True)}
+        earlier = tx.newest_episodes([fingerprint]).get(fingerprint, [])
+        if (flag.episodes and flag.episodes <= now_held) or (earlier and earlier[0].live):
+            return False  # A kill came between writing the flag and recording this.
+        opened = found_flag.hold(
+            view.path,
+            flag,
+            policy=policy,
+            generation=earlier[0].generation + 1 if earlier else 1,
+            known=Known(incident=tx.incident),
+            now=tx.now,
+            ids=context.ids,
+            trace=NO_TRACE,
+        )
+        record(tx, [opened], context.box.policies, ids=context.ids, trace=NO_TRACE)
+        return True
+
+    held = await context.journal.write(hold)
+    if held:
+        log.warning("flag.found", extra={"flag": view.path, "why": flag.reason})
+    return held
+
+
+def _read(path: Path) -> str | None:
+    """The text of a flag. A flag that the receiver may not read is still a flag."""
+    try:
+        return flagfile.read_flag(path)
+    except PermissionError:
+        return ""

@@ -1,0 +1,52 @@
+"""Small file systems that tests fill, and places that other users can see."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@contextlib.contextmanager
+def public_directory() -> Iterator[Path]:
+    """A directory that other users may search. pytest's own directories are private."""
+    path = Path(tempfile.mkdtemp(prefix="freezeline-test-")).resolve()
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def small_disk(path: Path, *, kib: int) -> Iterator[Path]:
+    """A file system in memory with this much space, mounted on `path`. Skips where the machine mounts none."""
+    path.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kib}k,mode=0755", "tmpfs", str(path)]
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root may mount a small disk")
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"this machine mounts no small disk: {mounted.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def fill(directory: Path) -> Path:
+    """Take all space that is left. Removing the answer gives the space back."""
+    ballast = directory / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\0" * 4096)
+    return ballast
+
+
+def grow(mount: Path, *, kib: int) -> None:
+    """Give a small disk more space."""
+    subprocess.run(["mount", "-o", f"remount,size={kib}k", str(mount)], check=True)
