@@ -53,8 +53,8 @@ def objection(
     """Why a rollback must not start; None if it may. `earlier` holds started rollbacks and their last changes.
 
     The last rollback may have cured an alert that came before this rollback ended. The present release may then be the
-    good release, so no second rollback starts. A canary's abort names the release that is bad, so only a rollback of
-    the same release, or one that is under way, objects to the abort's rollback.
+    good release, so no second rollback starts. A canary's abort names the bad release. Only an
+    earlier rollback of the same release, or a running rollback, then objects.
     """
     named = bool(action.payload.get("rollout")) and bool(release)
     others = [(other, at) for other, at in earlier if other.id != action.id]

@@ -70,7 +70,7 @@ def on_abort(abort: Abort, policy: Policy, known: Known, *, now: datetime, ids: 
 
 
 def record_of(policy: Policy, rollout: str, known: Known, *, now: datetime, ids: Ids, trace: Trace) -> Episode:
-    """The record that carries a rollout's notices. It is closed from the beginning: nothing is open."""
+    """The record that carries a rollout's notices. The record is closed from the beginning, because nothing is open."""
     episode = _episode(policy, rollout, known, now=now, ids=ids, trace=trace)
     return replace(episode, state=EpisodeState.CLOSED, closed_at=now, incident=episode.id)
 

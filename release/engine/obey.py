@@ -146,7 +146,7 @@ async def _cut(outside: Outside) -> Event:
 
 
 async def _roll_back(command: RollBack, outside: Outside, state: State, *, again: bool) -> RollbackEnded:
-    """Ask the receiver until it has accepted, then until the rollback has ended. The rollout's id makes it one order."""
+    """Ask until the receiver has accepted, then until the rollback has ended. The rollout's id makes one order."""
     body = {
         "service": outside.policy.policy.service,
         "rollout": state.rollout,
