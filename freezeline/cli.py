@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "import": "make specs from the files of Sloth, Pyrra or OpenSLO",
         "alertmanager": "merge Freezeline's routes and receivers into an existing Alertmanager config",
         "gate": "say whether a service may ship now, with the reasons",
+        "canary": "roll a release out in stages, and take the release back where its gates break",
         "serve": "run the receiver, which freezes, rolls back and tells people on Alertmanager's webhooks",
         "status": "show what is frozen and why",
         "freeze": "freeze a service by hand",

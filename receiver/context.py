@@ -16,6 +16,7 @@ from receiver.faults import Faults
 from receiver.journal import Journal
 from receiver.policy.model import NO_POLICIES, Policies, Policy
 from receiver.report import Meters
+from receiver.rollouts import Rollouts
 from receiver.run.run_environment import child_environment, labels_json
 from receiver.steps import Reached
 
@@ -40,6 +41,7 @@ class Context(Struct, frozen=True, kw_only=True):
     host: str
     owner: str
     runs_dir: Path
+    rollouts: Rollouts
     faults: Faults
     flag_locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 

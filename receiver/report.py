@@ -29,6 +29,7 @@ from receiver.decide.model import (
 from receiver.decide.plan import BY_OPERATOR, unfreeze_when
 from receiver.journal import View
 from receiver.policy.model import Policies
+from receiver.rollouts import PHASES, Rollout
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
@@ -190,6 +191,7 @@ class StandingCollector(Collector):
     def __init__(self) -> None:
         self.standing: Standing | None = None
         self.services: tuple[str, ...] = ()
+        self.rollouts: tuple[Rollout, ...] = ()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Give the gauges."""
@@ -218,7 +220,21 @@ class StandingCollector(Collector):
             letters = Tally(action.name for action in self.standing.dead_letters)
             for channel, count in sorted(letters.items()):
                 dead.add_metric([channel], count)
-        yield from (frozen, unmet, episodes, actions, dead)
+        yield from (frozen, unmet, episodes, actions, dead, *self._canaries())
+
+    def _canaries(self) -> Iterator[GaugeMetricFamily]:
+        weight = GaugeMetricFamily(
+            "freezeline_canary_weight", "The canary's share of the traffic, from 0 to 1", labels=["service"]
+        )
+        state = GaugeMetricFamily(
+            "freezeline_canary_state", "1 for the phase of the newest rollout", labels=["service", "state"]
+        )
+        for one in self.rollouts:
+            weight.add_metric([one.service], one.weight)
+            for phase in PHASES:
+                state.add_metric([one.service, phase], float(phase == one.phase))
+        yield weight
+        yield state
 
 
 def frozen_services(standing: Standing) -> frozenset[str]:

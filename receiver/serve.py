@@ -42,10 +42,12 @@ from receiver.loops.policies import REFUSED, adopt, last_good, reload_policies, 
 from receiver.loops.publish import publisher
 from receiver.loops.reconcile import Reconciler
 from receiver.loops.retention import Retention
+from receiver.loops.rollouts import RolloutWatch
 from receiver.loops.sources import Alertmanager, Prometheus
 from receiver.loops.worker import Worker
 from receiver.policy.directory import Loaded, read_directory
 from receiver.report import Meters, StandingCollector
+from receiver.rollouts import Rollouts
 from receiver.settings import Settings, load_settings
 from receiver.steps import Reached, pass_by
 from receiver.templates import Templates
@@ -148,19 +150,20 @@ class _Receiver:
             heartbeat = Heartbeat(context, check_flag=worker.check_flag)
             shared = self._web(context, reconciler, heartbeat)
             url = await self._listen(stack, shared)
-            daily, escalator = Retention(context), Escalator(context)
+            daily, escalator, watch = Retention(context), Escalator(context), RolloutWatch(context)
             backlog = Backlog(context)
             self._on_signals(context)
             context.journal.on_broken(self._stop.set)
             await heartbeat.beat()
             await worker.start()
-            for part in (backlog, reconciler, heartbeat, daily, escalator):
+            for part in (backlog, reconciler, heartbeat, daily, escalator, watch):
                 part.start()
             _look_for_garbage_seldom()
             await self._announce(context, url)
             await self._stop.wait()
             shared.draining = True
             log.info("stopping", extra={"action": "stop", "lanes": worker.busy})
+            await watch.stop()
             await backlog.stop()
             await escalator.stop()
             await reconciler.stop()
@@ -193,6 +196,7 @@ class _Receiver:
             host=socket.gethostname(),
             owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             runs_dir=state / "runs",
+            rollouts=Rollouts(directory=state / "canary"),
             faults=Faults(_now),
         )
 
@@ -270,6 +274,8 @@ class _Receiver:
             collector=collector,
             version=version("freezeline"),
             public_url=self._settings.public_url,
+            state_dir=self._options.state_dir,
+            prometheus=self._settings.prometheus_url,
             on_truncated=reconciler.compare_soon,
         )
 

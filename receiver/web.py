@@ -7,9 +7,12 @@ not repeat.
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -19,7 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from receiver import report
 from receiver.context import Context
 from receiver.decide.plan import WATCHDOG
-from receiver.http import operate, page, stream
+from receiver.http import canary, operate, page, stream
 from receiver.http.access import QUIET, Access, identified
 from receiver.http.broadcast import Broadcast
 from receiver.http.health import Health
@@ -28,9 +31,12 @@ from receiver.http.tokens import Role
 from receiver.journal import JournalError
 from receiver.logs import CURRENT
 from receiver.report import StandingCollector
+from receiver.rollouts import Rollout, RolloutsError
 from receiver.steps import Step
 from receiver.webhook import process
 from receiver.webhook.ingest import Delivery, NotADeliveryError
+
+log = logging.getLogger(__name__)
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
@@ -49,6 +55,8 @@ class Web(Struct):
     collector: StandingCollector
     version: str
     public_url: str
+    state_dir: Path
+    prometheus: str
     on_truncated: Callable[[], None]
     draining: bool = False
 
@@ -71,6 +79,8 @@ def make_app(shared: Web) -> web.Application:
         web.get("/api/v1/decisions", handlers.decisions),
         web.get("/api/v1/events", handlers.events),
         *(web.post(f"/api/v1/{name}", handlers.operation(name)) for name in operate.OPERATIONS),
+        *(web.post(f"/api/v2/canary/{name}", handlers.rollouts(name)) for name in canary.ENDPOINTS),
+        web.get("/api/v2/canary/rollback/{rollout}", handlers.canary_rollback),
         *page.routes(
             context=shared.context,
             tokens=shared.access.tokens,
@@ -159,6 +169,7 @@ class _Handlers:
         collector = self._shared.collector
         await self._shared.health.components()
         collector.standing = await self._context.journal.read(report.look)
+        collector.rollouts = await self._rollouts()
         collector.services = tuple(policy.service for policy in self._context.box.policies.in_force)
         text = generate_latest(self._context.meters.registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -170,7 +181,7 @@ class _Handlers:
 
     async def _state(self) -> dict[str, Any]:
         standing = await self._context.journal.read(report.look)
-        return report.state(
+        found = report.state(
             standing,
             self._context.box.policies,
             now=self._context.clock(),
@@ -178,6 +189,15 @@ class _Handlers:
             faults={flag: fault.why for flag, fault in self._context.faults.of("freeze").items()},
             problems=self._shared.health.problems(),
         )
+        return {**found, "rollouts": [canary.shown(one) for one in await self._rollouts()]}
+
+    async def _rollouts(self) -> tuple[Rollout, ...]:
+        """Every service's newest rollout. A damaged database is logged, and hides its own directory alone."""
+        try:
+            return await asyncio.to_thread(self._context.rollouts.newest)
+        except RolloutsError as error:
+            log.warning("rollouts.unreadable", extra={"error": str(error)})
+            return ()
 
     async def decisions(self, request: web.Request) -> web.Response:
         """Decisions after a given number, at most 1000."""
@@ -200,21 +220,44 @@ class _Handlers:
 
     def operation(self, name: str) -> Handler:
         """A handler for one of the operator's endpoints."""
+        return self._asked(Role.OPERATE, lambda raw: operate.OPERATIONS[name](self._context, raw))
+
+    def rollouts(self, name: str) -> Handler:
+        """A handler for one of the endpoints of rollouts. A query is answered with 200."""
+        handler, role = canary.ENDPOINTS[name]
+        api = self._canary_api()
+        return self._asked(role, lambda raw: handler(api, raw), status=200 if role is Role.READ else 202)
+
+    async def canary_rollback(self, request: web.Request) -> web.Response:
+        """How the rollback of an aborted rollout goes."""
+        refused = self._shared.access.refuse(request, Role.READ)
+        if refused is not None:
+            return refused
+        return await self._answered_with(canary.ended(self._canary_api(), request.match_info["rollout"]), 200)
+
+    def _canary_api(self) -> canary.Api:
+        shared = self._shared
+        return canary.Api(context=self._context, state_dir=shared.state_dir, prometheus=shared.prometheus)
+
+    def _asked(
+        self, role: Role, do: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]], *, status: int = 202
+    ) -> Handler:
+        """A handler that reads a JSON object, does something, and answers with JSON."""
 
         async def handle(request: web.Request) -> web.Response:
-            refused = self._shared.access.refuse(request, Role.OPERATE)
+            refused = self._shared.access.refuse(request, role)
             if refused is not None:
                 return refused
             if self._shared.draining:
                 return problem(503, "the receiver is shutting down")
-            return await self._operate(name, await object_of(request))
+            return await self._answered_with(do(await object_of(request)), status)
 
         return handle
 
-    async def _operate(self, name: str, raw: Mapping[str, Any]) -> web.Response:
+    async def _answered_with(self, doing: Awaitable[dict[str, Any]], status: int) -> web.Response:
         try:
-            answer = await operate.OPERATIONS[name](self._context, raw)
+            answer = await doing
         except JournalError as error:
             self._shared.health.journal_failed(str(error))
             return problem(503, "the receiver cannot write its journal")
-        return web.json_response(answer, status=202)
+        return web.json_response(answer, status=status)

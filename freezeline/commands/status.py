@@ -55,6 +55,12 @@ def lines(state: dict[str, Any], paint: Paint = plain) -> list[str]:
         more = service["reasons_total"] - len(service["reasons"])
         shown += [f"  and {more} more reasons"] if more > 0 else []
         shown += [f"  flag {printable(flag)}" for flag in service["flags"]]
+    for rollout in state.get("rollouts", ()):
+        if rollout["running"]:
+            what = printable(f"{rollout['service']}: rollout of {rollout['release']}")
+            share = f"{rollout['traffic']['configured_percentage']:g} % of the traffic"
+            shown.append(f"{what}: {rollout['phase']}, stage {rollout['stage']}, {share}")
+            shown += [f"  held because {printable(why)}" for why in rollout["holds"].values()]
     for episode in state["episodes"]:
         rule = printable(f"{episode['policy']}/{episode['rule']}")
         shown.append(f"episode {episode['id']}: {printable(episode['alert'])} {episode['state']} by {rule}")

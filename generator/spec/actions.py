@@ -36,6 +36,20 @@ EVENTS = (
     "rollback_undone",
     "acknowledged",
     "dead_letter",
+    "canary_started",
+    "canary_refused",
+    "canary_shifted",
+    "canary_held",
+    "canary_resumed",
+    "canary_approval",
+    "canary_approved",
+    "canary_promoted",
+    "canary_aborted",
+    "canary_rolled_back",
+    "canary_rollback_failed",
+    "canary_superseded",
+    "canary_silent",
+    "canary_done",
 )
 
 ROLLBACK_TIMEOUT_MS = 300 * SECOND

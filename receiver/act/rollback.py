@@ -108,8 +108,11 @@ class _Job:
 
     async def _read_release(self, action: Action) -> str:
         """Name of the release to roll back; "" if the release is unknown."""
+        named = action.payload.get("release", "")
+        if named and action.payload.get("rollout"):
+            return named  # The rollout knows which release it shipped.
         if action.type is ActionType.UNDO:
-            return action.payload.get("release", "")  # The release whose rollback is undone.
+            return named  # The release whose rollback is undone.
         if self._spec.release is None:
             return ""
         answer = await self._ask(self._spec.release, action)
@@ -133,7 +136,7 @@ class _Job:
             action,
             self._spec,
             release=release,
-            same_release=journal.action_by_key(rules.release_key(action.service, release)) if release else None,
+            same_release=journal.action_by_key(_key(action, release)) if release else None,
             earlier=journal.rollbacks_started(action.service, now - rules.lookback(self._spec)),
             now=now,
         )
@@ -168,7 +171,7 @@ class _Job:
             return self._record.not_prepared(tx, current, problem)
         key = current.key
         if release and self._spec.once_per == "release":
-            key = rules.release_key(current.service, release)
+            key = _key(current, release)
         sentence = f"{current.type.value} of {current.service} starts: {release or 'release unknown'}"
         tx.note(Decision(kind="starting", sentence=sentence, episode=current.episode, action=current.id))
         return tx.move(
@@ -238,6 +241,10 @@ class _Job:
         self._context.reached(Step.ROLLBACK_VERIFIED)
         await self._record.verified(action, done=done, why=answer.why)
         self._context.reached(Step.ROLLBACK_RECORDED)
+
+
+def _key(action: Action, release: str) -> str:
+    return rules.release_key(action.service, release, again=action.payload.get("again", ""))
 
 
 def _claimed(run: runs.RunDir) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from receiver.decide.model import EMPTY, Action, ActionType, Episode
 from receiver.decide.notice import Event
-from receiver.decide.plan import BY_OPERATOR, Ids, unfreeze_when
+from receiver.decide.plan import ABORT_RULE, BY_OPERATOR, Ids, unfreeze_when
 from receiver.policy.model import NotifyAction, Policy
 
 
@@ -40,10 +40,15 @@ def tell(
 
 
 def telling_actions(episode: Episode, policy: Policy | None) -> tuple[NotifyAction, ...]:
-    """The `notify` actions of an episode's rule. An operator's freeze uses all `notify` actions of the policy."""
+    """The `notify` actions of an episode's rule.
+
+    An operator's freeze and a rollout use all `notify` actions of the policy, an aborted rollout those of `on_abort`.
+    """
     if policy is None:
         return ()
     rule = policy.rule(episode.rule)
+    if rule is None and episode.rule == ABORT_RULE and policy.rollouts is not None:
+        return policy.notifies(policy.rollouts.on_abort) or policy.notifies(policy.actions)
     return policy.notifies(rule.do if rule else policy.actions)
 
 

@@ -36,9 +36,32 @@ class Event(StrEnum):
     STATUS = "status"
     ACKNOWLEDGED = "acknowledged"
     DEAD_LETTER = "dead_letter"
+    CANARY_STARTED = "canary_started"
+    CANARY_REFUSED = "canary_refused"
+    CANARY_SHIFTED = "canary_shifted"
+    CANARY_HELD = "canary_held"
+    CANARY_RESUMED = "canary_resumed"
+    CANARY_APPROVAL = "canary_approval"
+    CANARY_APPROVED = "canary_approved"
+    CANARY_PROMOTED = "canary_promoted"
+    CANARY_ABORTED = "canary_aborted"
+    CANARY_ROLLED_BACK = "canary_rolled_back"
+    CANARY_ROLLBACK_FAILED = "canary_rollback_failed"
+    CANARY_SUPERSEDED = "canary_superseded"
+    CANARY_SILENT = "canary_silent"
+    CANARY_DONE = "canary_done"
 
 
-CLOSING_EVENTS = frozenset({Event.UNFROZEN, Event.RESOLVED})
+CLOSING_EVENTS = frozenset(
+    {
+        Event.UNFROZEN,
+        Event.RESOLVED,
+        Event.CANARY_RESUMED,
+        Event.CANARY_ROLLED_BACK,
+        Event.CANARY_SUPERSEDED,
+        Event.CANARY_DONE,
+    }
+)
 """Events after which nobody needs to act on the incident any more."""
 
 

@@ -32,6 +32,9 @@ WATCHDOG = "FreezelineWatchdog"
 """The alert that always fires, which proves that alerts arrive. No policy acts on this alert."""
 
 OPERATOR_POLICY = "operator"
+ABORT_RULE = "canary-abort"
+"""The rule of an episode that a rollout's abort opened, under OPERATOR_POLICY."""
+
 BY_OPERATOR = "an operator unfreezes the service"
 """What ends a freeze that no rule ends."""
 

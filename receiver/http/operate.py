@@ -32,7 +32,8 @@ UNFROZEN_AT_ONCE = 500
 Operation = Callable[[Context, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
-def _text(raw: Mapping[str, Any], key: str, *, required: bool = True) -> str:
+def text(raw: Mapping[str, Any], key: str, *, required: bool = True) -> str:
+    """A member of a request as plain text. Raises RefusedError for anything but text."""
     value = raw.get(key, "")
     if not isinstance(value, str) or (required and not value.strip()):
         raise RefusedError(422, f"`{key}` is missing or not text")
@@ -51,7 +52,7 @@ def _service_policy(context: Context, service: str) -> Policy:
 
 async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     """Freeze a service until an operator unfreezes the service: {service, reason, by?}."""
-    service, reason, by = _text(raw, "service"), _text(raw, "reason"), _text(raw, "by", required=False) or "operator"
+    service, reason, by = text(raw, "service"), text(raw, "reason"), text(raw, "by", required=False) or "operator"
     policy, trace = _service_policy(context, service), CURRENT.get()
 
     def work(tx: Tx) -> str:
@@ -78,7 +79,7 @@ async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 async def unfreeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     """Unfreeze a service, whatever its freeze reasons are: {service, reason, by?}."""
-    service, reason, by = _text(raw, "service"), _text(raw, "reason"), _text(raw, "by", required=False) or "operator"
+    service, reason, by = text(raw, "service"), text(raw, "reason"), text(raw, "by", required=False) or "operator"
     trace = CURRENT.get()
 
     flags: set[str] = set()
@@ -134,7 +135,7 @@ async def _carried_out(context: Context, service: str, episodes: Collection[str]
 
 async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     """Acknowledge a service's incidents, which stops their escalation: {service, by?}. A repeat changes nothing."""
-    service, by = _text(raw, "service"), _text(raw, "by", required=False) or "operator"
+    service, by = text(raw, "service"), text(raw, "by", required=False) or "operator"
 
     def work(tx: Tx) -> dict[str, Any]:
         before = tx.acknowledgements(service)
@@ -155,8 +156,8 @@ async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any
 
 async def cancel(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     """Cancel an action: {action, reason, by?}. Drops a pending action, ends a running one, undoes a finished one."""
-    action_id, reason = _text(raw, "action"), _text(raw, "reason")
-    by = _text(raw, "by", required=False) or "operator"
+    action_id, reason = text(raw, "action"), text(raw, "reason")
+    by = text(raw, "by", required=False) or "operator"
     action = await context.journal.read(lambda journal: journal.action(action_id))
     if action is None:
         raise RefusedError(404, f"no action {action_id}")
@@ -227,7 +228,7 @@ async def _undo(context: Context, action: Action, reason: str, by: str) -> str |
 
 async def resend(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     """Send dead letters once more: {action?}. Without an action, all dead letters."""
-    wanted = _text(raw, "action", required=False)
+    wanted = text(raw, "action", required=False)
 
     def work(tx: Tx) -> list[str]:
         letters = [letter for letter in tx.dead_letters(1000) if wanted in {"", letter.id}]

@@ -156,6 +156,14 @@ class Escalation(Struct, frozen=True, kw_only=True):
     ask: str
 
 
+class Rollouts(Struct, frozen=True, kw_only=True):
+    """What the receiver must know of a policy's canary: the actions after an abort, the looks, and the stages."""
+
+    on_abort: tuple[str, ...]
+    every_s: float
+    weights: tuple[Decimal, ...]
+
+
 class Policy(Struct, frozen=True, kw_only=True):
     """One policy file. `sha256` is the hash of the file's bytes, in hex. An episode keeps the policy that opened it."""
 
@@ -167,6 +175,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     actions: Mapping[str, PolicyAction]
     escalation: tuple[Escalation, ...]
     status_every_s: float | None
+    rollouts: Rollouts | None = None
 
     def rule(self, rule_id: str) -> Rule | None:
         """Give the rule with this id."""

@@ -34,6 +34,7 @@ from receiver.policy.model import (
     Policy,
     PolicyAction,
     RollbackAction,
+    Rollouts,
     Rule,
     Undo,
     Unfreeze,
@@ -58,6 +59,7 @@ __all__ = [
     "Policy",
     "PolicyAction",
     "RollbackAction",
+    "Rollouts",
     "Rule",
     "Undo",
     "Unfreeze",
@@ -78,9 +80,23 @@ DEFAULT_EVENTS = frozenset(
         "rollback_skipped",
         "unfrozen",
         "resolved",
+        "canary_started",
+        "canary_refused",
+        "canary_shifted",
+        "canary_held",
+        "canary_resumed",
+        "canary_approval",
+        "canary_approved",
+        "canary_promoted",
+        "canary_aborted",
+        "canary_rolled_back",
+        "canary_rollback_failed",
+        "canary_superseded",
+        "canary_silent",
+        "canary_done",
     }
 )
-"""Events that a `notify` action without `events` announces."""
+"""Events that a `notify` action without `events` announces: all of a rollout's among them."""
 
 
 def parse_policy(text: str, *, file: str, channels: Collection[str] | None, problems: Problems) -> Policy | None:
@@ -170,6 +186,11 @@ def _check_names(raw: Any, text: str, file: str, channels: Collection[str] | Non
                 problems.add("policy/unknown-action", position, f"no action {name}", f"use one of: {known}")
         for number, matcher in enumerate(rule["match"]):
             _check_pattern(matcher, locate(text, (*at, "match", number), file), problems)
+    for number, name in enumerate(raw.get("canary", {}).get("on_abort", ())):
+        if name not in raw["actions"]:
+            known = ", ".join(sorted(raw["actions"])) or "none"
+            position = locate(text, ("canary", "on_abort", number), file)
+            problems.add("policy/unknown-action", position, f"no action {name}", f"use one of: {known}")
     for path, name in _named_channels(raw):
         if channels is not None and name not in channels:
             known = ", ".join(sorted(channels)) or "none"
@@ -224,6 +245,15 @@ def _build(raw: Any, sha256: str) -> Policy:
             for number, level in enumerate(raw.get("escalation", ()), start=1)
         ),
         status_every_s=raw.get("status_every_s"),
+        rollouts=_rollouts(raw["canary"]) if "every_s" in raw.get("canary", {}) else None,
+    )
+
+
+def _rollouts(raw: Any) -> Rollouts:
+    return Rollouts(
+        on_abort=tuple(raw.get("on_abort", ())),
+        every_s=float(raw["every_s"]),
+        weights=tuple(Decimal(stage["weight"]) for stage in raw["stages"]),
     )
 
 

@@ -61,6 +61,7 @@ def shifted(plan: Plan, state: State, event: Shifted) -> Stepped:
         phase=Phase.SETTLE,
         weight=weight,
         shifted_at=event.at,
+        traffic_since=event.at if state.traffic_since is None else state.traffic_since,
         baked_s=0.0,
         gates={name: GateState() for name in plan.gates},
     )

@@ -86,6 +86,7 @@ class State(Struct, frozen=True, kw_only=True):
     stage: int = 0
     weight: Decimal = Decimal(0)  # what the proxy is meant to use
     shifted_at: float | None = None
+    traffic_since: float | None = None  # when the canary first got traffic
     ticked_at: float | None = None
     baked_s: float = 0.0
     gates: Mapping[str, GateState] = field(default_factory=dict)

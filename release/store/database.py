@@ -11,9 +11,11 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -40,11 +42,18 @@ class Step(Struct, frozen=True, kw_only=True):
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
-    """One rollout, running or ended. `policy_sha256` is the policy that it began with."""
+    """One rollout, running or ended. `policy` is the text of the policy that the rollout began with.
+
+    `speed` shortens its bake, soak and days. `again`: a person asked to roll the same release out once more.
+    """
 
     id: str
     release: str
     policy_sha256: str
+    policy: str
+    every_s: float
+    speed: float
+    again: bool
     begun_at: float
     ended_at: float | None
     state: State
@@ -93,7 +102,9 @@ class Database:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_MS / 1000)
             else:
-                self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=1.0)
+                self._db = sqlite3.connect(
+                    f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, timeout=1.0
+                )
             self._open(writes=writes)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}") from error
@@ -131,12 +142,17 @@ class Database:
 
     # -- rollouts
 
-    def begin(self, state: State, *, policy_sha256: str, at: float) -> None:
-        """Store a new rollout."""
-        row = (state.rollout, state.release, policy_sha256, at, _json(state))
+    def begin(
+        self, state: State, *, policy: str, every_s: float, at: float, speed: float = 1.0, again: bool = False
+    ) -> None:
+        """Store a new rollout. A later change of the policy's file does not change the rollout."""
+        sha256 = hashlib.sha256(policy.encode()).hexdigest()
+        row = (state.rollout, state.release, sha256, policy, every_s, speed, again, at, _json(state))
         with self._transaction():
             self._db.execute(
-                "INSERT INTO rollout (id, release, policy_sha256, begun_at, state) VALUES (?, ?, ?, ?, ?)", row
+                "INSERT INTO rollout (id, release, policy_sha256, policy, every_s, speed, again, begun_at, state)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
             )
 
     def running(self) -> Rollout | None:
@@ -152,15 +168,23 @@ class Database:
         return tuple(self._rollouts("WHERE release = ? ORDER BY begun_at DESC", release))
 
     def _rollouts(self, end: str, *values: object) -> Iterator[Rollout]:
-        columns = "id, release, policy_sha256, begun_at, ended_at, state"
+        columns = "id, release, policy_sha256, policy, every_s, speed, again, begun_at, ended_at, state"
         for row in self._db.execute(f"SELECT {columns} FROM rollout {end}", values):  # noqa: S608 - our own text
-            state = msgspec.json.decode(row[5], type=State)
             yield Rollout(
-                id=row[0], release=row[1], policy_sha256=row[2], begun_at=row[3], ended_at=row[4], state=state
+                id=row[0],
+                release=row[1],
+                policy_sha256=row[2],
+                policy=row[3],
+                every_s=row[4],
+                speed=row[5],
+                again=bool(row[6]),
+                begun_at=row[7],
+                ended_at=row[8],
+                state=msgspec.json.decode(row[9], type=State),
             )
 
-    def save(self, event: Event, state: State, told: Sequence[Tell], *, at: float) -> None:
-        """Store a step: the event, the state that follows, and what people must hear; all or none.
+    def save(self, event: Event, state: State, told: Sequence[Tell], *, at: float, order: int | None = None) -> None:
+        """Store a step: the event, the state that follows, what people must hear, and the yes to an order; all or none.
 
         A look that changed nothing but counters is stored as a look alone, and does not lengthen the chain.
         """
@@ -179,6 +203,8 @@ class Database:
                 "INSERT INTO told (rollout, at, what, text, page) VALUES (?, ?, ?, ?, ?)",
                 [(state.rollout, at, one.what, one.text, one.page) for one in told],
             )
+            if order is not None:
+                self._db.execute("UPDATE asked SET answered_at = ?, refusal = '' WHERE id = ?", (at, order))
 
     def _append(self, event: Event, state: State, at: float) -> None:
         last = self._db.execute("SELECT hash FROM step ORDER BY seq DESC LIMIT 1").fetchone()
@@ -246,14 +272,19 @@ class Database:
         rows = self._db.execute("SELECT id, at, body FROM asked WHERE answered_at IS NULL ORDER BY id")
         return tuple(Order(id=row[0], at=row[1], body=row[2], refusal=None) for row in rows)
 
-    def answer(self, order: int, refusal: str, *, at: float) -> None:
-        """Answer an order: an empty refusal is a yes."""
+    def refuse(self, order: int, refusal: str, *, at: float) -> None:
+        """Answer an order with a no. `save` answers with a yes."""
         self._db.execute("UPDATE asked SET answered_at = ?, refusal = ? WHERE id = ?", (at, refusal, order))
 
     def refusal(self, order: int) -> str | None:
         """The answer to an order; None while there is none."""
         row = self._db.execute("SELECT refusal FROM asked WHERE id = ?", (order,)).fetchone()
         return None if row is None else row[0]
+
+    def pushed(self, newer_than: float) -> dict[str, tuple[Decimal, int | None]]:
+        """The newest value and count of each gate that another program sent after a moment."""
+        rows = self._db.execute("SELECT gate, value, count FROM pushed WHERE at > ?", (newer_than,))
+        return {gate: (Decimal(value), count) for gate, value, count in rows}
 
     def undelivered(self) -> tuple[Message, ...]:
         """What people must still hear, the oldest first."""

@@ -2,6 +2,10 @@ CREATE TABLE rollout (
     id TEXT PRIMARY KEY,
     release TEXT NOT NULL,
     policy_sha256 TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    every_s REAL NOT NULL,
+    speed REAL NOT NULL,
+    again INTEGER NOT NULL,
     begun_at REAL NOT NULL,
     ended_at REAL,
     state TEXT NOT NULL
@@ -32,6 +36,12 @@ CREATE TABLE told (
     text TEXT NOT NULL,
     page INTEGER NOT NULL,
     delivered_at REAL
+) STRICT;
+CREATE TABLE pushed (
+    gate TEXT PRIMARY KEY,
+    at REAL NOT NULL,
+    value TEXT NOT NULL,
+    count INTEGER
 ) STRICT;
 CREATE TABLE asked (
     id INTEGER PRIMARY KEY,

@@ -13,8 +13,11 @@ class TrafficError(Exception):
 class Traffic(Protocol):
     """One service's traffic split. Weights are ratios of the canary, from 0 to 1."""
 
-    async def check(self) -> tuple[str, ...]:
-        """Reasons why this proxy cannot split the traffic as asked; empty if it can. Raises TrafficError."""
+    async def check(self, *, before_deploy: bool = False) -> tuple[str, ...]:
+        """Reasons why this proxy cannot split the traffic as asked; empty if it can. Raises TrafficError.
+
+        `before_deploy`: the canary's servers need not run yet.
+        """
 
     async def read(self) -> Decimal:
         """The weight that the running proxy uses now. Raises TrafficError."""

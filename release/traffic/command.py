@@ -18,7 +18,7 @@ class CommandTraffic:
         self._commands = commands
         self._environment = environment
 
-    async def check(self) -> tuple[str, ...]:
+    async def check(self, *, before_deploy: bool = False) -> tuple[str, ...]:  # noqa: ARG002 - the adapters' protocol
         """Whether the proxy can be read."""
         await self.read()
         return ()

@@ -7,6 +7,7 @@ therefore has `weight 0`.
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import math
@@ -21,6 +22,8 @@ from receiver.plaintext import plain
 from release.traffic.adapter import TrafficError
 
 WEIGHT_MAX = 256
+SESSIONS_END_S = 2.0
+SESSIONS_POLL_S = 0.05
 BALANCING = frozenset({"roundrobin"})
 
 Ask = Callable[[str], Coroutine[Any, Any, str]]
@@ -45,8 +48,11 @@ class Haproxy:
         self._stable = tuple(stable)
         self._canary = tuple(canary)
 
-    async def check(self) -> tuple[str, ...]:
-        """Reasons why this backend cannot split as asked: balancing, missing servers, and what binds a client."""
+    async def check(self, *, before_deploy: bool = False) -> tuple[str, ...]:
+        """Reasons why this backend cannot split as asked: balancing, missing servers, and what binds a client.
+
+        A canary server in maintenance is sound: the last abort left the server there, and `set` makes the server ready.
+        """
         servers = await self._servers()
         wanted = (*self._stable, *self._canary)
         reasons = [f"the backend {self._backend} has no server {name}" for name in wanted if name not in servers]
@@ -55,8 +61,9 @@ class Haproxy:
             reasons.append(f"the backend {self._backend} has other servers, which take traffic: {', '.join(strangers)}")
         reasons += [
             f"the server {name} is {servers[name].status}, not UP"
-            for name in wanted
+            for name in (self._stable if before_deploy else wanted)
             if name in servers and not servers[name].status.startswith(("UP", "no check"))
+            if name in self._stable or not servers[name].status.startswith("MAINT")
         ]
         return (*reasons, *await self._balancing())
 
@@ -109,10 +116,11 @@ class Haproxy:
         for name in self._canary:
             await self._tell(f"set server {self._backend}/{name} state maint")
             await self._tell(f"shutdown sessions server {self._backend}/{name}")
-        servers = await self._servers()
-        left = sum(servers[name].sessions for name in self._canary if name in servers)
-        if left:
-            raise TrafficError(f"{left} sessions of the canary have not ended yet")
+        end = asyncio.get_running_loop().time() + SESSIONS_END_S
+        while left := await self.sessions():
+            if asyncio.get_running_loop().time() >= end:
+                raise TrafficError(f"{left} sessions of the canary have not ended yet")
+            await asyncio.sleep(SESSIONS_POLL_S)
 
     async def sessions(self) -> int:
         """How many sessions the canary's servers have now."""

@@ -62,6 +62,7 @@ ORDERS = {
         # What is to be done: the policy as a value, the decisions, and where decisions are kept.
         "policy",
         "decide",
+        "rollouts",
         "journal",
         "run",
         "report",
@@ -91,8 +92,10 @@ ORDERS = {
         "gate",
         "canary",
         "ab",
-        # Where rollouts are kept.
+        # Where rollouts are kept, how people see them, and what runs them.
         "store",
+        "show",
+        "engine",
     ),
     "freezeline": ("problems", "terminal", "cli", "remote", "toast", "demo", "commands", "__main__"),
 }

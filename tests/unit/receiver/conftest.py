@@ -12,6 +12,7 @@ from receiver.decide.model import new_id
 from receiver.faults import Faults
 from receiver.journal import Journal
 from receiver.report import Meters
+from receiver.rollouts import Rollouts
 from receiver.steps import pass_by
 from tests.journals import exclusive
 
@@ -37,6 +38,7 @@ async def context(tmp_path: Path) -> AsyncIterator[Context]:
         host="here",
         owner="here:1:me",
         runs_dir=tmp_path / "runs",
+        rollouts=Rollouts(directory=tmp_path / "canary"),
         faults=Faults(now),
     )
     await journal.close()

@@ -47,6 +47,8 @@ def app_of(context: Context, root: Path) -> web.Application:
         collector=StandingCollector(),
         version="0",
         public_url="http://127.0.0.1:9099",
+        state_dir=root,
+        prometheus="",
         on_truncated=lambda: None,
     )
     return make_app(shared)

@@ -13,6 +13,7 @@ from receiver.faults import Faults
 from receiver.journal import Journal
 from receiver.loops.reconcile import ABSENT_S, Cluster, Reconciler
 from receiver.report import Meters
+from receiver.rollouts import Rollouts
 from receiver.steps import pass_by
 from tests.journals import exclusive
 from tests.unit.receiver.builders import NOW, alert, episode, policies, policy
@@ -70,6 +71,7 @@ async def reconciler(tmp_path: Path, clock: Clock) -> AsyncIterator[Reconciling]
         host="here",
         owner="here:1:me",
         runs_dir=tmp_path / "runs",
+        rollouts=Rollouts(directory=tmp_path / "runs"),
         faults=Faults(clock),
     )
     await journal.write(lambda tx: tx.add_episode(episode()))

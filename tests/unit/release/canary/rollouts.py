@@ -91,6 +91,7 @@ class Rollout:
         self.plan = made or plan()
         self.state = State(rollout="r1", release="v2", stable="v1")
         self.at = 0.0
+        self.every_s = EVERY_S
         self.weight = Decimal(0)
         self.frozen: bool | None = False
         self.proxy_is_up = True
@@ -147,7 +148,7 @@ class Rollout:
 
     def tick(self, found: tuple[Measured, ...] = (), *, firing: tuple[str, ...] = (), away: str = "") -> None:
         """The next look."""
-        self.at += EVERY_S
+        self.at += self.every_s
         weight = self.weight if self.proxy_is_up else None
         event = Tick(at=self.at, weight=weight, measured=found or both(), firing=firing, away=away, frozen=self.frozen)
         self.send(event)

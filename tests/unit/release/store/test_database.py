@@ -14,7 +14,7 @@ from tests.unit.release.canary.rollouts import Rollout, both
 def stored(path: Path, rollout: Rollout) -> Database:
     """A database that follows a rollout to its end, as the engine does."""
     database = Database(path)
-    database.begin(rollout.state, policy_sha256="00", at=0)
+    database.begin(rollout.state, policy="{}", every_s=15, at=0)
     return database
 
 
@@ -83,7 +83,7 @@ def test_an_order_is_answered(tmp_path: Path) -> None:
     assert person.refusal(order) is None
     (found,) = engine.open_orders()
     assert '"Approved"' in found.body
-    engine.answer(found.id, "a gate is breaching", at=4)
+    engine.refuse(found.id, "a gate is breaching", at=4)
     assert person.refusal(order) == "a gate is breaching"
     assert engine.open_orders() == ()
 
