@@ -187,10 +187,14 @@ def test_backfill_ends_where_live_rollups_begin(
     ends = dt.datetime.fromisoformat(parts[0]["end"]).timestamp()
     over = int(time.time())
     assert now - 20 * HOUR - 600 < ends <= over - 20 * HOUR
-    rollups = 'slo:total:rollup5m{slo="availability"}'
+    rollups = 'slo:total:rollup5m{slo="availability",repair=""}'
     with prometheus_server(generation, home, "", flags=FLAGS) as server:
         most = server.query(f"max_over_time(count_over_time({rollups}[5m])[2d:1m])", now)
         counted = server.query(f"count_over_time({rollups}[2d])", now)
+        repaired = server.query('sum_over_time(slo:total:rollup5m{slo="availability",repair="gap"}[2d])', now)
+        everything = server.query(f"sum_over_time({rollups}[2d])", now)
+    # A repair at the seam adds what the seam itself misses: next to nothing.
+    assert sum(float(item["value"][1]) for item in repaired) < 0.002 * float(everything[0]["value"][1])
     assert [item["value"][1] for item in most] == ["1"]
     assert float(counted[0]["value"][1]) == pytest.approx((2 * DAY - 4 * HOUR) / 300, abs=3)
 
