@@ -9,10 +9,11 @@ from receiver.context import Context
 from receiver.decide import plan
 from receiver.decide.model import NO_TRACE, ActionState, ActionType, Episode, EpisodeState
 from receiver.decide.notice import Event
-from receiver.journal import JournalError, Tx
+from receiver.journal import Tx
 from receiver.journal.record import record
 from receiver.journal.rollout import tell_in
-from receiver.rollouts import Rollout, RolloutsError
+from receiver.loops.supervise import supervise
+from receiver.rollouts import Rollout
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ class RolloutWatch:
 
     def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name="rollouts")
+        work = supervise(self._context, "rollouts", self.look, self._rest)
+        self._task = asyncio.create_task(work, name="rollouts")
 
     async def stop(self) -> None:
         """End. A write that has begun is finished."""
@@ -41,13 +43,8 @@ class RolloutWatch:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except (JournalError, RolloutsError) as error:
-                log.error("rollouts.failed", extra={"error": str(error)})  # noqa: TRY400 - said, and tried again
-            await asyncio.sleep(self._every_s)
+    async def _rest(self, _looked: None) -> None:
+        await asyncio.sleep(self._every_s)
 
     async def look(self) -> None:
         """One look at every rollout. Raises JournalError or RolloutsError."""
