@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 import aiohttp
@@ -22,11 +23,13 @@ from receiver.policy.guard import UnsafeFileError, check_file
 from receiver.run.run_environment import runner_environment
 from receiver.settings import load_settings
 from receiver.templates import Templates
+from release.ab.ready import missing
+from release.canary.plan import DAY_S
 from release.canary.state import State
 from release.engine import begin
 from release.engine.begin import UnusableError, Wanted
 from release.engine.engine import Reached, pass_by
-from release.engine.outside import Fallback, Outside
+from release.engine.outside import AskAb, Fallback, Outside
 from release.engine.readings import Tracks
 from release.engine.receiver import Receiver
 from release.policy.canary import Canary
@@ -68,16 +71,17 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
     async with aiohttp.ClientSession() as http:
         fallback = _fallback(options, http)
 
-        async def outside(policy: ReleasePolicy, canary: Canary, tracks: Tracks, _database: Database) -> Outside:
+        async def outside(policy: ReleasePolicy, canary: Canary, tracks: Tracks, database: Database) -> Outside:
             try:
                 traffic = of_policy(canary, environment)
             except TrafficError as error:
                 raise UnusableError(str(error)) from error
+            prometheus = Prometheus(http, options.prometheus, headers(options.header_file))
             return Outside(
                 policy=policy,
                 canary=canary,
                 traffic=traffic,
-                prometheus=Prometheus(http, options.prometheus, headers(options.header_file)),
+                prometheus=prometheus,
                 receiver=Receiver(http=http, locate=lambda: _locate(options)),
                 tracks=tracks,
                 environment=os.environ,
@@ -85,6 +89,7 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
                 directory=options.directory,
                 rehearsals=options.wanted.state_dir / "rehearsals.jsonl",
                 clock=time.time,
+                ab=_ab_test(canary, tracks, prometheus, database, speed=options.wanted.speed),
                 fallback=fallback,
             )
 
@@ -96,6 +101,20 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
             command_environment=environment,
             reached=reached,
         )
+
+
+def _ab_test(
+    canary: Canary, tracks: Tracks, prometheus: Prometheus, database: Database, *, speed: float
+) -> AskAb | None:
+    """The judge of the rollout's A/B tests, if it has any. Raises UnusableError where the extra is missing."""
+    if all(stage.ab is None for stage in canary.stages):
+        return None
+    if reasons := missing(canary):
+        raise UnusableError("; ".join(reasons))
+    # Imported for policies with a test alone: the module needs scipy, which an installation may lack.
+    asker = import_module("release.engine.ab").AbAsker
+    found: AskAb = asker(canary, tracks, prometheus, database, clock=time.time, day_s=DAY_S / speed)
+    return found
 
 
 def _locate(options: Options) -> tuple[str, str]:

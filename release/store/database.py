@@ -235,6 +235,15 @@ class Database:
             ),
         )
 
+    def keep_ab(self, rollout: str, stage: int, body: str) -> None:
+        """Store how far the A/B test of a stage came."""
+        self._db.execute("INSERT OR REPLACE INTO ab (rollout, stage, body) VALUES (?, ?, ?)", (rollout, stage, body))
+
+    def kept_ab(self, rollout: str, stage: int) -> str | None:
+        """How far the A/B test of a stage came; None before its first look."""
+        row = self._db.execute("SELECT body FROM ab WHERE rollout = ? AND stage = ?", (rollout, stage)).fetchone()
+        return None if row is None else str(row[0])
+
     def steps(self, rollout: str) -> tuple[Step, ...]:
         """Everything that changed a rollout's state, in order."""
         rows = self._db.execute(

@@ -37,6 +37,12 @@ CREATE TABLE told (
     page INTEGER NOT NULL,
     delivered_at REAL
 ) STRICT;
+CREATE TABLE ab (
+    rollout TEXT NOT NULL REFERENCES rollout (id),
+    stage INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (rollout, stage)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE pushed (
     gate TEXT PRIMARY KEY,
     at REAL NOT NULL,

@@ -1,0 +1,83 @@
+"""Judges the A/B test of a rollout's present stage: counts on, looks, and keeps what the next look needs.
+
+The progress and the outcome are stored before the engine hears of them. An engine that dies in between hears of the
+outcome again. The module needs scipy, which comes with the extra `freezeline[ab]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from release.ab.counting import count, selectors
+from release.ab.stage import Progress, look, start
+from release.canary.state import AbJudged, Phase, State
+from release.engine.fill import filled
+from release.engine.readings import Tracks
+from release.policy.canary import Canary
+from release.sources.prometheus import Prometheus
+from release.store.database import Database
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """What is stored of one stage's test: how far it came, and the last outcome with its words."""
+
+    progress: Progress
+    outcome: str = ""
+    text: str = ""
+
+
+class AbAsker:
+    """Asks Prometheus for one rollout's tests. `day_s` is the length of a day, which `--speed` shortens."""
+
+    def __init__(
+        self,
+        canary: Canary,
+        tracks: Tracks,
+        prometheus: Prometheus,
+        database: Database,
+        *,
+        clock: Callable[[], float],
+        day_s: float,
+    ) -> None:
+        self._canary = canary
+        self._prometheus = prometheus
+        self._database = database
+        self._clock = clock
+        self._day_s = day_s
+        self._canary_fill = partial(filled, canary=tracks.canary, stable=tracks.stable)
+        self._stable_fill = partial(filled, canary=tracks.stable, stable=tracks.stable)
+
+    async def __call__(self, state: State) -> AbJudged | None:
+        """The outcome that the rollout does not know yet; None while there is nothing new. Raises SourceError."""
+        stage = self._canary.stages[state.stage]
+        if stage.ab is None or state.shifted_at is None:
+            return None
+        kept = self._kept(state) or Kept(progress=start(state.shifted_at, stage.daily, self._day_s))
+        now = self._clock()
+        asked = selectors(stage.ab, self._canary_fill, self._stable_fill)
+        counts = await count(kept.progress.counts, asked, self._prometheus, now)
+        looked = look(
+            stage.ab,
+            stage.weight,
+            replace(kept.progress, counts=counts),
+            at_s=now,
+            at_the_end=state.phase is Phase.EVALUATE,
+            daily=stage.daily,
+            day_s=self._day_s,
+        )
+        kept = replace(kept, progress=looked.progress)
+        if looked.outcome is not None:
+            kept = replace(kept, outcome=looked.outcome, text=looked.text)
+        self._database.keep_ab(state.rollout, state.stage, msgspec.json.encode(kept).decode())
+        if kept.outcome in ("", state.answers.ab):
+            return None
+        return AbJudged(outcome=kept.outcome, why=kept.text)
+
+    def _kept(self, state: State) -> Kept | None:
+        text = self._database.kept_ab(state.rollout, state.stage)
+        return None if text is None else msgspec.json.decode(text, type=Kept)
