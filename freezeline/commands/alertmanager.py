@@ -32,12 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "operation", choices=["merge", "remove"], help="merge: add or renew Freezeline's parts; remove: take them out"
     )
     parser.add_argument("config", help="Alertmanager's configuration file")
-    parser.add_argument(
-        "specs",
-        nargs="*",
-        default=["slos"],
-        help="spec files, folders of them, or `-` for standard input (default: slos)",
-    )
+    specs.add_argument(parser)
     parser.add_argument("--write", action="store_true", help="write the result to the file (default: print the result)")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; if the file would change, print a diff and exit with 1"

@@ -30,12 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "blocks, error budgets are right on the first day."
     )
     parser.epilog = "Example: freezeline backfill slos/ --prometheus http://localhost:9090 -o blocks/"
-    parser.add_argument(
-        "specs",
-        nargs="*",
-        default=["slos"],
-        help="spec files, folders of them, or `-` for standard input (default: slos)",
-    )
+    specs.add_argument(parser)
     headers.add_options(parser, use="the URL of the Prometheus that holds the counters", required=True)
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="write the blocks into this empty folder")
     parser.add_argument(
@@ -46,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--end", metavar="WHEN", help="end at this time (default: where the live rules begin, at the latest 3h ago)"
     )
-    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
+    specs.add_scope(parser)
     parser.add_argument("--slo", action="append", metavar="NAME", help="rebuild only this SLO; may be repeated")
     parser.add_argument(
         "--block", default="486h", metavar="18h", help="write blocks of at most this length (default: 486h)"

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from freezeline.commands import headers
 from freezeline.problems import printable
 from freezeline.remote import operator
 from release.canary.plan import plan_of
@@ -31,7 +32,9 @@ STATE_HELP = "the state directory, which holds the rollouts (also FREEZELINE_STA
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = "Roll a release out in stages, judged by the policy's gates; taken back by itself."
-    parser.epilog = "Example: freezeline canary run rules/policy/shop.policy.json --release v2 --state DIR"
+    parser.epilog = (
+        "Example: freezeline canary run rules/policy/shop.policy.json --release v2 --prometheus URL --state DIR"
+    )
     commands = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     _configure_run(commands.add_parser("run", help="run a rollout to its end"))
     for name, about in ORDERS.items():
@@ -65,8 +68,7 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speed", type=float, default=1.0, metavar="N", help="shorten bake, soak and days N times, for rehearsals"
     )
-    parser.add_argument("--prometheus", required=True, metavar="URL", help="the Prometheus that sees both releases")
-    parser.add_argument("--header-file", type=Path, metavar="FILE", help="headers for Prometheus, `Name: value` lines")
+    headers.add_options(parser, use="the Prometheus that sees both releases", required=True)
     parser.add_argument("--state", metavar="DIR", default=os.environ.get("FREEZELINE_STATE"), help=STATE_HELP)
     parser.add_argument("--url", default=os.environ.get("FREEZELINE_URL"), help="a receiver on another machine")
     parser.add_argument("--token-file", metavar="FILE", type=Path, help="the receiver's `operate` token")
@@ -104,6 +106,10 @@ def options_of(args: argparse.Namespace) -> process.Options:
     """What `canary run` was asked for. Raises UnusableError."""
     if not 0 < args.speed <= 1_000_000:
         raise begin.UnusableError("--speed takes a number above 0")
+    try:
+        sent = headers.read(args.header, os.environ)
+    except headers.HeaderError as error:
+        raise begin.UnusableError(str(error)) from error
     return process.Options(
         wanted=begin.Wanted(
             policy_text=process.policy_text(args.policy),
@@ -115,7 +121,7 @@ def options_of(args: argparse.Namespace) -> process.Options:
             state_dir=args.state,
         ),
         prometheus=args.prometheus,
-        header_file=args.header_file,
+        headers=sent,
         url=args.url,
         token_file=args.token_file,
         config=args.config,

@@ -34,13 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Sloth and Pyrra would read."
     )
     parser.epilog = "Example: freezeline cost slos/ --series 40"
-    parser.add_argument(
-        "specs",
-        nargs="*",
-        default=["slos"],
-        help="spec files, folders of them, or `-` for standard input (default: slos)",
-    )
-    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
+    specs.add_argument(parser)
+    specs.add_scope(parser)
     parser.add_argument(
         "--series",
         action="append",

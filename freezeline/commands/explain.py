@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what", nargs="?", metavar="NAME|LINE", help="the name of an SLO or alert, or a line number (default: all)"
     )
-    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
+    specs.add_scope(parser)
     parser.add_argument("--json", action="store_true", help="print the explanation as JSON")
 
 

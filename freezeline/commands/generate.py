@@ -33,12 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "policy. Either all files are written, or none."
     )
     parser.epilog = "Example: freezeline generate slos/ --check"
-    parser.add_argument(
-        "specs",
-        nargs="*",
-        default=["slos"],
-        help="spec files, folders of them, or `-` for standard input (default: slos)",
-    )
+    specs.add_argument(parser)
     parser.add_argument(
         "-o",
         "--output",
@@ -67,7 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="add this label to PrometheusRule objects, with --format operator",
     )
     places.configure(parser)
-    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
+    specs.add_scope(parser)
     parser.add_argument(
         "--adopt", action="store_true", help="overwrite files of the same names that Freezeline did not generate"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +11,21 @@ from freezeline.terminal import painter
 from generator import pipeline
 from generator.pipeline import Loaded
 from generator.write import files
+
+
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare the specs that a command reads."""
+    parser.add_argument(
+        "specs",
+        nargs="*",
+        default=["slos"],
+        help="spec files, folders of them, or `-` for standard input (default: slos)",
+    )
+
+
+def add_scope(parser: argparse.ArgumentParser) -> None:
+    """Declare `--scope`."""
+    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
 
 
 def load(paths: list[str], scope: str | None) -> Loaded | None:

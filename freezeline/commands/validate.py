@@ -34,13 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = "Check specs, and report every problem with its position and a hint. Nothing is written."
     parser.epilog = "Example: freezeline validate slos/ --prometheus http://localhost:9090"
-    parser.add_argument(
-        "specs",
-        nargs="*",
-        default=["slos"],
-        help="spec files, folders of them, or `-` for standard input (default: slos)",
-    )
-    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
+    specs.add_argument(parser)
+    specs.add_scope(parser)
     parser.add_argument("--json", action="store_true", help="print problems and a summary as JSON")
     headers.add_options(
         parser, use="also ask this Prometheus whether series and buckets exist, and how long it keeps data"

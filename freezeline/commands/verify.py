@@ -20,13 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = "Run the proofs of all alerts with promtool, and print when each alert fires and resets."
     parser.epilog = "Example: freezeline verify slos/"
-    parser.add_argument(
-        "specs",
-        nargs="*",
-        default=["slos"],
-        help="spec files, folders of them, or `-` for standard input (default: slos)",
-    )
-    parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
+    specs.add_argument(parser)
+    specs.add_scope(parser)
     parser.add_argument("--promtool", metavar="PATH", help="use this promtool (default: FREEZELINE_PROMTOOL, PATH)")
     parser.add_argument(
         "--jobs", type=int, default=2, metavar="N", help="run this many test files at once (default: 2)"

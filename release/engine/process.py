@@ -47,7 +47,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
     wanted: Wanted
     prometheus: str
-    header_file: Path | None
+    headers: Mapping[str, str]
     url: str | None
     token_file: Path | None
     config: Path | None
@@ -76,7 +76,7 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
                 traffic = of_policy(canary, environment)
             except TrafficError as error:
                 raise UnusableError(str(error)) from error
-            prometheus = Prometheus(http, options.prometheus, headers(options.header_file))
+            prometheus = Prometheus(http, options.prometheus, options.headers)
             return Outside(
                 policy=policy,
                 canary=canary,
@@ -124,20 +124,6 @@ def _locate(options: Options) -> tuple[str, str]:
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url} is not an http:// or https:// address")
     return url.rstrip("/"), token
-
-
-def headers(file: Path | None) -> Mapping[str, str]:
-    """The headers in a file. Raises UnusableError without quoting the file, which may hold a secret."""
-    if file is None:
-        return {}
-    found = {}
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
-        name, colon, value = line.partition(":")
-        if line.strip() and not (colon and name.strip()):
-            raise UnusableError(f"{file}: line {number} is no header; write `Name: value`")
-        if line.strip():
-            found[name.strip()] = value.strip()
-    return found
 
 
 def _fallback(options: Options, http: aiohttp.ClientSession) -> Fallback | None:
