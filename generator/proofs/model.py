@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from freezeline.problems import Position
 from generator import names
@@ -84,15 +84,3 @@ class Gap(Struct, frozen=True, kw_only=True):
     subject: Subject
     what: str
     reason: str
-
-
-class Suite(Struct, frozen=True, kw_only=True):
-    """The tests of one evaluation interval, and the rules that they test.
-
-    `build` false: the shipped rule files. True: the same rules rendered for this interval.
-    """
-
-    interval_ms: int
-    build: bool
-    tests: tuple[Test, ...]
-    gaps: tuple[Gap, ...] = field(default_factory=tuple)

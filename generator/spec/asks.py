@@ -15,13 +15,18 @@ def parse(reader: Reader) -> Ask:
     """`{gate: true}`, `{approval: manual}`, or both. Every problem is reported with its position."""
     ask = Ask(gate=reader.boolean("gate", False), approval=_parse_approval(reader))
     reader.finish()
+    _check_somebody(reader, ask)
+    return ask
+
+
+def _check_somebody(reader: Reader, ask: Ask | Daily) -> None:
+    """Report a question that nobody answers."""
     if not ask.gate and ask.approval is None:
         reader.fail(
             "canary/ask",
             f"{reader.what} asks neither the gate nor a person",
             "write `{gate: true}` or `{approval: manual}`",
         )
-    return ask
 
 
 def _parse_approval(reader: Reader) -> Approval | None:
@@ -56,10 +61,5 @@ def parse_daily(outer: Reader) -> Daily | None:
         reader.fail("canary/daily", f"no time zone {zone!r}", "write `zone: UTC` or `zone: Europe/Berlin`", key="zone")
     daily = Daily(at=tuple(sorted(at)), zone=zone, gate=reader.boolean("gate", False), approval=_parse_approval(reader))
     reader.finish()
-    if not daily.gate and daily.approval is None:
-        reader.fail(
-            "canary/ask",
-            f"{reader.what} asks neither the gate nor a person",
-            "write `{gate: true}` or `{approval: manual}`",
-        )
+    _check_somebody(reader, daily)
     return daily

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from receiver.decide.model import Episode, EpisodeState, FreezeReason, Trace
+from receiver.decide.own_episodes import own_episode
 from receiver.decide.plan import (
     OPERATOR_POLICY,
     REASON_MAX,
@@ -27,25 +28,15 @@ def on_operator_freeze(
     *, policy: Policy, reason: str, by: str, generation: int, known: Known, now: datetime, ids: Ids, trace: Trace
 ) -> Opened:
     """An operator freezes a service: every flag of its policy, until an operator unfreezes the service."""
-    episode_id = ids(now)
-    episode = Episode(
-        id=episode_id,
-        policy=OPERATOR_POLICY,
+    episode = own_episode(
+        policy,
         rule=OPERATOR_RULE,
         fingerprint=f"operator:{policy.service}",
-        service=policy.service,
-        state=EpisodeState.OPEN,
-        generation=generation,
-        opened_at=now,
-        policy_sha256=policy.sha256,
-        incident=known.incident(policy.service) or episode_id,
-        alert="",
-        severity="",
         reason=plain(f"{reason} (by {by})", REASON_MAX),
-        spec=policy.spec,
-        labels={},
-        starts_at=now,
-        review_at=None,
+        generation=generation,
+        known=known,
+        now=now,
+        ids=ids,
         trace=trace,
     )
     freezes = {name: action for name, action in policy.actions.items() if action in policy.freezes([name])}

@@ -18,11 +18,11 @@ from receiver.decide.model import (
     ActionState,
     ActionType,
     Episode,
-    EpisodeState,
     FreezeReason,
     Trace,
 )
-from receiver.decide.plan import OPERATOR_POLICY, REASON_MAX, Ids, Known, Opened
+from receiver.decide.own_episodes import own_episode
+from receiver.decide.plan import REASON_MAX, Ids, Known, Opened
 from receiver.plaintext import plain
 from receiver.policy.model import FreezeAction, Policy
 
@@ -85,25 +85,15 @@ def hold(
     flag: str, found: FoundFlag, *, policy: Policy, generation: int, known: Known, now: datetime, ids: Ids, trace: Trace
 ) -> Opened:
     """Hold a found flag: an episode with this one flag, and a record of each rollback that the flag names."""
-    episode_id = ids(now)
-    episode = Episode(
-        id=episode_id,
-        policy=OPERATOR_POLICY,
+    episode = own_episode(
+        policy,
         rule=FOUND_RULE,
         fingerprint=fingerprint(flag),
-        service=policy.service,
-        state=EpisodeState.OPEN,
-        generation=generation,
-        opened_at=now,
-        policy_sha256=policy.sha256,
-        incident=known.incident(policy.service) or episode_id,
-        alert="",
-        severity="",
         reason=found.reason,
-        spec=policy.spec,
-        labels={},
-        starts_at=now,
-        review_at=None,
+        generation=generation,
+        known=known,
+        now=now,
+        ids=ids,
         trace=trace,
     )
     name = next(
@@ -111,8 +101,8 @@ def hold(
     )  # The caller passes the policy of this flag.
     freeze = Action(
         id=ids(now),
-        key=f"freeze:{flag}:{episode_id}",
-        episode=episode_id,
+        key=f"freeze:{flag}:{episode.id}",
+        episode=episode.id,
         service=policy.service,
         type=ActionType.FREEZE,
         name=name,
@@ -122,7 +112,7 @@ def hold(
     )
     return Opened(
         episode=episode,
-        freeze_reasons=(FreezeReason(flag=flag, episode=episode_id, reason=found.reason, since=now),),
+        freeze_reasons=(FreezeReason(flag=flag, episode=episode.id, reason=found.reason, since=now),),
         actions=(freeze, *_rolled_back(flag, found, episode, policy, now=now, ids=ids)),
         sentence=f"{flag} is on disk, and the journal does not know why ({found.reason}): {policy.service} is frozen",
     )

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from receiver.decide.due_notices import telling_actions, to_channels
 from receiver.decide.model import Action, Episode, EpisodeState, Trace
 from receiver.decide.notice import Event
-from receiver.decide.plan import ABORT_RULE, OPERATOR_POLICY, REASON_MAX, Ids, Known, Opened, answers
+from receiver.decide.own_episodes import own_episode
+from receiver.decide.plan import ABORT_RULE, REASON_MAX, Ids, Known, Opened, answers
 from receiver.plaintext import plain
 from receiver.policy.model import DEFAULT_SEVERITY, Policy, Rule, Unfreeze
 
@@ -92,24 +93,15 @@ def notices(
 
 
 def _episode(policy: Policy, rollout: str, known: Known, *, now: datetime, ids: Ids, trace: Trace) -> Episode:
-    episode_id = ids(now)
-    return Episode(
-        id=episode_id,
-        policy=OPERATOR_POLICY,
+    episode = own_episode(
+        policy,
         rule=RECORD_RULE,
         fingerprint=record_fingerprint(rollout),
-        service=policy.service,
-        state=EpisodeState.OPEN,
-        generation=1,
-        opened_at=now,
-        policy_sha256=policy.sha256,
-        incident=known.incident(policy.service) or episode_id,
-        alert="",
-        severity="",
         reason="",
-        spec=policy.spec,
-        labels={"rollout": rollout},
-        starts_at=now,
-        review_at=None,
+        generation=1,
+        known=known,
+        now=now,
+        ids=ids,
         trace=trace,
     )
+    return replace(episode, labels={"rollout": rollout})
