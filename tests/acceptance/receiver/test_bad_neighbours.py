@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import resource
 import socket
@@ -69,9 +70,8 @@ async def test_half_open_connections_keep_nobody_from_freezing(site: Site) -> No
     async with receiver(site) as server:
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
         with many_descriptors(), contextlib.ExitStack() as stack:
-            held = []
-            for number in range(HALF_OPEN):
-                held.append(stack.enter_context(half_open(server, HALVES[number % len(HALVES)])))
+            kinds = itertools.islice(itertools.cycle(HALVES), HALF_OPEN)
+            held = [stack.enter_context(half_open(server, sent)) for sent in kinds]
             assert await server.post(FIRING) == 200
             await until(lambda: final(site), DEADLINE_S, "flag, rollback and notices")
             assert site.flag.exists()
