@@ -13,13 +13,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from receiver.sources.prometheus import Prometheus
 from release.ab.counting import count, selectors
 from release.ab.stage import Progress, look, start
 from release.canary.state import AbJudged, Phase, State
 from release.engine.fill import filled
 from release.engine.readings import Tracks
 from release.policy.canary import Canary
-from release.sources.prometheus import Prometheus
 from release.store.database import Database
 
 

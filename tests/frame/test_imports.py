@@ -74,6 +74,7 @@ ORDERS = {
         "settings",
         # The way of a webhook: into the journal, and from the journal into deeds.
         "webhook",
+        "sources",
         "act",
         "loops",
         # What listens, and what starts all of it.
@@ -83,9 +84,8 @@ ORDERS = {
         "serve",
     ),
     "release": (
-        # What is asked and decided: the policy's members as values, and the servers that give evidence.
+        # What is asked and decided: the policy's members as values.
         "policy",
-        "sources",
         # How traffic moves.
         "traffic",
         # What is decided: before a release, and while the release is rolled out.

@@ -78,7 +78,7 @@ async def reconciler(tmp_path: Path, clock: Clock) -> AsyncIterator[Reconciling]
     await journal.write(lambda tx: tx.upsert_alert(alert(), None))
     made = Reconciling(
         context,
-        prometheus=None,  # type: ignore[arg-type]
+        conditions=None,  # type: ignore[arg-type]
         alertmanagers=(),
         every_s=15,
         check_flag=lambda _flag: None,
