@@ -45,8 +45,9 @@ from receiver.loops.reconcile import Reconciler
 from receiver.loops.retention import Retention
 from receiver.loops.rollouts import RolloutWatch
 from receiver.loops.worker import Worker
+from receiver.meters import Meters
 from receiver.policy.directory import Loaded, read_directory
-from receiver.report import Meters, StandingCollector
+from receiver.report import StandingCollector
 from receiver.rollouts import Rollouts
 from receiver.settings import Settings, load_settings
 from receiver.sources.alertmanager import Alertmanager

@@ -66,6 +66,7 @@ ORDERS = {
         "journal",
         "run",
         "report",
+        "meters",
         "context",
         "logs",
         # How people are told.
