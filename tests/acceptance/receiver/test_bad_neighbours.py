@@ -69,9 +69,8 @@ async def test_half_open_connections_keep_nobody_from_freezing(site: Site) -> No
     async with receiver(site) as server:
         resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
         with many_descriptors(), contextlib.ExitStack() as stack:
-            held = []
-            for number in range(HALF_OPEN):
-                held.append(stack.enter_context(half_open(server, HALVES[number % len(HALVES)])))
+            halves = (HALVES[number % len(HALVES)] for number in range(HALF_OPEN))
+            held = [stack.enter_context(half_open(server, half)) for half in halves]
             assert await server.post(FIRING) == 200
             await until(lambda: final(site), DEADLINE_S, "flag, rollback and notices")
             assert site.flag.exists()
