@@ -1,8 +1,8 @@
 """Reads what strangers send: bodies, JSON objects, forms and sequence numbers. Nonsense is refused, never raised on.
 
 A body that cannot be decoded gets 400, a body that is too large 413, and a body with the wrong content 422.
-Alertmanager sends a webhook again after 5xx only, so nothing that a sender did wrong may become a 5xx. A body that comes
-too slowly gets 503: the same body, sent again, may well arrive.
+Alertmanager sends a webhook again after 5xx only, so nothing that a sender did wrong may become a 5xx. A body that
+comes too slowly gets 503: the same body, sent again, may well arrive.
 """
 
 from __future__ import annotations
