@@ -21,7 +21,7 @@ from release.gate.world import EvidenceError, World
 from release.policy.canary import Canary
 from release.policy.gate import NotFrozen
 from release.policy.read import ReleasePolicy
-from release.sources.prometheus import Prometheus
+from release.sources.prometheus import Prometheus, SourceError
 from release.traffic.adapter import Traffic
 
 Fallback = Callable[[str, str], Awaitable[None]]
@@ -74,6 +74,17 @@ class Outside(Struct, frozen=True, kw_only=True):
         finding = await ask_frozen(NotFrozen(id="not-frozen"), self.world())
         answer = {Verdict.GO: False, Verdict.NO_GO: True, Verdict.CANNOT_TELL: None}[finding.verdict]
         return answer, finding.reason
+
+    async def may_shift(self) -> tuple[bool | None, str]:
+        """As `frozen`, just before a weight is raised: None also where Prometheus could not judge what follows."""
+        frozen, why = await self.frozen()
+        if frozen is not False:
+            return frozen, why
+        try:
+            await self.prometheus.samples("vector(1)")
+        except SourceError as error:
+            return None, str(error)
+        return False, ""
 
     async def gate(self) -> tuple[bool, str]:
         """The go/no-go gate: whether it says GO, and the reasons where it does not."""

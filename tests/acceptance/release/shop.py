@@ -368,10 +368,10 @@ def engine(shop: Shop, release: str, *options: str, kill_at: int | None = None) 
 
 
 @contextlib.contextmanager
-def haproxy(config: Path, socket_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def haproxy(config: Path, socket_path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """A running HAProxy in master-worker mode is not needed: a reload is a second process with `-sf`."""
     socket_path.unlink(missing_ok=True)
-    argv = [str(balancer("haproxy")), "-db", "-f", str(config)]
+    argv = [str(balancer("haproxy")), "-db", "-f", str(config), *options]
     with (config.parent / "haproxy.log").open("ab") as output:
         process = subprocess.Popen(argv, stdout=output, stderr=output, cwd=config.parent)
     with gone_with_us(process):
