@@ -407,6 +407,7 @@ async def opened(
     settings: dict[str, Any] | None = None,
     defaults: str = "",
     spec: str = SPEC,
+    canary_runs: bool = True,
 ) -> AsyncIterator[Shop]:
     """Start everything but the engine."""
     site = Site(root=root, settings=settings or {"channels": {"log": {"type": "log"}}})
@@ -429,7 +430,8 @@ async def opened(
     scraped = PROMETHEUS.format(rules=rules, stable=stable.port, canary=canary.port, haproxy=metrics)
     with contextlib.ExitStack() as stack:
         stack.enter_context(served(stable))
-        stack.enter_context(served(canary))
+        if canary_runs:
+            stack.enter_context(served(canary))
         stack.enter_context(haproxy(config, admin))
         answers = stack.enter_context(loaded(front, per_second))
         prometheus = stack.enter_context(prometheus_server(generation, root / "prometheus", scraped))
