@@ -56,7 +56,7 @@ async def obey(command: Command, outside: Outside, plan: Plan, state: State, *, 
         case Deploy():
             event = Deployed(why=await _deploy(outside, state))
         case AskFreeze():
-            frozen, why = await outside.frozen()
+            frozen, why = await outside.may_shift()
             event = FreezeAsked(frozen=frozen, why=why)
         case SetWeight():
             event = await _shift(command, outside)

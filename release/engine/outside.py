@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from receiver.plaintext import plain
+from receiver.sources.asking import SourceError
 from receiver.sources.prometheus import Prometheus
 from release.canary.state import AbJudged, State
 from release.engine.readings import Tracks
@@ -73,6 +74,17 @@ class Outside(Struct, frozen=True, kw_only=True):
         finding = await ask_frozen(NotFrozen(id="not-frozen"), self.world())
         answer = {Verdict.GO: False, Verdict.NO_GO: True, Verdict.CANNOT_TELL: None}[finding.verdict]
         return answer, finding.reason
+
+    async def may_shift(self) -> tuple[bool | None, str]:
+        """As `frozen`, just before a weight is raised: None also where Prometheus could not judge what follows."""
+        frozen, why = await self.frozen()
+        if frozen is not False:
+            return frozen, why
+        try:
+            await self.prometheus.samples("vector(1)")
+        except SourceError as error:
+            return None, str(error)
+        return False, ""
 
     async def gate(self) -> tuple[bool, str]:
         """The go/no-go gate: whether it says GO, and the reasons where it does not."""
