@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -75,7 +76,7 @@ class Prometheus:
             if data["resultType"] in {"scalar", "string"}:
                 return (_sample({}, data["result"]),)
             return tuple(_sample(series["metric"], series["value"]) for series in data["result"])
-        except (KeyError, IndexError, TypeError, ValueError, InvalidOperation) as error:
+        except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as error:
             raise SourceError("Prometheus gave no vector") from error
 
     async def raw(self, query: str, *, at_s: float) -> tuple[Series, ...]:
@@ -87,11 +88,11 @@ class Prometheus:
             return tuple(
                 Series(
                     labels=dict(series["metric"]),
-                    samples=tuple((float(at), _number(value)) for at, value in series.get("values", ())),
+                    samples=tuple((_time(at), _number(value)) for at, value in series.get("values", ())),
                 )
                 for series in data["result"]
             )
-        except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise SourceError("Prometheus gave no raw samples") from error
 
     async def firing_alerts(self) -> tuple[FiringAlert, ...]:
@@ -142,7 +143,15 @@ class Prometheus:
 
 
 def _sample(labels: Mapping[str, str], pair: Any) -> Sample:
-    return Sample(labels=dict(labels), value=_number(pair[1]), at_s=float(pair[0]))
+    return Sample(labels=dict(labels), value=_number(pair[1]), at_s=_time(pair[0]))
+
+
+def _time(number: Any) -> float:
+    """A sample's Unix time. Raises ValueError, TypeError or OverflowError for a time that is no finite number."""
+    at_s = float(number)
+    if not math.isfinite(at_s):
+        raise ValueError("a time that is not finite")
+    return at_s
 
 
 def _number(text: Any) -> Decimal:

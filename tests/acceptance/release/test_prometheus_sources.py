@@ -62,6 +62,9 @@ async def test_samples_alerts_and_rules(generation: Generation, tmp_path: Path, 
         b"[" * 200_000,
         b'{"status": "success"}',
         b'{"status": "success", "data": {"resultType": "vector", "result": [1]}}',
+        b'{"status": "success", "data": {"resultType": "scalar", "result": [' + b"9" * 400 + b', "1"]}}',
+        b'{"status": "success", "data": {"resultType": "scalar", "result": ["NaN", "1"]}}',
+        b'{"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {}, "values": [[NaN, "1"]]}]}}',
     ],
 )
 async def test_nonsense_is_a_source_error(http: aiohttp.ClientSession, body: bytes) -> None:
@@ -74,7 +77,7 @@ async def test_nonsense_is_a_source_error(http: aiohttp.ClientSession, body: byt
     app.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(app) as server:
         asked = Prometheus(http, str(server.make_url("")))
-        for question in (asked.samples("x"), asked.firing_alerts(), asked.rules()):
+        for question in (asked.samples("x"), asked.raw("x[1m]", at_s=0), asked.firing_alerts(), asked.rules()):
             with pytest.raises(SourceError):
                 await question
 
