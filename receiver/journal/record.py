@@ -94,6 +94,8 @@ def _record_opened(tx: Tx, change: plan.Opened, policies: Policies, ids: Ids) ->
     for action in change.actions:
         if action.type is ActionType.ROLLBACK:
             _roll_back(tx, action, episode)
+        elif action.type is ActionType.SWITCH:
+            _switch(tx, action, episode)
         elif action.type is not ActionType.FREEZE or not tx.is_freezing(action.payload["flag"]):
             tx.add_action(action)
     tell_of(tx, episode, Event.OPENED, policies, ids=ids)
@@ -106,12 +108,29 @@ def _roll_back(tx: Tx, action: Action, episode: Episode) -> None:
     """
     for other in tx.unfinished_rollbacks(action.service):
         if _is_alike(other, action):
-            tx.join_rollback(other.id, episode.id)
+            tx.join(other.id, episode.id)
             return
     if any(_is_alike(other, action) for other in tx.ended_rollbacks(action.service, action.created_at)):
         return
     if tx.add_action(action):
-        tx.join_rollback(action.id, episode.id)
+        tx.join(action.id, episode.id)
+
+
+def _switch(tx: Tx, action: Action, episode: Episode) -> None:
+    """Plan a switch, unless the flag's newest switch does the same: the episode then shares this switch."""
+    shared = tx.switch_to_join(action.payload)
+    if shared is None:
+        shared = action.id
+        tx.add_action(action)
+    tx.join(shared, episode.id)
+
+
+def undone(tx: Tx, episode: str, ids: Ids) -> None:
+    """Somebody undid a rollback. The feature flags of its episodes go back, unless one of them holds a freeze."""
+    episodes = [one for switch in tx.switches_of([episode]) for one in tx.sharing_episodes(switch.id)]
+    reasons = tx.freeze_reasons_of(episodes)
+    if not any(reason.ended_at is None for some in reasons.values() for reason in some):
+        switch_back(tx, dict.fromkeys(episodes, "the rollback was undone"), ids)
 
 
 def _is_alike(one: Action, other: Action) -> bool:
@@ -136,8 +155,9 @@ def _remove_flag(tx: Tx, change: plan.Unfrozen, ids: Ids) -> None:
 
 
 def switch_back(tx: Tx, ended: Mapping[str, str], ids: Ids) -> None:
-    """Plan the end of every feature flag that these episodes set. `ended` says why, by episode."""
-    for switch in tx.switches_of(list(ended)):
+    """Plan the end of every feature flag that only these episodes need. `ended` says why, by episode."""
+    why = list(ended.values())[-1] if ended else ""
+    for switch in tx.leave_switches(list(ended)):
         back = Action(
             id=ids(tx.now),
             key=f"switch_back:{switch.id}",
@@ -146,7 +166,7 @@ def switch_back(tx: Tx, ended: Mapping[str, str], ids: Ids) -> None:
             type=ActionType.SWITCH_BACK,
             name=switch.name,
             created_at=tx.now,
-            payload={**switch.payload, "of": switch.id, "reason": ended[switch.episode]},
+            payload={**switch.payload, "of": switch.id, "reason": ended.get(switch.episode, why)},
             trace=switch.trace,
         )
         tx.add_action(back)

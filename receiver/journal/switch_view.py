@@ -28,9 +28,16 @@ class SwitchViews(FlagViews):
         return Switches(file=file, switches=tuple(switches), backs=tuple(backs))
 
     def switches_of(self, episodes: Sequence[str]) -> list[Action]:
-        """All switches of these episodes."""
-        found: list[Action] = []
+        """The switches that hold feature flags for these episodes, oldest first."""
+        found: dict[str, Action] = {}
         for chunk in rows.chunks(episodes):
-            sql = f"SELECT {rows.ACTION} FROM action WHERE episode IN ({rows.marks_for(chunk)}) AND type = 'switch'"
-            found += [rows.action_of(row) for row in self._all(f"{sql} ORDER BY id", chunk)]
-        return found
+            sql = (
+                f"SELECT {rows.ACTION} FROM action WHERE type = 'switch' AND id IN "
+                f"(SELECT action FROM rollback_episode WHERE episode IN ({rows.marks_for(chunk)})) ORDER BY id"
+            )
+            found |= {row[0]: rows.action_of(row) for row in self._all(sql, chunk)}
+        return list(found.values())
+
+    def sharing_episodes(self, action: str) -> list[str]:
+        """The episodes that share a rollback or a switch."""
+        return [row[0] for row in self._all("SELECT episode FROM rollback_episode WHERE action = ?", (action,))]

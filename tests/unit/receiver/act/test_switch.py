@@ -14,7 +14,7 @@ from receiver.decide.model import NO_TRACE, Action, ActionState, ActionType, Epi
 from receiver.decide.plan import Known, Moved
 from receiver.journal import Tx
 from receiver.journal.record import record
-from receiver.policy.model import Policies, Policy
+from receiver.policy.model import Policies
 from receiver.policy.read import parse_policy
 from tests.unit.receiver.builders import alert, raw_policy
 
@@ -41,7 +41,7 @@ class World:
         self.file = file
         file.write_text(flags(fallback="off", other="off"))
 
-    def load(self, **variants: str) -> Policy:
+    def load(self, **variants: str) -> None:
         """One rule for each name, which sets the flag `fallback` to this variant."""
         raw = raw_policy()
         rules, actions = [], {"tell": {"type": "notify", "channels": ["log"], "events": EVENTS}}
@@ -49,12 +49,14 @@ class World:
             match = [{"label": "alertname", "op": "=", "value": name}]
             rules.append({"id": name, "match": match, "do": [name, "tell"]})
             actions[name] = {"type": "switch", "file": str(self.file), "flag": "fallback", "variant": variant}
-        raw |= {"rules": rules, "actions": actions}
+        self.adopt(raw | {"rules": rules, "actions": actions})
+
+    def adopt(self, raw: dict[str, Any]) -> None:
+        """Put a policy in force."""
         problems = Problems()
         policy = parse_policy(json.dumps(raw), file="p", channels=None, problems=problems)
         assert policy is not None, list(problems)
         self.context.box.policies = Policies(in_force=(policy,), by_sha256={policy.sha256: policy})
-        return policy
 
     async def fire(self, name: str) -> Episode:
         """An alert that one rule matches."""
@@ -140,6 +142,32 @@ async def test_the_flag_stays_until_its_last_holder_ends(world: World) -> None:
     await world.carry_out()
     assert world.default() == "off"
     assert await world.told() == ["feature_flag_back", "feature_flag_set"]
+
+
+async def test_many_alerts_share_one_switch(world: World) -> None:
+    """The flag goes back with the last of them, whichever of them began the switch."""
+    raw = json.loads(json.dumps(raw_policy()))
+    rule = {"id": "any", "match": [{"label": "service", "op": "=", "value": "gateway"}], "do": ["set"]}
+    one = {"type": "switch", "file": str(world.file), "flag": "fallback", "variant": "on"}
+    world.adopt(raw | {"rules": [rule], "actions": {"set": one}})
+    episodes = [await world.fire(f"Bad{number}") for number in range(5)]
+    await world.carry_out()
+    assert await world.states(ActionType.SWITCH) == [ActionState.SUCCEEDED]
+    late = await world.fire("BadLate")
+    for episode in episodes:
+        await world.close(episode)
+        await world.carry_out()
+        assert world.default() == "on"
+    await world.close(late)
+    await world.carry_out()
+    assert world.default() == "off"
+    assert await world.states(ActionType.SWITCH_BACK) == [ActionState.SUCCEEDED]
+    again = await world.fire("BadAgain")
+    await world.carry_out()
+    assert world.default() == "on"
+    await world.close(again)
+    await world.carry_out()
+    assert world.default() == "off"
 
 
 async def test_holders_may_end_in_any_order(world: World) -> None:
@@ -237,10 +265,8 @@ async def test_two_flags_of_one_file_are_told_apart(world: World) -> None:
     rule = {"id": "both", "match": [{"label": "alertname", "op": "=", "value": "Bad"}], "do": ["a", "b", "tell"]}
     one = {"type": "switch", "file": str(world.file), "variant": "on"}
     actions = {"a": {**one, "flag": "missing"}, "b": {**one, "flag": "other"}}
-    raw |= {"rules": [rule], "actions": {**actions, "tell": {"type": "notify", "channels": ["log"], "events": EVENTS}}}
-    policy = parse_policy(json.dumps(raw), file="p", channels=None, problems=Problems())
-    assert policy is not None
-    world.context.box.policies = Policies(in_force=(policy,), by_sha256={policy.sha256: policy})
+    tell = {"type": "notify", "channels": ["log"], "events": EVENTS}
+    world.adopt(raw | {"rules": [rule], "actions": {**actions, "tell": tell}})
     await world.fire("Bad")
     await world.carry_out()
     assert world.default("other") == "on"
