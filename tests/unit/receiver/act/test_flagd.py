@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from openfeature.exception import ParseError
 from receiver.act import flagd
 from receiver.act.flagd import DEFAULT, TARGETING, FlagdError
 from receiver.steps import Step
+from tests.disks import public_directory
+from tests.tools import ROOT
 
 TEXT = """{
   "$schema": "https://flagd.dev/schema/v0/flags.json",
@@ -183,3 +187,50 @@ def test_a_file_that_others_cannot_read_is_told(tmp_path: Path) -> None:
     assert flagd.hidden(place) == ""
     tmp_path.chmod(0o700)
     assert "cannot search" in flagd.hidden(tmp_path / "flags.json")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_owner_and_group_stay_where_the_receiver_is_root(file: Path) -> None:
+    """The service's own user still owns its file."""
+    os.chown(file, 1234, 2345)
+    put(file, "provider_fallback", **{DEFAULT: "on"})
+    assert (file.stat().st_uid, file.stat().st_gid) == (1234, 2345)
+
+
+AS_ANOTHER = """
+import os, sys
+from pathlib import Path
+from receiver.act import flagd
+os.setgroups([int(group) for group in sys.argv[2:]])
+os.setgid(4567)
+os.setuid(4567)
+found = flagd.read(Path(sys.argv[1]))
+flagd.write(found, "provider_fallback", {**found.values("provider_fallback"), flagd.DEFAULT: "on"})
+"""
+
+
+def put_as_another(path: Path, *groups: int) -> str:
+    """Set a flag as a user of these groups. The answer is what went wrong."""
+    argv = [sys.executable, "-c", AS_ANOTHER, str(path), *map(str, groups)]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    return done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_file_that_its_service_would_lose_is_not_touched() -> None:
+    """A receiver that is no root keeps the file's group as its member, and otherwise only what others may read."""
+    with public_directory() as root:
+        path = root / "flags.json"
+        path.write_text(TEXT)
+        root.chmod(0o777)
+        os.chown(path, 4567, 2345)
+        path.chmod(0o640)
+        assert "has an owner or group that could not read a new file" in put_as_another(path)
+        assert (path.read_text(), path.stat().st_gid) == (TEXT, 2345)
+        assert put_as_another(path, 2345) == ""
+        assert (path.read_text() != TEXT, path.stat().st_gid, path.stat().st_mode & 0o777) == (True, 2345, 0o640)
+        path.write_text(TEXT)
+        os.chown(path, 1234, 2345)
+        path.chmod(0o644)
+        assert put_as_another(path) == ""
+        assert path.read_text() != TEXT
