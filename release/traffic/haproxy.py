@@ -57,6 +57,7 @@ class Haproxy:
         self._stable = tuple(stable)
         self._canary = tuple(canary)
         self._users = users
+        self._meant: Decimal | None = None
 
     async def check(self, *, before_deploy: bool = False) -> tuple[str, ...]:
         """Reasons why this backend cannot split as asked: balancing, missing servers, and what binds a client.
@@ -97,23 +98,36 @@ class Haproxy:
         return reasons
 
     async def read(self) -> Decimal:
-        """The canary's share by the weights in force; servers that take no traffic count as 0."""
+        """The canary's share by the weights in force; servers that take no traffic count as 0.
+
+        Other users than the chosen ones are an error, unless the share itself is another than this adapter has set.
+        """
+        share = await self._share()
+        if share and self._users is not None and self._meant in {None, share}:
+            await self._users.require()
+        return share
+
+    async def _share(self) -> Decimal:
         servers = await self._servers()
         canary = sum(_effective(servers, name) for name in self._canary)
         total = canary + sum(_effective(servers, name) for name in self._stable)
-        if canary and self._users is not None:
-            await self._users.require()
         return Decimal(canary) / Decimal(total) if total else Decimal(0)
 
     async def set(self, weight: Decimal) -> None:
-        """Set the weights of every server, the smaller step first, and read the share back."""
+        """Set the weights of every server, the smaller step first, and read the share back.
+
+        No share is raised while users cannot be chosen; a share is lowered whatever happens to the users.
+        """
         canary, stable = weights(weight, len(self._canary), len(self._stable))
+        if self._users is not None and weight > await self._share():
+            await self._users.put(chosen=True)
         for name in self._canary:
             if weight > 0:
                 await self._tell(f"set server {self._backend}/{name} state ready")
             await self._tell(f"set server {self._backend}/{name} weight {canary}")
         for name in self._stable:
             await self._tell(f"set server {self._backend}/{name} weight {stable}")
+        self._meant = weight
         if self._users is not None:
             await self._users.put(chosen=weight > 0)
         found = await self.read()

@@ -88,6 +88,32 @@ def test_a_map_that_somebody_changed_is_found_out(tmp_path: Path) -> None:
         assert answers(proxy, "alice") == {"canary"}
 
 
+def test_a_weight_raised_by_hand_is_seen_although_the_map_is_wrong(tmp_path: Path) -> None:
+    """The engine lowers a share that is too high at once, so the map must not hide the share."""
+    proxy, moved, users = site(tmp_path)
+    ask = unix_socket(str(proxy.socket))
+    with proxy.running():
+        asyncio.run(moved.set(Decimal("0.1")))
+        asyncio.run(ask(f"del map {users} alice"))
+        asyncio.run(ask("set server shop/canary weight 99"))
+        assert asyncio.run(moved.read()) == Decimal("0.5")
+
+
+def test_a_share_is_lowered_although_users_cannot_be_chosen(tmp_path: Path) -> None:
+    """And the adapter says that the users are not as meant."""
+    proxy = Proxy(tmp_path)
+    ask = unix_socket(str(proxy.socket))
+    plain = Haproxy(ask, backend="shop", stable=["stable"], canary=["canary"])
+    chosen = ChosenInMap(ask, ChosenUsers(map="/etc/no.map", values=USERS), canary="canary")
+    moved = Haproxy(ask, backend="shop", stable=["stable"], canary=["canary"], users=chosen)
+    with proxy.running():
+        asyncio.run(plain.set(Decimal("0.5")))
+        for weight in ("0.1", "0"):
+            with pytest.raises(TrafficError, match="HAProxy has no map"):
+                asyncio.run(moved.set(Decimal(weight)))
+            assert asyncio.run(plain.read()) == Decimal(weight)
+
+
 def test_a_reload_chooses_nobody(tmp_path: Path) -> None:
     """The map's file is empty, and the canary has weight 0 in HAProxy's file."""
     proxy, moved, _ = site(tmp_path)
