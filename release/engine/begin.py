@@ -15,13 +15,14 @@ from receiver.run.commands import ask
 from release.canary.fill import check_name
 from release.canary.plan import plan_of
 from release.canary.state import NewRelease, Phase, State
-from release.engine.engine import Engine, Reached, pass_by
+from release.engine.engine import Engine
 from release.engine.lock import LockedError, locked
 from release.engine.outside import Outside
 from release.engine.readings import Tracks
 from release.policy.canary import Canary
 from release.policy.read import ReleasePolicy, parse
 from release.store.database import Database, Rollout
+from release.traffic.adapter import Reached, pass_by
 
 WAIT_FOR_LOCK_S = 0.5
 TRIED = frozenset({Phase.DONE, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED, Phase.SUPERSEDED})

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -45,7 +45,7 @@ from release.engine.outside import Outside
 from release.engine.readings import Pushed, measure
 from release.engine.telling import Telling
 from release.store.database import Database, Rollout
-from release.traffic.adapter import TrafficError
+from release.traffic.adapter import Reached, TrafficError, pass_by
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +56,6 @@ LAST_WORDS_S = 20.0
 ORDERS: Mapping[str, type[Event]] = {
     kind.__name__: kind for kind in (Approved, Paused, Resumed, Promoted, AbortAsked, NewRelease)
 }
-
-Reached = Callable[[str], None]
-"""Is told the name of each boundary at which a kill must do no harm; for tests."""
-
-
-def pass_by(_name: str) -> None:
-    """Do nothing."""
 
 
 class Engine:
