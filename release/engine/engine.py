@@ -7,7 +7,6 @@ gates are judged while a gate is asked or a deployment runs.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Mapping
@@ -50,9 +49,6 @@ from release.traffic.adapter import Reached, TrafficError, pass_by
 log = logging.getLogger(__name__)
 
 ORDERS_EVERY_S = 0.25
-LAST_WORDS_S = 20.0
-"""How long an engine whose rollout has ended waits for the receiver to take the last messages."""
-
 ORDERS: Mapping[str, type[Event]] = {
     kind.__name__: kind for kind in (Approved, Paused, Resumed, Promoted, AbortAsked, NewRelease)
 }
@@ -85,7 +81,7 @@ class Engine:
             for task in (telling, *self._slow.values()):
                 task.cancel()
             await asyncio.gather(telling, *self._slow.values(), return_exceptions=True)
-        await self._last_words()
+        await self._telling.last_words()
         return self.state
 
     async def _loop(self, telling: asyncio.Task[None]) -> None:
@@ -110,12 +106,6 @@ class Engine:
                 return await self._events.get()
         except TimeoutError:
             return None
-
-    async def _last_words(self) -> None:
-        """Let the receiver take the last messages. What stays is delivered by the service's next engine."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORDS_S):
-                await self._telling.deliver_all()
 
     # steps
 

@@ -29,7 +29,8 @@ from release.canary.plan import DAY_S
 from release.canary.state import State
 from release.engine import begin
 from release.engine.begin import UnusableError, Wanted
-from release.engine.outside import AskAb, Fallback, Outside
+from release.engine.outside import AskAb, Outside
+from release.engine.paging import Fallback, Paging
 from release.engine.readings import Tracks
 from release.engine.receiver import Receiver
 from release.policy.canary import Canary
@@ -89,7 +90,9 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
                 rehearsals=options.wanted.state_dir / "rehearsals.jsonl",
                 clock=time.time,
                 ab=_ab_test(canary, tracks, prometheus, database, speed=options.wanted.speed),
-                fallback=fallback,
+                paging=Paging(
+                    service=policy.policy.service, database=database, clock=time.time, fallback=fallback
+                ),
             )
 
         return await begin.run(

@@ -4,7 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from release.traffic.adapter import TrafficError
@@ -33,6 +33,7 @@ def whole(share: Decimal, canaries: int, stables: int) -> bool:
     return True
 
 
+@settings(deadline=None)
 @given(canaries=SERVERS, stables=SERVERS, old=PERCENTS, new=PERCENTS)
 def test_no_share_on_the_way_passes_the_old_or_the_new(canaries: int, stables: int, old: Decimal, new: Decimal) -> None:
     """With one server a side, between any two percents; with several servers, between shares that differ by more."""
@@ -50,6 +51,7 @@ def test_no_share_on_the_way_passes_the_old_or_the_new(canaries: int, stables: i
     assert len(set(way[-1][:canaries])) == len(set(way[-1][canaries:])) == 1
 
 
+@settings(deadline=None)
 @given(stages=st.lists(PERCENTS, min_size=1, max_size=8))
 def test_stages_one_after_the_other(stages: list[Decimal]) -> None:
     """The weights of each stage are where the next stage begins, up and down."""
@@ -62,6 +64,7 @@ def test_stages_one_after_the_other(stages: list[Decimal]) -> None:
         now, before = way[-1], share
 
 
+@settings(deadline=None)
 @given(canary=BY_HAND, stable=BY_HAND, new=PERCENTS)
 def test_weights_that_somebody_set_by_hand(canary: list[int], stable: list[int], new: Decimal) -> None:
     """Any weights, different for each server: no share is higher than both, and some server always takes traffic."""
