@@ -90,9 +90,7 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
                 rehearsals=options.wanted.state_dir / "rehearsals.jsonl",
                 clock=time.time,
                 ab=_ab_test(canary, tracks, prometheus, database, speed=options.wanted.speed),
-                paging=Paging(
-                    service=policy.policy.service, database=database, clock=time.time, fallback=fallback
-                ),
+                paging=Paging(service=policy.policy.service, database=database, clock=time.time, fallback=fallback),
             )
 
         return await begin.run(
