@@ -72,8 +72,10 @@ def report(name: str, found: list[Ended]) -> None:
     """Write the seed's line into the report, in place of its last one."""
     kills = [kill for one in found for kill in (*one.engine_kills, *one.receiver_kills)]
     done = sum(one.kind.good for one in found)
-    stages = sum(len(one.stages) for one in found)
+    stages = sum(len(set(one.stages)) for one in found)
+    twice = sum(len(one.stages) for one in found) - stages
+    skipped = sum(max(one.stages) + 1 for one in found) - stages
     line = f"{name}: kills {len(kills)} ({', '.join(kills)}); done {done}, rolled back once {len(found) - done};"
-    line += f" stages begun once {stages}, skipped 0, begun twice 0"
+    line += f" stages begun {stages}, skipped {skipped}, begun twice {twice}"
     kept = [old for old in REPORT.read_text().splitlines() if not old.startswith(f"{name}:")] if REPORT.exists() else []
     REPORT.write_text("\n".join(sorted([*kept, line])) + "\n")
