@@ -243,15 +243,14 @@ def as_data(test: Test, more: Sequence[yaml_text.Plain] = ()) -> dict[str, yaml_
 
 
 def _expectation(check: Check) -> dict[str, yaml_text.Plain]:
-    subject, at = check.subject, duration_text(check.at_ms)
-    if check.kind == FIRES and subject.exact:
-        return {"expr": subject.firing, "eval_time": at, "exp_samples": [{"labels": subject.firing, "value": 1}]}
+    firing, at = check.subject.firing, duration_text(check.at_ms)
+    if check.kind == FIRES and check.subject.exact:
+        return {"expr": firing, "eval_time": at, "exp_samples": [{"labels": firing, "value": 1}]}
     if check.kind == FIRES:
-        expr = f"count({subject.firing})"
-        return {"expr": expr, "eval_time": at, "exp_samples": [{"labels": "{}", "value": 1}]}
-    expr = subject.firing
+        return {"expr": f"count({firing})", "eval_time": at, "exp_samples": [{"labels": "{}", "value": 1}]}
+    expr = firing
     if check.since_ms < check.at_ms:
-        expr = f"count_over_time({subject.firing}[{duration_text(check.at_ms - check.since_ms)}])"
+        expr = f"count_over_time({firing}[{duration_text(check.at_ms - check.since_ms)}])"
     return {"expr": expr, "eval_time": at, "exp_samples": []}
 
 

@@ -18,7 +18,8 @@ from generator.model.routing import Routing
 from generator.model.spec import API_VERSION, Defaults, PlainAlert, Slo, Spec
 from generator.model.teams import Owner
 from generator.names import SEVERITIES
-from generator.reading.reader import NAME, Reader, is_label_name
+from generator.promql.text import is_label_name
+from generator.reading.reader import NAME, Reader
 from generator.reading.source import Source, Value, read_source
 from generator.sli.time_slices import TimeSlices
 from generator.spec.tiers import parse_tiers, parse_window, tiers_of_slices
