@@ -13,10 +13,7 @@ from generator.model.routing import Routing
 from generator.model.spec import Spec
 from generator.model.teams import channels_of
 from generator.render.policy import actions, policy_rules
-from generator.render.policy import canary as canary_render
-from generator.render.policy import gate as gate_render
-from generator.render.policy.gate import RuleText
-from generator.render.policy.policy_values import seconds
+from generator.render.policy.policy_values import RuleText, seconds
 
 FORMAT = "freezeline.policy/2"
 
@@ -46,8 +43,12 @@ def _shipping(spec: Spec, loaded: Callable[[], Sequence[RuleText]]) -> dict[str,
     if asked is None and spec.canary is not None and canary.asks_gate(spec.canary):
         asked = gate.default(spec.canary.position)
     if asked is not None:
+        from generator.render.policy import gate as gate_render
+
         found["gate"] = gate_render.render(spec, asked, loaded() if asks_rules(asked) else ())
     if spec.canary is not None:
+        from generator.render.policy import canary as canary_render
+
         found["canary"] = canary_render.render(spec, spec.canary)
     return found
 
