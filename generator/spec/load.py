@@ -5,16 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from freezeline.problems import Position, Problems
 from generator import conditions, names, sli
 from generator.model import burn
-from generator.model.actions import Action
-from generator.model.canary import Canary
-from generator.model.dashboard import Dashboard
-from generator.model.gate import Gate
-from generator.model.policy import PolicyRule
-from generator.model.routing import Routing
 from generator.model.spec import API_VERSION, Defaults, PlainAlert, Slo, Spec
 from generator.model.teams import Owner
 from generator.names import SEVERITIES
@@ -25,6 +20,14 @@ from generator.sli.time_slices import TimeSlices
 from generator.spec.tiers import parse_tiers, parse_window, tiers_of_slices
 from generator.text.digest import digest
 from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
+
+if TYPE_CHECKING:  # sections that many specs lack
+    from generator.model.actions import Action
+    from generator.model.canary import Canary
+    from generator.model.dashboard import Dashboard
+    from generator.model.gate import Gate
+    from generator.model.policy import PolicyRule
+    from generator.model.routing import Routing
 
 _HUNDRED = Decimal(100)
 _PLACEHOLDER = r"\{(\w+)\}"
