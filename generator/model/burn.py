@@ -172,7 +172,10 @@ class Profile(Struct, frozen=True, kw_only=True):
         return self.window.length_ms >= REPAIRED_FROM_MS
 
     def repairs(self, cadence: Cadence) -> tuple[Repair, ...]:
-        """How gaps are repaired: the short ones soon, from all samples; the long ones later, from fewer samples."""
+        """How gaps are repaired: the short ones soon, from all samples; the long ones later, from fewer samples.
+
+        A build for tests repairs none.
+        """
         short = Repair(every_ms=cadence.gap_ms, span_ms=cadence.gap_span_ms, step_ms=0, look_ms=cadence.gap_look_ms)
         long = Repair(
             every_ms=cadence.long_gap_ms,
@@ -180,7 +183,7 @@ class Profile(Struct, frozen=True, kw_only=True):
             step_ms=cadence.rollup_ms,
             look_ms=0,
         )
-        if not self.repaired:
+        if not self.repaired or cadence.aligned:
             return ()
         return (short, long) if self.window.length_ms >= LONG_REPAIRED_FROM_MS else (short,)
 
