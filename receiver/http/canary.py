@@ -182,7 +182,8 @@ async def samples(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sample(raw: Any, pushed: set[str]) -> tuple[str, str, int | None]:
-    if not isinstance(raw, dict) or raw.get("gate") not in pushed:
+    gate = raw.get("gate") if isinstance(raw, dict) else None
+    if not isinstance(gate, str) or gate not in pushed:
         known = ", ".join(sorted(pushed)) or "none"
         raise RefusedError(422, f"`gate` must be a gate with `source: push`: {known}")
     value, count = raw.get("value"), raw.get("count")
@@ -196,7 +197,7 @@ def _sample(raw: Any, pushed: set[str]) -> tuple[str, str, int | None]:
         raise RefusedError(422, "`value` must be a finite number")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or not 0 <= count < 2**53):
         raise RefusedError(422, "`count` must be a whole number from 0")
-    return str(raw["gate"]), str(number), count
+    return gate, str(number), count
 
 
 async def rollback(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
