@@ -22,7 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from receiver import report
 from receiver.context import Context
 from receiver.decide.plan import WATCHDOG
-from receiver.http import canary, operate, page, stream
+from receiver.http import canary, operate, page, rollout, stream
 from receiver.http.access import QUIET, Access, identified
 from receiver.http.broadcast import Broadcast
 from receiver.http.health import Health
@@ -181,15 +181,16 @@ class _Handlers:
 
     async def _state(self) -> dict[str, Any]:
         standing = await self._context.journal.read(report.look)
+        now = self._context.clock()
         found = report.state(
             standing,
             self._context.box.policies,
-            now=self._context.clock(),
+            now=now,
             version=self._shared.version,
             faults={flag: fault.why for flag, fault in self._context.faults.of("freeze").items()},
             problems=self._shared.health.problems(),
         )
-        return {**found, "rollouts": [canary.shown(one) for one in await self._rollouts()]}
+        return {**found, "rollouts": [rollout.shown(one, now.timestamp()) for one in await self._rollouts()]}
 
     async def _rollouts(self) -> tuple[Rollout, ...]:
         """Every service's newest rollout. A damaged database is logged, and hides its own directory alone."""

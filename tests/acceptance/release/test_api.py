@@ -160,7 +160,9 @@ async def test_each_path_does_what_the_document_says(api: Api) -> None:
     assert api.database.pushed(0) == {"synthetic": (Decimal("2.5"), 7)}
     shown = found["metrics"][1]
     assert (shown["release"], shown["phase"], shown["stage"], shown["running"]) == ("v2", "evaluate", 1, True)
-    assert shown["traffic"] == {"configured_percentage": 10, "measured_percentage": 10}
+    shares = ("wanted_percentage", "configured_percentage", "measured_percentage")
+    assert shown["traffic"] == dict.fromkeys(shares, 10)
+    assert shown["waits_for"] == ["a person must approve this stage: `freezeline canary approve`"]
     assert [(gate["gate"], gate["verdict"]) for gate in shown["gates"]] == [("errors", "pass")]
     assert found["tell"][1]["told"] == 1
     assert (await api.post("tell"))[1]["told"] == 0
