@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from receiver.context import Context
 from receiver.decide.escalate import open_for
-from receiver.rollouts import Rollout
+from receiver.rollouts import Rollout, RolloutsError
+
+log = logging.getLogger(__name__)
 
 FULL_MINUTE_S = 60.0
+
+
+async def newest(context: Context) -> tuple[Rollout, ...]:
+    """Every service's newest rollout. A damaged database is logged, and hides its own directory alone."""
+    try:
+        return await asyncio.to_thread(context.rollouts.newest)
+    except RolloutsError as error:
+        log.warning("rollouts.unreadable", extra={"error": str(error)})
+        return ()
 
 
 def shown(rollout: Rollout, now: float) -> dict[str, Any]:

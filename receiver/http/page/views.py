@@ -1,7 +1,6 @@
 """Handlers of the page."""
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,12 +19,10 @@ from receiver.http.page import session
 from receiver.http.page.board import Board, board
 from receiver.http.page.render import HEADERS, html
 from receiver.http.page.session import Session
+from receiver.http.rollout import newest
 from receiver.http.tokens import Role, Tokens
 from receiver.journal import JournalError, View
 from receiver.report import Standing
-from receiver.rollouts import Rollout, RolloutsError
-
-log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -240,16 +237,8 @@ class Views(Struct, kw_only=True):
             now=self.context.clock(),
             faults=faults,
             problems=self.problems(),
-            rollouts=await self._rollouts(),
+            rollouts=await newest(self.context),
         )
-
-    async def _rollouts(self) -> tuple[Rollout, ...]:
-        """Every service's newest rollout. A damaged database is logged, and the page shows everything else."""
-        try:
-            return await asyncio.to_thread(self.context.rollouts.newest)
-        except RolloutsError as error:
-            log.warning("rollouts.unreadable", extra={"error": str(error)})
-            return ()
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:
