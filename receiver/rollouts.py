@@ -7,6 +7,7 @@ receiver never changes a rollout: the receiver reads the tables `rollout` and `l
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +52,10 @@ class _NotMadeYetError(Exception):
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
-    """A service's newest rollout. `looked_at` is the newest look, or the beginning; `state` as the engine stored it."""
+    """A service's newest rollout. `looked_at` is the newest look, or the beginning; `state` as the engine stored it.
+
+    `stages` are those of the policy that the rollout began with; `speed` shortens them.
+    """
 
     service: str
     id: str
@@ -62,11 +66,24 @@ class Rollout(Struct, frozen=True, kw_only=True):
     looked_at: float
     state: Mapping[str, Any]
     look: Mapping[str, Any] | None
+    stages: Sequence[Mapping[str, Any]]
+    speed: float
 
     @property
     def phase(self) -> str:
         """Where the rollout stands."""
         return str(self.state.get("phase", ""))
+
+    @property
+    def stage(self) -> int:
+        """The number of the present stage, from 0."""
+        return int(self.state.get("stage", 0))
+
+    @property
+    def watch_s(self) -> float:
+        """How long the present stage is watched: its bake or its soak."""
+        stage = self.stages[self.stage]
+        return float(stage.get("soak_s") or stage.get("bake_s") or 0) / self.speed
 
     @property
     def weight(self) -> float:
@@ -139,7 +156,8 @@ class Rollouts(Struct, frozen=True, kw_only=True):
 
 def _read(db: sqlite3.Connection, service: str) -> Rollout | None:
     row = db.execute(
-        "SELECT id, release, begun_at, ended_at, every_s, state FROM rollout ORDER BY begun_at DESC, rowid DESC LIMIT 1"
+        "SELECT id, release, begun_at, ended_at, every_s, state, speed, policy"
+        " FROM rollout ORDER BY begun_at DESC, rowid DESC LIMIT 1"
     ).fetchone()
     if row is None:
         return None
@@ -155,7 +173,15 @@ def _read(db: sqlite3.Connection, service: str) -> Rollout | None:
         looked_at=max(row[2], newest[0]) if newest is not None else row[2],
         state=json.loads(row[5]),
         look=json.loads(newest[1]) if newest is not None else None,
+        stages=_stages(row[7]),
+        speed=row[6],
     )
+
+
+@functools.lru_cache(maxsize=16)
+def _stages(policy: str) -> tuple[Mapping[str, Any], ...]:
+    """The stages of a policy's canary."""
+    return tuple(json.loads(policy)["canary"]["stages"])
 
 
 @contextlib.contextmanager
@@ -170,5 +196,5 @@ def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
             if shape != SHAPE:
                 raise RolloutsError(f"{path} has the shape {shape}; this receiver knows {SHAPE}")
             yield db
-    except (sqlite3.Error, ValueError) as error:
+    except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
         raise RolloutsError(f"{path}: {error}") from error

@@ -7,9 +7,7 @@ not repeat.
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from receiver import report
 from receiver.context import Context
 from receiver.decide.plan import WATCHDOG
-from receiver.http import canary, operate, page, stream
+from receiver.http import canary, operate, page, rollout, stream
 from receiver.http.access import QUIET, Access, identified
 from receiver.http.broadcast import Broadcast
 from receiver.http.health import Health
@@ -31,12 +29,9 @@ from receiver.http.tokens import Role
 from receiver.journal import JournalError
 from receiver.logs import CURRENT
 from receiver.report import StandingCollector
-from receiver.rollouts import Rollout, RolloutsError
 from receiver.steps import Step
 from receiver.webhook import process
 from receiver.webhook.ingest import Delivery, NotADeliveryError
-
-log = logging.getLogger(__name__)
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
@@ -169,7 +164,7 @@ class _Handlers:
         collector = self._shared.collector
         await self._shared.health.components()
         collector.standing = await self._context.journal.read(report.look)
-        collector.rollouts = await self._rollouts()
+        collector.rollouts = await rollout.newest(self._context)
         collector.services = tuple(policy.service for policy in self._context.box.policies.in_force)
         text = generate_latest(self._context.meters.registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -181,23 +176,19 @@ class _Handlers:
 
     async def _state(self) -> dict[str, Any]:
         standing = await self._context.journal.read(report.look)
+        now = self._context.clock()
         found = report.state(
             standing,
             self._context.box.policies,
-            now=self._context.clock(),
+            now=now,
             version=self._shared.version,
             faults={flag: fault.why for flag, fault in self._context.faults.of("freeze").items()},
             problems=self._shared.health.problems(),
         )
-        return {**found, "rollouts": [canary.shown(one) for one in await self._rollouts()]}
-
-    async def _rollouts(self) -> tuple[Rollout, ...]:
-        """Every service's newest rollout. A damaged database is logged, and hides its own directory alone."""
-        try:
-            return await asyncio.to_thread(self._context.rollouts.newest)
-        except RolloutsError as error:
-            log.warning("rollouts.unreadable", extra={"error": str(error)})
-            return ()
+        return {
+            **found,
+            "rollouts": [rollout.shown(one, now.timestamp()) for one in await rollout.newest(self._context)],
+        }
 
     async def decisions(self, request: web.Request) -> web.Response:
         """Decisions after a given number, at most 1000."""

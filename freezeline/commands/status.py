@@ -59,8 +59,9 @@ def lines(state: dict[str, Any], paint: Paint = plain) -> list[str]:
         if rollout["running"]:
             what = printable(f"{rollout['service']}: rollout of {rollout['release']}")
             share = f"{rollout['traffic']['configured_percentage']:g} % of the traffic"
-            shown.append(f"{what}: {rollout['phase']}, stage {rollout['stage']}, {share}")
-            shown += [f"  held because {printable(why)}" for why in rollout["holds"].values()]
+            shown.append(f"{what}: {rollout['phase']}, stage {rollout['stage']} of {rollout['stages']}, {share}")
+            shown += [f"  waits for: {printable(one)}" for one in rollout["waits_for"]]
+            shown += [f"  gate {printable(_gate(gate))}" for gate in rollout["gates"]]
     for episode in state["episodes"]:
         rule = printable(f"{episode['policy']}/{episode['rule']}")
         shown.append(f"episode {episode['id']}: {printable(episode['alert'])} {episode['state']} by {rule}")
@@ -74,6 +75,13 @@ def lines(state: dict[str, Any], paint: Paint = plain) -> list[str]:
     if state["dead_letters"]:
         shown.append(f"{len(state['dead_letters'])} notices could not be delivered: run `freezeline dlq`")
     return shown or ["no policies, and no service is frozen"]
+
+
+def _gate(gate: dict[str, Any]) -> str:
+    """One gate's last measurement."""
+    value = "no data" if gate["value"] is None else f"{float(gate['value']):.6g}"
+    bound = "" if gate["bound"] is None else f" (limit {float(gate['bound']):.6g})"
+    return f"{gate['gate']}: {gate['verdict']}: {value}{bound}" + (f", {gate['why']}" if gate["why"] else "")
 
 
 def _end(reason: dict[str, Any], service: str) -> str:

@@ -21,6 +21,7 @@ from receiver.decide.plan import Known
 from receiver.decide.rollout import Abort
 from receiver.http.incoming import RefusedError
 from receiver.http.operate import text
+from receiver.http.rollout import shown
 from receiver.http.tokens import Role
 from receiver.journal import Tx, View
 from receiver.journal.record import record
@@ -97,13 +98,13 @@ async def _next_stage(
     api: Api, policy: Policy, running: Rollout, wanted: int, raw: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The percentage of the next stage is the approval that the present stage waits for."""
-    stage = int(running.state.get("stage", 0))
+    stage = running.stage
     waits = running.state.get("answers", {}).get("approval_asked_at") is not None
     if wanted != stage + 1 or not waits or running.phase != "evaluate":
         raise RefusedError(409, f"a rollout of {running.release} runs already, in the phase {running.phase}")
     by = text(raw, "by", required=False) or "operator"
     await _ask(api, policy.service, "Approved", {"by": by, "rollout": running.id, "stage": stage})
-    return shown(running)
+    return _shown(api, running)
 
 
 async def _begin(api: Api, policy: Policy, before: Rollout | None) -> dict[str, Any]:
@@ -121,7 +122,7 @@ async def _begin(api: Api, policy: Policy, before: Rollout | None) -> dict[str, 
     while loop.time() < end:
         newest = await _rollout(api, policy.service)
         if newest is not None and (before is None or newest.id != before.id):
-            return shown(newest)
+            return _shown(api, newest)
         if process.returncode is not None:
             raise RefusedError(409, f"the engine ended at once; {policy.service}.log in {folder} says why")
         await asyncio.sleep(STARTED_POLL_S)
@@ -133,29 +134,11 @@ async def metrics(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
     found = await _rollout(api, _policy(api, raw).service)
     if found is None:
         raise RefusedError(404, "the service has had no rollout")
-    return shown(found)
+    return _shown(api, found)
 
 
-def shown(rollout: Rollout) -> dict[str, Any]:
-    """A rollout for programs: configured and measured split, the gates' last values, holds."""
-    look = rollout.look or {}
-    measured = look.get("weight")
-    return {
-        "service": rollout.service,
-        "rollout": rollout.id,
-        "release": rollout.release,
-        "phase": rollout.phase,
-        "stage": int(rollout.state.get("stage", 0)) + 1,
-        "running": rollout.runs,
-        "why": rollout.state.get("why", ""),
-        "holds": rollout.state.get("holds", {}),
-        "looked_at": rollout.looked_at,
-        "traffic": {
-            "configured_percentage": rollout.weight * 100,
-            "measured_percentage": None if measured is None else float(measured) * 100,
-        },
-        "gates": list(look.get("measured", ())),
-    }
+def _shown(api: Api, rollout: Rollout) -> dict[str, Any]:
+    return shown(rollout, api.context.clock().timestamp())
 
 
 async def samples(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,7 +165,8 @@ async def samples(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sample(raw: Any, pushed: set[str]) -> tuple[str, str, int | None]:
-    if not isinstance(raw, dict) or raw.get("gate") not in pushed:
+    gate = raw.get("gate") if isinstance(raw, dict) else None
+    if not isinstance(gate, str) or gate not in pushed:
         known = ", ".join(sorted(pushed)) or "none"
         raise RefusedError(422, f"`gate` must be a gate with `source: push`: {known}")
     value, count = raw.get("value"), raw.get("count")
@@ -196,7 +180,7 @@ def _sample(raw: Any, pushed: set[str]) -> tuple[str, str, int | None]:
         raise RefusedError(422, "`value` must be a finite number")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or not 0 <= count < 2**53):
         raise RefusedError(422, "`count` must be a whole number from 0")
-    return str(raw["gate"]), str(number), count
+    return gate, str(number), count
 
 
 async def rollback(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,7 +193,7 @@ async def rollback(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
         raise RefusedError(409, f"no rollout of {policy.service} runs")
     by = text(raw, "by", required=False) or "operator"
     await _ask(api, policy.service, "AbortAsked", {"by": by, "reason": reason})
-    return shown(running)
+    return _shown(api, running)
 
 
 async def _ask(api: Api, service: str, kind: str, body: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The page's content as plain texts: frozen services with reasons, episodes, actions, dead letters, decisions. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
@@ -8,8 +8,10 @@ from msgspec import Struct
 from receiver.decide.escalate import open_for
 from receiver.decide.model import EMPTY, FINAL_STATES, Action, ActionState, ActionType, Episode, FreezeReason, Recorded
 from receiver.decide.plan import BY_OPERATOR, unfreeze_when
+from receiver.http.page.rollouts import Card, cards
 from receiver.policy.model import Policies
 from receiver.report import OfService, Standing, problems_of
+from receiver.rollouts import Rollout
 
 CANCELLABLE = {
     ActionType.ROLLBACK: frozenset({ActionState.PENDING, ActionState.STARTING, ActionState.RUNNING}),
@@ -118,6 +120,7 @@ class Board(Struct, frozen=True, kw_only=True):
     running: tuple[Running, ...]
     lost: tuple[Lost, ...]
     decided: tuple[Decided, ...]
+    rollouts: tuple[Card, ...] = ()
 
     @property
     def frozen(self) -> tuple[Service, ...]:
@@ -143,6 +146,7 @@ def board(
     now: datetime,
     faults: Mapping[str, str] = EMPTY,
     problems: Sequence[str] = (),
+    rollouts: Iterable[Rollout] = (),
 ) -> Board:
     """Arrange the standing for people. `decisions` come in their order; the page shows the newest first.
 
@@ -165,6 +169,7 @@ def board(
         running=tuple(_running(action, now) for action in standing.unfinished if action.state not in FINAL_STATES),
         lost=tuple(_lost(action, now) for action in standing.dead_letters),
         decided=tuple(_decided(one, now) for one in reversed(decisions)),
+        rollouts=cards(rollouts, now.timestamp()),
     )
 
 

@@ -51,5 +51,7 @@ source.addEventListener("message", (event) => {
 source.addEventListener("error", () => say("connection lost: this page may be out of date", true));
 holder.addEventListener("focusout", () => setTimeout(refreshIfWanted, 0));
 setInterval(refreshIfWanted, 2000);
+// The looks of a running rollout change no journal.
+setInterval(() => { if (holder.querySelector("[data-live]") && !typing()) refresh(); }, 5000);
 // Ages, such as "3 min ago", must grow even while nothing happens.
 setInterval(() => { if (!typing()) refresh(); }, 30000);

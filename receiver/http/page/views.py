@@ -19,6 +19,7 @@ from receiver.http.page import session
 from receiver.http.page.board import Board, board
 from receiver.http.page.render import HEADERS, html
 from receiver.http.page.session import Session
+from receiver.http.rollout import newest
 from receiver.http.tokens import Role, Tokens
 from receiver.journal import JournalError, View
 from receiver.report import Standing
@@ -236,6 +237,7 @@ class Views(Struct, kw_only=True):
             now=self.context.clock(),
             faults=faults,
             problems=self.problems(),
+            rollouts=await newest(self.context),
         )
 
 

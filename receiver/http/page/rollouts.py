@@ -1,0 +1,79 @@
+"""The rollouts on the page, as plain texts. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from receiver.http.rollout import configured, measured, span, waits_for, wanted
+from receiver.rollouts import Rollout
+
+ENDED_SHOWN_S = 86400.0
+"""How long the page shows a rollout that has ended."""
+
+
+class Gate(Struct, frozen=True, kw_only=True):
+    """One gate's last measurement."""
+
+    name: str
+    verdict: str
+    value: str
+    bound: str
+    why: str
+
+
+class Card(Struct, frozen=True, kw_only=True):
+    """One rollout. `looked` says how long ago the engine looked last; `measured` is "" while the proxy is silent."""
+
+    service: str
+    release: str
+    phase: str
+    running: bool
+    stage: int
+    stages: int
+    wanted: str
+    configured: str
+    measured: str
+    looked: str
+    why: str
+    waits: tuple[str, ...]
+    gates: tuple[Gate, ...]
+
+
+def cards(rollouts: Iterable[Rollout], now: float) -> tuple[Card, ...]:
+    """Running rollouts first, and then those that ended a short while ago."""
+    shown = [one for one in rollouts if one.ended_at is None or now - one.ended_at < ENDED_SHOWN_S]
+    return tuple(_card(one, now) for one in sorted(shown, key=lambda one: (not one.runs, one.service)))
+
+
+def _card(rollout: Rollout, now: float) -> Card:
+    read = measured(rollout)
+    return Card(
+        service=rollout.service,
+        release=rollout.release,
+        phase=rollout.phase.replace("_", " "),
+        running=rollout.runs,
+        stage=rollout.stage + 1,
+        stages=len(rollout.stages),
+        wanted=f"{wanted(rollout):g} %",
+        configured=f"{configured(rollout):g} %",
+        measured="" if read is None else f"{read:g} %",
+        looked=span(now - rollout.looked_at),
+        why=str(rollout.state.get("why", "")),
+        waits=waits_for(rollout, now),
+        gates=tuple(_gate(one) for one in (rollout.look or {}).get("measured", ())),
+    )
+
+
+def _gate(raw: Mapping[str, Any]) -> Gate:
+    return Gate(
+        name=str(raw.get("gate", "")),
+        verdict=str(raw.get("verdict", "")),
+        value=_number(raw.get("value")),
+        bound=_number(raw.get("bound")),
+        why=str(raw.get("why", "")),
+    )
+
+
+def _number(text: Any) -> str:
+    return "" if text is None else f"{float(text):.6g}"
