@@ -186,8 +186,13 @@ def _is_needed(rule: Rule, profile: Profile, needed: set[str]) -> bool:
     if rule.alert:
         return rule.labels.get(names.TIER) in needed or (rule.alert == names.BUDGET_CONSUMED and CONSUMED in needed)
     window = rule.labels.get(names.WINDOW)
+    spans = {span for tier in tiers for span in (tier.long_ms, tier.short_ms)}
     if rule.record == names.ERROR_RATIO and window != names.BUDGET_WINDOW:
-        return window in {duration_text(span) for tier in tiers for span in (tier.long_ms, tier.short_ms)}
+        return window in {duration_text(span) for span in spans}
+    for kind in names.KINDS:
+        recorded = {names.window_events(kind, span): span for span in profile.read_twice_ms(kind)}
+        if rule.record in recorded:
+            return recorded[rule.record] in profile.with_parts(spans)
     if rule.record in (names.ERROR_RATIO, names.ERROR_BUDGET_REMAINING):
         return CONSUMED in needed
     return CONSUMED in needed or any(tier.long_ms >= ROLLED_UP_FROM_MS for tier in tiers)

@@ -32,7 +32,7 @@ from generator.proofs.stage import (
     Stage,
 )
 from generator.proofs.timeline import Timeline
-from generator.render.rules.shared import MAX_OFFSETS, NO_DATA_FOR_MS
+from generator.render.rules.shared import NO_DATA_FOR_MS
 from generator.units import MINUTE, SECOND
 
 
@@ -139,8 +139,7 @@ def _above(stage: Stage, tier: Tier) -> Test:
 
 def _needs_real_past(stage: Stage, tier: Tier) -> bool:
     """Whether the long window consists of base windows, for which one heavy sample is no substitute."""
-    count, rest = divmod(tier.long_ms, stage.profile.base_ms)
-    return tier.pages and rest == 0 and count <= MAX_OFFSETS
+    return tier.pages and (tier.long_ms == stage.profile.base_ms or stage.profile.is_adjacent(tier.long_ms))
 
 
 def _full(stage: Stage, tier: Tier) -> Test:
