@@ -18,7 +18,6 @@ from generator.model.spec import OutputSet
 from generator.pipeline import Loaded, Rendered
 from generator.write import all_or_none as write
 from generator.write import files
-from generator.write.earlier_scope import earlier_scope
 from generator.write.places import WriteError
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -118,7 +117,7 @@ def _check_scope(args: argparse.Namespace, root: str, loaded: Loaded) -> None:
     output_set = loaded.output_set
     if not output_set.specs:
         return
-    before, now = earlier_scope(root), output_set.scope
+    before, now = files.earlier_scope(root), output_set.scope
     first = min(output_set.specs, key=lambda spec: (spec.service, spec.file))
     chosen = args.scope or any(spec.scope for spec in output_set.specs)
     if before is not None and before != now:

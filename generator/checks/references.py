@@ -1,4 +1,4 @@
-"""Names that one section uses and another defines: actions, alerts, SLOs, teams and channels.
+"""Names that one section uses and another defines: actions, alerts, SLOs, teams and channels; and freeze flags.
 
 The check of a section is imported for a spec with the section.
 """
@@ -36,6 +36,10 @@ def check(output_set: OutputSet, problems: Problems) -> None:
             from generator.checks import dashboard
 
             dashboard.check(spec, problems)
+    if any(spec.actions for spec in output_set.specs):
+        from generator.checks import flags
+
+        flags.check(output_set, problems)
 
 
 def _acts(spec: Spec) -> bool:

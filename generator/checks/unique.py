@@ -1,9 +1,8 @@
-"""Names that may occur only once in a set: specs, artefacts, SLOs and alerts of a service, and freeze flags."""
+"""Names that may occur only once in a set: specs, artefacts, and SLOs and alerts of a service."""
 
 from __future__ import annotations
 
 from freezeline.problems import Position, Problems
-from generator.model.actions import FreezeAction
 from generator.model.spec import OutputSet, Spec
 
 CODES = (
@@ -12,7 +11,6 @@ CODES = (
     "set/reserved-name",
     "set/duplicate-slo",
     "set/duplicate-alert",
-    "set/shared-flag",
 )
 
 # Artefacts of the whole set: rules/freezeline.rules.yml, rules/shared.<profile>.rules.yml, dashboards/overview.json and
@@ -26,7 +24,6 @@ def check(output_set: OutputSet, problems: Problems) -> None:
     names: dict[str, str] = {}
     slos: dict[tuple[str, str], Position] = {}
     alerts: dict[tuple[str, str], Position] = {}
-    flags: dict[str, Spec] = {}
     _check_scopes(output_set, problems)
     for spec in output_set.specs:
         _check_name(spec, names, problems)
@@ -46,8 +43,6 @@ def check(output_set: OutputSet, problems: Problems) -> None:
                     "set/duplicate-alert", alert.position, message, f"rename one of them; the other is at {alerts[key]}"
                 )
             alerts.setdefault(key, alert.position)
-        if spec.actions:
-            _check_flags(spec, flags, problems)
 
 
 def _check_scopes(output_set: OutputSet, problems: Problems) -> None:
@@ -71,21 +66,3 @@ def _check_name(spec: Spec, names: dict[str, str], problems: Problems) -> None:
         message = f"a spec cannot have the name {spec.name!r}: Freezeline generates a file of this name"
         hint = "rename this file, or write `name:`"
         problems.add("set/reserved-name", Position(spec.file), message, hint)
-
-
-def _check_flags(spec: Spec, flags: dict[str, Spec], problems: Problems) -> None:
-    """A service has one flag, and a flag one service."""
-    for action in spec.actions.values():
-        if not isinstance(action, FreezeAction) or not action.flag:
-            continue
-        for flag, other in flags.items():
-            same_flag, same_service = flag == action.flag, other.service == spec.service
-            if same_flag != same_service:
-                message = (
-                    f"{spec.service} and {other.service} share the flag {flag}"
-                    if same_flag
-                    else f"{spec.service} has two flags, {flag} and {action.flag}"
-                )
-                hint = f"write one flag path for each service; the other spec is {other.file}"
-                problems.add("set/shared-flag", action.position, message, hint)
-        flags.setdefault(action.flag, spec)

@@ -21,6 +21,8 @@ MAX_OPERATIONS = 250
 
 # Patterns that few specs need are texts: `re` compiles them at their first use.
 _STRING_OR_COMMENT = rf"(?s)({STRING})|\s*#[^\n]*"
+# A name stands at the beginning of brackets, or behind a comma; the value of a label stands behind its operator.
+_QUOTED_NAME_OR_ARGUMENT = r"[{,(]\s*[\"'`]"
 _QUOTED_NAME = (
     rf"(?si)[{{,]\s*(?:{STRING})\s*(?:[=!}}])|\{{\s*(?:{STRING})\s*,"
     r"|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*[\"']"
@@ -195,7 +197,8 @@ def label_name(name: str) -> str:
 
 def quotes_names(text: str) -> bool:
     """Whether the query has a metric's or label's name in quotes, which only Prometheus 3 reads."""
-    return '"' in text and re.search(_QUOTED_NAME, text) is not None
+    may_quote = re.search(_QUOTED_NAME_OR_ARGUMENT, text)
+    return may_quote is not None and re.search(_QUOTED_NAME, text) is not None
 
 
 def matchers_text(labels: dict[str, str]) -> str:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from generator.units import decimal_text
 
 Plain = str | int | Decimal | bool | None | Sequence["Plain"] | Mapping[str, "Plain"]
+_SCALARS = (str, int, Decimal, type(None))
 
 _SAFE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./()+=-]*+(?:[ :][A-Za-z0-9_./()+=-]++)*+")
 _SAFE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -104,11 +105,13 @@ def _block(value: str, indent: str) -> list[str]:
 
 def emit(value: Plain, indent: str = "", anchors: Anchors | None = None) -> list[str]:
     """The lines of a mapping or a list in block style; scalars and empty collections in one line."""
+    if isinstance(value, _SCALARS):
+        return [indent + scalar(value)]
     if isinstance(value, Mapping) and value:
         return _mapping(value, indent, anchors)
-    if isinstance(value, Sequence) and not isinstance(value, str) and value:
+    if isinstance(value, Sequence) and value:
         return _sequence(value, indent, anchors)
-    return [indent + _empty_or_scalar(value)]
+    return [indent + _empty(value)]
 
 
 def _mapping(value: Mapping[str, Plain], indent: str, anchors: Anchors | None) -> list[str]:
@@ -116,6 +119,8 @@ def _mapping(value: Mapping[str, Plain], indent: str, anchors: Anchors | None) -
     for key, item in value.items():
         if isinstance(item, str):
             lines += entry(key, item, indent, anchors)
+        elif isinstance(item, _SCALARS):
+            lines.append(f"{indent}{key_text(key)}: {scalar(item)}")
         elif isinstance(item, Mapping) and item:
             lines.append(f"{indent}{key_text(key)}:")
             lines += _mapping(item, indent + "  ", anchors)
@@ -123,31 +128,29 @@ def _mapping(value: Mapping[str, Plain], indent: str, anchors: Anchors | None) -
             lines.append(f"{indent}{key_text(key)}:")
             lines += _sequence(item, indent + "  ", anchors)
         else:
-            lines.append(f"{indent}{key_text(key)}: {_empty_or_scalar(item)}")
+            lines.append(f"{indent}{key_text(key)}: {_empty(item)}")
     return lines
 
 
-def _empty_or_scalar(item: Plain) -> str:
-    if isinstance(item, Mapping):
-        return "{}"
-    if isinstance(item, Sequence) and not isinstance(item, str):
-        return "[]"
-    return scalar(item)
+def _empty(item: Sequence[Plain] | Mapping[str, Plain]) -> str:
+    return "{}" if isinstance(item, Mapping) else "[]"
 
 
 def _sequence(value: Sequence[Plain], indent: str, anchors: Anchors | None) -> list[str]:
     lines: list[str] = []
     for item in value:
-        if isinstance(item, Mapping) and item:
+        if isinstance(item, _SCALARS):
+            lines.append(f"{indent}- {scalar(item)}")
+        elif isinstance(item, Mapping) and item:
             inner = _mapping(item, indent + "  ", anchors)
             lines.append(f"{indent}- {inner[0].lstrip()}")
             lines += inner[1:]
-        elif isinstance(item, Sequence) and not isinstance(item, str) and item:
+        elif isinstance(item, Sequence) and item:
             inner = _sequence(item, indent + "  ", anchors)
             lines.append(f"{indent}- {inner[0].lstrip()}")
             lines += inner[1:]
         else:
-            lines.append(f"{indent}- {_empty_or_scalar(item)}")
+            lines.append(f"{indent}- {_empty(item)}")
     return lines
 
 

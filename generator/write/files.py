@@ -1,8 +1,9 @@
-"""Spec files on disk: found in a fixed order, read once."""
+"""Spec files on disk: found in a fixed order, read once; and what an earlier run wrote from them."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +13,10 @@ from generator.write.places import MANIFEST
 STDIN = "-"
 STDIN_NAME = "stdin"
 """The name of a spec that comes from standard input, until the spec names itself."""
+
+# The rules about Freezeline itself, as files and as Kubernetes objects.
+_SCOPED_FILES = ("rules/freezeline.rules.yml", "rules/operator/freezeline.yaml")
+_SCOPE = r"(?m)^ +scope: (?:'((?:[^']|'')*)'|(\S+))$"
 
 
 class SpecFilesError(Exception):
@@ -90,3 +95,18 @@ def name_below(root: str, spec: str) -> str:
     file = Path(spec).parent.resolve() / Path(spec).name
     top = Path(root).resolve()
     return str(file.relative_to(top)) if file.is_relative_to(top) else f"{file.parent.name}/{file.name}"
+
+
+def earlier_scope(root: str) -> str | None:
+    """The scope in the generated files of a folder; None if there are no such files. Raises OSError.
+
+    A run with another scope would start all recorded series anew.
+    """
+    for name in _SCOPED_FILES:
+        path = Path(root, name)
+        if path.is_file():
+            match = re.search(_SCOPE, path.read_text(encoding="utf-8", errors="replace"))
+            if match is not None:
+                quoted, plain = match.groups()
+                return str(plain) if plain is not None else str(quoted).replace("''", "'")
+    return None

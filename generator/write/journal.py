@@ -30,6 +30,7 @@ from generator.write.places import (
     check_paths,
     check_places,
     os_message,
+    parent,
     parents,
     read,
     staged,
@@ -171,13 +172,15 @@ def _stage_file(target: Path, data: bytes, disk: Disk) -> None:
     mode = None
     with suppress(FileNotFoundError):  # a new file has the mode that the umask leaves
         mode = stat.S_IMODE(target.stat().st_mode)
-    disk.remove(staged(target))
-    disk.write_new(staged(target), data, mode)
+    waiting = staged(target)
+    disk.remove(waiting)
+    disk.write_new(waiting, data, mode)
 
 
 def _directories(root: Path, plan: Plan) -> list[Path]:
     """Every directory that the plan changes, and the parents of those it makes."""
-    return sorted({(root / path).parent for path in (*plan.moves, *plan.removals, *plan.made_dirs)})
+    found = {parent(path) for path in (*plan.moves, *plan.removals, *plan.made_dirs)}
+    return [root / directory for directory in sorted(found)]
 
 
 def _complete(root: Path, plan: Plan, disk: Disk) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 MANIFEST = ".freezeline-generated.json"
 JOURNAL = ".freezeline-journal.json"
@@ -48,9 +48,18 @@ def _check_place(place: Path, fits: Callable[[int], bool], wanted: str) -> None:
 
 def parents(paths: Iterable[str]) -> list[str]:
     """The directories that relative paths pass through, each once, parents first."""
-    directories = {PurePosixPath(path).parent for path in paths}
-    found = {parent for directory in directories for parent in (directory, *directory.parents)}
-    return sorted(str(parent) for parent in found - {PurePosixPath()})
+    found: set[str] = set()
+    for path in paths:
+        directory = parent(path)
+        while directory and directory not in found:
+            found.add(directory)
+            directory = parent(directory)
+    return sorted(found)
+
+
+def parent(path: str) -> str:
+    """The directory of a relative path; "" for the root."""
+    return path.rpartition("/")[0]
 
 
 def read(path: Path) -> bytes | None:

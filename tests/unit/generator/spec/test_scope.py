@@ -8,7 +8,7 @@ import pytest
 from freezeline.cli import main
 from freezeline.commands import specs
 from generator import pipeline
-from generator.write.earlier_scope import earlier_scope
+from generator.write.files import earlier_scope
 
 SPEC = """\
 apiVersion: freezeline/v1
