@@ -132,16 +132,17 @@ async def watch_flag(flag: Path, timeline: Timeline) -> None:
     """Record when the flag file appears (by its own time), and when it is gone."""
     there = False
     while True:
-        written_at = _written_at(flag)
-        if written_at is not None and not there:
-            timeline.saw(Step.FLAG, written_at, str(flag))
-        elif written_at is None and there:
+        appeared_at = written_at(flag)
+        if appeared_at is not None and not there:
+            timeline.saw(Step.FLAG, appeared_at, str(flag))
+        elif appeared_at is None and there:
             timeline.saw(Step.UNFREEZE, time.time(), "the flag is gone")
-        there = written_at is not None
+        there = appeared_at is not None
         await asyncio.sleep(LOOK_AT_FILES_S)
 
 
-def _written_at(path: Path) -> float | None:
+def written_at(path: Path) -> float | None:
+    """When a file was written; None where there is none."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:

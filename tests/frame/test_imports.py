@@ -97,7 +97,7 @@ ORDERS = {
         "show",
         "engine",
     ),
-    "freezeline": ("problems", "terminal", "cli", "remote", "toast", "demo", "commands", "__main__"),
+    "freezeline": ("problems", "terminal", "cli", "remote", "toast", "demo", "demo.rollout", "commands", "__main__"),
 }
 
 # Package, or place of a package → the other packages, or their places, that it may import. The longer key wins.
@@ -108,6 +108,7 @@ MAY_IMPORT = {
     "freezeline": set[str](),
     "freezeline.toast": {"receiver.decide", "receiver.plaintext"},
     "freezeline.demo": {"receiver"},
+    "freezeline.demo.rollout": {"receiver", "release"},
     "freezeline.commands": {"generator", "receiver", "release"},
 }
 
