@@ -14,8 +14,8 @@ from receiver.decide.model import Episode
 from receiver.decide.plan import Ids
 from receiver.faults import Faults
 from receiver.journal import Journal
+from receiver.meters import Meters
 from receiver.policy.model import NO_POLICIES, Policies, Policy
-from receiver.report import Meters
 from receiver.rollouts import Rollouts
 from receiver.run.run_environment import child_environment, labels_json
 from receiver.steps import Reached

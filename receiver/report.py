@@ -1,15 +1,14 @@
-"""What the receiver shows: metrics (with fixed names, which are contracts), and its state as plain data for JSON."""
+"""What the receiver shows of its journal: gauges with fixed names, and its state as plain data for JSON."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter as Tally
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, field
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -30,72 +29,6 @@ from receiver.decide.plan import BY_OPERATOR, unfreeze_when
 from receiver.journal import View
 from receiver.policy.model import Policies
 from receiver.rollouts import PHASES, Rollout
-
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-
-
-class Meters:
-    """Counters and histograms of one receiver, in the registry that the caller passes in."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.registry = registry
-        self.requests = Counter(
-            "freezeline_webhook_requests", "Webhook requests by HTTP status", ["code"], registry=registry
-        )
-        self.alerts = Counter("freezeline_alerts", "Alerts received", registry=registry)
-        self.quarantined = Counter("freezeline_alerts_quarantined", "Alerts that could not be read", registry=registry)
-        self.actions = Counter(
-            "freezeline_actions", "Actions that ended, by outcome", ["type", "outcome"], registry=registry
-        )
-        self.action_duration = Histogram(
-            "freezeline_action_duration_seconds",
-            "Time from planning an action to its end",
-            ["type"],
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.to_flag = Histogram(
-            "freezeline_webhook_to_flag_seconds",
-            "Time from the webhook to the flag on disk",
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.to_notice = Histogram(
-            "freezeline_webhook_to_notice_seconds",
-            "Time from the webhook to the first delivered notice",
-            ["channel"],
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self.policy_load_ok = Gauge(
-            "freezeline_policy_load_ok", "Whether the policies on disk are in force", registry=registry
-        )
-        self.policies = Gauge("freezeline_policies", "Policies in force", registry=registry)
-        self.loop_errors = Counter(
-            "freezeline_loop_errors", "Errors that a loop of the receiver survived", ["loop"], registry=registry
-        )
-        self.component_ok = Gauge(
-            "freezeline_component_ok",
-            "Whether a component of the receiver works, as /health says",
-            ["component"],
-            registry=registry,
-        )
-        self.reconciled = Gauge(
-            "freezeline_reconcile_last_success_timestamp_seconds",
-            "When journal, Alertmanager and flags were last compared",
-            registry=registry,
-        )
-        self.watchdog = Gauge(
-            "freezeline_watchdog_last_seen_timestamp_seconds",
-            "When the watchdog alert last arrived",
-            registry=registry,
-        )
-
-    def ended(self, action: Action, now: datetime) -> None:
-        """Count an action that has ended."""
-        self.actions.labels(action.type.value, action.state.value.lower()).inc()
-        self.action_duration.labels(action.type.value).observe((now - action.created_at).total_seconds())
-
 
 UNFINISHED_SHOWN = 500
 """The most unfinished actions that are shown."""
@@ -217,7 +150,7 @@ class StandingCollector(Collector):
                 episodes.add_metric([service, severity], count)
             for service, kind, state, count in self.standing.actions:
                 actions.add_metric([service, kind, state], count)
-            letters = Tally(action.name for action in self.standing.dead_letters)
+            letters = Counter(action.name for action in self.standing.dead_letters)
             for channel, count in sorted(letters.items()):
                 dead.add_metric([channel], count)
         yield from (frozen, unmet, episodes, actions, dead, *self._canaries())
@@ -351,7 +284,7 @@ def problems_of(name: str, standing: Standing, flags: Iterable[str], faults: Map
     said += [f"the flag is not as it should be: {faults[flag]}" for flag in sorted(own & faults.keys())]
     skipped = [action for action in standing.skipped if action.service == name]
     said += dict.fromkeys(f"rollback {action.result.get('sentence', 'not started')}" for action in skipped)
-    lost = Tally(letter.name for letter in standing.dead_letters if letter.service == name)
+    lost = Counter(letter.name for letter in standing.dead_letters if letter.service == name)
     said += [
         f"{count} {'notice' if count == 1 else 'notices'} to {channel} could not be delivered"
         for channel, count in sorted(lost.items())
@@ -413,7 +346,6 @@ def decision_json(recorded: Recorded) -> dict[str, Any]:
 
 
 __all__ = [
-    "Meters",
     "OfService",
     "Standing",
     "StandingCollector",

@@ -36,6 +36,7 @@ from receiver.http.hearing import Hearing
 from receiver.http.tokens import TokenError, ensure_tokens
 from receiver.journal import GROUP_MAX, Journal, JournalError
 from receiver.loops.backlog import Backlog
+from receiver.loops.conditions import Conditions
 from receiver.loops.escalator import Escalator
 from receiver.loops.heartbeat import Heartbeat
 from receiver.loops.policies import REFUSED, adopt, last_good, reload_policies, told
@@ -43,12 +44,15 @@ from receiver.loops.publish import publisher
 from receiver.loops.reconcile import Reconciler
 from receiver.loops.retention import Retention
 from receiver.loops.rollouts import RolloutWatch
-from receiver.loops.sources import Alertmanager, Prometheus
 from receiver.loops.worker import Worker
+from receiver.meters import Meters
 from receiver.policy.directory import Loaded, read_directory
-from receiver.report import Meters, StandingCollector
+from receiver.report import StandingCollector
 from receiver.rollouts import Rollouts
 from receiver.settings import Settings, load_settings
+from receiver.sources.alertmanager import Alertmanager
+from receiver.sources.asking import QUICK, from_files
+from receiver.sources.prometheus import Prometheus
 from receiver.steps import Reached, pass_by
 from receiver.templates import Templates
 from receiver.web import Web, make_app
@@ -224,22 +228,21 @@ class _Receiver:
 
     def _reconciler(self, context: Context, http: aiohttp.ClientSession, worker: Worker) -> Reconciler:
         settings = self._settings
-        self._prometheus = Prometheus(
-            http, settings.prometheus_url, settings.prometheus_token_file, settings.prometheus_headers
-        )
+        sent = from_files(settings.prometheus_headers, settings.prometheus_token_file)
+        self._prometheus = Prometheus(http, settings.prometheus_url, sent, limits=QUICK)
         self._alertmanagers = [
             Alertmanager(
                 http,
                 url,
                 receiver=settings.alertmanager_receiver,
                 settle_s=settings.alertmanager_settle_s,
-                headers=settings.alertmanager_headers,
+                headers=from_files(settings.alertmanager_headers),
             )
             for url in settings.alertmanagers
         ]
         return Reconciler(
             context,
-            prometheus=self._prometheus,
+            conditions=Conditions(self._prometheus if settings.prometheus_url else None),
             alertmanagers=self._alertmanagers,
             every_s=settings.reconcile_every_s,
             check_flag=worker.check_flag,

@@ -11,14 +11,17 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from freezeline.commands import headers
 from freezeline.problems import printable
 from freezeline.remote import operator
+from release.ab.ready import unable_to_report
 from release.canary.plan import plan_of
 from release.canary.state import AbortAsked, Approved, Event, Paused, Phase, Promoted, Resumed, State
 from release.engine import begin, process
+from release.show import report
 from release.show import status as show
 from release.store.database import Database, Rollout, StoreError
 
@@ -50,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         _common(one)
         if name == "report":
             one.add_argument("--rollout", metavar="ID", help="the rollout (default: the newest)")
+            one.add_argument("--html", metavar="FILE", type=Path, help="also write the report as one HTML page")
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -227,14 +231,34 @@ def _show(args: argparse.Namespace) -> int:
     if chosen is None:
         raise begin.RefusedError(f"{service} has no such rollout")
     _, canary = begin.parsed(chosen.policy, "the rollout's policy")
-    looks = database.looks(chosen.id, 1 if args.what == "status" else 1000)
-    steps = database.steps(chosen.id) if args.what == "report" else ()
-    if args.json:
-        print(json.dumps(show.as_json(chosen, looks, steps)))
-        return OK
+    looks = database.looks(chosen.id, 1 if args.what == "status" else -1)
     lines = show.text(service, chosen, plan_of(canary, speed=chosen.speed), looks[-1] if looks else None)
-    broken = database.verify() if args.what == "report" else None
-    if broken is not None:
-        lines.append(f"  the record is damaged from step {broken} on")
-    print("\n".join([*lines, *show.timeline(steps)]))
-    return PROBLEMS if broken is not None else OK
+    if args.what == "status":
+        print(json.dumps(show.as_json(chosen, looks)) if args.json else "\n".join(lines))
+        return OK
+    record = report.Record(
+        service=service,
+        rollout=chosen,
+        canary=canary,
+        looks=looks,
+        steps=database.steps(chosen.id),
+        broken=database.verify(),
+        experiments=_experiments(service, chosen, database),
+    )
+    if args.html is not None:
+        args.html.write_text(report.as_html(record), "utf-8")
+    content = show.as_json(chosen, looks, record.steps) | report.as_values(record)
+    print(json.dumps(content) if args.json else "\n".join([*lines, *report.as_text(record)]))
+    return OK if record.broken is None else PROBLEMS
+
+
+def _experiments(service: str, rollout: Rollout, database: Database) -> tuple[report.Experiment, ...]:
+    """The A/B tests of a rollout. Raises OSError where the extra that draws them is missing."""
+    kept = database.every_ab(rollout.id)
+    if not kept:
+        return ()
+    if lacking := unable_to_report():
+        raise OSError(f"the A/B report needs {' and '.join(lacking)}: install Freezeline with its extra `ab`")
+    # Imported for rollouts with a test alone: the module needs the extra, which an installation may lack.
+    found: tuple[report.Experiment, ...] = import_module("release.show.ab").experiments(service, rollout.release, kept)
+    return found

@@ -16,13 +16,13 @@ import aiohttp
 from freezeline.commands import headers
 from freezeline.problems import Problems, printable, render
 from freezeline.remote import Remote, RemoteError, add_options, remote
+from receiver.sources.prometheus import Prometheus
 from release.gate import formats
 from release.gate.answer import EXIT_CODES, Report
 from release.gate.run import run as run_gate
 from release.gate.world import AskReceiver, EvidenceError, World
 from release.policy.gate import Gate
 from release.policy.read import ReleasePolicy, read
-from release.sources.prometheus import Prometheus
 
 CANNOT_TELL = 2
 
@@ -113,7 +113,7 @@ async def _ask(
             environment=os.environ,
             directory=args.directory,
             rehearsals=rehearsals,
-            prometheus=Prometheus(http, args.prometheus, sent) if args.prometheus else None,
+            prometheus=Prometheus(http, args.prometheus, lambda: sent) if args.prometheus else None,
             receiver=_asking(receiver) if receiver is not None else None,
         )
         return await run_gate(gate, world)

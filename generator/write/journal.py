@@ -35,7 +35,7 @@ from generator.write.places import (
     staged,
 )
 
-_SYNC_EACH_AT_MOST = 8
+_SYNC_EACH_AT_MOST = 64
 
 
 class Disk:

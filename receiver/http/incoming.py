@@ -1,11 +1,13 @@
 """Reads what strangers send: bodies, JSON objects, forms and sequence numbers. Nonsense is refused, never raised on.
 
 A body that cannot be decoded gets 400, a body that is too large 413, and a body with the wrong content 422.
-Alertmanager sends a webhook again after 5xx only, so nothing that a sender did wrong may become a 5xx.
+Alertmanager sends a webhook again after 5xx only, so nothing that a sender did wrong may become a 5xx. A body that
+comes too slowly gets 503: the same body, sent again, may well arrive.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +17,9 @@ from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
 BODY_MAX_BYTES = 10 * 1024 * 1024
+BODY_LIMIT_S = 30.0
+"""How long a sender may take from the end of the headers to the end of the body."""
+
 FORM_MAX_BYTES = 16 * 1024
 SEQ_MAX = 2**63 - 1
 """The largest number that the journal can compare."""
@@ -35,13 +40,16 @@ def problem(status: int, message: str, *, headers: Mapping[str, str] | None = No
     return web.json_response({"error": message}, status=status, headers=headers)
 
 
-async def body_of(request: web.Request, *, max_bytes: int = BODY_MAX_BYTES) -> bytes:
+async def body_of(request: web.Request, *, max_bytes: int = BODY_MAX_BYTES, limit_s: float = BODY_LIMIT_S) -> bytes:
     """The decoded body of a request. Raises RefusedError."""
     too_large = RefusedError(413, f"the body has more than {max_bytes} bytes")
     if (request.content_length or 0) > max_bytes:
         raise too_large
     try:
-        body = await request.read()
+        async with asyncio.timeout(limit_s):
+            body = await request.read()
+    except TimeoutError as error:
+        raise RefusedError(503, f"the body was not complete after {limit_s:g} s") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise too_large from error
     except RequestPayloadError as error:

@@ -29,6 +29,7 @@ from receiver.journal.chain import Verdict, verify
 from receiver.journal.exclusive import AT_ONCE, caches
 from receiver.journal.jobs import Job, prepared
 from receiver.journal.last_seen import WRITTEN_EVERY
+from receiver.journal.opening import LOCK_WAIT_S, JournalError, connect, open_view
 from receiver.journal.same_file import SameFile
 from receiver.journal.tx import Tx
 from receiver.journal.view import View
@@ -49,9 +50,6 @@ QUIET_TURNS = 2
 Writer and event loop share the interpreter's lock. A writer that wakes while requests are still being read fights for
 the lock and commits fewer pieces at a time. The measured cost: a tenth more processor time per webhook.
 """
-
-LOCK_WAIT_S = 10
-"""How long a connection waits for another process's lock."""
 
 GATHER_MAX_S = 0.005
 """The longest time that work waits before the writer is woken, however busy the event loop is."""
@@ -79,37 +77,6 @@ READERS_WAIT_MS = 100
 
 COMMIT_MAX_S = 0.1
 """The longest time that a transaction takes up further pieces of work. What is left goes into the next transaction."""
-
-
-class JournalError(Exception):
-    """The journal could not be written, and nothing of the work was kept."""
-
-
-def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
-    connection = sqlite3.connect(
-        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT_S, cached_statements=512
-    )
-    connection.execute("PRAGMA temp_store = MEMORY")
-    return connection
-
-
-def open_view(path: Path, *, earlier: bool = False) -> tuple[View, sqlite3.Connection]:
-    """Open a journal for reading only, also beside a running receiver. The caller closes the connection.
-
-    With `earlier`, a journal of an earlier shape is read too, because decisions, deliveries and policies are alike in
-    all shapes. Raises JournalError if there is no journal, or if the journal must be migrated first.
-    """
-    try:
-        connection = _connect(path, read_only=True)
-        try:
-            shapes.require_newest(connection, earlier=earlier)
-        except BaseException:
-            connection.close()
-            raise
-    except (sqlite3.Error, shapes.ShapeError) as error:
-        raise JournalError(f"{path}: {error}") from error
-    return View(connection), connection
 
 
 class Journal:
@@ -178,12 +145,12 @@ class Journal:
         try:
             # Nobody else may read the alerts' labels. SQLite gives its side files the same mode.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            writer = _connect(self._path)
+            writer = connect(self._path)
             shapes.bring_up(writer, self._path, self._reached)
             writer.execute("PRAGMA journal_mode = WAL")
             writer.execute("PRAGMA synchronous = FULL")
             writer.execute("PRAGMA wal_autocheckpoint = 0")
-            self._reader = _connect(self._path, read_only=True)
+            self._reader = connect(self._path, read_only=True)
             # One commit a piece of work means that nothing of it waits for a later one either.
             written_every = WRITTEN_EVERY if self._group_max > 1 else AT_ONCE
             self._files = SameFile(self._path)

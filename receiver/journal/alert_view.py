@@ -114,10 +114,15 @@ class AlertView(Questions):
             for row in self._all(f"SELECT {rows.EPISODE} FROM episode WHERE id IN ({rows.marks_for(chunk)})", chunk)
         }
 
-    def live_episodes(self) -> list[Episode]:
-        """All live episodes, oldest first."""
-        sql = f"SELECT {rows.EPISODE} FROM episode WHERE {_LIVE} ORDER BY opened_at, id"
-        return [rows.episode_of(row) for row in self._all(sql)]
+    def live_episodes(self, *, policy: str | None = None, rule: str | None = None) -> list[Episode]:
+        """Live episodes, oldest first: all, or those of a policy or of its rule, found by the index."""
+        where, parameters = [_LIVE], []
+        for column, wanted in (("policy", policy), ("rule", rule)):
+            if wanted is not None:
+                where.append(f"{column} = ?")
+                parameters.append(wanted)
+        sql = f"SELECT {rows.EPISODE} FROM episode WHERE {' AND '.join(where)} ORDER BY opened_at, id"
+        return [rows.episode_of(row) for row in self._all(sql, parameters)]
 
     def oldest_live(self, each: int) -> list[Episode]:
         """The oldest live episodes of each service, at most `each` of them, oldest first."""

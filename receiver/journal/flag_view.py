@@ -107,6 +107,13 @@ class FlagViews(AlertView):
         )
         return dict(self._all(sql))
 
+    def has_written_reason(self, flag: str) -> bool:
+        """Whether a reason in force stands in a flag's file. Costs the same for one reason and for ten thousand."""
+        sql = (
+            "SELECT EXISTS (SELECT 1 FROM freeze_reason WHERE flag = ? AND ended_at IS NULL AND written_at IS NOT NULL)"
+        )
+        return bool(self._all(sql, (flag,))[0][0])
+
     def condition_held(self, policy_sha256: str, rule: str) -> dict[str, tuple[datetime, datetime]]:
         """Since when each of a rule's conditions to unfreeze has been true, and the time of the last check."""
         sql = "SELECT condition, true_since, checked_at FROM condition_held WHERE policy_sha256 = ? AND rule = ?"

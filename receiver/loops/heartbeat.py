@@ -15,7 +15,7 @@ from receiver.act.freeze import FREEZE
 from receiver.context import Context
 from receiver.decide.model import stamp_ms
 from receiver.decide.plan import WATCHDOG
-from receiver.journal import JournalError
+from receiver.journal import JournalError, View
 from receiver.loops.supervise import failed, supervise
 
 EVERY_S = 5.0
@@ -98,13 +98,7 @@ class Heartbeat:
         try:
             await context.journal.probe()
             held, watchdog_at = await context.journal.read(
-                lambda journal: (
-                    {
-                        **dict.fromkeys(journal.flags(), False),
-                        **{reason.flag: True for reason in journal.freeze_reasons(held=True) if reason.written_at},
-                    },
-                    journal.last_seen_at(WATCHDOG),
-                )
+                lambda journal: (must_exist(journal), journal.last_seen_at(WATCHDOG))
             )
         except JournalError as error:
             context.faults.report(JOURNAL, "", str(error))
@@ -142,3 +136,8 @@ def _write(flag: Path, content: Mapping[str, object]) -> str:
     except OSError as error:
         return f"{flag.parent}: {error.strerror}"
     return ""
+
+
+def must_exist(journal: View) -> dict[str, bool]:
+    """Every flag, each with whether its file must exist."""
+    return {flag: journal.has_written_reason(flag) for flag in journal.flags()}

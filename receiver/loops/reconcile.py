@@ -20,12 +20,14 @@ from receiver.decide.model import EPOCH, NO_TRACE, Alert, Episode, Seen, seconds
 from receiver.decide.plan import Change, Known
 from receiver.journal import JournalError, Tx
 from receiver.journal.record import record
-from receiver.loops.sources import Alertmanager, Prometheus, SourceError
-from receiver.loops.sources import Known as AlertmanagerKnows
+from receiver.loops.conditions import Conditions
 from receiver.loops.supervise import failed, succeeded, supervise
 from receiver.loops.unfreeze import CONDITION_EVERY_S, IDLE_S, Unfreezer
 from receiver.plaintext import plain
 from receiver.policy.model import Policy, Rule
+from receiver.sources.alertmanager import Alertmanager
+from receiver.sources.alertmanager import Known as AlertmanagerKnows
+from receiver.sources.asking import SourceError
 from receiver.webhook.process import pending_rollbacks
 
 log = logging.getLogger(__name__)
@@ -68,13 +70,13 @@ class Reconciler:
         self,
         context: Context,
         *,
-        prometheus: Prometheus,
+        conditions: Conditions,
         alertmanagers: Sequence[Alertmanager],
         every_s: float,
         check_flag: Callable[[str], None],
     ) -> None:
         self._context = context
-        self._unfreezer = Unfreezer(context, prometheus)
+        self._unfreezer = Unfreezer(context, conditions)
         self._alertmanagers = alertmanagers
         self._every_s = every_s
         self._check_flag = check_flag

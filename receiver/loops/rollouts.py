@@ -9,7 +9,7 @@ from receiver.context import Context
 from receiver.decide import plan
 from receiver.decide.model import NO_TRACE, ActionState, ActionType, Episode, EpisodeState
 from receiver.decide.notice import Event
-from receiver.journal import Tx
+from receiver.journal import Tx, View
 from receiver.journal.record import record
 from receiver.journal.rollout import tell_in
 from receiver.loops.supervise import supervise
@@ -52,7 +52,7 @@ class RolloutWatch:
         for one in await asyncio.to_thread(self._context.rollouts.newest):
             if one.silent(now):
                 await asyncio.shield(self._page(one, now))
-        if await self._context.journal.read(lambda view: any(_is_abort(one) for one in view.live_episodes())):
+        if await self._context.journal.read(aborts):
             await asyncio.shield(self._context.journal.write(self._close))
 
     async def _page(self, silent: Rollout, now: float) -> None:
@@ -87,8 +87,8 @@ class RolloutWatch:
     def _close(self, tx: Tx) -> None:
         """Close aborts that hold no freeze, once the rollback is done or somebody has acknowledged."""
         context = self._context
-        for episode in tx.live_episodes():
-            if not _is_abort(episode) or tx.freeze_reasons(episode=episode.id):
+        for episode in aborts(tx):
+            if tx.freeze_reasons(episode=episode.id):
                 continue
             rollbacks = tx.actions(episode=episode.id, type=ActionType.ROLLBACK)
             if all(one.state in CURED for one in rollbacks) or episode.acked_at is not None:
@@ -97,5 +97,6 @@ class RolloutWatch:
                 record(tx, [moved], context.box.policies, ids=context.ids, trace=NO_TRACE)
 
 
-def _is_abort(episode: Episode) -> bool:
-    return episode.policy == plan.OPERATOR_POLICY and episode.rule == plan.ABORT_RULE
+def aborts(view: View) -> list[Episode]:
+    """The live episodes of aborted rollouts."""
+    return view.live_episodes(policy=plan.OPERATOR_POLICY, rule=plan.ABORT_RULE)

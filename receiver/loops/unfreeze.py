@@ -13,7 +13,7 @@ from receiver.decide.model import NO_TRACE, Episode, seconds
 from receiver.decide.plan import ConditionState, on_unfreeze_check
 from receiver.journal import Tx
 from receiver.journal.record import record
-from receiver.loops.sources import Judgement, Prometheus
+from receiver.loops.conditions import Conditions, Judgement
 from receiver.policy.model import Condition, Rule
 
 CONDITION_EVERY_S = 5.0
@@ -31,15 +31,15 @@ Judged = Sequence[tuple[Condition, Judgement]]
 class Unfreezer:
     """Ends the resolving episodes of one rule after another."""
 
-    def __init__(self, context: Context, prometheus: Prometheus) -> None:
+    def __init__(self, context: Context, conditions: Conditions) -> None:
         self._context = context
-        self._prometheus = prometheus
+        self._conditions = conditions
 
     async def end(self, policy_sha256: str, rule: Rule, first_at: datetime) -> datetime:
         """End what may end of a rule, whose first episode resolved at `first_at`. Returns when to look again."""
         journal, unfreeze = self._context.journal, rule.unfreeze
         now = self._context.clock()
-        judged = [(condition, await self._prometheus.judge(condition, now)) for condition in unfreeze.all_of]
+        judged = [(condition, await self._conditions.judge(condition, now)) for condition in unfreeze.all_of]
         if judged:
             await journal.write(lambda tx: _remember(tx, policy_sha256, rule, judged, now))
         while first_at + seconds(unfreeze.resolved_for_s) <= self._context.clock():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import cache
+from typing import Literal
 
 from msgspec import Struct, field
 
@@ -13,21 +15,21 @@ class Matcher(Struct, frozen=True, kw_only=True):
     """A matcher as in Alertmanager: `=`, `!=`, `=~` or `!~`. Patterns are anchored, and a missing label is ""."""
 
     label: str
-    op: str
+    op: Literal["=", "!=", "=~", "!~"]
     value: str
-    pattern: re.Pattern[str] | None
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether some labels satisfy this matcher."""
         actual = labels.get(self.label, "")
-        if self.pattern is None:
+        if "~" not in self.op:
             return (actual == self.value) == (self.op == "=")
-        return (self.pattern.fullmatch(actual) is not None) == (self.op == "=~")
+        return (_pattern(self.value).fullmatch(actual) is not None) == (self.op == "=~")
 
 
-def matcher_of(label: str, op: str, value: str) -> Matcher:
-    """A matcher; `op` is one of `=`, `!=`, `=~` and `!~`. Raises re.error for a pattern that does not compile."""
-    return Matcher(label=label, op=op, value=value, pattern=re.compile(value) if "~" in op else None)
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """A pattern of a policy, compiled once. Policies are few, and nothing of an alert becomes a pattern."""
+    return re.compile(text)
 
 
 class Condition(Struct, frozen=True, kw_only=True):

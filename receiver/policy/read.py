@@ -39,7 +39,6 @@ from receiver.policy.model import (
     Undo,
     Unfreeze,
     Verify,
-    matcher_of,
 )
 from receiver.policy.positions import locate
 
@@ -184,8 +183,8 @@ def _check_names(raw: Any, text: str, file: str, channels: Collection[str] | Non
                 known = ", ".join(sorted(raw["actions"])) or "none"
                 position = locate(text, (*at, "do", number), file)
                 problems.add("policy/unknown-action", position, f"no action {name}", f"use one of: {known}")
-        for number, matcher in enumerate(rule["match"]):
-            _check_pattern(matcher, locate(text, (*at, "match", number), file), problems)
+    for path, matcher in _matchers(raw):
+        _check_pattern(matcher, locate(text, path, file), problems)
     for number, name in enumerate(raw.get("canary", {}).get("on_abort", ())):
         if name not in raw["actions"]:
             known = ", ".join(sorted(raw["actions"])) or "none"
@@ -197,6 +196,21 @@ def _check_names(raw: Any, text: str, file: str, channels: Collection[str] | Non
             message, hint = f"no channel {name} in receiver.yaml", f"use one of: {known}"
             position = locate(text, path, file)
             problems.add("policy/unknown-channel", position, message, hint)
+
+
+def _matchers(raw: Any) -> Iterable[tuple[tuple[str | int, ...], Mapping[str, str]]]:
+    """Every matcher of a policy with its place: of rules, and of what the newest format says about releases."""
+    for index, rule in enumerate(raw["rules"]):
+        for number, matcher in enumerate(rule["match"]):
+            yield ("rules", index, "match", number), matcher
+    if raw["format"] != formats.NEWEST:
+        return
+    for index, check in enumerate(raw.get("gate", {}).get("checks", ())):
+        for number, matcher in enumerate(check.get("match", ())):
+            yield ("gate", "checks", index, "match", number), matcher
+    for index, alert in enumerate(raw.get("canary", {}).get("abort_on", ())):
+        for number, matcher in enumerate(alert):
+            yield ("canary", "abort_on", index, number), matcher
 
 
 def _check_pattern(matcher: Mapping[str, str], position: Position, problems: Problems) -> None:
@@ -261,7 +275,9 @@ def _rule(raw: Any) -> Rule:
     unfreeze = raw.get("unfreeze", {})
     return Rule(
         id=raw["id"],
-        match=tuple(matcher_of(matcher["label"], matcher["op"], matcher["value"]) for matcher in raw["match"]),
+        match=tuple(
+            Matcher(label=matcher["label"], op=matcher["op"], value=matcher["value"]) for matcher in raw["match"]
+        ),
         do=tuple(raw["do"]),
         unfreeze=Unfreeze(
             resolved_for_s=float(unfreeze.get("resolved_for_s", 300)),

@@ -13,9 +13,9 @@ from decimal import Decimal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from receiver.sources.prometheus import Prometheus, Series
 from release.ab.shares import Arm
 from release.policy.canary import AbMetric, AbTest
-from release.sources.prometheus import Prometheus, Series
 
 BEFORE_S = 3600.0
 """How long before the stage a series may have had its last sample, and still be an old series."""

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import jinja2
 import markupsafe
@@ -38,6 +39,10 @@ svg { height: auto; max-width: 100%; }
 </style>
 </head>
 <body>
+{{ section }}</body>
+</html>
+"""
+SECTION = """\
 <h1>A/B test of {{ service }} {{ release }}</h1>
 <p><strong>{{ said }}</strong> {{ why }}</p>
 <table>
@@ -49,9 +54,7 @@ svg { height: auto; max-width: 100%; }
 </table>
 {% for title, plot in plots %}<h2>{{ title }}</h2>
 <figure>{{ plot }}</figure>
-{% endfor %}</body>
-</html>
-"""
+{% endfor %}"""
 
 
 def as_text(service: str, release: str, found: Judgement) -> str:
@@ -66,6 +69,12 @@ def as_text(service: str, release: str, found: Judgement) -> str:
 
 
 def as_json(service: str, release: str, found: Judgement, progress: Progress) -> str:
+    """For programs, as one file."""
+    content = as_values(service, release, found, progress)
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_values(service: str, release: str, found: Judgement, progress: Progress) -> dict[str, Any]:
     """For programs. A number that is not finite is null."""
     metrics = [
         {
@@ -74,7 +83,7 @@ def as_json(service: str, release: str, found: Judgement, progress: Progress) ->
             "canary": {"bad": one.canary.bad, "total": one.canary.total},
             "stable": {"bad": one.stable.bad, "total": one.stable.total},
             "difference": {"low": one.low, "value": one.canary.share - one.stable.share, "high": one.high},
-            "z": one.z,
+            "z": _finite(one.z),
             "bound": _finite(one.bound),
             "log_e": _finite(one.log_e),
             "needed": one.needed,
@@ -83,7 +92,7 @@ def as_json(service: str, release: str, found: Judgement, progress: Progress) ->
         }
         for one in found.metrics
     ]
-    content = {
+    return {
         "service": service,
         "release": release,
         "outcome": found.outcome.value,
@@ -96,16 +105,19 @@ def as_json(service: str, release: str, found: Judgement, progress: Progress) ->
             for one in progress.points
         ],
     }
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_html(service: str, release: str, found: Judgement, progress: Progress) -> str:
-    """For people: a table, and two plots for each metric. Names of others are text there, never markup."""
+    """For people, as one page."""
+    return _template(PAGE).render(service=service, release=release, section=section(service, release, found, progress))
+
+
+def section(service: str, release: str, found: Judgement, progress: Progress) -> markupsafe.Markup:
+    """A part of a page: a table, and two plots for each metric. Names of others are text there, never markup."""
     by_metric: dict[str, list[Point]] = {}
     for point in progress.points:
         by_metric.setdefault(point.metric, []).append(point)
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(PAGE)
-    return page.render(
+    text = _template(SECTION).render(
         service=service,
         release=release,
         said=SAID[found.outcome.value],
@@ -113,6 +125,11 @@ def as_html(service: str, release: str, found: Judgement, progress: Progress) ->
         rows=[_row(one) for one in found.metrics],
         plots=_plots(by_metric),
     )
+    return markupsafe.Markup(text)  # noqa: S704 - the template has escaped every name
+
+
+def _template(text: str) -> jinja2.Template:
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
 
 
 def _plots(by_metric: Mapping[str, Sequence[Point]]) -> list[tuple[str, object]]:

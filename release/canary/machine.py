@@ -138,7 +138,9 @@ def _started_in_watch(_plan: Plan, state: State, _event: Started) -> Stepped:
 
 
 def _started_in_shift(plan: Plan, state: State, event: Started) -> Stepped:
-    """Read the weight, never set it: the shift has happened, or has not, or somebody else shifted."""
+    """Take a shift that has happened, lower a weight that is too high; the next look, which asks everybody, shifts."""
+    if event.weight is not None and state.weight <= event.weight < plan.stages[state.stage].weight:
+        return state, ()
     return stages.shift_again(plan, state, Tick(at=event.at, weight=event.weight, measured=()))
 
 

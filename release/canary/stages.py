@@ -46,7 +46,7 @@ def freeze_asked_before_next(plan: Plan, state: State, event: FreezeAsked) -> St
 
 def _freeze(state: State, event: FreezeAsked) -> Stepped:
     if event.frozen is None:
-        return hold(state, Hold.SOURCE, f"nobody can tell whether the service is frozen: {event.why}", page=True)
+        return hold(state, Hold.SOURCE, f"nobody can tell whether the weight may be raised: {event.why}", page=True)
     if event.frozen:
         return hold(state, Hold.FROZEN, "the service is frozen")
     return unhold(state, Hold.FROZEN, Hold.SOURCE), ()
@@ -57,7 +57,7 @@ def shifted(plan: Plan, state: State, event: Shifted) -> Stepped:
     weight = plan.stages[state.stage].weight
     told = Tell(what="canary_shifted", text=f"{weight:.2%} of the traffic go to {state.release}")
     state = replace(
-        unhold(state, Hold.SOURCE, Hold.WEIGHT, Hold.NO_DATA),
+        unhold(state, Hold.SOURCE, Hold.SHIFT, Hold.WEIGHT, Hold.NO_DATA),
         phase=Phase.SETTLE,
         weight=weight,
         shifted_at=event.at,
@@ -70,7 +70,7 @@ def shifted(plan: Plan, state: State, event: Shifted) -> Stepped:
 
 def shift_failed(_plan: Plan, state: State, event: ShiftFailed) -> Stepped:
     """Hold and page; the next look reads the weight and tries again."""
-    return hold(state, Hold.SOURCE, f"the weight could not be set: {event.why}", page=True)
+    return hold(state, Hold.SHIFT, f"the weight could not be set: {event.why}", page=True)
 
 
 def shift_again(plan: Plan, state: State, tick: Tick) -> Stepped:
@@ -80,10 +80,10 @@ def shift_again(plan: Plan, state: State, tick: Tick) -> Stepped:
         return hold(state, Hold.SOURCE, "the proxy does not answer", page=True)
     if tick.weight == target:
         return shifted(plan, state, Shifted(at=tick.at))
-    if tick.weight > target:
+    if not min(state.weight, target) <= tick.weight <= target:
         text = f"the proxy uses the weight {tick.weight:.2%}, not {target:.2%}"
         state, told = hold(state, Hold.WEIGHT, text, page=True)
-        return state, (LowerWeight(weight=state.weight), *told)
+        return state, ((LowerWeight(weight=state.weight), *told) if tick.weight > target else told)
     if asking.waits_for_person(state):
         return state, ()
     return state, (AskFreeze(),)

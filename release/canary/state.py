@@ -46,6 +46,7 @@ class Hold(enum.Enum):
     PAUSED = "paused"  # a person
     FROZEN = "frozen"  # the service's freeze
     SOURCE = "source"  # Prometheus, the receiver or the proxy does not answer
+    SHIFT = "shift"  # the proxy answers, and does not take the new weight
     WEIGHT = "weight"  # the proxy uses another weight than the engine set
     NO_DATA = "no_data"  # a gate has had no verdict for too long
     GATE = "gate"  # the go/no-go gate did not say GO

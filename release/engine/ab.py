@@ -9,26 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
+from receiver.sources.prometheus import Prometheus
 from release.ab.counting import count, selectors
-from release.ab.stage import Progress, look, start
+from release.ab.kept import Kept, decode, encode
+from release.ab.stage import look, start
+from release.canary.fill import filled
 from release.canary.state import AbJudged, Phase, State
-from release.engine.fill import filled
 from release.engine.readings import Tracks
 from release.policy.canary import Canary
-from release.sources.prometheus import Prometheus
 from release.store.database import Database
-
-
-class Kept(Struct, frozen=True, kw_only=True):
-    """What is stored of one stage's test: how far it came, and the last outcome with its words."""
-
-    progress: Progress
-    outcome: str = ""
-    text: str = ""
 
 
 class AbAsker:
@@ -70,14 +61,14 @@ class AbAsker:
             daily=stage.daily,
             day_s=self._day_s,
         )
-        kept = replace(kept, progress=looked.progress)
+        kept = replace(kept, progress=looked.progress, judgement=looked.judgement)
         if looked.outcome is not None:
             kept = replace(kept, outcome=looked.outcome, text=looked.text)
-        self._database.keep_ab(state.rollout, state.stage, msgspec.json.encode(kept).decode())
+        self._database.keep_ab(state.rollout, state.stage, encode(kept))
         if kept.outcome in ("", state.answers.ab):
             return None
         return AbJudged(outcome=kept.outcome, why=kept.text)
 
     def _kept(self, state: State) -> Kept | None:
         text = self._database.kept_ab(state.rollout, state.stage)
-        return None if text is None else msgspec.json.decode(text, type=Kept)
+        return None if text is None else decode(text)

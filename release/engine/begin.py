@@ -12,10 +12,10 @@ from msgspec import Struct
 from freezeline.problems import Problems, render
 from receiver.plaintext import plain
 from receiver.run.commands import ask
+from release.canary.fill import check_name
 from release.canary.plan import plan_of
 from release.canary.state import NewRelease, Phase, State
 from release.engine.engine import Engine, Reached, pass_by
-from release.engine.fill import check_name
 from release.engine.lock import LockedError, locked
 from release.engine.outside import Outside
 from release.engine.readings import Tracks

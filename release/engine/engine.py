@@ -15,6 +15,7 @@ from decimal import Decimal
 
 import msgspec
 
+from receiver.sources.asking import SourceError
 from release.canary.machine import step
 from release.canary.plan import Plan
 from release.canary.state import (
@@ -43,7 +44,6 @@ from release.engine.obey import SLOW, obey
 from release.engine.outside import Outside
 from release.engine.readings import Pushed, measure
 from release.engine.telling import Telling
-from release.sources.prometheus import SourceError
 from release.store.database import Database, Rollout
 from release.traffic.adapter import TrafficError
 

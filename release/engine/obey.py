@@ -7,6 +7,7 @@ import logging
 
 from receiver.decide.notice import NotifyFailure
 from receiver.run import commands
+from receiver.sources.asking import SourceError
 from release.canary.plan import Plan
 from release.canary.state import (
     AskFreeze,
@@ -31,7 +32,6 @@ from release.canary.state import (
 )
 from release.engine.outside import Outside
 from release.engine.receiver import ReceiverError
-from release.sources.prometheus import SourceError
 from release.traffic.adapter import TrafficError
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ async def obey(command: Command, outside: Outside, plan: Plan, state: State, *, 
         case Deploy():
             event = Deployed(why=await _deploy(outside, state))
         case AskFreeze():
-            frozen, why = await outside.frozen()
+            frozen, why = await outside.may_shift()
             event = FreezeAsked(frozen=frozen, why=why)
         case SetWeight():
             event = await _shift(command, outside)

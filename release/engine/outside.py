@@ -10,7 +10,8 @@ from typing import Any
 from msgspec import Struct
 
 from receiver.plaintext import plain
-from receiver.policy.model import Matcher, matcher_of
+from receiver.sources.asking import SourceError
+from receiver.sources.prometheus import Prometheus
 from release.canary.state import AbJudged, State
 from release.engine.readings import Tracks
 from release.engine.receiver import Receiver, ReceiverError
@@ -21,7 +22,6 @@ from release.gate.world import EvidenceError, World
 from release.policy.canary import Canary
 from release.policy.gate import NotFrozen
 from release.policy.read import ReleasePolicy
-from release.sources.prometheus import Prometheus
 from release.traffic.adapter import Traffic
 
 Fallback = Callable[[str, str], Awaitable[None]]
@@ -75,6 +75,17 @@ class Outside(Struct, frozen=True, kw_only=True):
         answer = {Verdict.GO: False, Verdict.NO_GO: True, Verdict.CANNOT_TELL: None}[finding.verdict]
         return answer, finding.reason
 
+    async def may_shift(self) -> tuple[bool | None, str]:
+        """As `frozen`, just before a weight is raised: None also where Prometheus could not judge what follows."""
+        frozen, why = await self.frozen()
+        if frozen is not False:
+            return frozen, why
+        try:
+            await self.prometheus.samples("vector(1)")
+        except SourceError as error:
+            return None, str(error)
+        return False, ""
+
     async def gate(self) -> tuple[bool, str]:
         """The go/no-go gate: whether it says GO, and the reasons where it does not."""
         if self.policy.gate is None:
@@ -89,18 +100,13 @@ class Outside(Struct, frozen=True, kw_only=True):
         """
         if not self.canary.abort_on:
             return ()
-        wanted = [_matchers(one) for one in self.canary.abort_on]
         found = {
             plain(alert.labels.get("alertname", "?"), 80)
             for alert in await self.prometheus.firing_alerts()
-            if any(all(matcher.matches(alert.labels) for matcher in matchers) for matchers in wanted)
+            if any(all(matcher.matches(alert.labels) for matcher in matchers) for matchers in self.canary.abort_on)
             and (since is None or _moment(alert.active_at) >= since)
         }
         return tuple(sorted(found))
-
-
-def _matchers(texts: Any) -> list[Matcher]:
-    return [matcher_of(one.label, one.op, one.value) for one in texts]
 
 
 def _moment(text: str) -> float:

@@ -22,6 +22,7 @@ from receiver.plaintext import plain
 from receiver.policy.guard import UnsafeFileError, check_file
 from receiver.run.run_environment import runner_environment
 from receiver.settings import load_settings
+from receiver.sources.prometheus import Prometheus
 from receiver.templates import Templates
 from release.ab.ready import missing
 from release.canary.plan import DAY_S
@@ -34,7 +35,6 @@ from release.engine.readings import Tracks
 from release.engine.receiver import Receiver
 from release.policy.canary import Canary
 from release.policy.read import ReleasePolicy
-from release.sources.prometheus import Prometheus
 from release.store.database import Database
 from release.traffic.adapter import TrafficError
 from release.traffic.of_policy import of_policy
@@ -76,7 +76,7 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
                 traffic = of_policy(canary, environment)
             except TrafficError as error:
                 raise UnusableError(str(error)) from error
-            prometheus = Prometheus(http, options.prometheus, options.headers)
+            prometheus = Prometheus(http, options.prometheus, lambda: options.headers)
             return Outside(
                 policy=policy,
                 canary=canary,

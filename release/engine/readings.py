@@ -8,10 +8,10 @@ from decimal import Decimal, InvalidOperation
 
 from msgspec import Struct
 
+from receiver.sources.prometheus import Prometheus, Sample
+from release.canary.fill import filled
 from release.canary.verdict import Measured, Reading, counted, counted_above, judge, quantile_limit
-from release.engine.fill import filled
 from release.policy.canary import Canary, CanaryGate, PushGate, QuantileGate, QueryGate, RatioGate
-from release.sources.prometheus import Prometheus, Sample
 
 NOTHING = Reading()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import promql_parser
 
 from receiver.plaintext import plain
+from receiver.sources.asking import SourceError
+from receiver.sources.prometheus import LoadedRule
 from release.gate.answer import Finding
 from release.gate.world import World, cannot_tell, go, no_go
 from release.policy.gate import RulesLoaded
-from release.sources.prometheus import LoadedRule, SourceError
 
 SOURCE = "prometheus"
 

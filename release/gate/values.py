@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from receiver.plaintext import plain
+from receiver.sources.asking import SourceError
+from receiver.sources.prometheus import Sample
 from release.gate.answer import Finding
 from release.gate.world import World, cannot_tell, go, no_go
 from release.policy.gate import Budget, Query
-from release.sources.prometheus import Sample, SourceError
 
 SOURCE = "prometheus"
 

@@ -10,9 +10,9 @@ from typing import Any
 from msgspec import Struct
 
 from receiver.policy.model import Policy
+from receiver.sources.prometheus import Prometheus
 from release.gate.answer import Finding, Verdict
 from release.policy.gate import Check
-from release.sources.prometheus import Prometheus
 
 FILE_MAX_BYTES = 256 * 1024 * 1024
 """Trivy's reports of large images have tens of megabytes."""

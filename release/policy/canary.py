@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from release.policy.gate import MatcherText
+from receiver.policy.model import Matcher
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -170,7 +170,7 @@ class Canary(Struct, frozen=True, kw_only=True):
     no_data: NoData
     stages: tuple[Stage, ...]
     gates: tuple[CanaryGate, ...] = ()
-    abort_on: tuple[tuple[MatcherText, ...], ...] = ()
+    abort_on: tuple[tuple[Matcher, ...], ...] = ()
     on_abort: tuple[str, ...] = ()
     deploy: Command | None = None
     release: Command | None = None

@@ -8,13 +8,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-
-class MatcherText(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One matcher, as the policy file writes it."""
-
-    label: str
-    op: Literal["=", "!=", "=~", "!~"]
-    value: str
+from receiver.policy.model import Matcher
 
 
 class NotFrozen(Struct, frozen=True, kw_only=True, tag_field="kind", tag="not-frozen"):
@@ -41,7 +35,7 @@ class NoneFiring(Struct, frozen=True, kw_only=True, tag_field="kind", tag="none-
     """No alert with these labels is firing."""
 
     id: str
-    match: tuple[MatcherText, ...]
+    match: tuple[Matcher, ...]
 
 
 class Budget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="budget"):

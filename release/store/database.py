@@ -244,6 +244,10 @@ class Database:
         row = self._db.execute("SELECT body FROM ab WHERE rollout = ? AND stage = ?", (rollout, stage)).fetchone()
         return None if row is None else str(row[0])
 
+    def every_ab(self, rollout: str) -> tuple[tuple[int, str], ...]:
+        """How far the A/B test of each stage came, by the stage's number."""
+        return tuple(self._db.execute("SELECT stage, body FROM ab WHERE rollout = ? ORDER BY stage", (rollout,)))
+
     def steps(self, rollout: str) -> tuple[Step, ...]:
         """Everything that changed a rollout's state, in order."""
         rows = self._db.execute(
@@ -253,7 +257,7 @@ class Database:
         return tuple(Step(**dict(zip(Step.__struct_fields__, row, strict=True))) for row in rows)
 
     def looks(self, rollout: str, limit: int = 1000) -> tuple[Look, ...]:
-        """The newest looks, the oldest of them first."""
+        """The newest looks, the oldest of them first. A limit of -1 is none."""
         rows = self._db.execute(
             "SELECT at, stage, body FROM look WHERE rollout = ? ORDER BY at DESC LIMIT ?", (rollout, limit)
         )

@@ -66,6 +66,7 @@ ORDERS = {
         "journal",
         "run",
         "report",
+        "meters",
         "context",
         "logs",
         # How people are told.
@@ -74,6 +75,7 @@ ORDERS = {
         "settings",
         # The way of a webhook: into the journal, and from the journal into deeds.
         "webhook",
+        "sources",
         "act",
         "loops",
         # What listens, and what starts all of it.
@@ -83,9 +85,8 @@ ORDERS = {
         "serve",
     ),
     "release": (
-        # What is asked and decided: the policy's members as values, and the servers that give evidence.
+        # What is asked and decided: the policy's members as values.
         "policy",
-        "sources",
         # How traffic moves.
         "traffic",
         # What is decided: before a release, and while the release is rolled out.

@@ -368,10 +368,10 @@ def engine(shop: Shop, release: str, *options: str, kill_at: int | None = None) 
 
 
 @contextlib.contextmanager
-def haproxy(config: Path, socket_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def haproxy(config: Path, socket_path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """A running HAProxy in master-worker mode is not needed: a reload is a second process with `-sf`."""
     socket_path.unlink(missing_ok=True)
-    argv = [str(balancer("haproxy")), "-db", "-f", str(config)]
+    argv = [str(balancer("haproxy")), "-db", "-f", str(config), *options]
     with (config.parent / "haproxy.log").open("ab") as output:
         process = subprocess.Popen(argv, stdout=output, stderr=output, cwd=config.parent)
     with gone_with_us(process):
@@ -407,6 +407,7 @@ async def opened(
     settings: dict[str, Any] | None = None,
     defaults: str = "",
     spec: str = SPEC,
+    canary_runs: bool = True,
 ) -> AsyncIterator[Shop]:
     """Start everything but the engine."""
     site = Site(root=root, settings=settings or {"channels": {"log": {"type": "log"}}})
@@ -429,7 +430,8 @@ async def opened(
     scraped = PROMETHEUS.format(rules=rules, stable=stable.port, canary=canary.port, haproxy=metrics)
     with contextlib.ExitStack() as stack:
         stack.enter_context(served(stable))
-        stack.enter_context(served(canary))
+        if canary_runs:
+            stack.enter_context(served(canary))
         stack.enter_context(haproxy(config, admin))
         answers = stack.enter_context(loaded(front, per_second))
         prometheus = stack.enter_context(prometheus_server(generation, root / "prometheus", scraped))

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from msgspec import Struct
 
+from receiver.sources.asking import SourceError
+from receiver.sources.prometheus import Prometheus
 from release.ab.counting import Counts, begin, count
-from release.sources.prometheus import Prometheus, SourceError
 from tests.tools import Generation, prometheus_server
 
 pytestmark = pytest.mark.acceptance

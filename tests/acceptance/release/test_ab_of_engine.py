@@ -10,11 +10,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from receiver.sources.asking import SourceError
+from receiver.sources.prometheus import Prometheus
 from release.canary.state import AbJudged, Answers, Phase, State
 from release.engine.ab import AbAsker
 from release.engine.readings import Tracks
 from release.policy.canary import AbMetric, AbTest, Canary, NoData, Stage
-from release.sources.prometheus import Prometheus, SourceError
 from release.store.database import Database
 from tests.tools import Generation, PrometheusServer, prometheus_server
 

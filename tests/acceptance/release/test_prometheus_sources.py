@@ -1,4 +1,4 @@
-"""`release.sources.prometheus` asks a real Prometheus; wrong, slow and huge answers are a SourceError."""
+"""`receiver.sources.prometheus` asks a real Prometheus; wrong, slow and huge answers are a SourceError."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from release.sources import prometheus
-from release.sources.prometheus import Prometheus, SourceError
+from receiver.sources.asking import Limits, SourceError
+from receiver.sources.prometheus import Prometheus
 from tests.tools import Generation, prometheus_server
 from tests.waiting import until
 
@@ -56,7 +56,16 @@ async def test_samples_alerts_and_rules(generation: Generation, tmp_path: Path, 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b'{"status": "success"}', b'{"status": "success", "data": {"resultType": "vector", "result": [1]}}'],
+    [
+        b"",
+        b"[]",
+        b"[" * 200_000,
+        b'{"status": "success"}',
+        b'{"status": "success", "data": {"resultType": "vector", "result": [1]}}',
+        b'{"status": "success", "data": {"resultType": "scalar", "result": [' + b"9" * 400 + b', "1"]}}',
+        b'{"status": "success", "data": {"resultType": "scalar", "result": ["NaN", "1"]}}',
+        b'{"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {}, "values": [[NaN, "1"]]}]}}',
+    ],
 )
 async def test_nonsense_is_a_source_error(http: aiohttp.ClientSession, body: bytes) -> None:
     """No answer of a server becomes a traceback."""
@@ -68,14 +77,13 @@ async def test_nonsense_is_a_source_error(http: aiohttp.ClientSession, body: byt
     app.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(app) as server:
         asked = Prometheus(http, str(server.make_url("")))
-        for question in (asked.samples("x"), asked.firing_alerts(), asked.rules()):
+        for question in (asked.samples("x"), asked.raw("x[1m]", at_s=0), asked.firing_alerts(), asked.rules()):
             with pytest.raises(SourceError):
                 await question
 
 
-async def test_an_answer_without_end_is_cut_off(http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_without_end_is_cut_off(http: aiohttp.ClientSession) -> None:
     """A server that sends more than the limit is a SourceError, not a full memory."""
-    monkeypatch.setattr(prometheus, "ANSWER_MAX_BYTES", 1000)
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=b" " * 2000)
@@ -83,8 +91,9 @@ async def test_an_answer_without_end_is_cut_off(http: aiohttp.ClientSession, mon
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(app) as server:
+        small = Limits(seconds=10, most_bytes=1000)
         with pytest.raises(SourceError, match="more than 1000 bytes"):
-            await Prometheus(http, str(server.make_url(""))).samples("x")
+            await Prometheus(http, str(server.make_url("")), limits=small).samples("x")
 
 
 async def test_a_refused_connection_is_a_source_error(http: aiohttp.ClientSession) -> None:

@@ -9,7 +9,9 @@ import aiohttp
 import pytest
 
 from freezeline.cli import main
-from receiver.loops.sources import Alertmanager, Prometheus, SourceError
+from receiver.sources.alertmanager import Alertmanager
+from receiver.sources.asking import SourceError, from_files
+from receiver.sources.prometheus import Prometheus
 from tests.fakes.tenants import ELSEWHERE, gateway
 from tests.tools import Generation, alertmanager_server, generations, prometheus_server
 
@@ -119,11 +121,11 @@ def test_a_redirect_gets_no_headers(folder: Path, url: str, capsys: pytest.Captu
 def test_the_receiver_sends_headers(generation: Generation, folder: Path, url: str, tmp_path: Path) -> None:
     """The receiver asks Prometheus and Alertmanager with its headers, and reads a secret's file at each request."""
     secret = tmp_path / "authorization"
-    headers = {"X-Scope-OrgID": "team-a", "Authorization": f"@{secret}"}
+    headers = from_files({"X-Scope-OrgID": "team-a", "Authorization": f"@{secret}"})
 
     async def ask(alertmanager: str) -> None:
         async with aiohttp.ClientSession() as http:
-            prometheus = Prometheus(http, url, "", headers)
+            prometheus = Prometheus(http, url, headers)
             other = Alertmanager(http, alertmanager, receiver="r", settle_s=0, headers=headers)
             assert await prometheus.check() == f"{secret}: cannot be read"
             secret.write_text("Bearer wrong\n")

@@ -11,7 +11,7 @@ from receiver.context import Context, PolicyBox
 from receiver.decide.model import new_id
 from receiver.faults import Faults
 from receiver.journal import Journal
-from receiver.report import Meters
+from receiver.meters import Meters
 from receiver.rollouts import Rollouts
 from receiver.steps import pass_by
 from tests.journals import exclusive

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from receiver.context import Context
 from receiver.decide.model import EpisodeState
 from receiver.journal import View
+from receiver.loops.conditions import Judgement
 from receiver.loops.escalator import Escalator
 from receiver.loops.policies import adopt
 from receiver.loops.reconcile import Reconciler
-from receiver.loops.sources import Judgement
 from receiver.policy.directory import Loaded
 from receiver.policy.model import Condition, Escalation
 from tests.unit.receiver.builders import CHANNELS, episode, policies, policy, raw_policy
@@ -53,7 +53,7 @@ async def kept_time(context: Context, change: Callable[[], Any]) -> None:
     await context.journal.write(lambda tx: tx.move_episode(opened, EpisodeState.RESOLVING))
     reconciler = Reconciler(
         context,
-        prometheus=Meanwhile(change),  # type: ignore[arg-type]
+        conditions=Meanwhile(change),  # type: ignore[arg-type]
         alertmanagers=(),
         every_s=60,
         check_flag=lambda _flag: None,

@@ -12,7 +12,7 @@ from receiver.decide.model import EpisodeState, new_id
 from receiver.faults import Faults
 from receiver.journal import Journal
 from receiver.loops.reconcile import ABSENT_S, Cluster, Reconciler
-from receiver.report import Meters
+from receiver.meters import Meters
 from receiver.rollouts import Rollouts
 from receiver.steps import pass_by
 from tests.journals import exclusive
@@ -78,7 +78,7 @@ async def reconciler(tmp_path: Path, clock: Clock) -> AsyncIterator[Reconciling]
     await journal.write(lambda tx: tx.upsert_alert(alert(), None))
     made = Reconciling(
         context,
-        prometheus=None,  # type: ignore[arg-type]
+        conditions=None,  # type: ignore[arg-type]
         alertmanagers=(),
         every_s=15,
         check_flag=lambda _flag: None,

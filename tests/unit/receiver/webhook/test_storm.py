@@ -258,7 +258,7 @@ def reconciler(storm: Storm) -> Reconciler:
     """A reconciler without Alertmanagers."""
     return Reconciler(
         storm.context,
-        prometheus=None,  # type: ignore[arg-type]
+        conditions=None,  # type: ignore[arg-type]
         alertmanagers=(),
         every_s=60,
         check_flag=lambda _flag: None,

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 from hypothesis import given
 
+from receiver.sources.prometheus import Series
 from release.ab.counting import Counter, Counts, added, arms, begin, selectors
 from release.ab.ready import missing
 from release.ab.shares import Arm
 from release.policy.canary import AbMetric, AbTest, Canary, NoData, Stage
-from release.sources.prometheus import Series
 
 SINCE = 1000.0
 

@@ -347,6 +347,8 @@ def test_an_engine_that_died_while_shifting_reads_before_it_sets() -> None:
         rollout.frozen = False
         rollout.weight = Decimal(weight)
         rollout.begin()
+        assert rollout.shifts == []
+        rollout.tick()
         assert (rollout.state.phase, rollout.shifts) == (Phase.SETTLE, shifts)
     rollout = Rollout()
     rollout.frozen = True

@@ -10,11 +10,11 @@ from typing import Any
 from freezeline.problems import Problems
 from receiver.policy.model import Policy
 from receiver.policy.read import parse_policy
+from receiver.sources.prometheus import Prometheus
 from release.gate.answer import Finding
 from release.gate.ask import ask
 from release.gate.world import AskReceiver, World
 from release.policy.gate import Check
-from release.sources.prometheus import Prometheus
 from tests.unit.receiver.builders import raw_policy
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """What the generator writes about releases, the release package reads; and nothing unsafe is read."""
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -56,3 +57,24 @@ def test_an_unknown_member_is_a_problem(tmp_path: Path) -> None:
     problems = Problems()
     assert read(path, problems) is None
     assert {problem.code for problem in problems} == {"policy/schema"}
+
+
+@pytest.mark.parametrize(
+    "member,value",
+    [
+        (
+            "gate",
+            {"checks": [{"kind": "none-firing", "id": "quiet", "match": [{"label": "a", "op": "=~", "value": "("}]}]},
+        ),
+        ("abort_on", [[{"label": "a", "op": "!~", "value": "("}]]),
+    ],
+)
+def test_a_pattern_that_does_not_compile_is_a_problem(member: str, value: object, tmp_path: Path) -> None:
+    """Found when the policy is read, and not in the middle of a rollout."""
+    raw = json.loads((ROOT / "rules" / "policy" / "canary-medium.policy.json").read_text("utf-8"))
+    (raw if member == "gate" else raw["canary"])[member] = value
+    path = tmp_path / "shop.policy.json"
+    path.write_text(json.dumps(raw))
+    problems = Problems()
+    assert read(path, problems) is None
+    assert [problem.code for problem in problems] == ["policy/pattern"]

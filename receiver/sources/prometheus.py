@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
 from msgspec import Struct
 
 from receiver.plaintext import plain
+from receiver.sources.asking import Headers, Limits, SourceError, ask
 
-TIMEOUT_S = 10.0
-ANSWER_MAX_BYTES = 64 * 1024 * 1024
-
-
-class SourceError(Exception):
-    """A server did not answer, or its answer makes no sense. The message is text for people."""
+ROOMY = Limits(seconds=10.0, most_bytes=64 * 1024 * 1024)
+"""For raw samples, which are many."""
 
 
 class Sample(Struct, frozen=True, kw_only=True):
@@ -53,12 +50,23 @@ class LoadedRule(Struct, frozen=True, kw_only=True):
 
 
 class Prometheus:
-    """One Prometheus, or another server with the same query API. `headers` carry tokens and tenants."""
+    """One Prometheus, or another server with the same query API. `headers` give tokens and tenants."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, headers: Headers = dict, *, limits: Limits = ROOMY
+    ) -> None:
         self._http = http
         self._url = url.rstrip("/")
-        self._headers = dict(headers or {})
+        self._headers = headers
+        self._limits = limits
+
+    async def check(self) -> str:
+        """Ask whether Prometheus answers; "" if so, else what is wrong."""
+        try:
+            await self.samples("vector(1)")
+        except SourceError as error:
+            return str(error)
+        return ""
 
     async def samples(self, query: str, *, at_s: float | None = None) -> tuple[Sample, ...]:
         """Every sample of an instant query, now or at a Unix time. Raises SourceError."""
@@ -68,7 +76,7 @@ class Prometheus:
             if data["resultType"] in {"scalar", "string"}:
                 return (_sample({}, data["result"]),)
             return tuple(_sample(series["metric"], series["value"]) for series in data["result"])
-        except (KeyError, IndexError, TypeError, ValueError, InvalidOperation) as error:
+        except (KeyError, IndexError, TypeError, ValueError, ArithmeticError) as error:
             raise SourceError("Prometheus gave no vector") from error
 
     async def raw(self, query: str, *, at_s: float) -> tuple[Series, ...]:
@@ -80,11 +88,11 @@ class Prometheus:
             return tuple(
                 Series(
                     labels=dict(series["metric"]),
-                    samples=tuple((float(at), Decimal(str(value))) for at, value in series.get("values", ())),
+                    samples=tuple((_time(at), _number(value)) for at, value in series.get("values", ())),
                 )
                 for series in data["result"]
             )
-        except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise SourceError("Prometheus gave no raw samples") from error
 
     async def firing_alerts(self) -> tuple[FiringAlert, ...]:
@@ -119,32 +127,36 @@ class Prometheus:
 
     async def _ask(self, method: str, path: str, form: Mapping[str, str] | None = None) -> Any:
         """The `data` of an answer. Raises SourceError for anything but an answer of success."""
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        try:
-            async with self._http.request(
-                method, self._url + path, data=form, headers=self._headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                body = await response.content.read(ANSWER_MAX_BYTES + 1)
-                while len(body) <= ANSWER_MAX_BYTES and (more := await response.content.read(ANSWER_MAX_BYTES)):
-                    body += more
-                status = response.status
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise SourceError(plain(f"Prometheus cannot be asked: {type(error).__name__} {error}", 200)) from error
-        if len(body) > ANSWER_MAX_BYTES:
-            raise SourceError(f"Prometheus answered more than {ANSWER_MAX_BYTES} bytes")
-        return _data(body, status)
-
-
-def _data(body: bytes, status: int) -> Any:
-    try:
-        answer = json.loads(body)
-    except ValueError as error:
-        raise SourceError(f"Prometheus answered {status} without JSON") from error
-    if not isinstance(answer, dict) or answer.get("status") != "success" or "data" not in answer:
-        said = answer.get("error", "") if isinstance(answer, dict) else ""
-        raise SourceError(plain(f"Prometheus answered {status}: {said}", 300))
-    return answer["data"]
+        answer = await ask(
+            self._http,
+            method,
+            self._url + path,
+            who="Prometheus",
+            headers=self._headers,
+            limits=self._limits,
+            form=form,
+        )
+        content = answer.content if isinstance(answer.content, dict) else {}
+        if content.get("status") != "success" or "data" not in content:
+            raise SourceError(plain(f"Prometheus answered {answer.status}: {content.get('error', '')}", 300))
+        return content["data"]
 
 
 def _sample(labels: Mapping[str, str], pair: Any) -> Sample:
-    return Sample(labels=dict(labels), value=Decimal(str(pair[1])), at_s=float(pair[0]))
+    return Sample(labels=dict(labels), value=_number(pair[1]), at_s=_time(pair[0]))
+
+
+def _time(number: Any) -> float:
+    """A sample's Unix time. Raises ValueError, TypeError or OverflowError for a time that is no finite number."""
+    at_s = float(number)
+    if not math.isfinite(at_s):
+        raise ValueError("a time that is not finite")
+    return at_s
+
+
+def _number(text: Any) -> Decimal:
+    """A sample's value. Raises ValueError or InvalidOperation; a signaling NaN, which no comparison takes, is none."""
+    value = Decimal(str(text))
+    if value.is_snan():
+        raise ValueError("a signaling NaN")
+    return value

@@ -1,0 +1,74 @@
+"""Counters and histograms of what the receiver does. Dashboards and alerts rely on the fixed names of these metrics."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from receiver.decide.model import Action
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+
+class Meters:
+    """Counters and histograms of one receiver, in the registry that the caller passes in."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.requests = Counter(
+            "freezeline_webhook_requests", "Webhook requests by HTTP status", ["code"], registry=registry
+        )
+        self.alerts = Counter("freezeline_alerts", "Alerts received", registry=registry)
+        self.quarantined = Counter("freezeline_alerts_quarantined", "Alerts that could not be read", registry=registry)
+        self.actions = Counter(
+            "freezeline_actions", "Actions that ended, by outcome", ["type", "outcome"], registry=registry
+        )
+        self.action_duration = Histogram(
+            "freezeline_action_duration_seconds",
+            "Time from planning an action to its end",
+            ["type"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.to_flag = Histogram(
+            "freezeline_webhook_to_flag_seconds",
+            "Time from the webhook to the flag on disk",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.to_notice = Histogram(
+            "freezeline_webhook_to_notice_seconds",
+            "Time from the webhook to the first delivered notice",
+            ["channel"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.policy_load_ok = Gauge(
+            "freezeline_policy_load_ok", "Whether the policies on disk are in force", registry=registry
+        )
+        self.policies = Gauge("freezeline_policies", "Policies in force", registry=registry)
+        self.loop_errors = Counter(
+            "freezeline_loop_errors", "Errors that a loop of the receiver survived", ["loop"], registry=registry
+        )
+        self.component_ok = Gauge(
+            "freezeline_component_ok",
+            "Whether a component of the receiver works, as /health says",
+            ["component"],
+            registry=registry,
+        )
+        self.reconciled = Gauge(
+            "freezeline_reconcile_last_success_timestamp_seconds",
+            "When journal, Alertmanager and flags were last compared",
+            registry=registry,
+        )
+        self.watchdog = Gauge(
+            "freezeline_watchdog_last_seen_timestamp_seconds",
+            "When the watchdog alert last arrived",
+            registry=registry,
+        )
+
+    def ended(self, action: Action, now: datetime) -> None:
+        """Count an action that has ended."""
+        self.actions.labels(action.type.value, action.state.value.lower()).inc()
+        self.action_duration.labels(action.type.value).observe((now - action.created_at).total_seconds())

@@ -1,4 +1,0 @@
-"""The servers that this package asks for evidence.
-
-This wing may import `receiver.plaintext`. Begin to read with `prometheus`.
-"""

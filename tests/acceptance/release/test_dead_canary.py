@@ -1,0 +1,42 @@
+"""A dead canary behind `option redispatch`: no client sees an error, and the balancer's gate catches the canary."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.release.recipes import recipes
+from tests.acceptance.release.shop import SPEC, engine, opened
+from tests.acceptance.release.test_rollout import current
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
+
+STAGES = """\
+    - {weight: 50%, bake: 2s}
+    - {weight: 100%, soak: 3s}"""
+
+
+def spec_with_recipes() -> str:
+    """The shop's spec, whose gates of the balancer are those of the docs, with a window for a test."""
+    offered = recipes().replace("over: 1m", "over: 4s").replace("{", "{{").replace("}", "}}")
+    lines = [line for line in SPEC.splitlines() if "{id: balancer," not in line.replace("{{", "{")]
+    at = next(number for number, line in enumerate(lines) if "{id: memory," in line)
+    return "\n".join([*lines[: at + 1], *(f"  {line}" for line in offered.splitlines()), *lines[at + 1 :]]) + "\n"
+
+
+async def test_a_dead_canary_behind_redispatch_is_taken_back(tmp_path: Path) -> None:
+    """HAProxy answers every request from the stable server, and counts what the canary refused."""
+    redispatch = "option redispatch"
+    async with opened(
+        tmp_path, current(), stages=STAGES, defaults=redispatch, spec=spec_with_recipes(), canary_runs=False
+    ) as shop:
+        with engine(shop, "v2") as running:
+            assert await running.ended() == 1, running.log.read_text()[-3000:]
+        found = shop.rollout()
+        assert found is not None
+        assert found.state.phase.value == "rolled_back", found.state.why
+        assert found.state.why.startswith("gate redispatched: 1 "), found.state.why
+        assert found.state.gates["redispatched"].streak == 3
+        assert shop.stage() == ("rolled_back", 0)
+        assert set(shop.answers) == {"200"}
+        assert shop.rollbacks() == [("v2", "SUCCEEDED")]
+        assert shop.weights()["canary"] == 0

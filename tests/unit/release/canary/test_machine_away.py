@@ -1,0 +1,71 @@
+"""A proxy or a source fails just while the weight is shifted: held, told once, and no weight is repaired upwards."""
+
+from decimal import Decimal
+
+from release.canary.machine import step
+from release.canary.state import Command, Event, Hold, Phase, Resumed, SetWeight, ShiftFailed, Started
+from tests.unit.release.canary.rollouts import Rollout
+
+
+class Refusing(Rollout):
+    """A proxy that says its weight, and takes no new weight while `refuses`, as with a canary server that is down."""
+
+    refuses = False
+
+    def obey(self, command: Command) -> Event | None:
+        """Refuse, or obey."""
+        if self.refuses and isinstance(command, SetWeight):
+            return ShiftFailed(why="HAProxy uses the weight 10.00%, not 50.00%")
+        return super().obey(command)
+
+
+def refused_at_second_shift() -> Refusing:
+    """A rollout whose second shift was refused just now."""
+    rollout = Refusing()
+    rollout.begin()
+    rollout.refuses = True
+    rollout.until(Phase.SHIFT)
+    assert (rollout.state.stage, rollout.weight) == (1, Decimal("0.1"))
+    return rollout
+
+
+def test_a_refused_shift_is_told_once() -> None:
+    """The engine tries at each look; people hear of the first refusal; the rollout goes on by itself."""
+    rollout = refused_at_second_shift()
+    rollout.ticks(10)
+    assert set(rollout.state.holds) == {Hold.SHIFT}
+    assert rollout.told().count("canary_held") == 1
+    rollout.refuses = False
+    rollout.until(Phase.DONE)
+    assert rollout.shifts == [Decimal("0.1"), Decimal("0.5"), Decimal(1)]
+
+
+def test_a_refused_first_shift_is_told_once() -> None:
+    """No gate is judged yet: the same holds for the first weight."""
+    rollout = Refusing()
+    rollout.refuses = True
+    rollout.begin().ticks(10)
+    assert (rollout.state.phase, set(rollout.state.holds)) == (Phase.SHIFT, {Hold.SHIFT})
+    assert rollout.told().count("canary_held") == 1
+    rollout.refuses = False
+    rollout.until(Phase.DONE)
+
+
+def test_a_proxy_that_lost_its_weight_during_a_shift_waits_for_a_person() -> None:
+    """HAProxy went away in a shift and came back with the file's weight 0: no stage begins from there by itself."""
+    rollout = refused_at_second_shift()
+    rollout.refuses, rollout.weight = False, Decimal(0)
+    rollout.ticks(10)
+    assert rollout.weight == 0
+    assert Hold.WEIGHT in rollout.state.holds
+    rollout.send(Resumed(by="ann"))
+    assert (rollout.weight, rollout.state.phase, rollout.state.stage) == (Decimal("0.5"), Phase.SETTLE, 1)
+
+
+def test_an_engine_that_begins_again_in_a_shift_looks_first() -> None:
+    """No weight is set before a look has asked Prometheus and the receiver."""
+    rollout = refused_at_second_shift()
+    rollout.refuses = False
+    state, commands = step(rollout.plan, rollout.state, Started(at=rollout.at, weight=rollout.weight))
+    assert (state, commands) == (rollout.state, ())
+    rollout.until(Phase.DONE)

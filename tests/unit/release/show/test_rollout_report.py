@@ -1,0 +1,135 @@
+"""`freezeline canary report`: every measurement with all that explains it, and the A/B test, in three forms."""
+
+import json
+import math
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from freezeline.cli import main
+from release.ab.kept import Kept, decode, encode
+from release.canary.state import Paused, Phase, State, Tick
+from release.canary.verdict import Measured, Verdict
+from release.store.database import Database
+from tests.tools import ROOT
+from tests.unit.release.ab.test_report import Seen, looked
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m"
+POLICY = (ROOT / "rules" / "policy" / "canary-medium.policy.json").read_text("utf-8")
+
+
+def measured(gate: str, verdict: Verdict, value: str | None, samples: int | None, why: str = "") -> Measured:
+    """A measurement of a gate whose bound is 0.005."""
+    number = None if value is None else Decimal(value)
+    return Measured(gate=gate, verdict=verdict, value=number, bound=Decimal("0.005"), samples=samples, why=why)
+
+
+@pytest.fixture(name="state")
+def fixture_state(tmp_path: Path) -> Path:
+    """A state directory with one rollout that was looked at twice."""
+    database = Database(tmp_path / "canary" / "shop.db")
+    state = State(rollout="r1", release="v2.1", stable="v1", phase=Phase.BAKE, weight=Decimal("0.1"))
+    database.begin(state, policy=POLICY, every_s=15, at=0)
+    database.save(Paused(by="ann"), state, [], at=1)
+    first = (measured("errors", Verdict.BREACH, "0.0123456789", 812), measured("p95", Verdict.PASS, "0.25", 812))
+    second = (measured("errors", Verdict.INCONCLUSIVE, None, None, HOSTILE),)
+    for at, found in ((60.0, first), (75.0, second)):
+        database.save(Tick(at=at, weight=Decimal("0.1"), measured=found), state, [], at=at)
+    database.close()
+    return tmp_path
+
+
+def with_test(state: Path) -> None:
+    """An A/B test of the second stage, with two looks."""
+    found = looked()
+    kept = Kept(progress=found.progress, outcome="undecided", text="", judgement=found.judgement)
+    database = Database(state / "canary" / "shop.db")
+    database.keep_ab("r1", 1, encode(kept))
+    database.close()
+
+
+def report(state: Path, *options: str) -> int:
+    """Run the command."""
+    return main(["canary", "report", "--state", str(state), *options])
+
+
+def test_json_has_all_that_explains_a_verdict(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Query with the releases' names, value, samples, bound, window and verdict of each measurement, in order."""
+    assert report(state, "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    errors, p95, nothing = content["measurements"]
+    assert {key: errors[key] for key in ("at", "stage", "gate", "value", "bound", "samples", "verdict")} == {
+        "at": "1970-01-01 00:01:00Z",
+        "stage": 1,
+        "gate": "errors",
+        "value": "0.0123456789",
+        "bound": "0.005",
+        "samples": 812,
+        "verdict": "breach",
+    }
+    assert errors["window_s"] == 120
+    assert errors["queries"]["total"] == 'sum(increase(shop_requests_total{job="shop",version="v2.1"}[2m]))'
+    assert set(p95["queries"]) == {"observed", "buckets"}
+    assert (nothing["value"], nothing["samples"], nothing["verdict"]) == (None, None, "inconclusive")
+    assert content["ab"] == []
+
+
+def test_text_has_one_line_for_each_measurement(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing from another server reaches the terminal as a control character."""
+    assert report(state) == 0
+    text = capsys.readouterr().out
+    assert "  gate errors over 120 s\n    bad: sum(increase(" in text
+    assert "1970-01-01 00:01:00Z  stage 1  errors: breach: 0.0123457, bound 0.005, samples 812\n" in text
+    assert "errors: inconclusive: no data, bound 0.005, <script>" in text
+    assert "Paused" in text
+    assert "\x1b" not in text
+
+
+def test_the_page_holds_the_measurements_and_the_test(state: Path, tmp_path: Path) -> None:
+    """A page without scripts and without addresses, with two plots of the A/B test."""
+    with_test(state)
+    assert report(state, "--html", str(tmp_path / "report.html")) == 0
+    page = Seen()
+    page.feed((tmp_path / "report.html").read_text("utf-8"))
+    assert page.tags.count("svg") == 1
+    assert page.tags.count("html") == 1
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    for expected in ("0.0123457", "812", "breach", "120 s", 'version="v2.1"', "A/B test of shop v2.1", HOSTILE[:25]):
+        assert expected in page.text, expected
+
+
+def test_text_and_json_hold_the_test(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last look at the stage's test."""
+    with_test(state)
+    assert report(state) == 0
+    assert "stage 2\nA/B test of shop v2.1: Undecided" in capsys.readouterr().out
+    assert report(state, "--json") == 0
+    (test,) = json.loads(capsys.readouterr().out)["ab"]
+    assert (test["stage"], test["outcome"], len(test["looks"])) == (2, "undecided", 2)
+    assert test["metrics"][0]["canary"] == {"bad": 44, "total": 800}
+
+
+@pytest.mark.parametrize("missing", ["scipy", "matplotlib"])
+def test_without_the_extra_the_command_says_what_to_install(
+    missing: str, state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 3, and no page. A rollout without a test needs no extra."""
+    monkeypatch.setattr("release.ab.ready.find_spec", lambda name: None if name == missing else object())
+    page = tmp_path / "report.html"
+    assert report(state) == 0
+    with_test(state)
+    capsys.readouterr()
+    assert report(state, "--html", str(page)) == 3
+    found = capsys.readouterr()
+    assert (found.out, page.exists()) == ("", False)
+    assert f"needs {missing}: install Freezeline with its extra `ab`" in found.err
+
+
+def test_a_look_without_a_bound_is_read_back() -> None:
+    """The bound of such a look is infinite, and so is the evidence of a sure difference."""
+    found = looked()
+    metric = replace(found.judgement.metrics[0], bound=math.inf, log_e=-math.inf)
+    kept = Kept(progress=found.progress, judgement=replace(found.judgement, metrics=(metric,)))
+    assert decode(encode(kept)) == kept
