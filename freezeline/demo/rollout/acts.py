@@ -1,6 +1,6 @@
 """The acts of the demo: which releases are rolled out, and what is wrong with them. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -45,8 +45,14 @@ BAD = (
     Act(release="v5", fault=Fault.LEAK, words="which leaks memory", gate="memory"),
 )
 
-FAULTS = {FIRST: Fault.NONE, GOOD: Fault.NONE, **{act.release: act.fault for act in BAD}}
-"""What each release's program does."""
+PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    FIRST: (),
+    GOOD: (),
+    "v3": ("--fails-every", "4"),
+    "v4": ("--answers-after-s", "0.4"),
+    "v5": ("--leaks-bytes", str(1280 * 1024)),
+}
+"""Release → how its program, `service`, is started."""
 
 
 def chosen(faults: Sequence[Fault]) -> tuple[Act, ...]:

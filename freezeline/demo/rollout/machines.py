@@ -5,21 +5,23 @@ The example's scripts deploy by writing the file, and wait for the other one.
 
 import asyncio
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from freezeline.demo.programs import DemoError, started
-from freezeline.demo.rollout.acts import FAULTS, FIRST
+from freezeline.demo.rollout.acts import FIRST, PROGRAMS
 
 POLL_S = 0.05
 
 
 class Machine(Struct, frozen=True, kw_only=True):
-    """One machine: `folder` holds its files, and its release listens on `port`."""
+    """One machine: `folder` holds its files, `port` serves its release, and `programs` has each release's options."""
 
     folder: Path
     port: int
+    programs: Mapping[str, Sequence[str]]
 
     @property
     def name(self) -> str:
@@ -44,10 +46,10 @@ class Machine(Struct, frozen=True, kw_only=True):
         """Run what the file names, until cancelled. Raises DemoError if a release ends by itself."""
         while True:
             release = self.release
-            if release not in FAULTS:
+            if release not in self.programs:
                 raise DemoError(f"there is no release {release}")
             argv = [sys.executable, "-m", "freezeline.demo.rollout.service", "--port", str(self.port)]
-            argv += ["--release", release, "--fault", FAULTS[release]]
+            argv += ["--release", release, *self.programs[release]]
             async with started(f"{self.name}-{release}", argv, self.folder.parent) as program:
                 _replace(self.folder / "running", release)
                 while self.release == release:
@@ -57,9 +59,9 @@ class Machine(Struct, frozen=True, kw_only=True):
                 _replace(self.folder / "running", "")
 
 
-def machine(root: Path, name: str, port: int) -> Machine:
+def machine(root: Path, name: str, port: int, programs: Mapping[str, Sequence[str]] = PROGRAMS) -> Machine:
     """A machine that has to run the first release."""
-    made = Machine(folder=root / name, port=port)
+    made = Machine(folder=root / name, port=port, programs=programs)
     made.folder.mkdir()
     _replace(made.folder / "running", "")
     made.deploy(FIRST)

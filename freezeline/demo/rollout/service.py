@@ -11,27 +11,32 @@ import sys
 import time
 
 from aiohttp import web
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from freezeline.demo.listen import serve
-from freezeline.demo.rollout.acts import Fault
 from freezeline.demo.switch import RELEASE_HEADER
 
-EDGES_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-FAILS_EVERY = 4
-SLOW_S = 0.4
-LEAK_BYTES = 1280 * 1024
+EDGES_S = (0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0)
 MEMORY_LIMIT_BYTES = 128 * 1024 * 1024
 """A machine that the shop must share. A release that leaks comes near this limit within seconds."""
+
+
+class Habits(Struct, frozen=True, kw_only=True):
+    """What is wrong with a release: each n-th request fails, answers wait, each request leaks memory. 0: nothing."""
+
+    fails_every: int = 0
+    answers_after_s: float = 0.0
+    leaks_bytes: int = 0
 
 
 class Shop:
     """One release with its counters. Every series exists from the start, so that the first event counts."""
 
-    def __init__(self, release: str, fault: Fault) -> None:
+    def __init__(self, release: str, habits: Habits) -> None:
         self.registry = CollectorRegistry()
         self._release = release
-        self._fault = fault
+        self._habits = habits
         self._numbers = itertools.count(1)
         self._leaked: list[bytes] = []
         requests = Counter(
@@ -53,11 +58,12 @@ class Shop:
         """Accept an order, as well as this release can."""
         begun = time.monotonic()
         number = next(self._numbers)
-        if self._fault is Fault.SLOW:
-            await asyncio.sleep(SLOW_S)
-        if self._fault is Fault.LEAK:
-            self._leaked.append(b"x" * LEAK_BYTES)
-        code = 500 if self._fault is Fault.ERRORS and number % FAILS_EVERY == 0 else 200
+        habits = self._habits
+        if habits.answers_after_s:
+            await asyncio.sleep(habits.answers_after_s)
+        if habits.leaks_bytes:
+            self._leaked.append(b"x" * habits.leaks_bytes)
+        code = 500 if habits.fails_every and number % habits.fails_every == 0 else 200
         self._requests[code].inc()
         self._durations.observe(time.monotonic() - begun)
         return web.Response(status=code, text=f"{self._release}\n", headers={RELEASE_HEADER: self._release})
@@ -81,10 +87,13 @@ def main() -> None:
     """Serve until TERM."""
     parser = argparse.ArgumentParser(description="one release of the demo's shop")
     parser.add_argument("--release", required=True)
-    parser.add_argument("--fault", type=Fault, choices=list(Fault), default=Fault.NONE)
+    parser.add_argument("--fails-every", type=int, default=0)
+    parser.add_argument("--answers-after-s", type=float, default=0.0)
+    parser.add_argument("--leaks-bytes", type=int, default=0)
     parser.add_argument("--port", type=int, required=True)
     args = parser.parse_args()
-    shop = Shop(args.release, args.fault)
+    habits = Habits(fails_every=args.fails_every, answers_after_s=args.answers_after_s, leaks_bytes=args.leaks_bytes)
+    shop = Shop(args.release, habits)
     app = web.Application()
     app.add_routes([web.get("/order", shop.order), web.get("/health", shop.health), web.get("/metrics", shop.metrics)])
     serve(app, args.port)

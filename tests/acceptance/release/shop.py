@@ -3,11 +3,9 @@
 import contextlib
 import io
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,14 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
 from freezeline.cli import main
-from release.store.database import Database, Rollout, StoreError
-from tests.acceptance.receiver.harness import Receiver, Site, receiver, script
+from tests.acceptance.receiver.harness import Site, receiver, script
+from tests.acceptance.release.rollouts import Rollouts, Running
 from tests.balancers import balancer, free_ports
-from tests.tools import ROOT, Generation, PrometheusServer, gone_with_us, prometheus_server, stop
-from tests.waiting import until, wait_until
+from tests.tools import Generation, gone_with_us, prometheus_server, stop
+from tests.waiting import wait_until
 
 EDGES = (0.05, 0.1, 0.25, 0.5, 1.0)
 CLIENTS = 8
@@ -208,12 +204,12 @@ def served(version: Version) -> Iterator[Version]:
 
 
 @contextlib.contextmanager
-def loaded(port: int, per_second: float) -> Iterator[Counter[str]]:
+def loaded(port: int, per_second: float, path: str = "/") -> Iterator[Counter[str]]:
     """Clients that keep their connections and send so many requests a second; counts the codes that they got."""
     ended = threading.Event()
     found: Counter[str] = Counter()
     threads = [
-        threading.Thread(target=_client, args=(port, per_second / CLIENTS, ended, found)) for _ in range(CLIENTS)
+        threading.Thread(target=_client, args=(port, path, per_second / CLIENTS, ended, found)) for _ in range(CLIENTS)
     ]
     for thread in threads:
         thread.start()
@@ -225,7 +221,8 @@ def loaded(port: int, per_second: float) -> Iterator[Counter[str]]:
             thread.join(timeout=30)
 
 
-def _client(port: int, per_second: float, ended: threading.Event, found: Counter[str]) -> None:
+def _client(port: int, path: str, per_second: float, ended: threading.Event, found: Counter[str]) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n".encode()
     due = time.monotonic()
     with contextlib.ExitStack() as kept:
         connection: socket.socket | None = None
@@ -234,7 +231,7 @@ def _client(port: int, per_second: float, ended: threading.Event, found: Counter
             try:
                 if connection is None:
                     connection = kept.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-                connection.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+                connection.sendall(request)
                 answer = connection.recv(65536)
                 found[answer[9:12].decode() or "closed"] += 1
             except OSError:
@@ -245,126 +242,11 @@ def _client(port: int, per_second: float, ended: threading.Event, found: Counter
                 connection = None
 
 
-class Shop(Struct, kw_only=True):
-    """Everything that runs."""
+class Shop(Rollouts, kw_only=True):
+    """The shop, with its two versions."""
 
-    site: Site
     stable: Version
     canary: Version
-    front: int
-    socket: Path
-    prometheus: PrometheusServer
-    answers: Counter[str]
-    receiver: Receiver | None = None
-
-    @property
-    def policy(self) -> Path:
-        """The policy that the spec became."""
-        return self.site.root / "policy" / "shop.policy.json"
-
-    @property
-    def path(self) -> Path:
-        """The database of the shop's rollouts."""
-        return self.site.state / "canary" / "shop.db"
-
-    def rollout(self) -> Rollout | None:
-        """The newest rollout, as stored."""
-        if not self.path.exists():
-            return None
-        try:
-            database = Database(self.path, writes=False)
-        except StoreError:  # the engine has not made the tables yet
-            return None
-        with contextlib.closing(database):
-            return next(iter(database.rollouts(1)), None)
-
-    def phase(self) -> str:
-        """Where the newest rollout stands; "" where there is none."""
-        found = self.rollout()
-        return "" if found is None else found.state.phase.value
-
-    def stage(self) -> tuple[str, int]:
-        """Phase and stage."""
-        found = self.rollout()
-        return ("", 0) if found is None else (found.state.phase.value, found.state.stage)
-
-    def steps(self) -> list[tuple[str, str, int]]:
-        """Event, phase and stage of each step of the newest rollout."""
-        database = Database(self.path, writes=False)
-        try:
-            assert database.verify() is None
-            (newest,) = database.rollouts(1)
-            return [(one.event, one.phase, one.stage) for one in database.steps(newest.id)]
-        finally:
-            database.close()
-
-    def haproxy(self, command: str) -> str:
-        """Ask HAProxy's runtime socket."""
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(5)
-            client.connect(str(self.socket))
-            client.sendall(command.encode() + b"\n")
-            answer = b""
-            while more := client.recv(65536):
-                answer += more
-        return answer.decode()
-
-    def weights(self) -> dict[str, int]:
-        """The weights that HAProxy uses."""
-        return {name: int(self.haproxy(f"get weight shop/{name}").split()[0]) for name in ("stable", "canary")}
-
-    def sessions(self) -> int:
-        """The canary's sessions."""
-        rows = self.haproxy("show stat shop -1 -1").splitlines()
-        columns = rows[0].removeprefix("# ").split(",")
-        found = [dict(zip(columns, row.split(","), strict=False)) for row in rows[1:] if row]
-        return int(next(row["scur"] for row in found if row["svname"] == "canary"))
-
-    def notices(self) -> list[str]:
-        """The events of delivered notices, in their order."""
-        rows = self.site.rows("SELECT payload FROM action WHERE type = 'notify' AND state = 'SUCCEEDED' ORDER BY id")
-        return [json.loads(row[0])["event"] for row in rows]
-
-    def rollbacks(self) -> list[tuple[str, str]]:
-        """Releases that the receiver rolled back, and the states of these actions."""
-        rows = self.site.rows("SELECT payload, state FROM action WHERE type = 'rollback' ORDER BY id")
-        return [(json.loads(payload)["release"], state) for payload, state in rows]
-
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run `freezeline canary …` to its end."""
-        argv = [sys.executable, "-m", "freezeline", "canary", *words, "--state", str(self.site.state)]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
-
-
-class Running(Struct, kw_only=True):
-    """An engine's process."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    async def ended(self, deadline_s: float = 90) -> int:
-        """Wait for its end, and give the exit code."""
-        await until(lambda: self.process.poll() is not None, deadline_s, f"the engine ends (log: {self.log})")
-        return int(self.process.returncode)
-
-
-@contextlib.contextmanager
-def engine(shop: Shop, release: str, *options: str, kill_at: int | None = None) -> Iterator[Running]:
-    """`freezeline canary run` from start to end. `kill_at`: the process kills itself at its n-th boundary."""
-    log = shop.site.root / "engine.log"
-    script = [str(Path(__file__).with_name("run_until.py")), str(kill_at)] if kill_at else ["-m", "freezeline"]
-    argv = [sys.executable, *script, "canary", "run", str(shop.policy), "--release", release, *options]
-    argv += ["--prometheus", shop.prometheus.url, "--state", str(shop.site.state)]
-    with log.open("ab") as output:
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(argv, stdout=output, stderr=output, cwd=shop.site.root, env=env)
-    with gone_with_us(process):
-        try:
-            yield Running(process=process, log=log)
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait(10)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from release.store.database import Database
-from tests.acceptance.release.shop import Running, Shop, engine, haproxy, opened
+from tests.acceptance.release.rollouts import Running, engine
+from tests.acceptance.release.shop import Shop, haproxy, opened
 from tests.acceptance.release.test_rollout import baking, current, held
 from tests.tools import prometheus_server
 from tests.waiting import until

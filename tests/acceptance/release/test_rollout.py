@@ -8,7 +8,8 @@ import pytest
 
 from release.canary.verdict import Verdict
 from release.store.database import Database
-from tests.acceptance.release.shop import Shop, engine, opened
+from tests.acceptance.release.rollouts import engine
+from tests.acceptance.release.shop import Shop, opened
 from tests.tools import LABELS, Generation, generations, missing_is_an_error
 from tests.waiting import until
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from freezeline.demo import stage
-from freezeline.demo.rollout.acts import BAD, FAULTS, OPENING, Fault, chosen
+from freezeline.demo.rollout.acts import BAD, OPENING, PROGRAMS, Fault, chosen
 from freezeline.demo.rollout.machines import machine
 from freezeline.demo.stage import Stage
 from release.engine.begin import parsed
@@ -26,7 +26,7 @@ def test_every_bad_release_has_a_gate(built: Stage) -> None:
     _, canary = parsed(path.read_text(), str(path))
     gates = {gate.id: gate.consecutive for gate in canary.gates}
     assert {act.gate: gates[act.gate] for act in BAD} == {"errors": 3, "p95": 3, "memory": 2}
-    assert {act.release: act.fault for act in (OPENING, *BAD)}.items() <= FAULTS.items()
+    assert {act.stable for act in (OPENING, *BAD)} | {act.release for act in (OPENING, *BAD)} == set(PROGRAMS)
 
 
 def test_faults_are_chosen() -> None:
