@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from freezeline.cli import main
 from tests.acceptance.receiver.harness import Site, receiver, script
@@ -163,7 +163,20 @@ class Version:
         return "\n".join(lines) + "\n"
 
 
-def _handler(version: Version) -> type[BaseHTTPRequestHandler]:
+class Release(Protocol):
+    """What can be served: a name, the port to listen on, and the work on one request."""
+
+    name: str
+    port: int
+
+    def answer(self) -> int:
+        """Work on one request, and count it."""
+
+    def metrics(self) -> str:
+        """Prometheus' text format."""
+
+
+def _handler(version: Release) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def handle(self) -> None:
             with contextlib.suppress(ConnectionError):  # HAProxy ends the sessions of a canary that is taken back
@@ -173,8 +186,12 @@ def _handler(version: Version) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            metrics = self.path == "/metrics"
-            code, body = (200, version.metrics()) if metrics else (version.answer(), version.name)
+            if self.path == "/health":
+                code, body = 200, "ok"
+            elif self.path == "/metrics":
+                code, body = 200, version.metrics()
+            else:
+                code, body = version.answer(), version.name
             self.send_response(code)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))
@@ -188,7 +205,7 @@ def _handler(version: Version) -> type[BaseHTTPRequestHandler]:
 
 
 @contextlib.contextmanager
-def served(version: Version) -> Iterator[Version]:
+def served(version: Release) -> Iterator[None]:
     """The version from start to end, on a free port."""
     server = ThreadingHTTPServer(("127.0.0.1", version.port), _handler(version))
     server.daemon_threads = True
@@ -196,7 +213,7 @@ def served(version: Version) -> Iterator[Version]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
     thread.start()
     try:
-        yield version
+        yield
     finally:
         server.shutdown()
         thread.join(timeout=10)

@@ -124,8 +124,8 @@ def remembered(generation: Generation, folder: Path, past: str) -> None:
     """Put blocks with the past into the folder of a Prometheus that has not started yet."""
     folder.mkdir()
     (folder / "past.txt").write_text(past)
-    made = [str(generation.promtool), "tsdb", "create-blocks-from", "openmetrics", "past.txt", "data"]
-    subprocess.run(made, cwd=folder, check=True, capture_output=True, timeout=60)
+    made = [str(generation.promtool), "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=168h"]
+    subprocess.run([*made, "past.txt", "data"], cwd=folder, check=True, capture_output=True, timeout=60)
 
 
 @contextlib.asynccontextmanager

@@ -158,7 +158,9 @@ async def test_a_bad_release_is_taken_back_and_a_good_one_gets_everything(tmp_pa
     """
     async with running_shop(tmp_path) as shop:
         rehearsed(shop, 20, 20)
-        await until(lambda: guard(shop) == (0, ""), 2400, "the guard says GO")
+        known = 'count(slo:error_budget_remaining{service="shop"}) == 3'
+        await until(lambda: shop.prometheus.query(known), 2400, "the rules know every budget")
+        await until(lambda: guard(shop) == (0, ""), 120, "the guard says GO")
         await bad_then_good(shop)
 
 
