@@ -51,7 +51,7 @@ class Looked(Struct, frozen=True, kw_only=True):
 
 
 def start(at_s: float, daily: Daily | None, day_s: float = DAY_S) -> Progress:
-    """A test that begins. `at_s` is when the stage's weight was set."""
+    """A test that begins, one scrape after the stage's weight was set."""
     return Progress(counts=begin(at_s), due_s=next_daily(daily or EACH_DAY, at_s, day_s))
 
 
