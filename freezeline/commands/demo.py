@@ -41,8 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bad",
         action="append",
-        type=Fault,
-        choices=[fault for fault in Fault if fault is not Fault.NONE],
+        choices=[fault.value for fault in Fault if fault is not Fault.NONE],
         metavar="FAULT",
         help="with --canary, only this bad release: errors, slow or leak; may be repeated",
     )
@@ -55,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play the demo."""
     if args.canary:
-        return play_rollouts(args.bad or (), keep=args.keep, as_json=args.json)
+        return play_rollouts([Fault(one) for one in args.bad or ()], keep=args.keep, as_json=args.json)
     if args.bad:
         sys.stderr.write("freezeline demo: --bad chooses releases of --canary: write --canary too\n")
         return USAGE

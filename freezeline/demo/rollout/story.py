@@ -115,11 +115,12 @@ async def tell(
             say("everything is up")
             for line in _where(scene):
                 say(line)
-            for number, act in enumerate(acts):
-                advanced(number, len(acts))
+            advanced(0, len(acts))
+            for number, act in enumerate(acts, start=1):
                 say(f"\n{show.heading(act)}")
                 if not await _play(scene, act, act_limit_s):
                     break
+                advanced(number, len(acts))
             wrong = {act.release: complaints(act, record, scene.expected) for act in acts}
             over(Told(acts=acts, record=record, wrong=wrong, addresses=scene.servers.addresses()))
             if keep:
