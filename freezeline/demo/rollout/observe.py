@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import time
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import aiohttp
 from msgspec import Struct, field
 
-from freezeline.demo.observe import written_at
+from freezeline.demo.observe import watch_episodes, watch_file
 from freezeline.demo.programs import DemoError
 from freezeline.demo.rollout.machines import Machine
 from freezeline.demo.rollout.record import Record, Step
@@ -89,27 +88,14 @@ async def watch_canary(machine: Machine, record: Record) -> None:
 
 
 async def watch_flag(flag: Path, record: Record) -> None:
-    """Record when the flag file appears (by its own time), and when it is gone."""
-    there = False
-    while True:
-        appeared_at = written_at(flag)
-        if appeared_at is not None and not there:
-            record.saw(Step.FROZEN, appeared_at, flag.name)
-        elif appeared_at is None and there:
-            record.saw(Step.UNFROZEN, time.time(), flag.name)
-        there = appeared_at is not None
-        await asyncio.sleep(LOOK_S / 2)
+    """Record when the flag file appears, and when it is gone."""
+    await watch_file(
+        flag,
+        lambda at: record.saw(Step.FROZEN, at, flag.name),
+        lambda at: record.saw(Step.UNFROZEN, at, flag.name),
+    )
 
 
 async def watch_receiver(http: aiohttp.ClientSession, url: str, token: str, record: Record) -> None:
     """Record each episode that the receiver opens for the alert: Prometheus and Alertmanager brought it there."""
-    known: set[str] = set()
-    headers = {"Authorization": f"Bearer {token}"}
-    while True:
-        async with http.get(f"{url}/api/v1/state", headers=headers, raise_for_status=True) as answer:
-            state = await answer.json()
-        for episode in state["episodes"]:
-            if episode["alert"] == ALERT and episode["id"] not in known:
-                known.add(episode["id"])
-                record.saw(Step.ALERT, datetime.fromisoformat(episode["opened_at"]).timestamp(), ALERT)
-        await asyncio.sleep(LOOK_S)
+    await watch_episodes(http, url, token, ALERT, lambda at, _: record.saw(Step.ALERT, at, ALERT))
