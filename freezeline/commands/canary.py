@@ -247,8 +247,10 @@ def _show(args: argparse.Namespace) -> int:
     )
     if args.html is not None:
         args.html.write_text(report.as_html(record), "utf-8")
-    content = show.as_json(chosen, looks, record.steps) | report.as_values(record)
-    print(json.dumps(content) if args.json else "\n".join([*lines, *report.as_text(record)]))
+    if args.json:
+        print(json.dumps(show.as_json(chosen, looks, record.steps) | report.as_values(record)))
+    else:
+        print("\n".join([*lines, *report.as_text(record)]))
     return OK if record.broken is None else PROBLEMS
 
 

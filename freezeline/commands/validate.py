@@ -18,14 +18,14 @@ from freezeline.terminal import progress
 from generator import pipeline
 from generator.checks import live
 from generator.existing import judge
-from generator.model.actions import FreezeAction
+from generator.model.actions import FreezeAction, SwitchAction
 from generator.pipeline import Loaded
 from generator.prometheus import origins as promtool_origins
 from generator.prometheus import promtool
 from generator.prometheus.promtool import Tool, ToolError
 from generator.reading.source import Source
 from generator.render.alertmanager.places import DEFAULTS, Settings
-from receiver.act import flagcheck
+from receiver.act import flagcheck, flagd
 
 PROMTOOL_CODE = "promtool/rules"
 
@@ -105,7 +105,11 @@ def _look_at_flags(loaded: Loaded) -> None:
     """Warn of flags that other users could not see, if the flags' directories are on this machine."""
     for spec in loaded.output_set.specs:
         for action in spec.actions.values():
-            why = flagcheck.hidden(Path(action.flag)) if isinstance(action, FreezeAction) else ""
+            why = ""
+            if isinstance(action, FreezeAction):
+                why = flagcheck.hidden(Path(action.flag))
+            elif isinstance(action, SwitchAction):
+                why = flagd.hidden(Path(action.file))
             if why:
                 hint = "keep flags in a directory that everybody may search, such as `/var/lib/freezeline-flags`"
                 loaded.problems.add("live/flag-hidden", action.position, why, hint, warning=True)

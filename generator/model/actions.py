@@ -71,6 +71,17 @@ class RollbackAction(Struct, frozen=True, kw_only=True):
     position: Position
 
 
+class SwitchAction(Struct, frozen=True, kw_only=True):
+    """Sets a feature flag in flagd's file to another default variant; `everyone` also takes its targeting away."""
+
+    name: str
+    file: str
+    feature_flag: str
+    variant: str
+    everyone: bool
+    position: Position
+
+
 class NotifyAction(Struct, frozen=True, kw_only=True):
     """Sends a notice to channels of receiver.yaml; to `fallback` after a final failure. No events: the default."""
 
@@ -81,4 +92,4 @@ class NotifyAction(Struct, frozen=True, kw_only=True):
     position: Position = field(default=Position(""))
 
 
-Action = FreezeAction | RollbackAction | NotifyAction
+Action = FreezeAction | RollbackAction | SwitchAction | NotifyAction

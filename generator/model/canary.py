@@ -11,7 +11,7 @@ from generator.model import policy
 from generator.model.ab import AbTest
 from generator.model.canary_gate import CanaryGate
 from generator.model.command import Command
-from generator.model.traffic import Haproxy, TrafficCommands
+from generator.model.traffic import Traffic
 
 
 class NoData(Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class Canary(Struct, frozen=True, kw_only=True):
 
     deploy: Command | None
     release: Command | None
-    traffic: Haproxy | TrafficCommands | None
+    traffic: Traffic | None
     start: Ask | None
     every_ms: int
     no_data: NoData

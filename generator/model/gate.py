@@ -63,11 +63,23 @@ class QueryWithin(Struct, frozen=True, kw_only=True):
     value: Decimal
 
 
+FlagValue = bool | int | float | str
+
+
+class FlagIs(Struct, frozen=True, kw_only=True):
+    """What a feature flag must be in an evaluation context."""
+
+    flag: str
+    value: FlagValue
+    context: Mapping[str, FlagValue]
+
+
 class FlagsPresent(Struct, frozen=True, kw_only=True):
-    """A JSON file holds these feature flags."""
+    """A JSON file holds these feature flags, and flags have these values."""
 
     flag_file: str
     present: tuple[str, ...]
+    values: tuple[FlagIs, ...] = ()
 
 
 class Rehearsed(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,13 @@ from __future__ import annotations
 from msgspec import Struct
 
 
+class ChosenUsers(Struct, frozen=True, kw_only=True):
+    """Users who get the canary whatever its weight: the keys of a map of HAProxy."""
+
+    map: str
+    values: tuple[str, ...]
+
+
 class Haproxy(Struct, frozen=True, kw_only=True):
     """Traffic by server weights through HAProxy's runtime socket."""
 
@@ -12,6 +19,22 @@ class Haproxy(Struct, frozen=True, kw_only=True):
     backend: str
     stable: str
     canary: str
+    users: ChosenUsers | None = None
+
+
+class RenderedFile(Struct, frozen=True, kw_only=True):
+    """Traffic by a file that a proxy reads. `read` prints the percentage that the running proxy uses.
+
+    `cut` ends the canary's connections after the weight is 0. `users` are for the template.
+    """
+
+    template: str
+    file: str
+    reload: tuple[str, ...]
+    read: tuple[str, ...]
+    cut: tuple[str, ...]
+    users: tuple[str, ...]
+    timeout_ms: int
 
 
 class TrafficCommands(Struct, frozen=True, kw_only=True):
@@ -20,3 +43,6 @@ class TrafficCommands(Struct, frozen=True, kw_only=True):
     set: tuple[str, ...]
     read: tuple[str, ...]
     timeout_ms: int
+
+
+Traffic = Haproxy | RenderedFile | TrafficCommands

@@ -14,6 +14,7 @@ from msgspec import Struct, to_builtins
 from generator import names
 from generator.checks import queries
 from generator.model import alert_labels
+from generator.model.actions import SwitchAction
 from generator.model.alert_labels import begins
 from generator.model.burn import Tier
 from generator.model.policy import BudgetRemaining, PolicyRule, Unfreeze
@@ -60,11 +61,12 @@ class TierShown(Struct, frozen=True, kw_only=True):
 
 
 class PolicyShown(Struct, frozen=True, kw_only=True):
-    """A policy rule that an alert starts: its actions, and the end of its freeze."""
+    """A policy rule that an alert starts: its actions, the feature flags that it sets, and the end of its freeze."""
 
     id: str
     position: str
     does: tuple[str, ...]
+    sets: tuple[str, ...]
     unfrozen: str
 
 
@@ -276,13 +278,20 @@ def _alert_shown(spec: Spec, labels: Mapping[str, str], when: str) -> AlertShown
         name=found["alertname"],
         labels=found,
         fires_when=when,
-        policy=tuple(_policy_shown(rule) for rule in begun),
+        policy=tuple(_policy_shown(spec, rule) for rule in begun),
         told=tuple(_told(spec, found)),
     )
 
 
-def _policy_shown(rule: PolicyRule) -> PolicyShown:
-    return PolicyShown(id=rule.id, position=str(rule.position), does=rule.do, unfrozen=unfreeze_text(rule.unfreeze))
+def _policy_shown(spec: Spec, rule: PolicyRule) -> PolicyShown:
+    switches = [action for name in rule.do if isinstance(action := spec.actions.get(name), SwitchAction)]
+    return PolicyShown(
+        id=rule.id,
+        position=str(rule.position),
+        does=rule.do,
+        sets=tuple(f"{one.feature_flag} to {one.variant} in {one.file}" for one in switches),
+        unfrozen=unfreeze_text(rule.unfreeze),
+    )
 
 
 def unfreeze_text(unfreeze: Unfreeze) -> str:

@@ -87,6 +87,7 @@ def _alert(alert: AlertShown) -> Iterator[str]:
     yield f"    {alert.name}{{{labels}}}: {alert.fires_when}"
     for rule in alert.policy:
         yield f"      {rule.id} ({rule.position}): {', '.join(rule.does)}; unfrozen when {rule.unfrozen}"
+        yield from (f"        sets {feature_flag}" for feature_flag in rule.sets)
     if not alert.policy:
         yield "      no policy rule: no freeze and no rollback"
     yield f"      told: {'; '.join(alert.told)}" if alert.told else "      told: Alertmanager tells nobody"

@@ -10,6 +10,7 @@ from generator.model.actions import (
     LegacyFile,
     NotifyAction,
     RollbackAction,
+    SwitchAction,
     Undo,
     Verify,
 )
@@ -34,6 +35,10 @@ EVENTS = (
     "rollback_skipped",
     "rollback_cancelled",
     "rollback_undone",
+    "feature_flag_set",
+    "feature_flag_back",
+    "feature_flag_kept",
+    "feature_flag_failed",
     "acknowledged",
     "dead_letter",
     "canary_started",
@@ -62,7 +67,7 @@ MAX_PER_DAY = 3
 LONGEST_RUN_MS = DAY
 
 
-_KINDS = {"flag": "freeze", "command": "rollback", "channels": "notify"}
+_KINDS = {"flag": "freeze", "command": "rollback", "feature_flag": "switch", "channels": "notify"}
 
 
 def parse_actions(reader: Reader) -> dict[str, Action]:
@@ -85,7 +90,10 @@ def parse_actions(reader: Reader) -> dict[str, Action]:
 def _parse_action(name: str, reader: Reader) -> Action | None:
     kinds = [kind for key, kind in _KINDS.items() if key in reader.keys()]  # noqa: SIM118 - a Reader is no mapping
     if len(kinds) != 1:
-        hint = "write exactly one of `flag:` (freeze), `command:` (rollback) and `channels:` (notice)"
+        hint = (
+            "write exactly one of `flag:` (freeze), `command:` (rollback), `feature_flag:` (switch) "
+            "and `channels:` (notice)"
+        )
         what = "has the keys of several kinds of action" if kinds else "has no key that names a kind of action"
         reader.fail("policy/action", f"{reader.what} {what}", hint)
         return None
@@ -94,6 +102,8 @@ def _parse_action(name: str, reader: Reader) -> Action | None:
             return _freeze(name, reader)
         case "rollback":
             return _rollback(name, reader)
+        case "switch":
+            return _switch(name, reader)
         case _:
             return _notify(name, reader)
 
@@ -158,6 +168,26 @@ def _rollback(name: str, reader: Reader) -> RollbackAction:
         undo=_undo(reader, timeout_ms),
         position=reader.position,
     )
+    reader.finish()
+    return action
+
+
+def _switch(name: str, reader: Reader) -> SwitchAction:
+    action = SwitchAction(
+        name=name,
+        file=read_path(reader, "file"),
+        feature_flag=reader.text("feature_flag"),
+        variant=reader.text("variant"),
+        everyone=reader.choice("for", ("default", "everyone"), "default") == "everyone",
+        position=reader.position,
+    )
+    if action.file.endswith((".yaml", ".yml")):
+        reader.fail(
+            "policy/feature-flag",
+            f"{reader.what}.file is YAML, and Freezeline changes feature flags in JSON only",
+            f"write the file as JSON: `file: {action.file.rpartition('.')[0]}.json`",
+            key="file",
+        )
     reader.finish()
     return action
 

@@ -14,7 +14,6 @@ from generator.model.gate import (
     BudgetLeft,
     Check,
     CheckKind,
-    FlagsPresent,
     Gate,
     ImagePinned,
     NoneFiring,
@@ -29,6 +28,7 @@ from generator.model.gate import (
 from generator.names import SEVERITIES
 from generator.promql.check import Want
 from generator.reading.reader import Reader, is_label_name
+from generator.spec import gate_flags
 from generator.units import DAY
 
 SOURCES = ("flag", "prometheus", "receiver")
@@ -171,13 +171,6 @@ def _query(reader: Reader) -> QueryWithin:
     return QueryWithin(query=reader.promql("query", Want.NUMBER), op=op, value=value)
 
 
-def _flags(reader: Reader) -> FlagsPresent:
-    present = reader.texts("present")
-    if not present:
-        reader.fail("gate/check", f"{reader.what} names no feature flag", "add `present: [flag-name]`")
-    return FlagsPresent(flag_file=reader.text("flag_file"), present=present)
-
-
 def _rehearsed(reader: Reader) -> Rehearsed:
     limits = ("rto", "rpo", "deploy", "rollback")
     return Rehearsed(
@@ -199,6 +192,6 @@ _BY_KEY: dict[str, Callable[[Reader], CheckKind]] = {
     "trivy": _scan,
     "secrets": _secrets,
     "query": _query,
-    "flag_file": _flags,
+    "flag_file": gate_flags.parse,
     "rehearsal": _rehearsed,
 }

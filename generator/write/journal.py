@@ -36,6 +36,7 @@ from generator.write.places import (
 )
 
 _SYNC_EACH_AT_MOST = 64
+"""Up to so many files are synced one by one. A sync of everything waits for other programs too."""
 
 
 class Disk:

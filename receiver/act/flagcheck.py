@@ -18,10 +18,16 @@ SEARCH_BY_OTHERS = stat.S_IXOTH
 
 def hidden(flag: Path) -> str:
     """Why other users cannot see a flag; "" if they can. Directories that do not exist yet are not looked at."""
-    for parent in _existing_parents(flag):
+    why = unsearchable(flag)
+    return f"{why}, so a pipeline of theirs sees no flag" if why else ""
+
+
+def unsearchable(path: Path) -> str:
+    """The directory above a file that other users cannot search; "" if there is none."""
+    for parent in _existing_parents(path):
         mode = stat.S_IMODE(parent.stat().st_mode)
         if not mode & SEARCH_BY_OTHERS:
-            return f"other users cannot search {parent} (mode {mode:04o}), so a pipeline of theirs sees no flag"
+            return f"other users cannot search {parent} (mode {mode:04o})"
     return ""
 
 

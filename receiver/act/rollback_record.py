@@ -11,7 +11,7 @@ from receiver.decide import retry
 from receiver.decide.model import EMPTY, Action, ActionState, ActionType, Decision, Episode
 from receiver.decide.notice import Event
 from receiver.journal import Tx
-from receiver.journal.record import tell_in
+from receiver.journal.record import tell_in, undone
 from receiver.plaintext import plain
 from receiver.policy.model import RollbackAction
 from receiver.run import runs
@@ -112,6 +112,8 @@ class Recorder:
         undo = action.type is ActionType.UNDO
         if action.state is ActionState.SUCCEEDED:
             facts = {"duration": _duration(action, tx.now), "cancelled_by": action.payload.get("by", "")}
+            if undo:
+                undone(tx, action.episode, self._context.ids)
             self._tell(tx, action, Event.ROLLBACK_UNDONE if undo else Event.ROLLBACK_DONE, facts)
         elif action.state is ActionState.DEAD:
             error = f"undo failed: {sentence}" if undo else sentence

@@ -27,7 +27,10 @@ OPERATOR_RULE = "manual"
 def on_operator_freeze(
     *, policy: Policy, reason: str, by: str, generation: int, known: Known, now: datetime, ids: Ids, trace: Trace
 ) -> Opened:
-    """An operator freezes a service: every flag of its policy, until an operator unfreezes the service."""
+    """An operator freezes a service: every flag of its policy, until an operator unfreezes the service.
+
+    Feature flags that the policy sets together with a freeze are set too.
+    """
     episode = own_episode(
         policy,
         rule=OPERATOR_RULE,
@@ -41,7 +44,10 @@ def on_operator_freeze(
     )
     freezes = {name: action for name, action in policy.actions.items() if action in policy.freezes([name])}
     rule = Rule(
-        id=OPERATOR_RULE, match=(), do=tuple(freezes), unfreeze=Unfreeze(resolved_for_s=0, all_of=(), review_after_s=0)
+        id=OPERATOR_RULE,
+        match=(),
+        do=(*freezes, *policy.switches_of_freezes()),
+        unfreeze=Unfreeze(resolved_for_s=0, all_of=(), review_after_s=0),
     )
     freeze_reasons, actions = answers(episode, policy, rule, now=now, ids=ids)
     sentence = f"{plain(by, 64)} froze {policy.service}: {plain(reason, REASON_MAX)}"

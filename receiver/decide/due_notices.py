@@ -20,6 +20,7 @@ def tell(
     now: datetime,
     ids: Ids,
     facts: Mapping[str, str] = EMPTY,
+    which: str = "",
 ) -> list[Action]:
     """Notices of an event to the channels of the episode's own rule; none if no action announces the event."""
     return [
@@ -35,6 +36,7 @@ def tell(
             ids=ids,
             facts=facts,
             fallback=action.fallback,
+            which=which,
         )
     ]
 

@@ -173,12 +173,17 @@ class FreezeReason(Struct, frozen=True, kw_only=True):
 
 
 class ActionType(StrEnum):
-    """The kinds of action. `unfreeze` removes a flag and switches legacy freezers off. `undo` reverses a rollback."""
+    """The kinds of action. `unfreeze` removes a flag and switches legacy freezers off. `undo` reverses a rollback.
+
+    `switch` sets a feature flag, and `switch_back` gives the feature flag its earlier value.
+    """
 
     FREEZE = "freeze"
     UNFREEZE = "unfreeze"
     ROLLBACK = "rollback"
     UNDO = "undo"
+    SWITCH = "switch"
+    SWITCH_BACK = "switch_back"
     NOTIFY = "notify"
 
 

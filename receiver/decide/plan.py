@@ -268,6 +268,25 @@ def answers(
         )
         for rollback in policy.rollbacks(rule.do)
     ]
+    actions += [
+        Action(
+            id=ids(now),
+            key=f"switch:{episode.id}:{switch.name}",
+            episode=episode.id,
+            service=policy.service,
+            type=ActionType.SWITCH,
+            name=switch.name,
+            created_at=now,
+            payload={
+                "file": switch.file,
+                "flag": switch.flag,
+                "variant": switch.variant,
+                "everyone": "yes" if switch.everyone else "",
+            },
+            trace=episode.trace,
+        )
+        for switch in policy.switches(rule.do)
+    ]
     return freeze_reasons, tuple(actions)
 
 

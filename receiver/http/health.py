@@ -86,7 +86,8 @@ class Health:
         faults = self._context.faults
         return {
             "journal": self._context.journal.broken or faults.said("journal"),
-            "flags": "; ".join(filter(None, (faults.said("freeze"), faults.said("flag"), faults.said("hidden")))),
+            "flags": "; ".join(filter(None, map(faults.said, ("freeze", "flag", "hidden")))),
+            "feature_flags": "; ".join(filter(None, map(faults.said, ("switch", "feature")))),
             "loops": faults.said("loop"),
             "policy": self._policy(),
             "disk": self._disk() or faults.said("disk"),

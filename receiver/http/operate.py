@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from receiver.act import notices
+from receiver.act.switch import SWITCH
 from receiver.context import Context
 from receiver.decide import by_hand
 from receiver.decide.model import Action, ActionState, ActionType, Decision, parse_stamp
@@ -192,6 +193,8 @@ async def _drop(context: Context, action: Action, reason: str, by: str) -> dict[
             tell_in(tx, current.episode, event, context.box.policies, ids=context.ids, facts=facts)
 
     await context.journal.write(work)
+    if action.type in {ActionType.SWITCH, ActionType.SWITCH_BACK}:
+        context.faults.report(SWITCH, action.payload["file"], "")
     return {"action": action.id, "done": "cancelled", "undo": None}
 
 

@@ -24,12 +24,17 @@ def record(
     """
     unfrozen: dict[str, plan.Unfrozen] = {}
     closed: list[Episode] = []
+    ended: dict[str, str] = {}
     for change in changes:
         _record_one(tx, change, policies, ids=ids, trace=trace, delivery=delivery)
         if isinstance(change, plan.Unfrozen):
             unfrozen[change.freeze_reason.flag] = change
+            ended[change.episode.id] = change.reason
         elif isinstance(change, plan.Moved) and change.to in _ENDS:
             closed.append(change.episode)
+            ended.setdefault(change.episode.id, change.sentence)
+    if ended:
+        switch_back(tx, ended, ids)
     for flag, change in unfrozen.items():
         if not tx.is_held(flag):
             _remove_flag(tx, change, ids)
@@ -89,6 +94,8 @@ def _record_opened(tx: Tx, change: plan.Opened, policies: Policies, ids: Ids) ->
     for action in change.actions:
         if action.type is ActionType.ROLLBACK:
             _roll_back(tx, action, episode)
+        elif action.type is ActionType.SWITCH:
+            _switch(tx, action, episode)
         elif action.type is not ActionType.FREEZE or not tx.is_freezing(action.payload["flag"]):
             tx.add_action(action)
     tell_of(tx, episode, Event.OPENED, policies, ids=ids)
@@ -101,12 +108,29 @@ def _roll_back(tx: Tx, action: Action, episode: Episode) -> None:
     """
     for other in tx.unfinished_rollbacks(action.service):
         if _is_alike(other, action):
-            tx.join_rollback(other.id, episode.id)
+            tx.join(other.id, episode.id)
             return
     if any(_is_alike(other, action) for other in tx.ended_rollbacks(action.service, action.created_at)):
         return
     if tx.add_action(action):
-        tx.join_rollback(action.id, episode.id)
+        tx.join(action.id, episode.id)
+
+
+def _switch(tx: Tx, action: Action, episode: Episode) -> None:
+    """Plan a switch, unless the flag's newest switch does the same: the episode then shares this switch."""
+    shared = tx.switch_to_join(action.payload)
+    if shared is None:
+        shared = action.id
+        tx.add_action(action)
+    tx.join(shared, episode.id)
+
+
+def undone(tx: Tx, episode: str, ids: Ids) -> None:
+    """Somebody undid a rollback. The feature flags of its episodes go back, unless one of them holds a freeze."""
+    episodes = [one for switch in tx.switches_of([episode]) for one in tx.sharing_episodes(switch.id)]
+    reasons = tx.freeze_reasons_of(episodes)
+    if not any(reason.ended_at is None for some in reasons.values() for reason in some):
+        switch_back(tx, dict.fromkeys(episodes, "the rollback was undone"), ids)
 
 
 def _is_alike(one: Action, other: Action) -> bool:
@@ -130,6 +154,24 @@ def _remove_flag(tx: Tx, change: plan.Unfrozen, ids: Ids) -> None:
     tx.legacy_switched(freeze_reason.flag, on=False)
 
 
+def switch_back(tx: Tx, ended: Mapping[str, str], ids: Ids) -> None:
+    """Plan the end of every feature flag that only these episodes need. `ended` says why, by episode."""
+    why = list(ended.values())[-1] if ended else ""
+    for switch in tx.leave_switches(list(ended)):
+        back = Action(
+            id=ids(tx.now),
+            key=f"switch_back:{switch.id}",
+            episode=switch.episode,
+            service=switch.service,
+            type=ActionType.SWITCH_BACK,
+            name=switch.name,
+            created_at=tx.now,
+            payload={**switch.payload, "of": switch.id, "reason": ended.get(switch.episode, why)},
+            trace=switch.trace,
+        )
+        tx.add_action(back)
+
+
 def _tell_resolved(tx: Tx, closed: Sequence[Episode], policies: Policies, ids: Ids) -> None:
     """Announce `resolved` when no episode of the incident is open any more. Until then, an alert may come back.
 
@@ -150,11 +192,12 @@ def tell_in(
     *,
     ids: Ids,
     facts: Mapping[str, str] = EMPTY,
+    which: str = "",
 ) -> None:
     """Do as `tell_of` for an episode that the journal knows."""
     episode = tx.episode(episode_id)
     if episode is not None:
-        tell_of(tx, episode, event, policies, ids=ids, facts=facts)
+        tell_of(tx, episode, event, policies, ids=ids, facts=facts, which=which)
 
 
 def tell_of(
@@ -165,15 +208,18 @@ def tell_of(
     *,
     ids: Ids,
     facts: Mapping[str, str] = EMPTY,
+    which: str = "",
 ) -> None:
     """Store the notices of an event in this transaction. A stored notice with the same key stays as it is.
 
+    `which` tells events of one kind apart, such as those of different feature flags.
+
     The keys are those of the incident, so the rule's second episode in one transaction has nothing to add.
     """
-    kind = (episode.service, episode.incident, episode.policy_sha256, episode.rule, event.value)
+    kind = (episode.service, episode.incident, episode.policy_sha256, episode.rule, event.value, which)
     if kind in tx.answers.told:
         return
     tx.answers.told.add(kind)
     policy = policies.by_sha256.get(episode.policy_sha256)
-    for notice in tell(episode, policy, event, now=tx.now, ids=ids, facts=facts):
+    for notice in tell(episode, policy, event, now=tx.now, ids=ids, facts=facts, which=which):
         tx.add_action(notice)

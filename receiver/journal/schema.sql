@@ -75,7 +75,7 @@ CREATE INDEX action_episode ON action (episode, type);
 CREATE INDEX action_service ON action (service, type, updated_at);
 CREATE INDEX action_state ON action (type, state);
 
--- The episodes for which an unfinished rollback runs. Episodes that open meanwhile join the rollback.
+-- The episodes for which an unfinished rollback runs, or for which a switch holds a feature flag. Later episodes join.
 CREATE TABLE rollback_episode (action TEXT NOT NULL, episode TEXT NOT NULL, PRIMARY KEY (action, episode));
 CREATE INDEX rollback_episode_episode ON rollback_episode (episode);
 

@@ -281,6 +281,8 @@ class Tx(WaitingAlerts):
             self.answers.ended.clear()
         elif action.type is ActionType.FREEZE:
             self.answers.freezing.clear()
+        elif action.type in {ActionType.SWITCH, ActionType.SWITCH_BACK}:
+            self.answers.switching.clear()
 
     def is_freezing(self, flag: str) -> bool:
         """Whether an unfinished action freezes a flag: this action then freezes for a new reason as well."""
@@ -304,8 +306,28 @@ class Tx(WaitingAlerts):
             ended[service, since] = [one for one, _ in started if one.state in FINAL_STATES]
         return ended[service, since]
 
-    def join_rollback(self, action: str, episode: str) -> None:
-        """Note that an episode shares a rollback."""
+    def switch_to_join(self, payload: Mapping[str, str]) -> str | None:
+        """The switch that already gives a flag these values, asked once in a transaction."""
+        wanted = tuple(sorted(payload.items()))
+        switching = self.answers.switching
+        if wanted not in switching:
+            holders = self.switches(payload["file"]).holders(payload["flag"])
+            switching[wanted] = holders[-1].id if holders and holders[-1].payload == payload else None
+        return switching[wanted]
+
+    def leave_switches(self, episodes: Sequence[str]) -> list[Action]:
+        """Episodes need their feature flags no longer. The answer is every switch that no episode needs any more."""
+        shared = self.switches_of(episodes)
+        for chunk in rows.chunks(episodes):
+            for switch in shared:
+                self._run(
+                    f"DELETE FROM rollback_episode WHERE action = ? AND episode IN ({rows.marks_for(chunk)})",
+                    (switch.id, *chunk),
+                )
+        return [switch for switch in shared if not self.sharing_episodes(switch.id)]
+
+    def join(self, action: str, episode: str) -> None:
+        """Note that an episode shares a rollback or a switch."""
         self._buffer.joined.append((action, episode))
 
     def leave_rollbacks(self, episode: Episode) -> None:
@@ -313,7 +335,11 @@ class Tx(WaitingAlerts):
         pending = [one for one in self.unfinished_rollbacks(episode.service) if one.state is ActionState.PENDING]
         if not pending:
             return
-        self._run("DELETE FROM rollback_episode WHERE episode = ?", (episode.id,))
+        self._run(
+            "DELETE FROM rollback_episode WHERE episode = ? AND action IN "
+            "(SELECT id FROM action WHERE service = ? AND type = 'rollback')",
+            (episode.id, episode.service),
+        )
         if any(action.episode == episode.id for action in pending):
             self._run(
                 "UPDATE action SET episode = coalesce((SELECT min(episode) FROM rollback_episode "

@@ -21,13 +21,15 @@ PREFETCH_MAX = 500
 class Answers(Struct):
     """What the database said in this transaction and would say again: ten thousand alerts ask the same questions.
 
-    By service its incident and its rollbacks, by flag whether a freeze is unfinished, and what was told.
+    By service its incident and its rollbacks, by flag whether a freeze is unfinished, by feature flag the switch to
+    join, and what was told.
     """
 
     incidents: dict[str, str | None] = field(default_factory=dict)
     rollbacks: dict[str, list[Action]] = field(default_factory=dict)
     ended: dict[tuple[str, datetime], list[Action]] = field(default_factory=dict)
     freezing: dict[str, bool] = field(default_factory=dict)
+    switching: dict[tuple[tuple[str, str], ...], str | None] = field(default_factory=dict)
     told: set[tuple[str, ...]] = field(default_factory=set)
 
 

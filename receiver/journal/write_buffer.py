@@ -46,7 +46,8 @@ class WriteBuffer(Struct):
     """Waiting rows, in the order in which they came.
 
     `alerts` are whole rows, and `restarts` are repeats with another start (fingerprint, start, time). `moves` are
-    episodes in another state. `ended` are freeze reasons that end. `joined` are episodes that share a rollback.
+    episodes in another state. `ended` are freeze reasons that end. `joined` are episodes that share a rollback or a
+    switch.
     """
 
     deliveries: list[rows.Row] = field(default_factory=list)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from receiver.act import flagcheck, flagfile
+from receiver.act import flagcheck, flagd, flagfile
 from receiver.act.freeze import FREEZE
 from receiver.context import Context
 from receiver.decide.model import stamp_ms
@@ -22,7 +22,7 @@ EVERY_S = 5.0
 BEAT_LIMIT_S = 5.0
 """A beat that takes longer hangs on some disk, which is a fault of its own."""
 
-JOURNAL, FLAG, HIDDEN = "journal", "flag", "hidden"
+JOURNAL, FLAG, HIDDEN, FEATURE = "journal", "flag", "hidden", "feature"
 """Kinds of faults that the heartbeat finds."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -84,13 +84,30 @@ class Heartbeat:
             for flag, (fault, unseen) in found.items():
                 faults.report(FLAG, flag, fault)
                 faults.report(HIDDEN, flag, unseen)
-            for kind in (FLAG, HIDDEN):
-                faults.keep(kind, set(flags))
+            files = await self._look_at_feature_flags()
+            faults.keep(FLAG, set(flags))
+            faults.keep(HIDDEN, {*flags, *files})
             must_exist = [flag for flag, must in flags.items() if must]
             for flag in await asyncio.to_thread(flagcheck.missing, must_exist):
                 faults.report(FREEZE, flag, f"{flag} is gone")
                 self._check_flag(flag)
         self._beaten_at = asyncio.get_running_loop().time()
+
+    async def _look_at_feature_flags(self) -> Collection[str]:
+        """Whether every feature flag of the policies in force could be set now, and whether others can read the file.
+
+        The answer is every file of feature flags.
+        """
+        wanted: dict[str, list[tuple[str, str]]] = {}
+        for switch in self._context.box.policies.feature_flags():
+            wanted.setdefault(switch.file, []).append((switch.flag, switch.variant))
+        faults = self._context.faults
+        for file, flags in wanted.items():
+            fault, unseen = await asyncio.to_thread(_feature_faults, Path(file), flags)
+            faults.report(FEATURE, file, fault)
+            faults.report(HIDDEN, file, unseen)
+        faults.keep(FEATURE, set(wanted))
+        return wanted.keys()
 
     async def _content(self) -> tuple[Mapping[str, bool], Mapping[str, object] | None]:
         """The flags, each with whether it must exist, and the heartbeat's text; None if no webhook could be stored."""
@@ -126,6 +143,10 @@ def _beat_beside(flags: Collection[str], content: Mapping[str, object]) -> dict[
             written[path.parent] = _write(path, content)
         found[flag] = (fault or written[path.parent], flagcheck.hidden(path))
     return found
+
+
+def _feature_faults(file: Path, flags: Collection[tuple[str, str]]) -> tuple[str, str]:
+    return flagd.obstacle(file, flags), flagd.hidden(file)
 
 
 def _write(flag: Path, content: Mapping[str, object]) -> str:

@@ -93,6 +93,18 @@ def _rollback_undone(facts: Facts) -> str:
     return f"{by} asked for the undo command, which has run" if by else "The undo command has run"
 
 
+def _feature_flag(facts: Facts) -> str:
+    return facts.get("sentence") or _reason(facts)
+
+
+def _feature_flag_kept(facts: Facts) -> str:
+    return f"{facts.get('sentence') or 'Somebody changed the feature flag meanwhile'}. Set the flag by hand as you need"
+
+
+def _feature_flag_failed(facts: Facts) -> str:
+    return f"{facts.get('error') or 'unknown error'}. Freezeline keeps trying. Meanwhile, set the flag by hand"
+
+
 def _escalation(facts: Facts) -> str:
     ask = f" Decision needed: {facts['ask']}?" if facts.get("ask") else ""
     return f"{_reason(facts)}. Open for {facts.get('open_for', 'a while')}.{ask}"
@@ -127,6 +139,10 @@ _WORDS: Mapping[Event, tuple[str, Callable[[Facts], str]]] = {
     Event.ROLLBACK_SKIPPED: ("{service}: rollback not started", _error_or_reason),
     Event.ROLLBACK_CANCELLED: ("{service}: rollback cancelled", _rollback_cancelled),
     Event.ROLLBACK_UNDONE: ("{service}: rollback undone", _rollback_undone),
+    Event.FEATURE_FLAG_SET: ("{service}: feature flag set", _feature_flag),
+    Event.FEATURE_FLAG_BACK: ("{service}: feature flag set back", _feature_flag),
+    Event.FEATURE_FLAG_KEPT: ("{service}: feature flag left as it is", _feature_flag_kept),
+    Event.FEATURE_FLAG_FAILED: ("{service}: feature flag not set", _feature_flag_failed),
     Event.ESCALATION: ("{service}: nobody has acknowledged yet (level {level})", _escalation),
     Event.STATUS: ("{service}: still open", _status),
     Event.ACKNOWLEDGED: ("{service}: acknowledged", _acknowledged),

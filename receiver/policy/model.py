@@ -128,6 +128,16 @@ class RollbackAction(Struct, frozen=True, kw_only=True):
     undo: Undo | None
 
 
+class SwitchAction(Struct, frozen=True, kw_only=True):
+    """Give a feature flag in flagd's `file` another default variant. `everyone` also empties the flag's targeting."""
+
+    name: str
+    file: str
+    flag: str
+    variant: str
+    everyone: bool
+
+
 class NotifyAction(Struct, frozen=True, kw_only=True):
     """Tell channels about events. A notice that a channel finally fails to deliver goes to the `fallback` channels."""
 
@@ -137,7 +147,7 @@ class NotifyAction(Struct, frozen=True, kw_only=True):
     events: frozenset[str]
 
 
-PolicyAction = FreezeAction | RollbackAction | NotifyAction
+PolicyAction = FreezeAction | RollbackAction | SwitchAction | NotifyAction
 
 
 DEFAULT_SEVERITY = "critical"
@@ -191,6 +201,16 @@ class Policy(Struct, frozen=True, kw_only=True):
         """Give the rollback actions among the named actions."""
         return tuple(action for name in names if isinstance(action := self.actions[name], RollbackAction))
 
+    def switches(self, names: Iterable[str]) -> tuple[SwitchAction, ...]:
+        """Give the switch actions among the named actions."""
+        return tuple(action for name in names if isinstance(action := self.actions[name], SwitchAction))
+
+    def switches_of_freezes(self) -> tuple[str, ...]:
+        """Give the names of the switch actions that some rule or an abort starts together with a freeze."""
+        lists = [rule.do for rule in self.rules] + ([self.rollouts.on_abort] if self.rollouts else [])
+        names = [switch.name for do in lists if self.freezes(do) for switch in self.switches(do)]
+        return tuple(dict.fromkeys(names))
+
     def notifies(self, names: Iterable[str]) -> tuple[NotifyAction, ...]:
         """Give the notify actions among the named actions."""
         return tuple(action for name in names if isinstance(action := self.actions[name], NotifyAction))
@@ -242,6 +262,11 @@ class Policies(Struct, frozen=True, kw_only=True):
             for action in policy.actions.values()
             if isinstance(action, FreezeAction)
         }
+
+    def feature_flags(self) -> tuple[SwitchAction, ...]:
+        """Give every switch action of the policies in force."""
+        actions = (action for policy in self.in_force for action in policy.actions.values())
+        return tuple(action for action in actions if isinstance(action, SwitchAction))
 
     def of_service(self, service: str) -> tuple[Policy, ...]:
         """Give the policies in force of one service."""

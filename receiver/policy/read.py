@@ -36,6 +36,7 @@ from receiver.policy.model import (
     RollbackAction,
     Rollouts,
     Rule,
+    SwitchAction,
     Undo,
     Unfreeze,
     Verify,
@@ -60,6 +61,7 @@ __all__ = [
     "RollbackAction",
     "Rollouts",
     "Rule",
+    "SwitchAction",
     "Undo",
     "Unfreeze",
     "Verify",
@@ -77,6 +79,8 @@ DEFAULT_EVENTS = frozenset(
         "rollback_done",
         "rollback_failed",
         "rollback_skipped",
+        "feature_flag_kept",
+        "feature_flag_failed",
         "unfrozen",
         "resolved",
         "canary_started",
@@ -307,6 +311,14 @@ def _action(name: str, raw: Any) -> PolicyAction:
             channels=tuple(raw["channels"]),
             fallback=tuple(raw.get("fallback", ())),
             events=DEFAULT_EVENTS if events is None else frozenset(events),
+        )
+    if raw["type"] == "switch":
+        return SwitchAction(
+            name=name,
+            file=raw["file"],
+            flag=raw["flag"],
+            variant=raw["variant"],
+            everyone=raw.get("everyone", False),
         )
     return _rollback(name, raw)
 

@@ -1,9 +1,8 @@
-"""The report of a stage's A/B test: text, JSON, and one HTML page with plots that needs no network."""
+"""The report of a stage's A/B test: text, values for JSON, and a part of an HTML page with plots."""
 
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,25 +22,6 @@ SAID = {
     "undecided": "Undecided: the test goes on.",
     "cannot_tell": "Nobody can tell.",
 }
-PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>A/B test of {{ service }} {{ release }}</title>
-<style>
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { border-bottom: 1px solid #bbb; padding: .4rem; text-align: right; overflow-wrap: break-word; }
-th:first-child, td:first-child, td:last-child { text-align: left; }
-svg { height: auto; max-width: 100%; }
-</style>
-</head>
-<body>
-{{ section }}</body>
-</html>
-"""
 SECTION = """\
 <h1>A/B test of {{ service }} {{ release }}</h1>
 <p><strong>{{ said }}</strong> {{ why }}</p>
@@ -66,12 +46,6 @@ def as_text(service: str, release: str, found: Judgement) -> str:
             f"  {name}: canary {canary}, stable {stable}, difference {gap}, z {z}, events needed {needed}: {result}"
         )
     return "\n".join(lines) + "\n"
-
-
-def as_json(service: str, release: str, found: Judgement, progress: Progress) -> str:
-    """For programs, as one file."""
-    content = as_values(service, release, found, progress)
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_values(service: str, release: str, found: Judgement, progress: Progress) -> dict[str, Any]:
@@ -107,17 +81,13 @@ def as_values(service: str, release: str, found: Judgement, progress: Progress) 
     }
 
 
-def as_html(service: str, release: str, found: Judgement, progress: Progress) -> str:
-    """For people, as one page."""
-    return _template(PAGE).render(service=service, release=release, section=section(service, release, found, progress))
-
-
 def section(service: str, release: str, found: Judgement, progress: Progress) -> markupsafe.Markup:
     """A part of a page: a table, and two plots for each metric. Names of others are text there, never markup."""
     by_metric: dict[str, list[Point]] = {}
     for point in progress.points:
         by_metric.setdefault(point.metric, []).append(point)
-    text = _template(SECTION).render(
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(SECTION)
+    text = template.render(
         service=service,
         release=release,
         said=SAID[found.outcome.value],
@@ -126,10 +96,6 @@ def section(service: str, release: str, found: Judgement, progress: Progress) ->
         plots=_plots(by_metric),
     )
     return markupsafe.Markup(text)  # noqa: S704 - the template has escaped every name
-
-
-def _template(text: str) -> jinja2.Template:
-    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
 
 
 def _plots(by_metric: Mapping[str, Sequence[Point]]) -> list[tuple[str, object]]:

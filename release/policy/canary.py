@@ -17,6 +17,13 @@ class Command(Struct, frozen=True, kw_only=True):
     timeout_s: float
 
 
+class ChosenUsers(Struct, frozen=True, kw_only=True):
+    """Users who get the canary whatever its weight: keys of the map in `map`, a file of HAProxy's configuration."""
+
+    map: str
+    values: tuple[str, ...]
+
+
 class Haproxy(Struct, frozen=True, kw_only=True):
     """Traffic by server weights through HAProxy's runtime socket."""
 
@@ -24,6 +31,22 @@ class Haproxy(Struct, frozen=True, kw_only=True):
     backend: str
     stable: str
     canary: str
+    users: ChosenUsers | None = None
+
+
+class RenderedFile(Struct, frozen=True, kw_only=True):
+    """Traffic by a file from a template. `read` prints the percentage that the running proxy uses.
+
+    `cut` ends the canary's connections once the weight is 0. `users` are for the template.
+    """
+
+    template: str
+    file: str
+    reload: tuple[str, ...]
+    read: tuple[str, ...]
+    timeout_s: float = 10.0
+    cut: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
 
 
 class TrafficCommands(Struct, frozen=True, kw_only=True):
@@ -38,6 +61,7 @@ class Traffic(Struct, frozen=True, kw_only=True):
     """The adapter that moves traffic: exactly one member is present."""
 
     haproxy: Haproxy | None = None
+    file: RenderedFile | None = None
     commands: TrafficCommands | None = None
 
 

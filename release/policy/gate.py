@@ -83,12 +83,24 @@ class Secrets(Struct, frozen=True, kw_only=True, tag_field="kind", tag="secrets"
     max_age_s: float | None = None
 
 
+FlagValue = bool | int | float | str
+
+
+class FlagIs(Struct, frozen=True, kw_only=True, rename={"value": "is", "context": "for"}):
+    """What a feature flag must be in an evaluation context."""
+
+    flag: str
+    value: FlagValue
+    context: Mapping[str, FlagValue] = field(default_factory=dict)
+
+
 class Flags(Struct, frozen=True, kw_only=True, tag_field="kind", tag="flags"):
-    """A file of feature flags holds these flags."""
+    """A file of feature flags holds these flags, and flags have these values."""
 
     id: str
     flag_file: str
-    present: tuple[str, ...]
+    present: tuple[str, ...] = ()
+    values: tuple[FlagIs, ...] = ()
 
 
 class Rehearsed(Struct, frozen=True, kw_only=True, tag_field="kind", tag="rehearsed"):

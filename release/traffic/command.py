@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
-from receiver.plaintext import plain
 from receiver.run.commands import Answer, ask
 from release.policy.canary import TrafficCommands
 from release.traffic.adapter import TrafficError
+from release.traffic.percentage import percentage_of
 
 
 class CommandTraffic:
@@ -26,14 +26,7 @@ class CommandTraffic:
     async def read(self) -> Decimal:
         """The share that `read` prints: a percentage from 0 to 100, with or without `%`."""
         answer = await self._run(self._commands.read)
-        text = answer.output.strip().removesuffix("%").strip()
-        try:
-            percent = Decimal(text)
-        except InvalidOperation as error:
-            raise TrafficError(f"{self._commands.read[0]} printed no percentage: {plain(text, 60)}") from error
-        if not percent.is_finite() or not 0 <= percent <= 100:
-            raise TrafficError(f"{self._commands.read[0]} printed {plain(text, 60)}, no percentage from 0 to 100")
-        return percent / 100
+        return percentage_of(answer.output, self._commands.read[0])
 
     async def set(self, weight: Decimal) -> None:
         """Run `set`, and read the share back."""

@@ -11,23 +11,21 @@ import asyncio
 import csv
 import io
 import math
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 
 from msgspec import Struct
 
 from receiver.plaintext import plain
 from release.traffic.adapter import TrafficError
+from release.traffic.haproxy_map import ChosenInMap
+from release.traffic.runtime import Ask, tell
 
 WEIGHT_MAX = 256
 SESSIONS_END_S = 2.0
 SESSIONS_POLL_S = 0.05
 BALANCING = frozenset({"roundrobin"})
-
-Ask = Callable[[str], Coroutine[Any, Any, str]]
-"""Sends one command to the runtime socket and gives the whole answer. Raises TrafficError."""
 
 
 class Server(Struct, frozen=True, kw_only=True):
@@ -40,13 +38,26 @@ class Server(Struct, frozen=True, kw_only=True):
 
 
 class Haproxy:
-    """One backend with the servers of both releases. `ask` speaks to the runtime socket."""
+    """One backend with the servers of both releases. `ask` speaks to the runtime socket.
 
-    def __init__(self, ask: Ask, *, backend: str, stable: Sequence[str], canary: Sequence[str]) -> None:
+    `users` get the canary whatever the weight, as long as the weight is not 0.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        backend: str,
+        stable: Sequence[str],
+        canary: Sequence[str],
+        users: ChosenInMap | None = None,
+    ) -> None:
         self._ask = ask
         self._backend = backend
         self._stable = tuple(stable)
         self._canary = tuple(canary)
+        self._users = users
+        self._meant: Decimal | None = None
 
     async def check(self, *, before_deploy: bool = False) -> tuple[str, ...]:
         """Reasons why this backend cannot split as asked: balancing, missing servers, and what binds a client.
@@ -65,7 +76,8 @@ class Haproxy:
             if name in servers and not servers[name].status.startswith(("UP", "no check"))
             if name in self._stable or not servers[name].status.startswith("MAINT")
         ]
-        return (*reasons, *await self._balancing())
+        chosen = await self._users.check() if self._users is not None else ()
+        return (*reasons, *await self._balancing(), *chosen)
 
     async def _balancing(self) -> list[str]:
         rows = await self._stat()
@@ -86,21 +98,38 @@ class Haproxy:
         return reasons
 
     async def read(self) -> Decimal:
-        """The canary's share by the weights in force; servers that take no traffic count as 0."""
+        """The canary's share by the weights in force; servers that take no traffic count as 0.
+
+        Other users than the chosen ones are an error, unless the share itself is another than this adapter has set.
+        """
+        share = await self._share()
+        if share and self._users is not None and self._meant in {None, share}:
+            await self._users.require()
+        return share
+
+    async def _share(self) -> Decimal:
         servers = await self._servers()
         canary = sum(_effective(servers, name) for name in self._canary)
         total = canary + sum(_effective(servers, name) for name in self._stable)
         return Decimal(canary) / Decimal(total) if total else Decimal(0)
 
     async def set(self, weight: Decimal) -> None:
-        """Set the weights of every server, the smaller step first, and read the share back."""
+        """Set the weights of every server, the smaller step first, and read the share back.
+
+        No share is raised while users cannot be chosen; a share is lowered whatever happens to the users.
+        """
         canary, stable = weights(weight, len(self._canary), len(self._stable))
+        if self._users is not None and weight > await self._share():
+            await self._users.put(chosen=True)
         for name in self._canary:
             if weight > 0:
                 await self._tell(f"set server {self._backend}/{name} state ready")
             await self._tell(f"set server {self._backend}/{name} weight {canary}")
         for name in self._stable:
             await self._tell(f"set server {self._backend}/{name} weight {stable}")
+        self._meant = weight
+        if self._users is not None:
+            await self._users.put(chosen=weight > 0)
         found = await self.read()
         if found != weight:
             raise TrafficError(f"HAProxy uses the weight {found:.2%}, not {weight:.2%}")
@@ -116,6 +145,8 @@ class Haproxy:
         for name in self._canary:
             await self._tell(f"set server {self._backend}/{name} state maint")
             await self._tell(f"shutdown sessions server {self._backend}/{name}")
+        if self._users is not None:
+            await self._users.put(chosen=False)  # In maintenance, the canary gets no chosen users either.
         end = asyncio.get_running_loop().time() + SESSIONS_END_S
         while left := await self.sessions():
             if asyncio.get_running_loop().time() >= end:
@@ -129,9 +160,7 @@ class Haproxy:
 
     async def _tell(self, command: str) -> None:
         """Send a command that answers nothing. Any text is a refusal."""
-        answer = (await self._ask(command)).strip()
-        if answer:
-            raise TrafficError(f"HAProxy refuses `{command}`: {plain(answer, 200)}")
+        await tell(self._ask, command)
 
     async def _servers(self) -> Mapping[str, Server]:
         rows = await self._stat()

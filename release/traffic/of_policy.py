@@ -8,6 +8,8 @@ from release.policy.canary import Canary
 from release.traffic.adapter import Traffic, TrafficError
 from release.traffic.command import CommandTraffic
 from release.traffic.haproxy import Haproxy
+from release.traffic.haproxy_map import ChosenInMap
+from release.traffic.rendered import Rendered
 from release.traffic.runtime_socket import unix_socket
 
 
@@ -16,7 +18,10 @@ def of_policy(canary: Canary, environment: Mapping[str, str]) -> Traffic:
     if canary.traffic is not None and canary.traffic.haproxy is not None:
         named = canary.traffic.haproxy
         ask = unix_socket(named.socket)
-        return Haproxy(ask, backend=named.backend, stable=[named.stable], canary=[named.canary])
+        users = ChosenInMap(ask, named.users, canary=named.canary) if named.users is not None else None
+        return Haproxy(ask, backend=named.backend, stable=[named.stable], canary=[named.canary], users=users)
+    if canary.traffic is not None and canary.traffic.file is not None:
+        return Rendered(canary.traffic.file, environment)
     if canary.traffic is not None and canary.traffic.commands is not None:
         return CommandTraffic(canary.traffic.commands, environment)
     raise TrafficError("the policy does not say how traffic is moved: add `traffic:` to the spec's canary")

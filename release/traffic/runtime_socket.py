@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from release.traffic.adapter import TrafficError
-from release.traffic.haproxy import Ask
+from release.traffic.runtime import Ask
 
 TIMEOUT_S = 5.0
 ANSWER_MAX_BYTES = 16 * 1024 * 1024

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from generator.model.actions import LEGACY_TIMEOUT_MS, Action, FreezeAction, LegacyFile, NotifyAction, RollbackAction
+from generator.model.actions import (
+    LEGACY_TIMEOUT_MS,
+    Action,
+    FreezeAction,
+    LegacyFile,
+    NotifyAction,
+    RollbackAction,
+    SwitchAction,
+)
 from generator.render.policy.policy_values import command, seconds
 
 
@@ -15,6 +23,9 @@ def render(action: Action) -> dict[str, object]:
             return _freeze(action)
         case RollbackAction():
             return _rollback(action)
+        case SwitchAction():
+            switch = {"type": "switch", "file": action.file, "flag": action.feature_flag, "variant": action.variant}
+            return switch | ({"everyone": True} if action.everyone else {})
         case NotifyAction():
             told: dict[str, object] = {"type": "notify", "channels": list(action.channels)}
             told |= {"fallback": list(action.fallback)} if action.fallback else {}

@@ -69,8 +69,8 @@ def _evidence(check: Check) -> dict[str, object]:
         case NoSecrets(report=report, at_most=at_most, max_age_ms=max_age_ms):
             age: dict[str, object] = {} if max_age_ms is None else {"max_age_s": seconds(max_age_ms)}
             return {"kind": "secrets", "report": report, "at_most": at_most, **age}
-        case FlagsPresent(flag_file=flag_file, present=present):
-            return {"kind": "flags", "flag_file": flag_file, "present": list(present)}
+        case FlagsPresent() as flags:
+            return _flags(flags)
         case Rehearsed() as rehearsed:
             return {
                 "kind": "rehearsed",
@@ -81,3 +81,13 @@ def _evidence(check: Check) -> dict[str, object]:
             }
         case _:
             raise AssertionError(f"{check.id}: a check of unknown kind")
+
+
+def _flags(flags: FlagsPresent) -> dict[str, object]:
+    found: dict[str, object] = {"kind": "flags", "flag_file": flags.flag_file}
+    found |= {"present": list(flags.present)} if flags.present else {}
+    values = [
+        {"flag": one.flag, "is": one.value} | ({"for": dict(one.context)} if one.context else {})
+        for one in flags.values
+    ]
+    return found | ({"values": values} if values else {})

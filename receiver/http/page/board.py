@@ -13,6 +13,8 @@ from receiver.report import OfService, Standing, problems_of
 
 CANCELLABLE = {
     ActionType.ROLLBACK: frozenset({ActionState.PENDING, ActionState.STARTING, ActionState.RUNNING}),
+    ActionType.SWITCH: frozenset({ActionState.RETRY_WAIT}),
+    ActionType.SWITCH_BACK: frozenset({ActionState.RETRY_WAIT}),
     ActionType.NOTIFY: frozenset({ActionState.PENDING, ActionState.RETRY_WAIT}),
 }
 

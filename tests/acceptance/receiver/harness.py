@@ -38,6 +38,18 @@ def script(path: Path, text: str) -> Path:
     return path
 
 
+FEATURE_FLAGS = """{
+  "flags": {
+    "provider_fallback": {
+      "state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off",
+      "targeting": {"if": [{"==": [{"var": "x-provider-fallback"}, "on"]}, "on", null]}
+    },
+    "durable_worker": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on"}
+  }
+}
+"""
+
+
 class Site(Struct, kw_only=True):
     """A directory with a service, a policy, settings, and (once started) a receiver's state."""
 
@@ -58,6 +70,7 @@ class Site(Struct, kw_only=True):
             f'echo "$FREEZELINE_FACT_RELEASE" >> {service}/rollbacks\nsleep 0.2\necho v1 > {service}/current',
         )
         script(service / "freezer.sh", f'echo "$1" >> {service}/freezer')
+        self.feature_flags.write_text(FEATURE_FLAGS)
         self.policy = self.policy or default_policy(self)
         self.settings = self.settings or {"channels": {"log": {"type": "log"}, "toast": {"type": "toast"}}}
         self.write()
@@ -66,6 +79,16 @@ class Site(Struct, kw_only=True):
     def flag(self) -> Path:
         """The service's flag."""
         return self.root / "flags" / "FREEZE.FLAG"
+
+    @property
+    def feature_flags(self) -> Path:
+        """Flagd's file of the service's feature flags."""
+        return self.root / "service" / "flags.json"
+
+    def default_variant(self, flag: str) -> str | None:
+        """A feature flag's default variant in the file."""
+        found: str | None = json.loads(self.feature_flags.read_text())["flags"][flag]["defaultVariant"]
+        return found
 
     @property
     def state(self) -> Path:
@@ -109,7 +132,7 @@ def default_policy(site: Site) -> dict[str, Any]:
                     {"label": "alertname", "op": "=~", "value": "FailureRateHigh|Hostile"},
                     {"label": "service", "op": "=", "value": "gateway"},
                 ],
-                "do": ["freeze", "rollback", "tell"],
+                "do": ["freeze", "rollback", "fallback", "tell"],
                 "unfreeze": {"resolved_for_s": 0.5, "all_of": [], "review_after_s": 86400},
             }
         ],
@@ -126,6 +149,12 @@ def default_policy(site: Site) -> dict[str, Any]:
                 "grace_s": 1,
                 "verify": {"command": [f"{service}/verify.sh"], "timeout_s": 10},
                 "release": {"command": [f"{service}/current.sh"]},
+            },
+            "fallback": {
+                "type": "switch",
+                "file": str(site.feature_flags),
+                "flag": "provider_fallback",
+                "variant": "on",
             },
             "tell": {
                 "type": "notify",

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from receiver.steps import Step
-from tests.acceptance.receiver.harness import Receiver, Site, body, peers, receiver
+from tests.acceptance.receiver.harness import FEATURE_FLAGS, Receiver, Site, body, peers, receiver
 from tests.fakes.http import SLACK_PATH, SlackFake, running
 from tests.journals import exclusive
 from tests.waiting import until
@@ -29,6 +29,10 @@ PASSAGES = {
     Step.NOTICE_RUNNING: 4,
     Step.NOTICE_SENT: 4,
     Step.NOTICE_RECORDED: 4,
+    Step.SWITCH_TEMPORARY_WRITTEN: 2,
+    Step.SWITCH_FILE_RENAMED: 2,
+    Step.SWITCH_DIRECTORY_SYNCED: 2,
+    Step.SWITCH_RECORDED: 2,
 }
 # A start passes these where it migrates a journal: tests/unit/receiver/test_shapes.py kills there.
 MIGRATION = {step for step in Step if step.value.startswith("migration.")}
@@ -112,6 +116,7 @@ async def finish(server: Receiver, acknowledged: set[str]) -> None:
         await until(lambda: final(site), SETTLED_S, "everything is over after the firing")
         reasons = json.loads(site.flag.read_text())["reasons"]
         assert [reason["alert"] for reason in reasons] == ["FailureRateHigh"]
+        assert site.default_variant("provider_fallback") == "on"
     await deliver(server, peers(body("0.34.2", "resolved")), acknowledged)
     await until(
         lambda: not site.rows("SELECT 1 FROM episode WHERE state IN ('OPEN', 'RESOLVING')"), SETTLED_S, "closed"
@@ -128,6 +133,9 @@ async def check(server: Receiver, acknowledged: set[str], slack: SlackFake) -> N
     assert json.loads(rollbacks[0][1])["sentence"] == "verified as done"
     assert site.rows("SELECT count(*) FROM episode") == [(1,)]
     assert site.lines("freezer")[-1] == "off"
+    assert site.feature_flags.read_text() == FEATURE_FLAGS
+    switches = site.rows("SELECT type, state FROM action WHERE type LIKE 'switch%' ORDER BY type")
+    assert switches == [("switch", "SUCCEEDED"), ("switch_back", "SUCCEEDED")]
     journaled = {sha256 for (sha256,) in site.rows("SELECT sha256 FROM delivery")}
     assert acknowledged - journaled == set()
     check_told(slack)

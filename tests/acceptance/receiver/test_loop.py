@@ -258,8 +258,12 @@ def test_replay_says_what_would_happen_and_does_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "FailureRateHigh firing:",
-        "  FailureRateHigh of gateway fires and rule failure-budget/failure-rate-high matches: freeze, rollback, tell",
+        (
+            "  FailureRateHigh of gateway fires and rule failure-budget/failure-rate-high matches: "
+            "freeze, rollback, fallback, tell"
+        ),
         "    freeze freeze",
         "    rollback rollback",
+        "    switch fallback",
     ]
     assert (frozen(site), list(site.state.iterdir())) == (False, [])

@@ -14,7 +14,8 @@ from msgspec import Struct
 from release.store.database import Database
 from tests.acceptance.receiver.harness import Site, receiver, script
 from tests.acceptance.release.rollouts import Rollouts
-from tests.acceptance.release.shop import haproxy, loaded, write_policy
+from tests.acceptance.release.served import loaded
+from tests.acceptance.release.shop import haproxy, write_policy
 from tests.balancers import free_ports
 from tests.tools import ROOT, Generation, prometheus_server
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.acceptance.release.assistant import Track
 from tests.acceptance.release.rollouts import Rollouts, engine
-from tests.acceptance.release.shop import served
+from tests.acceptance.release.served import served
 from tests.acceptance.release.systems import System, free, opened, rollback_s, split
 from tests.acceptance.release.test_rollout import current
 from tests.waiting import until

@@ -38,3 +38,27 @@ def test_a_flag_in_a_private_directory_is_a_warning() -> None:
         assert "checkout.yaml:8:" in said
         private.chmod(0o755)
         assert "live/flag-hidden" not in validate(spec)
+
+
+FEATURE = """\
+apiVersion: freezeline/v1
+service: checkout
+owner: {{team: payments}}
+alerts:
+  Slow: {{when: 'max(x) > 1', for: 1m, severity: critical}}
+policy: [{{on: {{alert: Slow}}, do: [fallback]}}]
+actions:
+  fallback: {{feature_flag: fallback, file: {file}, variant: "on"}}
+"""
+
+
+def test_a_file_of_feature_flags_that_services_cannot_read_is_a_warning() -> None:
+    """The services run as other users than the person who validates."""
+    with public_directory() as root:
+        spec, flags = root / "checkout.yaml", root / "flags.json"
+        flags.write_text("{}")
+        flags.chmod(0o600)
+        spec.write_text(FEATURE.format(file=flags))
+        assert f"other users cannot read {flags} (mode 0600)" in validate(spec)
+        flags.chmod(0o644)
+        assert "live/flag-hidden" not in validate(spec)

@@ -82,6 +82,16 @@ def test_policy_follows_its_alerts() -> None:
     }
 
 
+def test_feature_flags_are_told() -> None:
+    """A rule's switch says which flag it sets, to what, and where."""
+    switch = "  fallback: {feature_flag: provider_fallback, file: /etc/flagd/flags.json, variant: 'on'}\n"
+    body = BODY.replace("do: [freeze]}\n  - {on: {budget", "do: [freeze, fallback]}\n  - {on: {budget") + switch
+    (alert,) = explained("ErrorsHigh", body).alerts
+    assert [rule.sets for rule in alert.policy] == [("provider_fallback to on in /etc/flagd/flags.json",)]
+    text = explain_text.text([explained("ErrorsHigh", body)])
+    assert "sets provider_fallback to on in /etc/flagd/flags.json" in text
+
+
 def test_plain_alert_says_when_it_fires() -> None:
     """One evaluation and `for`, beside the promise."""
     facts = explained("ErrorsHigh").facts

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from msgspec.structs import replace
 
 from release.ab.counting import Counter
-from release.ab.report import as_html, as_json, as_text
+from release.ab.report import as_text, as_values, section
 from release.ab.stage import Looked, look, start
 from release.policy.canary import AbMetric, AbTest
 
@@ -63,7 +63,7 @@ class Seen(HTMLParser):
 def test_text_and_json_say_the_same() -> None:
     """Counts, interval, and events that are still needed."""
     found = looked()
-    content = json.loads(as_json("shop", "v2", found.judgement, found.progress))
+    content = json.loads(json.dumps(as_values("shop", "v2", found.judgement, found.progress), allow_nan=False))
     (metric,) = content["metrics"]
     assert metric["canary"] == {"bad": 44, "total": 800}
     assert metric["difference"]["low"] < metric["difference"]["value"] < metric["difference"]["high"]
@@ -78,7 +78,7 @@ def test_text_and_json_say_the_same() -> None:
 def test_hostile_names_stay_text() -> None:
     """No script, no foreign address, no handler; the names are there to read; the drawing is whole XML."""
     found = looked(HOSTILE)
-    html = as_html(HOSTILE, HOSTILE, found.judgement, found.progress)
+    html = str(section(HOSTILE, HOSTILE, found.judgement, found.progress))
     seen = Seen()
     seen.feed(html)
     assert "script" not in seen.tags
@@ -88,4 +88,4 @@ def test_hostile_names_stay_text() -> None:
     assert all(link.startswith("#") for link in links)
     drawing = html[html.index("<svg") : html.index("</svg>") + 6]
     assert ET.fromstring(drawing).tag.endswith("svg")
-    assert as_html(HOSTILE, HOSTILE, found.judgement, found.progress) == html
+    assert section(HOSTILE, HOSTILE, found.judgement, found.progress) == html
