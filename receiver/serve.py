@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from freezeline.problems import Problems, render
 from receiver import logs, notify
+from receiver.act import found
 from receiver.act.notices import Deliverer
 from receiver.context import Context, PolicyBox
 from receiver.decide.model import Decision, new_id
@@ -148,6 +149,7 @@ class _Receiver:
             context = await self._open_journal(stack)
             await adopt(context, loaded, channels=self._settings.channels)
             told(context, "" if sound else REFUSED)
+            await found.take_up_all(context)
             http = await stack.enter_async_context(aiohttp.ClientSession())
             worker = Worker(context, self._deliverer(context, http))
             reconciler = self._reconciler(context, http, worker)

@@ -10,16 +10,35 @@ from pathlib import Path
 
 import pytest
 
+from receiver.run import process_tree
+from tests.waiting import wait_until
+
+LEFT_S = 60.0  # longer than the time limit of each command in these directories
+
 
 @contextlib.contextmanager
 def public_directory() -> Iterator[Path]:
-    """A directory that other users may search. pytest's own directories are private."""
+    """A directory that other users may search. pytest's own directories are private.
+
+    A runner outlives its receiver and writes to the end, so the directory is removed after the last runner has ended.
+    """
     path = Path(tempfile.mkdtemp(prefix="freezeline-test-")).resolve()
     path.chmod(0o755)
     try:
         yield path
     finally:
+        wait_until(lambda: not named_by(path), LEFT_S, f"the last process that was told of {path} ends")
         shutil.rmtree(path)
+
+
+def named_by(path: Path) -> list[int]:
+    """Processes whose command line names a path. A runner's names the directory of its run; Linux only."""
+    found = []
+    for process in process_tree.processes():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # The process may end while it is looked at.
+            if os.fsencode(path) in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+                found.append(process.pid)
+    return found
 
 
 @contextlib.contextmanager

@@ -20,6 +20,31 @@ from receiver.journal.record import record
 
 log = logging.getLogger(__name__)
 
+START_LIMIT_S = 10.0
+"""The longest that flags keep a start waiting. A flag on a disk that hangs must not keep other services' freezes."""
+
+
+async def take_up_all(context: Context) -> None:
+    """Take up every flag of the policies in force, before the first request is answered.
+
+    After the loss of a journal, its flags alone name the releases that were rolled back. A person who hears that the
+    receiver runs may remove those flags. The heartbeat looks again at a flag that cannot be read now.
+    Raises JournalError.
+    """
+    flags = list(context.box.policies.flags())
+    views = await context.journal.read(lambda journal: [journal.flag_view(flag) for flag in flags])
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            found = await asyncio.gather(*(take_up(context, view) for view in views), return_exceptions=True)
+    except TimeoutError:
+        log.warning("flag.unread", extra={"why": f"reading the flags took longer than {START_LIMIT_S:g} s"})
+        return
+    for view, answer in zip(views, found, strict=True):
+        if isinstance(answer, OSError):
+            log.warning("flag.unread", extra={"flag": view.path, "why": str(answer)})
+        elif isinstance(answer, BaseException):
+            raise answer
+
 
 async def take_up(context: Context, view: FlagView) -> bool:
     """If the flag on disk is not explained by the journal: hold the flag. Returns whether there is a new reason."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from freezeline.commands.status import lines
-from tests.acceptance.receiver.harness import Receiver, Site, body, receiver
+from tests.acceptance.receiver.harness import Receiver, Site, body, default_policy, receiver
 from tests.acceptance.receiver.test_kill_points import final
 from tests.disks import fill, public_directory, small_disk
 from tests.tools import ROOT
@@ -19,6 +19,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.acceptance
 
 DEADLINE_S = 30.0
+FLAGS = 40
 SECONDS = 8.0
 """A flag is on disk so soon after the cause of a failure has gone."""
 
@@ -219,6 +220,23 @@ async def test_a_freeze_survives_the_loss_of_its_journal(site: Site) -> None:
         await until(lambda: "rollback_skipped" in told(server), DEADLINE_S, "people are told")
         assert command(site, "unfreeze", "gateway", "--reason", "x").returncode == 0
         assert not site.flag.exists()
+
+
+async def test_flags_are_taken_up_before_a_request_is_answered(site: Site) -> None:
+    """Whoever hears that the receiver runs may remove the flags that a lost journal's receiver left: all are known."""
+    for number in range(FLAGS):
+        policy = default_policy(site)
+        policy["name"] = policy["service"] = policy["rules"][0]["match"][1]["value"] = f"service-{number}"
+        policy["actions"]["freeze"]["flag"] = str(site.root / "flags" / str(number) / "FREEZE.FLAG")
+        (site.root / "policy" / f"{number}.policy.json").write_text(json.dumps(policy))
+        (site.root / "flags" / str(number)).mkdir(parents=True)
+        (site.root / "flags" / str(number) / "FREEZE.FLAG").touch()
+    async with receiver(site) as server:
+        (site.root / "flags").rename(site.root / "gone")
+        services = (await server.get("/api/v1/state"))["services"]
+        assert sum(service["frozen"] for service in services) == FLAGS
+        flags = [site.root / "flags" / str(number) / "FREEZE.FLAG" for number in range(FLAGS)]
+        await until(lambda: all(flag.is_file() for flag in flags), DEADLINE_S, "the flags are back")
 
 
 @pytest.mark.parametrize("text", ["", "keep out, says Anna\nreally"], ids=["empty", "words"])

@@ -1,0 +1,2 @@
+-- Shape 4: actions of the types `switch` and `switch_back`, which a receiver of an earlier shape cannot read. No table
+-- changes. `rollback_episode` also holds the episodes for which a switch holds a feature flag.
