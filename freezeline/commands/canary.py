@@ -28,6 +28,7 @@ from release.store.database import Database, Rollout, StoreError
 OK, PROBLEMS, USAGE, ENVIRONMENT = 0, 1, 2, 3
 ANSWER_S = 15.0
 ANSWER_POLL_S = 0.1
+SPEED_MAX = 1_000_000
 
 STATE_HELP = "the state directory, which holds the rollouts (also FREEZELINE_STATE)"
 
@@ -70,7 +71,7 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--again", action="store_true", help="roll out a release that was rolled out before")
     parser.add_argument(
-        "--speed", type=float, default=1.0, metavar="N", help="shorten bake, soak and days N times, for rehearsals"
+        "--speed", type=float, default=1.0, metavar="N", help="divide bake, soak and days by N, for rehearsals"
     )
     headers.add_options(parser, use="the Prometheus that sees both releases", required=True)
     parser.add_argument("--state", metavar="DIR", default=os.environ.get("FREEZELINE_STATE"), help=STATE_HELP)
@@ -108,8 +109,8 @@ def run(args: argparse.Namespace) -> int:
 
 def options_of(args: argparse.Namespace) -> process.Options:
     """What `canary run` was asked for. Raises UnusableError."""
-    if not 0 < args.speed <= 1_000_000:
-        raise begin.UnusableError("--speed takes a number above 0")
+    if not 0 < args.speed <= SPEED_MAX:
+        raise begin.UnusableError(f"--speed takes a number above 0 and up to {SPEED_MAX}")
     try:
         sent = headers.read(args.header, os.environ)
     except headers.HeaderError as error:

@@ -48,7 +48,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     state_dir: Path
 
 
-MakeOutside = Callable[[ReleasePolicy, Canary, Tracks, Database], Awaitable[Outside]]
+MakeOutside = Callable[[ReleasePolicy, Canary, Tracks, Database, float], Awaitable[Outside]]
+"""Makes what the engine uses. The last argument is the length of a day of this rollout, in seconds."""
 
 
 def parsed(text: str, file: str) -> tuple[ReleasePolicy, Canary]:
@@ -190,6 +191,6 @@ class _Beginning(Struct, frozen=True, kw_only=True):
             canary=canary.tracks.canary if canary.tracks else rollout.state.release,
             stable=canary.tracks.stable if canary.tracks else rollout.state.stable,
         )
-        outside = await self.make_outside(policy, canary, tracks, database)
         plan = plan_of(canary, speed=rollout.speed)
+        outside = await self.make_outside(policy, canary, tracks, database, plan.day_s)
         return await Engine(database, rollout, plan, outside, reached=self.reached).run()

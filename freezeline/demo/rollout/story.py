@@ -148,7 +148,15 @@ def _expected(stage: Stage) -> Expected:
         shares=tuple(f"{one.weight:.0%}".replace("%", " %") for one in canary.stages),
         breaches={gate.id: gate.consecutive for gate in canary.gates},
         good=_headlines(Event.CANARY_STARTED, Event.CANARY_DONE),
-        bad=_headlines(Event.CANARY_STARTED, Event.CANARY_ABORTED, Event.CANARY_ROLLED_BACK),
+        bad=_headlines(
+            Event.CANARY_STARTED,
+            Event.CANARY_ABORTED,
+            Event.FROZEN,
+            Event.ROLLBACK_STARTED,
+            Event.ROLLBACK_DONE,
+            Event.CANARY_ROLLED_BACK,
+            Event.UNFROZEN,
+        ),
     )
 
 

@@ -110,6 +110,7 @@ def test_ctrl_c_in_a_rollout_cleans_up(current: Generation, place: Path) -> None
     assert (code, left_running(place), list(place.iterdir())) == (130, [], [])
 
 
+@pytest.mark.soak
 def test_a_rollout_that_does_not_end_is_not_called_good(current: Generation, place: Path, tmp_path: Path) -> None:
     """With a bake of an hour, no release is done in time: the exit code is 1, and the outcome says so."""
     example = Path(shutil.copytree(stage.committed_example("demo-canary"), tmp_path / "example"))

@@ -59,8 +59,10 @@ slos:
   errors: {{objective: 99.5, sli: {{bad: 'shop_requests_total{{code=~"5.."}}', total: shop_requests_total}}}}
 alerts:
   ShopBroken: {{when: 'max(shop_broken) > 0', for: 1s, severity: critical}}
+  ShopWarned: {{when: 'max(shop_broken) > 1', for: 1s, severity: warning}}
 policy:
   - {{on: {{severity: critical}}, do: [tell]}}
+  - {{on: {{alert: ShopWarned}}, do: [tell]}}
 actions:
   freeze: {{flag: {root}/flags/FREEZE.FLAG}}
   rollback:

@@ -18,7 +18,7 @@ from tests.acceptance.release.test_rollout import current
 from tests.tools import ROOT, gone_with_us, stop
 from tests.waiting import until, wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timed, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(300)]
 
 B = System(file="canary-medium.yaml", service="shop", servers=("stable", "canary"), channel="slack-shop", per_second=60)
 DEPLOY_S, ROLLBACK_S = 300, 600  # systems.md: less than 5 and 10 minutes

@@ -17,7 +17,7 @@ from tests.acceptance.release.systems import System, free, opened, rollback_s, s
 from tests.acceptance.release.test_rollout import current
 from tests.waiting import until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timed, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(240)]
 
 E = System(
     file="assistant-phase4.yaml",

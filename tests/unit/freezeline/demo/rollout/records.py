@@ -8,7 +8,15 @@ EXPECTED = Expected(
     shares=("10 %", "50 %", "100 %"),
     breaches={"errors": 3, "p95": 3, "memory": 2},
     good=("shop: rollout begins", "shop: rollout done"),
-    bad=("shop: rollout begins", "shop: CANARY ABORTED", "shop: canary rolled back"),
+    bad=(
+        "shop: rollout begins",
+        "shop: CANARY ABORTED",
+        "shop is frozen",
+        "shop: rollback started",
+        "shop: rollback done",
+        "shop: canary rolled back",
+        "shop is unfrozen",
+    ),
 )
 WHY = "gate errors: 0.25 (limit 0.005), 8 of 32 events are bad, 3 times in a row"
 
@@ -34,10 +42,14 @@ BAD_STEPS = (
     (45.1, Step.NO_SESSIONS, ""),
     (45.1, Step.TOLD, "shop: CANARY ABORTED"),
     (45.2, Step.FROZEN, "FREEZE.FLAG"),
+    (45.3, Step.TOLD, "shop is frozen"),
+    (45.3, Step.TOLD, "shop: rollback started"),
     (45.8, Step.ROLLED_BACK, "v2"),
+    (45.9, Step.TOLD, "shop: rollback done"),
     (47.1, Step.TOLD, "shop: canary rolled back"),
     (47.2, Step.ENDED, "v3 is rolled back"),
     (47.3, Step.UNFROZEN, "FREEZE.FLAG"),
+    (47.4, Step.TOLD, "shop is unfrozen"),
 )
 
 

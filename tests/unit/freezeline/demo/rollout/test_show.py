@@ -18,6 +18,14 @@ def test_the_docs_show_the_real_output() -> None:
     assert block.splitlines() == printed
 
 
+def test_the_readme_shows_lines_of_the_real_output() -> None:
+    """The README leaves lines out, and changes none."""
+    block = (ROOT / "README.md").read_text().partition(f"```text\n{show.heading(ERRS)}\n")[2].partition("```")[0]
+    printed = show.table((ERRS,), record())
+    assert len(block.splitlines()) > 5
+    assert [one for one in printed if one in block.splitlines()] == block.splitlines()
+
+
 def test_what_went_wrong_is_said() -> None:
     """Below the release, and in the last line."""
     lines = show.verdict_lines(ACTS, record(), {"v2": (), "v3": ("seen 0 times, not 1: frozen",)})
