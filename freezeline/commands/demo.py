@@ -17,7 +17,7 @@ from freezeline.demo.programs import DemoError
 from freezeline.demo.rollout import show as show_rollouts
 from freezeline.demo.rollout import story as rollouts
 from freezeline.demo.rollout.acts import Fault
-from freezeline.terminal import progress
+from freezeline.terminal import painter, progress
 
 INTERRUPTED = 130
 
@@ -79,11 +79,13 @@ def play_rollouts(
     faults: Sequence[Fault], *, keep: bool, as_json: bool, example: Path | None = None, act_limit_s: float | None = None
 ) -> int:
     """Play the demo of rollouts, and return the exit code; see `rollout.story.tell`."""
+    paint = painter(sys.stderr if as_json else sys.stdout)
 
     def tell(say: Say, over: Over) -> Coroutine[Any, Any, None]:
         def ended(told: rollouts.Told) -> None:
             seen = told.acts, told.record
-            lines = [*show_rollouts.table(*seen), "", *show_rollouts.verdict_lines(*seen, told.wrong), ""]
+            verdict = show_rollouts.verdict_lines(*seen, told.wrong, paint)
+            lines = [*show_rollouts.table(*seen, paint), "", *verdict, ""]
             over(told.ok, show_rollouts.as_json(*seen, told.wrong, told.addresses), lines)
 
         limit_s = rollouts.ACT_LIMIT_S if act_limit_s is None else act_limit_s
@@ -96,6 +98,7 @@ def play_rollouts(
                 example=example,
                 act_limit_s=limit_s,
                 advanced=advanced,
+                paint=paint,
             ),
             quiet=as_json,
         )

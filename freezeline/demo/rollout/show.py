@@ -7,6 +7,7 @@ from typing import Any
 
 from freezeline.demo.rollout.acts import Act
 from freezeline.demo.rollout.record import Outcome, Record, Sighting, Step
+from freezeline.terminal import Paint, plain
 
 WORDS: Mapping[Step, Callable[[Sighting], str]] = {
     Step.BEGIN: lambda _: "the engine begins: freeze, alerts and the gate are asked first",
@@ -24,6 +25,18 @@ WORDS: Mapping[Step, Callable[[Sighting], str]] = {
     Step.STABLE: lambda one: f"{one.release} is the stable release now",
 }
 
+STYLES: Mapping[Step, str] = {
+    Step.TRAFFIC: "cyan",
+    Step.TAKEN_BACK: "bold red",
+    Step.NO_TRAFFIC: "yellow",
+    Step.FROZEN: "red",
+    Step.ROLLED_BACK: "yellow",
+    Step.ENDED: "bold",
+    Step.UNFROZEN: "green",
+    Step.STABLE: "green",
+}
+"""How a terminal shows a step; all others are plain."""
+
 
 def moment(seconds: float) -> str:
     """Minutes and seconds since the beginning."""
@@ -31,9 +44,10 @@ def moment(seconds: float) -> str:
     return f"{tenths // 600:3d}:{tenths % 600 // 10:02d}.{tenths % 10}"
 
 
-def line(record: Record, one: Sighting) -> str:
+def line(record: Record, one: Sighting, paint: Paint = plain) -> str:
     """One step in words, with its time."""
-    return f"{moment(record.since_s(one.at))}  {WORDS[one.step](one)}"
+    words = WORDS[one.step](one)
+    return f"{moment(record.since_s(one.at))}  {paint(STYLES[one.step], words) if one.step in STYLES else words}"
 
 
 def heading(act: Act) -> str:
@@ -41,28 +55,27 @@ def heading(act: Act) -> str:
     return f"{act.release}, {act.words}"
 
 
-def table(acts: Sequence[Act], record: Record) -> list[str]:
+def table(acts: Sequence[Act], record: Record, paint: Paint = plain) -> list[str]:
     """The whole timeline, act by act, each sorted by time."""
     lines = []
     for act in acts:
         seen = sorted(record.of(act.release), key=lambda one: one.at)
-        lines += ["", heading(act), *(line(record, one) for one in seen)]
+        lines += ["", paint("bold", heading(act)), *(line(record, one, paint) for one in seen)]
     return lines
 
 
-def verdict_lines(acts: Sequence[Act], record: Record, wrong: Mapping[str, Sequence[str]]) -> list[str]:
+def verdict_lines(
+    acts: Sequence[Act], record: Record, wrong: Mapping[str, Sequence[str]], paint: Paint = plain
+) -> list[str]:
     """What became of each release, and everything that did not go as said."""
     lines = []
     for act in acts:
         lines.append(_result(act, record))
-        lines += [f"  WRONG: {one}" for one in wrong[act.release]]
-    good = not any(wrong.values())
-    lines.append(
-        "GOOD: the good release got all traffic, and every bad one was taken back, once"
-        if good
-        else "BAD: something did not go as said; see the lines with WRONG"
-    )
-    return lines
+        lines += [paint("red", f"  WRONG: {one}") for one in wrong[act.release]]
+    if any(wrong.values()):
+        return [*lines, paint("bold red", "BAD: something did not go as said; see the lines with WRONG")]
+    good = "GOOD: the good release got all traffic, and every bad one was taken back, once"
+    return [*lines, paint("bold green", good)]
 
 
 def _result(act: Act, record: Record) -> str:

@@ -22,6 +22,7 @@ from freezeline.demo.rollout.record import Expected, Outcome, Record, Step, comp
 from freezeline.demo.rollout.servers import Servers, running, until_up
 from freezeline.demo.slack import slack
 from freezeline.demo.stage import Stage
+from freezeline.terminal import Paint, plain
 from receiver.decide.notice import Event
 from receiver.notify.messages import message
 from release.engine.begin import parsed
@@ -95,6 +96,7 @@ async def tell(
     example: Path | None = None,
     act_limit_s: float = ACT_LIMIT_S,
     advanced: Callable[[int, int], None] = lambda _done, _total: None,
+    paint: Paint = plain,
 ) -> None:
     """Play the demo, and pass the outcome to `over`; with `keep`, then wait for INT or TERM with everything running.
 
@@ -109,7 +111,7 @@ async def tell(
     acts = chosen(faults)
     with directory() as root, cancelled_by_signals():
         say(f"setting up in {root}")
-        record = Record(told=lambda so_far, sighting: say(show.line(so_far, sighting)))
+        record = Record(told=lambda so_far, sighting: say(show.line(so_far, sighting, paint)))
         async with _everything(files.build(root, example or files.committed_example(EXAMPLE)), record) as scene:
             await _warm_up(scene)
             say("everything is up")
@@ -117,7 +119,7 @@ async def tell(
                 say(line)
             advanced(0, len(acts))
             for number, act in enumerate(acts, start=1):
-                say(f"\n{show.heading(act)}")
+                say(f"\n{paint('bold', show.heading(act))}")
                 if not await _play(scene, act, act_limit_s):
                     break
                 advanced(number, len(acts))

@@ -1,11 +1,13 @@
 """The output of the canary demo, which the docs show."""
 
+import re
+
 import pytest
 
 from freezeline.demo.rollout import show
 from freezeline.demo.rollout.acts import OPENING
 from tests.tools import ROOT
-from tests.unit.freezeline.demo.rollout.records import ERRS, record
+from tests.unit.freezeline.demo.rollout.records import ERRS, WHY, record
 
 ACTS = (OPENING, ERRS)
 
@@ -24,6 +26,21 @@ def test_the_readme_shows_lines_of_the_real_output() -> None:
     printed = show.table((ERRS,), record())
     assert len(block.splitlines()) > 5
     assert [one for one in printed if one in block.splitlines()] == block.splitlines()
+
+
+def test_a_terminal_gets_colour() -> None:
+    """Without the marks of the styles, the lines are those of a pipe."""
+
+    def marked(style: str, text: str) -> str:
+        return f"<{style}>{text}</>"
+
+    plain, painted = (show.table(ACTS, record(), paint) for paint in (lambda _, text: text, marked))
+    assert [re.sub("<[^>]*>", "", one) for one in painted] == plain
+    assert f"<bold red>the engine takes v3 back: {WHY}</>" in "\n".join(painted)
+    assert "<bold>v3, which fails every fourth request</>" in painted
+    good = show.verdict_lines(ACTS, record(), {"v2": (), "v3": ()}, marked)
+    bad = show.verdict_lines(ACTS, record(), {"v2": (), "v3": ("late",)}, marked)
+    assert (good[-1][:12], bad[-2:][0], bad[-1][:10]) == ("<bold green>", "<red>  WRONG: late</>", "<bold red>")
 
 
 def test_what_went_wrong_is_said() -> None:
