@@ -14,15 +14,17 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from freezeline.commands import headers
+from freezeline.commands import headers, whole
 from freezeline.problems import printable
 from freezeline.remote import operator
-from release.ab.ready import unable_to_report
+from release.ab.ready import can_draw
 from release.canary.plan import plan_of
 from release.canary.state import AbortAsked, Approved, Event, Paused, Phase, Promoted, Resumed, State
 from release.engine import begin, process
 from release.show import report
 from release.show import status as show
+from release.show.ab import experiments
+from release.show.markdown import as_markdown
 from release.store.database import Database, Rollout, StoreError
 
 OK, PROBLEMS, USAGE, ENVIRONMENT = 0, 1, 2, 3
@@ -55,6 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if name == "report":
             one.add_argument("--rollout", metavar="ID", help="the rollout (default: the newest)")
             one.add_argument("--html", metavar="FILE", type=Path, help="also write the report as one HTML page")
+            one.add_argument("--markdown", metavar="FILE", type=Path, help="also write a short report as Markdown")
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -246,8 +249,9 @@ def _show(args: argparse.Namespace) -> int:
         broken=database.verify(),
         experiments=_experiments(service, chosen, database),
     )
-    if args.html is not None:
-        args.html.write_text(report.as_html(record), "utf-8")
+    for path, made in ((args.html, report.as_html), (args.markdown, as_markdown)):
+        if path is not None:
+            whole.write(path, made(record))
     if args.json:
         print(json.dumps(show.as_json(chosen, looks, record.steps) | report.as_values(record)))
     else:
@@ -256,12 +260,8 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _experiments(service: str, rollout: Rollout, database: Database) -> tuple[report.Experiment, ...]:
-    """The A/B tests of a rollout. Raises OSError where the extra that draws them is missing."""
+    """The A/B tests of a rollout. Without matplotlib, the page has no plots, and says so."""
     kept = database.every_ab(rollout.id)
-    if not kept:
-        return ()
-    if lacking := unable_to_report():
-        raise OSError(f"the A/B report needs {' and '.join(lacking)}: install Freezeline with its extra `ab`")
     # Imported for rollouts with a test alone: the module needs the extra, which an installation may lack.
-    found: tuple[report.Experiment, ...] = import_module("release.show.ab").experiments(service, rollout.release, kept)
-    return found
+    draw = import_module("release.ab.plots").draw if kept and can_draw() else None
+    return experiments(service, rollout.release, kept, draw)

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from receiver.sources.prometheus import Prometheus, Series
-from release.ab.shares import Arm
+from release.ab.findings import Arm
 from release.policy.canary import AbMetric, AbTest
 
 BEFORE_S = 3600.0

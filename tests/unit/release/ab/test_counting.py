@@ -9,8 +9,8 @@ from hypothesis import given
 
 from receiver.sources.prometheus import Series
 from release.ab.counting import Counter, Counts, added, arms, begin, counted_until, selectors
+from release.ab.findings import Arm
 from release.ab.ready import missing
-from release.ab.shares import Arm
 from release.policy.canary import AbMetric, AbTest, Canary, NoData, Stage
 
 SINCE = 1000.0
