@@ -89,6 +89,11 @@ def events(kind: str) -> str:
     return f"slo:{kind}:events"
 
 
+def window_events(kind: str, window_ms: int) -> str:
+    """Events over the window of a tier, where more than one rule reads these events: `slo:errors:events6h`."""
+    return events(kind) + duration_text(window_ms)
+
+
 def summed(kind: str) -> str:
     """Events in a long window, as last added up: `slo:errors:sum`."""
     return f"slo:{kind}:sum"

@@ -19,9 +19,10 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _UNITS_MS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": MS}
+# Patterns are texts: `re` compiles them at their first use. Many specs keep all defaults, and write no duration.
 # The order in which Prometheus reads units: largest first, each at most once.
-_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
-_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,6})?", re.ASCII)
+_DURATION = r"(?a)(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?"
+_NUMBER = r"(?a)[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,6})?"
 _LONGEST_MS = 100 * 365 * DAY
 
 
@@ -30,7 +31,7 @@ def parse_duration_ms(text: str) -> int:
 
     Raises ValueError with a message for people if the text is no duration, or longer than a century.
     """
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text)
     if not text or match is None or len(text) > 40:
         raise ValueError(f"{text!r} is not a duration")
     duration_ms = sum(
@@ -61,7 +62,7 @@ def whole_ms(span: timedelta) -> int:
 
 def parse_decimal(text: str) -> Decimal:
     """A finite decimal number. Raises ValueError."""
-    if not _NUMBER.fullmatch(text):
+    if not re.fullmatch(_NUMBER, text):
         raise ValueError(f"{text!r} is not a number")
     number = Decimal(text)
     if abs(number.adjusted()) > 30:

@@ -35,6 +35,11 @@ PHASES = (
 )
 FINAL = frozenset({"done", "refused", "rolled_back", "rollback_failed", "superseded"})
 BUSY_S = 2.0
+SILENT_LOOKS = 3
+"""People hear of a rollout at which nobody has looked for so many intervals, before the last of these is over."""
+
+TELLING_S = 1.0
+"""How much of these intervals stays for the notice, where the intervals are long enough."""
 
 
 class RolloutsError(Exception):
@@ -73,9 +78,14 @@ class Rollout(Struct, frozen=True, kw_only=True):
         """Whether the rollout has not ended."""
         return self.ended_at is None
 
-    def silent(self, now: float, *, looks: int = 3) -> bool:
-        """Whether nobody has looked for so many intervals."""
-        return self.runs and now - self.looked_at > looks * self.every_s
+    @property
+    def silent_at(self) -> float:
+        """When the rollout counts as silent, unless somebody looks before: early enough to tell people in time."""
+        return self.looked_at + SILENT_LOOKS * self.every_s - min(TELLING_S, self.every_s / 2)
+
+    def silent(self, now: float) -> bool:
+        """Whether nobody looks at the running rollout any more."""
+        return self.runs and now >= self.silent_at
 
 
 class Rollouts(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import shlex
 import sys
 from collections.abc import Callable
 
@@ -123,6 +122,8 @@ def _check_scope(args: argparse.Namespace, root: str, loaded: Loaded) -> None:
     first = min(output_set.specs, key=lambda spec: (spec.service, spec.file))
     chosen = args.scope or any(spec.scope for spec in output_set.specs)
     if before is not None and before != now:
+        import shlex
+
         again = f"to begin anew, add --scope {shlex.quote(now)} once"
         hint = f"write `scope: {before}` into {first.file} to keep the history; {again}"
         message = f"the scope changes from {before} to {now}, and all recorded series start anew"

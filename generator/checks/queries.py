@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import promql_parser as parser
@@ -14,10 +14,7 @@ from generator.conditions.increase_of import ChangesOf, IncreaseOf
 from generator.conditions.quantile_of import QUANTILES, QuantileOf
 from generator.conditions.ratio import Ratio
 from generator.conditions.when import When
-from generator.model.canary_gate import Measure, PushedMeasure, QuantileMeasure, QueryMeasure, RatioMeasure
-from generator.model.gate import QueryWithin
-from generator.model.policy import QueryHolds
-from generator.model.spec import PlainAlert, Slo, Spec
+from generator.model.spec import PlainAlert, Slo
 from generator.promql import text as promql
 from generator.promql.lint import walk
 from generator.promql.text import Selector
@@ -137,47 +134,6 @@ def _parts_of_condition(condition: Condition) -> list[tuple[str, Selector | str]
         case _:
             parts = []
     return parts
-
-
-def _query(text: str, owner: tuple[str, str], position: Position) -> Query:
-    return Query(role="query", source=text, owner=owner, place=position)
-
-
-def of_spec(spec: Spec) -> Iterator[Query]:
-    """Every query that Prometheus will evaluate for the spec, except those of dashboards."""
-    for slo in spec.slos:
-        yield from of_slo(slo)
-    for alert in spec.alerts:
-        yield from of_alert(alert)
-    yield from others(spec)
-
-
-def others(spec: Spec) -> Iterator[Query]:
-    """Queries of a rollout, of the gate, and of the end of a freeze."""
-    for gate in spec.canary.gates if spec.canary else ():
-        for source in _parts_of_gate(gate.measure):
-            yield Query(role="query", source=source, owner=("canary.gates", gate.id), place=gate.position)
-    if spec.gate is not None:
-        for check in spec.gate.checks:
-            if isinstance(check.kind, QueryWithin):
-                yield _query(check.kind.query, ("gate.checks", check.id), check.position)
-    if spec.policy:
-        for rule in spec.policy:
-            for condition in rule.unfreeze.all_of:
-                if isinstance(condition, QueryHolds):
-                    yield _query(condition.query, ("policy", rule.id), condition.position)
-
-
-def _parts_of_gate(measure: Measure) -> tuple[Selector | str, ...]:
-    match measure:
-        case RatioMeasure(counted=counted, total=total):
-            return (counted, total)
-        case QuantileMeasure(histogram=histogram):
-            return (histogram,)
-        case QueryMeasure(query=query, samples=samples):
-            return (query, samples) if samples else (query,)
-        case PushedMeasure():
-            return ()
 
 
 def series(text: str) -> tuple[Series, ...]:

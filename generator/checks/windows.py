@@ -66,9 +66,12 @@ def _ranges(spec: Spec) -> Iterator[tuple[str, Position, int]]:
         elif isinstance(alert.condition, When):
             for range_ms in queries.ranges_ms(alert.condition.query)[:1]:
                 yield f"alerts.{alert.name}.when", alert.at("when"), range_ms
-    for query in queries.others(spec):
-        for range_ms in queries.ranges_ms(query.text)[:1]:
-            yield query.what, query.position, range_ms
+    if spec.canary is not None or spec.gate is not None or spec.policy:
+        from generator.checks import all_queries
+
+        for query in all_queries.others(spec):
+            for range_ms in queries.ranges_ms(query.text)[:1]:
+                yield query.what, query.position, range_ms
 
 
 def _check_fixed(slo: Slo, problems: Problems) -> None:

@@ -33,6 +33,7 @@ REPAIRED_FROM_MS = 3 * DAY  # SLO windows of at least this length have their gap
 LONG_REPAIRED_FROM_MS = 7 * DAY  # and from this length on, gaps of more than a day
 REFERENCE_WINDOW_MS = 30 * DAY
 SHORT_PER_LONG = 12
+ADJACENT_MAX = 15  # base windows that a page's window may be made of; longer windows are averages
 MIN_EVENTS = 5
 CONSUMED = (Decimal("0.5"), Decimal(1))
 
@@ -167,12 +168,50 @@ class Profile(Struct, frozen=True, kw_only=True):
         return (*sorted(spans), self.window.range_ms)
 
     @property
+    def adjacent_ms(self) -> tuple[int, ...]:
+        """The windows of page alerts that are sums of adjacent base windows, and so show a new error at once."""
+        spans = {span for tier in self.tiers if tier.pages for span in (tier.long_ms, tier.short_ms)}
+        return tuple(sorted(span for span in spans if self.is_adjacent(span)))
+
+    def is_adjacent(self, window_ms: int) -> bool:
+        """Whether a page's window of this length is a sum of some adjacent base windows."""
+        count, rest = divmod(window_ms, self.base_ms)
+        return rest == 0 and 1 < count <= ADJACENT_MAX
+
+    def part_ms(self, window_ms: int) -> int:
+        """The longest window, whose events are known, that a page's window is a multiple of."""
+        shorter = [span for span in self.adjacent_ms if span < window_ms and window_ms % span == 0]
+        return max(shorter, default=self.base_ms)
+
+    def with_parts(self, spans: Iterable[int]) -> frozenset[int]:
+        """Windows, and the shorter windows that page alerts make them of."""
+        found, left = set[int](), list(spans)
+        while left:
+            span = left.pop()
+            found.add(span)
+            if span in self.adjacent_ms:
+                left.append(self.part_ms(span))
+        return frozenset(found)
+
+    def read_twice_ms(self, kind: str) -> frozenset[int]:
+        """The windows whose events are recorded, because more than one rule reads these events.
+
+        Longer windows are made of some, and each tier's guard counts the bad events in the long window once more.
+        """
+        parts = {self.part_ms(span) for span in self.adjacent_ms} - {self.base_ms}
+        guarded = {tier.long_ms for tier in self.tiers if tier.long_ms >= ROLLED_UP_FROM_MS and self.min_events}
+        return frozenset(parts | guarded if kind == "errors" else parts)
+
+    @property
     def repaired(self) -> bool:
         """Whether gaps in the recorded series are filled from the raw counters."""
         return self.window.length_ms >= REPAIRED_FROM_MS
 
     def repairs(self, cadence: Cadence) -> tuple[Repair, ...]:
-        """How gaps are repaired: the short ones soon, from all samples; the long ones later, from fewer samples."""
+        """How gaps are repaired: the short ones soon, from all samples; the long ones later, from fewer samples.
+
+        A build for tests repairs none.
+        """
         short = Repair(every_ms=cadence.gap_ms, span_ms=cadence.gap_span_ms, step_ms=0, look_ms=cadence.gap_look_ms)
         long = Repair(
             every_ms=cadence.long_gap_ms,
@@ -180,7 +219,7 @@ class Profile(Struct, frozen=True, kw_only=True):
             step_ms=cadence.rollup_ms,
             look_ms=0,
         )
-        if not self.repaired:
+        if not self.repaired or cadence.aligned:
             return ()
         return (short, long) if self.window.length_ms >= LONG_REPAIRED_FROM_MS else (short,)
 

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from freezeline.problems import Position
 from generator.conditions import Condition
-from generator.model.actions import Action
 from generator.model.burn import DroppedTier, Profile
-from generator.model.canary import Canary
-from generator.model.dashboard import Dashboard
-from generator.model.gate import Gate
-from generator.model.policy import PolicyRule
-from generator.model.routing import Routing
 from generator.model.teams import Owner
 from generator.reading.source import Value, place
 from generator.sli import Sli
+
+if TYPE_CHECKING:  # sections that many specs lack: the parser of a section imports the section's values
+    from generator.model.actions import Action
+    from generator.model.canary import Canary
+    from generator.model.dashboard import Dashboard
+    from generator.model.gate import Gate
+    from generator.model.policy import PolicyRule
+    from generator.model.routing import Routing
 
 API_VERSION = "freezeline/v1"
 

@@ -14,7 +14,7 @@ from generator.promql.text import Fault
 
 _RATES = frozenset({"rate", "irate", "increase"})
 _RECORDED_RATE = r":(?:rate|irate|increase)(?:\d|$)"
-_LIKE_A_PATTERN = re.compile(r"[1-5]\.\.?|.*\.[*+].*|.*\w\|\w.*")
+_LIKE_A_PATTERN = r"[1-5]\.\.?|.*\.[*+].*|.*\w\|\w.*"
 # Names before 0.2.0, and their new names.
 _OUR_SERIES = "slo:"
 _OLD_ROLLUP = r"t(\d+[smhd]):(total|errors):rate\d+[smhd]"
@@ -140,7 +140,7 @@ def of_selector(metric: str, matchers: Iterable[tuple[str, str, str]]) -> list[F
     for name, op, value in matchers:
         if metric.startswith(_OUR_SERIES) and name in _RENAMED_LABELS:
             found.append(_renamed(f"label `{name}`", _RENAMED_LABELS[name]))
-        if op in ("=", "!=") and _LIKE_A_PATTERN.fullmatch(value):
+        if op in ("=", "!=") and ("." in value or "|" in value) and re.fullmatch(_LIKE_A_PATTERN, value):
             wanted = "=~" if op == "=" else "!~"
             message = f'{name}{op}"{value}" compares with the literal text "{value}", which looks like a pattern'
             hint = f'write `{name}{wanted}"{value}"` for a pattern'

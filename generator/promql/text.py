@@ -20,11 +20,9 @@ WINDOW = "$window"
 MAX_OPERATIONS = 250
 
 # Patterns that few specs need are texts: `re` compiles them at their first use.
-_STRING_OR_COMMENT = rf"(?s)({STRING.pattern})|\s*#[^\n]*"
-_NAME = r"[a-zA-Z_][a-zA-Z0-9_]*"
-_METRIC = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_STRING_OR_COMMENT = rf"(?s)({STRING})|\s*#[^\n]*"
 _QUOTED_NAME = (
-    rf"(?si)[{{,]\s*(?:{STRING.pattern})\s*(?:[=!}}])|\{{\s*(?:{STRING.pattern})\s*,"
+    rf"(?si)[{{,]\s*(?:{STRING})\s*(?:[=!}}])|\{{\s*(?:{STRING})\s*,"
     r"|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*[\"']"
 )
 _WINDOW = r"\$window\b"
@@ -58,7 +56,7 @@ def parse(text: str) -> parser.Expr:
 
 def _check_size(text: str) -> None:
     """Refuse huge queries: the parser recurses, and thousands of nested brackets would end the whole process."""
-    operations = len(re.findall(_OPERATION, STRING.sub("", text)))
+    operations = len(re.findall(_OPERATION, re.sub(rf"(?s){STRING}", "", text)))
     if operations > MAX_OPERATIONS:
         raise ValueError(
             f"the query has {operations} operations and brackets; Freezeline reads at most {MAX_OPERATIONS}"
@@ -185,9 +183,14 @@ def quote(text: str) -> str:
     return f'"{escaped}"'
 
 
+def is_label_name(text: str) -> bool:
+    """Whether the text can name a Prometheus label or an alert: ASCII letters, digits and `_`, no digit first."""
+    return text.isascii() and text.isidentifier()
+
+
 def label_name(name: str) -> str:
     """A label's name as PromQL writes names: in quotes if Prometheus 2 would not know it as a name."""
-    return name if re.fullmatch(_NAME, name) else quote(name)
+    return name if is_label_name(name) else quote(name)
 
 
 def quotes_names(text: str) -> bool:
@@ -202,7 +205,7 @@ def matchers_text(labels: dict[str, str]) -> str:
 
 def series_text(metric: str, matchers: Iterable[str]) -> str:
     """`metric{a="x"}`; Prometheus 3 writes a metric with other characters inside the braces: `{"a.b",c="x"}`."""
-    if metric and not re.fullmatch(_METRIC, metric):
+    if metric and not is_label_name(metric.replace(":", "_")):
         return "{" + ",".join([quote(metric), *matchers]) + "}"
     inner = ",".join(matchers)
     return f"{metric}{{{inner}}}" if inner else metric

@@ -6,13 +6,13 @@ import re
 
 from msgspec import Struct
 
-STRING = re.compile(r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'|`[^`]*+`', re.DOTALL)
-_TOKEN = re.compile(
-    rf"(?P<space>\s+)|(?P<string>{STRING.pattern})"
+# Patterns are texts: `re` compiles them at their first use, and most specs hold plain selectors alone.
+STRING = r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'|`[^`]*+`'
+_TOKEN = (
+    rf"(?s)(?P<space>\s+)|(?P<string>{STRING})"
     r"|(?P<number>0[xX][0-9a-fA-F]+|(?:\d+(?:ms|[smhdwy]))+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
     r"|(?P<word>\$?[a-zA-Z_:][\w:]*)"
-    r"|(?P<sign>==|!=|>=|<=|=~|!~|.)",
-    re.DOTALL,
+    r"|(?P<sign>==|!=|>=|<=|=~|!~|.)"
 )
 OPENING = {"(": ")", "[": "]", "{": "}"}
 
@@ -35,7 +35,7 @@ def tokens(text: str) -> list[Token]:
     """The tokens of a query without comments."""
     return [
         Token(kind=str(found.lastgroup), text=found[0], start=found.start(), end=found.end())
-        for found in _TOKEN.finditer(text)
+        for found in re.finditer(_TOKEN, text)
         if found.lastgroup != "space"
     ]
 

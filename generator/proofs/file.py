@@ -12,7 +12,7 @@ from generator import names
 from generator.model.burn import ROLLED_UP_FROM_MS, Cadence, Profile
 from generator.model.spec import Spec
 from generator.promql import text as promql
-from generator.proofs import plain_proofs, slo_proofs
+from generator.proofs import slo_proofs
 from generator.proofs.model import FIRES, Check, Gap, Span, Test
 from generator.proofs.stage import CONSUMED, Collected
 from generator.render.rules import alert_texts, rules, shared
@@ -90,6 +90,8 @@ def render(spec: Spec, scope: str) -> Proofs:
     collected = Collected()
     slo_proofs.collect(spec, scope, collected)
     if spec.alerts:
+        from generator.proofs import plain_proofs
+
         plain_proofs.collect(spec, collected)
     files = list(_shipped_files(spec, scope, collected))
     for interval_ms in sorted(collected.built):
@@ -126,7 +128,9 @@ def _suffix(*, native: bool, quoted: bool) -> str:
 
 
 def _quotes_names(file: RuleFile) -> bool:
-    return any(promql.quotes_names(rule.expr) for group in file.groups for rule in group.rules)
+    """Whether a name of the spec stands in quotes. Shared rules, which have no origin, hold no such name."""
+    rules_of_spec = (rule for group in file.groups for rule in group.rules if rule.origin is not None)
+    return any(promql.quotes_names(rule.expr) for rule in rules_of_spec)
 
 
 def _built_files(spec: Spec, scope: str, collected: Collected, interval_ms: int) -> Iterable[ProofFile]:
@@ -151,8 +155,7 @@ def _builds(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[s
     """
     cadence = Cadence.even(interval_ms, aligned=True)
     narrowed = replace(spec, alerts=(), slos=tuple(slo for slo in spec.slos if slo.profile.name in needed))
-    own = rules.render(narrowed, scope, cadence).groups
-    groups = [[group for group in own if not is_gap_group(group.name)]]
+    groups = [list(rules.render(narrowed, scope, cadence).groups)]
     anchored: dict[str, str] = {}
     for profile in _profiles(narrowed).values():
         links = alert_texts.links_of([spec], profile.name)
@@ -183,8 +186,13 @@ def _is_needed(rule: Rule, profile: Profile, needed: set[str]) -> bool:
     if rule.alert:
         return rule.labels.get(names.TIER) in needed or (rule.alert == names.BUDGET_CONSUMED and CONSUMED in needed)
     window = rule.labels.get(names.WINDOW)
+    spans = {span for tier in tiers for span in (tier.long_ms, tier.short_ms)}
     if rule.record == names.ERROR_RATIO and window != names.BUDGET_WINDOW:
-        return window in {duration_text(span) for tier in tiers for span in (tier.long_ms, tier.short_ms)}
+        return window in {duration_text(span) for span in spans}
+    for kind in names.KINDS:
+        recorded = {names.window_events(kind, span): span for span in profile.read_twice_ms(kind)}
+        if rule.record in recorded:
+            return recorded[rule.record] in profile.with_parts(spans)
     if rule.record in (names.ERROR_RATIO, names.ERROR_BUDGET_REMAINING):
         return CONSUMED in needed
     return CONSUMED in needed or any(tier.long_ms >= ROLLED_UP_FROM_MS for tier in tiers)
@@ -243,15 +251,14 @@ def as_data(test: Test, more: Sequence[yaml_text.Plain] = ()) -> dict[str, yaml_
 
 
 def _expectation(check: Check) -> dict[str, yaml_text.Plain]:
-    subject, at = check.subject, duration_text(check.at_ms)
-    if check.kind == FIRES and subject.exact:
-        return {"expr": subject.firing, "eval_time": at, "exp_samples": [{"labels": subject.firing, "value": 1}]}
+    firing, at = check.subject.firing, duration_text(check.at_ms)
+    if check.kind == FIRES and check.subject.exact:
+        return {"expr": firing, "eval_time": at, "exp_samples": [{"labels": firing, "value": 1}]}
     if check.kind == FIRES:
-        expr = f"count({subject.firing})"
-        return {"expr": expr, "eval_time": at, "exp_samples": [{"labels": "{}", "value": 1}]}
-    expr = subject.firing
+        return {"expr": f"count({firing})", "eval_time": at, "exp_samples": [{"labels": "{}", "value": 1}]}
+    expr = firing
     if check.since_ms < check.at_ms:
-        expr = f"count_over_time({subject.firing}[{duration_text(check.at_ms - check.since_ms)}])"
+        expr = f"count_over_time({firing}[{duration_text(check.at_ms - check.since_ms)}])"
     return {"expr": expr, "eval_time": at, "exp_samples": []}
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from generator.model.burn import ROLLED_UP_FROM_MS, Cadence, Profile, Tier, round_up
 from generator.model.spec import Slo
 from generator.proofs import slis
-from generator.render.rules.shared import MAX_OFFSETS, NO_DATA_FOR_MS
+from generator.render.rules.shared import NO_DATA_FOR_MS
 from generator.units import SECOND
 
 
@@ -26,8 +26,7 @@ def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence, scrap
     half_ms = (base_ms + scrape_ms) // 2
     if window_ms >= ROLLED_UP_FROM_MS:
         return half_ms + cadence.rollup_ms + cadence.slow_ms
-    count, rest = divmod(window_ms, base_ms)
-    if count <= 1 or (tier.pages and rest == 0 and count <= MAX_OFFSETS):
+    if window_ms < 2 * base_ms or (tier.pages and profile.is_adjacent(window_ms)):
         return 0
     return half_ms
 

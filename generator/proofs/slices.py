@@ -19,7 +19,6 @@ from generator.model.burn import Tier
 from generator.model.spec import Slo
 from generator.proofs import promises, slis
 from generator.proofs.timeline import Timeline
-from generator.render.rules.shared import MAX_OFFSETS
 
 BAD, GOOD = "bad slice", "good"
 
@@ -108,6 +107,7 @@ class Course:
         self.tier = tier
         self.bad = bad
         self.interval_ms = interval_ms
+        self.profile = slo.profile
         self.base_ms = slo.profile.base_ms
         self.slice_ms = slis.slice_ms(slo)
         self.threshold = promises.threshold(slo, tier)
@@ -131,10 +131,9 @@ class Course:
 
     def _exceeds(self, evaluation: int, window_ms: int) -> Iterable[bool]:
         """Whether a window holds too large a share. An average holds one evaluation more on Prometheus 2 than on 3."""
-        bases = window_ms // self.base_ms
-        if window_ms % self.base_ms == 0 and (bases == 1 or (self.tier.pages and bases <= MAX_OFFSETS)):
+        if window_ms == self.base_ms or (self.tier.pages and self.profile.is_adjacent(window_ms)):
             step = self.base_ms // self.interval_ms
-            at = [evaluation - step * index for index in range(bases)]
+            at = [evaluation - step * index for index in range(window_ms // self.base_ms)]
             yield self._above(*(sum(self._counted(sums, each, 1) for each in at) for sums in (self._bad, self._all)))
             return
         for back in (window_ms // self.interval_ms, window_ms // self.interval_ms + 1):

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from generator.model.burn import ROLLED_UP_FROM_MS, Tier, consumed_label, round_up
 from generator.model.spec import Slo, Spec
-from generator.proofs import promises, slice_proofs, slis
+from generator.proofs import promises, slis
 from generator.proofs.model import Gap, Test
 from generator.proofs.series import InputSeries, exact
 from generator.proofs.slis import UnprovableError
@@ -32,7 +32,7 @@ from generator.proofs.stage import (
     Stage,
 )
 from generator.proofs.timeline import Timeline
-from generator.render.rules.shared import MAX_OFFSETS, NO_DATA_FOR_MS
+from generator.render.rules.shared import NO_DATA_FOR_MS
 from generator.units import MINUTE, SECOND
 
 
@@ -96,17 +96,19 @@ def level(slo: Slo, tier: Tier, name: str) -> Fraction:
             return Fraction(1)
 
 
-def _bad(stage: Stage, slo: Slo, tier: Tier) -> dict[str, tuple[int, int]]:
-    """Traffic at the levels of a tier, rounded away from the threshold."""
-    count = stage.events(slo)
-    below, above = (level(slo, tier, name) * count for name in (BELOW, ABOVE))
-    return stage.traffic(slo, **{BELOW: int(below), ABOVE: -int(-above // 1)})
+def _bad(stage: Stage, slo: Slo, tier: Tier, name: str) -> int:
+    """Bad events per sample at a level of a tier, rounded away from the threshold."""
+    if name == SPIKE:
+        return _spike(stage, slo, tier)
+    exact_count = level(slo, tier, name) * stage.events(slo)
+    return -int(-exact_count // 1) if name == ABOVE else int(exact_count)
 
 
-def _live(stage: Stage, tier: Tier, timeline: Timeline) -> list[InputSeries]:
+def _live(stage: Stage, tier: Tier, timeline: Timeline, *levels: str) -> list[InputSeries]:
+    """The series of a timeline's phases. `levels` are the tier's levels among the phases: BELOW, ABOVE or SPIKE."""
     found = []
     for slo in stage.slos:
-        meaning = _bad(stage, slo, tier) | {SPIKE: (stage.events(slo), _spike(stage, slo, tier))}
+        meaning = stage.traffic(slo, **{name: _bad(stage, slo, tier, name) for name in levels})
         found += slis.series(slo, timeline.flows(meaning), stage.sample_ms)
     return found
 
@@ -116,7 +118,7 @@ def _below(stage: Stage, tier: Tier) -> Test:
     timeline.phase(BELOW, tier.long_ms + stage.profile.base_ms + 2 * stage.interval_ms)
     for slo in stage.slos:
         timeline.silent(stage.subjects.tier(slo, tier), "at 0.9 × the threshold")
-    return stage.test(f"{tier.name} is silent at 0.9 ×", timeline, _live(stage, tier, timeline))
+    return stage.test(f"{tier.name} is silent at 0.9 ×", timeline, _live(stage, tier, timeline, BELOW))
 
 
 def _detection_ms(stage: Stage, slo: Slo, tier: Tier, name: str) -> int:
@@ -132,13 +134,12 @@ def _above(stage: Stage, tier: Tier) -> Test:
     begin_ms = timeline.phase(ABOVE, max(promised.values()) + stage.sample_ms)
     for slo in stage.slos:
         timeline.fires_within(stage.subjects.tier(slo, tier), ABOVE, begin_ms, promised[slo.name])
-    return stage.test(f"{tier.name} fires at 1.1 ×", timeline, _live(stage, tier, timeline))
+    return stage.test(f"{tier.name} fires at 1.1 ×", timeline, _live(stage, tier, timeline, ABOVE))
 
 
 def _needs_real_past(stage: Stage, tier: Tier) -> bool:
     """Whether the long window consists of base windows, for which one heavy sample is no substitute."""
-    count, rest = divmod(tier.long_ms, stage.profile.base_ms)
-    return tier.pages and rest == 0 and count <= MAX_OFFSETS
+    return tier.pages and (tier.long_ms == stage.profile.base_ms or stage.profile.is_adjacent(tier.long_ms))
 
 
 def _full(stage: Stage, tier: Tier) -> Test:
@@ -179,7 +180,8 @@ def _one_bad(stage: Stage, tier: Tier) -> Test:
     past = [item for slo in stage.slos for item in stage.past(slo, tier)]
     for slo in stage.slos:
         timeline.silent(stage.subjects.tier(slo, tier), "on one bad scrape")
-    return stage.test(f"{tier.name} is silent on one bad scrape", timeline, [*past, *_live(stage, tier, timeline)])
+    series = [*past, *_live(stage, tier, timeline, SPIKE)]
+    return stage.test(f"{tier.name} is silent on one bad scrape", timeline, series)
 
 
 def _three_requests(stage: Stage, tier: Tier) -> Test:
@@ -305,6 +307,8 @@ def _collect_batch(shipped: Stage, collected: Collected) -> None:
         for staged, made in tier_tests(stage, events, tier):
             collected.add(staged, made, tier.name)
         if stage.sliced:
+            from generator.proofs import slice_proofs
+
             slice_proofs.collect(stage, events, tier, collected)
         else:
             _note_gaps(tier, events, collected)

@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from freezeline.problems import Position, Problems, nearest
 from generator import units
 from generator.promql.check import Want, faults, lints
-from generator.promql.text import clean
+from generator.promql.text import clean, is_label_name
 from generator.reading.source import Entry, Value
 
 T = TypeVar("T")
@@ -30,11 +30,6 @@ class Required:
 
 
 REQUIRED: Final = Required()
-
-
-def is_label_name(text: str) -> bool:
-    """Whether the text can name a Prometheus label or an alert: ASCII letters, digits and `_`, no digit first."""
-    return text.isascii() and text.isidentifier()
 
 
 class Reader:

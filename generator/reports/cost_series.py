@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from generator import names
-from generator.model.burn import SUMMED_FROM_MS
+from generator.model.burn import SUMMED_FROM_MS, Profile
 from generator.model.spec import OutputSet, Slo, Spec
 from generator.render.rules import gaps
 from generator.render.rules.rules import identity
@@ -134,10 +134,19 @@ def _recorded(
         yield names.summed(kind), pace.sum_ms, own | {names.WINDOW: names.BUDGET_WINDOW}
     for metric in (names.ERROR_BUDGET, names.INFO, names.ERROR_BUDGET_REMAINING):
         yield metric, pace.slow_ms, own
+    yield from _of_windows(profile, own)
+
+
+def _of_windows(profile: Profile, own: dict[str, str]) -> Iterator[tuple[str, int, Mapping[str, str]]]:
+    """The error ratio over each window, and the events that are recorded on the way."""
+    pace = profile.cadence
     windows = {profile.base_ms: pace.fast_ms}
     for tier in sorted(profile.tiers, key=lambda one: not one.pages):
         for span in (tier.long_ms, tier.short_ms):
             windows.setdefault(span, pace.fast_ms if tier.pages else pace.slow_ms)
     for span, interval_ms in windows.items():
+        for kind in names.KINDS:
+            if span in profile.read_twice_ms(kind):
+                yield names.window_events(kind, span), interval_ms, own
         yield names.ERROR_RATIO, interval_ms, own | {names.WINDOW: duration_text(span)}
     yield names.ERROR_RATIO, pace.slow_ms, own | {names.WINDOW: names.BUDGET_WINDOW}

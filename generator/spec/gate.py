@@ -27,7 +27,8 @@ from generator.model.gate import (
 )
 from generator.names import SEVERITIES
 from generator.promql.check import Want
-from generator.reading.reader import Reader, is_label_name
+from generator.promql.text import is_label_name
+from generator.reading.reader import Reader
 from generator.spec import gate_flags
 from generator.units import DAY
 

@@ -5,25 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from freezeline.problems import Position, Problems
 from generator import conditions, names, sli
 from generator.model import burn
-from generator.model.actions import Action
-from generator.model.canary import Canary
-from generator.model.dashboard import Dashboard
-from generator.model.gate import Gate
-from generator.model.policy import PolicyRule
-from generator.model.routing import Routing
 from generator.model.spec import API_VERSION, Defaults, PlainAlert, Slo, Spec
 from generator.model.teams import Owner
 from generator.names import SEVERITIES
-from generator.reading.reader import NAME, Reader, is_label_name
+from generator.promql.text import is_label_name
+from generator.reading.reader import NAME, Reader
 from generator.reading.source import Source, Value, read_source
 from generator.sli.time_slices import TimeSlices
 from generator.spec.tiers import parse_tiers, parse_window, tiers_of_slices
 from generator.text.digest import digest
 from generator.units import DAY, MINUTE, SECOND, decimal_text, duration_text
+
+if TYPE_CHECKING:  # sections that many specs lack
+    from generator.model.actions import Action
+    from generator.model.canary import Canary
+    from generator.model.dashboard import Dashboard
+    from generator.model.gate import Gate
+    from generator.model.policy import PolicyRule
+    from generator.model.routing import Routing
 
 _HUNDRED = Decimal(100)
 _PLACEHOLDER = r"\{(\w+)\}"

@@ -11,7 +11,8 @@ from generator.model.burn import consumed_label
 from generator.model.policy import BudgetRemaining, PolicyRule, QueryHolds, Trigger, Unfreeze
 from generator.names import SEVERITIES
 from generator.promql.check import Want
-from generator.reading.reader import Reader, is_label_name
+from generator.promql.text import is_label_name
+from generator.reading.reader import Reader
 from generator.units import DAY, MINUTE
 
 RESOLVED_FOR_MS = 5 * MINUTE

@@ -11,7 +11,8 @@ from generator import names
 from generator.model.routing import EscalationLevel, Inhibition, Route, Routing, Target
 from generator.model.teams import MEDIA, Smtp, Team
 from generator.names import SEVERITIES
-from generator.reading.reader import Reader, is_label_name
+from generator.promql.text import is_label_name
+from generator.reading.reader import Reader
 from generator.reading.source import Value
 from generator.spec import mute_times
 from generator.spec.actions import read_channels

@@ -7,7 +7,7 @@ from pathlib import Path
 
 # The rules about Freezeline itself, as files and as Kubernetes objects.
 _FILES = ("rules/freezeline.rules.yml", "rules/operator/freezeline.yaml")
-_SCOPE = re.compile(r"^ +scope: (?:'((?:[^']|'')*)'|(\S+))$", re.MULTILINE)
+_SCOPE = r"(?m)^ +scope: (?:'((?:[^']|'')*)'|(\S+))$"
 
 
 def earlier_scope(root: str) -> str | None:
@@ -15,7 +15,7 @@ def earlier_scope(root: str) -> str | None:
     for name in _FILES:
         path = Path(root, name)
         if path.is_file():
-            match = _SCOPE.search(path.read_text(encoding="utf-8", errors="replace"))
+            match = re.search(_SCOPE, path.read_text(encoding="utf-8", errors="replace"))
             if match is not None:
                 quoted, plain = match.groups()
                 return str(plain) if plain is not None else str(quoted).replace("''", "'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 
 from receiver.context import Context
 from receiver.decide import plan
@@ -18,6 +19,7 @@ from receiver.rollouts import Rollout
 log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
+SOON_S = 0.05
 AGAIN_S = 1800.0
 """While a rollout stays silent, people hear again after so long."""
 
@@ -43,17 +45,22 @@ class RolloutWatch:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _rest(self, _looked: None) -> None:
-        await asyncio.sleep(self._every_s)
+    async def _rest(self, due_in_s: float) -> None:
+        await asyncio.sleep(min(self._every_s, max(SOON_S, due_in_s)))
 
-    async def look(self) -> None:
-        """One look at every rollout. Raises JournalError or RolloutsError."""
+    async def look(self) -> float:
+        """One look at every rollout; gives the seconds until the next rollout counts as silent.
+
+        Raises JournalError or RolloutsError.
+        """
         now = self._context.clock().timestamp()
-        for one in await asyncio.to_thread(self._context.rollouts.newest):
+        rollouts = await asyncio.to_thread(self._context.rollouts.newest)
+        for one in rollouts:
             if one.silent(now):
                 await asyncio.shield(self._page(one, now))
         if await self._context.journal.read(aborts):
             await asyncio.shield(self._context.journal.write(self._close))
+        return min((one.silent_at - now for one in rollouts if one.runs and not one.silent(now)), default=math.inf)
 
     async def _page(self, silent: Rollout, now: float) -> None:
         """Tell people once per silence, and again while the silence lasts."""

@@ -84,9 +84,11 @@ def shift_again(plan: Plan, state: State, tick: Tick) -> Stepped:
         text = f"the proxy uses the weight {tick.weight:.2%}, not {target:.2%}"
         state, told = hold(state, Hold.WEIGHT, text, page=True)
         return state, ((LowerWeight(weight=state.weight), *told) if tick.weight > target else told)
-    if asking.waits_for_person(state):
-        return state, ()
-    return state, (AskFreeze(),)
+    again = () if asking.waits_for_person(state) else (AskFreeze(),)
+    held = state.holds or tick.away or tick.frozen is not False
+    # A kill in the middle of the shift, or a hand, left more than the stage before has: a hold keeps the latter.
+    lower = (LowerWeight(weight=state.weight),) if held and tick.weight > state.weight else ()
+    return state, (*lower, *again)
 
 
 def go_on(plan: Plan, before: State, state: State, tick: Tick) -> Stepped:

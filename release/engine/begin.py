@@ -15,13 +15,15 @@ from receiver.run.commands import ask
 from release.canary.fill import check_name
 from release.canary.plan import plan_of
 from release.canary.state import NewRelease, Phase, State
-from release.engine.engine import Engine, Reached, pass_by
+from release.engine.engine import Engine
 from release.engine.lock import LockedError, locked
 from release.engine.outside import Outside
 from release.engine.readings import Tracks
+from release.engine.telling import Telling
 from release.policy.canary import Canary
 from release.policy.read import ReleasePolicy, parse
 from release.store.database import Database, Rollout
+from release.traffic.adapter import Reached, pass_by
 
 WAIT_FOR_LOCK_S = 0.5
 TRIED = frozenset({Phase.DONE, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED, Phase.SUPERSEDED})
@@ -152,6 +154,7 @@ class _Beginning(Struct, frozen=True, kw_only=True):
             await self._engine(database, left)
         tried = [one for one in database.of_release(self.release) if one.state.phase in TRIED]
         if tried and not self.wanted.again:
+            await self._last_words(database, tried[0])
             end = tried[0].state.phase.value.replace("_", " ")
             raise RefusedError(f"{self.release} was rolled out before and ended {end} ({tried[0].id}); write --again")
         database.begin(
@@ -186,11 +189,21 @@ class _Beginning(Struct, frozen=True, kw_only=True):
 
     async def _engine(self, database: Database, rollout: Rollout) -> State:
         """Run one stored rollout by the policy that the rollout began with."""
+        canary, outside = await self._outside(database, rollout)
+        plan = plan_of(canary, speed=rollout.speed)
+        return await Engine(database, rollout, plan, outside, reached=self.reached).run()
+
+    async def _last_words(self, database: Database, ended: Rollout) -> None:
+        """Deliver what an engine that was killed at the very end has left."""
+        if database.undelivered():
+            _, outside = await self._outside(database, ended)
+            await Telling(database, outside).last_words()
+
+    async def _outside(self, database: Database, rollout: Rollout) -> tuple[Canary, Outside]:
         policy, canary = parsed(rollout.policy, f"the policy of rollout {rollout.id}")
         tracks = Tracks(
             canary=canary.tracks.canary if canary.tracks else rollout.state.release,
             stable=canary.tracks.stable if canary.tracks else rollout.state.stable,
         )
-        plan = plan_of(canary, speed=rollout.speed)
-        outside = await self.make_outside(policy, canary, tracks, database, plan.day_s)
-        return await Engine(database, rollout, plan, outside, reached=self.reached).run()
+        day_s = plan_of(canary, speed=rollout.speed).day_s
+        return canary, await self.make_outside(policy, canary, tracks, database, day_s)

@@ -7,10 +7,9 @@ gates are judged while a gate is asked or a deployment runs.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -45,24 +44,14 @@ from release.engine.outside import Outside
 from release.engine.readings import Pushed, measure
 from release.engine.telling import Telling
 from release.store.database import Database, Rollout
-from release.traffic.adapter import TrafficError
+from release.traffic.adapter import Reached, TrafficError, pass_by
 
 log = logging.getLogger(__name__)
 
 ORDERS_EVERY_S = 0.25
-LAST_WORDS_S = 20.0
-"""How long an engine whose rollout has ended waits for the receiver to take the last messages."""
-
 ORDERS: Mapping[str, type[Event]] = {
     kind.__name__: kind for kind in (Approved, Paused, Resumed, Promoted, AbortAsked, NewRelease)
 }
-
-Reached = Callable[[str], None]
-"""Is told the name of each boundary at which a kill must do no harm; for tests."""
-
-
-def pass_by(_name: str) -> None:
-    """Do nothing."""
 
 
 class Engine:
@@ -92,7 +81,7 @@ class Engine:
             for task in (telling, *self._slow.values()):
                 task.cancel()
             await asyncio.gather(telling, *self._slow.values(), return_exceptions=True)
-        await self._last_words()
+        await self._telling.last_words()
         return self.state
 
     async def _loop(self, telling: asyncio.Task[None]) -> None:
@@ -117,12 +106,6 @@ class Engine:
                 return await self._events.get()
         except TimeoutError:
             return None
-
-    async def _last_words(self) -> None:
-        """Let the receiver take the last messages. What stays is delivered by the service's next engine."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORDS_S):
-                await self._telling.deliver_all()
 
     # steps
 

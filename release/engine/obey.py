@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from receiver.decide.notice import NotifyFailure
 from receiver.run import commands
 from receiver.sources.asking import SourceError
 from release.canary.plan import Plan
@@ -155,7 +154,6 @@ async def _roll_back(command: RollBack, outside: Outside, state: State, *, again
         "reason": command.reason,
         "again": again,
     }
-    paged_at: float | None = None
     accepted = False
     while True:
         try:
@@ -168,19 +166,6 @@ async def _roll_back(command: RollBack, outside: Outside, state: State, *, again
         except ReceiverError as error:
             accepted = accepted and error.status != 404
             log.error("canary.rollback_not_accepted", extra={"error": str(error)})  # noqa: TRY400 - tried for ever
-            if paged_at is None or outside.clock() - paged_at >= UNREACHABLE_PAGE_S:
-                paged_at = outside.clock()
-                await page(outside, f"{state.release} must be rolled back, and the receiver is away: {error}")
+            text = f"{state.release} must be rolled back, and the receiver is away: {error}"
+            await outside.paging.page(f"rollback:{state.rollout}", text, again_s=UNREACHABLE_PAGE_S)
         await asyncio.sleep(RESEND_S)
-
-
-async def page(outside: Outside, text: str) -> None:
-    """Wake somebody without the receiver. A failure is logged; the caller goes on."""
-    service = outside.policy.policy.service
-    log.error("canary.page", extra={"service": service, "text": text})
-    if outside.fallback is None:
-        return
-    try:
-        await outside.fallback(f"{service}: rollout needs help", text)
-    except NotifyFailure as error:
-        log.error("canary.page_failed", extra={"error": error.reason})  # noqa: TRY400 - the abort goes on all the same

@@ -13,6 +13,7 @@ from receiver.plaintext import plain
 from receiver.sources.asking import SourceError
 from receiver.sources.prometheus import Prometheus
 from release.canary.state import AbJudged, State
+from release.engine.paging import Paging
 from release.engine.readings import Tracks
 from release.engine.receiver import Receiver, ReceiverError
 from release.gate.answer import Report, Verdict
@@ -24,15 +25,12 @@ from release.policy.gate import NotFrozen
 from release.policy.read import ReleasePolicy
 from release.traffic.adapter import Traffic
 
-Fallback = Callable[[str, str], Awaitable[None]]
-"""Pages somebody without the receiver: title and text. Raises NotifyFailure."""
-
 AskAb = Callable[[State], Awaitable[AbJudged | None]]
 """Judges the A/B test of the rollout's present stage; None while there is nothing new to say. Raises SourceError."""
 
 
 class Outside(Struct, frozen=True, kw_only=True):
-    """Everything is passed in. `ab` None: this engine judges no A/B tests. `fallback` None: only the log hears."""
+    """Everything is passed in. `ab` None: this engine judges no A/B tests."""
 
     policy: ReleasePolicy
     canary: Canary
@@ -45,8 +43,8 @@ class Outside(Struct, frozen=True, kw_only=True):
     directory: Path
     rehearsals: Path | None
     clock: Callable[[], float]
+    paging: Paging
     ab: AskAb | None = None
-    fallback: Fallback | None = None
 
     def world(self) -> World:
         """What the gate's checks may ask."""

@@ -28,14 +28,14 @@ from release.ab.ready import missing
 from release.canary.state import State
 from release.engine import begin
 from release.engine.begin import UnusableError, Wanted
-from release.engine.engine import Reached, pass_by
-from release.engine.outside import AskAb, Fallback, Outside
+from release.engine.outside import AskAb, Outside
+from release.engine.paging import Fallback, Paging
 from release.engine.readings import Tracks
 from release.engine.receiver import Receiver
 from release.policy.canary import Canary
 from release.policy.read import ReleasePolicy
 from release.store.database import Database
-from release.traffic.adapter import TrafficError
+from release.traffic.adapter import Reached, TrafficError, pass_by
 from release.traffic.of_policy import of_policy
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
             policy: ReleasePolicy, canary: Canary, tracks: Tracks, database: Database, day_s: float
         ) -> Outside:
             try:
-                traffic = of_policy(canary, environment)
+                traffic = of_policy(canary, environment, reached=reached)
             except TrafficError as error:
                 raise UnusableError(str(error)) from error
             prometheus = Prometheus(http, options.prometheus, lambda: options.headers)
@@ -91,7 +91,7 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
                 rehearsals=options.wanted.state_dir / "rehearsals.jsonl",
                 clock=time.time,
                 ab=_ab_test(canary, tracks, prometheus, database, day_s=day_s),
-                fallback=fallback,
+                paging=Paging(service=policy.policy.service, database=database, clock=time.time, fallback=fallback),
             )
 
         return await begin.run(

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 
-from release.engine.obey import page
 from release.engine.outside import Outside
 from release.engine.receiver import ReceiverError
 from release.store.database import Database, Message
@@ -14,6 +13,8 @@ from release.store.database import Database, Message
 log = logging.getLogger(__name__)
 
 RETRY_S = 2.0
+LAST_WORDS_S = 20.0
+"""How long an engine whose rollout has ended waits for the receiver to take the last messages."""
 
 
 class Telling:
@@ -23,7 +24,6 @@ class Telling:
         self._database = database
         self._outside = outside
         self._wake = asyncio.Event()
-        self._paged: set[int] = set()
 
     def wake(self) -> None:
         """There may be a new message."""
@@ -40,12 +40,14 @@ class Telling:
                     if not done:
                         await asyncio.sleep(RETRY_S)
 
-    async def deliver_all(self) -> None:
-        """Deliver until nothing waits."""
-        done = await self.deliver()
-        while not done:
-            await asyncio.sleep(RETRY_S)
-            done = await self.deliver()
+    async def last_words(self) -> None:
+        """Let the receiver take the last messages. What stays is delivered by the service's next engine."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                done = await self.deliver()
+                while not done:
+                    await asyncio.sleep(RETRY_S)
+                    done = await self.deliver()
 
     async def deliver(self) -> bool:
         """Deliver what waits; False if the receiver did not take everything."""
@@ -62,9 +64,8 @@ class Telling:
     async def _page(self, refused: Message) -> None:
         """Without the receiver, the fallback channel hears each page once."""
         for message in self._database.undelivered():
-            if message.page and message.id not in self._paged and message.id >= refused.id:
-                self._paged.add(message.id)
-                await page(self._outside, message.text)
+            if message.page and message.id >= refused.id:
+                await self._outside.paging.page(f"message:{message.id}", message.text)
 
     def _body(self, message: Message) -> dict[str, object]:
         policy = self._outside.policy.policy

@@ -82,8 +82,10 @@ async def _ask(check_id: str, receiver: AskReceiver, world: World) -> Finding:
         state = await receiver()
         services: list[dict[str, Any]] = [one for one in state["services"] if one["service"] == world.policy.service]
         frozen = [one for one in services if one["frozen"]]
-    except (EvidenceError, KeyError, TypeError) as error:
-        return cannot_tell(check_id, "receiver", plain(f"the receiver cannot be asked: {error}", 300))
+    except EvidenceError as error:
+        return cannot_tell(check_id, "receiver", str(error))
+    except (KeyError, TypeError):
+        return cannot_tell(check_id, "receiver", "the receiver's answer does not say what is frozen")
     if frozen:
         said = "; ".join(str(reason.get("reason", "")) for one in frozen for reason in one.get("reasons", ()))
         return no_go(check_id, "receiver", plain(f"the receiver says frozen: {said}", 500), value="frozen")

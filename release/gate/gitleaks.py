@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from release.gate.answer import Finding
-from release.gate.world import EvidenceError, World, cannot_tell, go, no_go
+from release.gate.world import CLOCKS_DIFFER_S, EvidenceError, World, cannot_tell, go, no_go
 from release.policy.gate import Secrets
 
 _MEMBERS = frozenset({"RuleID", "File"})
@@ -33,7 +33,10 @@ def _counted(check: Secrets, world: World) -> int:
         written = (world.directory / check.report).stat().st_mtime
     except OSError as error:
         raise EvidenceError(f"{check.report} cannot be looked at: {error.strerror}") from error
-    if check.max_age_s is not None and world.now.timestamp() - written > check.max_age_s:
+    age_s = world.now.timestamp() - written
+    if age_s < -CLOCKS_DIFFER_S:
+        raise EvidenceError(f"{check.report} is from the future")
+    if check.max_age_s is not None and age_s > check.max_age_s:
         raise EvidenceError(f"{check.report} is older than {check.max_age_s / 3600:g} h")
     try:
         findings = json.loads(data)

@@ -12,7 +12,7 @@ from typing import Any
 
 from receiver.plaintext import plain
 from release.gate.answer import Finding
-from release.gate.world import EvidenceError, World, cannot_tell, go, no_go
+from release.gate.world import CLOCKS_DIFFER_S, EvidenceError, World, cannot_tell, go, no_go
 from release.policy.gate import Rehearsed
 
 LIMITS = (
@@ -42,7 +42,7 @@ async def check(check: Rehearsed, world: World) -> Finding:
 
 def _faults(check: Rehearsed, last: Mapping[str, Any], world: World) -> list[str]:
     found = []
-    age_s = (world.now - datetime.fromisoformat(last["ended_at"])).total_seconds()
+    age_s = _age_s(last, world)
     if age_s > check.max_age_s:
         found.append(f"the last {check.rehearsal} rehearsal is {age_s / 86400:.1f} d old")
     if last.get("ok") is not True:
@@ -61,10 +61,17 @@ def _faults(check: Rehearsed, last: Mapping[str, Any], world: World) -> list[str
     return found
 
 
+def _age_s(rehearsal: Mapping[str, Any], world: World) -> float:
+    return (world.now - datetime.fromisoformat(rehearsal["ended_at"])).total_seconds()
+
+
 def _last(check: Rehearsed, world: World) -> Mapping[str, Any] | None:
     if world.rehearsals is None:
         raise EvidenceError("no history of rehearsals was named")
-    lines = _lines(world.read(str(world.rehearsals.absolute())))
+    lines = tuple(_lines(world.read(str(world.rehearsals.absolute()))))
+    future = [one for one in lines if _age_s(one, world) < -CLOCKS_DIFFER_S]
+    if future:
+        raise EvidenceError(f"the history has a rehearsal of the future: {plain(str(future[0]['ended_at']), 40)}")
     ended = [one for one in lines if one["kind"] == check.rehearsal and one["service"] == world.policy.service]
     return max(ended, key=lambda one: datetime.fromisoformat(one["ended_at"]), default=None)
 

@@ -15,12 +15,11 @@ from typing import Any
 from receiver.plaintext import plain
 from release.gate.answer import Finding
 from release.gate.image import digest_of, filled
-from release.gate.world import EvidenceError, World, cannot_tell, go, no_go
+from release.gate.world import CLOCKS_DIFFER_S, EvidenceError, World, cannot_tell, go, no_go
 from release.policy.gate import ImagePinned, ScanClean
 
 SCHEMA_VERSION = 2
 SCANNED = frozenset({"os-pkgs", "lang-pkgs"})
-CLOCKS_DIFFER_S = 300.0
 
 
 async def check(check: ScanClean, world: World) -> Finding:

@@ -17,6 +17,9 @@ from release.policy.gate import Check
 FILE_MAX_BYTES = 256 * 1024 * 1024
 """Trivy's reports of large images have tens of megabytes."""
 
+CLOCKS_DIFFER_S = 300.0
+"""Evidence whose time lies further in the future proves nothing."""
+
 AskReceiver = Callable[[], Awaitable[Mapping[str, Any]]]
 
 

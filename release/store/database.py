@@ -312,6 +312,15 @@ class Database:
         """People have heard it."""
         self._db.execute("UPDATE told SET delivered_at = ? WHERE id = ?", (at, message))
 
+    def paged_at(self, page: str) -> float | None:
+        """When the fallback channel heard a page last; None if the channel has not heard the page."""
+        row = self._db.execute("SELECT at FROM paged WHERE page = ?", (page,)).fetchone()
+        return None if row is None else float(row[0])
+
+    def paged(self, page: str, *, at: float) -> None:
+        """The fallback channel has heard a page."""
+        self._db.execute("INSERT OR REPLACE INTO paged (page, at) VALUES (?, ?)", (page, at))
+
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()

@@ -37,6 +37,10 @@ CREATE TABLE told (
     page INTEGER NOT NULL,
     delivered_at REAL
 ) STRICT;
+CREATE TABLE paged (
+    page TEXT PRIMARY KEY,
+    at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE ab (
     rollout TEXT NOT NULL REFERENCES rollout (id),
     stage INTEGER NOT NULL,

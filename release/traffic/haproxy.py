@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from fractions import Fraction
 
 from msgspec import Struct
 
 from receiver.plaintext import plain
-from release.traffic.adapter import TrafficError
+from release.traffic.adapter import Reached, TrafficError, pass_by
 from release.traffic.haproxy_map import ChosenInMap
+from release.traffic.haproxy_steps import steps
 from release.traffic.runtime import Ask, tell
 
-WEIGHT_MAX = 256
+STABLE_WEIGHT = 100
+"""What each stable server has at least once the canary is cut off."""
+
 SESSIONS_END_S = 2.0
 SESSIONS_POLL_S = 0.05
 BALANCING = frozenset({"roundrobin"})
@@ -40,7 +41,8 @@ class Server(Struct, frozen=True, kw_only=True):
 class Haproxy:
     """One backend with the servers of both releases. `ask` speaks to the runtime socket.
 
-    `users` get the canary whatever the weight, as long as the weight is not 0.
+    `users` get the canary whatever the weight, as long as the weight is not 0. `reached` is told each command that
+    HAProxy has obeyed: boundaries at which a kill must do no harm.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Haproxy:
         stable: Sequence[str],
         canary: Sequence[str],
         users: ChosenInMap | None = None,
+        reached: Reached = pass_by,
     ) -> None:
         self._ask = ask
+        self._reached = reached
         self._backend = backend
         self._stable = tuple(stable)
         self._canary = tuple(canary)
@@ -114,19 +118,19 @@ class Haproxy:
         return Decimal(canary) / Decimal(total) if total else Decimal(0)
 
     async def set(self, weight: Decimal) -> None:
-        """Set the weights of every server, the smaller step first, and read the share back.
+        """Set the weights of every server, and read the share back. No share on the way passes the asked one.
 
         No share is raised while users cannot be chosen; a share is lowered whatever happens to the users.
         """
-        canary, stable = weights(weight, len(self._canary), len(self._stable))
         if self._users is not None and weight > await self._share():
             await self._users.put(chosen=True)
-        for name in self._canary:
-            if weight > 0:
-                await self._tell(f"set server {self._backend}/{name} state ready")
-            await self._tell(f"set server {self._backend}/{name} weight {canary}")
-        for name in self._stable:
-            await self._tell(f"set server {self._backend}/{name} weight {stable}")
+        if weight > 0:
+            await self._ready()
+        servers = await self._servers()
+        canary, stable = _weights(servers, self._canary), _weights(servers, self._stable)
+        names = (*self._canary, *self._stable)
+        for step in steps(canary, stable, weight):
+            await self._tell(f"set server {self._backend}/{names[step.server]} weight {step.weight}")
         self._meant = weight
         if self._users is not None:
             await self._users.put(chosen=weight > 0)
@@ -134,10 +138,21 @@ class Haproxy:
         if found != weight:
             raise TrafficError(f"HAProxy uses the weight {found:.2%}, not {weight:.2%}")
 
+    async def _ready(self) -> None:
+        """Take the canary's servers out of the maintenance that an abort left them in, with weight 0."""
+        servers = await self._servers()
+        for name in self._canary:
+            server = servers.get(name)
+            if server is not None and server.weight and not _weights(servers, [name])[0]:
+                await self._tell(f"set server {self._backend}/{name} weight 0")
+            await self._tell(f"set server {self._backend}/{name} state ready")
+
     async def cut(self) -> None:
         """Weight 0, then `maint`, then end the sessions: streams survive `maint`, and cookies survive weight 0."""
+        servers = await self._servers()
         for name in self._stable:
-            await self._tell(f"set server {self._backend}/{name} weight 100")
+            if name not in servers or servers[name].weight < STABLE_WEIGHT:  # A greater weight is never lowered here.
+                await self._tell(f"set server {self._backend}/{name} weight {STABLE_WEIGHT}")
         for name in self._canary:
             await self._tell(f"set server {self._backend}/{name} weight 0")
         if await self.read() != 0:
@@ -161,6 +176,7 @@ class Haproxy:
     async def _tell(self, command: str) -> None:
         """Send a command that answers nothing. Any text is a refusal."""
         await tell(self._ask, command)
+        self._reached(command)
 
     async def _servers(self) -> Mapping[str, Server]:
         rows = await self._stat()
@@ -191,16 +207,7 @@ def _effective(servers: Mapping[str, Server], name: str) -> int:
     return server.weight if server is not None and server.status.startswith(("UP", "no check")) else 0
 
 
-def weights(share: Decimal, canaries: int, stables: int) -> tuple[int, int]:
-    """Weights of each canary server and each stable server, so that the canary's share is exact.
-
-    Integers from 0 to 256. Raises TrafficError for a share that no such integers give.
-    """
-    if share in (0, 1):
-        return (100, 0) if share else (0, 100)
-    ratio = Fraction(share) / (1 - Fraction(share)) * Fraction(stables, canaries)
-    largest = max(ratio.numerator, ratio.denominator)
-    if largest > WEIGHT_MAX:
-        raise TrafficError(f"no weights up to {WEIGHT_MAX} split {share:.4%} of the traffic off exactly")
-    scale = max(1, math.floor(100 / largest))
-    return ratio.numerator * scale, ratio.denominator * scale
+def _weights(servers: Mapping[str, Server], names: Sequence[str]) -> list[int]:
+    """The weights of servers in their order; 0 for a server in maintenance, which takes no traffic."""
+    found = (servers.get(name) for name in names)
+    return [one.weight if one is not None and not one.status.startswith("MAINT") else 0 for one in found]

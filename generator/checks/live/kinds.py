@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freezeline.problems import Problems
-from generator.checks import queries
+from generator.checks import all_queries
 from generator.checks.live.api import Prometheus
 from generator.model.spec import OutputSet, Slo
 from generator.promql import text as promql
@@ -19,7 +19,7 @@ _PARTS = ("_total", "_count", "_bucket", "_sum")
 def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
     """Compare the types that exporters declare, and the present values of ratios, with the spec."""
     for spec in output_set.specs:
-        for query in queries.of_spec(spec):
+        for query in all_queries.of_spec(spec):
             if query.selector is None:
                 continue
             metric = query.selector.metric

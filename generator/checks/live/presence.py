@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freezeline.problems import Problems, nearest
-from generator.checks import queries
+from generator.checks import all_queries, queries
 from generator.checks.live.api import Prometheus
 from generator.checks.queries import Query, Series
 from generator.model.spec import OutputSet
@@ -19,7 +19,7 @@ _RARE = ("bad", "increase_of", "when")
 def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
     """Report selectors that match no series, and name the part that does not match."""
     for spec in output_set.specs:
-        for query in queries.of_spec(spec):
+        for query in all_queries.of_spec(spec):
             found = [series for series in queries.read_by(query) if series.metric or series.matchers]
             if query.selector is not None and any(_exists(series.text, prometheus) for series in found):
                 continue  # the histogram exists as a classic or as a native one

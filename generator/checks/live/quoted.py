@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freezeline.problems import Problems
-from generator.checks import queries
+from generator.checks import all_queries
 from generator.checks.live.api import Prometheus
 from generator.model.spec import OutputSet
 from generator.promql import text as promql
@@ -15,7 +15,9 @@ _READ_SINCE = (3,)
 
 def check(output_set: OutputSet, prometheus: Prometheus, problems: Problems) -> None:
     """Report each query with names in quotes if this Prometheus is too old for them."""
-    found = [query for spec in output_set.specs for query in queries.of_spec(spec) if promql.quotes_names(query.text)]
+    found = [
+        query for spec in output_set.specs for query in all_queries.of_spec(spec) if promql.quotes_names(query.text)
+    ]
     version = prometheus.version() if found else ()
     if not version or version >= _READ_SINCE:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freezeline.problems import Position, Problems
-from generator.checks import queries
+from generator.checks import all_queries, queries
 from generator.checks.live.api import Prometheus
 from generator.checks.windows import RETENTION_HINT, longest_reads
 from generator.model.spec import OutputSet, Spec
@@ -40,7 +40,7 @@ def _retention_ms(text: str) -> int | None:
 def _check_scrape(spec: Spec, prometheus: Prometheus, intervals: dict[str, str], problems: Problems) -> None:
     """Warn of a job that Prometheus scrapes less often than the spec says: windows would hold too few samples."""
     jobs: dict[str, Position] = {}
-    for query in queries.of_spec(spec):
+    for query in all_queries.of_spec(spec):
         for series in queries.read_by(query):
             if (series.metric or series.matchers) and prometheus.exists(series.text):
                 for job in prometheus.label_values("job", series.text):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 
 from generator import names
 from generator.model.dashboard import DEFAULT_RANGE_MS, DEFAULT_REFRESH_MS, Dashboard, PanelSpec
@@ -31,7 +30,6 @@ from generator.render.links import dashboard_uid, link, overview_uid, variable
 from generator.units import decimal_text, duration_text
 
 SCHEMA_VERSION = 36
-OLDEST_GRAFANA = "9.0.0"
 TAG = "freezeline"
 
 _WIDE = (timeseries.TYPE, table.TYPE)
@@ -72,44 +70,6 @@ def render_overview(specs: Sequence[Spec], scope: str) -> Json:
         annotations=[],
         panels=place(overview_sections(specs, scope)),
     )
-
-
-def export(dashboard: Json) -> Json:
-    """The form for grafana.com: it asks for the data source as an input instead of a variable."""
-    exported = deepcopy(dashboard)
-    variables = exported["templating"]["list"]
-    exported["templating"]["list"] = [item for item in variables if item["name"] != "datasource"]
-    _replace_datasource(exported, {**DATASOURCE, "uid": "${DS_PROMETHEUS}"})
-    inputs = [
-        {
-            "name": "DS_PROMETHEUS",
-            "label": "Data source",
-            "description": "The Prometheus that evaluates the generated rules",
-            "type": "datasource",
-            "pluginId": "prometheus",
-            "pluginName": "Prometheus",
-        }
-    ]
-    kinds = sorted({panel["type"] for panel in all_panels(exported)} - {"row"})
-    needed = [{"type": "panel", "id": kind, "name": kind, "version": ""} for kind in kinds]
-    requires = [
-        {"type": "grafana", "id": "grafana", "name": "Grafana", "version": OLDEST_GRAFANA},
-        {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"},
-        *needed,
-    ]
-    return {"__inputs": inputs, "__elements": {}, "__requires": requires, **exported}
-
-
-def _replace_datasource(node: object, new: Json) -> None:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key == "datasource" and value == DATASOURCE:
-                node[key] = new
-            else:
-                _replace_datasource(value, new)
-    elif isinstance(node, list):
-        for item in node:
-            _replace_datasource(item, new)
 
 
 def all_panels(dashboard: Json) -> Iterable[Json]:

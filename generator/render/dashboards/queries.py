@@ -31,7 +31,7 @@ ROLLBACK_MOVING = {
 PENDING, FIRING = 1, 2
 
 _PACE_WITHOUT_TIERS_MS = HOUR
-_SPECIAL = re.compile(r"[.\\+*?()|\[\]{}^$]")
+_SPECIAL = r"[.\\+*?()|\[\]{}^$]"
 
 
 def equal(**labels: str) -> str:
@@ -44,7 +44,7 @@ def one_of(label: str, values: Iterable[str]) -> str:
     found = list(values)
     if len(found) == 1:
         return equal(**{label: found[0]})
-    pattern = "|".join(_SPECIAL.sub(r"\\\g<0>", value) for value in found)
+    pattern = "|".join(re.sub(_SPECIAL, r"\\\g<0>", value) for value in found)
     return f"{label}=~{quote(pattern)}"
 
 

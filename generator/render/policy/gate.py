@@ -20,11 +20,8 @@ from generator.model.gate import (
     ScanClean,
 )
 from generator.model.spec import Spec
-from generator.render.policy.policy_values import budget_query, matcher_list, seconds
+from generator.render.policy.policy_values import RuleText, budget_query, matcher_list, seconds
 from generator.units import decimal_text
-
-RuleText = tuple[str, str]
-"""Name and expression of a rule."""
 
 
 def render(spec: Spec, gate: Gate, loaded: Sequence[RuleText]) -> dict[str, object]:

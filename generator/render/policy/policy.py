@@ -7,16 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from generator.model import canary, gate
-from generator.model.gate import asks_rules
 from generator.model.routing import Routing
 from generator.model.spec import Spec
 from generator.model.teams import channels_of
 from generator.render.policy import actions, policy_rules
-from generator.render.policy import canary as canary_render
-from generator.render.policy import gate as gate_render
-from generator.render.policy.gate import RuleText
-from generator.render.policy.policy_values import seconds
+from generator.render.policy.policy_values import RuleText, seconds
 
 FORMAT = "freezeline.policy/2"
 
@@ -33,23 +28,13 @@ def render(spec: Spec, loaded: Callable[[], Sequence[RuleText]] = tuple) -> dict
     }
     if spec.routing is not None:
         policy |= _people(spec.routing)
-    policy |= _shipping(spec, loaded)
+    if spec.gate is not None or spec.canary is not None:
+        from generator.render.policy import shipping
+
+        policy |= shipping.render(spec, loaded)
     if spec.targets:
         policy["targets"] = dict(spec.targets)
     return policy
-
-
-def _shipping(spec: Spec, loaded: Callable[[], Sequence[RuleText]]) -> dict[str, object]:
-    """Gate and canary. If a rollout asks a gate that the spec lacks, the default gate is written."""
-    found: dict[str, object] = {}
-    asked = spec.gate
-    if asked is None and spec.canary is not None and canary.asks_gate(spec.canary):
-        asked = gate.default(spec.canary.position)
-    if asked is not None:
-        found["gate"] = gate_render.render(spec, asked, loaded() if asks_rules(asked) else ())
-    if spec.canary is not None:
-        found["canary"] = canary_render.render(spec, spec.canary)
-    return found
 
 
 def _people(routing: Routing) -> dict[str, object]:

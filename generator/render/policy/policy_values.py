@@ -9,6 +9,9 @@ from generator.model.command import Command
 from generator.model.spec import Slo, Spec
 from generator.promql.text import matchers_text
 
+RuleText = tuple[str, str]
+"""Name and expression of a rule."""
+
 
 def seconds(duration_ms: int) -> int | float:
     """Seconds as a JSON number; whole numbers have no decimal point."""

@@ -27,12 +27,12 @@ class Increases(Struct, frozen=True, kw_only=True):
     rules: tuple[Rule, ...]
 
 
-_GAP_GROUP = re.compile(rf"-{names.GAP}(-\d+[a-z]+)*(-\d+)?$")
+_GAP_GROUP = rf"-{names.GAP}(-\d+[a-z]+)*(-\d+)?$"
 
 
 def is_gap_group(name: str) -> bool:
     """Whether a group of this name repairs gaps."""
-    return _GAP_GROUP.search(name) is not None
+    return re.search(_GAP_GROUP, name) is not None
 
 
 def age_ms(cadence: Cadence) -> int:

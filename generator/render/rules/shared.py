@@ -19,8 +19,8 @@ HEADER = (
     "Do not edit: change the specs and run `freezeline generate`."
 )
 NO_DATA_FOR_MS = 600_000
-MAX_OFFSETS = 15
 _SUMS_READ = 16  # so many sums back is the last one looked for
+_MISSING = "# where one of these is missing"
 _ON_IDENTITY = f"on ({', '.join(names.IDENTITY)})"
 
 
@@ -58,30 +58,57 @@ class SharedRules:
 
     def window_query(self, window_ms: int, *, paged: bool) -> str:
         """The error ratio over a window: a ratio of two sums of events, never an average of ratios."""
-        window = duration_text(window_ms)
-        if window_ms == self.profile.base_ms:
+        profile = self.profile
+        if window_ms == profile.base_ms:
             return f"{self.base('errors')}\n/ {self.base('total')}"
-        if window_ms >= ROLLED_UP_FROM_MS:
-            return "\n/ ".join(enclosed(self._events(kind, window_ms)) for kind in ("errors", "total"))
-        average = "\n/ ".join(f"avg_over_time({self.base(kind)}[{window}])" for kind in ("errors", "total"))
-        count, rest = divmod(window_ms, self.profile.base_ms)
-        if paged and rest == 0 and count <= MAX_OFFSETS:
-            return (
-                f"{self._offsets('errors', count)} / {self._offsets('total', count)}\n"
-                f"# where one of these is missing\nor {average}"
-            )
+        if window_ms >= ROLLED_UP_FROM_MS or window_ms in profile.read_twice_ms("total"):
+            return "\n/ ".join(self._known_events(kind, window_ms) for kind in ("errors", "total"))
+        average = "\n/ ".join(self._average(kind, window_ms) for kind in ("errors", "total"))
+        if paged and profile.is_adjacent(window_ms):
+            errors, total = (self._adjacent(kind, window_ms) for kind in ("errors", "total"))
+            return f"{errors} / {total}\n{_MISSING}\nor {average}"
         return average
 
-    def _offsets(self, kind: str, count: int) -> str:
-        """The window as a sum of adjacent base windows, which shows a new error as soon as the raw counters do."""
-        base, step = self.base(kind), self.profile.base_ms
-        terms = [base] + [f"{base} offset {duration_text(step * index)}" for index in range(1, count)]
-        return enclosed("\n+ ".join(terms))
+    def _average(self, kind: str, window_ms: int) -> str:
+        """Events per second over a window. A new error shows a little at a time."""
+        return f"avg_over_time({self.base(kind)}[{duration_text(window_ms)}])"
 
-    def window_rule(self, window_ms: int, *, paged: bool) -> Rule:
-        """The recorded error ratio of a tier's window."""
+    def _adjacent(self, kind: str, window_ms: int) -> str:
+        """The window as a sum of adjacent windows, which shows a new error as soon as the raw counters do.
+
+        The sum is in events if a shorter window's events are recorded, and else in events per second.
+        """
+        part_ms = self.profile.part_ms(window_ms)
+        part = self.base(kind) if part_ms == self.profile.base_ms else self._recorded_events(kind, part_ms)
+        starts = range(part_ms, window_ms, part_ms)
+        return enclosed("\n+ ".join([part, *(f"{part} offset {duration_text(start)}" for start in starts)]))
+
+    def _recorded_events(self, kind: str, window_ms: int) -> str:
+        return names.window_events(kind, window_ms) + self.selector
+
+    def _known_events(self, kind: str, window_ms: int) -> str:
+        """Events in a window: recorded where more than one rule reads them."""
+        if window_ms in self.profile.read_twice_ms(kind):
+            return self._recorded_events(kind, window_ms)
+        return enclosed(self._events(kind, window_ms))
+
+    def _events_to_record(self, kind: str, window_ms: int) -> str:
+        """Events in a window. A page's window counts the adjacent windows, or else the evaluations that there were."""
+        events = self._events(kind, window_ms)
+        if window_ms >= ROLLED_UP_FROM_MS:
+            return events
+        part_ms = self.profile.part_ms(window_ms)
+        unit = f"{seconds_text(part_ms)} * " if part_ms == self.profile.base_ms else ""
+        return f"{unit}{self._adjacent(kind, window_ms)}\n{_MISSING}\nor {events}"
+
+    def window_rules(self, window_ms: int, *, paged: bool) -> Iterable[Rule]:
+        """The recorded error ratio of a tier's window, and before it the events that more rules read."""
+        for kind in names.KINDS:
+            if window_ms in self.profile.read_twice_ms(kind):
+                record = names.window_events(kind, window_ms)
+                yield Rule(record=record, expr=self._events_to_record(kind, window_ms), labels=self.labels)
         labels = {names.WINDOW: duration_text(window_ms), **self.labels}
-        return Rule(record=names.ERROR_RATIO, expr=self.window_query(window_ms, paged=paged), labels=labels)
+        yield Rule(record=names.ERROR_RATIO, expr=self.window_query(window_ms, paged=paged), labels=labels)
 
     def budget_rules(self) -> Iterable[Rule]:
         """Events over the SLO's whole window, their ratio, and the remaining budget."""
@@ -194,7 +221,9 @@ class SharedRules:
             f"and {self.ratio(short)}\n{limit}",
         ]
         if self.profile.min_events:
-            lines += [self._guard(f" in {long}"), f"and {self._enough(self._events('errors', tier.long_ms))}"]
+            rolled_up = tier.long_ms >= ROLLED_UP_FROM_MS
+            events = (self._recorded_events if rolled_up else self._events)("errors", tier.long_ms)
+            lines += [self._guard(f" in {long}"), f"and {self._enough(events)}"]
         summary, description = alert_texts.burn(tier, self.profile.window)
         return Rule(
             alert=names.BUDGET_BURN,
@@ -261,9 +290,9 @@ class SharedRules:
         fast_ms = sorted({span for tier in paging for span in (tier.short_ms, tier.long_ms)} | {profile.base_ms})
         slow_ms = sorted({span for tier in quiet for span in (tier.short_ms, tier.long_ms)} - set(fast_ms))
         name = f"shared-{profile.name}"
-        fast = [self.window_rule(span, paged=True) for span in fast_ms]
+        fast = [rule for span in fast_ms for rule in self.window_rules(span, paged=True)]
         fast += [self.tier_alert(tier) for tier in paging]
-        slow = [self.window_rule(span, paged=False) for span in slow_ms]
+        slow = [rule for span in slow_ms for rule in self.window_rules(span, paged=False)]
         slow += self.budget_rules()
         slow += [self.tier_alert(tier) for tier in quiet]
         slow += [self.consumed_alert(share) for share in profile.consumed]

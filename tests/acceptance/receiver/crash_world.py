@@ -119,8 +119,15 @@ class World(Struct, kw_only=True):
         command += ["--state", str(self.root / "state"), "--config", str(self.root / "receiver.yaml")]
         args = [sys.executable, *command, "--listen", "127.0.0.1:0"]
         with (self.root / "receiver.log").open("ab") as log:
-            process = subprocess.Popen(args, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        await until(lambda: url.exists() or process.poll() is not None, START_S, "the receiver answers or ends")
+            own = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
+            process = subprocess.Popen(args, stdout=log, stderr=log, env=own)
+        try:
+            await until(lambda: url.exists() or process.poll() is not None, START_S, "the receiver answers or ends")
+        except DeadlinePassedError as error:
+            process.send_signal(signal.SIGABRT)
+            process.wait(START_S)
+            last = (self.root / "receiver.log").read_text(errors="replace").splitlines()[-80:]
+            raise AssertionError("\n".join([f"{error}. The receiver's last words:", *last])) from error
         return process
 
     def reload(self) -> None:

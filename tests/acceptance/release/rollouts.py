@@ -122,8 +122,8 @@ class Running(Struct, kw_only=True):
 
 
 @contextlib.contextmanager
-def engine(shop: Rollouts, release: str, *options: str, kill_at: int | None = None) -> Iterator[Running]:
-    """`freezeline canary run` from start to end. `kill_at`: the process kills itself at its n-th boundary."""
+def engine(shop: Rollouts, release: str, *options: str, kill_at: int | str | None = None) -> Iterator[Running]:
+    """`freezeline canary run` from start to end. `kill_at`: the process kills itself there: see run_until.py."""
     log = shop.site.root / "engine.log"
     script = [str(Path(__file__).with_name("run_until.py")), str(kill_at)] if kill_at else ["-m", "freezeline"]
     argv = [sys.executable, *script, "canary", "run", str(shop.policy), "--release", release, *options]

@@ -2,13 +2,14 @@
 
 import asyncio
 import socket
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from release.traffic.adapter import TrafficError
-from release.traffic.haproxy import Haproxy, weights
+from release.traffic.haproxy import Haproxy
 from release.traffic.runtime_socket import unix_socket
 from tests.balancers import Proxy
 from tests.waiting import wait_until
@@ -51,6 +52,37 @@ def test_a_weight_is_read_back(tmp_path: Path) -> None:
             assert asyncio.run(moved.read()) == Decimal(weight)
         asyncio.run(unix_socket(str(proxy.socket))("set server shop/canary weight 100"))
         assert asyncio.run(moved.read()) == Decimal("0.5")
+
+
+class Killed(Exception):  # noqa: N818 - no error
+    """The engine dies after one of HAProxy's commands."""
+
+
+@pytest.mark.parametrize("old,new", [("0.1", "0.5"), ("0.5", "1"), ("0.5", "0.1"), ("1", "0")])
+def test_a_kill_between_two_commands_leaves_no_share_beyond_both(tmp_path: Path, old: str, new: str) -> None:
+    """At each boundary; what is set again from there arrives."""
+    low, high = sorted((Decimal(old), Decimal(new)))
+    with Proxy(tmp_path).running() as proxy:
+        left = 1
+        while True:
+            asyncio.run(adapter(proxy).set(Decimal(old)))
+            commands = iter(range(left))
+
+            def reached(_command: str, commands: Iterator[int] = commands) -> None:
+                if next(commands, None) is None:
+                    raise Killed
+
+            killed = Haproxy(
+                unix_socket(str(proxy.socket)), backend="shop", stable=["stable"], canary=["canary"], reached=reached
+            )
+            try:
+                asyncio.run(killed.set(Decimal(new)))
+                break
+            except Killed:
+                assert low <= asyncio.run(adapter(proxy).read()) <= high
+            left += 1
+        assert left > 1
+        assert asyncio.run(adapter(proxy).read()) == Decimal(new)
 
 
 def test_a_sound_proxy_passes_the_check(tmp_path: Path) -> None:
@@ -135,23 +167,3 @@ def cut(moved: Haproxy) -> bool:
             raise
         return False
     return True
-
-
-@pytest.mark.parametrize(
-    "share,canaries,stables,expected",
-    [
-        ("0.1", 1, 1, (11, 99)),
-        ("0.5", 1, 1, (100, 100)),
-        ("0.05", 1, 1, (5, 95)),
-        ("0.1", 2, 3, (16, 96)),
-        ("1", 2, 1, (100, 0)),
-    ],
-)
-def test_weights_are_whole_numbers(share: str, canaries: int, stables: int, expected: tuple[int, int]) -> None:
-    """Each server of a side has the same weight, and the share is exact."""
-    found = weights(Decimal(share), canaries, stables)
-    assert found == expected
-    total = found[0] * canaries + found[1] * stables
-    assert Decimal(found[0] * canaries) / total == Decimal(share)
-    with pytest.raises(TrafficError, match="split"):
-        weights(Decimal("0.0001"), 1, 1)

@@ -1,5 +1,6 @@
 """Whole rollouts with a real HAProxy, Prometheus and receiver: good releases pass, bad releases are taken back."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from freezeline.cli import main
 from release.canary.verdict import Verdict
 from release.store.database import Database
 from tests.acceptance.release.rollouts import engine
-from tests.acceptance.release.shop import Shop, opened
+from tests.acceptance.release.shop import SPEC, Shop, opened
 from tests.tools import LABELS, Generation, generations, missing_is_an_error
 from tests.waiting import until
 
@@ -177,6 +179,9 @@ async def test_trouble_holds_and_never_advances(tmp_path: Path) -> None:
             await baking(shop)
             assert await shop.receiver.operate("freeze", service="shop", reason="drill") == 202
             await until(lambda: held(shop) == {"frozen"}, 10, "the freeze holds the rollout")
+            gate = ["gate", str(shop.policy), "--prometheus", shop.prometheus.url, "--state", str(shop.site.state)]
+            assert await asyncio.to_thread(main, gate) == 1
+            await until(lambda: shop.notices().count("canary_held") == 2, 20, "people hear of the freeze's hold")
             await unfreeze(shop)
             await baking(shop)
             assert shop.command("pause", "--by", "ann").returncode == 0
@@ -195,14 +200,16 @@ async def test_trouble_holds_and_never_advances(tmp_path: Path) -> None:
 
 async def test_a_dead_engine_is_told_and_its_rollout_goes_on(tmp_path: Path) -> None:
     """The receiver pages within 3 × `every`; the same command goes on; an abort ends streams and answers the API."""
-    async with opened(tmp_path, current(), stages=WATCHED) as shop:
+    every_s = 2
+    spec = SPEC.replace("every: 1s", f"every: {every_s}s")
+    async with opened(tmp_path, current(), stages=WATCHED, spec=spec) as shop:
         assert shop.receiver is not None
         shop.canary.renamed("v2")
         with engine(shop, "v2") as running:
             await baking(shop)
             running.process.kill()
             await running.ended()
-        await until(lambda: "canary_silent" in shop.notices(), 3 + 7, "the receiver pages")
+        await until(lambda: "canary_silent" in shop.notices(), 3 * every_s, "the receiver pages")
         metrics = await shop.receiver.get("/metrics")
         assert 'freezeline_canary_weight{service="shop"} 0.5' in metrics
         assert 'freezeline_canary_state{service="shop",state="bake"} 1.0' in metrics

@@ -2,8 +2,22 @@
 
 from decimal import Decimal
 
+import pytest
+from msgspec.structs import replace
+
 from release.canary.machine import step
-from release.canary.state import Command, Event, Hold, Phase, Resumed, SetWeight, ShiftFailed, Started
+from release.canary.state import (
+    Command,
+    Event,
+    Hold,
+    LowerWeight,
+    Paused,
+    Phase,
+    Resumed,
+    SetWeight,
+    ShiftFailed,
+    Started,
+)
 from tests.unit.release.canary.rollouts import Rollout
 
 
@@ -69,3 +83,34 @@ def test_an_engine_that_begins_again_in_a_shift_looks_first() -> None:
     state, commands = step(rollout.plan, rollout.state, Started(at=rollout.at, weight=rollout.weight))
     assert (state, commands) == (rollout.state, ())
     rollout.until(Phase.DONE)
+
+
+def test_half_a_shift_goes_on_where_nothing_holds() -> None:
+    """A kill left a weight between both stages: the engine that begins again finishes the shift, and wakes nobody."""
+    rollout = refused_at_second_shift()
+    rollout.refuses, rollout.weight = False, Decimal("0.3")
+    rollout.state = replace(rollout.state, holds={})
+    rollout.begin().tick()
+    assert (rollout.state.phase, rollout.weight) == (Phase.SETTLE, Decimal("0.5"))
+    assert rollout.count(LowerWeight) == 0
+    assert rollout.told().count("canary_held") == 1  # the refusal
+
+
+@pytest.mark.parametrize("held", [Hold.FROZEN, Hold.SOURCE, Hold.PAUSED, Hold.SHIFT])
+def test_half_a_shift_is_lowered_while_the_rollout_is_held(held: Hold) -> None:
+    """A weight between both stages is more than the stage that was judged: a held rollout keeps the judged stage."""
+    rollout = refused_at_second_shift()
+    rollout.state = replace(rollout.state, holds={})
+    match held:
+        case Hold.FROZEN:
+            rollout.frozen = True
+        case Hold.SOURCE:
+            rollout.frozen = None
+        case Hold.PAUSED:
+            rollout.send(Paused(by="ann"))
+        case _:
+            rollout.send(ShiftFailed(why="refused"))
+    rollout.weight = Decimal("0.3")
+    rollout.begin().tick()
+    assert (rollout.state.phase, set(rollout.state.holds)) == (Phase.SHIFT, {held})
+    assert rollout.weight == Decimal("0.1")

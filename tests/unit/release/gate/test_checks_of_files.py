@@ -130,6 +130,7 @@ def test_secrets(tmp_path: Path, content: Any, at_most: int, expected: str) -> N
         content = json.loads((DATA / "gitleaks.json").read_bytes())
     if content is not None:
         write(tmp_path, "leaks.json", content)
+        os.utime(tmp_path / "leaks.json", (NOW.timestamp(),) * 2)
     found = answer(Secrets(id="secrets", report="leaks.json", at_most=at_most), world(tmp_path))
     assert found.verdict.value == expected
 

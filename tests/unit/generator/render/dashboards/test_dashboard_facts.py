@@ -216,7 +216,7 @@ def test_it_has_no_inputs(found: Json) -> None:
 
 def test_the_export_asks_for_the_data_source(found: Json) -> None:
     """grafana.com's form: an input instead of the variable, and nothing else is changed."""
-    exported = dashboard.export(found)
+    exported = grafana_com.export(found)
     assert [item["name"] for item in exported["__inputs"]] == ["DS_PROMETHEUS"]
     text = json.dumps(exported)
     assert "${datasource}" not in text
@@ -329,4 +329,4 @@ def test_exports_take_the_place_of_the_dashboards_and_of_nothing_else() -> None:
     plain = {"dashboards/a.json": json.dumps(ALL[0][1]).encode(), "rules/a.rules.yml": b"groups: []\n"}
     found = grafana_com.wrap(plain)
     assert list(found) == ["dashboards/grafana-com/a.json", "rules/a.rules.yml"]
-    assert json.loads(found["dashboards/grafana-com/a.json"]) == dashboard.export(ALL[0][1])
+    assert json.loads(found["dashboards/grafana-com/a.json"]) == grafana_com.export(ALL[0][1])

@@ -18,13 +18,14 @@ from generator.render.rules.alert_texts import EVERY_LINK
 from generator.render.rules.gaps import is_gap_group
 from generator.render.rules.rule_file import Group, Rule, RuleFile
 from generator.render.rules.shared import SharedRules
-from generator.units import DAY, HOUR, MINUTE, SECOND, duration_text
+from generator.units import DAY, HOUR, MINUTE, SECOND, duration_text, parse_duration_ms
 from tests.unit.generator import specs
 
 SCOPE = "ours"
 MONTH = SloWindow(length_ms=30 * DAY)
 TIERS, _ = burn.default_tiers(30 * DAY, Decimal("0.001"), scrape_ms=15 * SECOND, interval_ms=MINUTE)
 PROFILE = burn.profile(MONTH, TIERS, interval_ms=MINUTE)
+UNGUARDED = replace(PROFILE, min_events=0)  # no guard counts the bad events of a long window once more
 BY_MONTH = burn.profile(SloWindow(length_ms=30 * DAY, calendar="month"), TIERS, interval_ms=MINUTE)
 
 
@@ -77,7 +78,7 @@ def test_own_rules_read_recorded_series_of_their_service_alone(window: str) -> N
     }
 
 
-@pytest.mark.parametrize("window_ms, terms", [(15 * MINUTE, 3), (HOUR, 12), (75 * MINUTE, 15), (80 * MINUTE, 0)])
+@pytest.mark.parametrize("window_ms, terms", [(15 * MINUTE, 3), (75 * MINUTE, 15), (80 * MINUTE, 0)])
 def test_a_page_adds_up_adjacent_base_windows(window_ms: int, terms: int) -> None:
     """From the present back to the window's beginning, each once; above fifteen an average over the window instead."""
     query = SharedRules(PROFILE, SCOPE, EVERY_LINK).window_query(window_ms, paged=True)
@@ -87,6 +88,63 @@ def test_a_page_adds_up_adjacent_base_windows(window_ms: int, terms: int) -> Non
         assert re.findall(rf"{re.escape(base)} offset (\w+)", query) == wanted
         assert query.count(base) == terms + 1  # and the average
     assert SharedRules(PROFILE, SCOPE, EVERY_LINK).window_query(window_ms, paged=False).count(" offset ") == 0
+
+
+def paging(*windows_ms: int) -> Profile:
+    """A profile of page alerts over these windows, with a base window of five minutes."""
+    tiers = [replace(TIERS[0], name=f"t{each}", long_ms=each, short_ms=5 * MINUTE) for each in windows_ms]
+    return burn.profile(MONTH, tuple(tiers), interval_ms=MINUTE)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        PROFILE,
+        paging(30 * MINUTE, HOUR),
+        paging(10 * MINUTE, 30 * MINUTE, HOUR),
+        paging(10 * MINUTE, 15 * MINUTE, 75 * MINUTE),
+        paging(20 * MINUTE, 30 * MINUTE),
+        paging(HOUR),
+    ],
+    ids=lambda profile: "-".join(map(duration_text, profile.adjacent_ms)),
+)
+def test_a_window_made_of_shorter_ones_holds_each_base_window_once(profile: Profile) -> None:
+    """Whatever is recorded on the way, an event counts once, and counts as soon as the base series shows the event."""
+    rules_by_name = {
+        (rule.record, rule.labels.get(names.WINDOW, "")): rule
+        for group in shared.render(profile, SCOPE).groups
+        for rule in group.rules
+    }
+
+    def starts(expr: str, kind: str, ago_ms: int) -> Iterator[int]:
+        """How long ago each base window ends that the sum of adjacent windows reads."""
+        base = names.base(kind, profile.base_ms)
+        for metric, offset in re.findall(rf"(slo:{kind}:\w+)\{{[^}}]*\}}(?: offset (\w+))?(?!\[|\w)", expr):
+            at_ms = ago_ms + (parse_duration_ms(offset) if offset else 0)
+            if metric == base:
+                yield at_ms
+            else:
+                yield from starts(rules_by_name[metric, ""].expr.split("\nor ")[0], kind, at_ms)
+
+    assert profile.adjacent_ms
+    for window_ms in profile.adjacent_ms:
+        ratio = rules_by_name[names.ERROR_RATIO, duration_text(window_ms)].expr.split("\nor ")[0]
+        for kind in names.KINDS:
+            wanted = list(range(0, window_ms, profile.base_ms))
+            assert sorted(starts(ratio, kind, 0)) == wanted, (kind, duration_text(window_ms))
+
+
+def test_an_hour_is_two_halves() -> None:
+    """The same two series give both windows of a page, so that twelve base series need not be added up twice."""
+    made = SharedRules(PROFILE, SCOPE, EVERY_LINK)
+    assert made.window_query(30 * MINUTE, paged=True).count("slo:") == 2
+    hour = made.window_query(HOUR, paged=True).split("\nor ")[0]
+    assert re.findall(r"slo:(\w+:\w+)\{[^}]*\}( offset \w+)?", hour) == [
+        ("errors:events30m", ""),
+        ("errors:events30m", " offset 30m"),
+        ("total:events30m", ""),
+        ("total:events30m", " offset 30m"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -100,14 +158,14 @@ def test_a_page_adds_up_adjacent_base_windows(window_ms: int, terms: int) -> Non
 )
 def test_the_longer_a_window_the_fewer_samples_are_read(window_ms: int, ranges: dict[str, str]) -> None:
     """Base series, then rollups, then sums that were made some minutes ago: never all base samples of a day."""
-    query = SharedRules(PROFILE, SCOPE, EVERY_LINK).window_query(window_ms, paged=True)
+    query = SharedRules(UNGUARDED, SCOPE, EVERY_LINK).window_query(window_ms, paged=True)
     read = set(re.findall(r"(slo:[a-z:0-9]+)\{[^}]*\}\[(\w+)\]", query))
     assert read == {(name.replace("errors", kind), span) for name, span in ranges.items() for kind in names.KINDS}
 
 
 def test_rollups_and_the_time_since_count_together() -> None:
     """A page must not wait for the next rollup."""
-    query = SharedRules(PROFILE, SCOPE, EVERY_LINK).window_query(6 * HOUR, paged=True)
+    query = SharedRules(UNGUARDED, SCOPE, EVERY_LINK).window_query(6 * HOUR, paged=True)
     latest = r'timestamp\(slo:errors:rollup5m\{[^}]*repair=""\}\)'
     assert re.search(rf"label_replace\(\(time\(\) - {latest}\) / 300 \* slo:errors:rate5m\{{", query)
 
@@ -126,8 +184,11 @@ def test_every_rule_has_its_place() -> None:
     assert (fast.interval_ms, sums.interval_ms, slow.interval_ms) == (MINUTE, 15 * MINUTE, 150 * SECOND)
     assert rows(fast) == [
         "slo:error_ratio 5m",
+        "slo:total:events30m",
+        "slo:errors:events30m",
         "slo:error_ratio 30m",
         "slo:error_ratio 1h",
+        "slo:errors:events6h",
         "slo:error_ratio 6h",
         "SLOBudgetBurn fast",
         "SLOBudgetBurn medium",
@@ -138,7 +199,9 @@ def test_every_rule_has_its_place() -> None:
     ]
     assert rows(slow) == [
         "slo:error_ratio 2h",
+        "slo:errors:events1d",
         "slo:error_ratio 1d",
+        "slo:errors:events3d",
         "slo:error_ratio 3d",
         "slo:total:events",
         "slo:errors:events",
@@ -164,6 +227,21 @@ def test_a_tier_fires_by_both_windows_and_enough_events() -> None:
     assert "> 4.5" in made.consumed_alert(Decimal(1)).expr
     assert " > -0.5" not in without.tier_alert(TIERS[0]).expr + without.consumed_alert(Decimal(1)).expr
     assert "slo:errors:" not in without.tier_alert(TIERS[0]).expr + without.consumed_alert(Decimal(1)).expr
+
+
+def test_a_guard_reads_the_bad_events_of_the_long_window() -> None:
+    """The ratio and the guard of a tier count the same events, from the same rule."""
+    groups = shared.render(PROFILE, SCOPE).groups
+    exprs = {
+        rule.record or rule.labels[names.TIER]: rule.expr
+        for group in groups
+        for rule in group.rules
+        if names.TIER in rule.labels or ":events" in rule.record
+    }
+    for tier, events in (("medium", "events6h"), ("slow", "events1d"), ("trickle", "events3d")):
+        assert f"and slo:errors:{events}{{" in exprs[tier]
+        assert exprs[f"slo:errors:{events}"].startswith(("300 * sum", "max without"))
+        assert f"slo:total:{events}" not in exprs
 
 
 @pytest.mark.parametrize("share, limit, severity", [("0.5", "<= 0.5", "warning"), ("1", "<= 0", "critical")])
