@@ -1,4 +1,4 @@
-"""Finds or fetches haproxy and nginx, for rollouts in tests and in the demo. Run as `./dev balancers`.
+"""Finds or fetches haproxy and nginx, for rollouts in tests and in the demo: `python -m devtools.balancers [NAME…]`.
 
 Each program comes from PATH, else from the user's cache, else from Debian's packages, unpacked. Nothing is installed.
 `.venv/tools/balancers/` links to the programs.
@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from devtools import debian
@@ -37,10 +37,10 @@ def link_folder() -> Path:
     return VENV / "tools" / FOLDER
 
 
-def ensure(environment: Mapping[str, str]) -> list[str]:
-    """Link every program, fetched if need be; return the failures with their reasons."""
+def ensure(names: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+    """Link these programs, fetched if need be; return the failures with their reasons."""
     problems = []
-    for name in PACKAGES:
+    for name in names:
         try:
             _link(name, _found(name, environment) or _fetched(name, environment))
         except SetupError as error:
@@ -96,16 +96,21 @@ def _link(name: str, program: Path) -> None:
     fresh.replace(place)
 
 
-def main() -> int:
-    """Fetch what is missing. Exit code 3 if a program cannot be had."""
-    problems = ensure(os.environ)
+def main(argv: Sequence[str]) -> int:
+    """Fetch what is missing of the named programs, by default of all. Exit code 3 if a program cannot be had."""
+    unknown = sorted(set(argv) - set(PACKAGES))
+    if unknown:
+        say(f"no such program: {', '.join(unknown)}; use {' or '.join(PACKAGES)}")
+        return 2
+    names = argv or tuple(PACKAGES)
+    problems = ensure(names, os.environ)
     for problem in problems:
         say(problem)
-    for name in PACKAGES:
+    for name in names:
         place = link_folder() / name
         print(f"{name}  {place.readlink() if place.is_symlink() else 'missing'}")
     return 3 if problems else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

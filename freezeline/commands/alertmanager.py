@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import shlex
 import sys
-import tempfile
 from pathlib import Path
 
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import places, specs
+from freezeline.commands import places, specs, whole
 from freezeline.problems import Problems, render
 from freezeline.terminal import painter
 from generator.existing import judge
@@ -123,29 +121,8 @@ def _write(args: argparse.Namespace, path: Path, changed: str) -> None:
     target = path.resolve()
     if args.operation == "merge":
         template = _template(args, path)
-        _replace(template, alertmanager.template_text())
+        whole.write(template, alertmanager.template_text())
         sys.stdout.write(f"wrote {template}\n")
-    _replace(target, changed)
+    whole.write(target, changed)
     sys.stdout.write(f"wrote {target}\n")
     sys.stderr.write("next: amtool check-config, then reload Alertmanager (SIGHUP, or POST /-/reload)\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all, and keep its mode. Raises OSError."""
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.tmp-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode())
-            os.fchmod(file.fileno(), mode)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

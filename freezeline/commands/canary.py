@@ -14,20 +14,23 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from freezeline.commands import headers
+from freezeline.commands import headers, whole
 from freezeline.problems import printable
 from freezeline.remote import operator
-from release.ab.ready import unable_to_report
+from release.ab.ready import can_draw
 from release.canary.plan import plan_of
 from release.canary.state import AbortAsked, Approved, Event, Paused, Phase, Promoted, Resumed, State
 from release.engine import begin, process
 from release.show import report
 from release.show import status as show
+from release.show.ab import experiments
+from release.show.markdown import as_markdown
 from release.store.database import Database, Rollout, StoreError
 
 OK, PROBLEMS, USAGE, ENVIRONMENT = 0, 1, 2, 3
 ANSWER_S = 15.0
 ANSWER_POLL_S = 0.1
+SPEED_MAX = 1_000_000
 
 STATE_HELP = "the state directory, which holds the rollouts (also FREEZELINE_STATE)"
 
@@ -54,6 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if name == "report":
             one.add_argument("--rollout", metavar="ID", help="the rollout (default: the newest)")
             one.add_argument("--html", metavar="FILE", type=Path, help="also write the report as one HTML page")
+            one.add_argument("--markdown", metavar="FILE", type=Path, help="also write a short report as Markdown")
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +74,7 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--again", action="store_true", help="roll out a release that was rolled out before")
     parser.add_argument(
-        "--speed", type=float, default=1.0, metavar="N", help="shorten bake, soak and days N times, for rehearsals"
+        "--speed", type=float, default=1.0, metavar="N", help="divide bake, soak and days by N, for rehearsals"
     )
     headers.add_options(parser, use="the Prometheus that sees both releases", required=True)
     parser.add_argument("--state", metavar="DIR", default=os.environ.get("FREEZELINE_STATE"), help=STATE_HELP)
@@ -108,8 +112,8 @@ def run(args: argparse.Namespace) -> int:
 
 def options_of(args: argparse.Namespace) -> process.Options:
     """What `canary run` was asked for. Raises UnusableError."""
-    if not 0 < args.speed <= 1_000_000:
-        raise begin.UnusableError("--speed takes a number above 0")
+    if not 0 < args.speed <= SPEED_MAX:
+        raise begin.UnusableError(f"--speed takes a number above 0 and up to {SPEED_MAX}")
     try:
         sent = headers.read(args.header, os.environ)
     except headers.HeaderError as error:
@@ -245,8 +249,9 @@ def _show(args: argparse.Namespace) -> int:
         broken=database.verify(),
         experiments=_experiments(service, chosen, database),
     )
-    if args.html is not None:
-        args.html.write_text(report.as_html(record), "utf-8")
+    for path, made in ((args.html, report.as_html), (args.markdown, as_markdown)):
+        if path is not None:
+            whole.write(path, made(record))
     if args.json:
         print(json.dumps(show.as_json(chosen, looks, record.steps) | report.as_values(record)))
     else:
@@ -255,12 +260,8 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _experiments(service: str, rollout: Rollout, database: Database) -> tuple[report.Experiment, ...]:
-    """The A/B tests of a rollout. Raises OSError where the extra that draws them is missing."""
+    """The A/B tests of a rollout. Without matplotlib, the page has no plots, and says so."""
     kept = database.every_ab(rollout.id)
-    if not kept:
-        return ()
-    if lacking := unable_to_report():
-        raise OSError(f"the A/B report needs {' and '.join(lacking)}: install Freezeline with its extra `ab`")
     # Imported for rollouts with a test alone: the module needs the extra, which an installation may lack.
-    found: tuple[report.Experiment, ...] = import_module("release.show.ab").experiments(service, rollout.release, kept)
-    return found
+    draw = import_module("release.ab.plots").draw if kept and can_draw() else None
+    return experiments(service, rollout.release, kept, draw)

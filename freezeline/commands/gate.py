@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from freezeline.commands import headers
+from freezeline.commands import headers, whole
 from freezeline.problems import Problems, printable, render
 from freezeline.remote import Remote, RemoteError, add_options, remote
 from receiver.sources.prometheus import Prometheus
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         report = asyncio.run(_ask(args, policy, policy.gate, receiver, sent))
         for path, made in ((args.markdown, formats.markdown), (args.junit, formats.junit)):
             if path is not None:
-                path.write_text(made(report), "utf-8")
+                whole.write(path, made(report))
     except (RemoteError, OSError, ValueError) as error:
         sys.stderr.write(f"freezeline gate: {printable(str(error))}\n")
         return CANNOT_TELL

@@ -1,4 +1,4 @@
-"""Serves an aiohttp application on a free loopback port, and prints its address."""
+"""Serves an aiohttp application on a loopback port, and prints its address."""
 
 import asyncio
 import signal
@@ -7,14 +7,14 @@ import sys
 from aiohttp import web
 
 
-async def _serve(app: web.Application) -> None:
+async def _serve(app: web.Application, port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         host, port = runner.addresses[0][:2]
         print(f"listening on http://{host}:{port}", file=sys.stderr, flush=True)
         await stop.wait()
@@ -22,6 +22,6 @@ async def _serve(app: web.Application) -> None:
         await runner.cleanup()
 
 
-def serve(app: web.Application) -> None:
-    """Serve until INT or TERM; `listening on URL` goes to stderr once it answers."""
-    asyncio.run(_serve(app))
+def serve(app: web.Application, port: int = 0) -> None:
+    """Serve until INT or TERM, by default on a free port; `listening on URL` goes to stderr once the port answers."""
+    asyncio.run(_serve(app, port))

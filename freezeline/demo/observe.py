@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -115,28 +115,47 @@ def _saw_state(timeline: Timeline, state: str, at: float) -> None:
 
 async def watch_receiver(http: aiohttp.ClientSession, url: str, token: str, timeline: Timeline) -> None:
     """Record each episode that the receiver opens for the alert, at the time of its webhook."""
+
+    def opened(at: float, episode: str) -> None:
+        timeline.saw(Step.WEBHOOK, at, f"the receiver opens episode {episode}")
+
+    await watch_episodes(http, url, token, ALERT, opened)
+
+
+async def watch_episodes(
+    http: aiohttp.ClientSession, url: str, token: str, alert: str, opened: Callable[[float, str], None]
+) -> None:
+    """Pass on each episode of the alert that the receiver opens: the time of its webhook, and its name."""
     known: set[str] = set()
     headers = {"Authorization": f"Bearer {token}"}
     while True:
         async with http.get(f"{url}/api/v1/state", headers=headers, raise_for_status=True) as answer:
             state = await answer.json()
         for episode in state["episodes"]:
-            if episode["alert"] == ALERT and episode["id"] not in known:
+            if episode["alert"] == alert and episode["id"] not in known:
                 known.add(episode["id"])
-                at = datetime.fromisoformat(episode["opened_at"]).timestamp()
-                timeline.saw(Step.WEBHOOK, at, f"the receiver opens episode {episode['id']}")
+                opened(datetime.fromisoformat(episode["opened_at"]).timestamp(), episode["id"])
         await asyncio.sleep(LOOK_S)
 
 
 async def watch_flag(flag: Path, timeline: Timeline) -> None:
     """Record when the flag file appears (by its own time), and when it is gone."""
+    await watch_file(
+        flag,
+        lambda at: timeline.saw(Step.FLAG, at, str(flag)),
+        lambda at: timeline.saw(Step.UNFREEZE, at, "the flag is gone"),
+    )
+
+
+async def watch_file(path: Path, appeared: Callable[[float], None], gone: Callable[[float], None]) -> None:
+    """Pass on when a file appears, by its own time, and when the file is gone."""
     there = False
     while True:
-        written_at = _written_at(flag)
+        written_at = _written_at(path)
         if written_at is not None and not there:
-            timeline.saw(Step.FLAG, written_at, str(flag))
+            appeared(written_at)
         elif written_at is None and there:
-            timeline.saw(Step.UNFREEZE, time.time(), "the flag is gone")
+            gone(time.time())
         there = written_at is not None
         await asyncio.sleep(LOOK_AT_FILES_S)
 

@@ -1,11 +1,12 @@
 """The programs that the demo starts: each has a log, is ready when the log says so, and is gone at the end."""
 
 import asyncio
+import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +17,17 @@ from receiver.run.process_tree import die_with_parent
 READY_LIMIT_S = 30.0
 STOP_LIMIT_S = 15.0
 POLL_S = 0.02
+
+NEEDS = {
+    "prometheus": ("prometheus prometheus-alertmanager", ""),
+    "alertmanager": ("prometheus prometheus-alertmanager", ""),
+    "haproxy": ("haproxy", " --canary"),
+}
+"""Tool → Debian's packages with it, and the options of ./dev demo that fetch it."""
+
+DAEMONS = ("/usr/sbin",)
+"""Where Debian puts servers, although PATH need not lead there."""
+
 LOG_TAIL_LINES = 8
 
 LISTENING = re.compile(r"listening on (http://\S+)")
@@ -37,20 +49,25 @@ class Program(Struct, frozen=True, kw_only=True):
 
 def find(name: str) -> str:
     """The path of a tool. Raises DemoError if the tool is not installed."""
-    path = shutil.which(name)
+    path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), *DAEMONS)))
     if path is None:
-        hint = (
-            "install it (Debian: apt install prometheus prometheus-alertmanager), or run ./dev demo, which fetches it"
-        )
+        packages, option = NEEDS.get(name, (name, ""))
+        hint = f"install it (Debian: apt install {packages}), or run ./dev demo{option}, which fetches it"
         raise DemoError(f"{name} is not on PATH; {hint}")
     return path
 
 
 @asynccontextmanager
 async def started(
-    name: str, argv: Sequence[str], directory: Path, ready: re.Pattern[str] | None = LISTENING
+    name: str,
+    argv: Sequence[str],
+    directory: Path,
+    ready: re.Pattern[str] | None = LISTENING,
+    more: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Program]:
     """A program from start to end. The program is ready when its log matches `ready`, whose group is its address.
+
+    The program finds `more` in its environment.
 
     The program has a session of its own: Ctrl-C reaches only the demo, which then ends everything in order. The program
     dies with the demo if the system supports that. Raises DemoError if the program does not become ready.
@@ -60,6 +77,7 @@ async def started(
         process = subprocess.Popen(  # noqa: ASYNC220 - takes milliseconds, and there is nothing else to do meanwhile
             argv,
             cwd=directory,
+            env={**os.environ, **(more or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -81,16 +99,17 @@ async def _listening(name: str, process: subprocess.Popen[bytes], log: Path, rea
             address = match.group(1)
             return address if address.startswith("http") else f"http://{address}"
         if process.poll() is not None:
-            raise DemoError(f"{name} ended with exit code {process.returncode}:\n{_tail(log)}")
+            raise DemoError(f"{name} ended with exit code {process.returncode}:\n{tail(log)}")
         await asyncio.sleep(POLL_S)
-    raise DemoError(f"{name} is not ready after {READY_LIMIT_S:g} s:\n{_tail(log)}")
+    raise DemoError(f"{name} is not ready after {READY_LIMIT_S:g} s:\n{tail(log)}")
 
 
 def _search(log: Path, ready: re.Pattern[str]) -> re.Match[str] | None:
     return ready.search(log.read_text(errors="replace"))
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
+    """The last lines of a log."""
     return "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
 
 

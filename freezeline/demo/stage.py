@@ -4,13 +4,13 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from msgspec import Struct
 
-from freezeline.demo.observe import GOOD
 from freezeline.demo.programs import DemoError
 
 EXAMPLE_ROOT = "/opt/freezeline-demo"
@@ -20,6 +20,9 @@ GENERATE_LIMIT_S = 60.0
 DEPLOY_LIMIT_S = 10.0
 
 _WEBHOOK_RECEIVER = "freezeline"
+
+Scrape = Mapping[str, Any]
+"""One entry of Prometheus' `scrape_configs`."""
 
 
 class Stage(Struct, frozen=True):
@@ -60,8 +63,15 @@ class Stage(Struct, frozen=True):
     @property
     def rollback_starts(self) -> int:
         """How often the rollback script started: it writes one line each time."""
+        return len(self._rollbacks())
+
+    def rollback_starts_of(self, release: str) -> int:
+        """How often the canary's rollback script started for one release, which it writes into its line."""
+        return self._rollbacks().count(release)
+
+    def _rollbacks(self) -> list[str]:
         log = self.root / "rollbacks.log"
-        return len(log.read_text().splitlines()) if log.exists() else 0
+        return log.read_text().splitlines() if log.exists() else []
 
     def token(self, role: str) -> Path:
         """The file of one of the receiver's tokens."""
@@ -72,10 +82,10 @@ class Stage(Struct, frozen=True):
         subprocess.run([str(self.root / "deploy.sh"), release], check=True, timeout=DEPLOY_LIMIT_S)
 
 
-def committed_example() -> Path:
-    """The committed example: beside this file in the wheel, under examples/ in a checkout."""
+def committed_example(name: str = "demo") -> Path:
+    """A committed example: beside this file in the wheel, under examples/ in a checkout."""
     here = Path(__file__).resolve().parent
-    places = (here / "example", here.parents[1] / "examples" / "demo")
+    places = (here / "examples" / name, here.parents[1] / "examples" / name)
     for place in places:
         if (place / "slo.yaml").is_file():
             return place
@@ -92,7 +102,6 @@ def build(root: Path, example: Path) -> Stage:
             (root / file.name).chmod(0o755 if file.suffix == ".sh" else 0o644)
     for directory in (stage.flag.parent, stage.state):
         directory.mkdir()
-    stage.deploy(GOOD)
     argv = [sys.executable, "-m", "freezeline", "generate", str(stage.spec), "-o", str(stage.generated)]
     done = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=GENERATE_LIMIT_S, check=False)
     if done.returncode != 0:
@@ -100,21 +109,25 @@ def build(root: Path, example: Path) -> Stage:
     return stage
 
 
-def write_prometheus(stage: Stage, *, releases: dict[str, str], alertmanager: str, receiver: str) -> Path:
-    """Prometheus' configuration: generated rules, the shop's releases, the receiver. URLs have no slash at the end."""
-    shop = [{"targets": [_address(url)], "labels": {"release": release}} for release, url in sorted(releases.items())]
+def address(url: str) -> str:
+    """Host and port of a URL."""
+    return url.removeprefix("http://")
+
+
+def write_prometheus(stage: Stage, *, scrapes: Sequence[Scrape], alertmanager: str, receiver: str) -> Path:
+    """Prometheus' configuration: generated rules, the service, the receiver. URLs have no slash at the end."""
     return _write_yaml(
         stage.root / "prometheus.yml",
         {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [f"{stage.generated}/rules/*.rules.yml"],
-            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [_address(alertmanager)]}]}]},
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [address(alertmanager)]}]}]},
             "scrape_configs": [
-                {"job_name": "shop", "static_configs": shop},
+                *scrapes,
                 {
                     "job_name": "freezeline",
                     "authorization": {"credentials_file": str(stage.token("read"))},
-                    "static_configs": [{"targets": [_address(receiver)]}],
+                    "static_configs": [{"targets": [address(receiver)]}],
                 },
             ],
         },
@@ -163,10 +176,6 @@ def write_receiver(stage: Stage, *, prometheus: str, alertmanager: str, slack: s
             },
         },
     )
-
-
-def _address(url: str) -> str:
-    return url.removeprefix("http://")
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> Path:

@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import shutil
-import signal
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -14,8 +11,9 @@ import aiohttp
 from msgspec import Struct
 
 from freezeline.demo import observe, show, stage
+from freezeline.demo.lifetime import cancelled_by_signals, directory, in_background
 from freezeline.demo.load import Load
-from freezeline.demo.observe import ALERT, BAD, Prometheus, Traffic
+from freezeline.demo.observe import ALERT, BAD, GOOD, Prometheus, Traffic
 from freezeline.demo.programs import DemoError, find
 from freezeline.demo.servers import Servers, running
 from freezeline.demo.slack import slack
@@ -58,7 +56,7 @@ async def tell(
     """
     for tool in ("prometheus", "alertmanager"):
         find(tool)  # before anything is made
-    with _directory() as root, _cancelled_by_signals():
+    with directory() as root, cancelled_by_signals():
         say(f"setting up in {root}")
         whole = asyncio.Event()
 
@@ -68,7 +66,9 @@ async def tell(
                 whole.set()
 
         timeline = Timeline(told=told_of)
-        async with _everything(stage.build(root, example or stage.committed_example()), timeline) as scene:
+        built = stage.build(root, example or stage.committed_example())
+        built.deploy(GOOD)
+        async with _everything(built, timeline) as scene:
             await _warm_up(scene)
             say(f"everything is up; deploying the bad release {BAD}")
             for line in _where(scene):
@@ -97,38 +97,6 @@ def _where(scene: _Scene) -> list[str]:
     return [f"    {name:<14} {place}" for name, place in places.items()]
 
 
-@contextlib.contextmanager
-def _directory() -> Iterator[Path]:
-    root = Path(tempfile.mkdtemp(prefix="freezeline-demo-")).resolve()
-    root.chmod(0o711)  # Other users must be able to see the flag, as in production.
-    try:
-        yield root
-    finally:
-        shutil.rmtree(root)
-
-
-@contextlib.contextmanager
-def _cancelled_by_signals() -> Iterator[None]:
-    """INT and TERM cancel the demo, once: a second Ctrl-C does not interrupt the cleaning up."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    stopped = False
-
-    def stop() -> None:
-        nonlocal stopped
-        if task is not None and not stopped:
-            stopped = True
-            task.cancel()
-
-    for number in signals:
-        loop.add_signal_handler(number, stop)
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-
 @asynccontextmanager
 async def _everything(built: Stage, timeline: Timeline) -> AsyncIterator[_Scene]:
     """The servers, the load and the observers."""
@@ -147,32 +115,8 @@ async def _everything(built: Stage, timeline: Timeline) -> AsyncIterator[_Scene]
             observe.watch_flag(built.flag, timeline),
             observe.watch_toasts(servers.toasts, timeline),
         )
-        await stack.enter_async_context(_in_background(*jobs))
+        await stack.enter_async_context(in_background(*jobs))
         yield _Scene(stage=built, servers=servers, prometheus=prometheus, timeline=timeline)
-
-
-@asynccontextmanager
-async def _in_background(*jobs: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Jobs that run as long as the body. A job that fails ends the body, because its observations would be missing."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(job) for job in jobs]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-    except ExceptionGroup as failed:
-        raise _first_of(failed) from failed
-
-
-def _first_of(failed: ExceptionGroup[Exception]) -> Exception:
-    """The error to report for failed jobs: the demo's own, or that a program stopped answering."""
-    own, others = failed.split(DemoError)
-    if own is not None:
-        return DemoError(str(own.exceptions[0]))
-    unanswered = others.subgroup((aiohttp.ClientError, TimeoutError)) if others else None
-    return DemoError(f"a program stopped answering: {unanswered.exceptions[0]!r}") if unanswered else failed
 
 
 async def _warm_up(scene: _Scene) -> None:

@@ -125,9 +125,9 @@ EPISODE_MOVES: Mapping[EpisodeState, frozenset[EpisodeState]] = {
 class Episode(Struct, frozen=True, kw_only=True):
     """One rule's response to one alert, from firing to the end of the freeze.
 
-    `generation` counts the episodes of the same rule and alert. `incident` is the oldest episode of the service that
-    was open when this episode opened; the receiver tells people once per incident. `resolved_at` is the receiver's
-    clock. `spec` names the spec that `freezeline generate` compiled the policy from.
+    `generation` counts the episodes of the same rule and alert. `incident` names the oldest episode of the service
+    that was open at this time and had opened after the last freeze. The receiver tells people once per incident.
+    `resolved_at` is the receiver's clock. `spec` names the spec that `freezeline generate` compiled the policy from.
     """
 
     id: str

@@ -229,7 +229,8 @@ async def _aborted(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
         earlier = tx.newest_episodes([fingerprint]).get(fingerprint, [])
         if earlier:
             return earlier[0].id
-        known = Known(incident=tx.incident)
+        # People hear of every abort: only one that finds the service frozen belongs to the incident of this freeze.
+        known = Known(incident=tx.incident_of_freeze)
         opened = decide.on_abort(abort, policy, known, now=tx.now, ids=context.ids, trace=trace)
         record(tx, [opened], context.box.policies, ids=context.ids, trace=trace)
         return opened.episode.id

@@ -10,6 +10,11 @@ from receiver.journal import rows
 from receiver.journal.questions import FINAL, Questions
 
 _LIVE = "state IN ('OPEN', 'RESOLVING')"
+_OF_FREEZE = (
+    "SELECT episode.incident FROM flag_file JOIN freeze_reason ON freeze_reason.flag = flag_file.path "
+    "AND freeze_reason.ended_at IS NULL JOIN episode ON episode.id = freeze_reason.episode "
+    "WHERE flag_file.service = ?1 AND flag_file.text IS NOT NULL"
+)
 
 
 def _age(episode: Episode) -> tuple[datetime, str]:
@@ -243,11 +248,22 @@ class AlertView(Questions):
         return {row[0] for row in self._all(sql)}
 
     def incident(self, service: str) -> str | None:
-        """Identifier of a service's incident: its oldest live episode whose freeze no operator has ended."""
+        """Identifier of a service's incident, which a new episode joins; None if the episode begins a new incident.
+
+        A frozen service has the incident of its freeze, any other service that of the oldest live episode since the
+        last freeze ended. People heard of this end, so people must hear of the next freeze too.
+        """
         row = self._one(
-            f"SELECT incident FROM episode AS e WHERE service = ? AND {_LIVE} AND NOT EXISTS "
+            f"{_OF_FREEZE} UNION ALL SELECT incident FROM (SELECT incident FROM episode AS e WHERE service = ?1 "
+            f"AND {_LIVE} AND NOT EXISTS (SELECT 1 FROM flag_file WHERE service = ?1 AND text IS NOT NULL) "
+            "AND opened_at >= (SELECT coalesce(max(written_at), '') FROM flag_file WHERE service = ?1) AND NOT EXISTS "
             "(SELECT 1 FROM freeze_reason WHERE freeze_reason.episode = e.id AND ended_at IS NOT NULL) "
-            "ORDER BY opened_at, id LIMIT 1",
+            "ORDER BY opened_at, id LIMIT 1) LIMIT 1",
             (service,),
         )
+        return row[0] if row else None
+
+    def incident_of_freeze(self, service: str) -> str | None:
+        """Identifier of the incident that froze a service; None while no flag is on disk."""
+        row = self._one(f"{_OF_FREEZE} LIMIT 1", (service,))
         return row[0] if row else None

@@ -7,6 +7,7 @@ sample of a series adds its difference from the sample before. A lower value mea
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
@@ -14,7 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from receiver.sources.prometheus import Prometheus, Series
-from release.ab.shares import Arm
+from release.ab.findings import Arm
 from release.policy.canary import AbMetric, AbTest
 
 BEFORE_S = 3600.0
@@ -54,8 +55,17 @@ class Counts(Struct, frozen=True, kw_only=True):
 
 
 def begin(at_s: float) -> Counts:
-    """Nothing is counted yet. `at_s` is when the stage's weight was set."""
+    """Nothing is counted yet. At `at_s`, every target has been scraped since the stage's weight was set."""
     return Counts(since_s=at_s, until_s=at_s)
+
+
+def counted_until(since_s: float, now_s: float, scrape_s: float) -> float:
+    """The last moment until which every target was scraped equally often since `since_s`, whenever its scrapes come.
+
+    Without whole intervals, one release would have the events of one scrape more than the other. The newest interval is
+    left out, because its scrapes may not be stored yet.
+    """
+    return since_s + max(0, math.floor((now_s - since_s) / scrape_s) - 1) * scrape_s
 
 
 def selectors(test: AbTest, canary: Fill, stable: Fill) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -10,18 +9,10 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from release.ab.shares import Arm, difference, log_evidence, needed, split_is_wrong, z_score
+from release.ab.findings import Arm, Judgement, MetricLook, Outcome
+from release.ab.shares import difference, log_evidence, needed, split_is_wrong, z_score
 from release.ab.spending import bounds
 from release.policy.canary import AbTest
-
-
-class Outcome(enum.Enum):
-    """The answer of a look."""
-
-    WORSE = "worse"
-    NOT_WORSE = "not_worse"
-    UNDECIDED = "undecided"
-    CANNOT_TELL = "cannot_tell"
 
 
 class Design(Struct, frozen=True, kw_only=True):
@@ -39,40 +30,11 @@ class Design(Struct, frozen=True, kw_only=True):
     inflation: float | None
 
 
-class MetricLook(Struct, frozen=True, kw_only=True):
-    """One metric at one look. `needed` is the number of events per arm; `bound` what |z| or e is compared with."""
-
-    metric: str
-    outcome: Outcome
-    canary: Arm
-    stable: Arm
-    z: float
-    bound: float
-    log_e: float
-    low: float
-    high: float
-    needed: int
-    why: str
-
-    @property
-    def time(self) -> float:
-        """The information time: the share of the needed events that the smaller arm has, at most 1."""
-        return min(1.0, min(self.canary.total, self.stable.total) / self.needed)
-
-
 class End(Struct, frozen=True, kw_only=True):
     """Whether the test's time is over, and the information times of the looks before."""
 
     reached: bool
     looks: tuple[float, ...]
-
-
-class Judgement(Struct, frozen=True, kw_only=True):
-    """All metrics at one look, and what they mean together."""
-
-    outcome: Outcome
-    why: str
-    metrics: tuple[MetricLook, ...]
 
 
 def design_of(test: AbTest, weight: Decimal) -> Design:

@@ -1,14 +1,37 @@
-"""What the engine stores of one stage's A/B test, and how the database's text is made and read."""
+"""What the engine stores of one stage's A/B test, and how the database's text is made and read. Needs no scipy."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
-from release.ab.judge import Judgement
-from release.ab.stage import Progress
+from release.ab.counting import Counts
+from release.ab.findings import Judgement
+
+
+class Point(Struct, frozen=True, kw_only=True):
+    """One metric at one planned look, for the report. `bound` is None where no bound applied."""
+
+    at_s: float
+    metric: str
+    z: float
+    bound: float | None
+    gap: float
+    low: float
+    high: float
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """Everything that the engine stores of a stage's test. `times` are the information times of planned looks."""
+
+    counts: Counts
+    due_s: float
+    times: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+    ended: bool = False
 
 
 class Kept(Struct, frozen=True, kw_only=True):

@@ -20,6 +20,6 @@ def missing(canary: Canary, installed: Callable[[str], bool] = _installed) -> tu
     return (f"the A/B test of stage {', '.join(tested)} needs scipy: install Freezeline with its extra `ab`",)
 
 
-def unable_to_report(installed: Callable[[str], bool] = _installed) -> tuple[str, ...]:
-    """What the report of a test needs and this installation lacks."""
-    return tuple(name for name in ("scipy", "matplotlib") if not installed(name))
+def can_draw(installed: Callable[[str], bool] = _installed) -> bool:
+    """Whether this installation can draw the plots of a report."""
+    return installed("matplotlib")

@@ -1,20 +1,20 @@
-"""The report of a stage's A/B test: text, values for JSON, and a part of an HTML page with plots."""
+"""The report of a stage's A/B test: text, Markdown, values for JSON, and a part of an HTML page. Needs no extra."""
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import jinja2
 import markupsafe
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 
-from release.ab.judge import Judgement, MetricLook
-from release.ab.stage import Point, Progress
+from release.ab.findings import Judgement, MetricLook
+from release.ab.kept import Point, Progress
+
+Draw = Callable[[Sequence[Point]], str]
+"""Draws the looks at one metric as SVG, which holds no text from outside."""
 
 SAID = {
     "worse": "The canary is worse.",
@@ -22,24 +22,34 @@ SAID = {
     "undecided": "Undecided: the test goes on.",
     "cannot_tell": "Nobody can tell.",
 }
+COLUMNS = (
+    "metric",
+    "canary bad",
+    "stable bad",
+    "difference, with interval",
+    "z",
+    "events still needed",
+    "result",
+)
+WITHOUT_PLOTS = "Plots need matplotlib: install Freezeline with its extra `ab`, and write the page anew."
 SECTION = """\
 <h1>A/B test of {{ service }} {{ release }}</h1>
 <p><strong>{{ said }}</strong> {{ why }}</p>
 <table>
-<thead><tr><th>metric</th><th>canary bad</th><th>stable bad</th><th>difference, with interval</th><th>z</th>\
-<th>events still needed</th><th>result</th></tr></thead>
+<thead><tr>{% for column in columns %}<th>{{ column }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody>
 </table>
-{% for title, plot in plots %}<h2>{{ title }}</h2>
+{% if without %}<p>{{ without }}</p>
+{% endif %}{% for title, plot in plots %}<h2>{{ title }}</h2>
 <figure>{{ plot }}</figure>
 {% endfor %}"""
 
 
 def as_text(service: str, release: str, found: Judgement) -> str:
     """For a terminal: one line for the whole test, and one for each metric."""
-    lines = [f"A/B test of {service} {release}: {SAID[found.outcome.value]} {found.why}"]
+    lines = [f"A/B test of {service} {release}: {said(found)}"]
     for one in found.metrics:
         name, canary, stable, gap, z, needed, result = _row(one)
         lines.append(
@@ -81,8 +91,11 @@ def as_values(service: str, release: str, found: Judgement, progress: Progress) 
     }
 
 
-def section(service: str, release: str, found: Judgement, progress: Progress) -> markupsafe.Markup:
-    """A part of a page: a table, and two plots for each metric. Names of others are text there, never markup."""
+def section(service: str, release: str, found: Judgement, progress: Progress, draw: Draw | None) -> markupsafe.Markup:
+    """A part of a page: a table, and a drawing for each metric. Names of others are text there, never markup.
+
+    Without `draw`, the page says how to get the drawings.
+    """
     by_metric: dict[str, list[Point]] = {}
     for point in progress.points:
         by_metric.setdefault(point.metric, []).append(point)
@@ -92,36 +105,22 @@ def section(service: str, release: str, found: Judgement, progress: Progress) ->
         release=release,
         said=SAID[found.outcome.value],
         why=found.why,
-        rows=[_row(one) for one in found.metrics],
-        plots=_plots(by_metric),
+        columns=COLUMNS,
+        rows=rows(found),
+        plots=[] if draw is None else [(metric, markupsafe.Markup(draw(one))) for metric, one in by_metric.items()],  # noqa: S704 - see Draw
+        without="" if draw is not None else WITHOUT_PLOTS,
     )
     return markupsafe.Markup(text)  # noqa: S704 - the template has escaped every name
 
 
-def _plots(by_metric: Mapping[str, Sequence[Point]]) -> list[tuple[str, object]]:
-    """Titles and drawings. A drawing holds no text from outside, so it may stand in the page as it is."""
-    return [(metric, markupsafe.Markup(_plot(points))) for metric, points in by_metric.items()]  # noqa: S704
+def said(found: Judgement) -> str:
+    """The answer of the whole test, in words."""
+    return f"{SAID[found.outcome.value]} {found.why}"
 
 
-def _plot(points: Sequence[Point]) -> str:
-    """The difference with its interval, and z with its bound, over the looks, as SVG."""
-    days = [(one.at_s - points[0].at_s) / 86400 for one in points]
-    with rc_context({"svg.hashsalt": "freezeline", "svg.fonttype": "path"}):
-        figure = Figure(figsize=(9, 3.2), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        gaps = [100 * one.gap for one in points]
-        reach = [[100 * (one.gap - one.low) for one in points], [100 * (one.high - one.gap) for one in points]]
-        left.errorbar(days, gaps, yerr=reach, fmt="o", color="#1f5fa8", capsize=3)
-        left.axhline(0, color="#666", linewidth=1)
-        left.set(title="canary - stable", xlabel="days since the first look", ylabel="percentage points")
-        right.plot(days, [one.z for one in points], "o-", color="#1f5fa8", label="z")
-        bounds = [(day, one.bound) for day, one in zip(days, points, strict=True) if one.bound is not None]
-        right.plot([day for day, _ in bounds], [bound for _, bound in bounds], "s--", color="#b3261e", label="bound")
-        right.set(title="evidence", xlabel="days since the first look", ylabel="z")
-        right.legend()
-        drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
-    return drawn.getvalue()[drawn.getvalue().index("<svg") :]
+def rows(found: Judgement) -> list[tuple[str, ...]]:
+    """A row for each metric, as wide as COLUMNS."""
+    return [_row(one) for one in found.metrics]
 
 
 def _row(one: MetricLook) -> tuple[str, ...]:

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 import math
 
-from msgspec import Struct
 from scipy import special, stats
 
-
-class Arm(Struct, frozen=True, kw_only=True):
-    """Bad events and all events of one release, as counted since the stage began."""
-
-    bad: int
-    total: int
-
-    @property
-    def share(self) -> float:
-        """The share of bad events; 0 without events."""
-        return self.bad / self.total if self.total else 0.0
+from release.ab.findings import Arm
 
 
 def z_score(canary: Arm, stable: Arm, inflation: float = 1.0) -> float:

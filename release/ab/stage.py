@@ -6,39 +6,19 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
-from release.ab.counting import Counts, arms, begin
-from release.ab.judge import Design, Judgement, Outcome, design_of, judge
-from release.ab.shares import Arm, split_is_wrong
+from release.ab.counting import arms, begin
+from release.ab.findings import Arm, Judgement, Outcome
+from release.ab.judge import Design, design_of, judge
+from release.ab.kept import Point, Progress
+from release.ab.shares import split_is_wrong
 from release.canary.plan import DAY_S, next_daily
 from release.policy.canary import AbTest, Daily
 
 EACH_DAY = Daily(at=("00:00",), zone="UTC")
 """When a test is looked at whose stage names no times."""
-
-
-class Point(Struct, frozen=True, kw_only=True):
-    """One metric at one planned look, for the report. `bound` is None where no bound applied."""
-
-    at_s: float
-    metric: str
-    z: float
-    bound: float | None
-    gap: float
-    low: float
-    high: float
-
-
-class Progress(Struct, frozen=True, kw_only=True):
-    """Everything that the engine stores of a stage's test. `times` are the information times of planned looks."""
-
-    counts: Counts
-    due_s: float
-    times: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    points: tuple[Point, ...] = ()
-    ended: bool = False
 
 
 class Looked(Struct, frozen=True, kw_only=True):
@@ -51,7 +31,7 @@ class Looked(Struct, frozen=True, kw_only=True):
 
 
 def start(at_s: float, daily: Daily | None, day_s: float = DAY_S) -> Progress:
-    """A test that begins. `at_s` is when the stage's weight was set."""
+    """A test that begins, one scrape after the stage's weight was set."""
     return Progress(counts=begin(at_s), due_s=next_daily(daily or EACH_DAY, at_s, day_s))
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from receiver.sources.prometheus import Prometheus
-from release.ab.counting import count, selectors
+from release.ab.counting import count, counted_until, selectors
 from release.ab.kept import Kept, decode, encode
 from release.ab.stage import look, start
 from release.canary.fill import filled
@@ -48,10 +48,13 @@ class AbAsker:
         stage = self._canary.stages[state.stage]
         if stage.ab is None or state.shifted_at is None:
             return None
-        kept = self._kept(state) or Kept(progress=start(state.shifted_at, stage.daily, self._day_s))
+        scrape_s = self._canary.scrape_s
+        # A sample before the first scrape after the shift has events of the weight before.
+        kept = self._kept(state) or Kept(progress=start(state.shifted_at + scrape_s, stage.daily, self._day_s))
         now = self._clock()
         asked = selectors(stage.ab, self._canary_fill, self._stable_fill)
-        counts = await count(kept.progress.counts, asked, self._prometheus, now)
+        until_s = counted_until(kept.progress.counts.since_s, now, scrape_s)
+        counts = await count(kept.progress.counts, asked, self._prometheus, until_s)
         looked = look(
             stage.ab,
             stage.weight,

@@ -50,7 +50,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     state_dir: Path
 
 
-MakeOutside = Callable[[ReleasePolicy, Canary, Tracks, Database], Awaitable[Outside]]
+MakeOutside = Callable[[ReleasePolicy, Canary, Tracks, Database, float], Awaitable[Outside]]
+"""Makes what the engine uses. The last argument is the length of a day of this rollout, in seconds."""
 
 
 def parsed(text: str, file: str) -> tuple[ReleasePolicy, Canary]:
@@ -204,4 +205,5 @@ class _Beginning(Struct, frozen=True, kw_only=True):
             canary=canary.tracks.canary if canary.tracks else rollout.state.release,
             stable=canary.tracks.stable if canary.tracks else rollout.state.stable,
         )
-        return canary, await self.make_outside(policy, canary, tracks, database)
+        day_s = plan_of(canary, speed=rollout.speed).day_s
+        return canary, await self.make_outside(policy, canary, tracks, database, day_s)

@@ -25,7 +25,6 @@ from receiver.settings import load_settings
 from receiver.sources.prometheus import Prometheus
 from receiver.templates import Templates
 from release.ab.ready import missing
-from release.canary.plan import DAY_S
 from release.canary.state import State
 from release.engine import begin
 from release.engine.begin import UnusableError, Wanted
@@ -71,7 +70,9 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
     async with aiohttp.ClientSession() as http:
         fallback = _fallback(options, http)
 
-        async def outside(policy: ReleasePolicy, canary: Canary, tracks: Tracks, database: Database) -> Outside:
+        async def outside(
+            policy: ReleasePolicy, canary: Canary, tracks: Tracks, database: Database, day_s: float
+        ) -> Outside:
             try:
                 traffic = of_policy(canary, environment, reached=reached)
             except TrafficError as error:
@@ -89,7 +90,7 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
                 directory=options.directory,
                 rehearsals=options.wanted.state_dir / "rehearsals.jsonl",
                 clock=time.time,
-                ab=_ab_test(canary, tracks, prometheus, database, speed=options.wanted.speed),
+                ab=_ab_test(canary, tracks, prometheus, database, day_s=day_s),
                 paging=Paging(service=policy.policy.service, database=database, clock=time.time, fallback=fallback),
             )
 
@@ -104,7 +105,7 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
 
 
 def _ab_test(
-    canary: Canary, tracks: Tracks, prometheus: Prometheus, database: Database, *, speed: float
+    canary: Canary, tracks: Tracks, prometheus: Prometheus, database: Database, *, day_s: float
 ) -> AskAb | None:
     """The judge of the rollout's A/B tests, if it has any. Raises UnusableError where the extra is missing."""
     if all(stage.ab is None for stage in canary.stages):
@@ -113,7 +114,7 @@ def _ab_test(
         raise UnusableError("; ".join(reasons))
     # Imported for policies with a test alone: the module needs scipy, which an installation may lack.
     asker = import_module("release.engine.ab").AbAsker
-    found: AskAb = asker(canary, tracks, prometheus, database, clock=time.time, day_s=DAY_S / speed)
+    found: AskAb = asker(canary, tracks, prometheus, database, clock=time.time, day_s=day_s)
     return found
 
 

@@ -24,11 +24,11 @@ def text(report: Report) -> str:
 def markdown(report: Report) -> str:
     """A heading and a table, for `$GITHUB_STEP_SUMMARY` and for chats."""
     rows = [
-        f"| {_cell(one.id)} | {one.verdict.value} | {_cell(one.reason)} | {_cell(one.value)} | {_cell(one.threshold)} |"
+        f"| {cell(one.id)} | {one.verdict.value} | {cell(one.reason)} | {cell(one.value)} | {cell(one.threshold)} |"
         for one in report.findings
     ]
     head = [
-        f"## {report.verdict.value}: {_cell(report.service)}",
+        f"## {report.verdict.value}: {cell(report.service)}",
         "",
         f"Asked at {report.at}.",
         "",
@@ -38,7 +38,7 @@ def markdown(report: Report) -> str:
     return "\n".join([*head, *rows]) + "\n"
 
 
-def _cell(value: str) -> str:
+def cell(value: str) -> str:
     """Text that neither ends a cell nor begins HTML or a link."""
     escaped = printable(value).replace("\\", "\\\\")
     for mark in "|<>[]`*_":

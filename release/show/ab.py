@@ -1,4 +1,4 @@
-"""The A/B tests of a rollout inside its report. Needs the extra `ab`, which brings scipy and matplotlib."""
+"""The A/B tests of a rollout inside its report."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from release.ab.kept import decode
 from release.show.report import Experiment
 
 
-def experiments(service: str, release: str, kept: Iterable[tuple[int, str]]) -> tuple[Experiment, ...]:
-    """Every test with its last look, as text, values and HTML. A test without a look is left out."""
+def experiments(
+    service: str, release: str, kept: Iterable[tuple[int, str]], draw: report.Draw | None
+) -> tuple[Experiment, ...]:
+    """Every test with its last look, in all forms. A test without a look is left out. `draw` makes the plots."""
     found = []
     for stage, body in kept:
         test = decode(body)
@@ -20,8 +22,10 @@ def experiments(service: str, release: str, kept: Iterable[tuple[int, str]]) -> 
             Experiment(
                 stage=stage,
                 text=report.as_text(service, release, test.judgement),
+                said=report.said(test.judgement),
+                table=(report.COLUMNS, *report.rows(test.judgement)),
                 values=report.as_values(service, release, test.judgement, test.progress),
-                html=report.section(service, release, test.judgement, test.progress),
+                html=report.section(service, release, test.judgement, test.progress, draw),
             )
         )
     return tuple(found)

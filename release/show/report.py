@@ -1,4 +1,7 @@
-"""The report of a rollout: every measurement with all that explains it, and the A/B tests."""
+"""The report of a rollout: every measurement with all that explains it, and the A/B tests.
+
+`release.show.markdown` has the short form.
+"""
 
 from __future__ import annotations
 
@@ -68,10 +71,12 @@ svg { height: auto; max-width: 100%; }
 
 
 class Experiment(Struct, frozen=True, kw_only=True):
-    """The A/B test of one stage, ready to be shown. `html` is safe to stand in a page."""
+    """The A/B test of one stage, ready to be shown. `html` is safe to stand in a page, `table` begins with its head."""
 
     stage: int
     text: str
+    said: str
+    table: tuple[tuple[str, ...], ...]
     values: Mapping[str, Any]
     html: markupsafe.Markup
 
@@ -164,8 +169,8 @@ def _queries(gate: CanaryGate, record: Record) -> dict[str, str]:
 
 
 def _line(one: Mapping[str, Any]) -> str:
-    value = "no data" if one["value"] is None else _short(one["value"])
-    bound = "" if one["bound"] is None else f", bound {_short(one['bound'])}"
+    value = "no data" if one["value"] is None else short(one["value"])
+    bound = "" if one["bound"] is None else f", bound {short(one['bound'])}"
     samples = "" if one["samples"] is None else f", samples {one['samples']}"
     why = f", {printable(one['why'])}" if one["why"] else ""
     return f"  {one['at']}  stage {one['stage']}  {one['gate']}: {one['verdict']}: {value}{bound}{samples}{why}"
@@ -173,8 +178,9 @@ def _line(one: Mapping[str, Any]) -> str:
 
 def _cells(one: Mapping[str, Any]) -> dict[str, Any]:
     """A measurement for people: numbers short, and nothing where nothing is known."""
-    return {key: "" if value is None else _short(value) for key, value in one.items()}
+    return {key: "" if value is None else short(value) for key, value in one.items()}
 
 
-def _short(value: Any) -> Any:
+def short(value: Any) -> Any:
+    """A number as people read it; anything else as it is."""
     return f"{value:.6g}" if isinstance(value, Decimal) else value

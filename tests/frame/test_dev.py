@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 
 from tests.tools import ROOT
 
@@ -62,3 +63,11 @@ def test_ci_runs_the_readmes_test_command() -> None:
     """CI runs the command that the README gives."""
     assert "\n./dev test " in (ROOT / "README.md").read_text()
     assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("./dev test")
+
+
+def test_only_known_balancers_are_fetched() -> None:
+    """A wrong name is exit 2, and the message lists the right ones."""
+    argv = [sys.executable, "-m", "devtools.balancers", "varnish"]
+    ran = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "no such program: varnish; use haproxy or nginx" in ran.stderr

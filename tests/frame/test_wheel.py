@@ -70,12 +70,12 @@ def test_console_script(names: set[str]) -> None:
     assert any(name.endswith(".dist-info/entry_points.txt") for name in names)
 
 
-def test_the_demo_brings_its_example(names: set[str]) -> None:
-    """The spec and the scripts under examples/demo are where an installed `freezeline demo` looks for them."""
-    expected = {
-        f"freezeline/demo/example/{path.name}" for path in (ROOT / "examples" / "demo").iterdir() if path.is_file()
-    }
-    assert "freezeline/demo/example/slo.yaml" in expected
+@pytest.mark.parametrize("example", ["demo", "demo-canary"])
+def test_the_demos_bring_their_examples(names: set[str], example: str) -> None:
+    """The specs and scripts of both demos are where an installed `freezeline demo` looks for them."""
+    files = [path for path in (ROOT / "examples" / example).iterdir() if path.is_file()]
+    expected = {f"freezeline/demo/examples/{example}/{path.name}" for path in files}
+    assert f"freezeline/demo/examples/{example}/slo.yaml" in expected
     assert expected - names == set()
 
 
@@ -109,4 +109,7 @@ def test_the_sdist_can_be_built_from(tmp_path: Path) -> None:
         assert licence is not None
         assert licence.read() == LICENCE
     expected = {str(path.relative_to(ROOT)) for path in tracked_files() if path.relative_to(ROOT).parts[0] in PACKAGES}
-    assert (expected | {"LICENSE", "README.md", "pyproject.toml", "examples/demo/slo.yaml"}) - files == set()
+    assert (
+        expected
+        | {"LICENSE", "README.md", "pyproject.toml", "examples/demo/slo.yaml", "examples/demo-canary/haproxy.cfg"}
+    ) - files == set()

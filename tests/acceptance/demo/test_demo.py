@@ -1,6 +1,5 @@
 """`freezeline demo` with real Prometheus, Alertmanager and receiver."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -9,7 +8,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,8 @@ import pytest
 
 from freezeline.demo import stage
 from freezeline.demo.timeline import Step
-from tests.tools import Generation, generations, missing_is_an_error
+from tests.acceptance.demo.played import demo, environment, left_running, says
+from tests.tools import Generation
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(240)]
@@ -28,75 +27,6 @@ UP = "everything is up"
 CAUSES = (Step.BREACH, Step.FAILURE_RATE, Step.PENDING, Step.FIRING, Step.WEBHOOK, Step.FLAG)
 CLOCKS_DIFFER_S = 0.01  # a file's time is the kernel's last tick, the journal's is cut to milliseconds
 PLAY_EXAMPLE = Path(__file__).with_name("play_example.py")
-
-
-@pytest.fixture
-def current() -> Generation:
-    """The newest generation of the tools; for what does not depend on theirs."""
-    found = generations()
-    if not found:
-        reason = "the Prometheus tools are not here (./dev tools fetches them)"
-        if missing_is_an_error():
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found[-1]
-
-
-def environment(generation: Generation, directory: Path) -> dict[str, str]:
-    """An environment with one generation of the tools first, and temporary files in `directory`."""
-    path = os.pathsep.join([str(generation.prometheus.parent), str(generation.alertmanager.parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "TMPDIR": str(directory)}
-
-
-def left_running(directory: Path) -> list[str]:
-    """Command lines of processes that name `directory` or work in it."""
-    found = []
-    for process in Path("/proc").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryError):
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if process.name.isdigit() and (
-                str(directory) in words or str(directory) in str((process / "cwd").readlink())
-            ):
-                found.append(words)
-    return found
-
-
-@contextlib.contextmanager
-def demo(generation: Generation, directory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """`freezeline demo`, its lines in DIRECTORY.out and .err; ended where the test does not get that far."""
-    with (
-        directory.with_suffix(".out").open("w") as out,
-        directory.with_suffix(".err").open("w") as err,
-        subprocess.Popen(
-            [sys.executable, "-m", "freezeline", "demo", *options],
-            env=environment(generation, directory),
-            stdout=out,
-            stderr=err,
-            text=True,
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(60)
-
-
-def says(process: subprocess.Popen[str], said: Path, text: str) -> bool:
-    """Whether the demo has said `text`; a demo that has ended before fails the test with what it said."""
-    spoken = said.read_text()
-    assert text in spoken or process.poll() is None, spoken
-    return text in spoken
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A directory for all temporary files of one demo."""
-    directory = tmp_path / "place"
-    directory.mkdir()
-    return directory
 
 
 @pytest.mark.timed

@@ -3,30 +3,21 @@
 import contextlib
 import io
 import json
-import os
 import signal
-import socket
 import subprocess
-import sys
-import threading
-import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
 from freezeline.cli import main
-from release.store.database import Database, Rollout, StoreError
-from tests.acceptance.receiver.harness import Receiver, Site, receiver, script
+from tests.acceptance.receiver.harness import Site, receiver, script
+from tests.acceptance.release.rollouts import Rollouts, Running, engine
+from tests.acceptance.release.served import Version, loaded, served
 from tests.balancers import balancer, free_ports
-from tests.tools import ROOT, Generation, PrometheusServer, gone_with_us, prometheus_server, stop
-from tests.waiting import until, wait_until
+from tests.tools import Generation, gone_with_us, prometheus_server, stop
+from tests.waiting import wait_until
 
-EDGES = (0.05, 0.1, 0.25, 0.5, 1.0)
-CLIENTS = 8
+__all__ = ["SPEC", "STAGES", "Running", "Shop", "Version", "engine", "haproxy", "kill", "opened", "write_policy"]
 
 HAPROXY = """\
 global
@@ -68,8 +59,10 @@ slos:
   errors: {{objective: 99.5, sli: {{bad: 'shop_requests_total{{code=~"5.."}}', total: shop_requests_total}}}}
 alerts:
   ShopBroken: {{when: 'max(shop_broken) > 0', for: 1s, severity: critical}}
+  ShopWarned: {{when: 'max(shop_broken) > 1', for: 1s, severity: warning}}
 policy:
   - {{on: {{severity: critical}}, do: [tell]}}
+  - {{on: {{alert: ShopWarned}}, do: [tell]}}
 actions:
   freeze: {{flag: {root}/flags/FREEZE.FLAG}}
   rollback:
@@ -108,263 +101,11 @@ STAGES = """\
     - {weight: 100%, soak: 3s}"""
 
 
-class Version:
-    """One running version: how it behaves, and what it has counted."""
+class Shop(Rollouts, kw_only=True):
+    """The shop, with its two versions."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.fail_every = 0
-        self.delay_s = 0.01
-        self.memory = 0.3
-        self.broken = 0
-        self.port = 0
-        self._lock = threading.Lock()
-        self._codes: Counter[int] = Counter({200: 0})
-        self._buckets: Counter[float] = Counter()
-        self._spent_s = 0.0
-        self._number = 0
-
-    def renamed(self, name: str) -> None:
-        """Another version is deployed in this place: its counters begin at nothing."""
-        with self._lock:
-            self.name, self.fail_every, self.delay_s, self.memory, self.broken = name, 0, 0.01, 0.3, 0
-            self._codes, self._buckets, self._spent_s = Counter({200: 0}), Counter(), 0.0
-
-    def answer(self) -> int:
-        """Work on one request, and count it."""
-        begun = time.monotonic()
-        time.sleep(self.delay_s)
-        with self._lock:
-            self._number += 1
-            code = 500 if self.fail_every and self._number % self.fail_every == 0 else 200
-            spent = time.monotonic() - begun
-            self._codes[code] += 1
-            self._buckets[next((edge for edge in EDGES if spent <= edge), float("inf"))] += 1
-            self._spent_s += spent
-        return code
-
-    @property
-    def requests(self) -> int:
-        """How many requests were answered."""
-        return sum(self._codes.values())
-
-    def metrics(self) -> str:
-        """Prometheus' text format."""
-        with self._lock:
-            version, count, lines = f'version="{self.name}"', 0, []
-            for code, number in sorted(self._codes.items()):
-                lines.append(f'shop_requests_total{{code="{code}",{version}}} {number}')
-            for edge in (*EDGES, float("inf")):
-                count += self._buckets[edge]
-                le = "+Inf" if edge == float("inf") else f"{edge:g}"
-                lines.append(f'shop_request_duration_seconds_bucket{{le="{le}",{version}}} {count}')
-            lines += [
-                f"shop_request_duration_seconds_count{{{version}}} {count}",
-                f"shop_request_duration_seconds_sum{{{version}}} {self._spent_s}",
-                f"shop_memory_ratio{{{version}}} {self.memory}",
-                f"shop_broken{{{version}}} {self.broken}",
-            ]
-        return "\n".join(lines) + "\n"
-
-
-def _handler(version: Version) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def handle(self) -> None:
-            with contextlib.suppress(ConnectionError):  # HAProxy ends the sessions of a canary that is taken back
-                super().handle()
-
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_GET(self) -> None:
-            metrics = self.path == "/metrics"
-            code, body = (200, version.metrics()) if metrics else (version.answer(), version.name)
-            self.send_response(code)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-            """A test's output is no access log."""
-
-    return Handler
-
-
-@contextlib.contextmanager
-def served(version: Version) -> Iterator[Version]:
-    """The version from start to end, on a free port."""
-    server = ThreadingHTTPServer(("127.0.0.1", version.port), _handler(version))
-    server.daemon_threads = True
-    version.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
-    thread.start()
-    try:
-        yield version
-    finally:
-        server.shutdown()
-        thread.join(timeout=10)
-        server.server_close()
-
-
-@contextlib.contextmanager
-def loaded(port: int, per_second: float) -> Iterator[Counter[str]]:
-    """Clients that keep their connections and send so many requests a second; counts the codes that they got."""
-    ended = threading.Event()
-    found: Counter[str] = Counter()
-    threads = [
-        threading.Thread(target=_client, args=(port, per_second / CLIENTS, ended, found)) for _ in range(CLIENTS)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield found
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join(timeout=30)
-
-
-def _client(port: int, per_second: float, ended: threading.Event, found: Counter[str]) -> None:
-    due = time.monotonic()
-    with contextlib.ExitStack() as kept:
-        connection: socket.socket | None = None
-        while not ended.wait(max(0.0, due - time.monotonic())):
-            due = max(due + 1 / per_second, time.monotonic() - 1)
-            try:
-                if connection is None:
-                    connection = kept.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-                connection.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
-                answer = connection.recv(65536)
-                found[answer[9:12].decode() or "closed"] += 1
-            except OSError:
-                answer = b""
-                found["refused"] += 1
-            if not answer:
-                kept.close()
-                connection = None
-
-
-class Shop(Struct, kw_only=True):
-    """Everything that runs."""
-
-    site: Site
     stable: Version
     canary: Version
-    front: int
-    socket: Path
-    prometheus: PrometheusServer
-    answers: Counter[str]
-    receiver: Receiver | None = None
-
-    @property
-    def policy(self) -> Path:
-        """The policy that the spec became."""
-        return self.site.root / "policy" / "shop.policy.json"
-
-    @property
-    def path(self) -> Path:
-        """The database of the shop's rollouts."""
-        return self.site.state / "canary" / "shop.db"
-
-    def rollout(self) -> Rollout | None:
-        """The newest rollout, as stored."""
-        if not self.path.exists():
-            return None
-        try:
-            database = Database(self.path, writes=False)
-        except StoreError:  # the engine has not made the tables yet
-            return None
-        with contextlib.closing(database):
-            return next(iter(database.rollouts(1)), None)
-
-    def phase(self) -> str:
-        """Where the newest rollout stands; "" where there is none."""
-        found = self.rollout()
-        return "" if found is None else found.state.phase.value
-
-    def stage(self) -> tuple[str, int]:
-        """Phase and stage."""
-        found = self.rollout()
-        return ("", 0) if found is None else (found.state.phase.value, found.state.stage)
-
-    def steps(self) -> list[tuple[str, str, int]]:
-        """Event, phase and stage of each step of the newest rollout."""
-        database = Database(self.path, writes=False)
-        try:
-            assert database.verify() is None
-            (newest,) = database.rollouts(1)
-            return [(one.event, one.phase, one.stage) for one in database.steps(newest.id)]
-        finally:
-            database.close()
-
-    def haproxy(self, command: str) -> str:
-        """Ask HAProxy's runtime socket."""
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(5)
-            client.connect(str(self.socket))
-            client.sendall(command.encode() + b"\n")
-            answer = b""
-            while more := client.recv(65536):
-                answer += more
-        return answer.decode()
-
-    def weights(self) -> dict[str, int]:
-        """The weights that HAProxy uses."""
-        return {name: int(self.haproxy(f"get weight shop/{name}").split()[0]) for name in ("stable", "canary")}
-
-    def sessions(self) -> int:
-        """The canary's sessions."""
-        rows = self.haproxy("show stat shop -1 -1").splitlines()
-        columns = rows[0].removeprefix("# ").split(",")
-        found = [dict(zip(columns, row.split(","), strict=False)) for row in rows[1:] if row]
-        return int(next(row["scur"] for row in found if row["svname"] == "canary"))
-
-    def notices(self) -> list[str]:
-        """The events of delivered notices, in their order."""
-        rows = self.site.rows("SELECT payload FROM action WHERE type = 'notify' AND state = 'SUCCEEDED' ORDER BY id")
-        return [json.loads(row[0])["event"] for row in rows]
-
-    def rollbacks(self) -> list[tuple[str, str]]:
-        """Releases that the receiver rolled back, and the states of these actions."""
-        rows = self.site.rows("SELECT payload, state FROM action WHERE type = 'rollback' ORDER BY id")
-        return [(json.loads(payload)["release"], state) for payload, state in rows]
-
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run `freezeline canary …` to its end."""
-        argv = [sys.executable, "-m", "freezeline", "canary", *words, "--state", str(self.site.state)]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
-
-
-class Running(Struct, kw_only=True):
-    """An engine's process."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    async def ended(self, deadline_s: float = 90) -> int:
-        """Wait for its end, and give the exit code."""
-        await until(lambda: self.process.poll() is not None, deadline_s, f"the engine ends (log: {self.log})")
-        return int(self.process.returncode)
-
-
-@contextlib.contextmanager
-def engine(shop: Shop, release: str, *options: str, kill_at: int | str | None = None) -> Iterator[Running]:
-    """`freezeline canary run` from start to end. `kill_at`: the process kills itself there: see run_until.py."""
-    log = shop.site.root / "engine.log"
-    script = [str(Path(__file__).with_name("run_until.py")), str(kill_at)] if kill_at else ["-m", "freezeline"]
-    argv = [sys.executable, *script, "canary", "run", str(shop.policy), "--release", release, *options]
-    argv += ["--prometheus", shop.prometheus.url, "--state", str(shop.site.state)]
-    with log.open("ab") as output:
-        env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(argv, stdout=output, stderr=output, cwd=shop.site.root, env=env)
-    with gone_with_us(process):
-        try:
-            yield Running(process=process, log=log)
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait(10)
 
 
 @contextlib.contextmanager

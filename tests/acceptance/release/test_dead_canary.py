@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.release.recipes import recipes
-from tests.acceptance.release.shop import SPEC, engine, opened
+from tests.acceptance.release.rollouts import engine
+from tests.acceptance.release.shop import SPEC, opened
 from tests.acceptance.release.test_rollout import current
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]

@@ -11,7 +11,8 @@ import pytest
 from release.store.database import Database
 from tests.acceptance.receiver.harness import receiver
 from tests.acceptance.release.killed import QUICK
-from tests.acceptance.release.shop import Running, Shop, engine, haproxy, kill, opened
+from tests.acceptance.release.rollouts import Running, engine
+from tests.acceptance.release.shop import Shop, haproxy, kill, opened
 from tests.acceptance.release.test_rollout import baking, current, held
 from tests.fakes.http import SLACK_PATH, SlackFake, running
 from tests.tools import prometheus_server

@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,13 +15,15 @@ import pytest
 from freezeline.cli import main
 from release.canary.verdict import Verdict
 from release.store.database import Database
-from tests.acceptance.release.shop import SPEC, Shop, engine, opened
+from tests.acceptance.release.rollouts import engine
+from tests.acceptance.release.shop import SPEC, Shop, opened
 from tests.tools import LABELS, Generation, generations, missing_is_an_error
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
 
+TOLD = ("canary_aborted", "frozen", "rollback_started", "rollback_done", "canary_rolled_back", "unfrozen")
 WINDOW_S = {"errors": 5.0, "p95": 5.0, "memory": 1.0}
 
 
@@ -85,6 +90,16 @@ async def unfreeze(shop: Shop) -> None:
     await until(lambda: not flag.exists(), 20, "the flag is gone")
 
 
+async def warn(shop: Shop) -> None:
+    """Alertmanager sends a warning that freezes nothing, and that stays."""
+    now = datetime.now(UTC).isoformat()
+    labels = {"alertname": "ShopWarned", "service": "shop", "severity": "warning"}
+    alert = {"status": "firing", "labels": labels, "annotations": {}, "startsAt": now, "fingerprint": "5b0b"}
+    assert shop.receiver is not None
+    assert await shop.receiver.post(json.dumps({"version": "4", "alerts": [alert]}).encode()) == 200
+    await until(lambda: "opened" in shop.notices(), 20, "the warning is open")
+
+
 async def test_a_good_release_gets_all_traffic(shop: Shop) -> None:
     """10 %, 50 %, 100 %, each watched; not a single error is needed for a PASS. The same release is refused then."""
     shop.canary.renamed("v2")
@@ -105,7 +120,11 @@ async def test_a_good_release_gets_all_traffic(shop: Shop) -> None:
 
 
 async def test_bad_releases_are_taken_back_one_after_the_other(shop: Shop) -> None:
-    """Errors, then slowness, then memory, within the hour: each is rolled back, once, after its breaches in a row."""
+    """Errors, then slowness, then memory, within the hour: each is rolled back, once, after its breaches in a row.
+
+    A warning fires all the while. People hear of each freeze and rollback all the same.
+    """
+    await warn(shop)
     shop.canary.renamed("v2")
     shop.canary.fail_every = 4
     await taken_back(shop, "v2", "errors", 3)
@@ -125,6 +144,8 @@ async def test_bad_releases_are_taken_back_one_after_the_other(shop: Shop) -> No
     await taken_back(shop, "v4", "memory", 2)
     assert shop.rollbacks() == [("v2", "SUCCEEDED"), ("v3", "SUCCEEDED"), ("v4", "SUCCEEDED")]
     assert shop.site.lines("deploys") == ["v2", "v3", "v4"]
+    told = Counter(shop.notices())
+    assert {name: told[name] for name in TOLD} == {**dict.fromkeys(TOLD, 3), "unfrozen": 2}
     report = shop.command("report")
     assert report.returncode == 0, report.stderr
     assert "gate memory" in report.stdout

@@ -14,7 +14,9 @@ from freezeline.demo.stage import Stage
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """The committed example, built."""
-    return stage.build(tmp_path_factory.mktemp("demo").resolve(), stage.committed_example())
+    found = stage.build(tmp_path_factory.mktemp("demo").resolve(), stage.committed_example())
+    found.deploy("v1")
+    return found
 
 
 def test_the_example_moves_into_the_directory(built: Stage) -> None:

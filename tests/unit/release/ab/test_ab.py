@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from release.ab.judge import Design, Outcome, judge
-from release.ab.shares import Arm, difference, log_evidence, needed, split_is_wrong, z_score
+from release.ab.findings import Arm, Outcome
+from release.ab.judge import Design, judge
+from release.ab.shares import difference, log_evidence, needed, split_is_wrong, z_score
 from release.ab.spending import bounds, spent
 
 RUNS = 10_000

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 
 from receiver.sources.prometheus import Series
-from release.ab.counting import Counter, Counts, added, arms, begin, selectors
+from release.ab.counting import Counter, Counts, added, arms, begin, counted_until, selectors
+from release.ab.findings import Arm
 from release.ab.ready import missing
-from release.ab.shares import Arm
 from release.policy.canary import AbMetric, AbTest, Canary, NoData, Stage
 
 SINCE = 1000.0
@@ -102,3 +102,14 @@ def test_a_missing_scipy_is_a_reason_not_to_begin() -> None:
     assert reason == "the A/B test of stage 50% needs scipy: install Freezeline with its extra `ab`"
     assert missing(Canary(every_s=1, scrape_s=1, no_data=no_data, stages=(tested,))) == ()
     assert missing(Canary(every_s=1, scrape_s=1, no_data=no_data, stages=(plain,)), lambda _: False) == ()
+
+
+@given(st.integers(0, 10_000), st.integers(0, 5_000), st.sampled_from([1, 10, 15, 60]), st.integers(0, 59))
+def test_every_target_is_scraped_equally_often(since_s: int, passed_s: int, scrape_s: int, second: int) -> None:
+    """Whenever the targets are scraped; and the newest interval, which may not be stored yet, is left out."""
+    until_s = counted_until(since_s, since_s + passed_s, scrape_s)
+    assert since_s <= until_s <= max(since_s, since_s + passed_s - scrape_s)
+    assert until_s > since_s + passed_s - 2 * scrape_s
+    moments = range(since_s + 1, int(until_s) + 1)
+    scrapes = [sum(at % scrape_s == phase % scrape_s for at in moments) for phase in (0, second)]
+    assert scrapes[0] == scrapes[1] == (until_s - since_s) / scrape_s

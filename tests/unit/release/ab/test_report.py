@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from msgspec.structs import replace
 
 from release.ab.counting import Counter
+from release.ab.plots import draw
 from release.ab.report import as_text, as_values, section
 from release.ab.stage import Looked, look, start
 from release.policy.canary import AbMetric, AbTest
@@ -78,7 +79,7 @@ def test_text_and_json_say_the_same() -> None:
 def test_hostile_names_stay_text() -> None:
     """No script, no foreign address, no handler; the names are there to read; the drawing is whole XML."""
     found = looked(HOSTILE)
-    html = str(section(HOSTILE, HOSTILE, found.judgement, found.progress))
+    html = str(section(HOSTILE, HOSTILE, found.judgement, found.progress, draw))
     seen = Seen()
     seen.feed(html)
     assert "script" not in seen.tags
@@ -88,4 +89,4 @@ def test_hostile_names_stay_text() -> None:
     assert all(link.startswith("#") for link in links)
     drawing = html[html.index("<svg") : html.index("</svg>") + 6]
     assert ET.fromstring(drawing).tag.endswith("svg")
-    assert section(HOSTILE, HOSTILE, found.judgement, found.progress) == html
+    assert section(HOSTILE, HOSTILE, found.judgement, found.progress, draw) == html

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from scipy import special, stats
 
 from release.ab.counting import Counter
+from release.ab.kept import Progress
 from release.ab.spending import bounds
-from release.ab.stage import Looked, Progress, look, start
+from release.ab.stage import Looked, look, start
 from release.policy.canary import AbMetric, AbTest, Daily
 
 DAY = 86400.0

@@ -1,7 +1,9 @@
-"""`freezeline canary report`: every measurement with all that explains it, and the A/B test, in three forms."""
+"""`freezeline canary report`: every measurement with all that explains it, and the A/B test, in four forms."""
 
 import json
 import math
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -111,20 +113,76 @@ def test_text_and_json_hold_the_test(state: Path, capsys: pytest.CaptureFixture[
     assert test["metrics"][0]["canary"] == {"bad": 44, "total": 800}
 
 
-@pytest.mark.parametrize("missing", ["scipy", "matplotlib"])
-def test_without_the_extra_the_command_says_what_to_install(
-    missing: str, state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Exit code 3, and no page. A rollout without a test needs no extra."""
-    monkeypatch.setattr("release.ab.ready.find_spec", lambda name: None if name == missing else object())
-    page = tmp_path / "report.html"
-    assert report(state) == 0
+FULL = (
+    "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))"
+)
+"""No file may be longer: more than a report's database needs for reading, and less than the page."""
+
+WITHOUT_EXTRA = """
+import sys
+sys.modules.update(scipy=None, matplotlib=None, numpy=None)
+from release.ab import ready
+ready.find_spec = lambda name: None
+from freezeline.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_an_installation_without_the_extra_shows_the_test(state: Path, tmp_path: Path) -> None:
+    """All figures, without scipy and matplotlib. Only the plots of the page are missing, and the page says so."""
     with_test(state)
-    capsys.readouterr()
-    assert report(state, "--html", str(page)) == 3
-    found = capsys.readouterr()
-    assert (found.out, page.exists()) == ("", False)
-    assert f"needs {missing}: install Freezeline with its extra `ab`" in found.err
+    page = tmp_path / "report.html"
+    argv = [sys.executable, "-c", WITHOUT_EXTRA, "canary", "report", "--state", str(state), "--html", str(page)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "stage 2\nA/B test of shop v2.1: Undecided" in done.stdout
+    seen = Seen()
+    seen.feed(page.read_text("utf-8"))
+    assert "svg" not in seen.tags
+    assert "44 of 800" in seen.text
+    assert "Plots need matplotlib: install Freezeline with its extra `ab`" in seen.text
+
+
+def watched(state: Path, looks: int) -> None:
+    """Many more looks at the rollout, so that the page is long."""
+    database = Database(state / "canary" / "shop.db")
+    (rollout,) = database.rollouts()
+    for at in range(100, 100 + looks):
+        tick = Tick(at=at, weight=Decimal("0.1"), measured=(measured("errors", Verdict.PASS, "0.001", 900),))
+        database.save(tick, rollout.state, [], at=at)
+    database.close()
+
+
+def test_a_full_disk_leaves_the_old_page(state: Path, tmp_path: Path) -> None:
+    """Exit code 3; the page before is whole, and nothing lies beside the page."""
+    watched(state, 500)
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    page = pages / "report.html"
+    page.write_text("the page before")
+    argv = [sys.executable, "-c", f"{FULL}; from freezeline.cli import main; sys.exit(main(sys.argv[1:]))"]
+    argv += ["canary", "report", "--state", str(state), "--html", str(page)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (3, ""), done.stderr
+    assert "File too large" in done.stderr
+    assert (page.read_text(), list(pages.iterdir())) == ("the page before", [page])
+
+
+def test_markdown_counts_verdicts_and_keeps_names_harmless(state: Path, tmp_path: Path) -> None:
+    """One row for each gate of a stage; names of others neither end a cell nor begin HTML."""
+    with_test(state)
+    target = tmp_path / "report.md"
+    assert report(state, "--markdown", str(target)) == 0
+    text = target.read_text("utf-8")
+    assert text.startswith("## Rollout of shop v2.1\n")
+    assert "| stage | gate | pass | breach | inconclusive | last value | bound | why |" in text
+    assert "| 1 | p95 | 1 | 0 | 0 | 0.25 | 0.005 |  |" in text
+    assert "| 1 | errors | 0 | 1 | 1 |  | 0.005 | &lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "| 1970-01-01 00:00:01Z | Paused | bake | 1 |" in text
+    assert "### A/B test of stage 2\n\nUndecided: the test goes on." in text
+    assert "| errors | 44 of 800 (5.500%) | 40 of 800 (5.000%) |" in text
+    assert not {"<", "\x1b"} & set(text)
 
 
 def test_a_look_without_a_bound_is_read_back() -> None:

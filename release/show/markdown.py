@@ -1,0 +1,54 @@
+"""The short report of a rollout in Markdown, for `$GITHUB_STEP_SUMMARY` and for chats.
+
+A rollout has thousands of measurements, so Markdown counts the verdicts of each stage and shows the last measurement.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from release.canary.verdict import Verdict
+from release.gate.formats import cell
+from release.show.report import Record, measurements, short
+from release.show.status import line, moment
+
+HEAD = ("stage", "gate", *(one.value for one in Verdict), "last value", "bound", "why")
+
+
+def as_markdown(record: Record) -> str:
+    """Headings and tables. Names of others are text there, never markup."""
+    lines = [f"## Rollout of {cell(record.service)} {cell(record.rollout.release)}", "", cell(line(record.rollout)), ""]
+    if record.broken is not None:
+        lines += [f"**The record is damaged from step {record.broken} on.**", ""]
+    lines += ["### What was measured", "", *_table([HEAD, *_gates(measurements(record))]), ""]
+    steps = [(moment(one.at), one.event, one.phase, str(one.stage + 1)) for one in record.steps]
+    lines += ["### What happened", "", *_table([("time", "event", "phase", "stage"), *steps])]
+    for one in record.experiments:
+        lines += ["", f"### A/B test of stage {one.stage + 1}", "", cell(one.said), "", *_table(one.table)]
+    return "\n".join(lines) + "\n"
+
+
+def _gates(measured: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """A row for each gate of each stage, in the order of the first measurements."""
+    verdicts: dict[tuple[int, str], Counter[str]] = {}
+    last: dict[tuple[int, str], Mapping[str, Any]] = {}
+    for one in measured:
+        key = one["stage"], one["gate"]
+        verdicts.setdefault(key, Counter())[one["verdict"]] += 1
+        last[key] = one
+    return [
+        (str(stage), gate, *(str(said[one.value]) for one in Verdict), *_explained(last[stage, gate]))
+        for (stage, gate), said in verdicts.items()
+    ]
+
+
+def _explained(one: Mapping[str, Any]) -> tuple[str, str, str]:
+    value, bound = ("" if one[name] is None else str(short(one[name])) for name in ("value", "bound"))
+    return value, bound, one["why"]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    head, *body = [f"| {' | '.join(cell(one) for one in row)} |" for row in rows]
+    return [head, f"|{' --- |' * len(rows[0])}", *body]

@@ -1,0 +1,24 @@
+"""The two machines of a shop as a process: run_machines.py FOLDER STABLE_PORT CANARY_PORT PROGRAMS (JSON)."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from freezeline.demo.lifetime import cancelled_by_signals, in_background
+from freezeline.demo.rollout.machines import machine
+
+
+async def main(root: Path, stable: int, canary: int, programs: dict[str, list[str]]) -> None:
+    """Run both until TERM."""
+    machines = [machine(root, name, port, programs) for name, port in (("stable", stable), ("canary", canary))]
+    with cancelled_by_signals():
+        async with in_background(*(one.run() for one in machines)):
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])))
+    except asyncio.CancelledError:
+        sys.exit(0)
