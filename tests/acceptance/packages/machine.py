@@ -58,7 +58,7 @@ class Machine(Struct, frozen=True, kw_only=True):
         subprocess.run(argv, input=text, text=True, timeout=RUN_DEADLINE_S, check=True, cwd="/")
 
     def _inside(self) -> list[str]:
-        return ["nsenter", f"--target={self.holder}", "--mount"]
+        return ["nsenter", f"--target={self.holder}", "--mount", "--net"]
 
 
 @contextlib.contextmanager
@@ -74,12 +74,28 @@ def machine(folder: Path) -> Iterator[Machine]:
         "read -r _",
     ]
     argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", " && ".join(steps)]
+    with _held(argv) as holder:
+        yield Machine(holder=holder, root=root)
+
+
+@contextlib.contextmanager
+def offline(one: Machine) -> Iterator[Machine]:
+    """The same machine with a loopback of its own and no other network, until the end of the block."""
+    steps = ["ip link set lo up", f"echo {READY}", "read -r _"]
+    argv = ["nsenter", f"--target={one.holder}", "--mount", "unshare", "--net", "sh", "-c", " && ".join(steps)]
+    with _held(argv) as holder:
+        yield Machine(holder=holder, root=one.root)
+
+
+@contextlib.contextmanager
+def _held(argv: Sequence[str]) -> Iterator[int]:
+    """The process that holds a namespace while the block runs."""
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdin is not None
         assert holder.stdout.readline() == f"{READY}\n"
         try:
-            yield Machine(holder=holder.pid, root=root)
+            yield holder.pid
         finally:
             holder.stdin.close()  # the shell's `read` ends
 
