@@ -1,7 +1,7 @@
 """The words of an alert's sentence: what was measured, over which time, and the limit.
 
 `5.6 % of HTTP requests failed over 5 min; the limit is 0.5 %`: the text before the value, the text after the value, and
-the limit. The receiver makes the same sentence in `receiver/decide/sentence.py`.
+the limit.
 """
 
 from __future__ import annotations
