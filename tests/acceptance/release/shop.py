@@ -31,6 +31,7 @@ defaults
   {defaults}
 backend shop
   balance roundrobin
+  {backend}
   server stable 127.0.0.1:{stable} weight 100
   server canary 127.0.0.1:{canary} weight 0
 frontend front
@@ -147,6 +148,7 @@ async def opened(
     per_second: float = 80,
     settings: dict[str, Any] | None = None,
     defaults: str = "",
+    backend: str = "",
     spec: str = SPEC,
     canary_runs: bool = True,
 ) -> AsyncIterator[Shop]:
@@ -165,7 +167,13 @@ async def opened(
     config = root / "haproxy.cfg"
     config.write_text(
         HAPROXY.format(
-            socket=admin, stable=stable.port, canary=canary.port, front=front, metrics=metrics, defaults=defaults
+            socket=admin,
+            stable=stable.port,
+            canary=canary.port,
+            front=front,
+            metrics=metrics,
+            defaults=defaults,
+            backend=backend,
         )
     )
     scraped = PROMETHEUS.format(rules=rules, stable=stable.port, canary=canary.port, haproxy=metrics)

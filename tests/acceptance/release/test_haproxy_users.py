@@ -135,3 +135,15 @@ def test_a_map_that_haproxy_does_not_know_is_refused(tmp_path: Path) -> None:
         with pytest.raises(TrafficError, match="HAProxy has no map"):
             asyncio.run(moved.set(Decimal("0.1")))
         assert asyncio.run(Haproxy(ask, backend="shop", stable=["stable"], canary=["canary"]).read()) == 0
+
+
+def test_a_raise_that_fails_leaves_nobody_chosen(tmp_path: Path) -> None:
+    """The users are chosen before the share is raised: where HAProxy refuses the raise, they get the old release."""
+    proxy, _, users = site(tmp_path)
+    ask = unix_socket(str(proxy.socket))
+    chosen = ChosenInMap(ask, ChosenUsers(map=str(users), values=USERS), canary="canary")
+    moved = Haproxy(ask, backend="shop", stable=["stable"], canary=["nobody"], users=chosen)
+    with proxy.running():
+        with pytest.raises(TrafficError, match="No such server"):
+            asyncio.run(moved.set(Decimal("0.1")))
+        assert [answers(proxy, user) for user in USERS] == [{"stable"}, {"stable"}]
