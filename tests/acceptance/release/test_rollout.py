@@ -101,7 +101,7 @@ async def warn(shop: Shop) -> None:
 
 
 async def test_a_good_release_gets_all_traffic(shop: Shop) -> None:
-    """10 %, 50 %, 100 %, each watched; not a single error is needed for a PASS. The same command changes nothing then."""
+    """10 %, 50 %, 100 %, each watched; a PASS needs not a single error. The same command changes nothing then."""
     shop.canary.renamed("v2")
     with engine(shop, "v2") as running:
         assert await running.ended() == 0, running.log.read_text()[-3000:]

@@ -18,7 +18,7 @@ from release.canary.state import (
     ShiftFailed,
     Started,
 )
-from tests.unit.release.canary.rollouts import Rollout
+from tests.unit.release.canary.rollouts import Rollout, plan, stage
 
 
 class Refusing(Rollout):
