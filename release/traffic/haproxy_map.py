@@ -5,7 +5,8 @@ The map changes at run time only. A reload reads the map's file, which is empty,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 
 from receiver.plaintext import plain
 from release.policy.canary import ChosenUsers
@@ -14,16 +15,16 @@ from release.traffic.runtime import Ask, tell
 
 
 class ChosenInMap:
-    """The users of one map. Each key stands for a user, and has the canary's server name as its value.
+    """The users of one map. Each key stands for a user, and has the name of one of the canary's servers as its value.
 
     `reached` is told each command that HAProxy has obeyed, as in `Haproxy`.
     """
 
-    def __init__(self, ask: Ask, users: ChosenUsers, *, canary: str, reached: Reached = pass_by) -> None:
+    def __init__(self, ask: Ask, users: ChosenUsers, *, canary: Sequence[str], reached: Reached = pass_by) -> None:
         self._ask = ask
         self._reached = reached
         self._map = users.map
-        self._wanted = dict.fromkeys(users.values, canary)
+        self._wanted = dict(zip(users.values, itertools.cycle(canary), strict=False))
 
     async def check(self) -> tuple[str, ...]:
         """Reasons why users cannot be chosen: HAProxy has no such map, or the map has users of somebody else."""

@@ -25,7 +25,7 @@ def of_policy(canary: Canary, environment: Mapping[str, str], *, reached: Reache
         if named.users is not None:
             users = ChosenInMap(ask, named.users, canary=named.canary, reached=reached)
         return Haproxy(
-            ask, backend=named.backend, stable=[named.stable], canary=[named.canary], users=users, reached=reached
+            ask, backend=named.backend, stable=named.stable, canary=named.canary, users=users, reached=reached
         )
     if canary.traffic is not None and canary.traffic.file is not None:
         return Rendered(canary.traffic.file, environment)
