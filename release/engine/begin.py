@@ -13,7 +13,7 @@ from msgspec import Struct
 from freezeline.problems import Problems, render
 from receiver.plaintext import plain
 from receiver.run.commands import ask
-from release.canary.fill import check_name
+from receiver.sources.fill import check_name
 from release.canary.plan import plan_of
 from release.canary.state import NewRelease, Phase, State
 from release.engine.engine import Engine
