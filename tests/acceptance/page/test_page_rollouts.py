@@ -6,6 +6,7 @@ import pytest
 
 from tests.acceptance.page.chromium import CHROMIUM, Page, browser
 from tests.acceptance.page.test_page import log_in
+from tests.acceptance.release.killed import QUICK
 from tests.acceptance.release.rollouts import engine
 from tests.acceptance.release.shop import opened
 from tests.acceptance.release.test_rollout import WATCHED, baking, current
@@ -30,7 +31,7 @@ async def shows(page: Page, *texts: str) -> None:
 
 async def test_the_page_follows_a_rollout(tmp_path: Path) -> None:
     """Stage, share and gates; a pause, a freeze, a dead engine, and the end."""
-    async with opened(tmp_path, current(), stages=WATCHED) as shop, browser() as page:
+    async with opened(tmp_path, current(), stages=WATCHED, spec=QUICK) as shop, browser() as page:
         assert shop.receiver is not None
         await log_in(page, shop.receiver)
         assert await page.run("document.querySelector('[aria-labelledby=rollouts] article')") is None

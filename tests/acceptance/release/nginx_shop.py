@@ -6,9 +6,10 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tests.acceptance.release.killed import QUICK, STAGES
 from tests.acceptance.release.nginx import Nginx
 from tests.acceptance.release.served import Version, served
-from tests.acceptance.release.shop import SPEC, STAGES, Shop, running_v1, watching, write_policy
+from tests.acceptance.release.shop import Shop, running_v1, watching, write_policy
 from tests.balancers import free_ports
 from tests.tools import Generation
 
@@ -69,7 +70,7 @@ def _spec(root: Path, nginx: Nginx) -> str:
         "read": nginx.read,
         "timeout": "10s",
     }
-    text = SPEC.format(root=root, socket="/nowhere", stages=STAGES)
+    text = QUICK.format(root=root, socket="/nowhere", stages=STAGES)
     lines = [line for line in text.splitlines() if "{id: balancer," not in line]
     at = next(number for number, line in enumerate(lines) if line.startswith("  traffic:"))
     lines[at] = f"  traffic: {json.dumps({'file': values})}"

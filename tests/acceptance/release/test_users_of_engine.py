@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.release.killed import QUICK
 from tests.acceptance.release.rollouts import engine
-from tests.acceptance.release.shop import SPEC, Shop, opened
+from tests.acceptance.release.shop import Shop, opened
 from tests.acceptance.release.test_rollout import WATCHED, baking, current, held, unfreeze
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(240)]
 
-WITH_USERS = SPEC.replace("canary: canary}}}}", "canary: canary, users: {{map: {root}/users.map, values: [alice]}}}}}}")
+WITH_USERS = QUICK.replace(
+    "canary: canary}}}}", "canary: canary, users: {{map: {root}/users.map, values: [alice]}}}}}}"
+)
 
 
 def alice_gets(shop: Shop) -> set[str]:
