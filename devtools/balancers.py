@@ -6,7 +6,6 @@ Each program comes from PATH, else from the user's cache, else from Debian's pac
 
 import os
 import platform
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from devtools import debian
 from devtools.environment import VENV
+from devtools.programs import link, on_path
 from devtools.prometheus_tools import LOCK_DEADLINE_S, cache_dir
 from devtools.steps import SetupError, locked, made_at_once, run, say
 
@@ -30,6 +30,8 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "nginx": ("nginx", "libpcre2-8-0"),
 }
 FOLDER = "balancers"
+DAEMONS = ("/usr/sbin",)
+"""Where Debian puts daemons."""
 
 
 def link_folder() -> Path:
@@ -42,18 +44,11 @@ def ensure(names: Iterable[str], environment: Mapping[str, str]) -> list[str]:
     problems = []
     for name in names:
         try:
-            _link(name, _found(name, environment) or _fetched(name, environment))
+            program = on_path(name, environment, also=DAEMONS) or _fetched(name, environment)
+            link(link_folder() / name, program)
         except SetupError as error:
             problems.append(f"{name}: {error}")
     return problems
-
-
-def _found(name: str, environment: Mapping[str, str]) -> Path | None:
-    """The program on PATH (or where Debian puts daemons), but not our own link."""
-    places = [*environment.get("PATH", "").split(os.pathsep), "/usr/sbin"]
-    ours = [place for place in places if place and not Path(place).is_relative_to(VENV)]
-    path = shutil.which(name, path=os.pathsep.join(ours))
-    return Path(path) if path is not None else None
 
 
 def _fetched(name: str, environment: Mapping[str, str]) -> Path:
@@ -84,16 +79,6 @@ def _install(name: str, target: Path) -> None:
         )
         wrapper.chmod(0o755)
         run([wrapper, "-v"], deadline_s=20)
-
-
-def _link(name: str, program: Path) -> None:
-    place = link_folder() / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.is_symlink() and place.readlink() == program:
-        return
-    fresh = place.with_name(f".{name}.{os.getpid()}")
-    fresh.symlink_to(program)
-    fresh.replace(place)
 
 
 def main(argv: Sequence[str]) -> int:
