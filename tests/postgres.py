@@ -111,12 +111,15 @@ class Process:
         self._stack.enter_context(gone_with_us(self.process))
 
     def signal(self, number: int) -> None:
-        """Send a signal to the server itself; its children see its end."""
-        os.kill(self.pid, number)
+        """Send a signal to the server and its processes, which are no process group."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for pid in (self.pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def kill(self) -> None:
-        """SIGKILL to the server and all of its processes, at once."""
-        os.killpg(self.pid, signal.SIGKILL)
+        """SIGKILL to the server and all of its processes."""
+        self.signal(signal.SIGKILL)
         self.ended()
 
     def ended(self) -> None:
@@ -130,7 +133,7 @@ class Process:
         """End the server at once, whatever its clients do."""
         if self.process is not None:
             self.signal(signal.SIGCONT)
-            self.signal(signal.SIGQUIT)
+            os.kill(self.pid, signal.SIGQUIT)
             try:
                 self.ended()
             except subprocess.TimeoutExpired:

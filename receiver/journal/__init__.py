@@ -71,6 +71,9 @@ COMMIT_PAGES, WORK_PAGES = 4, 1
 Where more rows than pieces of work change, each row counts as a page: measured with ten thousand new episodes.
 """
 
+TRIES_MAX = 5
+"""How often a group is tried where the database undid the group for no fault of the group."""
+
 COMMIT_MAX_S = 0.1
 """The longest time that a transaction takes up further pieces of work. What is left goes into the next transaction."""
 
@@ -271,6 +274,19 @@ class Journal:
     def _commit_group(self, tx: Tx, group: list[Job[Any]]) -> list[Job[Any]]:
         """Commit the first pieces of work of a group: all of them, unless they would take too long together."""
         group, ready = prepared(group)
+        for _ in range(TRIES_MAX - 1):
+            try:
+                return self._commit_once(tx, group, ready)
+            except self._store.again:
+                tx.roll_back()
+                for job in ready:
+                    job.error = None
+        return self._commit_once(tx, group, ready, last=True)
+
+    def _commit_once(
+        self, tx: Tx, group: list[Job[Any]], ready: list[Job[Any]], *, last: bool = False
+    ) -> list[Job[Any]]:
+        """Try once. Raises one of the store's errors after which another try may succeed, unless this is the last."""
         head, acted = 0, False
         changed = tx.changed_rows
         try:
@@ -290,6 +306,8 @@ class Journal:
             tx.commit()
             self._store.committed()
         except self._store.errors as error:
+            if isinstance(error, self._store.again) and not last:
+                raise
             tx.roll_back()
             head, acted = 0, False
             for job in group:

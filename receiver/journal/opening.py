@@ -51,7 +51,7 @@ def postgres_store(dsn: str, *, require_standby: bool) -> Store:
     try:
         from receiver.journal.postgres import PostgresStore  # noqa: PLC0415 - most receivers have no PostgreSQL
     except ImportError as error:
-        raise JournalError(f"{error}. Install freezeline[postgres]") from error
+        raise JournalError(f"{error}. Install Freezeline with the extra `postgres`") from error
     return PostgresStore(dsn, require_standby=require_standby)
 
 

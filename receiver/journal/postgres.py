@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from receiver.journal.postgres_connection import PostgresConnection, Wire
 from receiver.journal.postgres_listener import CHANNEL, Listener
@@ -25,9 +24,6 @@ from receiver.steps import Reached
 
 ANSWER_S = 10.0
 """How long the receiver waits for the server's answer, COMMIT included. Then it closes the connection."""
-
-LOCK_WAIT_S = 8.0
-"""How long a transaction waits for the transaction of another receiver."""
 
 IDLE_MAX_S = 5.0
 """After this time the server ends the transaction of a receiver that says nothing more."""
@@ -41,8 +37,8 @@ ON_DISK = DURABLE | {"local", "remote_write"}
 """Values with which COMMIT waits for the disk of the primary."""
 
 _BEGIN = (
-    "SELECT seq, hash, version, current_setting('synchronous_commit'), current_setting('synchronous_standby_names') "
-    "FROM chain_head FOR UPDATE"
+    "SELECT seq, hash, version, current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), "
+    "set_config('idle_in_transaction_session_timeout', ?, TRUE) FROM chain_head FOR UPDATE"
 )
 _VERSION = "SELECT version FROM chain_head"
 _TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
@@ -57,6 +53,7 @@ class PostgresStore:
 
     exclusive = False
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
+    again: tuple[type[Exception], ...] = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
     failures: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
     reading = contextlib.nullcontext()
 
@@ -83,46 +80,57 @@ class PostgresStore:
         """With `require_standby`, a failover loses nothing that was acknowledged."""
         return "on the disks of the primary and of a standby" if self._require_standby else "on the disk of the primary"
 
-    def _connect(self, **options: Any) -> Wire:
+    def _connect(self) -> Wire:
+        """A connection to the newest primary. Raises psycopg.Error if there is none.
+
+        All servers of the list are asked: an old primary that came back takes writes too, on an older timeline.
+        """
+        found: list[tuple[int, Wire]] = []
+        problems: list[str] = []
+        for server in each_server(self._dsn):
+            try:
+                found.append(self._connect_one(server))
+            except psycopg.Error as error:
+                problems.append(str(error))
+        if not found:
+            raise psycopg.OperationalError("; ".join(problems))
+        newest = max(timeline for timeline, _ in found)
+        chosen = next(wire for timeline, wire in found if timeline == newest)
+        for _, wire in found:
+            if wire is not chosen:
+                wire.close()
+        self._timeline = newest
+        return chosen
+
+    def _connect_one(self, server: str) -> tuple[int, Wire]:
+        """The timeline of a server, and a connection. Raises NotSafeError for a server that was the primary earlier."""
         wire: Wire = Wire.connect(
-            self._dsn,
+            server,
             autocommit=True,
             prepare_threshold=None,  # pgbouncer of Debian 12 knows no prepared statements
             connect_timeout=CONNECT_S,
+            target_session_attrs="read-write",
             application_name="freezeline",
-            **options,
         )
         wire.answer_s = self._answer_s
-        return wire
-
-    def _connect_primary(self) -> Wire:
-        """A connection to the primary. Raises psycopg.Error if there is none."""
-        wire = self._connect(target_session_attrs="read-write")
         try:
-            wire.execute(
-                "SELECT set_config('lock_timeout', %s, false), "
-                "set_config('idle_in_transaction_session_timeout', %s, false)",
-                (f"{LOCK_WAIT_S:g}s", f"{IDLE_MAX_S:g}s"),
-            )
-            self._require_primary(wire)
+            return self._timeline_of(wire), wire
         except BaseException:
             wire.close()
             raise
-        return wire
 
-    def _require_primary(self, wire: Wire) -> None:
-        """Raise NotSafeError for a server that was the primary before another took over."""
+    def _timeline_of(self, wire: Wire) -> int:
         (timeline,) = wire.execute(_TIMELINE).fetchone() or (0,)
         if timeline < self._timeline:
             raise NotSafeError(
                 f"this server is on timeline {timeline}, and the receiver has written to timeline {self._timeline}: "
                 "the server is an old primary. Make it a standby of the new one"
             )
-        self._timeline = timeline
+        return int(timeline)
 
     def open(self, reached: Reached) -> Connection:  # noqa: ARG002 - nothing is copied before a migration
         """The writer's connection. The tables are made or migrated. Raises JournalError."""
-        connection = PostgresConnection(self._connect_primary)
+        connection = PostgresConnection(self._connect)
         try:
             bring_up(connection.wire)
             self._version = self._asked_version(connection)
@@ -133,7 +141,7 @@ class PostgresStore:
 
     def reader(self) -> Connection:
         """A connection for reading only."""
-        return PostgresConnection(self._connect_primary)
+        return PostgresConnection(self._connect)
 
     def checked_reader(self) -> Connection:
         """A connection for reading a journal of this version's shape. Raises JournalError."""
@@ -152,7 +160,8 @@ class PostgresStore:
     def begin_alone(self, writer: Connection) -> None:
         """Wait for the end of other receivers' transactions, and keep new ones waiting. Raises psycopg.Error."""
         writer.execute("BEGIN")
-        seq, hash_, version, commits, standbys = writer.execute(_BEGIN).fetchone()
+        row = writer.execute(_BEGIN, (f"{IDLE_MAX_S:g}s",)).fetchone()
+        seq, hash_, version, commits, standbys, _ = row
         why = unsafe(commits, standbys, require_standby=self._require_standby)
         if why:
             raise NotSafeError(why)
@@ -216,6 +225,15 @@ class PostgresStore:
     def close(self) -> None:
         """End the thread that listens."""
         self._listener.stop()
+
+
+def each_server(dsn: str) -> list[str]:
+    """A connection string for each server that a connection string names."""
+    parts = conninfo_to_dict(dsn)
+    hosts, ports = (str(parts.get(name) or "").split(",") for name in ("host", "port"))
+    if len(ports) != len(hosts):
+        ports = ports[:1] * len(hosts)
+    return [make_conninfo(dsn, host=host or None, port=port or None) for host, port in zip(hosts, ports, strict=True)]
 
 
 def unsafe(commits: str, standbys: str, *, require_standby: bool) -> str:

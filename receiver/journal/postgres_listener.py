@@ -61,7 +61,8 @@ class Listener:
     def _listen(self, wire: Wire, wake: Callable[[], None]) -> None:
         wire.execute(f"LISTEN {CHANNEL}".encode())
         test = f"test {self.name}"
-        wire.execute("SELECT pg_notify(%s, %s)", (CHANNEL, test))
+        with contextlib.closing(self._connect()) as other:  # a pooler may give both clients one server
+            other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, test))
         if not any(heard.payload == test for heard in wire.notifies(timeout=TEST_S)):
             log.warning("journal.deaf", extra={"why": "no notification arrives. Name the server, not a pooler"})
         wake()  # for what was committed before

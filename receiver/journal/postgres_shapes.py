@@ -1,6 +1,6 @@
 """The shape of a journal in PostgreSQL: `postgres_migrations/NNNN_NAME.sql`, run in order, make or migrate its tables.
 
-The table `meta` holds the number of the shape. Its migrations are one transaction, which one receiver at a time runs.
+The table `meta` holds the number of the shape. One receiver at a time migrates, in one transaction.
 """
 
 from __future__ import annotations

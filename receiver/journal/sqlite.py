@@ -38,6 +38,7 @@ class SqliteStore:
     """One file. `exclusive` says that no other process writes the file. Readers hold `reading` while they read."""
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    again: tuple[type[Exception], ...] = ()
     failures: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
 
     def __init__(self, path: Path, *, exclusive: bool = True) -> None:

@@ -88,8 +88,12 @@ class Store(Protocol):
         """Every error that the database raises."""
 
     @property
+    def again(self) -> tuple[type[Exception], ...]:
+        """The failures after which the same work may succeed at once."""
+
+    @property
     def failures(self) -> tuple[type[Exception], ...]:
-        """Those errors for which the database is to blame, not a piece of work: the whole group fails."""
+        """The errors for which the database is to blame, not a piece of work: the whole group fails."""
 
     def open(self, reached: Reached) -> Connection:
         """The writer's connection, to tables of this version's shape. Raises JournalError."""
