@@ -17,7 +17,7 @@ from pathlib import Path
 
 from devtools import debian
 from devtools.environment import VENV
-from devtools.programs import link, on_path
+from devtools.linked import link, on_path
 from devtools.prometheus_tools import LOCK_DEADLINE_S, cache_dir
 from devtools.steps import SetupError, locked, made_at_once, run, say
 

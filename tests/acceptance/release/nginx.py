@@ -12,8 +12,8 @@ from pathlib import Path
 from release.policy.canary import RenderedFile
 from release.traffic import template
 from release.traffic.rendered import Rendered
-from tests.balancers import balancer, free_ports
-from tests.tools import ROOT, gone_with_us, stop
+from tests.balancers import free_ports
+from tests.tools import ROOT, gone_with_us, program, stop
 from tests.waiting import wait_until
 
 TEMPLATES = ROOT / "examples" / "traffic"
@@ -60,7 +60,7 @@ class Nginx:
         self.config.write_text(CONFIG.format(root=root, front=self.front, stable=stable, canary=canary))
         self.file.write_text(template.render(text, Decimal(0), users))
         self.users = users
-        self._argv = (str(balancer("nginx")), "-p", str(root), "-c", str(self.config), "-e", str(root / "error.log"))
+        self._argv = (str(program("nginx")), "-p", str(root), "-c", str(self.config), "-e", str(root / "error.log"))
 
     def adapter(self, **changes: object) -> Rendered:
         """The adapter of a policy for this nginx."""

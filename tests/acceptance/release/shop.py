@@ -13,8 +13,8 @@ from freezeline.cli import main
 from tests.acceptance.receiver.harness import Site, receiver, script
 from tests.acceptance.release.rollouts import Rollouts, Running, engine
 from tests.acceptance.release.served import Version, loaded, served
-from tests.balancers import balancer, free_ports
-from tests.tools import Generation, gone_with_us, prometheus_server, stop
+from tests.balancers import free_ports
+from tests.tools import Generation, gone_with_us, program, prometheus_server, stop
 from tests.waiting import wait_until
 
 __all__ = ["SPEC", "STAGES", "Running", "Shop", "Version", "engine", "haproxy", "kill", "opened", "write_policy"]
@@ -112,7 +112,7 @@ class Shop(Rollouts, kw_only=True):
 def haproxy(config: Path, socket_path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """A running HAProxy in master-worker mode is not needed: a reload is a second process with `-sf`."""
     socket_path.unlink(missing_ok=True)
-    argv = [str(balancer("haproxy")), "-db", "-f", str(config), *options]
+    argv = [str(program("haproxy")), "-db", "-f", str(config), *options]
     with (config.parent / "haproxy.log").open("ab") as output:
         process = subprocess.Popen(argv, stdout=output, stderr=output, cwd=config.parent)
     with gone_with_us(process):
