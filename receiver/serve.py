@@ -282,6 +282,8 @@ class _Receiver:
             state_dir=self._options.state_dir,
             prometheus=self._settings.prometheus_url,
             on_truncated=reconciler.compare_soon,
+            source=self._prometheus if self._settings.prometheus_url else None,
+            alertmanager=next(iter(self._settings.alertmanagers), ""),
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack, shared: Web) -> str:
