@@ -47,6 +47,7 @@ class Running(Struct, frozen=True, kw_only=True):
     name: str
     service: str
     state: str
+    release: str
     attempt: int
     since: Instant
     cancellable: bool
@@ -99,6 +100,7 @@ def running_of(action: Action, now: datetime) -> Running:
         name=action.name,
         service=action.service,
         state=action.state.value.lower().replace("_", " "),
+        release=action.payload.get("release", ""),
         attempt=action.attempt,
         since=instant(action.created_at, now),
         cancellable=action.state in CANCELLABLE.get(action.type, frozenset()),
