@@ -56,6 +56,7 @@ class Web(Struct):
     public_url: str
     state_dir: Path
     prometheus: str
+    source: Prometheus | None
     on_truncated: Callable[[], None]
     draining: bool = False
     source: Prometheus | None = None
@@ -242,7 +243,9 @@ class _Handlers:
 
     def _canary_api(self) -> canary.Api:
         shared = self._shared
-        return canary.Api(context=self._context, state_dir=shared.state_dir, prometheus=shared.prometheus)
+        return canary.Api(
+            context=self._context, state_dir=shared.state_dir, prometheus=shared.prometheus, source=shared.source
+        )
 
     def _asked(
         self, role: Role, do: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]], *, status: int = 202

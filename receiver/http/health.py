@@ -69,6 +69,7 @@ class Health:
             "dependencies": _shown(others),
             **self.resources(),
             "journal_seq": self._context.journal.head,
+            "journal_kept": self._context.journal.kept,
         }
 
     def resources(self) -> dict[str, Any]:
