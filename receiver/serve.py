@@ -281,7 +281,6 @@ class _Receiver:
             prometheus=self._settings.prometheus_url,
             source=self._prometheus if self._settings.prometheus_url else None,
             on_truncated=reconciler.compare_soon,
-            source=self._prometheus if self._settings.prometheus_url else None,
             alertmanager=next(iter(self._settings.alertmanagers), ""),
         )
 

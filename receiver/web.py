@@ -59,7 +59,6 @@ class Web(Struct):
     source: Prometheus | None
     on_truncated: Callable[[], None]
     draining: bool = False
-    source: Prometheus | None = None
     alertmanager: str = ""
 
 
