@@ -61,7 +61,8 @@ def _scalar(reader: Reader, key: str, value: Value) -> FlagValue:
         return content
     if _is_no_finite_number(content):
         message = f"{reader.what}.{key}: no JSON file can hold the number {value.text}"
-        reader.problems.add("gate/check", value.position, message, f"write `{key}: 1`, a finite number, or another text")
+        hint = f"write `{key}: 1`, a finite number, or another text"
+        reader.problems.add("gate/check", value.position, message, hint)
         return ""
     if isinstance(content, int | str):
         return content
