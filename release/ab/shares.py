@@ -71,7 +71,7 @@ def log_evidence_of_rise(canary_bad: int, stable_bad: int, canary_part: float, d
     """The logarithm of the mean of two e-processes, which is one, too: for any difference, and for a rise by `detect`.
 
     The first finds a broken release after few events. The second needs fewer events for a rise that is just large
-    enough to matter: the standard deviation of its prior is the distance that `detect` moves the canary's part.
+    enough to matter. The standard deviation of its prior is the distance that `detect` moves the canary's part.
     """
     moved = canary_part * (1 + detect) / (1 + canary_part * detect) - canary_part
     weight = max(1.0, (canary_part * (1 - canary_part) / moved**2 - 1) / 2)

@@ -84,7 +84,7 @@ def test_the_guard_between_looks_rarely_stops_a_healthy_release(part: float, sha
 
 
 def test_guard_and_planned_looks_together_keep_the_level() -> None:
-    """Daily looks, or one at the end, and the guard each hour: "worse" in half of the level, and in less than all of it."""
+    """Daily looks, or one at the end, and the guard each hour: "worse" in less than all of the level."""
     per_hour, share = 4_000, 0.005
     canary, stable = (path(np.array(per_hour), share, DAYS * HOURS, seed) for seed in (3, 4))
     guard = harmful(canary, stable, 0.5).any(axis=1)
