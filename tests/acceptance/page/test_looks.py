@@ -19,7 +19,7 @@ from tests.waiting import until
 
 __all__ = ["pytestmark"]
 
-PICTURES = ROOT / "docs" / "pictures" / "pages"
+PICTURES = ROOT / "docs" / "pictures"
 PAGES = {
     "services": "",
     "service": "page/service?name=gateway",
@@ -77,9 +77,8 @@ async def violations(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("state", ["calm", "frozen"])
 async def test_every_page(state: str, tmp_path: Path, page: Page, request: pytest.FixtureRequest) -> None:
-    """Nothing wider than the window, no column of single letters, nothing serious for axe; a picture lies in the docs."""
+    """Nothing wider than the window, no column of letters, nothing serious for axe; the docs have a picture."""
     updates = request.config.getoption("--update-pictures", default=False)
-    PICTURES.mkdir(parents=True, exist_ok=True)
     script = axe()
     async with world(tmp_path) as found:
         if state == "frozen":
@@ -99,7 +98,7 @@ async def test_every_page(state: str, tmp_path: Path, page: Page, request: pytes
                     assert await page.run(CRAMPED) == [], where
                     if (width, theme) in CHECKED_BY_AXE:
                         assert await violations(page) == [], where
-                    picture = PICTURES / f"{name}-{state}-{width}-{theme}.webp"
+                    picture = PICTURES / f"page-{name}-{state}-{width}-{theme}.webp"
                     if updates:
                         await page.picture(picture)
                     assert picture.exists(), "run the test with --update-pictures"
