@@ -107,6 +107,11 @@ class Journal:
         return self._head
 
     @property
+    def several(self) -> bool:
+        """Whether several receivers may share this journal."""
+        return self._store.several
+
+    @property
     def kept(self) -> str:
         """Where the journal is, and where work is when its caller has the answer, for people."""
         return f"{self._store.shown}: {self._store.promise}"

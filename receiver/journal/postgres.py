@@ -38,7 +38,7 @@ ON_DISK = DURABLE | {"local", "remote_write"}
 
 _BEGIN = (
     "SELECT seq, hash, version, current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), "
-    "set_config('idle_in_transaction_session_timeout', ?, TRUE) FROM chain_head FOR UPDATE"
+    "set_config('idle_in_transaction_session_timeout', ?, TRUE), lead FROM chain_head FOR UPDATE"
 )
 _VERSION = "SELECT version FROM chain_head"
 _TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
@@ -52,6 +52,7 @@ class PostgresStore:
     """A database that several receivers may write. `dsn` is a connection string of libpq; it may name many hosts."""
 
     exclusive = False
+    several = True
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
     again: tuple[type[Exception], ...] = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
     failures: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -61,6 +62,7 @@ class PostgresStore:
         self._dsn = dsn
         self._require_standby = require_standby
         self._answer_s = answer_s
+        self.leader = ""
         self._timeline = 0
         self._acknowledged: tuple[int, str] | None = None
         self._head: tuple[int, str] | None = None  # of the open transaction
@@ -161,7 +163,7 @@ class PostgresStore:
         """Wait for the end of other receivers' transactions, and keep new ones waiting. Raises psycopg.Error."""
         writer.execute("BEGIN")
         row = writer.execute(_BEGIN, (f"{IDLE_MAX_S:g}s",)).fetchone()
-        seq, hash_, version, commits, standbys, _ = row
+        seq, hash_, version, commits, standbys, _, self.leader = row
         why = unsafe(commits, standbys, require_standby=self._require_standby)
         if why:
             raise NotSafeError(why)

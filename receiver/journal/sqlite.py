@@ -37,6 +37,8 @@ APPLICATION_ID = 0x465A4C4E
 class SqliteStore:
     """One file. `exclusive` says that no other process writes the file. Readers hold `reading` while they read."""
 
+    several = False
+    leader = ""
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     again: tuple[type[Exception], ...] = ()
     failures: tuple[type[Exception], ...] = (sqlite3.OperationalError,)

@@ -84,6 +84,14 @@ class Store(Protocol):
         """Held by a reader while it reads."""
 
     @property
+    def several(self) -> bool:
+        """Whether several receivers may share the journal, each on a host of its own."""
+
+    @property
+    def leader(self) -> str:
+        """The receiver that led when the open transaction began; "" if nobody did."""
+
+    @property
     def errors(self) -> tuple[type[Exception], ...]:
         """Every error that the database raises."""
 

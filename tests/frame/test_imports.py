@@ -67,6 +67,7 @@ ORDERS = {
         "run",
         "report",
         "meters",
+        "leading",
         "context",
         "logs",
         # How people are told.
