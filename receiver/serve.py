@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import logging
 import os
@@ -13,7 +12,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -58,6 +57,7 @@ from receiver.settings import Settings, load_settings
 from receiver.sources.alertmanager import Alertmanager
 from receiver.sources.asking import QUICK, from_files
 from receiver.sources.prometheus import Prometheus
+from receiver.state import StateInUseError, locked
 from receiver.steps import Reached, pass_by
 from receiver.templates import Templates
 from receiver.web import Web, make_app
@@ -108,9 +108,9 @@ def serve(
     logs.configure(sys.stderr, level=settings.log_level)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     try:
-        with _state(options.state_dir):
+        with locked(options.state_dir):
             asyncio.run(_Receiver(options, settings, reached, group_max).run(loaded, sound=not problems.errors))
-    except (StartError, JournalError, TokenError, OSError) as error:
+    except (StartError, StateInUseError, JournalError, TokenError, OSError) as error:
         sys.stderr.write(f"freezeline serve: {error}\n")
         return ENVIRONMENT
     return OK
@@ -120,22 +120,6 @@ def print_problems(problems: Problems) -> None:
     """Show problems as every command does."""
     for problem in problems:
         sys.stderr.write(render(problem) + "\n")
-
-
-@contextlib.contextmanager
-def _state(directory: Path) -> Iterator[None]:
-    """The state directory, locked for this process. Raises StartError if another receiver has the directory."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(fd)
-        raise StartError(f"{directory}: another receiver runs with this state") from error
-    try:
-        yield
-    finally:
-        os.close(fd)
 
 
 class _Receiver:

@@ -155,6 +155,21 @@ class PostgresStore:
             raise JournalError(f"{self.shown}: {error}") from error
         return reader
 
+    def begin_moving(self, writer: Connection) -> None:
+        """Begin a transaction while no receiver leads. Raises JournalError or psycopg.Error."""
+        writer.execute("BEGIN")
+        row = writer.execute("SELECT lead FROM chain_head WHERE lead_until > clock_timestamp() FOR UPDATE").fetchone()
+        if row is not None:
+            raise JournalError(f"the receiver {row[0]} runs with this journal. Stop every receiver first")
+
+    def end_moving(self, writer: Connection, head: tuple[int, str]) -> None:
+        """Bring up to date what is not copied: the end of the chain, and the number of the next waiting alert."""
+        writer.execute("UPDATE chain_head SET seq = ?, hash = ?, version = version + 1", head)
+        writer.execute(
+            "SELECT setval(pg_get_serial_sequence('waiting_alert', 'id'), coalesce(max(id), 0) + 1, FALSE) "
+            "FROM waiting_alert"
+        )
+
     def begin_reading(self, reader: Connection) -> None:
         """Begin a transaction that sees one state of the database. Raises psycopg.Error."""
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")

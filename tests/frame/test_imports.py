@@ -67,6 +67,7 @@ ORDERS = {
         "run",
         "report",
         "meters",
+        "state",
         "leading",
         "context",
         "logs",
