@@ -203,7 +203,7 @@ class _Receiver:
         owner = f"{place}#{run}" if journal.several else f"{host}:{run}"
         return Context(
             journal=journal,
-            clock=_now,
+            clock=journal.now,
             ids=new_id,
             jitter=random.random,
             reached=self._reached,
@@ -214,7 +214,7 @@ class _Receiver:
             leading=Leading(several=journal.several, place=place, owner=owner, lease_s=self._settings.journal_lease_s),
             runs_dir=state / "runs",
             rollouts=Rollouts(directory=state / "canary"),
-            faults=Faults(_now),
+            faults=Faults(journal.now),
         )
 
     def _deliverer(self, context: Context, http: aiohttp.ClientSession) -> Deliverer:

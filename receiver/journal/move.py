@@ -1,4 +1,4 @@
-"""Moves a whole journal from a SQLite file into PostgreSQL, or back. Both sides are compared before anything is kept."""
+"""Moves a whole journal from a SQLite file into PostgreSQL, or back, and compares both sides."""
 
 from __future__ import annotations
 

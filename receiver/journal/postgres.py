@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -38,10 +39,10 @@ ON_DISK = DURABLE | {"local", "remote_write"}
 
 _BEGIN = (
     "SELECT seq, hash, version, current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), "
-    "set_config('idle_in_transaction_session_timeout', ?, TRUE), lead FROM chain_head FOR UPDATE"
+    "set_config('idle_in_transaction_session_timeout', ?, TRUE), lead, clock_timestamp() FROM chain_head FOR UPDATE"
 )
 _VERSION = "SELECT version FROM chain_head"
-_TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
+_TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int, clock_timestamp()"
 
 
 class NotSafeError(psycopg.OperationalError):
@@ -63,6 +64,7 @@ class PostgresStore:
         self._require_standby = require_standby
         self._answer_s = answer_s
         self.leader = ""
+        self._ahead = timedelta(0)
         self._timeline = 0
         self._acknowledged: tuple[int, str] | None = None
         self._head: tuple[int, str] | None = None  # of the open transaction
@@ -122,13 +124,21 @@ class PostgresStore:
             raise
 
     def _timeline_of(self, wire: Wire) -> int:
-        (timeline,) = wire.execute(_TIMELINE).fetchone() or (0,)
+        timeline, at = wire.execute(_TIMELINE).fetchone() or (0, datetime.now(UTC))
+        self._compare_clocks(at)
         if timeline < self._timeline:
             raise NotSafeError(
                 f"this server is on timeline {timeline}, and the receiver has written to timeline {self._timeline}: "
                 "the server is an old primary. Make it a standby of the new one"
             )
         return int(timeline)
+
+    def now(self, own: datetime) -> datetime:
+        """The server's time, but for the time that the answer took: receivers may have wrong clocks."""
+        return own + self._ahead
+
+    def _compare_clocks(self, server: datetime) -> None:
+        self._ahead = server - datetime.now(UTC)
 
     def open(self, reached: Reached) -> Connection:  # noqa: ARG002 - nothing is copied before a migration
         """The writer's connection. The tables are made or migrated. Raises JournalError."""
@@ -178,7 +188,8 @@ class PostgresStore:
         """Wait for the end of other receivers' transactions, and keep new ones waiting. Raises psycopg.Error."""
         writer.execute("BEGIN")
         row = writer.execute(_BEGIN, (f"{IDLE_MAX_S:g}s",)).fetchone()
-        seq, hash_, version, commits, standbys, _, self.leader = row
+        seq, hash_, version, commits, standbys, _, self.leader, at = row
+        self._compare_clocks(at)
         why = unsafe(commits, standbys, require_standby=self._require_standby)
         if why:
             raise NotSafeError(why)

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from receiver.journal import shapes
@@ -64,6 +65,10 @@ class SqliteStore:
     def exclusive(self) -> bool:
         """Whether this receiver alone writes the file."""
         return self._exclusive
+
+    def now(self, own: datetime) -> datetime:
+        """All writers are on this machine."""
+        return own
 
     def open(self, reached: Reached) -> Connection:
         """The writer's connection. The file is made or migrated. Raises JournalError."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -22,6 +23,13 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("postgres")]
 ANSWER_S = 1.5
 WAIT_S = 30.0
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+FULL = """CREATE FUNCTION full() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.sentence = 'full' THEN
+    RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100';
+  END IF;
+  RETURN NEW;
+END $$"""
 CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
@@ -231,6 +239,38 @@ async def test_work_that_the_server_undid_is_done_again(servers: tuple[Cluster, 
     async with opened(primary.database()) as journal:
         assert await journal.write(work) == 1
         assert await said(journal) == ["once"]
+
+
+async def test_a_full_disk_fails_the_work_and_not_the_receiver(servers: tuple[Cluster, Cluster]) -> None:
+    """The server says 53100; the next work is stored."""
+    primary, _ = servers
+    dsn = primary.database()
+    async with opened(dsn) as journal:
+        name = dsn.partition("dbname=")[2].split()[0]
+        primary.run(FULL, name)
+        primary.run("CREATE TRIGGER full BEFORE INSERT ON decision FOR EACH ROW EXECUTE FUNCTION full()", name)
+        with pytest.raises(JournalError, match="no space left"):
+            await journal.write(note("full"))
+        assert await journal.write(note("room")) == 1
+
+
+@pytest.mark.parametrize("minutes", [10, -10])
+async def test_a_receiver_with_a_wrong_clock_goes_by_the_servers(
+    servers: tuple[Cluster, Cluster], minutes: int
+) -> None:
+    """Decisions, and the time by which the receiver's loops act."""
+    primary, _ = servers
+    store = PostgresStore(primary.database())
+    wrong = timedelta(minutes=minutes)
+    journal = Journal(store, clock=lambda: now() + wrong, reached=pass_by)
+    journal.start()
+    try:
+        await journal.write(note("one"))
+        (one,) = await journal.read(lambda view: view.last_decisions(1))
+        assert abs(one.at - now()) < timedelta(minutes=1)
+        assert abs(journal.now() - now()) < timedelta(minutes=1)
+    finally:
+        await journal.close()
 
 
 def test_numbered_marks_and_lists_without_members() -> None:
