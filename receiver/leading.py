@@ -1,8 +1,8 @@
 """Whether this receiver may act for all. Of several receivers that share a journal, one leads; the others stand by.
 
-A leader's right ends by itself: the receiver counts from before it asked, and stops early. Whatever is
-done outside of the journal asks `require` first, and each claim of an action asks `require_in` with the leader that the
-claim's own transaction has read.
+The right of a leader ends by itself. The leader counts from before it asked, and stops early. Before a deed outside of
+the journal, the receiver calls `require`. A transaction that claims an action calls `require_in` with the leader that
+the transaction has read.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Part(Protocol):
 
 
 class Deeds:
-    """The worker and the other loops, in the order of their start. They end in this order, and the worker last."""
+    """The worker and the other loops, in the order of their start. The loops end in this order, and the worker last."""
 
     def __init__(self, context: Context, worker: Worker, parts: Sequence[Part]) -> None:
         self._context = context

@@ -1,7 +1,7 @@
 """Keeps the flags of this host as the journal wants them, while another receiver leads.
 
 The leader writes its flags and records their texts. Every other receiver writes the same texts on its own host. A
-receiver does not wait for a leader that cannot write: a flag with a reason and without a text gets a text of its own.
+receiver does not wait for a leader that cannot write: until the leader has a text, the receiver writes its own.
 """
 
 from __future__ import annotations
