@@ -179,7 +179,7 @@ class _Receiver:
             shared.draining = True
             log.info("stopping", extra={"action": "stop", "lanes": worker.busy})
             await watch.stop()
-            await deeds.stop(wait_s=self._settings.stop_wait_s)
+            await deeds.stop(wait_s=0 if self._lost else self._settings.stop_wait_s)
             await lead.stop()
             await follower.stop()
             await heartbeat.stop()

@@ -72,6 +72,7 @@ class Health:
             "response_times": self._response_times(),
             "journal_seq": self._context.journal.head,
             "journal_kept": self._context.journal.kept,
+            "leads": self._context.leading.holds(),
         }
 
     async def components(self) -> dict[str, str]:

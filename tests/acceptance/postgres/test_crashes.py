@@ -60,7 +60,7 @@ class BadDay:
             with contextlib.suppress(AssertionError, OSError):
                 async with self.hosts.running(number, env={"FREEZELINE_JOURNAL_REQUIRE_STANDBY": "true"}) as server:
                     self.up[number] = server
-                    await until(lambda: self.over or server.process.poll() is not None, 3600, "the end")
+                    await until(lambda: server.process.poll() is not None, 3600, "the end")
             self.up.pop(number, None)
 
     async def send(self, data: bytes) -> None:
@@ -130,6 +130,7 @@ async def bad_day(root: Path, seed: int) -> AsyncIterator[BadDay]:
                 for server in day.up.values():
                     with contextlib.suppress(ProcessLookupError):
                         server.process.send_signal(signal.SIGCONT)
+                        server.process.kill()
                 await asyncio.gather(*keepers, return_exceptions=True)
                 for cluster in (day.primary, day.standby):
                     cluster.stop()

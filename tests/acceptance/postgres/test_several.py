@@ -49,6 +49,7 @@ async def test_every_host_freezes_and_one_receiver_acts(primary: Cluster, slack:
         await until(lambda: len(hosts.told()) >= len(expected), WAIT_S, "people are told")
         assert sorted(hosts.told()) == sorted(expected)
         assert hosts.starts() == 1
+        assert [(await one.get("/health/detailed"))["leads"] for one in (first, second)].count(True) == 1
         states = [await one.get("/api/v1/state") for one in (first, second)]
         assert states[0]["services"] == states[1]["services"]
 
