@@ -33,9 +33,16 @@ END $$"""
 CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[Cluster, Cluster]]:
-    """A primary whose commits wait for its standby."""
+    """A primary whose commits wait for its standby. Tests leave both as they were."""
+    with pair() as found:
+        yield found
+
+
+@pytest.fixture
+def fated() -> Iterator[tuple[Cluster, Cluster]]:
+    """Servers of one test, which ends the primary."""
     with pair() as found:
         yield found
 
@@ -107,10 +114,10 @@ async def test_without_its_standby_nothing_is_acknowledged(servers: tuple[Cluste
         assert (told[0], told[-1], len(told)) == ("before", "after", len(set(told)))
 
 
-async def test_a_failover_keeps_what_was_acknowledged(servers: tuple[Cluster, Cluster]) -> None:
+async def test_a_failover_keeps_what_was_acknowledged(fated: tuple[Cluster, Cluster]) -> None:
     """The primary dies while work comes; the receiver goes on with the standby, and every answer holds."""
-    primary, standby = servers
-    async with opened(both(servers, primary.database())) as journal:
+    primary, standby = fated
+    async with opened(both(fated, primary.database())) as journal:
         kept = [f"{number}" for number in range(20)]
         await asyncio.gather(*(journal.write(note(one)) for one in kept))
         going = [journal.write(note(f"during {number}")) for number in range(20)]
@@ -149,11 +156,11 @@ async def written_at_last(journal: Journal, sentence: str) -> None:
     await until(done, WAIT_S, "the journal is written")
 
 
-async def test_a_loss_is_reported(servers: tuple[Cluster, Cluster]) -> None:
+async def test_a_loss_is_reported(fated: tuple[Cluster, Cluster]) -> None:
     """Where no standby is required, a failover may lose decisions: the chain then says so."""
-    primary, standby = servers
+    primary, standby = fated
     primary.require("")
-    async with opened(both(servers, primary.database()), require_standby=False) as journal:
+    async with opened(both(fated, primary.database()), require_standby=False) as journal:
         await journal.write(note("kept"))
         await until(lambda: caught_up(primary), WAIT_S, "the standby has everything")
         standby.stop()
@@ -173,11 +180,11 @@ def caught_up(primary: Cluster) -> bool:
     return primary.ask("SELECT bool_and(flush_lsn = pg_current_wal_lsn()) FROM pg_stat_replication") == [(True,)]
 
 
-async def test_an_old_primary_is_refused(servers: tuple[Cluster, Cluster]) -> None:
+async def test_an_old_primary_is_refused(fated: tuple[Cluster, Cluster]) -> None:
     """It takes writes and comes first in the list, and the receiver does not write there."""
-    primary, standby = servers
+    primary, standby = fated
     primary.require("")
-    async with opened(both(servers, primary.database()), require_standby=False) as journal:
+    async with opened(both(fated, primary.database()), require_standby=False) as journal:
         await journal.write(note("kept"))
         await until(lambda: caught_up(primary), WAIT_S, "the standby has everything")
         primary.kill()

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,20 +10,13 @@ import pytest
 from tests.acceptance.postgres.hosts import Hosts
 from tests.acceptance.receiver.harness import body
 from tests.fakes.http import SLACK_PATH, SlackFake, running
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("postgres")]
 
 FIRING, RESOLVED = body("0.34.2", "firing"), body("0.34.2", "resolved")
 WAIT_S = 45.0
-
-
-@pytest.fixture(scope="module")
-def primary() -> Iterator[Cluster]:
-    """A PostgreSQL without a standby."""
-    with cluster() as running_cluster:
-        yield running_cluster
 
 
 @pytest.fixture
@@ -34,9 +27,9 @@ async def slack() -> AsyncIterator[SlackFake]:
         yield fake
 
 
-async def test_every_host_freezes_and_one_receiver_acts(primary: Cluster, slack: SlackFake, tmp_path: Path) -> None:
+async def test_every_host_freezes_and_one_receiver_acts(server: Cluster, slack: SlackFake, tmp_path: Path) -> None:
     """Whichever receiver has the webhook: one rollback, each notice once, and the same answers everywhere."""
-    hosts = Hosts.made(tmp_path, primary.database(), slack)
+    hosts = Hosts.made(tmp_path, server.database(), slack)
     async with hosts.running(0) as first, hosts.running(1) as second:
         await until(hosts.leader, WAIT_S, "a receiver leads")
         answers = await asyncio.gather(second.post(FIRING), first.post(FIRING), second.post(FIRING))
@@ -55,10 +48,10 @@ async def test_every_host_freezes_and_one_receiver_acts(primary: Cluster, slack:
 
 
 async def test_another_receiver_takes_over_and_never_starts_a_rollback_again(
-    primary: Cluster, slack: SlackFake, tmp_path: Path
+    server: Cluster, slack: SlackFake, tmp_path: Path
 ) -> None:
     """The leader dies while its rollback runs. The other one verifies the rollback, and unfreezes both hosts' flags."""
-    hosts = Hosts.made(tmp_path, primary.database(), slack, rollback="sleep 4")
+    hosts = Hosts.made(tmp_path, server.database(), slack, rollback="sleep 4")
     async with hosts.running(0) as first:
         await until(lambda: hosts.leader() == "host-0", WAIT_S, "the first receiver leads")
         async with hosts.running(1) as second:
@@ -76,9 +69,9 @@ async def test_another_receiver_takes_over_and_never_starts_a_rollback_again(
                 assert hosts.leader() == "host-1"
 
 
-async def test_a_leader_that_stood_still_acts_no_more(primary: Cluster, slack: SlackFake, tmp_path: Path) -> None:
+async def test_a_leader_that_stood_still_acts_no_more(server: Cluster, slack: SlackFake, tmp_path: Path) -> None:
     """SIGSTOP past the lease, in a rollback; after SIGCONT the receiver finds another leader, and ends."""
-    hosts = Hosts.made(tmp_path, primary.database(), slack, rollback="sleep 2")
+    hosts = Hosts.made(tmp_path, server.database(), slack, rollback="sleep 2")
     async with hosts.running(0) as first:
         await until(lambda: hosts.leader() == "host-0", WAIT_S, "the first receiver leads")
         async with hosts.running(1):
@@ -95,10 +88,10 @@ async def test_a_leader_that_stood_still_acts_no_more(primary: Cluster, slack: S
 
 
 async def test_a_flag_that_somebody_removes_comes_back_on_every_host(
-    primary: Cluster, slack: SlackFake, tmp_path: Path
+    server: Cluster, slack: SlackFake, tmp_path: Path
 ) -> None:
     """On the leader's host and on the other one."""
-    hosts = Hosts.made(tmp_path, primary.database(), slack)
+    hosts = Hosts.made(tmp_path, server.database(), slack)
     async with hosts.running(0) as first, hosts.running(1):
         assert await first.post(FIRING) == 200
         await until(hosts.frozen, WAIT_S, "both hosts have the flag")
