@@ -292,7 +292,9 @@ class _Receiver:
             public_url=self._settings.public_url,
             state_dir=self._options.state_dir,
             prometheus=self._settings.prometheus_url,
+            source=self._prometheus if self._settings.prometheus_url else None,
             on_truncated=reconciler.compare_soon,
+            alertmanager=next(iter(self._settings.alertmanagers), ""),
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack, shared: Web) -> str:

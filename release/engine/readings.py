@@ -8,8 +8,8 @@ from decimal import Decimal, InvalidOperation
 
 from msgspec import Struct
 
+from receiver.sources.fill import filled
 from receiver.sources.prometheus import Prometheus, Sample
-from release.canary.fill import filled
 from release.canary.verdict import Measured, Reading, counted, counted_above, judge, quantile_limit
 from release.policy.canary import Canary, CanaryGate, PushGate, QuantileGate, QueryGate, RatioGate
 
