@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.postgres.hosts import Hosts
 from tests.acceptance.receiver.harness import body
 from tests.fakes.http import SLACK_PATH, SlackFake, running
-from tests.postgres import Cluster
+from tests.postgres import Cluster, pair
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("postgres")]
@@ -98,3 +98,24 @@ async def test_a_flag_that_somebody_removes_comes_back_on_every_host(
         for site in hosts.sites:
             site.flag.unlink()
         await until(hosts.frozen, WAIT_S, "both hosts have the flag again")
+
+
+@pytest.mark.soak
+async def test_without_a_standby_alertmanager_is_told_to_send_again(slack: SlackFake, tmp_path: Path) -> None:
+    """503 and a failing health, until a standby is back."""
+    with pair() as (primary, standby):
+        hosts = Hosts.made(tmp_path, primary.database(), slack, count=1)
+        async with hosts.running(0, env={"FREEZELINE_JOURNAL_REQUIRE_STANDBY": "true"}) as server:
+            await until(hosts.leader, WAIT_S, "the receiver leads")
+            standby.stop()
+            assert await server.post(FIRING) == 503
+            assert (await server.get("/health"))["status"] == "failing"
+            standby.start()
+
+            async def taken() -> bool:
+                return await server.post(FIRING) == 200
+
+            await until(taken, WAIT_S, "a webhook is taken")
+            await until(hosts.frozen, WAIT_S, "the host has the flag")
+            await until(lambda: hosts.rollbacks() == ["SUCCEEDED"], WAIT_S, "the rollback is done")
+            assert hosts.starts() == 1
