@@ -31,6 +31,9 @@ IDLE_MAX_S = 5.0
 
 CONNECT_S = 5
 
+SKEW_MAX = timedelta(seconds=1)
+"""A smaller difference between two clocks is none: as much is the answer's way."""
+
 DURABLE = frozenset({"on", "remote_apply"})
 """Values of `synchronous_commit` with which COMMIT waits for the standby's disk."""
 
@@ -59,7 +62,15 @@ class PostgresStore:
     failures: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
     reading = contextlib.nullcontext()
 
-    def __init__(self, dsn: str, *, require_standby: bool = True, answer_s: float = ANSWER_S) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        require_standby: bool = True,
+        answer_s: float = ANSWER_S,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._clock = clock
         self._dsn = dsn
         self._require_standby = require_standby
         self._answer_s = answer_s
@@ -124,7 +135,7 @@ class PostgresStore:
             raise
 
     def _timeline_of(self, wire: Wire) -> int:
-        timeline, at = wire.execute(_TIMELINE).fetchone() or (0, datetime.now(UTC))
+        timeline, at = wire.execute(_TIMELINE).fetchone() or (0, self._clock())
         self._compare_clocks(at)
         if timeline < self._timeline:
             raise NotSafeError(
@@ -134,11 +145,12 @@ class PostgresStore:
         return int(timeline)
 
     def now(self, own: datetime) -> datetime:
-        """The server's time, but for the time that the answer took: receivers may have wrong clocks."""
+        """The server's time, where this machine's clock differs from the server's by more than answers take."""
         return own + self._ahead
 
     def _compare_clocks(self, server: datetime) -> None:
-        self._ahead = server - datetime.now(UTC)
+        ahead = server - self._clock()
+        self._ahead = ahead if abs(ahead) > SKEW_MAX else timedelta(0)
 
     def open(self, reached: Reached) -> Connection:  # noqa: ARG002 - nothing is copied before a migration
         """The writer's connection. The tables are made or migrated. Raises JournalError."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("postgres")]
 ANSWER_S = 1.5
 WAIT_S = 30.0
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-FULL = """CREATE FUNCTION full() RETURNS trigger LANGUAGE plpgsql AS $$
+FULL = """CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF NEW.sentence = 'full' THEN
     RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100';
@@ -257,7 +257,7 @@ async def test_a_full_disk_fails_the_work_and_not_the_receiver(servers: tuple[Cl
     async with opened(dsn) as journal:
         name = dsn.partition("dbname=")[2].split()[0]
         primary.run(FULL, name)
-        primary.run("CREATE TRIGGER full BEFORE INSERT ON decision FOR EACH ROW EXECUTE FUNCTION full()", name)
+        primary.run("CREATE TRIGGER no_room BEFORE INSERT ON decision FOR EACH ROW EXECUTE FUNCTION no_room()", name)
         with pytest.raises(JournalError, match="no space left"):
             await journal.write(note("full"))
         assert await journal.write(note("room")) == 1
@@ -299,9 +299,12 @@ async def test_a_receiver_with_a_wrong_clock_goes_by_the_servers(
 ) -> None:
     """Decisions, and the time by which the receiver's loops act."""
     primary, _ = servers
-    store = PostgresStore(primary.database())
     wrong = timedelta(minutes=minutes)
-    journal = Journal(store, clock=lambda: now() + wrong, reached=pass_by)
+
+    def clock() -> datetime:
+        return now() + wrong
+
+    journal = Journal(PostgresStore(primary.database(), clock=clock), clock=clock, reached=pass_by)
     journal.start()
     try:
         await journal.write(note("one"))
