@@ -87,6 +87,7 @@ async def test_a_leader_that_stood_still_acts_no_more(server: Cluster, slack: Sl
             assert hosts.leader() == "host-1"
 
 
+@pytest.mark.soak
 async def test_a_flag_that_somebody_removes_comes_back_on_every_host(
     server: Cluster, slack: SlackFake, tmp_path: Path
 ) -> None:
