@@ -67,6 +67,8 @@ ORDERS = {
         "run",
         "report",
         "meters",
+        "state",
+        "leading",
         "context",
         "logs",
         # How people are told.
