@@ -100,6 +100,7 @@ complete -c freezeline -n '_shtab_freezeline_using diff' -s h -l help -d 'show t
 complete -c freezeline -n '_shtab_freezeline_using diff' -l git -x -d 'compare with the files in this git revision'
 complete -c freezeline -n '_shtab_freezeline_using diff' -l scope -x -d 'the name of the output set (default: `scope` in a spec, else TEAM/SERVICE)'
 complete -c freezeline -n '_shtab_freezeline_using diff' -l json -d 'print the changes as JSON'
+complete -c freezeline -n '_shtab_freezeline_using diff' -l comment -d 'also write the changes as a comment of the pull request, in a pipeline of GitHub or GitLab'
 complete -c freezeline -n '_shtab_freezeline_using diff; and test $_shtab_freezeline_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the old and the new spec or folder; with --git only the new one'
 complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a cost -d 'Count the rules, recorded series and samples per minute of specs. For comparison, show what the rules of Sloth and Pyrra would read.'
 complete -c freezeline -n '_shtab_freezeline_using cost' -s h -l help -d 'show this help message and exit'

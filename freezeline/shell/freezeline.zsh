@@ -277,6 +277,7 @@ _shtab_freezeline_diff_options=(
   "--git[compare with the files in this git revision]:REV:"
   "--scope[the name of the output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
   "--json[print the changes as JSON]"
+  "--comment[also write the changes as a comment of the pull request, in a pipeline of GitHub or GitLab]"
   "(*):the old and the new spec or folder\; with --git only the new one:_files"
 )
 
