@@ -89,6 +89,7 @@ async def _rollout(root: Path, out: Path) -> None:
         with engine(shop, "v2", "--directory", str(root)) as running:
             await baking(shop)
             await log_in(page, receiver_of(shop))
+            await page.open(f"{receiver_of(shop).url}/page/rollouts")
             await page.sees("document.body.innerText.match(/pass/g)?.length === 4", "four gates that pass")
             await _draw(page, "[aria-labelledby=rollouts]", out / "rollout.png")
             running.process.kill()
