@@ -18,6 +18,7 @@ from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.acceptance,
+    pytest.mark.xdist_group("packages"),  # one worker, so that wheel and image are built once
     pytest.mark.skipif(not Path(f"/usr/bin/{PYTHON}").exists(), reason=f"needs Debian's {PYTHON}"),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
 ]

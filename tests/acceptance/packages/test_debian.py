@@ -21,6 +21,7 @@ from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.acceptance,
+    pytest.mark.xdist_group("packages"),  # one worker, so that wheel and image are built once
     pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb"),
     pytest.mark.skipif(not Path(f"/usr/bin/{deb.PYTHON}").exists(), reason=f"needs Debian's {deb.PYTHON}"),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),

@@ -19,7 +19,8 @@ from tests.acceptance.packages.machine import Machine, offline, why_not
 from tests.tools import ROOT, stop
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.acceptance
+# One worker, so that wheel and image are built once.
+pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("packages")]
 
 MANIFESTS = ROOT / "packaging" / "kubernetes"
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
