@@ -20,7 +20,7 @@ from tests.tools import ROOT, stop
 from tests.waiting import wait_until
 
 # One worker, so that wheel and image are built once.
-pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("packages")]
+pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("packages"), pytest.mark.timeout(400)]
 
 MANIFESTS = ROOT / "packaging" / "kubernetes"
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
