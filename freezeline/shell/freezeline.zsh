@@ -20,7 +20,7 @@ _shtab_freezeline_commands() {
     demo:'Start a small service in two releases, Prometheus, Alertmanager, the receiver, a stand-in for Slack and `freezeline toast --print`. Deploy the bad release, and show each step from the breach to the end of the freeze. With --canary, roll releases out behind HAProxy instead: a good one, then one that errs, one that is slow, and one that leaks memory. The exit code is 0 if each step was seen exactly once and in time, else 1. The demo takes about a minute, with --canary about two, uses free loopback ports and a temporary directory, and leaves nothing running.'
     diff:'Show what changes in meaning between two specs or folders: objectives, alerts, policy, fingerprints and history. Exit codes: 0 same meaning, 1 changes, 2 cannot tell.'
     dlq:'List the notices that could not be delivered. With --resend, the receiver sends them again.'
-    explain:'Show what follows from an SLO, an alert or a line of a spec: series, rules, tiers, alerts, policy and people.'
+    explain:'Show what follows from an SLO, an alert, a gate of a rollout or a line of a spec: series, rules, tiers, alerts, policy and people.'
     freeze:'Freeze the releases of a service until somebody runs `freezeline unfreeze`.'
     gate:'Ask every check of a policy'"'"'s gate before a release. Exit codes: 0 GO, 1 NO-GO, 2 cannot tell; a pipeline must ship on 0 only.'
     generate:'Write all files that the specs describe: rules, rule tests, dashboards, Alertmanager configuration and policy. Either all files are written, or none.'
@@ -302,7 +302,7 @@ _shtab_freezeline_explain_options=(
   "--scope[the name of this output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
   "--json[print the explanation as JSON]"
   ":a spec file\; \`-\` reads standard input:_files"
-  ":the name of an SLO or alert, or a line number (default\: all):"
+  ":an SLO, an alert, a gate (canary.ID), or a line number (default\: all):"
 )
 
 # guard to ensure default positional specs are added only once per session

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from release.ab.findings import Arm, Judgement, MetricLook, Outcome
-from release.ab.shares import difference, log_evidence, needed, split_is_wrong, z_score
+from release.ab.shares import difference, log_evidence_of_rise, needed, split_is_wrong, z_score
 from release.ab.spending import bounds
 from release.policy.canary import AbTest
 
@@ -104,7 +104,8 @@ def _look(
     design: Design, level: float, inflation: float, metric: str, arms: tuple[Arm, Arm], *, end: End
 ) -> MetricLook:
     canary, stable = arms
-    log_e = log_evidence(round(canary.bad / inflation), round(stable.bad / inflation), _part(canary, stable))
+    bad = round(canary.bad / inflation), round(stable.bad / inflation)
+    log_e = log_evidence_of_rise(*bad, _part(canary, stable), design.detect)
     low, high = difference(canary, stable, 1 - level, inflation)
     found = _Evidence(
         level=level,
