@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "alertmanager": "merge Freezeline's routes and receivers into an existing Alertmanager config",
         "gate": "say whether a service may ship now, with the reasons",
         "canary": "roll a release out in stages, and take the release back where its gates break",
+        "drill": "rehearse alert, freeze, rollback and recovery, measure them, and keep the history",
         "serve": "run the receiver, which freezes, rolls back and tells people on Alertmanager's webhooks",
         "status": "show what is frozen and why",
         "freeze": "freeze a service by hand",

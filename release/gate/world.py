@@ -27,7 +27,7 @@ class World(Struct, frozen=True, kw_only=True):
     """The gate's surroundings. `prometheus` and `receiver` are None where the caller named none.
 
     `checks` are the gate's checks by id, for a check that names another one. Relative paths of evidence begin at
-    `directory`. `rehearsals` is the file of the rehearsals' history.
+    `directory`. `rehearsals` is the file of the rehearsals' history. `host` is the machine whose rehearsals count.
     """
 
     policy: Policy
@@ -36,6 +36,7 @@ class World(Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str]
     directory: Path
     rehearsals: Path | None
+    host: str
     prometheus: Prometheus | None
     receiver: AskReceiver | None
 

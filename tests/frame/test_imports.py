@@ -59,6 +59,7 @@ ORDERS = {
         "plaintext",
         "steps",
         "faults",
+        "rehearsals",
         # What is to be done: the policy as a value, the decisions, and where decisions are kept.
         "policy",
         "decide",
@@ -97,8 +98,21 @@ ORDERS = {
         "store",
         "show",
         "engine",
+        # What is broken on purpose, and measured.
+        "drill",
     ),
-    "freezeline": ("problems", "terminal", "cli", "remote", "toast", "demo", "demo.rollout", "commands", "__main__"),
+    "freezeline": (
+        "problems",
+        "terminal",
+        "cli",
+        "remote",
+        "toast",
+        "drill",
+        "demo",
+        "demo.rollout",
+        "commands",
+        "__main__",
+    ),
 }
 
 # Package, or place of a package → the other packages, or their places, that it may import. The longer key wins.
@@ -108,6 +122,7 @@ MAY_IMPORT = {
     "release": {"freezeline.problems", "receiver"},
     "freezeline": set[str](),
     "freezeline.toast": {"receiver.decide", "receiver.plaintext"},
+    "freezeline.drill": {"receiver", "release"},
     "freezeline.demo": {"receiver"},
     "freezeline.demo.rollout": {"receiver", "release"},
     "freezeline.commands": {"generator", "receiver", "release"},

@@ -1,0 +1,15 @@
+"""What `freezeline drill KIND` asks for: one module per kind, with `configure(parser)` and `rehearse(args, asked)`.
+
+This place may import `release.drill` and the receiver. Begin to read with `loop`; `freezeline.commands.drill` calls the
+kinds, and writes the history.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "loop": "send a drill alert through Alertmanager, and measure each leg to flag, notice and unfreeze",
+    }
+)
+"""Kind of drill → one line for people. The module of this place with the kind's name carries the kind out."""
