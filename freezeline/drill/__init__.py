@@ -10,6 +10,7 @@ from types import MappingProxyType
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "loop": "send a drill alert through Alertmanager, and measure each leg to flag, notice and unfreeze",
+        "rollback": "roll a stand-in service back many times with faults injected; --really: the live release, once",
     }
 )
 """Kind of drill → one line for people. The module of this place with the kind's name carries the kind out."""
