@@ -47,7 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     commands = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     for name, about in KINDS.items():
-        one = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        one = commands.add_parser(name, help=about)
+        one.description = f"{about[0].upper()}{about[1:]}."
         one.add_argument("policy", type=Path, help="the policy file that `freezeline generate` wrote")
         add_options(one)
         _add_history(one)

@@ -1,7 +1,7 @@
 """The policy for drills of the loop: the receiver answers drill alerts as real ones, with a flag of their own.
 
-The policy stands in the receiver's policy directory all the time. It matches only alerts that `freezeline drill loop`
-sends, names a service of its own, and freezes a flag in the drill directory. It never rolls anything back.
+The policy stands in the receiver's policy directory all the time, and names a service of its own. Only alerts of
+`freezeline drill loop` match. The policy freezes a flag in the drill directory, and never rolls anything back.
 """
 
 from __future__ import annotations
