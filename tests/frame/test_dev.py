@@ -59,6 +59,13 @@ def test_unknown_benchmark() -> None:
     assert "no benchmark" in ran.stderr
 
 
+def test_options_go_to_the_benchmark() -> None:
+    """`./dev bench NAME --help` is the help of that benchmark."""
+    ran = dev("bench", "budget_accuracy", "--help")
+    assert ran.returncode == 0
+    assert "--seed SEED" in ran.stdout
+
+
 def test_ci_runs_the_readmes_test_command() -> None:
     """CI runs the command that the README gives."""
     assert "\n./dev test " in (ROOT / "README.md").read_text()
