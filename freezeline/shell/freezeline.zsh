@@ -20,6 +20,7 @@ _shtab_freezeline_commands() {
     demo:'Start a small service in two releases, Prometheus, Alertmanager, the receiver, a stand-in for Slack and `freezeline toast --print`. Deploy the bad release, and show each step from the breach to the end of the freeze. With --canary, roll releases out behind HAProxy instead: a good one, then one that errs, one that is slow, and one that leaks memory. The exit code is 0 if each step was seen exactly once and in time, else 1. The demo takes about a minute, with --canary about two, uses free loopback ports and a temporary directory, and leaves nothing running.'
     diff:'Show what changes in meaning between two specs or folders: objectives, alerts, policy, fingerprints and history. Exit codes: 0 same meaning, 1 changes, 2 cannot tell.'
     dlq:'List the notices that could not be delivered. With --resend, the receiver sends them again.'
+    drill:'Rehearse what must work on a bad day, measure how long everything takes, and keep the history in STATE/rehearsals.jsonl. A drill never touches the real flag or the real release unless an option says so. Exit codes: 0 the rehearsal succeeded, 1 failed, 2 wrong usage, 3 environment.'
     explain:'Show what follows from an SLO, an alert or a line of a spec: series, rules, tiers, alerts, policy and people.'
     freeze:'Freeze the releases of a service until somebody runs `freezeline unfreeze`.'
     gate:'Ask every check of a policy'"'"'s gate before a release. Exit codes: 0 GO, 1 NO-GO, 2 cannot tell; a pipeline must ship on 0 only.'
@@ -50,6 +51,16 @@ _shtab_freezeline_canary_commands() {
     status:'show where the rollout stands, and what each gate said last'
   )
   _describe 'freezeline canary commands' _commands
+}
+
+_shtab_freezeline_drill_commands() {
+  local _commands=(
+    loop:'Send a drill alert through Alertmanager, and measure each leg to flag, notice and unfreeze.'
+    policy:'print the policy that the receiver needs for `drill loop`'
+    report:'add the history up: RTO, RPO, MTTR'
+    rollback:'Roll a stand-in service back many times with faults injected; --really: the live release, once.'
+  )
+  _describe 'freezeline drill commands' _commands
 }
 
 _shtab_freezeline_options=(
@@ -296,6 +307,75 @@ _shtab_freezeline_dlq_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_dlq_defaults_added=0
 
+_shtab_freezeline_drill_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_defaults_added=0
+
+_shtab_freezeline_drill_loop_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "*--alertmanager[each Alertmanager of the cluster]:URL:"
+  "--alertmanager-token-file[a file with the bearer token of these Alertmanagers]:FILE:_files"
+  "*--channel[a channel of the policy for drills, as given to \`drill policy\` (default\: every channel of the policy)]:NAME:"
+  "--limit[the longest leg (default\: 60)]:SECONDS:"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_loop_defaults_added=0
+
+_shtab_freezeline_drill_policy_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--flags[the drill directory, where flags of drills may be]:DIR:_files -/"
+  "*--channel[tell only this channel\; may be repeated]:NAME:"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_policy_defaults_added=0
+
+_shtab_freezeline_drill_report_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory]:DIR:_files -/"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--service[only rehearsals of this service]:service:"
+  "--days[how far to look back (default\: 30)]:days:"
+  "--json[print the report as JSON]"
+  "--markdown[write the report as Markdown, too]:FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_report_defaults_added=0
+
+_shtab_freezeline_drill_rollback_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "--runs[how many rollbacks (default\: 40)]:runs:"
+  "*--fault[inject only this fault\; may be repeated\: none, noisy, slow, daemon, fails-after, hangs-after, runner-killed-early, runner-killed-late, runner-killed, two-runners, receiver-restarts, fails (default\: each that can be survived)]:FAULT:(none noisy slow daemon fails-after hangs-after runner-killed-early runner-killed-late runner-killed two-runners receiver-restarts fails)"
+  "--seed[the order of the faults (default\: 1)]:seed:"
+  "--at-once[rollbacks at a time (default\: 2)]:at_once:"
+  "--really[roll the live release back with the policy\'s own command, verify, and run the undo command]"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_rollback_defaults_added=0
+
 _shtab_freezeline_explain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--scope[the name of this output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
@@ -327,6 +407,7 @@ _shtab_freezeline_gate_options=(
   "*--header[send this header to Prometheus, for example X-Scope-OrgID\:team-a\; may be repeated. \@FILE as the value reads a secret from a file. Also FREEZELINE_PROMETHEUS_HEADERS, one header a line.]:NAME:VALUE:"
   "--directory[where relative paths of reports begin (default\: .)]:DIR:_files -/"
   "--rehearsals[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the machine whose rehearsals count (also FREEZELINE_HOST\; default\: this machine)]:host:"
   "--json[print the report as JSON]"
   "--markdown[write the report as Markdown, too]:FILE:_files"
   "--junit[write the report as JUnit\'s XML, too]:FILE:_files"
@@ -506,6 +587,7 @@ _shtab_freezeline() {
         demo) _arguments -C -s $_shtab_freezeline_demo_options ;;
         diff) _arguments -C -s $_shtab_freezeline_diff_options ;;
         dlq) _arguments -C -s $_shtab_freezeline_dlq_options ;;
+        drill) _shtab_freezeline_drill ;;
         explain) _arguments -C -s $_shtab_freezeline_explain_options ;;
         freeze) _arguments -C -s $_shtab_freezeline_freeze_options ;;
         gate) _arguments -C -s $_shtab_freezeline_gate_options ;;
@@ -550,6 +632,32 @@ _shtab_freezeline_canary() {
         resume) _arguments -C -s $_shtab_freezeline_canary_resume_options ;;
         run) _arguments -C -s $_shtab_freezeline_canary_run_options ;;
         status) _arguments -C -s $_shtab_freezeline_canary_status_options ;;
+      esac
+  esac
+}
+
+_shtab_freezeline_drill() {
+  local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->drill'
+
+  # Add default positional/remainder specs only if none exist, and only once per session
+  if (( ! _shtab_freezeline_drill_defaults_added )); then
+    if (( ${_shtab_freezeline_drill_options[(I)${(q)one_or_more}*]} +          ${_shtab_freezeline_drill_options[(I)${(q)remainder}*]} +          ${_shtab_freezeline_drill_options[(I)${(q)default}]} == 0 )); then
+      _shtab_freezeline_drill_options+=(': :_shtab_freezeline_drill_commands' '*::: :->drill')
+    fi
+    _shtab_freezeline_drill_defaults_added=1
+  fi
+  _arguments -C -s $_shtab_freezeline_drill_options
+
+  case $state in
+    drill)
+      words=($line[1] "${words[@]}")
+      (( CURRENT += 1 ))
+      curcontext="${curcontext%:*:*}:_shtab_freezeline_drill-$line[1]:"
+      case $line[1] in
+        loop) _arguments -C -s $_shtab_freezeline_drill_loop_options ;;
+        policy) _arguments -C -s $_shtab_freezeline_drill_policy_options ;;
+        report) _arguments -C -s $_shtab_freezeline_drill_report_options ;;
+        rollback) _arguments -C -s $_shtab_freezeline_drill_rollback_options ;;
       esac
   esac
 }
