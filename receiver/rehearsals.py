@@ -29,7 +29,8 @@ class Rehearsal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How one rehearsal went. A member that the rehearsal did not measure is None.
 
     `spec` is the policy's `spec`, with the hash. `release` was live at the beginning. `host` is the machine that was
-    rehearsed. `faults` names what was injected, and `why` says what went wrong. `legs` are measured parts in seconds.
+    rehearsed. `faults` names what was injected, `notes` tell
+    what people should know although all is well, and `why` what went wrong. `legs` are measured parts in seconds.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Rehearsal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rollback_s: float | None = None
     mttr_s: float | None = None
     legs: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
 
     def seconds(self) -> dict[str, float]:

@@ -201,7 +201,7 @@ def lines(done: Rehearsal) -> list[str]:
     counts = "" if done.succeeded is None or done.runs == 1 else f", {done.succeeded} of {done.runs} runs"
     measures = [f"  {report.MEASURES[name]} {value:.2f} s" for name, value in done.seconds().items()]
     integrity = [] if done.integrity is None else [f"  integrity {'proven' if done.integrity else 'NOT PROVEN'}"]
-    whys = [f"  {printable(why)}" for why in done.why]
+    whys = [f"  {printable(why)}" for why in (*done.notes, *done.why)]
     return [f"{done.kind} of {printable(done.service)}: {word}{counts}", *measures, *integrity, *whys]
 
 

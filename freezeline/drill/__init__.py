@@ -10,6 +10,7 @@ from types import MappingProxyType
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "loop": "send a drill alert through Alertmanager, and measure each leg to flag, notice and unfreeze",
+        "recovery": "restore the newest backups of SQLite and Redis, and prove that everything is in them",
         "rollback": "roll a stand-in service back many times with faults injected; --really: the live release, once",
     }
 )

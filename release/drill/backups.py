@@ -25,10 +25,14 @@ STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """One part of a store: how many rows, keys or records, and a digest of all of them."""
+    """One part of a store: how many rows, keys or records, and a digest of all of them.
+
+    From `gone_from` on, in seconds since 1970, the store itself lets rows of this part expire.
+    """
 
     count: int
     sha256: str
+    gone_from: float | None = None
 
 
 Contents = Mapping[str, Part]
@@ -132,8 +136,9 @@ def newest(store: Store, directory: Path) -> Backup | None:
     return Backup(folder=folders[-1], manifest=manifest)
 
 
-def differences(wanted: Contents, found: Contents) -> list[str]:
-    """What differs, one sentence for each part."""
+def differences(wanted: Contents, found: Contents, *, now: float) -> list[str]:
+    """What differs, one sentence for each part. What may have expired by `now` is not compared."""
+    wanted, found = _kept(wanted, now), _kept(found, now)
     said = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
     said += [f"{name} was not in the backup" for name in sorted(found.keys() - wanted.keys())]
     for name in sorted(wanted.keys() & found.keys()):
@@ -142,6 +147,10 @@ def differences(wanted: Contents, found: Contents) -> list[str]:
         elif wanted[name] != found[name]:
             said.append(f"{name} has other contents")
     return said
+
+
+def _kept(contents: Contents, now: float) -> Contents:
+    return {name: part for name, part in contents.items() if part.gone_from is None or part.gone_from > now}
 
 
 def plain_json(value: object) -> str:
