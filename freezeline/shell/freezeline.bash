@@ -6,7 +6,7 @@
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
 _shtab_freezeline_canary_subparsers=(run approve promote pause resume abort status history report)
-_shtab_freezeline_drill_subparsers=(loop rollback policy report)
+_shtab_freezeline_drill_subparsers=(loop recovery rollback policy report)
 _shtab_freezeline_subparsers=(validate generate verify explain diff cost backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq journal replay toast demo completion)
 
 _shtab_freezeline_validate_option_strings=(-h --help --scope --json --prometheus --header --promtool --alertmanager --webhook-url --no-promtool)
@@ -30,6 +30,7 @@ _shtab_freezeline_canary_history_option_strings=(-h --help --state --json)
 _shtab_freezeline_canary_report_option_strings=(-h --help --state --json --rollout --html --markdown)
 _shtab_freezeline_canary_option_strings=(-h --help)
 _shtab_freezeline_drill_loop_option_strings=(-h --help --state --url --token-file --history --host --release --json --alertmanager --alertmanager-token-file --channel --limit)
+_shtab_freezeline_drill_recovery_option_strings=(-h --help --state --url --token-file --history --host --release --json --backups --keep --sqlite --redis)
 _shtab_freezeline_drill_rollback_option_strings=(-h --help --state --url --token-file --history --host --release --json --runs --fault --seed --at-once --really)
 _shtab_freezeline_drill_policy_option_strings=(-h --help --flags --channel)
 _shtab_freezeline_drill_report_option_strings=(-h --help --state --history --service --days --json --markdown)
@@ -98,6 +99,11 @@ _shtab_freezeline_drill_loop___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_drill_loop___token_file_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_drill_loop___history_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_drill_loop___alertmanager_token_file_COMPGEN=_shtab_compgen_files
+_shtab_freezeline_drill_recovery_pos_0_COMPGEN=_shtab_compgen_files
+_shtab_freezeline_drill_recovery___state_COMPGEN=_shtab_compgen_dirs
+_shtab_freezeline_drill_recovery___token_file_COMPGEN=_shtab_compgen_files
+_shtab_freezeline_drill_recovery___history_COMPGEN=_shtab_compgen_files
+_shtab_freezeline_drill_recovery___backups_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_drill_rollback_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_drill_rollback___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_drill_rollback___token_file_COMPGEN=_shtab_compgen_files
@@ -135,7 +141,7 @@ _shtab_freezeline_import_pos_0_choices=(sloth pyrra openslo)
 _shtab_freezeline_alertmanager_pos_0_choices=(merge remove)
 _shtab_freezeline_canary_pos_0_choices=(run approve promote pause resume abort status history report)
 _shtab_freezeline_drill_rollback___fault_choices=(none noisy slow daemon fails-after hangs-after runner-killed-early runner-killed-late runner-killed two-runners receiver-restarts fails)
-_shtab_freezeline_drill_pos_0_choices=(loop rollback policy report)
+_shtab_freezeline_drill_pos_0_choices=(loop recovery rollback policy report)
 _shtab_freezeline_demo___bad_choices=(errors slow leak)
 _shtab_freezeline_completion_pos_0_choices=(bash zsh fish)
 _shtab_freezeline_pos_0_choices=(validate generate verify explain diff cost backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq journal replay toast demo completion)
@@ -218,6 +224,9 @@ _shtab_freezeline_canary___help_nargs=0
 _shtab_freezeline_drill_loop__h_nargs=0
 _shtab_freezeline_drill_loop___help_nargs=0
 _shtab_freezeline_drill_loop___json_nargs=0
+_shtab_freezeline_drill_recovery__h_nargs=0
+_shtab_freezeline_drill_recovery___help_nargs=0
+_shtab_freezeline_drill_recovery___json_nargs=0
 _shtab_freezeline_drill_rollback__h_nargs=0
 _shtab_freezeline_drill_rollback___help_nargs=0
 _shtab_freezeline_drill_rollback___json_nargs=0

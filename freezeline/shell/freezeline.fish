@@ -50,8 +50,8 @@ function _shtab_freezeline_using
   test "$_shtab_freezeline_cmdpath" = "$argv"
 end
 
-set -g _shtab_freezeline_commands validate generate verify explain diff cost backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq journal replay toast demo completion
-set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --bad --block --by --channel --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --last --limit --listen --markdown --namespace --only --output --policy --prometheus --promtool --public-url --reason --rehearsals --release --resend --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --stable --stage --start --state --team --template --token-file --url --webhook-url --window -o
+set -g _shtab_freezeline_commands validate generate verify explain diff cost backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq journal replay toast demo completion
+set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --by --channel --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --namespace --only --output --policy --prometheus --promtool --public-url --reason --redis --rehearsals --release --resend --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --team --template --token-file --url --webhook-url --window -o
 
 complete -c freezeline -e
 complete -c freezeline -f
@@ -236,6 +236,20 @@ complete -c freezeline -n '_shtab_freezeline_using drill loop' -l alertmanager-t
 complete -c freezeline -n '_shtab_freezeline_using drill loop' -l channel -x -d 'a channel of the policy for drills, as given to `drill policy` (default: every channel of the policy)'
 complete -c freezeline -n '_shtab_freezeline_using drill loop' -l limit -x -d 'the longest leg (default: 60)'
 complete -c freezeline -n '_shtab_freezeline_using drill loop; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file that `freezeline generate` wrote'
+complete -c freezeline -n '_shtab_freezeline_using drill; and test $_shtab_freezeline_npos -eq 0' -a recovery -d 'Restore the newest backups of SQLite and Redis, and prove that everything is in them.'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -s h -l help -d 'show this help message and exit'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory, which holds its address and tokens (also FREEZELINE_STATE; default: /var/lib/freezeline, otherwise ~/.local/state/freezeline)'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l url -x -d 'the address of a receiver on another machine; needs --token-file'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'a file that holds only the token (also FREEZELINE_TOKEN_FILE)'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l history -xka "(__fish_complete_path (commandline -ct))" -d 'the history of rehearsals (default: rehearsals.jsonl of --state)'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l host -x -d 'the name of the machine in the history (also FREEZELINE_HOST; default: this machine'"'"'s)'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l release -x -d 'the live release (default: the release command'"'"'s answer)'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l json -d 'print the line of the history'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l backups -xka "(__fish_complete_directories)" -d 'where the backups are, and the next ones go'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l keep -x -d 'how many backups of each store stay (default: 3)'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l sqlite -x -d 'a database of SQLite; may be repeated'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l redis -x -d 'a Redis on this machine; may be repeated'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file that `freezeline generate` wrote'
 complete -c freezeline -n '_shtab_freezeline_using drill; and test $_shtab_freezeline_npos -eq 0' -a rollback -d 'Roll a stand-in service back many times with faults injected; --really: the live release, once.'
 complete -c freezeline -n '_shtab_freezeline_using drill rollback' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using drill rollback' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory, which holds its address and tokens (also FREEZELINE_STATE; default: /var/lib/freezeline, otherwise ~/.local/state/freezeline)'

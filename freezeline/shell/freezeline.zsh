@@ -57,6 +57,7 @@ _shtab_freezeline_drill_commands() {
   local _commands=(
     loop:'Send a drill alert through Alertmanager, and measure each leg to flag, notice and unfreeze.'
     policy:'print the policy that the receiver needs for `drill loop`'
+    recovery:'Restore the newest backups of SQLite and Redis, and prove that everything is in them.'
     report:'add the history up: RTO, RPO, MTTR'
     rollback:'Roll a stand-in service back many times with faults injected; --really: the live release, once.'
   )
@@ -342,6 +343,25 @@ _shtab_freezeline_drill_policy_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_drill_policy_defaults_added=0
+
+_shtab_freezeline_drill_recovery_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "--backups[where the backups are, and the next ones go]:DIR:_files -/"
+  "--keep[how many backups of each store stay (default\: 3)]:keep:"
+  "*--sqlite[a database of SQLite\; may be repeated]:NAME=FILE:"
+  "*--redis[a Redis on this machine\; may be repeated]:NAME=URL:"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_recovery_defaults_added=0
 
 _shtab_freezeline_drill_report_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -656,6 +676,7 @@ _shtab_freezeline_drill() {
       case $line[1] in
         loop) _arguments -C -s $_shtab_freezeline_drill_loop_options ;;
         policy) _arguments -C -s $_shtab_freezeline_drill_policy_options ;;
+        recovery) _arguments -C -s $_shtab_freezeline_drill_recovery_options ;;
         report) _arguments -C -s $_shtab_freezeline_drill_report_options ;;
         rollback) _arguments -C -s $_shtab_freezeline_drill_rollback_options ;;
       esac
