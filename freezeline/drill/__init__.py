@@ -10,7 +10,9 @@ from types import MappingProxyType
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "loop": "send a drill alert through Alertmanager, and measure each leg to flag, notice and unfreeze",
-        "recovery": "restore the newest backups of SQLite and Redis, and prove that everything is in them",
+        "recovery": "restore the newest backups of SQLite, Redis and ChromaDB, and prove that they are whole",
+        "canary": "roll a good and a bad release of a stand-in out behind HAProxy; --really: a release of the service",
+        "fallback": "break the providers of a chain one after the other, and let no user's request fail",
         "rollback": "roll a stand-in service back many times with faults injected; --really: the live release, once",
     }
 )

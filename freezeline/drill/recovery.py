@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from freezeline.drill.asked import Asked, UsageError
 from receiver.rehearsals import Rehearsal
 from release.drill.backups import Store
+from release.drill.chroma_store import ChromaStore
 from release.drill.experiment import DrillError, run
 from release.drill.recovery import Recovery, measured
 from release.drill.redis_store import RedisStore
@@ -34,6 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--redis", metavar="NAME=URL", action="append", default=[], help="a Redis on this machine; may be repeated"
     )
+    parser.add_argument("--chromadb", metavar="NAME=DIR", help="a directory of ChromaDB")
+    parser.add_argument("--chromadb-python", metavar="FILE", help="the Python that has ChromaDB installed")
+    parser.add_argument("--chromadb-stop", metavar="COMMAND", default="", help="stops the process that owns ChromaDB")
+    parser.add_argument("--chromadb-start", metavar="COMMAND", default="", help="starts that process again")
 
 
 async def rehearse(args: argparse.Namespace, asked: Asked) -> Rehearsal:
@@ -42,7 +48,9 @@ async def rehearse(args: argparse.Namespace, asked: Asked) -> Rehearsal:
         raise UsageError("write a number of at least 1 after --keep")
     stores = tuple(_stores(args))
     if not stores:
-        raise UsageError("nobody says what to recover: write --sqlite NAME=FILE or --redis NAME=URL")
+        raise UsageError(
+            "nobody says what to recover: write --sqlite NAME=FILE, --redis NAME=URL or --chromadb NAME=DIR"
+        )
     names = [store.name for store in stores]
     if len(set(names)) != len(names):
         raise UsageError("two stores have one name: write another NAME")
@@ -77,6 +85,17 @@ def _stores(args: argparse.Namespace) -> Iterator[Store]:
     for given in args.redis:
         name, url = _named("--redis", given)
         yield RedisStore(name=name, url=url, server=_program("redis-server"), check_rdb=_program("redis-check-rdb"))
+    if args.chromadb is not None:
+        name, directory = _named("--chromadb", args.chromadb)
+        if args.chromadb_python is None:
+            raise UsageError("ChromaDB lives in a Python of its own: write --chromadb-python FILE")
+        yield ChromaStore(
+            name=name,
+            directory=Path(directory).absolute(),
+            python=args.chromadb_python,
+            stop=tuple(shlex.split(args.chromadb_stop)),
+            start=tuple(shlex.split(args.chromadb_start)),
+        )
 
 
 def _named(option: str, given: str) -> tuple[str, str]:

@@ -50,8 +50,8 @@ function _shtab_freezeline_using
   test "$_shtab_freezeline_cmdpath" = "$argv"
 end
 
-set -g _shtab_freezeline_commands validate generate verify explain diff cost backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq journal replay toast demo completion
-set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --by --channel --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --namespace --only --output --policy --prometheus --promtool --public-url --reason --redis --rehearsals --release --resend --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --team --template --token-file --url --webhook-url --window -o
+set -g _shtab_freezeline_commands validate generate verify explain diff cost backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq journal replay toast demo completion
+set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --body --by --candidate --channel --chromadb --chromadb-python --chromadb-start --chromadb-stop --command --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --namespace --only --output --policy --probe --prometheus --promtool --provider --public-url --reason --redis --rehearsals --release --requests --resend --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --team --template --token-file --url --webhook-url --window -o
 
 complete -c freezeline -e
 complete -c freezeline -f
@@ -236,7 +236,7 @@ complete -c freezeline -n '_shtab_freezeline_using drill loop' -l alertmanager-t
 complete -c freezeline -n '_shtab_freezeline_using drill loop' -l channel -x -d 'a channel of the policy for drills, as given to `drill policy` (default: every channel of the policy)'
 complete -c freezeline -n '_shtab_freezeline_using drill loop' -l limit -x -d 'the longest leg (default: 60)'
 complete -c freezeline -n '_shtab_freezeline_using drill loop; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file that `freezeline generate` wrote'
-complete -c freezeline -n '_shtab_freezeline_using drill; and test $_shtab_freezeline_npos -eq 0' -a recovery -d 'Restore the newest backups of SQLite and Redis, and prove that everything is in them.'
+complete -c freezeline -n '_shtab_freezeline_using drill; and test $_shtab_freezeline_npos -eq 0' -a recovery -d 'Restore the newest backups of SQLite, Redis and ChromaDB, and prove that they are whole.'
 complete -c freezeline -n '_shtab_freezeline_using drill recovery' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory, which holds its address and tokens (also FREEZELINE_STATE; default: /var/lib/freezeline, otherwise ~/.local/state/freezeline)'
 complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l url -x -d 'the address of a receiver on another machine; needs --token-file'
@@ -249,7 +249,42 @@ complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l backups -x
 complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l keep -x -d 'how many backups of each store stay (default: 3)'
 complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l sqlite -x -d 'a database of SQLite; may be repeated'
 complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l redis -x -d 'a Redis on this machine; may be repeated'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l chromadb -x -d 'a directory of ChromaDB'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l chromadb-python -xka "(__fish_complete_path (commandline -ct))" -d 'the Python that has ChromaDB installed'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l chromadb-stop -x -d 'stops the process that owns ChromaDB'
+complete -c freezeline -n '_shtab_freezeline_using drill recovery' -l chromadb-start -x -d 'starts that process again'
 complete -c freezeline -n '_shtab_freezeline_using drill recovery; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file that `freezeline generate` wrote'
+complete -c freezeline -n '_shtab_freezeline_using drill; and test $_shtab_freezeline_npos -eq 0' -a canary -d 'Roll a good and a bad release of a stand-in out behind HAProxy; --really: a release of the service.'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -s h -l help -d 'show this help message and exit'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory, which holds its address and tokens (also FREEZELINE_STATE; default: /var/lib/freezeline, otherwise ~/.local/state/freezeline)'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -l url -x -d 'the address of a receiver on another machine; needs --token-file'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'a file that holds only the token (also FREEZELINE_TOKEN_FILE)'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -l history -xka "(__fish_complete_path (commandline -ct))" -d 'the history of rehearsals (default: rehearsals.jsonl of --state)'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -l host -x -d 'the name of the machine in the history (also FREEZELINE_HOST; default: this machine'"'"'s)'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -l release -x -d 'the live release (default: the release command'"'"'s answer)'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -l json -d 'print the line of the history'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -l really -d 'roll --candidate out with the policy'"'"'s own canary, and abort as soon as the release has traffic'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -l candidate -x -d 'with --really, the release that is rolled out and taken back'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -l prometheus -x -d 'with --really, the Prometheus that sees both releases'
+complete -c freezeline -n '_shtab_freezeline_using drill canary; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file that `freezeline generate` wrote'
+complete -c freezeline -n '_shtab_freezeline_using drill; and test $_shtab_freezeline_npos -eq 0' -a fallback -d 'Break the providers of a chain one after the other, and let no user'"'"'s request fail.'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -s h -l help -d 'show this help message and exit'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory, which holds its address and tokens (also FREEZELINE_STATE; default: /var/lib/freezeline, otherwise ~/.local/state/freezeline)'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l url -x -d 'the address of a receiver on another machine; needs --token-file'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'a file that holds only the token (also FREEZELINE_TOKEN_FILE)'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l history -xka "(__fish_complete_path (commandline -ct))" -d 'the history of rehearsals (default: rehearsals.jsonl of --state)'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l host -x -d 'the name of the machine in the history (also FREEZELINE_HOST; default: this machine'"'"'s)'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l release -x -d 'the live release (default: the release command'"'"'s answer)'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l json -d 'print the line of the history'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l provider -x -d 'a provider in the chain'"'"'s order: a stand-in listens on PORT and passes requests on to URL'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l probe -x -d 'a user'"'"'s request: an answer of 2xx with a body is a success'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l command -x -d 'a user'"'"'s request: exit code 0 is a success'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l body -x -d 'the body of the request, as JSON; makes a POST of it'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l requests -x -d 'requests per fault (default: 5)'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l limit -x -d 'the longest request (default: 30)'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l local -d 'the service answers itself where every provider fails'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l fault -xka "dead slow rate-limited error cut garbled" -d 'inject only this fault; may be repeated: dead, slow, rate-limited, error, cut, garbled'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file that `freezeline generate` wrote'
 complete -c freezeline -n '_shtab_freezeline_using drill; and test $_shtab_freezeline_npos -eq 0' -a rollback -d 'Roll a stand-in service back many times with faults injected; --really: the live release, once.'
 complete -c freezeline -n '_shtab_freezeline_using drill rollback' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using drill rollback' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory, which holds its address and tokens (also FREEZELINE_STATE; default: /var/lib/freezeline, otherwise ~/.local/state/freezeline)'

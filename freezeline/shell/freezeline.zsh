@@ -55,9 +55,11 @@ _shtab_freezeline_canary_commands() {
 
 _shtab_freezeline_drill_commands() {
   local _commands=(
+    canary:'Roll a good and a bad release of a stand-in out behind HAProxy; --really: a release of the service.'
+    fallback:'Break the providers of a chain one after the other, and let no user'"'"'s request fail.'
     loop:'Send a drill alert through Alertmanager, and measure each leg to flag, notice and unfreeze.'
     policy:'print the policy that the receiver needs for `drill loop`'
-    recovery:'Restore the newest backups of SQLite and Redis, and prove that everything is in them.'
+    recovery:'Restore the newest backups of SQLite, Redis and ChromaDB, and prove that they are whole.'
     report:'add the history up: RTO, RPO, MTTR'
     rollback:'Roll a stand-in service back many times with faults injected; --really: the live release, once.'
   )
@@ -315,6 +317,47 @@ _shtab_freezeline_drill_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_drill_defaults_added=0
 
+_shtab_freezeline_drill_canary_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "--really[roll --candidate out with the policy\'s own canary, and abort as soon as the release has traffic]"
+  "--candidate[with --really, the release that is rolled out and taken back]:ID:"
+  "--prometheus[with --really, the Prometheus that sees both releases]:URL:"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_canary_defaults_added=0
+
+_shtab_freezeline_drill_fallback_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "*--provider[a provider in the chain\'s order\: a stand-in listens on PORT and passes requests on to URL]:NAME=PORT=URL:"
+  "--probe[a user\'s request\: an answer of 2xx with a body is a success]:URL:"
+  "--command[a user\'s request\: exit code 0 is a success]:COMMAND:"
+  "--body[the body of the request, as JSON\; makes a POST of it]:body:"
+  "--requests[requests per fault (default\: 5)]:requests:"
+  "--limit[the longest request (default\: 30)]:SECONDS:"
+  "--local[the service answers itself where every provider fails]"
+  "*--fault[inject only this fault\; may be repeated\: dead, slow, rate-limited, error, cut, garbled]:FAULT:(dead slow rate-limited error cut garbled)"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_fallback_defaults_added=0
+
 _shtab_freezeline_drill_loop_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
@@ -357,6 +400,10 @@ _shtab_freezeline_drill_recovery_options=(
   "--keep[how many backups of each store stay (default\: 3)]:keep:"
   "*--sqlite[a database of SQLite\; may be repeated]:NAME=FILE:"
   "*--redis[a Redis on this machine\; may be repeated]:NAME=URL:"
+  "--chromadb[a directory of ChromaDB]:NAME=DIR:"
+  "--chromadb-python[the Python that has ChromaDB installed]:FILE:_files"
+  "--chromadb-stop[stops the process that owns ChromaDB]:COMMAND:"
+  "--chromadb-start[starts that process again]:COMMAND:"
   ":the policy file that \`freezeline generate\` wrote:_files"
 )
 
@@ -674,6 +721,8 @@ _shtab_freezeline_drill() {
       (( CURRENT += 1 ))
       curcontext="${curcontext%:*:*}:_shtab_freezeline_drill-$line[1]:"
       case $line[1] in
+        canary) _arguments -C -s $_shtab_freezeline_drill_canary_options ;;
+        fallback) _arguments -C -s $_shtab_freezeline_drill_fallback_options ;;
         loop) _arguments -C -s $_shtab_freezeline_drill_loop_options ;;
         policy) _arguments -C -s $_shtab_freezeline_drill_policy_options ;;
         recovery) _arguments -C -s $_shtab_freezeline_drill_recovery_options ;;

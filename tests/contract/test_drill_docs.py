@@ -3,6 +3,7 @@
 from freezeline.drill import KINDS
 from receiver.rehearsals import Rehearsal
 from release.drill.faults import ABOUT, Fault
+from release.drill.provider_faults import ABOUT as FAULTS_OF_PROVIDERS
 from tests.tools import ROOT
 
 PAGE = (ROOT / "docs" / "drill.md").read_text("utf-8")
@@ -22,3 +23,8 @@ def test_every_fault_is_explained() -> None:
     """In the table of faults, in the words of the program."""
     assert set(ABOUT) == set(Fault)
     assert [fault for fault in Fault if f"| `{fault}` | " not in PAGE] == []
+
+
+def test_every_fault_of_a_provider_is_explained() -> None:
+    """In the words of the program."""
+    assert [fault for fault, text in FAULTS_OF_PROVIDERS.items() if f"| `{fault}` | {text} |" not in PAGE] == []
