@@ -227,7 +227,7 @@ def _client(url: str) -> Iterator[Any]:
     try:
         client = import_module("redis").Redis.from_url(url, socket_timeout=60)
     except ImportError as error:
-        raise DrillError("the extra `drill` is not installed: run `pip install 'freezeline[drill]'`") from error
+        raise DrillError("the client of Redis is missing: install the extra `drill` (docs/drill.md)") from error
     except ValueError as error:
         raise DrillError(f"{url}: {error}") from error
     try:
