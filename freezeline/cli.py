@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "explain": "show what follows from a line of a spec, with the calculations",
         "diff": "show what changes in meaning between two specs",
         "cost": "count the rules, series and samples of specs, beside Sloth's and Pyrra's",
+        "backtest": "show what the alerts, freezes and budgets of a spec would have done in the past",
         "backfill": "fill the long windows from the counters' history in Prometheus",
         "import": "make specs from the files of Sloth, Pyrra or OpenSLO",
         "alertmanager": "merge Freezeline's routes and receivers into an existing Alertmanager config",

@@ -50,8 +50,8 @@ function _shtab_freezeline_using
   test "$_shtab_freezeline_cmdpath" = "$argv"
 end
 
-set -g _shtab_freezeline_commands validate generate verify explain diff cost backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq journal replay toast demo completion
-set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --body --by --candidate --channel --chromadb --chromadb-python --chromadb-start --chromadb-stop --command --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --namespace --only --output --policy --probe --prometheus --promtool --provider --public-url --reason --redis --rehearsals --release --requests --resend --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --team --template --token-file --url --webhook-url --window -o
+set -g _shtab_freezeline_commands validate generate verify explain diff cost backtest backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq journal replay toast demo completion
+set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --body --by --candidate --channel --chromadb --chromadb-python --chromadb-start --chromadb-stop --command --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --namespace --only --output --pause --policy --probe --prometheus --promtool --provider --public-url --reason --redis --rehearsals --release --requests --resend --resume --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --step --team --template --token-file --url --webhook-url --window -o
 
 complete -c freezeline -e
 complete -c freezeline -f
@@ -110,6 +110,19 @@ complete -c freezeline -n '_shtab_freezeline_using cost' -l prometheus -x -d 'le
 complete -c freezeline -n '_shtab_freezeline_using cost' -l header -x -d 'send this header to Prometheus, for example X-Scope-OrgID:team-a; may be repeated. @FILE as the value reads a secret from a file. Also FREEZELINE_PROMETHEUS_HEADERS, one header a line.'
 complete -c freezeline -n '_shtab_freezeline_using cost' -l json -d 'print JSON, with every rule on its own'
 complete -c freezeline -n '_shtab_freezeline_using cost; and test $_shtab_freezeline_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'spec files, folders of them, or `-` for standard input (default: slos)'
+complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a backtest -d 'Ask Prometheus for the past, and show what a spec would have done. The outcome tells when each alert would have fired, how much budget was spent, and when the service would have been frozen. Nothing is changed.'
+complete -c freezeline -n '_shtab_freezeline_using backtest' -s h -l help -d 'show this help message and exit'
+complete -c freezeline -n '_shtab_freezeline_using backtest' -l prometheus -x -d 'the URL of the Prometheus that holds the past'
+complete -c freezeline -n '_shtab_freezeline_using backtest' -l header -x -d 'send this header to Prometheus, for example X-Scope-OrgID:team-a; may be repeated. @FILE as the value reads a secret from a file. Also FREEZELINE_PROMETHEUS_HEADERS, one header a line.'
+complete -c freezeline -n '_shtab_freezeline_using backtest' -l days -x -d 'how far to look back (default: 30)'
+complete -c freezeline -n '_shtab_freezeline_using backtest' -l end -x -d 'end at this time since 1970 (default: now)'
+complete -c freezeline -n '_shtab_freezeline_using backtest' -l step -x -d 'look at instants so far apart (default: the shortest that stays gentle)'
+complete -c freezeline -n '_shtab_freezeline_using backtest' -l pause -x -d 'wait between queries (default: 0.1)'
+complete -c freezeline -n '_shtab_freezeline_using backtest' -l resume -xka "(__fish_complete_directories)" -d 'keep answers in this folder, so that a second run goes on with them'
+complete -c freezeline -n '_shtab_freezeline_using backtest' -l scope -x -d 'the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)'
+complete -c freezeline -n '_shtab_freezeline_using backtest' -l json -d 'print the outcome as JSON'
+complete -c freezeline -n '_shtab_freezeline_using backtest' -l html -xka "(__fish_complete_path (commandline -ct))" -d 'write the outcome as one HTML page with a picture'
+complete -c freezeline -n '_shtab_freezeline_using backtest; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the spec file'
 complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a backfill -d 'Rebuild the past of the recorded series from the counters in Prometheus, as TSDB blocks. With these blocks, error budgets are right on the first day.'
 complete -c freezeline -n '_shtab_freezeline_using backfill' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using backfill' -l prometheus -x -d 'the URL of the Prometheus that holds the counters'

@@ -13,6 +13,7 @@ _shtab_freezeline_commands() {
     ack:'Acknowledge all open incidents of a service. The receiver then stops their escalation.'
     alertmanager:'Add Freezeline'"'"'s routes, receivers and inhibitions to an existing Alertmanager configuration, or remove them. All other lines stay unchanged.'
     backfill:'Rebuild the past of the recorded series from the counters in Prometheus, as TSDB blocks. With these blocks, error budgets are right on the first day.'
+    backtest:'Ask Prometheus for the past, and show what a spec would have done. The outcome tells when each alert would have fired, how much budget was spent, and when the service would have been frozen. Nothing is changed.'
     canary:'Roll a release out in stages, judged by the policy'"'"'s gates; taken back by itself.'
     cancel:'Cancel a waiting action, end a running one, or undo a rollback within its undo window.'
     completion:'Print the script with which a shell completes the commands, options and files of freezeline. Debian'"'"'s package installs these scripts; after pipx or uv, load the script in the start file of your shell.'
@@ -121,6 +122,24 @@ _shtab_freezeline_backfill_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_backfill_defaults_added=0
+
+_shtab_freezeline_backtest_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--prometheus[the URL of the Prometheus that holds the past]:URL:"
+  "*--header[send this header to Prometheus, for example X-Scope-OrgID\:team-a\; may be repeated. \@FILE as the value reads a secret from a file. Also FREEZELINE_PROMETHEUS_HEADERS, one header a line.]:NAME:VALUE:"
+  "--days[how far to look back (default\: 30)]:days:"
+  "--end[end at this time since 1970 (default\: now)]:SECONDS:"
+  "--step[look at instants so far apart (default\: the shortest that stays gentle)]:DURATION:"
+  "--pause[wait between queries (default\: 0.1)]:SECONDS:"
+  "--resume[keep answers in this folder, so that a second run goes on with them]:DIR:_files -/"
+  "--scope[the name of this output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
+  "--json[print the outcome as JSON]"
+  "--html[write the outcome as one HTML page with a picture]:FILE:_files"
+  ":the spec file:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_backtest_defaults_added=0
 
 _shtab_freezeline_canary_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -647,6 +666,7 @@ _shtab_freezeline() {
         ack) _arguments -C -s $_shtab_freezeline_ack_options ;;
         alertmanager) _arguments -C -s $_shtab_freezeline_alertmanager_options ;;
         backfill) _arguments -C -s $_shtab_freezeline_backfill_options ;;
+        backtest) _arguments -C -s $_shtab_freezeline_backtest_options ;;
         canary) _shtab_freezeline_canary ;;
         cancel) _arguments -C -s $_shtab_freezeline_cancel_options ;;
         completion) _arguments -C -s $_shtab_freezeline_completion_options ;;

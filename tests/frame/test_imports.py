@@ -52,6 +52,7 @@ ORDERS = {
         # What else is done with a spec that was loaded.
         "existing",
         "prometheus",
+        "backtest",
         "imports",
         "reports",
     ),

@@ -1,5 +1,6 @@
 """Redis' backups with a real Redis: every type of value, keys that expire, and a backup that is not whole."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -94,10 +95,8 @@ def test_a_corrupted_snapshot_is_not_whole(live: RedisServer, tmp_path: Path, da
 
 
 def test_a_save_that_fails(live: RedisServer, tmp_path: Path) -> None:
-    """The disk refuses the snapshot: no backup, and nothing is left of it."""
-    live.directory.joinpath("elsewhere").mkdir()
-    live.client.config_set("dir", str(live.directory / "elsewhere"))
-    (live.directory / "elsewhere").rmdir()
+    """The directory of the snapshot is gone: no backup, and nothing is left of it."""
+    shutil.rmtree(live.directory)
     with pytest.raises(DrillError, match="BGSAVE"):
         backed_up(live, tmp_path)
     assert list((tmp_path / "backups" / "sessions").iterdir()) == []
