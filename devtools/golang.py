@@ -1,4 +1,4 @@
-"""Current Prometheus and Alertmanager, and Sloth to compare with, built by Go from the module proxy.
+"""Current Prometheus and Alertmanager, and tools for benchmarks and long tests, built by Go from the module proxy.
 
 `go install …@version` refuses modules with replace directives. Each product therefore has a small module in
 `devtools/go/` that requires it, and `go.sum` pins every byte. For a newer release, run `go get -tool
@@ -30,11 +30,12 @@ class Product:
     owner: str = "prometheus"
     version_variable: str = "github.com/prometheus/common/version.Version"
     tags: str = ""
+    path: str = ""
 
     @property
     def module(self) -> str:
         """The Go module's path."""
-        return f"github.com/{self.owner}/{self.name}"
+        return self.path or f"github.com/{self.owner}/{self.name}"
 
     @property
     def folder(self) -> Path:
@@ -64,6 +65,22 @@ PRODUCTS = {
         commands=("sloth",),
         owner="slok",
         version_variable="github.com/slok/sloth/internal/info.Version",
+    ),
+    # For the long tests of packages alone: they look at workflows, at the chart and at the chart's objects.
+    "actionlint": Product(
+        name="actionlint",
+        commands=("actionlint",),
+        owner="rhysd",
+        version_variable="github.com/rhysd/actionlint.version",
+    ),
+    "kubeconform": Product(
+        name="kubeconform", commands=("kubeconform",), owner="yannh", version_variable="main.version"
+    ),
+    "helm": Product(
+        name="helm",
+        commands=("helm",),
+        path="helm.sh/helm/v3",
+        version_variable="helm.sh/helm/v3/internal/version.version",
     ),
 }
 

@@ -51,7 +51,7 @@ function _shtab_freezeline_using
 end
 
 set -g _shtab_freezeline_commands validate generate verify explain diff cost backtest backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq journal replay toast demo completion
-set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --body --by --candidate --channel --chromadb --chromadb-python --chromadb-start --chromadb-stop --command --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --namespace --only --output --pause --policy --probe --prometheus --promtool --provider --public-url --reason --redis --rehearsals --release --requests --resend --resume --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --step --team --template --token-file --url --webhook-url --window -o
+set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --body --by --candidate --channel --chromadb --chromadb-python --chromadb-start --chromadb-stop --command --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --namespace --only --output --pause --policy --postgres --probe --prometheus --promtool --provider --public-url --reason --redis --rehearsals --release --requests --resend --resume --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --step --team --template --token-file --url --webhook-url --window -o
 
 complete -c freezeline -e
 complete -c freezeline -f
@@ -100,6 +100,7 @@ complete -c freezeline -n '_shtab_freezeline_using diff' -s h -l help -d 'show t
 complete -c freezeline -n '_shtab_freezeline_using diff' -l git -x -d 'compare with the files in this git revision'
 complete -c freezeline -n '_shtab_freezeline_using diff' -l scope -x -d 'the name of the output set (default: `scope` in a spec, else TEAM/SERVICE)'
 complete -c freezeline -n '_shtab_freezeline_using diff' -l json -d 'print the changes as JSON'
+complete -c freezeline -n '_shtab_freezeline_using diff' -l comment -d 'also write the changes as a comment of the pull request, in a pipeline of GitHub or GitLab'
 complete -c freezeline -n '_shtab_freezeline_using diff; and test $_shtab_freezeline_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the old and the new spec or folder; with --git only the new one'
 complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a cost -d 'Count the rules, recorded series and samples per minute of specs. For comparison, show what the rules of Sloth and Pyrra would read.'
 complete -c freezeline -n '_shtab_freezeline_using cost' -s h -l help -d 'show this help message and exit'
@@ -380,6 +381,7 @@ complete -c freezeline -n '_shtab_freezeline_using dlq' -l json -d 'print the re
 complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a journal -d 'Print the receiver'"'"'s last decisions with their reasons. The command reads the journal file, also while the receiver is stopped.'
 complete -c freezeline -n '_shtab_freezeline_using journal' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using journal' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory (also FREEZELINE_STATE)'
+complete -c freezeline -n '_shtab_freezeline_using journal' -l postgres -x -d 'read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)'
 complete -c freezeline -n '_shtab_freezeline_using journal' -l last -x -d 'print this many of the last decisions (default: 50)'
 complete -c freezeline -n '_shtab_freezeline_using journal' -l after -x -d 'print the decisions after this number instead, at most 1000'
 complete -c freezeline -n '_shtab_freezeline_using journal' -l verify -d 'only check that no decision was changed, added or removed'

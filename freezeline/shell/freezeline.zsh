@@ -310,6 +310,7 @@ _shtab_freezeline_diff_options=(
   "--git[compare with the files in this git revision]:REV:"
   "--scope[the name of the output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
   "--json[print the changes as JSON]"
+  "--comment[also write the changes as a comment of the pull request, in a pipeline of GitHub or GitLab]"
   "(*):the old and the new spec or folder\; with --git only the new one:_files"
 )
 
@@ -545,6 +546,7 @@ _shtab_freezeline_import_defaults_added=0
 _shtab_freezeline_journal_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--state[the receiver\'s state directory (also FREEZELINE_STATE)]:DIR:_files -/"
+  "--postgres[read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)]:CONNECTION:"
   "--last[print this many of the last decisions (default\: 50)]:N:"
   "--after[print the decisions after this number instead, at most 1000]:SEQ:"
   "--verify[only check that no decision was changed, added or removed]"

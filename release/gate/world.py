@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from receiver.policy.model import Policy
 from receiver.sources.prometheus import Prometheus
@@ -28,6 +28,7 @@ class World(Struct, frozen=True, kw_only=True):
 
     `checks` are the gate's checks by id, for a check that names another one. Relative paths of evidence begin at
     `directory`. `rehearsals` is the file of the rehearsals' history. `host` is the machine whose rehearsals count.
+    `sources` are those of the gate: which must be readable for a verdict; a source that is not there must be.
     """
 
     policy: Policy
@@ -39,6 +40,7 @@ class World(Struct, frozen=True, kw_only=True):
     host: str
     prometheus: Prometheus | None
     receiver: AskReceiver | None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, name: str) -> bytes:
         """A file of evidence. Raises EvidenceError where the file is missing, unreadable or too large."""

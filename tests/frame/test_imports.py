@@ -107,6 +107,7 @@ ORDERS = {
         "terminal",
         "cli",
         "remote",
+        "pull_request",
         "toast",
         "demo",
         "demo.rollout",

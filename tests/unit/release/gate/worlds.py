@@ -49,6 +49,7 @@ def world(
     prometheus: Prometheus | None = None,
     receiver: AskReceiver | None = None,
     checks: Mapping[str, Check] | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> World:
     """A gate in this directory, where the flag and the rehearsals lie, too."""
     return World(
@@ -61,6 +62,7 @@ def world(
         host=HOST,
         prometheus=prometheus,
         receiver=receiver,
+        sources=sources or {},
     )
 
 
