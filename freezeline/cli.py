@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "diff": "show what changes in meaning between two specs",
         "cost": "count the rules, series and samples of specs, beside Sloth's and Pyrra's",
         "backtest": "show what the alerts, freezes and budgets of a spec would have done in the past",
+        "suggest": "suggest objectives and thresholds from the past, as a diff of the spec",
         "backfill": "fill the long windows from the counters' history in Prometheus",
         "import": "make specs from the files of Sloth, Pyrra or OpenSLO",
         "alertmanager": "merge Freezeline's routes and receivers into an existing Alertmanager config",

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from generator import names
 from generator.backtest.grid import Grid, Interval, Labels, intervals
-from generator.model.burn import consumed_label, consumed_severity
+from generator.model.burn import Tier, consumed_label, consumed_severity
 from generator.model.spec import Slo, Spec
 from generator.units import SECOND
 
@@ -84,6 +84,9 @@ def counts(grid: Grid, rates: Sequence[float], base_s: int) -> Counts:
     return Counts(grid, base_s, sums, seen)
 
 
+Both = tuple[Counts, Counts]
+
+
 class Judged(Struct, frozen=True, kw_only=True):
     """One series of an SLO: its alerts and its budget."""
 
@@ -91,19 +94,73 @@ class Judged(Struct, frozen=True, kw_only=True):
     budget: Budget
 
 
+class Measured(Struct, frozen=True, kw_only=True):
+    """What the alerts of one series compare, whatever the objective is.
+
+    `spent` is the error ratio of the SLO's window. Each tier has the error ratios of its long and its short window, and
+    the bad events of the long one. `bad` are the bad events of the SLO's window.
+    """
+
+    spent: Sequence[float]
+    bad: Sequence[float]
+    tiers: Sequence[tuple[Tier, Sequence[float], Sequence[float], Sequence[float]]]
+
+    def remaining(self, budget_ratio: float) -> list[float]:
+        """What is left of a budget at each instant; NaN without events."""
+        return [1 - ratio / budget_ratio for ratio in self.spent]
+
+    def burning(self, budget_ratio: float, least: float) -> Iterator[tuple[Tier, list[bool]]]:
+        """Each tier, and whether it fires at each instant with such a budget."""
+        for tier, long, short, events in self.tiers:
+            limit = float(tier.factor) * budget_ratio
+            yield (
+                tier,
+                [
+                    over > limit and now > limit and bad > least
+                    for over, now, bad in zip(long, short, events, strict=True)
+                ],
+            )
+
+
+def measure(past: SloPast) -> Measured:
+    """Add up the windows of one SLO, or of one group of an SLO."""
+    slo, grid = past.slo, past.grid
+    both = _both(past)
+    window = [_window(slo, both, index) for index in range(grid.count)]
+    tiers = []
+    for tier in slo.profile.tiers:
+        long_s, short_s = tier.long_ms // SECOND, tier.short_ms // SECOND
+        long, short = ([_ratio(both, index, span_s) for index in range(grid.count)] for span_s in (long_s, short_s))
+        tiers.append((tier, long, short, [both[1].events(index, long_s) for index in range(grid.count)]))
+    return Measured(
+        spent=[bad / total if total > 0 else math.nan for total, bad in window],
+        bad=[bad for _, bad in window],
+        tiers=tiers,
+    )
+
+
+def _both(past: SloPast) -> Both:
+    base_s = past.slo.profile.base_ms // SECOND
+    return counts(past.grid, past.total, base_s), counts(past.grid, _known(past.errors, past.total), base_s)
+
+
 def judge(spec: Spec, past: SloPast) -> Judged:
     """Judge one SLO, or one group of an SLO, by its base rates."""
-    slo, grid, labels = past.slo, past.grid, past.labels
-    base_s = slo.profile.base_ms // SECOND
-    both = counts(grid, past.total, base_s), counts(grid, _known(past.errors, past.total), base_s)
-    remaining = [_remaining(slo, both, index) for index in range(grid.count)]
+    slo, grid, labels, both = past.slo, past.grid, past.labels, _both(past)
+    measured = measure(past)
+    remaining = measured.remaining(float(slo.budget_ratio))
     common = {names.SERVICE: spec.service, names.TEAM: spec.owner.team, names.SLO: slo.name, **dict(labels)}
     firings = []
-    for fixed, true in _conditions(slo, grid, both, remaining):
+    for fixed, true in _conditions(slo, measured, remaining):
         found = tuple(intervals(grid, true))
         spent = tuple(_spent(slo, grid, both, one) for one in found)
         firings.append(Firing(labels={**fixed, **common}, intervals=found, spent=spent))
     return Judged(firings=tuple(firings), budget=Budget(slo=slo.name, labels=labels, remaining=remaining))
+
+
+def least_events(slo: Slo) -> float:
+    """How many bad events must have been exceeded before an alert means something."""
+    return slo.profile.min_events - 0.5 if slo.profile.min_events else -1.0
 
 
 def _known(errors: Sequence[float], total: Sequence[float]) -> list[float]:
@@ -111,39 +168,22 @@ def _known(errors: Sequence[float], total: Sequence[float]) -> list[float]:
     return [0.0 if math.isnan(bad) and not math.isnan(all_) else bad for bad, all_ in zip(errors, total, strict=True)]
 
 
-Both = tuple[Counts, Counts]
-
-
 def _conditions(
-    slo: Slo, grid: Grid, both: Both, remaining: Sequence[float]
+    slo: Slo, measured: Measured, remaining: Sequence[float]
 ) -> Iterator[tuple[dict[str, str], list[bool]]]:
     """Each alert of the SLO with its own labels, and whether its expression is true at each instant."""
-    least = slo.profile.min_events - 0.5
-    for tier in slo.profile.tiers:
-        limit = float(tier.factor) * float(slo.budget_ratio)
-        long_s, short_s = tier.long_ms // SECOND, tier.short_ms // SECOND
-        true = [
-            _ratio(both, index, short_s) > limit
-            and _ratio(both, index, long_s) > limit
-            and (not slo.profile.min_events or both[1].events(index, long_s) > least)
-            for index in range(grid.count)
-        ]
+    least = least_events(slo)
+    for tier, true in measured.burning(float(slo.budget_ratio), least):
         yield {"alertname": names.BUDGET_BURN, names.SEVERITY: tier.severity, names.TIER: tier.name}, true
     for share in slo.profile.consumed:
         left = float(1 - share)
-        true = [
-            remaining[index] <= left and (not slo.profile.min_events or _window(slo, both, index)[1] > least)
-            for index in range(grid.count)
-        ]
-        severity = consumed_severity(share)
-        yield (
-            {
-                "alertname": names.BUDGET_CONSUMED,
-                names.SEVERITY: severity,
-                names.BUDGET_CONSUMED_LABEL: consumed_label(share),
-            },
-            true,
-        )
+        true = [kept <= left and bad > least for kept, bad in zip(remaining, measured.bad, strict=True)]
+        labels = {
+            "alertname": names.BUDGET_CONSUMED,
+            names.SEVERITY: consumed_severity(share),
+            names.BUDGET_CONSUMED_LABEL: consumed_label(share),
+        }
+        yield labels, true
 
 
 def _ratio(both: Both, index: int, window_s: int) -> float:
@@ -168,11 +208,6 @@ def _window_s(slo: Slo, at: int) -> int:
         return at - int(midnight.timestamp()) + midnight.weekday() * 86400
     month = (now.month - 1) // 3 * 3 + 1 if window.calendar == "quarter" else now.month
     return at - int(midnight.replace(month=month, day=1).timestamp())
-
-
-def _remaining(slo: Slo, both: Both, index: int) -> float:
-    total, errors = _window(slo, both, index)
-    return 1 - errors / total / float(slo.budget_ratio) if total > 0 else math.nan
 
 
 def _spent(slo: Slo, grid: Grid, both: Both, one: Interval) -> float:
