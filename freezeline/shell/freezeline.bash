@@ -7,7 +7,7 @@
 
 _shtab_freezeline_canary_subparsers=(run approve promote pause resume abort status history report)
 _shtab_freezeline_drill_subparsers=(loop recovery canary fallback rollback policy report)
-_shtab_freezeline_subparsers=(validate generate verify explain diff cost backtest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq journal replay toast demo completion)
+_shtab_freezeline_subparsers=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq journal replay toast demo completion)
 
 _shtab_freezeline_validate_option_strings=(-h --help --scope --json --prometheus --header --promtool --alertmanager --webhook-url --no-promtool)
 _shtab_freezeline_generate_option_strings=(-h --help -o --output --check --only --format --namespace --rule-label --webhook-url --secrets --scope --adopt --json)
@@ -16,6 +16,7 @@ _shtab_freezeline_explain_option_strings=(-h --help --scope --json)
 _shtab_freezeline_diff_option_strings=(-h --help --git --scope --json --comment)
 _shtab_freezeline_cost_option_strings=(-h --help --scope --series --groups --prometheus --header --json)
 _shtab_freezeline_backtest_option_strings=(-h --help --prometheus --header --days --end --step --pause --resume --scope --json --html)
+_shtab_freezeline_suggest_option_strings=(-h --help --prometheus --header --days --end --step --pause --resume --scope --json)
 _shtab_freezeline_backfill_option_strings=(-h --help --prometheus --header -o --output --start --end --scope --slo --block --deadline --promtool --dry-run --json)
 _shtab_freezeline_import_option_strings=(-h --help -o --output --team --service --window --scrape --partial --replace --json)
 _shtab_freezeline_alertmanager_option_strings=(-h --help --write --check --webhook-url --secrets --template)
@@ -67,6 +68,8 @@ _shtab_freezeline_cost_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_backtest_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_backtest___resume_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_backtest___html_COMPGEN=_shtab_compgen_files
+_shtab_freezeline_suggest_pos_0_COMPGEN=_shtab_compgen_files
+_shtab_freezeline_suggest___resume_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_backfill_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_backfill__o_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_backfill___output_COMPGEN=_shtab_compgen_dirs
@@ -160,7 +163,7 @@ _shtab_freezeline_drill_rollback___fault_choices=(none noisy slow daemon fails-a
 _shtab_freezeline_drill_pos_0_choices=(loop recovery canary fallback rollback policy report)
 _shtab_freezeline_demo___bad_choices=(errors slow leak)
 _shtab_freezeline_completion_pos_0_choices=(bash zsh fish)
-_shtab_freezeline_pos_0_choices=(validate generate verify explain diff cost backtest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq journal replay toast demo completion)
+_shtab_freezeline_pos_0_choices=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq journal replay toast demo completion)
 
 _shtab_freezeline_validate_pos_0_nargs='*'
 _shtab_freezeline_validate__h_nargs=0
@@ -192,6 +195,9 @@ _shtab_freezeline_cost___json_nargs=0
 _shtab_freezeline_backtest__h_nargs=0
 _shtab_freezeline_backtest___help_nargs=0
 _shtab_freezeline_backtest___json_nargs=0
+_shtab_freezeline_suggest__h_nargs=0
+_shtab_freezeline_suggest___help_nargs=0
+_shtab_freezeline_suggest___json_nargs=0
 _shtab_freezeline_backfill_pos_0_nargs='*'
 _shtab_freezeline_backfill__h_nargs=0
 _shtab_freezeline_backfill___help_nargs=0

@@ -50,7 +50,7 @@ function _shtab_freezeline_using
   test "$_shtab_freezeline_cmdpath" = "$argv"
 end
 
-set -g _shtab_freezeline_commands validate generate verify explain diff cost backtest backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq journal replay toast demo completion
+set -g _shtab_freezeline_commands validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq journal replay toast demo completion
 set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --body --by --candidate --channel --chromadb --chromadb-python --chromadb-start --chromadb-stop --command --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --namespace --only --output --pause --policy --postgres --probe --prometheus --promtool --provider --public-url --reason --redis --rehearsals --release --requests --resend --resume --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --step --team --template --token-file --url --webhook-url --window -o
 
 complete -c freezeline -e
@@ -124,6 +124,18 @@ complete -c freezeline -n '_shtab_freezeline_using backtest' -l scope -x -d 'the
 complete -c freezeline -n '_shtab_freezeline_using backtest' -l json -d 'print the outcome as JSON'
 complete -c freezeline -n '_shtab_freezeline_using backtest' -l html -xka "(__fish_complete_path (commandline -ct))" -d 'write the outcome as one HTML page with a picture'
 complete -c freezeline -n '_shtab_freezeline_using backtest; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the spec file'
+complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a suggest -d 'Suggest objectives and thresholds from the past in Prometheus, as a diff of the spec. Standard error tells what each objective would have cost, and the normal range behind each threshold. Nothing is changed.'
+complete -c freezeline -n '_shtab_freezeline_using suggest' -s h -l help -d 'show this help message and exit'
+complete -c freezeline -n '_shtab_freezeline_using suggest' -l prometheus -x -d 'the URL of the Prometheus that holds the past'
+complete -c freezeline -n '_shtab_freezeline_using suggest' -l header -x -d 'send this header to Prometheus, for example X-Scope-OrgID:team-a; may be repeated. @FILE as the value reads a secret from a file. Also FREEZELINE_PROMETHEUS_HEADERS, one header a line.'
+complete -c freezeline -n '_shtab_freezeline_using suggest' -l days -x -d 'how far to look back (default: 30)'
+complete -c freezeline -n '_shtab_freezeline_using suggest' -l end -x -d 'end at this time since 1970 (default: now)'
+complete -c freezeline -n '_shtab_freezeline_using suggest' -l step -x -d 'look at instants so far apart'
+complete -c freezeline -n '_shtab_freezeline_using suggest' -l pause -x -d 'wait between queries (default: 0.1)'
+complete -c freezeline -n '_shtab_freezeline_using suggest' -l resume -xka "(__fish_complete_directories)" -d 'keep answers in this folder, for a second run'
+complete -c freezeline -n '_shtab_freezeline_using suggest' -l scope -x -d 'the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)'
+complete -c freezeline -n '_shtab_freezeline_using suggest' -l json -d 'print everything as JSON instead of the diff'
+complete -c freezeline -n '_shtab_freezeline_using suggest; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the spec file'
 complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a backfill -d 'Rebuild the past of the recorded series from the counters in Prometheus, as TSDB blocks. With these blocks, error budgets are right on the first day.'
 complete -c freezeline -n '_shtab_freezeline_using backfill' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using backfill' -l prometheus -x -d 'the URL of the Prometheus that holds the counters'

@@ -31,6 +31,7 @@ _shtab_freezeline_commands() {
     replay:'Show which decisions and actions a webhook body of Alertmanager would cause. Nothing is executed.'
     serve:'Run the receiver until SIGTERM. Alertmanager sends its webhooks to the receiver, which freezes services, rolls releases back and tells people.'
     status:'Show which services are frozen and why, which episodes are open, and which actions are running.'
+    suggest:'Suggest objectives and thresholds from the past in Prometheus, as a diff of the spec. Standard error tells what each objective would have cost, and the normal range behind each threshold. Nothing is changed.'
     toast:'Follow the receiver'"'"'s event stream and show each notice once, as a desktop toast. Notices older than ten minutes share one toast. Runs until it is stopped.'
     unfreeze:'End the freeze of a service, whatever started it.'
     validate:'Check specs, and report every problem with its position and a hint. Nothing is written.'
@@ -590,6 +591,23 @@ _shtab_freezeline_status_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_status_defaults_added=0
 
+_shtab_freezeline_suggest_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--prometheus[the URL of the Prometheus that holds the past]:URL:"
+  "*--header[send this header to Prometheus, for example X-Scope-OrgID\:team-a\; may be repeated. \@FILE as the value reads a secret from a file. Also FREEZELINE_PROMETHEUS_HEADERS, one header a line.]:NAME:VALUE:"
+  "--days[how far to look back (default\: 30)]:days:"
+  "--end[end at this time since 1970 (default\: now)]:SECONDS:"
+  "--step[look at instants so far apart]:DURATION:"
+  "--pause[wait between queries (default\: 0.1)]:SECONDS:"
+  "--resume[keep answers in this folder, for a second run]:DIR:_files -/"
+  "--scope[the name of this output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
+  "--json[print everything as JSON instead of the diff]"
+  ":the spec file:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_suggest_defaults_added=0
+
 _shtab_freezeline_toast_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--url[the receiver\'s address\: https\:\/\/, or http\:\/\/ on loopback (default\: http\:\/\/127.0.0.1\:9099)]:url:"
@@ -686,6 +704,7 @@ _shtab_freezeline() {
         replay) _arguments -C -s $_shtab_freezeline_replay_options ;;
         serve) _arguments -C -s $_shtab_freezeline_serve_options ;;
         status) _arguments -C -s $_shtab_freezeline_status_options ;;
+        suggest) _arguments -C -s $_shtab_freezeline_suggest_options ;;
         toast) _arguments -C -s $_shtab_freezeline_toast_options ;;
         unfreeze) _arguments -C -s $_shtab_freezeline_unfreeze_options ;;
         validate) _arguments -C -s $_shtab_freezeline_validate_options ;;

@@ -1,7 +1,7 @@
 """Objectives and thresholds that the past suggests, and the spec with these values in the places of the old ones.
 
 An objective is the strictest one whose budget would never have fallen below a share. A threshold lies a quarter beyond
-the normal range: the 99th percentile of the hour of the day with the most extreme values.
+the normal range: the 99th percentile of the most extreme hour of the day, on nine days in ten.
 """
 
 from __future__ import annotations
@@ -174,27 +174,34 @@ def _threshold(alert: PlainAlert, grid: Grid, found: Mapping[Labels, Sequence[fl
 
 
 def _hours(grid: Grid, found: Mapping[Labels, Sequence[float]]) -> Iterator[Hour]:
-    """The normal range of each hour of the day; none if too little was measured."""
-    by_hour: dict[int, list[float]] = {}
+    """The normal range of each hour of the day; none if too little was measured.
+
+    Each quantile is that of nine days in ten, so that an incident of one day does not count as normal.
+    """
+    by_hour: dict[int, dict[int, list[float]]] = {}
     for values in found.values():
         for index in range(grid.index(grid.first), grid.count):
             if math.isfinite(values[index]):
-                by_hour.setdefault(grid.at(index) % 86400 // 3600, []).append(values[index])
-    if sum(map(len, by_hour.values())) < MEASURED_MIN:
+                day, second = divmod(grid.at(index), 86400)
+                by_hour.setdefault(second // 3600, {}).setdefault(day, []).append(values[index])
+    if sum(len(known) for days in by_hour.values() for known in days.values()) < MEASURED_MIN:
         return
-    for hour in sorted(by_hour):
-        known = sorted(by_hour[hour])
+    for hour, days in sorted(by_hour.items()):
+        known = [sorted(one) for one in days.values()]
         yield Hour(
             hour=hour,
-            median=_quantile(known, 0.5),
-            p95=_quantile(known, 0.95),
-            p99=_quantile(known, 0.99),
-            p01=_quantile(known, 0.01),
+            median=_over_days(known, 0.5, 0.5),
+            p95=_over_days(known, 0.95, 0.9),
+            p99=_over_days(known, 0.99, 0.9),
+            p01=_over_days(known, 0.01, 0.1),
         )
 
 
-def _quantile(known: Sequence[float], share: float) -> float:
-    return known[min(len(known) - 1, int(share * len(known)))]
+def _over_days(days: Sequence[Sequence[float]], share: float, of_days: float) -> float:
+    """A quantile of the days' quantiles, on the side of the median."""
+    each = sorted(known[min(len(known) - 1, int(share * len(known)))] for known in days)
+    place = of_days * (len(each) - 1)
+    return each[math.floor(place) if of_days > 0.5 else math.ceil(place)]
 
 
 def _rounded(value: Decimal, *, up: bool) -> str:

@@ -1,6 +1,8 @@
 """`freezeline backtest` on a real Prometheus: 30 days of history, and alerts that Prometheus itself recorded."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,10 +63,10 @@ def past(tmp_path_factory: pytest.TempPathFactory, current: Generation) -> Itera
         yield server
 
 
-def backtest(server: PrometheusServer, root: Path, *options: str) -> Any:
+def backtest(server: PrometheusServer, root: Path, *options: str, text: str = SPEC) -> Any:
     """What the command prints as JSON."""
     spec = root / "shop.yaml"
-    spec.write_text(SPEC)
+    spec.write_text(text)
     argv = ["backtest", str(spec), "--prometheus", server.url, "--days", str(DAYS), "--end", str(END), "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "freezeline", *argv, "--pause", "0", *options],
@@ -142,3 +144,25 @@ def _tiers() -> dict[str, tuple[float, str, str]]:
         tier.name: (float(tier.factor), duration_text(tier.long_ms), duration_text(tier.short_ms))
         for tier in slo.profile.tiers
     }
+
+
+def test_suggestions_from_thirty_days(past: PrometheusServer, tmp_path: Path) -> None:
+    """The diff fits the spec; the suggested spec keeps a fifth of its budget in the very same past."""
+    spec = tmp_path / "shop.yaml"
+    spec.write_text(SPEC)
+    argv = ["suggest", "shop.yaml", "--prometheus", past.url, "--days", str(DAYS), "--end", str(END), "--pause", "0"]
+    done = subprocess.run(
+        [sys.executable, "-m", "freezeline", *argv],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "requests: 99.950 % reached; objective 99.9, suggested 99.8\n" in done.stderr
+    subprocess.run(["patch", "shop.yaml"], input=done.stdout, text=True, check=True, cwd=tmp_path, timeout=20)
+    assert {"objective: 99.8,", "above: 0.013%,"} <= set(re.findall(r"(?:objective|above): [^ ]+", spec.read_text()))
+    (budget,) = backtest(past, tmp_path, text=spec.read_text())["budgets"]
+    assert budget["lowest"] >= 0.19

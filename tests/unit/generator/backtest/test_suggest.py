@@ -87,9 +87,9 @@ def test_thresholds_lie_beyond_the_normal_range() -> None:
 
 
 def test_an_incident_does_not_move_a_threshold() -> None:
-    """Ten minutes of one day in seven are less than a percent of any hour."""
+    """A bad day in seven is not normal, not even where a whole hour was bad."""
     quiet = suggested(answers(lambda _at: 0.01)).thresholds[0]
-    noisy = suggested(answers(lambda at: 0.9 if END - DAY <= at < END - DAY + 240 else 0.01)).thresholds[0]
+    noisy = suggested(answers(lambda at: 0.9 if END - DAY <= at < END - DAY + 2 * HOUR else 0.01)).thresholds[0]
     assert (noisy.alert, noisy.suggested) == (quiet.alert, quiet.suggested)
 
 
