@@ -23,7 +23,7 @@ def test_ci_prints_each_step_of_a_whole_test_run() -> None:
     """What `./dev ci` prints is what `./dev test` calls, down to the options of pytest; and it runs nothing."""
     body = re.search(r"^test_all\(\) \{\n(.*?)^\}", (ROOT / "dev").read_text(), re.MULTILINE | re.DOTALL)
     assert body
-    called = set(re.findall(r"\b(tools|balancers|browser|lint|generated_files|run_tests)\b(?! *=)", body[1]))
+    called = set(re.findall(r"\b(tools|balancers|redis|browser|lint|generated_files|run_tests)\b(?! *=)", body[1]))
     printed = dev("ci").stdout
     listed = set(re.findall(r"^  ([a-z_]+)  ", printed, re.MULTILINE))
     assert listed == called | {"environment"}
