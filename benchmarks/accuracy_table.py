@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.cases import CASES
+from benchmarks.month_rules import fingerprint
 from benchmarks.months import Case
 
 ROOT = Path(__file__).parent.parent
@@ -16,8 +17,9 @@ FORMS = ("ours", "average", "raw")
 README_CASES = ("night-incident", "outage-70m", "outage-26h", "one-an-hour", "users")
 _BEGIN, _END = "<!-- ./dev bench budget_accuracy --write -->\n", "<!-- end -->"
 
-Errors = Mapping[str, float | None]  # form → relative error of the 30-day ratio; None where a form gives no number
-Results = Mapping[str, Mapping[str, Errors]]  # case → seed → errors
+# Form → relative error of the 30-day ratio, None where a form gives no number; `made_of` → the fingerprint of the case.
+Result = Mapping[str, float | str | None]
+Results = Mapping[str, Mapping[str, Result]]  # case → seed → result
 
 
 def stored() -> Results:
@@ -26,13 +28,27 @@ def stored() -> Results:
     return found
 
 
-def merged(old: Results, seed: int, new: Mapping[str, Errors]) -> Results:
+def merged(old: Results, seed: int, new: Mapping[str, Result]) -> Results:
     """The old results and those of one more run. Cases that are gone are dropped."""
     return {
         case.name: {**old.get(case.name, {}), **({str(seed): new[case.name]} if case.name in new else {})}
         for case in CASES
         if case.name in old or case.name in new
     }
+
+
+def fresh(results: Results, case: Case) -> list[str]:
+    """The seeds of a case whose result was made by the present rules, from the present month."""
+    wanted = fingerprint(case)
+    return [seed for seed, result in results.get(case.name, {}).items() if result.get("made_of") == wanted]
+
+
+def error(result: Result, form: str) -> float:
+    """The relative error of a form; NaN where the form gave no number. Raises TypeError for another member."""
+    found = result[form]
+    if isinstance(found, str):
+        raise TypeError(f"{form} is no form")
+    return math.nan if found is None else found
 
 
 def number(value: float) -> float | None:
@@ -82,12 +98,11 @@ def _shown(results: Results) -> Iterable[Case]:
     return [case for case in CASES if case.name in results]
 
 
-def cells(by_seed: Mapping[str, Errors]) -> Iterator[str]:
+def cells(by_seed: Mapping[str, Result]) -> Iterator[str]:
     """The largest error of each form over all seeds."""
     for form in FORMS:
-        values = [errors[form] for errors in by_seed.values()]
-        known = [value for value in values if value is not None]
-        yield percent(max(known, key=abs)) if len(known) == len(values) else "NaN"
+        values = [error(result, form) for result in by_seed.values()]
+        yield "NaN" if any(map(math.isnan, values)) else percent(max(values, key=abs))
 
 
 def percent(ratio: float) -> str:

@@ -24,89 +24,32 @@ from pathlib import Path
 from msgspec import Struct
 
 from benchmarks import accuracy_table
-from benchmarks.accuracy_table import FORMS
+from benchmarks.accuracy_table import FORMS, Result, Results, fresh
 from benchmarks.cases import CASES, LOOK_AFTER, WORLDS
 from benchmarks.history import Recording, TimeMachine, live_spans, write_counters
+from benchmarks.month_rules import SUM_AGE, fingerprint, recordings, rules_of
 from benchmarks.months import DAY, LENGTH, NATIVE_METRIC, Case, Month, months
-from generator import pipeline
-from generator.render.rules.gaps import is_gap_group
-from generator.render.rules.rule_file import Group, RuleFile
 from tests.tools import Generation, generations, prometheus_server
-
-SUM_AGE = 870.0
-
-# -- our rules over it
-
-
-def sli(case: Case) -> dict[str, object]:
-    """The SLI of a case, as a user would write it."""
-    if case.native:
-        return {"histogram": f'{NATIVE_METRIC}{{job="{case.name}"}}', "below": 0.5, "native": True}
-    total = f'bench_requests_total{{job="{case.name}"}}'
-    if case.sli == "good":
-        return {"good": f'bench_requests_total{{job="{case.name}",code!~"5.."}}', "total": total}
-    return {"bad": f'bench_requests_total{{job="{case.name}",code=~"5.."}}', "total": total}
-
-
-def spec_text(cases: Sequence[Case]) -> str:
-    """A spec with one SLO per case, as a user would write it."""
-    spec = {
-        "apiVersion": "freezeline/v1",
-        "service": "bench",
-        "owner": {"team": "bench"},
-        "defaults": {"window": "30d", "interval": "1m", "scrape": "30s"},
-        "slos": {
-            case.name: {
-                "objective": float(case.objective),
-                "sli": sli(case),
-            }
-            | ({"group_by": ["region"]} if case.grouped else {})
-            for case in cases
-        },
-    }
-    return json.dumps(spec)
-
-
-def recordings(groups: Sequence[Group]) -> list[Recording]:
-    """The recording rules of some groups, in order."""
-    return [
-        Recording(record=rule.record, expr=rule.expr, labels=rule.labels)
-        for group in groups
-        for rule in group.rules
-        if rule.record
-    ]
-
-
-def groups_of(files: Sequence[RuleFile], ending: str) -> list[Group]:
-    """The groups whose names end so."""
-    return [group for file in files for group in file.groups if group.name.endswith(ending)]
 
 
 def evaluate_world(machine: TimeMachine, world: str, cases: Sequence[Case], start: float) -> None:
     """Evaluate all that one Prometheus with these outages would have."""
-    loaded = pipeline.load_set([("bench.yaml", spec_text(cases).encode())], scope=world)
-    if loaded.problems.errors:
-        raise SystemExit("\n".join(problem.message for problem in loaded.problems))
-    files = list(pipeline.rule_files(loaded.output_set))
-    spec_file, shared = files[0], files[1]
+    rules = rules_of(world, cases)
     end = start + LENGTH
     outages = [(start + begin, start + finish) for begin, finish in WORLDS[world]]
-    machine.run(recordings(groups_of([spec_file], "-rollup")), live_spans(start + 331, end, outages, 300), 300)
+    machine.run(recordings(rules.rollups), live_spans(start + 331, end, outages, 300), 300)
     base_spans = live_spans(start + 307, end, outages, 60)
-    machine.run(recordings(groups_of([spec_file], "-fast")), base_spans, 60)
-    repairs = [group for group in spec_file.groups if is_gap_group(group.name)]
+    machine.run(recordings(rules.bases), base_spans, 60)
     looks = sorted(
         (at, index)
-        for index, group in enumerate(repairs)
+        for index, group in enumerate(rules.repairs)
         for span in live_spans(start + DAY + LOOK_AFTER + index, end, outages, group.interval_ms / 1000)
         for at in span.times(group.interval_ms / 1000)
     )
     for at, index in looks:
-        machine.run_in_order(recordings([repairs[index]]), [at])
-    # The sums over the month are nearly as old as they get.
-    machine.run_in_order(recordings(groups_of([shared], "-sum")), [end - SUM_AGE])
-    slow = recordings(groups_of([spec_file], "-slow")) + recordings(groups_of([shared], "-slow"))
-    machine.run_in_order(slow, [end - 1])
+        machine.run_in_order(recordings([rules.repairs[index]]), [at])
+    machine.run_in_order(recordings(rules.sums), [end - SUM_AGE])
+    machine.run_in_order(recordings(rules.slow), [end - 1])
     ratios = [
         Recording(
             record="rival:error_ratio:rate5m",
@@ -189,6 +132,12 @@ def run(
         return [measure(machine, case, made[case.name], start + LENGTH - 1) for case in cases]
 
 
+def result(row: Row) -> Result:
+    """A row as it is stored, with the rules and the month that gave it."""
+    errors = {form: accuracy_table.number(getattr(row, form)) for form in FORMS}
+    return {**errors, "made_of": fingerprint(row.case)}
+
+
 def table(rows: Sequence[Row]) -> str:
     """The rows for people."""
     lines = [f"{'case':<20}{'truth':>10}{'ours':>12}{'allowed':>10}{'average of ratios':>20}{'raw increase[30d]':>20}"]
@@ -202,29 +151,29 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def todo(results: Results, seed: int, names: Sequence[str], *, stale: bool) -> list[Case]:
+    """The cases to measure: those named, or all; `stale`: only those whose result is not of the present rules."""
+    cases = [case for case in CASES if not names or case.name in names]
+    return [case for case in cases if str(seed) not in fresh(results, case)] if stale else cases
+
+
 def main() -> int:
     """Measure and print; 1 where ours is too far off."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--case", action="append", help="only this case; may be repeated")
+    parser.add_argument("--case", action="append", default=[], help="only this case; may be repeated")
     parser.add_argument("--seed", type=int, default=0, help="another month of the same kind")
+    parser.add_argument("--stale", action="store_true", help="only cases without a stored result of the present rules")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--write", action="store_true", help="store the results, and write them into the documentation")
     args = parser.parse_args()
-    cases = [case for case in CASES if not args.case or case.name in args.case]
+    cases = todo(accuracy_table.stored(), args.seed, args.case, stale=args.stale)
     generation = generations()[-1]
     with tempfile.TemporaryDirectory() as folder:
         rows = run(generation, cases, Path(folder) / "prometheus", lambda text: print(text, file=sys.stderr), args.seed)
+    new = {row.case.name: result(row) for row in rows}
     if args.write:
-        new = {row.case.name: {form: accuracy_table.number(getattr(row, form)) for form in FORMS} for row in rows}
         accuracy_table.write(accuracy_table.merged(accuracy_table.stored(), args.seed, new))
-    if args.json:
-        print(
-            json.dumps(
-                [{"case": row.case.name, "ours": row.ours, "average": row.average, "raw": row.raw} for row in rows]
-            )
-        )
-    else:
-        print(table(rows))
+    print(json.dumps(new) if args.json else table(rows))
     return 0 if all(row.holds for row in rows) else 1
 
 

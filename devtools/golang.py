@@ -8,6 +8,7 @@ Prometheus is built without its web page, which the module does not hold. Alertm
 module holds its web page.
 """
 
+import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from devtools.steps import SetupError, made_at_once, run, say
 
 MODULES = Path(__file__).resolve().parent / "go"
 BUILD_DEADLINE_S = 1500
+DOWNLOAD_DEADLINE_S = 120
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,3 +85,17 @@ def build(product: Product, target: Path) -> None:
             deadline_s=BUILD_DEADLINE_S,
             env={"CGO_ENABLED": "0"},
         )
+
+
+def source(module: str, checksum: str) -> Path:
+    """The folder in Go's cache with the files of a module, such as `github.com/slok/sloth@v0.16.0`.
+
+    `checksum` is the one of go.sum. Raises SetupError, also if the module has other bytes.
+    """
+    if shutil.which("go") is None:
+        raise SetupError(f"no `go` on PATH to download {module}: install Go ≥ 1.26")
+    answer = run(["go", "mod", "download", "-json", module], cwd=MODULES, deadline_s=DOWNLOAD_DEADLINE_S)
+    found = json.loads(answer[answer.index("{") :])
+    if found["Sum"] != checksum:
+        raise SetupError(f"{module} has the checksum {found['Sum']}, not {checksum}")
+    return Path(found["Dir"])

@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "replay": "show what a webhook body would do, without doing anything",
         "toast": "show the receiver's notices as desktop toasts",
         "demo": "break a small service on this machine, and watch freeze and rollback",
+        "completion": "print the completion script of bash, zsh or fish",
     }
 )
 

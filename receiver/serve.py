@@ -35,7 +35,7 @@ from receiver.http.access import Access, allowed_hosts
 from receiver.http.health import Health
 from receiver.http.hearing import Hearing
 from receiver.http.tokens import TokenError, ensure_tokens
-from receiver.journal import GROUP_MAX, Journal, JournalError
+from receiver.journal import GROUP_MAX, Journal, JournalError, SqliteStore, Store, postgres_store
 from receiver.loops.backlog import Backlog
 from receiver.loops.conditions import Conditions
 from receiver.loops.escalator import Escalator
@@ -95,7 +95,9 @@ def serve(
     loaded = read_directory(options.policy_dir, channels=settings.channels, problems=problems)
     if problems.errors:
         print_problems(problems)
-        loaded = last_good(options.state_dir / "journal.db", channels=settings.channels)
+        loaded = last_good(
+            options.state_dir / "journal.db", postgres=settings.journal_postgres, channels=settings.channels
+        )
         if not loaded.policies:
             return PROBLEMS
         sys.stderr.write("freezeline serve: the policies have problems; the last good ones are in force\n")
@@ -183,11 +185,7 @@ class _Receiver:
     async def _open_journal(self, stack: contextlib.AsyncExitStack) -> Context:
         state = self._options.state_dir
         journal = Journal(
-            state / "journal.db",
-            clock=_now,
-            reached=self._reached,
-            group_max=self._group_max,
-            exclusive=self._settings.journal_exclusive,
+            journal_store(state, self._settings), clock=_now, reached=self._reached, group_max=self._group_max
         )
         journal.start()
         stack.push_async_callback(journal.close)
@@ -281,6 +279,7 @@ class _Receiver:
             public_url=self._settings.public_url,
             state_dir=self._options.state_dir,
             prometheus=self._settings.prometheus_url,
+            source=self._prometheus if self._settings.prometheus_url else None,
             on_truncated=reconciler.compare_soon,
         )
 
@@ -332,6 +331,13 @@ class _Receiver:
         temporary.rename(path)
         sys.stderr.write(f"listening on {url}\n")
         sys.stderr.flush()
+
+
+def journal_store(state: Path, settings: Settings) -> Store:
+    """Where the settings put the journal. Raises JournalError."""
+    if settings.journal_postgres:
+        return postgres_store(settings.journal_postgres, require_standby=settings.journal_require_standby)
+    return SqliteStore(state / "journal.db", exclusive=settings.journal_exclusive)
 
 
 def _look_for_garbage_seldom() -> None:

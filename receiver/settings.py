@@ -69,6 +69,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     stop_wait_s: float
     log_level: str
     journal_exclusive: bool
+    journal_postgres: str
+    journal_require_standby: bool
 
 
 def _url(raw: Any) -> str:
@@ -92,6 +94,15 @@ def _text(raw: Any) -> str:
     if not isinstance(raw, str) or not raw.isprintable():
         raise _WrongValueError("must be one line of text", 'write one line in quotes, such as `"name"`')
     return raw
+
+
+def _connection(raw: Any) -> str:
+    text = _text(raw)
+    if text and "=" not in text and not text.startswith(("postgresql://", "postgres://")):
+        raise _WrongValueError(
+            "must be a connection string of PostgreSQL", 'write a string such as `"host=db1 dbname=freezeline"`'
+        )
+    return text
 
 
 def _path(raw: Any) -> str:
@@ -299,6 +310,21 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_truth,
         help="false: the receiver asks the journal for everything. Slower; for tests, and for a journal that other "
         "programs write too.",
+    ),
+    Setting(
+        name="journal.postgres",
+        default="",
+        read=_connection,
+        help="The journal is in this PostgreSQL database instead of a file: a connection string of libpq, such as "
+        "`host=db1,db2 dbname=freezeline user=freezeline`. Keep the password in `~/.pgpass` or in the environment.",
+    ),
+    Setting(
+        name="journal.require_standby",
+        default=True,
+        read=_flag,
+        parse=_truth,
+        help="The receiver answers 200 only when a synchronous standby of the PostgreSQL server has the webhook. "
+        "false: the disk of the primary is enough, and a failover may lose what was acknowledged.",
     ),
 )
 

@@ -29,6 +29,7 @@ from receiver.http.tokens import Role
 from receiver.journal import JournalError
 from receiver.logs import CURRENT
 from receiver.report import StandingCollector
+from receiver.sources.prometheus import Prometheus
 from receiver.steps import Step
 from receiver.webhook import process
 from receiver.webhook.ingest import Delivery, NotADeliveryError
@@ -52,6 +53,7 @@ class Web(Struct):
     public_url: str
     state_dir: Path
     prometheus: str
+    source: Prometheus | None
     on_truncated: Callable[[], None]
     draining: bool = False
 
@@ -228,7 +230,9 @@ class _Handlers:
 
     def _canary_api(self) -> canary.Api:
         shared = self._shared
-        return canary.Api(context=self._context, state_dir=shared.state_dir, prometheus=shared.prometheus)
+        return canary.Api(
+            context=self._context, state_dir=shared.state_dir, prometheus=shared.prometheus, source=shared.source
+        )
 
     def _asked(
         self, role: Role, do: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]], *, status: int = 202

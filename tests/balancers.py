@@ -2,16 +2,13 @@
 
 import contextlib
 import http.client
-import os
 import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.tools import ROOT, gone_with_us, missing_is_an_error, stop
+from tests.tools import gone_with_us, program, stop
 from tests.waiting import wait_until
 
 CONFIG = """\
@@ -39,17 +36,6 @@ frontend canary-release
   bind 127.0.0.1:{canary}
   http-request return status 200 content-type text/plain string canary
 """
-
-
-def balancer(name: str) -> Path:
-    """A program that `./dev` linked. Without it, the test fails in CI and is skipped elsewhere."""
-    path = ROOT / ".venv" / "tools" / "balancers" / name
-    if os.access(path, os.X_OK):
-        return path
-    reason = f"{name} is not here (./dev test fetches it)"
-    if missing_is_an_error():
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def free_ports(count: int) -> list[int]:
@@ -98,7 +84,7 @@ class Proxy:
     def running(self) -> Iterator["Proxy"]:
         """HAProxy from start to end."""
         self.socket.unlink(missing_ok=True)
-        argv = [str(balancer("haproxy")), "-db", "-f", str(self.config)]
+        argv = [str(program("haproxy")), "-db", "-f", str(self.config)]
         log = self.directory / "haproxy.log"
         with log.open("ab") as output:
             process = subprocess.Popen(argv, stdout=output, stderr=output, cwd=self.directory)

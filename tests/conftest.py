@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import journals
+from tests import journals, postgres
 from tests.tools import LABELS, Generation, generations, missing_is_an_error
 
 
@@ -20,10 +20,22 @@ def generation(request: pytest.FixtureRequest) -> Generation:
     pytest.skip(reason)
 
 
-@pytest.fixture(params=[journals.EXCLUSIVE, journals.SHARED])
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL without a standby, for all tests of one worker."""
+    with postgres.cluster() as running:
+        yield running
+
+
+@pytest.fixture(params=[journals.EXCLUSIVE, journals.SHARED, journals.POSTGRES])
 def sharing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each way of using the journal in turn. Journals and receivers that a test opens go by it."""
-    monkeypatch.setenv(journals.VARIABLE, str(request.param == journals.EXCLUSIVE).lower())
+    if request.param == journals.POSTGRES:
+        running: postgres.Cluster = request.getfixturevalue("server")
+        monkeypatch.setenv(journals.SERVER, running.database())
+        monkeypatch.setenv("FREEZELINE_JOURNAL_REQUIRE_STANDBY", "false")
+    else:
+        monkeypatch.setenv(journals.VARIABLE, str(request.param == journals.EXCLUSIVE).lower())
     return str(request.param)
 
 
@@ -33,7 +45,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Soak tests run only when `-m` asks for them.
     """
+    of_files = [item for item in items if in_postgres(item) and item.get_closest_marker("sqlite") is not None]
+    items[:] = [item for item in items if item not in of_files]
     for item in items:
+        if in_postgres(item) and item.get_closest_marker("acceptance") is not None:
+            item.add_marker(pytest.mark.soak)
         if item.get_closest_marker("xdist_group") is None and (group := group_of(item)):
             item.add_marker(pytest.mark.xdist_group(group))
     if "soak" not in str(config.option.markexpr):
@@ -53,12 +69,20 @@ def group_of(item: pytest.Item) -> str:
     """
     if item.get_closest_marker("timed") is not None:
         return "timed"
+    if in_postgres(item):
+        return journals.POSTGRES
     if item.get_closest_marker("acceptance") is None:
         return ""
     callspec = getattr(item, "callspec", None)  # only parametrised tests have one
     params = {} if callspec is None else callspec.params
     labels = [str(params[name]) for name in ("generation", "sharing") if name in params]
     return "-".join([f"{item.path.parent.name}/{item.path.stem}", *labels])
+
+
+def in_postgres(item: pytest.Item) -> bool:
+    """Whether a test keeps its journal in PostgreSQL."""
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and callspec.params.get("sharing") == journals.POSTGRES
 
 
 def turn(item: pytest.Item) -> int:

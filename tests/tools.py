@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from msgspec import Struct
 
 from tests.waiting import wait_until
@@ -59,6 +60,17 @@ def tool_dir(label: str) -> Path:
 def missing_is_an_error() -> bool:
     """Whether a generation that is not there fails the tests: in CI, unless FREEZELINE_ALLOW_MISSING=1."""
     return os.environ.get("CI", "") not in {"", "0", "false"} and os.environ.get("FREEZELINE_ALLOW_MISSING") != "1"
+
+
+def program(name: str) -> Path:
+    """A program that `./dev test` linked. Without the program, the test fails in CI and is skipped elsewhere."""
+    path = ROOT / ".venv" / "tools" / "programs" / name
+    if os.access(path, os.X_OK):
+        return path
+    reason = f"{name} is not here (./dev test fetches it)"
+    if missing_is_an_error():
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 class Server(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ LISTENING = re.compile(r"listening on (http://\S+)")
 
 def redis_program(name: str) -> Path:
     """A program of Redis that `./dev` linked. Without it, the test fails in CI and is skipped elsewhere."""
-    path = ROOT / ".venv" / "tools" / "redis" / name
+    path = ROOT / ".venv" / "tools" / "programs" / name
     if os.access(path, os.X_OK):
         return path
     reason = f"{name} is not here (./dev test fetches it)"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from freezeline import pull_request
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
 from freezeline.commands import specs
 from generator import pipeline
@@ -35,6 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--git", metavar="REV", help="compare with the files in this git revision")
     parser.add_argument("--scope", help="the name of the output set (default: `scope` in a spec, else TEAM/SERVICE)")
     parser.add_argument("--json", action="store_true", help="print the changes as JSON")
+    parser.add_argument(
+        "--comment",
+        action="store_true",
+        help="also write the changes as a comment of the pull request, in a pipeline of GitHub or GitLab",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,7 +81,22 @@ def run(args: argparse.Namespace) -> int:
     else:
         sys.stdout.write(difference_text.text(changes))
         sys.stderr.write(difference_text.summary(changes) + "\n")
+    if args.comment and not _comment(difference_text.summary(changes), difference_text.text(changes)):
+        return ENVIRONMENT
     return PROBLEMS if changes else OK
+
+
+def _comment(summary: str, changes: str) -> bool:
+    """Write the comment. Without changes, only an earlier comment is brought up to date."""
+    try:
+        request = pull_request.of_environment(os.environ)
+        if changes or request.has_comment():
+            outcome = request.put(pull_request.as_markdown(summary, changes))
+            sys.stderr.write(f"comment of the pull request: {outcome}\n")
+    except pull_request.CommentError as error:
+        sys.stderr.write(f"freezeline diff: {error}\n")
+        return False
+    return True
 
 
 def _from_git(revision: str, path: str) -> list[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""`freezeline journal`: the receiver's decisions and their reasons, from its file. `--verify` checks the hash chain."""
+"""`freezeline journal`: the receiver's decisions and their reasons, past the receiver. `--verify` checks the chain."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the receiver's state directory (also FREEZELINE_STATE)",
     )
     parser.add_argument(
+        "--postgres",
+        metavar="CONNECTION",
+        default=os.environ.get("FREEZELINE_JOURNAL_POSTGRES", ""),
+        help="read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)",
+    )
+    parser.add_argument(
         "--last", type=int, default=50, metavar="N", help="print this many of the last decisions (default: 50)"
     )
     parser.add_argument(
@@ -40,11 +46,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print decisions, or verify."""
-    if args.state is None:
+    if args.state is None and not args.postgres:
         sys.stderr.write("freezeline journal: name the receiver's state directory with --state DIR\n")
         return 2
     try:
-        view, connection = open_view(Path(args.state) / "journal.db", earlier=True)
+        view, connection = open_view(Path(args.state or ".") / "journal.db", postgres=args.postgres, earlier=True)
     except JournalError as error:
         sys.stderr.write(f"freezeline journal: {error}\n")
         return 3

@@ -1,5 +1,9 @@
-"""A client that sends orders, and records which release answers and how often it fails."""
+"""A client that sends orders, and records which release answers and how often it fails.
 
+Also a program of its own: `python -m freezeline.demo.load --url http://shop:8080`.
+"""
+
+import argparse
 import asyncio
 from collections import deque
 from collections.abc import Callable
@@ -58,3 +62,21 @@ class Load(Struct, kw_only=True):
             seen = Answer(release="", failed=True)
         self.last.append(seen)
         self.seen(seen)
+
+
+async def _send(url: str, per_second: float) -> None:
+    async with aiohttp.ClientSession() as http:
+        await Load(http=http, url=url, per_second=per_second, seen=lambda _answer: None).run()
+
+
+def main() -> None:
+    """Send orders until TERM."""
+    parser = argparse.ArgumentParser(description="the demo's customers")
+    parser.add_argument("--url", required=True, help="the address of the shop")
+    parser.add_argument("--per-second", type=float, default=20.0, help="so many orders a second")
+    args = parser.parse_args()
+    asyncio.run(_send(args.url, args.per_second))
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ import argparse
 from aiohttp import web
 from msgspec import Struct, field
 
-from freezeline.demo.listen import serve
+from freezeline.demo import listen
 
 
 class Shop(Struct, kw_only=True):
@@ -42,11 +42,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="one release of the demo's shop")
     parser.add_argument("--release", required=True)
     parser.add_argument("--failure-ratio", type=float, default=0.0)
+    listen.add_option(parser)
     args = parser.parse_args()
+    host, port = listen.address(args.listen)
     shop = Shop(release=args.release, failure_ratio=args.failure_ratio)
     app = web.Application()
     app.add_routes([web.get("/order", shop.order), web.get("/metrics", shop.metrics)])
-    serve(app)
+    listen.serve(app, port, host)
 
 
 if __name__ == "__main__":

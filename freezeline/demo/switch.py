@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 from msgspec import Struct
 
-from freezeline.demo.listen import serve
+from freezeline.demo import listen
 
 RELEASE_HEADER = "X-Release"
 UPSTREAM_TIMEOUT_S = 5.0
@@ -50,12 +50,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="the demo's switch between two releases")
     parser.add_argument("--follow", type=Path, required=True, help="the file that names the live release")
     parser.add_argument("upstream", nargs="+", metavar="RELEASE=URL")
+    listen.add_option(parser)
     args = parser.parse_args()
+    host, port = listen.address(args.listen)
     upstreams = dict(pair.split("=", 1) for pair in args.upstream)
     app = web.Application()
     app.cleanup_ctx.append(_session)
     app.router.add_get("/{path:.*}", Switch(follow=args.follow, upstreams=upstreams).forward)
-    serve(app)
+    listen.serve(app, port, host)
 
 
 if __name__ == "__main__":

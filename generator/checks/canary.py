@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from freezeline.problems import Problems
 from generator import names
 from generator.checks.policy import known_alerts, report_unknown
@@ -11,6 +13,10 @@ from generator.model.canary import Canary
 from generator.model.canary_gate import counts_events
 from generator.model.policy import Trigger, matchers
 from generator.model.spec import Spec
+from generator.model.traffic import Haproxy
+from generator.units import percent_text
+
+HAPROXY_WEIGHT_MAX = 256
 
 
 def check(spec: Spec, problems: Problems) -> None:
@@ -53,6 +59,22 @@ def check(spec: Spec, problems: Problems) -> None:
                 known=known,
             )
     _check_stages(spec, canary, problems)
+    if isinstance(canary.traffic, Haproxy):
+        _check_weights(canary, canary.traffic, problems)
+
+
+def _check_weights(canary: Canary, traffic: Haproxy, problems: Problems) -> None:
+    """Whether HAProxy's whole weights split each stage's share off exactly. All servers of a side get one weight."""
+    for stage in canary.stages:
+        if not 0 < stage.weight < 1 or not traffic.stable or not traffic.canary:
+            continue
+        share = Fraction(stage.weight)
+        each = share / (1 - share) * Fraction(len(traffic.stable), len(traffic.canary))
+        if max(each.numerator, each.denominator) > HAPROXY_WEIGHT_MAX:
+            weights = f"HAProxy's weights, whole numbers up to {HAPROXY_WEIGHT_MAX},"
+            message = f"{weights} cannot split {percent_text(stage.weight)} of the traffic off exactly"
+            hint = "write a weight such as 1%, 5% or 10%"
+            problems.add("canary/weight", stage.position, message, hint)
 
 
 def _freezes(spec: Spec, canary: Canary) -> bool:

@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 
 from msgspec import Struct
 
+from generator.conditions.said import Said
 from generator.reading.reader import Reader
 from generator.units import decimal_text, spaced
 
@@ -24,6 +25,14 @@ class Condition(Protocol):
 
     def describe(self) -> str:
         """The condition for people, without a full stop: the value, the comparison and the limit."""
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """The labels of the groups that breach each on their own."""
+
+    @property
+    def said(self) -> Said:
+        """The words around the value in the alert's sentence."""
 
     @property
     def shown(self) -> str:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from generator.conditions import value_text
 from generator.conditions.base import Threshold, aggregate, read_threshold
 from generator.conditions.ratio import read_selector
+from generator.conditions.said import Said, limit, measured, with_unit
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
 from generator.units import duration_text, duration_words
@@ -40,6 +41,15 @@ class IncreaseOf(Struct, frozen=True, kw_only=True):
         return f"increase of {self.counter.text} over {duration_words(self.over_ms)} {self.threshold.words}"
 
     @property
+    def said(self) -> Said:
+        """`DLQ entries grew by 7 over 10 min`."""
+        return Said(
+            before=f"{measured(self.counter)} grew by ",
+            after=f" over {duration_words(self.over_ms)}",
+            limit=limit(self.threshold.op, with_unit(self.threshold.written, self.counter.metric)),
+        )
+
+    @property
     def shown(self) -> str:
         """Whole events, although Prometheus extrapolates; or the unit that the counter counts."""
         return value_text.by_name(self.counter.metric) or value_text.COUNT
@@ -69,6 +79,15 @@ class ChangesOf(Struct, frozen=True, kw_only=True):
     def describe(self) -> str:
         """The comparison for people."""
         return f"changes of {self.series.text} over {duration_words(self.over_ms)} {self.threshold.words}"
+
+    @property
+    def said(self) -> Said:
+        """`ready changed 4 times over 2 min`."""
+        return Said(
+            before=f"{measured(self.series)} changed ",
+            after=f" times over {duration_words(self.over_ms)}",
+            limit=limit(self.threshold.op, self.threshold.written),
+        )
 
     @property
     def shown(self) -> str:

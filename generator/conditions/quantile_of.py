@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from generator.conditions import value_text
 from generator.conditions.base import Threshold, aggregate, read_threshold
 from generator.conditions.ratio import read_selector
+from generator.conditions.said import Said, limit, measured, with_unit
 from generator.promql import text as promql
 from generator.promql.text import Selector
 from generator.reading.reader import Reader
@@ -54,6 +55,15 @@ class QuantileOf(Struct, frozen=True, kw_only=True):
         """The comparison for people."""
         name = f"p{decimal_text(self.quantile * 100)}"
         return f"{name} of {self.histogram.text} over {duration_words(self.over_ms)} {self.threshold.words}"
+
+    @property
+    def said(self) -> Said:
+        """`p95 of request duration was 910 ms over 2 min`."""
+        return Said(
+            before=f"p{decimal_text(self.quantile * 100)} of {measured(self.histogram)} was ",
+            after=f" over {duration_words(self.over_ms)}",
+            limit=limit(self.threshold.op, with_unit(self.threshold.written, self.histogram.metric)),
+        )
 
     @property
     def shown(self) -> str:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from generator.conditions import value_text
 from generator.conditions.base import Threshold, aggregate, read_threshold
+from generator.conditions.said import Said, limit, words
 from generator.promql import text as promql
 from generator.promql.check import Want, faults
 from generator.promql.text import Selector
@@ -47,6 +48,16 @@ class Ratio(Struct, frozen=True, kw_only=True):
     def describe(self) -> str:
         """The comparison for people."""
         return f"{self.bad.text} / {self.total.text} over {duration_words(self.over_ms)} {self.threshold.words}"
+
+    @property
+    def said(self) -> Said:
+        """`5.6 % of HTTP requests failed over 5 min`, or `DLQ drops were 5.6 % of DLQ entries over 5 min`."""
+        same = self.bad.metric == self.total.metric
+        return Said(
+            before="" if same else f"{words(self.bad.metric)} were ",
+            after=f" of {words(self.total.metric)} {'failed ' if same else ''}over {duration_words(self.over_ms)}",
+            limit=limit(self.threshold.op, self.threshold.written),
+        )
 
     @property
     def shown(self) -> str:

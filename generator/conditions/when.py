@@ -7,6 +7,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from generator.conditions import value_text
+from generator.conditions.said import LIMITS, Said, limit
 from generator.promql import text as promql
 from generator.promql.check import Want
 from generator.reading.reader import Reader
@@ -16,6 +17,8 @@ class When(Struct, frozen=True, kw_only=True):
     """A query as in an alert rule of Prometheus."""
 
     KIND: ClassVar[str] = "when"
+
+    by: ClassVar[tuple[str, ...]] = ()
 
     query: str
 
@@ -33,9 +36,22 @@ class When(Struct, frozen=True, kw_only=True):
         return self.query
 
     @property
+    def said(self) -> Said:
+        """`max(queue_length) is 62`, with the constant limit of a comparison; any other query `returns` its value."""
+        found = promql.comparison(self.query)
+        compares = found is not None and not found.modifier and found.op in LIMITS and _is_number(found.right)
+        if found is None or not compares:
+            return Said(before=f"{' '.join(self.query.split())} returns ", after="", limit="")
+        return Said(before=f"{' '.join(found.left.split())} is ", after="", limit=limit(found.op, found.right))
+
+    @property
     def shown(self) -> str:
         """A number without a unit."""
         return value_text.NUMBER
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().replace(".", "", 1).isdigit()
 
 
 def parse(reader: Reader) -> When:

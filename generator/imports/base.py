@@ -167,8 +167,11 @@ def _texts(value: Value) -> tuple[str, ...]:
     return tuple(item.text for item in values if isinstance(item.content, (str, int, Decimal)) and item.text.strip())
 
 
-def owner(labels: Mapping[str, tuple[str, ...]], names: Iterable[str], position: Position, problems: Problems) -> str:
-    """The owner of an object: the first value of the first of these labels; empty if the object has none of them."""
+def owner(labels: Mapping[str, tuple[str, ...]], names: Iterable[str], reader: ForeignReader) -> str:
+    """The owner of an object: the first value of the first of these labels; empty if the object has none of them.
+
+    `labels` are what the reader found under its key `labels`.
+    """
     label = next((name for name in names if name in labels), "")
     if not label:
         return ""
@@ -176,7 +179,8 @@ def owner(labels: Mapping[str, tuple[str, ...]], names: Iterable[str], position:
     if len(teams) > 1:
         message = f"the label {label} names several owners ({', '.join(teams)}), so the spec names the first"
         hint = "add `--team NAME` for another owner"
-        problems.add("import/no-team", position, message, hint, warning=True)
+        written = reader.mapping("labels") or reader
+        reader.problems.add("import/no-team", written.at(label), message, hint, warning=True)
     return teams[0]
 
 

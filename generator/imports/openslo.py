@@ -82,7 +82,7 @@ def _note(reader: ForeignReader, kind: str, known: _Objects) -> None:
         known.sources[name] = spec.text("type", "") if spec is not None else ""
     elif kind == "Service" and metadata is not None:
         labels = metadata.string_lists("labels")
-        known.owners[name] = owner(labels, _TEAM_LABELS, metadata.at("labels"), reader.problems)
+        known.owners[name] = owner(labels, _TEAM_LABELS, metadata)
     elif kind.startswith("Alert"):
         message = f"the import leaves out the {kind} {name}"
         hint = (
@@ -111,7 +111,7 @@ class _SloReader:
         service = self._found.options.service or as_spec_name(
             spec.text("service"), spec.at("service"), self._found.problems
         )
-        team = owner(metadata.string_lists("labels"), _TEAM_LABELS, metadata.at("labels"), self._found.problems)
+        team = owner(metadata.string_lists("labels"), _TEAM_LABELS, metadata)
         team = team or self._known.owners.get(spec.text("service", ""), "")
         metadata.has("displayName")
         objects.finish_metadata(metadata)

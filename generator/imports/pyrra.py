@@ -78,7 +78,7 @@ def _read_slo(reader: ForeignReader, namespaces: Mapping[str, set[str]], found: 
     name = _name(metadata, namespaces, found)
     body: dict[str, Plain] = {}
     service, team = _labels(metadata, name, body, found)
-    team = team or _alert_owner(spec, found)
+    team = team or _alert_owner(spec)
     objective = spec.number("target")
     fine = check_objective(objective, spec, "target") if spec.has("target") else False
     description = spec.text("description", "")
@@ -162,10 +162,10 @@ def _labels(metadata: ForeignReader, name: str, body: dict[str, Plain], found: F
         hint = "write the text as `description:` of the SLO: its alerts show the text"
         metadata.lost("annotations", f"the import leaves out the annotations {', '.join(lost)}", hint)
     objects.finish_metadata(metadata)
-    return service, owner(labels, _TEAM_LABELS, metadata.at("labels"), found.problems)
+    return service, owner(labels, _TEAM_LABELS, metadata)
 
 
-def _alert_owner(spec: ForeignReader, found: Found) -> str:
+def _alert_owner(spec: ForeignReader) -> str:
     """The owner that labels of the alerts name; the import leaves out other labels of alerts."""
     alerting = spec.mapping("alerting")
     if alerting is None:
@@ -175,7 +175,7 @@ def _alert_owner(spec: ForeignReader, found: Found) -> str:
     if lost:
         hint = "route by service, slo, team, severity and tier"
         alerting.lost("labels", f"the import leaves out the alert labels {', '.join(lost)}", hint)
-    return owner(labels, _TEAM_LABELS, alerting.at("labels"), found.problems)
+    return owner(labels, _TEAM_LABELS, alerting)
 
 
 # -- indicators

@@ -68,7 +68,7 @@ def _read_service(reader: ForeignReader, found: Found) -> None:
     service = given or as_spec_name(reader.text("service"), reader.at("service"), found.problems)
     reader.has("service")
     labels = reader.string_lists("labels")
-    team = owner(labels, TEAM_LABELS, reader.at("labels"), found.problems)
+    team = owner(labels, TEAM_LABELS, reader)
     others = sorted(set(labels) - set(TEAM_LABELS))
     if others:
         hint = "use the labels service, slo, team, severity and tier, or set `external_labels` in Prometheus"
@@ -107,7 +107,7 @@ def _read_slo(reader: ForeignReader, service: str, team: str, found: Found) -> N
         found.add(
             ImportedSlo(
                 service=service,
-                team=owner(own, TEAM_LABELS, reader.at("labels"), found.problems) or team,
+                team=owner(own, TEAM_LABELS, reader) or team,
                 name=name,
                 objective=objective,
                 body=body,

@@ -75,6 +75,7 @@ class Canary(Struct, frozen=True, kw_only=True):
     stages: tuple[Stage, ...]
     gates: tuple[CanaryGate, ...]
     confidence: Decimal | None
+    variance_inflation: Decimal
     tracks: Tracks | None
     abort_on: tuple[policy.Trigger, ...]
     on_abort: tuple[str, ...]

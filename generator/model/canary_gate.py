@@ -53,7 +53,8 @@ class CanaryGate(Struct, frozen=True, kw_only=True):
     """A measurement that aborts after `consecutive` breaches in a row.
 
     `value` is the bound, in the unit of the query; None if the gate only compares both releases. `at_most_times` is
-    that comparison: the canary's value may be this many times the stable release's value.
+    that comparison: the canary's value may be this many times the stable release's value. Breaches of a row lie at
+    least `spaced_ms` apart.
     """
 
     id: str
@@ -63,23 +64,10 @@ class CanaryGate(Struct, frozen=True, kw_only=True):
     value: Decimal | None
     at_most_times: Decimal | None
     consecutive: int
+    spaced_ms: int
     min_samples: int
     on_breach: str  # "abort" or "hold"
     position: Position
-
-
-def least_events(gate: CanaryGate, confidence: Decimal | None) -> int:
-    """The fewest events in the window with which the gate can speak, even if every event is bad.
-
-    k bad events of k prove a share above `p` at `confidence` where p^k ≤ 1 - confidence (exact binomial tail).
-    """
-    bound = allowed_share(gate)
-    if bound is None or confidence is None:
-        return gate.min_samples
-    needed, chance = 0, Decimal(1)
-    while chance > 1 - confidence:
-        needed, chance = needed + 1, chance * bound
-    return max(needed, gate.min_samples)
 
 
 def allowed_share(gate: CanaryGate) -> Decimal | None:

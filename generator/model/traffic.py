@@ -13,12 +13,12 @@ class ChosenUsers(Struct, frozen=True, kw_only=True):
 
 
 class Haproxy(Struct, frozen=True, kw_only=True):
-    """Traffic by server weights through HAProxy's runtime socket."""
+    """Traffic by server weights through HAProxy's runtime socket. `stable` and `canary` are the servers of a side."""
 
     socket: str
     backend: str
-    stable: str
-    canary: str
+    stable: tuple[str, ...]
+    canary: tuple[str, ...]
     users: ChosenUsers | None = None
 
 

@@ -159,7 +159,7 @@ def _builds(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[s
     anchored: dict[str, str] = {}
     for profile in _profiles(narrowed).values():
         links = alert_texts.links_of([spec], profile.name)
-        anchored |= alert_texts.anchored(profile.window, links)
+        anchored |= alert_texts.anchored(links)
         common = [
             Group(
                 name=group.name,

@@ -15,6 +15,9 @@ from generator.units import MINUTE, SECOND
 DEPLOY_TIMEOUT_MS = 300 * SECOND
 RELEASE_TIMEOUT_MS = 5 * SECOND
 CONFIDENCE = Decimal("0.95")
+VARIANCE_INFLATION = Decimal(2)
+"""Failures come in bursts: 2 is right for bursts of 1.5 failures on average, whose sizes are geometric."""
+INFLATION_MAX = 1000
 
 
 def parse(reader: Reader) -> Canary:
@@ -31,6 +34,7 @@ def parse(reader: Reader) -> Canary:
         stages=canary_stages.parse(reader),
         gates=canary_gates.parse(reader, min_samples),
         confidence=_parse_confidence(reader),
+        variance_inflation=_parse_inflation(reader),
         tracks=_parse_tracks(reader),
         abort_on=tuple(_parse_abort(inner) for inner in reader.readers("abort_on")),
         on_abort=reader.texts("on_abort"),
@@ -65,6 +69,17 @@ def _parse_confidence(reader: Reader) -> Decimal | None:
         reader.fail("canary/confidence", "the confidence must be at least 50% and below 100%", hint, key="confidence")
         return CONFIDENCE
     return confidence
+
+
+def _parse_inflation(reader: Reader) -> Decimal:
+    """How many times more the counts of failures vary than by chance alone."""
+    inflation = reader.decimal("variance_inflation", VARIANCE_INFLATION)
+    if 1 <= inflation <= INFLATION_MAX:
+        return inflation
+    hint = "write `variance_inflation: 2`, or 1 for failures that do not come in bursts"
+    message = f"the variance inflation must be from 1 to {INFLATION_MAX}"
+    reader.fail("canary/variance-inflation", message, hint, key="variance_inflation")
+    return VARIANCE_INFLATION
 
 
 def _parse_tracks(reader: Reader) -> Tracks | None:

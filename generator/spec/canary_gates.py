@@ -5,6 +5,7 @@ The key decides the kind of a measurement: `ratio`, `p50_of` … `p99_of`, `quer
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 
@@ -62,6 +63,7 @@ def _parse_gate(reader: Reader, min_samples: int) -> CanaryGate | None:
         return None
     measure, over_ms = _parse_measure(kinds[0], reader)
     op, value, at_most_times = _parse_bounds(reader, measure)
+    consecutive = reader.integer("consecutive", 1, at_least=1)
     gate = CanaryGate(
         id=gate_id,
         measure=measure,
@@ -69,13 +71,19 @@ def _parse_gate(reader: Reader, min_samples: int) -> CanaryGate | None:
         op=op,
         value=value,
         at_most_times=at_most_times,
-        consecutive=reader.integer("consecutive", 1, at_least=1),
+        consecutive=consecutive,
+        spaced_ms=reader.duration_ms("spaced", _spaced_ms(over_ms, consecutive), at_least=0),
         min_samples=reader.integer("min_samples", min_samples, at_least=1),
         on_breach=reader.choice("on_breach", ("abort", "hold"), "abort"),
         position=reader.position,
     )
     reader.finish()
     return gate
+
+
+def _spaced_ms(over_ms: int, consecutive: int) -> int:
+    """How far breaches lie apart where a full row spans a whole window: then no event is in all windows of the row."""
+    return math.ceil(over_ms / (consecutive - 1)) if consecutive > 1 else 0
 
 
 def _skip(reader: Reader) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from generator.model.traffic import ChosenUsers, Haproxy, RenderedFile, Traffic, TrafficCommands
-from generator.reading.reader import Reader
+from generator.reading.reader import Reader, as_name
 from generator.spec.command import read_argv, read_path
 from generator.units import SECOND
 
@@ -41,18 +41,38 @@ def _haproxy(reader: Reader) -> Haproxy:
     adapter = Haproxy(
         socket=read_path(reader, "socket"),
         backend=reader.name("backend"),
-        stable=reader.name("stable"),
-        canary=reader.name("canary"),
+        stable=_servers(reader, "stable"),
+        canary=_servers(reader, "canary"),
         users=users,
     )
-    if adapter.stable and adapter.stable == adapter.canary:
-        reader.fail(
-            "canary/traffic",
-            "`stable` and `canary` name the same server",
-            "write two server names, such as `stable: v1` and `canary: v2`",
-            key="canary",
-        )
+    both = (*adapter.stable, *adapter.canary)
+    if len(set(both)) < len(both):
+        twice = next(name for name in both if both.count(name) > 1)
+        same = twice in adapter.stable and twice in adapter.canary
+        said = "`stable` and `canary` name the same server" if same else "`stable` and `canary` name a server twice"
+        hint = "write each server once, such as `stable: v1` and `canary: v2`, or `canary: [v2a, v2b]`"
+        reader.fail("canary/traffic", f"{said}: {twice}", hint, key="canary" if twice in adapter.canary else "stable")
     return adapter
+
+
+def _servers(reader: Reader, key: str) -> tuple[str, ...]:
+    """The servers of one side: a name, or a list of names. Bad names are reported."""
+    value = reader.required_value(key)
+    if value is None:
+        return ()
+    if not isinstance(value.content, tuple):
+        name = reader.name(key)
+        return (name,) if name else ()
+    if not value.content:
+        reader.fail("canary/traffic", f"{reader.path(key)} names no server", f"write `{key}: [v2a, v2b]`", key=key)
+    found = []
+    for item in value.content:
+        try:
+            found.append(as_name(item))
+        except ValueError as error:
+            message, _, hint = str(error).partition("\n")
+            reader.problems.add("spec/type", item.position, f"{reader.path(key)}: {message}", hint)
+    return tuple(found)
 
 
 def _file(reader: Reader) -> RenderedFile:

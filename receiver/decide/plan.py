@@ -227,7 +227,7 @@ def _open(
         review_at=now + seconds(rule.unfreeze.review_after_s),
         trace=trace,
     )
-    sentence = f"{_named(alert)} fires and rule {policy.name}/{rule.id} matches: {', '.join(rule.do)}"
+    sentence = f"{_named(alert)}: {episode.reason}. Rule {policy.name}/{rule.id} starts: {', '.join(rule.do)}"
     freeze_reasons, actions = answers(episode, policy, rule, now=now, ids=ids)
     return Opened(episode=episode, freeze_reasons=freeze_reasons, actions=actions, sentence=sentence)
 

@@ -23,6 +23,7 @@ from receiver.http.incoming import RefusedError
 from receiver.http.operate import text
 from receiver.http.rollout import shown
 from receiver.http.tokens import Role
+from receiver.http.tracks import side_by_side
 from receiver.journal import Tx, View
 from receiver.journal.record import record
 from receiver.journal.rollout import tell_in
@@ -30,6 +31,7 @@ from receiver.logs import CURRENT
 from receiver.policy.model import Policy
 from receiver.rollouts import Rollout, RolloutsError
 from receiver.run import engine
+from receiver.sources.prometheus import Prometheus
 
 STARTED_S = 10.0
 STARTED_POLL_S = 0.1
@@ -38,11 +40,15 @@ CANARY_EVENTS = frozenset(event for event in Event if event.value.startswith("ca
 
 
 class Api(Struct, frozen=True, kw_only=True):
-    """What the handlers need. `prometheus` is the address that engines get; "" if no Prometheus is set."""
+    """What the handlers need. `prometheus` is the address that engines get; "" if no Prometheus is set.
+
+    `source` asks the same Prometheus; None if no Prometheus is set.
+    """
 
     context: Context
     state_dir: Path
     prometheus: str
+    source: Prometheus | None
 
 
 Handler = Callable[[Api, Mapping[str, Any]], Awaitable[dict[str, Any]]]
@@ -130,11 +136,15 @@ async def _begin(api: Api, policy: Policy, before: Rollout | None) -> dict[str, 
 
 
 async def metrics(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """How the traffic is split, and what the gates said last: {service?}."""
+    """How the traffic is split, what the gates said last, and the figures of both releases: {service?}."""
     found = await _rollout(api, _policy(api, raw).service)
     if found is None:
         raise RefusedError(404, "the service has had no rollout")
-    return _shown(api, found)
+    try:
+        policy = await asyncio.to_thread(api.context.rollouts.policy, found)
+    except RolloutsError as error:
+        raise RefusedError(503, f"the rollouts cannot be read: {error}") from error
+    return _shown(api, found) | {"tracks": await side_by_side(policy, found, api.source)}
 
 
 def _shown(api: Api, rollout: Rollout) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class Health:
             "disk": self._usage(),
             "response_times": self._response_times(),
             "journal_seq": self._context.journal.head,
+            "journal_kept": self._context.journal.kept,
         }
 
     async def components(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The journal: SQLite in WAL mode with `synchronous=FULL`, one writer thread, grouped commits.
+"""The journal: one writer thread, grouped commits, in a SQLite file or in PostgreSQL (`store`).
 
 The journal holds everything that the receiver must know after a restart, and no other wing contains SQL. Work is a
 function over a `Tx`. One transaction runs many pieces of work, each in its own savepoint; callers get their answers
@@ -11,31 +11,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import queue
-import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
-from receiver.decide.model import FlagView
-from receiver.journal import shapes
+from receiver.decide.model import Decision, FlagView
 from receiver.journal.chain import Verdict, verify
 from receiver.journal.exclusive import AT_ONCE, caches
 from receiver.journal.jobs import Job, prepared
 from receiver.journal.last_seen import WRITTEN_EVERY
-from receiver.journal.opening import LOCK_WAIT_S, JournalError, connect, open_view
-from receiver.journal.same_file import SameFile
+from receiver.journal.opening import open_view, postgres_store
+from receiver.journal.sqlite import SqliteStore
+from receiver.journal.store import Connection, JournalError, Store
 from receiver.journal.tx import Tx
 from receiver.journal.view import View
 from receiver.steps import Reached, Step
 
-__all__ = ["GROUP_MAX", "Journal", "JournalError", "Tx", "Verdict", "View", "open_view", "verify"]
+__all__ = [
+    "GROUP_MAX",
+    "Journal",
+    "JournalError",
+    "SqliteStore",
+    "Store",
+    "Tx",
+    "Verdict",
+    "View",
+    "open_view",
+    "postgres_store",
+    "verify",
+]
 
 T = TypeVar("T")
 
@@ -54,13 +63,6 @@ the lock and commits fewer pieces at a time. The measured cost: a tenth more pro
 GATHER_MAX_S = 0.005
 """The longest time that work waits before the writer is woken, however busy the event loop is."""
 
-CHECKPOINT_PAGES = 1000
-"""Pages after which the write-ahead log is moved into the database.
-
-A log that begins anew overwrites itself. A growing log makes the file system record the new size at every commit, which
-takes twice the time (measured). The writer therefore keeps the log short.
-"""
-
 PAGE_BYTES = 4096
 
 COMMIT_PAGES, WORK_PAGES = 4, 1
@@ -69,33 +71,20 @@ COMMIT_PAGES, WORK_PAGES = 4, 1
 Where more rows than pieces of work change, each row counts as a page: measured with ten thousand new episodes.
 """
 
-LOG_PAGES_MAX = 2 * CHECKPOINT_PAGES
-"""Pages after which the writer lets this process's readers wait, so that the log begins anew."""
-
-READERS_WAIT_MS = 100
-"""How long the writer then waits for readers of other processes."""
+TRIES_MAX = 5
+"""How often a group is tried where the database undid the group for no fault of the group."""
 
 COMMIT_MAX_S = 0.1
 """The longest time that a transaction takes up further pieces of work. What is left goes into the next transaction."""
 
 
 class Journal:
-    """One database. `start` and `close` pair up; `write` and `read` are for the event loop in which it was started.
-
-    `exclusive` says that no other process writes the database: see `receiver.journal.exclusive`.
-    """
+    """One database. `start` and `close` pair up; `write` and `read` are for the event loop in which it was started."""
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        clock: Callable[[], datetime],
-        reached: Reached,
-        group_max: int = GROUP_MAX,
-        exclusive: bool = True,
+        self, store: Store, *, clock: Callable[[], datetime], reached: Reached, group_max: int = GROUP_MAX
     ) -> None:
-        self._exclusive = exclusive
-        self._path = path
+        self._store = store
         self._clock = clock
         self._reached = reached
         self._group_max = group_max
@@ -110,13 +99,17 @@ class Journal:
         self._on_broken: Callable[[], None] = lambda: None
         self._head = 0
         self._broken: BaseException | None = None
-        self._log_pages = 0
-        self._reading = threading.Lock()
+        self._pages = 0
 
     @property
     def head(self) -> int:
         """Number of the last committed decision."""
         return self._head
+
+    @property
+    def kept(self) -> str:
+        """Where the journal is, and where work is when its caller has the answer, for people."""
+        return f"{self._store.shown}: {self._store.promise}"
 
     @property
     def broken(self) -> str:
@@ -142,26 +135,20 @@ class Journal:
     def start(self) -> None:
         """Open the database, make or migrate its tables and start the writer. Raises JournalError."""
         self._loop = asyncio.get_running_loop()
+        writer = self._store.open(self._reached)
         try:
-            # Nobody else may read the alerts' labels. SQLite gives its side files the same mode.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            writer = connect(self._path)
-            shapes.bring_up(writer, self._path, self._reached)
-            writer.execute("PRAGMA journal_mode = WAL")
-            writer.execute("PRAGMA synchronous = FULL")
-            writer.execute("PRAGMA wal_autocheckpoint = 0")
-            self._reader = connect(self._path, read_only=True)
+            self._reader = self._store.reader()
             # One commit a piece of work means that nothing of it waits for a later one either.
             written_every = WRITTEN_EVERY if self._group_max > 1 else AT_ONCE
-            self._files = SameFile(self._path)
-            tx = Tx(writer, caches(writer, exclusive=self._exclusive, written_every=written_every))
+            tx = Tx(writer, caches(writer, self._store, written_every=written_every))
             self._head = tx.head()[0]
-        except (sqlite3.Error, OSError, shapes.ShapeError) as error:
-            raise JournalError(f"{self._path}: {error}") from error
+        except self._store.errors as error:
+            raise JournalError(f"{self._store.shown}: {error}") from error
         self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
         # A daemon: a forgotten `close` must not keep the process alive, and committed work is safe without it.
         self._thread = threading.Thread(target=self._run, args=(writer, tx), name="journal-write", daemon=True)
         self._thread.start()
+        self._store.listen(lambda: self._jobs.put([]))
 
     async def close(self) -> None:
         """Finish the work that was handed in, and close."""
@@ -219,28 +206,29 @@ class Journal:
 
     def _ask(self, question: Callable[[View], T]) -> T:
         try:
-            with self._reading:
-                self._reader.execute("BEGIN")
+            with self._store.reading:
+                self._store.begin_reading(self._reader)
                 try:
                     return question(View(self._reader))
                 finally:
-                    self._reader.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise JournalError(f"{self._path}: {error}") from error
+                    self._reader.commit()
+        except self._store.errors as error:
+            raise JournalError(f"{self._store.shown}: {error}") from error
 
     # the writer thread
 
-    def _run(self, connection: sqlite3.Connection, tx: Tx) -> None:
+    def _run(self, writer: Connection, tx: Tx) -> None:
         group: list[Job[Any]] = []
         try:
             while group := self._next_group(tx):
                 # A disk that refuses these refuses the next work too, and the sender of that work is told.
                 done = self._commit_group(tx, group)
                 self._waiting.extendleft(reversed(group[len(done) :]))
-                with contextlib.suppress(sqlite3.Error):
+                with contextlib.suppress(*self._store.errors):
                     self._tell_news(tx)
-                    self._checkpoint(connection)
-            with contextlib.suppress(sqlite3.Error):
+                    pages, self._pages = self._pages, 0
+                    self._store.rest(writer, pages=pages)
+            with contextlib.suppress(*self._store.errors):
                 tx.pay(self._clock())
         except BaseException as error:
             # A writer that dies must not leave its callers waiting. The receiver then ends, to be started again.
@@ -248,8 +236,8 @@ class Journal:
             self._broken = error
             self._fail([*group, *self._waiting], error)
         finally:
-            connection.close()
-            self._files.close()
+            writer.close()
+            self._store.close()
 
     def _next_group(self, tx: Tx) -> list[Job[Any]]:
         """Wait for work, and take everything that is waiting. Empty if the journal must close."""
@@ -268,10 +256,13 @@ class Journal:
         """Wait for work; meanwhile write what is owed to the disk, and look for commits of others."""
         while True:
             try:
-                return self._jobs.get(timeout=tx.caches.patience_s)
+                jobs = self._jobs.get(timeout=tx.caches.patience_s)
+                if jobs is None or jobs:
+                    return jobs
+                raise queue.Empty  # woken by another writer  # noqa: TRY301
             except queue.Empty:
                 # A disk that refuses these times refuses the next delivery too, and the sender of that one is told.
-                with contextlib.suppress(sqlite3.Error):
+                with contextlib.suppress(*self._store.errors):
                     tx.pay(self._clock())
                     self._tell_news(tx)
 
@@ -283,10 +274,26 @@ class Journal:
     def _commit_group(self, tx: Tx, group: list[Job[Any]]) -> list[Job[Any]]:
         """Commit the first pieces of work of a group: all of them, unless they would take too long together."""
         group, ready = prepared(group)
+        for _ in range(TRIES_MAX - 1):
+            try:
+                return self._commit_once(tx, group, ready)
+            except self._store.again:
+                tx.roll_back()
+                for job in ready:
+                    job.error = None
+        return self._commit_once(tx, group, ready, last=True)
+
+    def _commit_once(
+        self, tx: Tx, group: list[Job[Any]], ready: list[Job[Any]], *, last: bool = False
+    ) -> list[Job[Any]]:
+        """Try once. Raises one of the store's errors after which another try may succeed, unless this is the last."""
         head, acted = 0, False
         changed = tx.changed_rows
         try:
             tx.begin(self._clock, (one for job in ready for one in job.about or ()))
+            if lost := self._store.take_loss():
+                log.critical("journal.lost", extra={"why": lost})
+                tx.note(Decision(kind="decisions_lost", sentence=lost))
             until = time.monotonic() + COMMIT_MAX_S
             for job in ready:
                 if job is not ready[0] and time.monotonic() > until:
@@ -297,16 +304,18 @@ class Journal:
             tx.end()
             self._reached(Step.JOURNAL_BEFORE_COMMIT)
             tx.commit()
-            self._files.check()
-        except sqlite3.Error as error:
+            self._store.committed()
+        except self._store.errors as error:
+            if isinstance(error, self._store.again) and not last:
+                raise
             tx.roll_back()
             head, acted = 0, False
             for job in group:
-                job.error = job.error or JournalError(f"{self._path}: {error}")
+                job.error = job.error or JournalError(f"{self._store.shown}: {error}")
         else:
             self._reached(Step.JOURNAL_COMMITTED)
         pages = max(WORK_PAGES * len(group), tx.changed_rows - changed, tx.body_bytes // PAGE_BYTES)
-        self._log_pages += COMMIT_PAGES + pages
+        self._pages += COMMIT_PAGES + pages
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._answer, group, head, acted, tx.held if head else ())
         return group
@@ -316,31 +325,15 @@ class Journal:
         try:
             job.result = job.work(tx)
             tx.end_work()
-        except sqlite3.OperationalError:
-            raise  # The disk failed, not the work: the whole group fails.
+        except self._store.failures:
+            raise  # The database failed, not the work: the whole group fails.
         except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
             tx.undo_work()
             job.error = error
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        """Move the log into the database now and then, but only after the callers have their answers.
-
-        The log begins anew only while nobody reads from the log. In a storm somebody always does, so the writer takes
-        a moment without readers before the log is long.
-        """
-        if self._log_pages < CHECKPOINT_PAGES:
-            return
-        self._log_pages = 0
-        ((_, pages, _),) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        if pages > LOG_PAGES_MAX:
-            with self._reading:
-                connection.execute(f"PRAGMA busy_timeout = {READERS_WAIT_MS}")
-                connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-                connection.execute(f"PRAGMA busy_timeout = {1000 * LOCK_WAIT_S}")
-
     def _fail(self, group: list[Job[Any]], error: BaseException) -> None:
         for job in group:
-            job.error = JournalError(f"{self._path}: the writer died: {error}")
+            job.error = JournalError(f"{self._store.shown}: the writer died: {error}")
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._answer, group, 0, False, ())
             self._loop.call_soon_threadsafe(self._on_broken)
@@ -349,7 +342,7 @@ class Journal:
 
     def _on_news(self, head: int) -> None:
         """Others have committed up to this decision: whatever listeners wait for may have changed."""
-        self._head = max(self._head, head)
+        self._head = head
         self._tell_listeners(acted=True)
 
     def _tell_held(self, view: FlagView) -> None:
@@ -370,8 +363,8 @@ class Journal:
     def _answer(self, group: list[Job[Any]], head: int, acted: bool, held: tuple[FlagView, ...]) -> None:  # noqa: FBT001 - a callback's argument
         for view in held:
             self._tell_held(view)
-        if head > self._head or acted:
-            self._head = max(self._head, head)
+        if head not in {0, self._head} or acted:
+            self._head = head or self._head
             self._tell_listeners(acted=acted)
         for job in group:
             if job.done.cancelled():

@@ -8,6 +8,7 @@ from datetime import datetime
 from receiver.decide.model import Episode, EpisodeState, Seen, Trace, Waiting, stamp
 from receiver.journal import rows
 from receiver.journal.questions import FINAL, Questions
+from receiver.journal.store import NO_LIMIT
 
 _LIVE = "state IN ('OPEN', 'RESOLVING')"
 _OF_FREEZE = (
@@ -133,7 +134,7 @@ class AlertView(Questions):
         """The oldest live episodes of each service, at most `each` of them, oldest first."""
         sql = (
             f"SELECT {rows.EPISODE} FROM (SELECT {rows.EPISODE}, row_number() OVER (PARTITION BY service "
-            f"ORDER BY opened_at, id) AS place FROM episode WHERE {_LIVE}) WHERE place <= ? ORDER BY opened_at, id"
+            f"ORDER BY opened_at, id) AS place FROM episode WHERE {_LIVE}) AS e WHERE place <= ? ORDER BY opened_at, id"
         )
         return [rows.episode_of(row) for row in self._all(sql, (each,))]
 
@@ -185,7 +186,7 @@ class AlertView(Questions):
         return [(row[0], row[1], datetime.fromisoformat(row[2])) for row in self._all(sql)]
 
     def resolving_episodes(
-        self, policy_sha256: str, rule: str, *, until: datetime | None = None, limit: int = -1
+        self, policy_sha256: str, rule: str, *, until: datetime | None = None, limit: int = NO_LIMIT
     ) -> list[Episode]:
         """Episodes of a rule that resolved no later than `until`, the first to resolve first."""
         sql = f"SELECT {rows.EPISODE} FROM episode WHERE state = 'RESOLVING' AND policy_sha256 = ? AND rule = ?"
@@ -218,7 +219,7 @@ class AlertView(Questions):
         row = self._one("SELECT min(review_at) FROM episode WHERE state = 'OPEN'")
         return rows.when(row[0]) if row else None
 
-    def freezing_episodes(self, service: str, *, limit: int = -1) -> list[Episode]:
+    def freezing_episodes(self, service: str, *, limit: int = NO_LIMIT) -> list[Episode]:
         """Live episodes of a service that have a freeze reason, oldest first."""
         sql = (
             f"SELECT {rows.EPISODE} FROM episode WHERE {_LIVE} AND service = ? "
@@ -235,7 +236,7 @@ class AlertView(Questions):
             f"SELECT {rows.EPISODE} FROM (SELECT {rows.EPISODE}, row_number() OVER (PARTITION BY service, incident, "
             "policy_sha256, rule, severity, state, alert, acked_at IS NULL ORDER BY opened_at, id) AS place "
             f"FROM episode WHERE {_LIVE} AND incident IN (SELECT incident FROM episode WHERE {_LIVE} "
-            f"AND policy_sha256 IN ({rows.marks_for(policies)}))) WHERE place = 1 ORDER BY opened_at, id"
+            f"AND policy_sha256 IN ({rows.marks_for(policies)}))) AS e WHERE place = 1 ORDER BY opened_at, id"
         )
         return [rows.episode_of(row) for row in self._all(sql, policies)]
 
@@ -258,7 +259,7 @@ class AlertView(Questions):
             f"AND {_LIVE} AND NOT EXISTS (SELECT 1 FROM flag_file WHERE service = ?1 AND text IS NOT NULL) "
             "AND opened_at >= (SELECT coalesce(max(written_at), '') FROM flag_file WHERE service = ?1) AND NOT EXISTS "
             "(SELECT 1 FROM freeze_reason WHERE freeze_reason.episode = e.id AND ended_at IS NOT NULL) "
-            "ORDER BY opened_at, id LIMIT 1) LIMIT 1",
+            "ORDER BY opened_at, id LIMIT 1) AS oldest LIMIT 1",
             (service,),
         )
         return row[0] if row else None

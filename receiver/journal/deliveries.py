@@ -9,12 +9,12 @@ newest hashes. If a body comes again later, the journal stores the body once mor
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
 from receiver.journal import rows
+from receiver.journal.store import Connection
 
 KNOWN_MAX = 10_000
 """How many of the newest bodies the receiver recognises."""
@@ -27,7 +27,7 @@ _NEWEST = "SELECT id, sha256 FROM delivery ORDER BY id DESC LIMIT ?"
 class Deliveries:
     """The table of bodies, asked about each body. Only the journal's writer uses it. Rows are (hash, body, time)."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
         self._last = self._last_number()
 
@@ -80,7 +80,7 @@ class Deliveries:
 class RememberedDeliveries(Deliveries):
     """The table of bodies while nobody else writes it: the newest hashes and the last number are in memory."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._ids: dict[str, int] = {}
         self._sure = False

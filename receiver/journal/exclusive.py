@@ -10,13 +10,13 @@ lock before its first question and begins with nothing in memory. The lock keeps
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import timedelta
 from typing import Protocol
 
 from receiver.decide.model import Alert, Episode, Seen
 from receiver.journal.deliveries import Deliveries, RememberedDeliveries
 from receiver.journal.last_seen import WRITTEN_EVERY, LastSeen
+from receiver.journal.store import Connection, Store
 from receiver.policy.model import Policies
 
 REMEMBERED_MAX = 20_000
@@ -24,9 +24,6 @@ REMEMBERED_MAX = 20_000
 
 LOOK_EVERY_S = 0.5
 """How often an idle writer of a shared journal looks for commits of others."""
-
-PAGES_KIB = 32 * 1024
-"""SQLite's page cache for a shared journal: each transaction looks through the newest bodies."""
 
 AT_ONCE = timedelta(0)
 
@@ -79,13 +76,16 @@ class Caches(Protocol):
     """Whether any alert waits for a later transaction; None where the database has to be asked."""
 
     def begin(self) -> None:
-        """A transaction begins. Raises sqlite3.Error."""
+        """A transaction begins. Raises an error of the store."""
+
+    def ending(self, head: tuple[int, str] | None, *, acted: bool) -> None:
+        """A transaction is about to be committed; `head` is its last decision. Raises an error of the store."""
 
     def forget(self) -> None:
         """A transaction was undone: whatever it left in memory may be untrue."""
 
     def others_wrote(self) -> bool:
-        """Whether another process has committed since the last call. Raises sqlite3.Error."""
+        """Whether another process has committed since the last call. Raises an error of the store."""
 
     @property
     def patience_s(self) -> float | None:
@@ -100,7 +100,7 @@ class Exclusive:
     reach the disk every `written_every`.
     """
 
-    def __init__(self, connection: sqlite3.Connection, *, written_every: timedelta = WRITTEN_EVERY) -> None:
+    def __init__(self, connection: Connection, *, written_every: timedelta = WRITTEN_EVERY) -> None:
         self.seen: dict[str, Seen | None] = {}
         self.episodes: dict[str, list[Episode]] = {}
         self.last_seen = LastSeen(written_every)
@@ -122,6 +122,9 @@ class Exclusive:
         self.last_seen.forget()
         self.deliveries.forget()
 
+    def ending(self, head: tuple[int, str] | None, *, acted: bool) -> None:
+        """Nobody else needs to know."""
+
     def others_wrote(self) -> bool:
         """Nobody does."""
         return False
@@ -135,10 +138,10 @@ class Exclusive:
 class Shared:
     """Other processes write the journal too: nothing is believed from an earlier transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        connection.execute(f"PRAGMA cache_size = -{PAGES_KIB}")
+    def __init__(self, connection: Connection, store: Store) -> None:
         self._db = connection
-        self._version = self._data_version()
+        self._store = store
+        self._version = store.version(connection)
         self.seen: dict[str, Seen | None] = {}
         self.episodes: dict[str, list[Episode]] = {}
         self.last_seen = LastSeen(AT_ONCE)
@@ -148,8 +151,12 @@ class Shared:
 
     def begin(self) -> None:
         """Keep others from writing until the commit; then nothing that is read can grow old."""
-        self._db.execute("BEGIN IMMEDIATE")
+        self._store.begin_alone(self._db)
         self.forget()
+
+    def ending(self, head: tuple[int, str] | None, *, acted: bool) -> None:
+        """Let other receivers see that something changed."""
+        self._store.ending(self._db, head, acted=acted)
 
     def forget(self) -> None:
         """Forget everything. No time of a repeat is owed: each was written with its delivery or failed with it."""
@@ -161,12 +168,9 @@ class Shared:
         self.deliveries.forget()
 
     def others_wrote(self) -> bool:
-        """SQLite counts the commits of other connections."""
-        before, self._version = self._version, self._data_version()
+        """The store counts the commits of other writers."""
+        before, self._version = self._version, self._store.version(self._db)
         return self._version != before
-
-    def _data_version(self) -> int:
-        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     @property
     def patience_s(self) -> float | None:
@@ -174,6 +178,6 @@ class Shared:
         return LOOK_EVERY_S
 
 
-def caches(connection: sqlite3.Connection, *, exclusive: bool, written_every: timedelta = WRITTEN_EVERY) -> Caches:
-    """The memory for a journal that this process writes alone (`exclusive`), or that others write as well."""
-    return Exclusive(connection, written_every=written_every) if exclusive else Shared(connection)
+def caches(connection: Connection, store: Store, *, written_every: timedelta = WRITTEN_EVERY) -> Caches:
+    """The memory for a journal that this process writes alone, or that others write as well."""
+    return Exclusive(connection, written_every=written_every) if store.exclusive else Shared(connection, store)

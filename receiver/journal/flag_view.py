@@ -9,6 +9,7 @@ from receiver.decide.model import LISTED_MAX, FlagView, FreezeReason
 from receiver.journal import rows
 from receiver.journal.alert_view import AlertView
 from receiver.journal.questions import FINAL
+from receiver.journal.store import NO_LIMIT
 
 OF_FLAG = f"state NOT IN ({FINAL}) AND type IN ('freeze', 'unfreeze') AND json_extract(payload, '$.flag') = ?"
 """Selects the unfinished actions of one flag."""
@@ -22,10 +23,10 @@ class FlagViews(AlertView):
     """What is known of flags."""
 
     def freeze_reasons(
-        self, *, flag: str | None = None, episode: str | None = None, held: bool | None = None, limit: int = -1
+        self, *, flag: str | None = None, episode: str | None = None, held: bool | None = None, limit: int = NO_LIMIT
     ) -> list[FreezeReason]:
         """Reasons of a flag or an episode. `held` selects reasons in force (True) or ended reasons (False)."""
-        where, parameters = ["1"], []
+        where, parameters = ["TRUE"], []
         if flag is not None:
             where.append("flag = ?")
             parameters.append(flag)
@@ -41,7 +42,8 @@ class FlagViews(AlertView):
         """The oldest reasons in force of each flag, at most `each` of them, oldest first."""
         sql = (
             f"SELECT {rows.FREEZE_REASON} FROM (SELECT {rows.FREEZE_REASON}, row_number() OVER (PARTITION BY flag "
-            "ORDER BY since, episode) AS place FROM freeze_reason WHERE ended_at IS NULL) WHERE place <= ? "
+            "ORDER BY since, episode) AS place FROM freeze_reason WHERE ended_at IS NULL) AS r "
+            "WHERE place <= ? "
             "ORDER BY since, episode"
         )
         return [rows.freeze_reason_of(row) for row in self._all(sql, (each,))]
@@ -102,7 +104,7 @@ class FlagViews(AlertView):
         """The service of every flag that was ever written or has a freeze reason."""
         sql = (
             "SELECT flag, (SELECT service FROM episode WHERE id = first) FROM "
-            "(SELECT flag, min(episode) AS first FROM freeze_reason WHERE ended_at IS NULL GROUP BY flag) "
+            "(SELECT flag, min(episode) AS first FROM freeze_reason WHERE ended_at IS NULL GROUP BY flag) AS held "
             "UNION SELECT path, service FROM flag_file"
         )
         return dict(self._all(sql))

@@ -6,17 +6,20 @@ repeat would do little else. A few seconds do not matter: readers of these times
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from receiver.decide.model import EPOCH, Seen, stamp
 from receiver.journal import rows
+from receiver.journal.store import Connection
 
 WRITTEN_EVERY = timedelta(seconds=5)
 
-_TOUCH = "UPDATE alert_seen SET last_at = max(last_at, v.column2) FROM (VALUES {}) AS v WHERE fingerprint = v.column1"
+_TOUCH = (
+    "UPDATE alert_seen SET last_at = v.column2 FROM (VALUES {}) AS v "
+    "WHERE fingerprint = v.column1 AND last_at < v.column2"
+)
 
 
 class LastSeen:
@@ -48,7 +51,7 @@ class LastSeen:
         at = self._touched.get(seen.fingerprint) or self._at.get(seen.fingerprint)
         return seen if at is None or at <= seen.last_at else replace(seen, last_at=at)
 
-    def write(self, connection: sqlite3.Connection, now: datetime) -> None:
+    def write(self, connection: Connection, now: datetime) -> None:
         """Send all times to the database; they are owed until `committed`."""
         values = [(one, stamp(at)) for one, at in {**self._unwritten, **self._touched}.items()]
         rows.send(connection, _TOUCH, values)

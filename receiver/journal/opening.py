@@ -1,4 +1,4 @@
-"""Opens a journal's database: for its writer, and for reading only."""
+"""Opens a journal's database: a SQLite file for its writer, and either database for reading only."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import sqlite3
 from pathlib import Path
 
 from receiver.journal import shapes
+from receiver.journal.store import Connection, JournalError, Store
 from receiver.journal.view import View
 
 LOCK_WAIT_S = 10
 """How long a connection waits for another process's lock."""
-
-
-class JournalError(Exception):
-    """The journal could not be written, and nothing of the work was kept."""
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -26,12 +23,17 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def open_view(path: Path, *, earlier: bool = False) -> tuple[View, sqlite3.Connection]:
+def open_view(path: Path, *, postgres: str = "", earlier: bool = False) -> tuple[View, Connection]:
     """Open a journal for reading only, also beside a running receiver. The caller closes the connection.
+
+    The journal is the file, or with `postgres`, a connection string, the journal in that database.
 
     With `earlier`, a journal of an earlier shape is read too, because decisions, deliveries and policies are alike in
     all shapes. Raises JournalError if there is no journal, or if the journal must be migrated first.
     """
+    if postgres:
+        server = _postgres_connection(postgres)
+        return View(server), server
     try:
         connection = connect(path, read_only=True)
         try:
@@ -42,3 +44,17 @@ def open_view(path: Path, *, earlier: bool = False) -> tuple[View, sqlite3.Conne
     except (sqlite3.Error, shapes.ShapeError) as error:
         raise JournalError(f"{path}: {error}") from error
     return View(connection), connection
+
+
+def postgres_store(dsn: str, *, require_standby: bool) -> Store:
+    """The journal in a PostgreSQL database. Raises JournalError if the extra is not installed."""
+    try:
+        from receiver.journal.postgres import PostgresStore  # noqa: PLC0415 - most receivers have no PostgreSQL
+    except ImportError as error:
+        raise JournalError(f"{error}. Install Freezeline with the extra `postgres`") from error
+    return PostgresStore(dsn, require_standby=require_standby)
+
+
+def _postgres_connection(dsn: str) -> Connection:
+    """A connection for reading a journal that has this version's shape. Raises JournalError."""
+    return postgres_store(dsn, require_standby=False).checked_reader()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 
 from receiver.journal import rows
+from receiver.journal.store import Connection
 
 FINAL = "'SUCCEEDED', 'DEAD', 'CANCELLED', 'SKIPPED'"
 """FINAL_STATES in the words of the index `action_unfinished`: SQLite uses the index for this very text only."""
@@ -14,7 +14,7 @@ FINAL = "'SUCCEEDED', 'DEAD', 'CANCELLED', 'SKIPPED'"
 class Questions:
     """Reads over one connection. Every answer is a value; nothing stays open."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._db = connection
 
     def _all(self, sql: str, parameters: Sequence[object] = ()) -> list[rows.Row]:

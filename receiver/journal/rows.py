@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
@@ -25,6 +24,7 @@ from receiver.decide.model import (
     Trace,
     stamp,
 )
+from receiver.journal.store import Connection
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -44,6 +44,7 @@ ACTION = (
     "id, key, episode, service, type, name, state, attempt, failures, created_at, due_at, deadline_at, lease_owner, "
     "lease_until, fence, repeat, payload, result, request_id, trace_id"
 )
+
 DECISION = "seq, at, kind, sentence, delivery, episode, action, trace_id, prev_hash, hash"
 FLAG_FILE = "path, service, generation, text, written_at, legacy_on"
 
@@ -64,8 +65,17 @@ def maybe(at: datetime | None) -> str | None:
 
 
 def pack(mapping: Mapping[str, str]) -> str:
-    """A mapping as JSON."""
-    return _encode(mapping if isinstance(mapping, dict) else dict(mapping)) if mapping else "{}"
+    """A mapping as JSON, without characters that PostgreSQL cannot hold: NUL and halves of surrogate pairs."""
+    if not mapping:
+        return "{}"
+    text = _encode(mapping if isinstance(mapping, dict) else dict(mapping))
+    if "\\u" in text:  # nearly never: everything else stands as it is
+        text = _encode({_storable(key): _storable(value) for key, value in mapping.items()})
+    return text
+
+
+def _storable(value: Any) -> Any:
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def unpack(text: str) -> Mapping[str, str]:
@@ -245,7 +255,20 @@ def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
         yield values[start : start + SENT_MAX]
 
 
-def send(connection: sqlite3.Connection, sql: str, waiting: Sequence[Sequence[Any]]) -> None:
+def each_key_once(waiting: Sequence[Row]) -> list[list[Row]]:
+    """The rows in parts, in their order: no part has two rows with the same first value.
+
+    PostgreSQL refuses a statement that inserts or updates one row twice.
+    """
+    parts: list[dict[Any, Row]] = [{}]
+    for row in waiting:
+        if row[0] in parts[-1]:
+            parts.append({})
+        parts[-1][row[0]] = row
+    return [list(part.values()) for part in parts]
+
+
+def send(connection: Connection, sql: str, waiting: Sequence[Sequence[Any]]) -> None:
     """One statement for many rows instead of one per row. `{}` in the statement stands for their values."""
     for chunk in chunks(waiting):
         marks = f"({marks_for(chunk[0])})"

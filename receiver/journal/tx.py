@@ -32,16 +32,13 @@ from receiver.journal.view import View
 from receiver.journal.waiting import WaitingAlerts
 from receiver.policy.model import Policies
 
-APPLICATION_ID = 0x465A4C4E
-"""Marks the file as ours for tools such as `file`: "FZLN"."""
-
 
 class Tx(WaitingAlerts):
     """Writes, each with the decision that explains the write."""
 
     def probe(self) -> None:
-        """Change one page of the database, so that the commit must reach the disk. Says nothing new."""
-        self._run(f"PRAGMA application_id = {APPLICATION_ID}")
+        """Change something of the database, so that the commit must reach the disk. Says nothing new."""
+        self._run("UPDATE meta SET value = value WHERE key = 'version'")
 
     # deliveries and alerts
 
@@ -157,11 +154,12 @@ class Tx(WaitingAlerts):
             seen = self.seen([fingerprint]).get(fingerprint)
             if seen is None or seen.unconfirmed_since is None:
                 return
-        self._run(
-            "UPDATE alert_seen SET unconfirmed_since = iif(?1 IS NULL, NULL, coalesce(unconfirmed_since, ?1)) "
-            "WHERE fingerprint = ?2",
-            (rows.maybe(since), fingerprint),
-        )
+            self._run("UPDATE alert_seen SET unconfirmed_since = NULL WHERE fingerprint = ?", (fingerprint,))
+        else:
+            self._run(
+                "UPDATE alert_seen SET unconfirmed_since = coalesce(unconfirmed_since, ?) WHERE fingerprint = ?",
+                (stamp(since), fingerprint),
+            )
         self._seen_now[fingerprint] = View.seen(self, [fingerprint]).get(fingerprint)
 
     # episodes and freeze reasons

@@ -15,7 +15,11 @@ from receiver.decide.model import Action, ActionState, ActionType, Recorded, sta
 from receiver.journal import rows
 from receiver.journal.flag_view import OF_FLAG
 from receiver.journal.questions import FINAL
+from receiver.journal.store import NO_LIMIT
 from receiver.journal.switch_view import SwitchViews
+
+READ_AT_ONCE = 5000
+"""Decisions in memory while all of them are read."""
 
 
 class View(SwitchViews):
@@ -33,7 +37,7 @@ class View(SwitchViews):
         row = self._one(f"SELECT {rows.ACTION} FROM action WHERE key = ?", (key,))
         return rows.action_of(row) if row else None
 
-    def unfinished_actions(self, *, limit: int = -1) -> list[Action]:
+    def unfinished_actions(self, *, limit: int = NO_LIMIT) -> list[Action]:
         """Unfinished actions, oldest first."""
         sql = f"SELECT {rows.ACTION} FROM action WHERE state NOT IN ({FINAL}) ORDER BY id LIMIT ?"
         return [rows.action_of(row) for row in self._all(sql, (limit,))]
@@ -87,7 +91,7 @@ class View(SwitchViews):
         """Actions that match some values, newest first."""
         asked = {"episode": episode, "service": service, "type": type, "state": state}
         given = {name: str(value) for name, value in asked.items() if value is not None}
-        where = " AND ".join(f"{name} = ?" for name in given) or "1"
+        where = " AND ".join(f"{name} = ?" for name in given) or "TRUE"
         sql = f"SELECT {rows.ACTION} FROM action WHERE {where} ORDER BY id DESC LIMIT ?"
         return [rows.action_of(row) for row in self._all(sql, (*given.values(), limit))]
 
@@ -130,9 +134,11 @@ class View(SwitchViews):
         return [rows.recorded_of(row) for row in reversed(self._all(sql, (limit,)))]
 
     def all_decisions(self) -> Iterator[Recorded]:
-        """Every decision, in order, one at a time."""
-        for row in self._db.execute(f"SELECT {rows.DECISION} FROM decision ORDER BY seq"):
-            yield rows.recorded_of(row)
+        """Every decision, in order, some at a time."""
+        after = 0
+        while found := self.decisions(after=after, limit=READ_AT_ONCE):
+            yield from found
+            after = found[-1].seq
 
     def first_seq_since(self, at: datetime) -> int:
         """The first decision at or after a time. If there is none, the number after the head."""

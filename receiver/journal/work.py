@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
@@ -11,6 +10,7 @@ from msgspec import Struct, field
 from receiver.decide.model import EPOCH, Action, Decision, FlagView, Seen, stamp
 from receiver.journal import chain, rows
 from receiver.journal.exclusive import Caches
+from receiver.journal.store import Connection
 from receiver.journal.view import View
 from receiver.journal.write_buffer import WriteBuffer
 
@@ -42,7 +42,7 @@ class Work(View):
     `begin_work`, then `end_work` or `undo_work`; at last `end` and `commit`, or `roll_back`.
     """
 
-    def __init__(self, connection: sqlite3.Connection, caches: Caches) -> None:
+    def __init__(self, connection: Connection, caches: Caches) -> None:
         super().__init__(connection)
         self.caches = caches
         self.now = EPOCH
@@ -93,7 +93,7 @@ class Work(View):
         self._head_before = self._head
 
     def end_work(self) -> None:
-        """Keep a successful piece of work as a part of the transaction. Raises sqlite3.IntegrityError for a bug."""
+        """Keep a successful piece of work as a part of the transaction. Raises an error of the store for a bug."""
         if self._buffer.may_be_refused:
             self._sync()
         if self._savepoint:
@@ -133,12 +133,13 @@ class Work(View):
             self._buffer.flush(self._db, deliveries)
             if due:
                 last_seen.write(self._db, self.now)
+        self.caches.ending(self._head if self.noted else None, acted=self.acted)
         self.held = tuple(self.flag_view(flag) for flag in self._newly_held)
 
     def commit(self) -> None:
         """Make the transaction durable."""
         if self._db.in_transaction:
-            self._db.execute("COMMIT")
+            self._db.commit()
         else:
             self._buffer.flush(self._db, self.caches.deliveries)
         self.caches.last_seen.committed()
@@ -146,7 +147,7 @@ class Work(View):
     def roll_back(self) -> None:
         """Undo the whole transaction."""
         if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+            self._db.rollback()
         self._seen_now = {}
         self.caches.forget()
 

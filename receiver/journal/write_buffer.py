@@ -6,19 +6,18 @@ get the lock back. Deliveries, news of alerts and decisions are nearly all write
 
 from __future__ import annotations
 
-import sqlite3
-
 from msgspec import Struct, field
 
 from receiver.journal import rows
 from receiver.journal.deliveries import Deliveries
+from receiver.journal.store import Connection
 
 _UPSERT_ALERT = (
     f"INSERT INTO alert_seen ({rows.SEEN}) VALUES {{}} "
     "ON CONFLICT (fingerprint) DO UPDATE SET status = excluded.status, starts_at = excluded.starts_at, "
     "ends_at = excluded.ends_at, last_at = excluded.last_at, labels = excluded.labels, "
     "annotations = excluded.annotations, "
-    "unconfirmed_since = iif(excluded.status = 'resolved', NULL, unconfirmed_since)"
+    "unconfirmed_since = CASE excluded.status WHEN 'resolved' THEN NULL ELSE alert_seen.unconfirmed_since END"
 )
 _RESTART_ALERT = (
     "UPDATE alert_seen SET starts_at = v.column2, last_at = v.column3 FROM (VALUES {}) AS v "
@@ -28,7 +27,7 @@ _EPISODE = f"INSERT INTO episode ({rows.EPISODE}) VALUES {{}}"
 _MOVE_EPISODE = (
     "UPDATE episode SET state = v.column2, "
     "resolved_at = CASE v.column2 WHEN 'RESOLVING' THEN v.column3 WHEN 'OPEN' THEN NULL ELSE resolved_at END, "
-    "closed_at = iif(v.column2 IN ('CLOSED', 'EXPIRED'), v.column3, closed_at) "
+    "closed_at = CASE WHEN v.column2 IN ('CLOSED', 'EXPIRED') THEN v.column3 ELSE closed_at END "
     "FROM (VALUES {}) AS v WHERE id = v.column1"
 )
 _FREEZE_REASON = "INSERT INTO freeze_reason (flag, episode, reason, since) VALUES {}"
@@ -87,14 +86,15 @@ class WriteBuffer(Struct):
         """How many statements `flush` would run, or a few more."""
         return deliveries.statements(self.deliveries) + sum(map(len, self._parts()[1:]))
 
-    def flush(self, connection: sqlite3.Connection, deliveries: Deliveries) -> None:
+    def flush(self, connection: Connection, deliveries: Deliveries) -> None:
         """Send everything to the database, and empty the buffer.
 
         Of one alert a whole row must not wait together with an older restart, which goes after it. Of one episode at
         most one move may wait, which goes after its new row.
         """
         deliveries.send(self.deliveries)
-        rows.send(connection, _UPSERT_ALERT, self.alerts)
+        for part in rows.each_key_once(self.alerts):
+            rows.send(connection, _UPSERT_ALERT, part)
         rows.send(connection, _RESTART_ALERT, list({row[0]: row for row in self.restarts}.values()))
         rows.send(connection, _EPISODE, self.episodes)
         rows.send(connection, _MOVE_EPISODE, self.moves)

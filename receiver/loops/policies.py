@@ -37,10 +37,10 @@ class _Any(frozenset[str]):
         return True
 
 
-def last_good(journal: Path, *, channels: Collection[str]) -> Loaded:
+def last_good(journal: Path, *, postgres: str = "", channels: Collection[str]) -> Loaded:
     """The policies in force when the journal was last written; none if there is no journal yet."""
     try:
-        view, connection = open_view(journal, earlier=True)
+        view, connection = open_view(journal, postgres=postgres, earlier=True)
     except JournalError:
         return Loaded(policies={})
     try:

@@ -47,7 +47,8 @@ def replay(
 
     Nothing runs, so the commands of the policies need not be here. Without a `config`, every channel exists.
     """
-    channels = AnyChannel() if config is None else load_settings(config, os.environ, problems).channels
+    settings = load_settings(config, os.environ, problems)
+    channels = AnyChannel() if config is None else settings.channels
     loaded = read_directory(policy_dir, channels=channels, problems=problems, guarded=False)
     in_force = tuple(policy for policy, _ in loaded.policies.values())
     policies = Policies(in_force=in_force, by_sha256={policy.sha256: policy for policy in in_force})
@@ -59,7 +60,7 @@ def replay(
         planned = [_plan(alert, Known(), policies) for alert in delivery.alerts]
     else:
         try:
-            view, connection = open_view(state_dir / "journal.db")
+            view, connection = open_view(state_dir / "journal.db", postgres=settings.journal_postgres)
         except JournalError as error:
             raise ReplayError(str(error), 3) from error
         planned = [_plan(alert, _known(view, alert), policies) for alert in delivery.alerts]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -23,6 +22,8 @@ from release.canary.state import (
 from release.canary.verdict import Measured, Verdict
 
 Stepped = tuple[State, tuple[Command, ...]]
+EARLY = 0.1
+"""How much of an interval a look may come too early."""
 
 
 def hold(state: State, kind: Hold, text: str, *, page: bool = False) -> Stepped:
@@ -88,7 +89,8 @@ def _look_at_gates(plan: Plan, state: State, tick: Tick) -> Stepped:
     commands: tuple[Command, ...] = ()
     settled_s = tick.at - (state.shifted_at if state.shifted_at is not None else tick.at)
     ready = [one for one in tick.measured if settled_s >= plan.gates[one.gate].window_s]
-    state = replace(state, gates={**state.gates, **{one.gate: _counted(state.gates, one, tick.at) for one in ready}})
+    counted = {one.gate: count(plan, state.gates.get(one.gate, GateState()), one, tick.at) for one in ready}
+    state = replace(state, gates={**state.gates, **counted})
     if any(one.verdict is Verdict.BREACH for one in ready):
         # An approval is void after a breach: what the person saw is no longer true.
         answers = Answers(gate_asked_at=state.answers.gate_asked_at, ab=state.answers.ab)
@@ -107,14 +109,21 @@ def _look_at_gates(plan: Plan, state: State, tick: Tick) -> Stepped:
     return state, (*commands, *more)
 
 
-def _counted(gates: Mapping[str, GateState], one: Measured, at: float) -> GateState:
-    """The gate after one measurement. INCONCLUSIVE neither ends a row of breaches nor adds to it."""
-    before = gates.get(one.gate, GateState())
+def count(plan: Plan, before: GateState, one: Measured, at: float) -> GateState:
+    """The gate after one measurement. INCONCLUSIVE neither ends a row of breaches nor adds to it.
+
+    A breach that comes too soon after the row's first breach is seen, and not counted once more.
+    """
     match one.verdict:
         case Verdict.PASS:
             return GateState(streak=0, passes=before.passes + 1, last=one.verdict, spoke_at=at)
         case Verdict.BREACH:
-            return replace(before, streak=before.streak + 1, last=one.verdict, spoke_at=at)
+            after = replace(before, last=one.verdict, spoke_at=at)
+            if before.streak == 0 or before.since is None:
+                return replace(after, streak=before.streak + 1, since=at)
+            due = before.since + before.streak * plan.gates[one.gate].spaced_s
+            # A look may come a moment early, measured against the one that began the row.
+            return replace(after, streak=before.streak + 1) if at >= due - plan.every_s * EARLY else after
         case Verdict.INCONCLUSIVE:
             return replace(before, last=one.verdict)
 

@@ -31,6 +31,7 @@ from release.canary.state import (
     FreezeAsked,
     GateAnswered,
     Hold,
+    LowerWeight,
     NewRelease,
     NotNow,
     Paused,
@@ -138,7 +139,12 @@ def _started_in_watch(_plan: Plan, state: State, _event: Started) -> Stepped:
 
 
 def _started_in_shift(plan: Plan, state: State, event: Started) -> Stepped:
-    """Take a shift that has happened, lower a weight that is too high; the next look, which asks everybody, shifts."""
+    """Take a shift that has happened, lower a weight that is too high; the next look, which asks everybody, shifts.
+
+    Before the first shift, a kill may have left chosen users on the canary: at weight 0, set the 0 once more.
+    """
+    if event.weight == state.weight == 0:
+        return state, (LowerWeight(weight=state.weight),)
     if event.weight is not None and state.weight <= event.weight < plan.stages[state.stage].weight:
         return state, ()
     return stages.shift_again(plan, state, Tick(at=event.at, weight=event.weight, measured=()))

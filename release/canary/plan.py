@@ -25,9 +25,13 @@ class StagePlan(Struct, frozen=True, kw_only=True):
 
 
 class GatePlan(Struct, frozen=True, kw_only=True):
-    """One gate: `window_s` is how long after a shift its data are only from the new weight."""
+    """One gate: `window_s` is how long after a shift its data are only from the new weight.
+
+    The breaches of a row lie `spaced_s` apart, so that one burst of failures cannot fill a row by itself.
+    """
 
     consecutive: int
+    spaced_s: float = 0.0
     aborts: bool
     window_s: float
 
@@ -78,6 +82,7 @@ def plan_of(canary: Canary, *, speed: float = 1.0) -> Plan:
         gates={
             gate.id: GatePlan(
                 consecutive=gate.consecutive,
+                spaced_s=gate.spaced_s,
                 aborts=gate.on_breach == "abort",
                 window_s=gate.over_s + canary.scrape_s,
             )

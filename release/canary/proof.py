@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from release.policy.canary import Proof
+
 
 def upper_tail(bad: int, total: int, share: float) -> float:
     """P(X ≥ bad), where X counts bad events among `total` events, each bad with probability `share`.
@@ -37,19 +39,24 @@ def _chance(bad: int, total: int, share: float) -> float:
     return math.exp(ways + bad * math.log(share) + (total - bad) * math.log1p(-share))
 
 
-def share_is_above(bad: int, total: int, share: float, confidence: float) -> bool:
-    """Whether the counts prove, at this confidence, that the true share of bad events is above `share`."""
-    return upper_tail(bad, total, share) <= 1.0 - confidence
+def share_is_above(bad: int, total: int, share: float, proof: Proof) -> bool:
+    """Whether the counts prove that the true share of bad events is above `share`."""
+    return upper_tail(_bursts(bad, proof), _bursts(total, proof), share) <= proof.level
 
 
-def times_is_above(canary: tuple[int, int], stable: tuple[int, int], times: float, confidence: float) -> bool:
+def _bursts(events: int, proof: Proof) -> int:
+    """Events as so many independent ones: this many tell as much as all events do (Kish's effective sample size)."""
+    return int(events / proof.inflation)
+
+
+def times_is_above(canary: tuple[int, int], stable: tuple[int, int], times: float, proof: Proof) -> bool:
     """Whether (bad, total) of both releases prove that the canary's share is above `times` the stable share.
 
     Given all bad events of both, the canary's part is binomial with p = times·n / (times·n + m). Here n and m are the
     totals (Przyborowski and Wilenski 1940). For rare bad events the test is exact, otherwise on the safe side.
     """
-    (bad, total), (other_bad, other_total) = canary, stable
+    bad, total, other_bad, other_total = (_bursts(events, proof) for events in (*canary, *stable))
     weighted = times * total
     if weighted + other_total <= 0:
         return False
-    return upper_tail(bad, bad + other_bad, weighted / (weighted + other_total)) <= 1.0 - confidence
+    return upper_tail(bad, bad + other_bad, weighted / (weighted + other_total)) <= proof.level

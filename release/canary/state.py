@@ -62,6 +62,7 @@ class GateState(Struct, frozen=True, kw_only=True):
     """What the engine remembers of one gate within a stage."""
 
     streak: int = 0
+    since: float | None = None  # when the row's first breach was counted
     passes: int = 0
     last: Verdict | None = None
     spoke_at: float | None = None  # when the gate last said PASS or BREACH

@@ -13,7 +13,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from release.canary.proof import share_is_above, times_is_above
-from release.policy.canary import CanaryGate, PushGate, QuantileGate, QueryGate, RatioGate
+from release.policy.canary import CanaryGate, Proof, PushGate, QuantileGate, QueryGate, RatioGate
 
 
 class Verdict(enum.Enum):
@@ -79,19 +79,17 @@ def counted_above(buckets: Mapping[Decimal, Decimal], bound: Decimal) -> Counts 
     return counted(total - buckets[min(edges)], total)
 
 
-def judge(gate: CanaryGate, canary: Reading, stable: Reading | None, confidence: Decimal | None) -> Measured:
+def judge(gate: CanaryGate, canary: Reading, stable: Reading | None) -> Measured:
     """The verdict of one gate. `stable` is the other release's reading, for gates that compare.
 
-    `confidence` None compares bare values. The bound of a comparison is `at_most_times` the stable release's value.
+    A gate without `proof` compares bare values. A comparison's bound is `at_most_times` the stable release's value.
     """
     if isinstance(gate, RatioGate | QuantileGate):
-        return _judge_counts(gate, canary, stable, confidence)
+        return _judge_counts(gate, canary, stable)
     return _judge_value(gate, canary, stable)
 
 
-def _judge_counts(
-    gate: RatioGate | QuantileGate, canary: Reading, stable: Reading | None, confidence: Decimal | None
-) -> Measured:
+def _judge_counts(gate: RatioGate | QuantileGate, canary: Reading, stable: Reading | None) -> Measured:
     counts = canary.counts
     if counts is None:
         return _inconclusive(gate, canary.value, None, "no data")
@@ -104,9 +102,9 @@ def _judge_counts(
     if isinstance(gate, QuantileGate) and gate.at_most_times is not None and _bound(gate, stable) is None:
         return _inconclusive(gate, value, counts.total, "no data of the stable release")
     if allowed is not None:
-        findings.append(_against_share(counts, allowed, confidence))
+        findings.append(_against_share(counts, allowed, gate.proof))
     if gate.at_most_times is not None and isinstance(gate, RatioGate):
-        findings.append(_against_stable(gate, counts, stable, gate.at_most_times, confidence))
+        findings.append(_against_stable(gate, counts, stable, gate.at_most_times))
     verdict, why = _worst(findings)
     return Measured(
         gate=gate.id, verdict=verdict, value=value, bound=_bound(gate, stable), samples=counts.total, why=why
@@ -122,17 +120,15 @@ def allowed_share(gate: RatioGate | QuantileGate) -> Decimal | None:
     return 1 - gate.value if gate.op == ">=" else gate.value
 
 
-def _against_share(counts: Counts, allowed: Decimal, confidence: Decimal | None) -> tuple[Verdict, str]:
+def _against_share(counts: Counts, allowed: Decimal, proof: Proof | None) -> tuple[Verdict, str]:
     if counts.share <= allowed:
         return Verdict.PASS, ""
-    if confidence is None or share_is_above(counts.bad, counts.total, float(allowed), float(confidence)):
+    if proof is None or share_is_above(counts.bad, counts.total, float(allowed), proof):
         return Verdict.BREACH, f"{counts.bad} of {counts.total} events are bad"
     return Verdict.INCONCLUSIVE, f"{counts.bad} of {counts.total} bad events may be chance"
 
 
-def _against_stable(
-    gate: CanaryGate, counts: Counts, stable: Reading | None, times: Decimal, confidence: Decimal | None
-) -> tuple[Verdict, str]:
+def _against_stable(gate: RatioGate, counts: Counts, stable: Reading | None, times: Decimal) -> tuple[Verdict, str]:
     other = stable.counts if stable is not None else None
     if other is None:
         return Verdict.INCONCLUSIVE, "no data of the stable release"
@@ -141,7 +137,7 @@ def _against_stable(
     if counts.share <= times * other.share:
         return Verdict.PASS, ""
     pair = (counts.bad, counts.total), (other.bad, other.total)
-    if confidence is None or times_is_above(*pair, float(times), float(confidence)):
+    if gate.proof is None or times_is_above(*pair, float(times), gate.proof):
         return Verdict.BREACH, f"{counts.bad} of {counts.total}; stable: {other.bad} of {other.total}"
     return Verdict.INCONCLUSIVE, f"{counts.bad} of {counts.total} bad events may be chance"
 

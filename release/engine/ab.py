@@ -11,11 +11,11 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from receiver.sources.fill import filled
 from receiver.sources.prometheus import Prometheus
 from release.ab.counting import count, counted_until, selectors
 from release.ab.kept import Kept, decode, encode
 from release.ab.stage import look, start
-from release.canary.fill import filled
 from release.canary.state import AbJudged, Phase, State
 from release.engine.readings import Tracks
 from release.policy.canary import Canary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from msgspec import Struct
 from freezeline.problems import Problems, render
 from receiver.plaintext import plain
 from receiver.run.commands import ask
-from release.canary.fill import check_name
+from receiver.sources.fill import check_name
 from release.canary.plan import plan_of
 from release.canary.state import NewRelease, Phase, State
 from release.engine.engine import Engine
@@ -24,6 +25,8 @@ from release.policy.canary import Canary
 from release.policy.read import ReleasePolicy, parse
 from release.store.database import Database, Rollout
 from release.traffic.adapter import Reached, pass_by
+
+log = logging.getLogger(__name__)
 
 WAIT_FOR_LOCK_S = 0.5
 TRIED = frozenset({Phase.DONE, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED, Phase.SUPERSEDED})
@@ -105,8 +108,8 @@ async def run(
 
 
 async def _current_release(wanted: Wanted, canary: Canary, environment: dict[str, str]) -> str:
-    """What the release command prints; "" where there is no need to ask. Raises UnusableError."""
-    if canary.release is None or (wanted.release and wanted.stable):
+    """What the release command prints; "" without such a command. Raises UnusableError where nobody else knows."""
+    if canary.release is None:
         return ""
     answer = await ask(canary.release.command, timeout_s=canary.release.timeout_s, env=environment)
     if not answer.ok and not wanted.release:
@@ -155,6 +158,9 @@ class _Beginning(Struct, frozen=True, kw_only=True):
         tried = [one for one in database.of_release(self.release) if one.state.phase in TRIED]
         if tried and not self.wanted.again:
             await self._last_words(database, tried[0])
+            if self._stands(database, tried[0]):
+                log.info("canary.done_before", extra={"rollout": tried[0].id, "hint": "write --again to repeat"})
+                return tried[0].state
             end = tried[0].state.phase.value.replace("_", " ")
             raise RefusedError(f"{self.release} was rolled out before and ended {end} ({tried[0].id}); write --again")
         database.begin(
@@ -169,6 +175,12 @@ class _Beginning(Struct, frozen=True, kw_only=True):
         if begun is None:
             raise RefusedError("the rollout was not stored")
         return await self._engine(database, begun)
+
+    def _stands(self, database: Database, tried: Rollout) -> bool:
+        """Whether this rollout gave its release all traffic, and no other release was begun or deployed since."""
+        newest = next(iter(database.rollouts(1)), None)
+        is_newest = newest is not None and newest.id == tried.id
+        return tried.state.phase is Phase.DONE and is_newest and self.current in ("", self.release)
 
     def _stable(self, database: Database, canary: Canary) -> str:
         """The stable release's name. A superseded release was deployed, but never became the stable one.

@@ -8,8 +8,8 @@ from decimal import Decimal, InvalidOperation
 
 from msgspec import Struct
 
+from receiver.sources.fill import filled
 from receiver.sources.prometheus import Prometheus, Sample
-from release.canary.fill import filled
 from release.canary.verdict import Measured, Reading, counted, counted_above, judge, quantile_limit
 from release.policy.canary import Canary, CanaryGate, PushGate, QuantileGate, QueryGate, RatioGate
 
@@ -34,18 +34,16 @@ async def measure(
     canary: Canary, tracks: Tracks, prometheus: Prometheus, pushed: Mapping[str, Pushed]
 ) -> tuple[Measured, ...]:
     """One look: every gate's verdict, in the order of the policy. Raises SourceError if Prometheus does not answer."""
-    asked = (_measure(gate, canary, tracks, prometheus, pushed) for gate in canary.gates)
+    asked = (_measure(gate, tracks, prometheus, pushed) for gate in canary.gates)
     return tuple(await asyncio.gather(*asked))
 
 
-async def _measure(
-    gate: CanaryGate, canary: Canary, tracks: Tracks, prometheus: Prometheus, pushed: Mapping[str, Pushed]
-) -> Measured:
+async def _measure(gate: CanaryGate, tracks: Tracks, prometheus: Prometheus, pushed: Mapping[str, Pushed]) -> Measured:
     compares = gate.at_most_times is not None
     if isinstance(gate, PushGate):
         found = pushed.get(gate.id)
         new = NOTHING if found is None else Reading(value=found.value, samples=found.count)
-        return judge(gate, new, None, canary.confidence)
+        return judge(gate, new, None)
     old_tracks = Tracks(canary=tracks.stable, stable=tracks.stable)
     if isinstance(gate, QuantileGate):
         old = await _observed(gate, old_tracks, prometheus) if compares else None
@@ -54,11 +52,11 @@ async def _measure(
         if old is not None:
             above = await _quantile(gate, old_tracks, prometheus, limit)
             old = Reading(counts=above.counts, value=old.value)
-        return judge(gate, new, old, canary.confidence)
+        return judge(gate, new, old)
     read = _ratio if isinstance(gate, RatioGate) else _query
     new = await read(gate, tracks, prometheus)  # type: ignore[arg-type]
     old = await read(gate, old_tracks, prometheus) if compares else None  # type: ignore[arg-type]
-    return judge(gate, new, old, canary.confidence)
+    return judge(gate, new, old)
 
 
 async def _ratio(gate: RatioGate, tracks: Tracks, prometheus: Prometheus) -> Reading:

@@ -25,12 +25,12 @@ class ChosenUsers(Struct, frozen=True, kw_only=True):
 
 
 class Haproxy(Struct, frozen=True, kw_only=True):
-    """Traffic by server weights through HAProxy's runtime socket."""
+    """Traffic by server weights through HAProxy's runtime socket. `stable` and `canary` are the servers of a side."""
 
     socket: str
     backend: str
-    stable: str
-    canary: str
+    stable: tuple[str, ...]
+    canary: tuple[str, ...]
     users: ChosenUsers | None = None
 
 
@@ -138,8 +138,21 @@ class Stage(Struct, frozen=True, kw_only=True):
     ab: AbTest | None = None
 
 
+class Proof(Struct, frozen=True, kw_only=True):
+    """When counts prove a breach. `level` is the chance that a release at its very bound is found to break it.
+
+    Failures come in bursts, so counts vary more than independent events: `inflation` is the ratio of both variances.
+    """
+
+    level: Decimal
+    inflation: Decimal
+
+
 class _Bound(Struct, frozen=True, kw_only=True):
-    """What every measurement has. `value` is the bound; `at_most_times` the bound as a multiple of the stable value."""
+    """What every measurement has. `value` is the bound; `at_most_times` the bound as a multiple of the stable value.
+
+    The breaches of a row lie at least `spaced_s` apart.
+    """
 
     id: str
     consecutive: int
@@ -149,6 +162,7 @@ class _Bound(Struct, frozen=True, kw_only=True):
     value: Decimal | None = None
     at_most_times: Decimal | None = None
     over_s: float = 0.0
+    spaced_s: float = 0.0
 
 
 class RatioGate(_Bound, frozen=True, kw_only=True, tag_field="kind", tag="ratio"):
@@ -156,6 +170,7 @@ class RatioGate(_Bound, frozen=True, kw_only=True, tag_field="kind", tag="ratio"
 
     bad: str
     total: str
+    proof: Proof | None = None
 
 
 class QuantileGate(_Bound, frozen=True, kw_only=True, tag_field="kind", tag="quantile"):
@@ -170,6 +185,7 @@ class QuantileGate(_Bound, frozen=True, kw_only=True, tag_field="kind", tag="qua
     buckets: str = ""
     above: str = ""
     total: str = ""
+    proof: Proof | None = None
 
 
 class QueryGate(_Bound, frozen=True, kw_only=True, tag_field="kind", tag="query"):
@@ -200,5 +216,4 @@ class Canary(Struct, frozen=True, kw_only=True):
     release: Command | None = None
     traffic: Traffic | None = None
     start: Ask | None = None
-    confidence: Decimal | None = None
     tracks: Tracks | None = None

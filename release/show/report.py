@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from freezeline.problems import printable
-from release.canary.fill import filled
+from receiver.sources.fill import filled
 from release.policy.canary import Canary, CanaryGate
 from release.show.status import line, moment, timeline
 from release.store.database import Look, Rollout, Step

@@ -8,6 +8,7 @@ therefore has `weight 0`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import io
 from collections.abc import Mapping, Sequence
@@ -120,10 +121,32 @@ class Haproxy:
     async def set(self, weight: Decimal) -> None:
         """Set the weights of every server, and read the share back. No share on the way passes the asked one.
 
-        No share is raised while users cannot be chosen; a share is lowered whatever happens to the users.
+        No share is raised while users cannot be chosen; a share is lowered whatever happens to the users. Where the
+        share stays 0, nobody is chosen.
         """
         if self._users is not None and weight > await self._share():
-            await self._users.put(chosen=True)
+            await self._choose_and_move(self._users, weight)
+        else:
+            await self._move(weight)
+        self._meant = weight
+        if self._users is not None:
+            await self._users.put(chosen=weight > 0)
+        found = await self.read()
+        if found != weight:
+            raise TrafficError(f"HAProxy uses the weight {found:.2%}, not {weight:.2%}")
+
+    async def _choose_and_move(self, users: ChosenInMap, weight: Decimal) -> None:
+        """Choose the users, then raise the share. A failure that leaves the share at 0 leaves nobody chosen."""
+        try:
+            await users.put(chosen=True)
+            await self._move(weight)
+        except TrafficError:
+            with contextlib.suppress(TrafficError):
+                if await self._share() == 0:
+                    await users.put(chosen=False)
+            raise
+
+    async def _move(self, weight: Decimal) -> None:
         if weight > 0:
             await self._ready()
         servers = await self._servers()
@@ -131,12 +154,6 @@ class Haproxy:
         names = (*self._canary, *self._stable)
         for step in steps(canary, stable, weight):
             await self._tell(f"set server {self._backend}/{names[step.server]} weight {step.weight}")
-        self._meant = weight
-        if self._users is not None:
-            await self._users.put(chosen=weight > 0)
-        found = await self.read()
-        if found != weight:
-            raise TrafficError(f"HAProxy uses the weight {found:.2%}, not {weight:.2%}")
 
     async def _ready(self) -> None:
         """Take the canary's servers out of the maintenance that an abort left them in, with weight 0."""

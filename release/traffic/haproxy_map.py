@@ -5,21 +5,26 @@ The map changes at run time only. A reload reads the map's file, which is empty,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 
 from receiver.plaintext import plain
 from release.policy.canary import ChosenUsers
-from release.traffic.adapter import TrafficError
+from release.traffic.adapter import Reached, TrafficError, pass_by
 from release.traffic.runtime import Ask, tell
 
 
 class ChosenInMap:
-    """The users of one map. Each key stands for a user, and has the canary's server name as its value."""
+    """The users of one map. Each key stands for a user, and has the name of one of the canary's servers as its value.
 
-    def __init__(self, ask: Ask, users: ChosenUsers, *, canary: str) -> None:
+    `reached` is told each command that HAProxy has obeyed, as in `Haproxy`.
+    """
+
+    def __init__(self, ask: Ask, users: ChosenUsers, *, canary: Sequence[str], reached: Reached = pass_by) -> None:
         self._ask = ask
+        self._reached = reached
         self._map = users.map
-        self._wanted = dict.fromkeys(users.values, canary)
+        self._wanted = dict(zip(users.values, itertools.cycle(canary), strict=False))
 
     async def check(self) -> tuple[str, ...]:
         """Reasons why users cannot be chosen: HAProxy has no such map, or the map has users of somebody else."""
@@ -34,13 +39,17 @@ class ChosenInMap:
         wanted = self._wanted if chosen else {}
         found = await self._entries()
         for user in found.keys() - wanted.keys():
-            await tell(self._ask, f"del map {self._map} {user}")
+            await self._tell(f"del map {self._map} {user}")
         for user, server in wanted.items():
             if user not in found:
-                await tell(self._ask, f"add map {self._map} {user} {server}")
+                await self._tell(f"add map {self._map} {user} {server}")
             elif found[user] != server:
-                await tell(self._ask, f"set map {self._map} {user} {server}")
+                await self._tell(f"set map {self._map} {user} {server}")
         await self._require(wanted)
+
+    async def _tell(self, command: str) -> None:
+        await tell(self._ask, command)
+        self._reached(command)
 
     async def require(self) -> None:
         """Raise TrafficError where the running HAProxy chooses other users."""

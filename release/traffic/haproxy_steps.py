@@ -16,7 +16,8 @@ from release.traffic.adapter import TrafficError
 
 WEIGHT_MAX = 256
 USUAL = 100
-"""The weight of the heavier side, where the old weights leave the choice."""
+"""The weight of the heavier side, where the old weights leave the choice. With several servers a side: `WEIGHT_MAX`,
+because small weights leave no share between two shares that lie side by side."""
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -29,8 +30,8 @@ class Step(Struct, frozen=True, kw_only=True):
 def steps(canary: Sequence[int], stable: Sequence[int], share: Decimal) -> tuple[Step, ...]:
     """The commands from these weights to weights that give the share exactly; all servers of a side get one weight.
 
-    Small weights may leave no share between two shares that lie side by side. Then the share on the way may be lower
-    than both, and is never higher. Raises TrafficError for a share that no weights give.
+    From small weights that somebody else set, there may be no such order. Then the share on the way may be lower than
+    both, and is never higher. Raises TrafficError for a share that no weights give.
     """
     old, canaries = (*canary, *stable), len(canary)
     targets = [(one,) * canaries + (other,) * len(stable) for one, other in weights(share, canaries, len(stable))]
@@ -66,7 +67,7 @@ def weights(share: Decimal, canaries: int, stables: int) -> Iterator[tuple[int, 
     parts = int(ratio[0]), int(ratio[1])
     if max(parts) > WEIGHT_MAX:
         raise TrafficError(f"no weights up to {WEIGHT_MAX} split {share:.4%} of the traffic off exactly")
-    usual = max(1, USUAL // max(parts))
+    usual = max(1, (USUAL if canaries == stables == 1 else WEIGHT_MAX) // max(parts))
     scales = sorted(range(1, WEIGHT_MAX // max(parts) + 1), key=lambda scale: abs(scale - usual))
     yield from ((parts[0] * scale, parts[1] * scale) for scale in scales)
 

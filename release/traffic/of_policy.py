@@ -21,9 +21,11 @@ def of_policy(canary: Canary, environment: Mapping[str, str], *, reached: Reache
     if canary.traffic is not None and canary.traffic.haproxy is not None:
         named = canary.traffic.haproxy
         ask = unix_socket(named.socket)
-        users = ChosenInMap(ask, named.users, canary=named.canary) if named.users is not None else None
+        users = None
+        if named.users is not None:
+            users = ChosenInMap(ask, named.users, canary=named.canary, reached=reached)
         return Haproxy(
-            ask, backend=named.backend, stable=[named.stable], canary=[named.canary], users=users, reached=reached
+            ask, backend=named.backend, stable=named.stable, canary=named.canary, users=users, reached=reached
         )
     if canary.traffic is not None and canary.traffic.file is not None:
         return Rendered(canary.traffic.file, environment)

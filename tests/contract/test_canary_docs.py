@@ -23,4 +23,4 @@ def test_the_gates_of_the_balancer_compile() -> None:
     spec, problems = load(ACTIONS + CANARY + indent(recipes(), "  "))
     assert [str(problem) for problem in problems if not problem.warning] == []
     assert spec.canary is not None
-    assert [gate.id for gate in spec.canary.gates] == ["redispatched", "refused", "answers", "server-up"]
+    assert [gate.id for gate in spec.canary.gates] == ["redispatched", "refused", "answers", "server-up", "share"]

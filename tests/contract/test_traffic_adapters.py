@@ -51,6 +51,7 @@ def engine_s(text: str) -> tuple[Canary, dict[str, Any]]:
     "text,adapter",
     [
         (f"{{haproxy: {{{HAPROXY}}}}}", Haproxy),
+        ("{haproxy: {socket: /s, backend: shop, stable: [a, b], canary: [c, d]}}", Haproxy),
         (f"{{haproxy: {{{HAPROXY}, users: {{map: /u.map, values: [alice]}}}}}}", Haproxy),
         (f"{{file: {{{FILE}}}}}", Rendered),
         (f"{{file: {{{FILE}, cut: [/opt/cut.sh], users: [alice, 'b@example.org'], timeout: 3s}}}}", Rendered),
@@ -76,9 +77,14 @@ def test_no_value_is_lost_on_the_way() -> None:
         ("/opt/read.sh",),
     )
     assert (named.cut, named.users, named.timeout_s) == (("/opt/cut.sh",), ("alice", "bob"), 3.0)
+    canary, _ = engine_s("{haproxy: {socket: /s, backend: shop, stable: [a, b], canary: [c, d]}}")
+    assert canary.traffic is not None
+    assert canary.traffic.haproxy is not None
+    assert (canary.traffic.haproxy.stable, canary.traffic.haproxy.canary) == (("a", "b"), ("c", "d"))
     canary, _ = engine_s(f"{{haproxy: {{{HAPROXY}, users: {{map: /u.map, values: [alice]}}}}}}")
     assert canary.traffic is not None
     assert canary.traffic.haproxy is not None
+    assert (canary.traffic.haproxy.stable, canary.traffic.haproxy.canary) == (("v1",), ("v2",))
     users = canary.traffic.haproxy.users
     assert users is not None
     assert (users.map, users.values) == ("/u.map", ("alice",))

@@ -23,7 +23,7 @@ def test_ci_prints_each_step_of_a_whole_test_run() -> None:
     """What `./dev ci` prints is what `./dev test` calls, down to the options of pytest; and it runs nothing."""
     body = re.search(r"^test_all\(\) \{\n(.*?)^\}", (ROOT / "dev").read_text(), re.MULTILINE | re.DOTALL)
     assert body
-    called = set(re.findall(r"\b(tools|balancers|redis|browser|lint|generated_files|run_tests)\b(?! *=)", body[1]))
+    called = set(re.findall(r"\b(tools|programs|postgresql|browser|lint|generated_files|run_tests)\b(?! *=)", body[1]))
     printed = dev("ci").stdout
     listed = set(re.findall(r"^  ([a-z_]+)  ", printed, re.MULTILINE))
     assert listed == called | {"environment"}
@@ -59,15 +59,22 @@ def test_unknown_benchmark() -> None:
     assert "no benchmark" in ran.stderr
 
 
+def test_options_go_to_the_benchmark() -> None:
+    """`./dev bench NAME --help` is the help of that benchmark."""
+    ran = dev("bench", "budget_accuracy", "--help")
+    assert ran.returncode == 0
+    assert "--seed SEED" in ran.stdout
+
+
 def test_ci_runs_the_readmes_test_command() -> None:
     """CI runs the command that the README gives."""
     assert "\n./dev test " in (ROOT / "README.md").read_text()
     assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("./dev test")
 
 
-def test_only_known_balancers_are_fetched() -> None:
+def test_only_known_programs_are_fetched() -> None:
     """A wrong name is exit 2, and the message lists the right ones."""
-    argv = [sys.executable, "-m", "devtools.balancers", "varnish"]
+    argv = [sys.executable, "-m", "devtools.programs", "varnish"]
     ran = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert "no such program: varnish; use haproxy or nginx" in ran.stderr
+    assert "no such program: varnish; use haproxy, nginx or redis" in ran.stderr

@@ -49,3 +49,12 @@ def test_every_page_is_reachable_from_the_readme() -> None:
             found.add(page)
             todo += [path for _, path, _ in links(page)]
     assert {page for page in PAGES if page.is_relative_to(ROOT / "docs")} - found == set()
+
+
+def test_every_picture_is_shown_on_a_page() -> None:
+    """Each picture of docs/pictures/ is a PNG, and some page links to the picture."""
+    pictures = set((ROOT / "docs" / "pictures").iterdir())
+    shown = {path for page in PAGES for _, path, _ in links(page)}
+    assert pictures - shown == set()
+    assert pictures >= {ROOT / "docs" / "pictures" / "page.png"}
+    assert [path.name for path in pictures if not path.read_bytes().startswith(b"\x89PNG\r\n")] == []

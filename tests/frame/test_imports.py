@@ -98,7 +98,18 @@ ORDERS = {
         "show",
         "engine",
     ),
-    "freezeline": ("problems", "terminal", "cli", "remote", "toast", "demo", "demo.rollout", "commands", "__main__"),
+    "freezeline": (
+        "problems",
+        "terminal",
+        "cli",
+        "remote",
+        "pull_request",
+        "toast",
+        "demo",
+        "demo.rollout",
+        "commands",
+        "__main__",
+    ),
 }
 
 # Package, or place of a package → the other packages, or their places, that it may import. The longer key wins.

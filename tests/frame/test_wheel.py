@@ -56,7 +56,19 @@ def metadata(wheel: dict[str, bytes]) -> Message:
 def test_top_level(names: set[str]) -> None:
     """Generic package names exist elsewhere too, so nothing but these four may be there."""
     top = {Path(name).parts[0] for name in names}
-    assert {name for name in top if not name.endswith(".dist-info")} == set(PACKAGES)
+    ours = {f"freezeline-{VERSION}.dist-info", f"freezeline-{VERSION}.data"}
+    assert top == {*PACKAGES, *ours}
+
+
+def test_shells_and_man_find_their_files(names: set[str]) -> None:
+    """Below the prefix, where bash, zsh, fish and man look; and nothing else is put there."""
+    outside = {name.partition(".data/data/")[2] for name in names if ".data/" in name}
+    assert outside == {
+        "share/man/man1/freezeline.1",
+        "share/bash-completion/completions/freezeline",
+        "share/fish/vendor_completions.d/freezeline.fish",
+        "share/zsh/site-functions/_freezeline",
+    }
 
 
 def test_every_file_is_in_it(names: set[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from generator.model.canary import Approval, Ask, Canary, Daily, Stage
 from generator.model.canary_gate import CanaryGate
+from generator.model.canary_proof import proof_of
 from generator.model.policy import matchers
 from generator.model.spec import Spec
 from generator.render.policy import ab, canary_gates, traffic
@@ -26,14 +27,12 @@ def render(spec: Spec, canary: Canary) -> dict[str, object]:
         found["start"] = _ask(canary.start)
     if canary.tracks is not None:
         found["tracks"] = {"canary": canary.tracks.canary, "stable": canary.tracks.stable}
-    if canary.confidence is not None:
-        found["confidence"] = decimal_text(canary.confidence)
     found |= {
         "every_s": seconds(canary.every_ms),
         "scrape_s": seconds(spec.defaults.scrape_ms),
         "no_data": {"hold_for_s": seconds(canary.no_data.hold_for_ms), "then": canary.no_data.then},
         "stages": [_stage(stage, canary.gates) for stage in canary.stages],
-        "gates": [canary_gates.render(gate) for gate in canary.gates],
+        "gates": [canary_gates.render(gate, proof_of(canary, gate)) for gate in canary.gates],
         "abort_on": [matcher_list(matchers(trigger, spec.service)) for trigger in canary.abort_on],
         "on_abort": list(canary.on_abort),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from generator.conditions.quantile_of import quantile_query
 from generator.model.canary_gate import CanaryGate, PushedMeasure, QuantileMeasure, QueryMeasure, RatioMeasure
+from generator.model.canary_proof import Proof
 from generator.promql import text as promql
 from generator.promql.text import Selector
 from generator.render.policy.policy_values import seconds
@@ -16,7 +17,7 @@ BOUND = "$bound"
 """Stands for a bound that the engine computes, in the query of a native histogram."""
 
 
-def render(gate: CanaryGate) -> dict[str, object]:
+def render(gate: CanaryGate, proof: Proof | None) -> dict[str, object]:
     """One gate as JSON data."""
     found: dict[str, object] = {"id": gate.id, "kind": gate.measure.KIND, **_measured(gate)}
     if gate.over_ms:
@@ -25,6 +26,10 @@ def render(gate: CanaryGate) -> dict[str, object]:
         found |= {"op": gate.op, "value": decimal_text(gate.value)}
     if gate.at_most_times is not None:
         found["at_most_times"] = decimal_text(gate.at_most_times)
+    if gate.spaced_ms:
+        found["spaced_s"] = seconds(gate.spaced_ms)
+    if proof is not None:
+        found["proof"] = {"level": decimal_text(proof.level), "inflation": decimal_text(proof.inflation)}
     return found | {"consecutive": gate.consecutive, "min_samples": gate.min_samples, "on_breach": gate.on_breach}
 
 

@@ -20,8 +20,8 @@ def _haproxy(traffic: Haproxy) -> dict[str, object]:
     found: dict[str, object] = {
         "socket": traffic.socket,
         "backend": traffic.backend,
-        "stable": traffic.stable,
-        "canary": traffic.canary,
+        "stable": list(traffic.stable),
+        "canary": list(traffic.canary),
     }
     users = traffic.users
     return found | ({"users": {"map": users.map, "values": list(users.values)}} if users else {})

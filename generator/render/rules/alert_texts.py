@@ -57,10 +57,9 @@ def _any_of(labels: Iterable[str]) -> str:
 def plain(spec: Spec, alert: PlainAlert) -> dict[str, str]:
     """Annotations of a plain alert; none of them is empty."""
     condition = inert(alert.condition.describe())
-    summary = inert(alert.summary) or f"{alert.name} on {spec.service}: {condition}"
     runbook = link(alert.runbook or spec.defaults.runbook, service=spec.service, alert=alert.name, slo="")
     found = {
-        "summary": summary,
+        "summary": inert(alert.summary) or _sentence(alert),
         "description": inert(alert.description) or _plain_description(alert, condition),
         "value": "{{ $value }}",
         "runbook_url": inert(runbook),
@@ -68,6 +67,26 @@ def plain(spec: Spec, alert: PlainAlert) -> dict[str, str]:
         "spec": spec.reference,
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _sentence(alert: PlainAlert) -> str:
+    """Value, time and limit in one sentence: `5.6 % of HTTP requests failed over 5 min; the limit is 0.5 %`."""
+    said, shown = alert.condition.said, alert.condition.shown
+    waited = f" for {duration_words(alert.for_ms)}" if alert.for_ms else " now"
+    if alert.consecutive > 1:
+        every = duration_words(alert.interval_ms)
+        times = f"{alert.consecutive} evaluations in a row, {every} apart, breach the limit"
+        return f"{times}: {inert(alert.condition.describe())}"
+    text = f"{inert(said.before)}{shown}{inert(said.after)}{_group(alert.condition.by)}"
+    if said.after:
+        return f"{text}; {inert(said.limit)}"
+    return f"{text}; {inert(said.limit)}{waited}" if said.limit else f"{text}{waited}"
+
+
+def _group(by: Iterable[str]) -> str:
+    """The group that an alert is about, as a template: ` (route /pay)`."""
+    told = ", ".join(f'{label} {{{{ index $labels "{label}" }}}}' for label in by)
+    return f" ({told})" if told else ""
 
 
 def _plain_description(alert: PlainAlert, condition: str) -> str:
@@ -113,6 +132,7 @@ def links_of(specs: Iterable[Spec], profile: str) -> dict[str, bool]:
 
 
 _OF_SLO = f"$labels.{names.SERVICE} $labels.{names.SLO} $labels.{names.SCOPE}"
+_SLO_NAMED = f"{{{{ $labels.{names.SERVICE} }}}} {{{{ $labels.{names.SLO} }}}}"
 _IDENTITY = ",".join(f"{label}=%q" for label in names.IDENTITY)
 
 
@@ -163,7 +183,7 @@ def shared(
 ) -> dict[str, str]:
     """Annotations of an alert of a shared set. `links` come from `links_of`."""
     found = {
-        "summary": f"{{{{ $labels.{names.SERVICE} }}}} {{{{ $labels.{names.SLO} }}}}: {summary}",
+        "summary": f"{_SLO_NAMED}: {summary}",
         "description": description,
         "value": value,
     }
@@ -174,9 +194,9 @@ def shared(
     return {**found, "spec": _SPEC}
 
 
-def anchored(window: SloWindow, links: Mapping[str, bool]) -> dict[str, str]:
+def anchored(links: Mapping[str, bool]) -> dict[str, str]:
     """The texts that several alerts of a shared set use, and the YAML anchor of each."""
-    found = {_SPEC: "spec", consumed(window): "budget_left"}
+    found = {_SPEC: "spec"}
     if RUNBOOK in links:
         found |= {_runbook(alert, always=links[RUNBOOK]): anchor for alert, anchor in _RUNBOOK_ANCHORS.items()}
     if DASHBOARD in links:
@@ -193,27 +213,27 @@ def burn(tier: Tier, window: SloWindow) -> tuple[str, str]:
     long, short, share = duration_words(tier.long_ms), duration_words(tier.short_ms), percent_text(tier.share)
     spends = "spend" if long.endswith("days") else "spends"
     burns = _printed(names.ERROR_BUDGET, before="%g / ", values="$value ")
-    meaning = f"At {limit}, {long} {spends} {share} of the {_budget(window)}."
-    description = [
-        f"Error ratio {PERCENT} over {long}",
+    ratio = [
+        f"error ratio {PERCENT} over {long}",
         f"{{{{- with {burns} | query -}}}}",
-        '  : {{ . | first | value | printf "%.1f" | reReplaceAll "[.]0$" "" }}× the sustainable rate',
-        f"{{{{- end }}}} (limit {limit}, also exceeded over {short}). {meaning}",
+        '  , {{ . | first | value | printf "%.1f" | reReplaceAll "[.]0$" "" }}× the sustainable rate',
     ]
-    return f"error budget is burning at more than {limit} the sustainable rate", "\n".join(description)
+    summary = [*ratio, f"{{{{- end }}}}; the limit is {limit}"]
+    description = f"Also exceeded over {short}. At {limit}, {long} {spends} {share} of the {_budget(window)}."
+    return "\n".join(summary), description
 
 
-def consumed(window: SloWindow) -> str:
-    """The description of a consumed budget. The alert's value is the remaining budget, below zero if overspent."""
-    return "\n".join(
-        [
-            "{{- if ge $value 0.0 -}}",
-            f"  {PERCENT} of the {_budget(window)} is left.",
-            "{{- else -}}",
-            f"  The {_budget(window)} is overspent by {PERCENT_UNSIGNED}.",
-            "{{- end }}",
-        ]
-    )
+def consumed(share: Decimal, window: SloWindow) -> tuple[str, str]:
+    """Summary and description of a consumed budget, whose value is the remaining budget: below zero if overspent."""
+    budget = _budget(window)
+    summary = [
+        "{{ if ge $value 0.0 -}}",
+        f"  {PERCENT} of the {budget} is left",
+        "{{- else -}}",
+        f"  the {budget} is overspent by {PERCENT_UNSIGNED}",
+        f"{{{{- end }}}}; the limit is {percent_text(1 - share)} left",
+    ]
+    return "\n".join(summary), f"{percent_text(share)} of the {budget} is spent."
 
 
 def _budget(window: SloWindow) -> str:

@@ -243,6 +243,7 @@ class SharedRules:
     def consumed_alert(self, share: Decimal) -> Rule:
         """A given share of the error budget of the whole window is consumed."""
         percent = decimal_text(share.scaleb(2))
+        summary, description = alert_texts.consumed(share, self.profile.window)
         left = decimal_text(1 - share)
         expr = f"{names.ERROR_BUDGET_REMAINING}{self.selector} <= {left}"
         if self.profile.min_events:
@@ -254,12 +255,7 @@ class SharedRules:
                 names.SEVERITY: "critical" if share >= 1 else "warning",
                 names.BUDGET_CONSUMED_LABEL: percent,
             },
-            annotations=alert_texts.shared(
-                names.BUDGET_CONSUMED,
-                self.links,
-                f"{percent} % of the error budget is consumed",
-                alert_texts.consumed(self.profile.window),
-            ),
+            annotations=alert_texts.shared(names.BUDGET_CONSUMED, self.links, summary, description),
         )
 
     def no_data_alert(self) -> Rule:
@@ -272,9 +268,8 @@ class SharedRules:
             annotations=alert_texts.shared(
                 names.NO_DATA,
                 self.links,
-                "nothing is measured",
-                f"Nothing was recorded for {duration_words(NO_DATA_FOR_MS)}: the targets are gone,"
-                " or a metric was renamed. The other alerts of this SLO cannot fire.",
+                f"nothing was measured for {duration_words(NO_DATA_FOR_MS)}",
+                "The targets are gone, or a metric was renamed. The other alerts of this SLO cannot fire.",
                 value="no data",
             ),
             for_ms=NO_DATA_FOR_MS,
@@ -306,7 +301,7 @@ class SharedRules:
             path=f"rules/shared.{profile.name}.rules.yml",
             header=HEADER.format(profile=profile.name, scope=self.scope),
             groups=tuple(groups),
-            anchored=alert_texts.anchored(profile.window, self.links),
+            anchored=alert_texts.anchored(self.links),
         )
 
 

@@ -19,8 +19,7 @@ from freezeline.demo import stage
 from freezeline.demo.rollout.acts import BAD, GOOD, Fault
 from freezeline.demo.rollout.record import Step
 from tests.acceptance.demo.played import demo, environment, left_running, says
-from tests.balancers import balancer
-from tests.tools import Generation
+from tests.tools import Generation, program
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(240)]
@@ -41,7 +40,7 @@ def place() -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """HAProxy is on PATH; the test is skipped where the program cannot be had."""
-    folder = balancer("haproxy").parent
+    folder = program("haproxy").parent
     monkeypatch.setenv("PATH", os.pathsep.join([str(folder), os.environ["PATH"]]))
 
 

@@ -10,18 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from freezeline.cli import main
-from freezeline.problems import Problems
-from generator import pipeline
-from generator.imports import IMPORTERS, assemble
-from generator.imports.assemble import Outcome
-from generator.imports.base import Found, Options
-from generator.prometheus import promtool
-from generator.prometheus.promtool import Tool
+from tests.acceptance.imports.importing import Example, check, prove, said
 from tests.tools import ROOT, Generation
 
 DATA = ROOT / "tests" / "data" / "examples"
-PROOFS_DEADLINE_S = 3600.0
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "openslo/composite.yaml": (
         "14:9 import/objective: spec.objectives[0] is a part of a composite SLO, which Freezeline does not have",
@@ -184,49 +176,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 
 
-def imported(name: str) -> tuple[Outcome, Found]:
-    """The outcome of one example, without any option."""
-    found = Found(problems=Problems(), options=Options())
-    path = DATA / name
-    return assemble.run(IMPORTERS[path.parent.name], [(path.name, path.read_bytes())], found), found
-
-
-def said(name: str) -> tuple[str, ...]:
-    """What the import makes of an example: every error, or else every SLO."""
-    outcome, found = imported(name)
-    errors = [f"{one.position.line}:{one.position.column} {one.code}: {one.message}" for one in found.problems.errors]
-    if errors:
-        return tuple(errors)
-    loaded = pipeline.load_set(list(outcome.specs.items()), "imported")
-    assert loaded.problems.errors == []
-    rows = []
-    for spec in loaded.output_set.specs:
-        for slo in spec.slos:
-            by = f" by {', '.join(slo.group_by)}" if slo.group_by else ""
-            kind = f"{slo.sli.KIND}{by}, {slo.objective} % over {slo.profile.window}"
-            rows.append(f"{spec.service} {slo.name}: {kind} ({spec.owner.team})")
-    return tuple(rows)
+def example(name: str) -> Example:
+    """A file of the table."""
+    return Example(tool=name.partition("/")[0], path=DATA / name)
 
 
 def taken() -> list[str]:
     """The examples that become specs."""
     return [name for name, rows in EXAMPLES.items() if rows and not rows[0][0].isdigit()]
-
-
-def tool(generation: Generation) -> Tool:
-    """The generation's promtool."""
-    return promtool.find("promtool", environment={}, given=str(generation.promtool))
-
-
-def generate(names: list[str], folder: Path) -> list[Path]:
-    """Import the examples and generate all their files, each example in a folder of its own."""
-    folders = []
-    for name in names:
-        specs, made = folder / name / "specs", folder / name / "generated"
-        assert main(["import", Path(name).parent.name, str(DATA / name), "-o", str(specs)]) == 0
-        assert main(["generate", str(specs), "--scope", "examples", "-o", str(made)]) == 0
-        folders.append(made)
-    return folders
 
 
 def test_every_example_is_in_the_table() -> None:
@@ -238,32 +195,22 @@ def test_every_example_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_import(name: str) -> None:
     """The example becomes the stated SLOs, or is refused for the stated reasons at the stated places."""
-    assert said(name) == EXAMPLES[name]
+    assert said(example(name)) == EXAMPLES[name]
 
 
 def test_promtool_agrees_with_all_rules(generation: Generation, tmp_path: Path) -> None:
     """`promtool check rules` accepts what the generator makes of every example that can be imported."""
-    files = [path for made in generate(taken(), tmp_path) for path in (made / "rules").glob("*.rules.yml")]
-    assert len(files) > len(taken())
-    outcome = tool(generation).check_rules(files, tmp_path)
-    assert outcome.ok, outcome.output
-
-
-def proven(names: list[str], generation: Generation, folder: Path) -> None:
-    """Let promtool run the proofs of the examples."""
-    tests = [path for made in generate(names, folder) for path in (made / "rules" / "tests").glob("*.test.yml")]
-    assert tests
-    outcome = tool(generation).test_rules(tests, folder, PROOFS_DEADLINE_S)
-    assert outcome.ok, outcome.output
+    check([example(name) for name in taken()], generation, tmp_path)
 
 
 def test_proofs_of_some_hold(generation: Generation, tmp_path: Path) -> None:
     """The proofs hold of an example whose groups got another name, and of one that a seed chooses."""
     others = [name for name in taken() if not name.startswith("openslo/") and ": error_ratio" not in EXAMPLES[name][0]]
-    proven(["pyrra/connect-errors.yaml", random.Random(11).choice(others)], generation, tmp_path)
+    chosen = ["pyrra/connect-errors.yaml", random.Random(11).choice(others)]
+    prove([example(name) for name in chosen], generation, tmp_path)
 
 
 @pytest.mark.soak
 def test_all_proofs_hold(generation: Generation, tmp_path: Path) -> None:
     """The proofs of every example hold."""
-    proven(taken(), generation, tmp_path)
+    prove([example(name) for name in taken()], generation, tmp_path)

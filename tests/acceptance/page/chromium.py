@@ -111,9 +111,14 @@ class Page(Struct, kw_only=True):
         for kind in ("mousePressed", "mouseReleased"):
             await self.send("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
-    async def picture(self, path: Path) -> None:
-        """Take a picture of the whole page."""
-        shot = await self.send("Page.captureScreenshot", captureBeyondViewport=True)
+    async def picture(self, path: Path, selector: str = "html") -> None:
+        """Take a picture of one element; without a selector, of the whole page."""
+        x, y, width, height = await self.run(
+            f"(() => {{ const r = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+            "return [r.x + scrollX, r.y + scrollY, r.width, r.height]; })()"
+        )
+        clip = {"x": x, "y": y, "width": width, "height": height, "scale": 1}
+        shot = await self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(shot["data"]))
 
 

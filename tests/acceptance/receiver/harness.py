@@ -6,7 +6,6 @@ import io
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
@@ -16,6 +15,7 @@ from typing import Any
 import aiohttp
 from msgspec import Struct, field
 
+from tests import journals
 from tests.tools import ROOT
 from tests.waiting import until
 
@@ -113,8 +113,7 @@ class Site(Struct, kw_only=True):
 
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Rows of the journal."""
-        with contextlib.closing(sqlite3.connect(self.state / "journal.db", timeout=10)) as connection:
-            return connection.execute(sql, parameters).fetchall()
+        return journals.rows(self.state / "journal.db", sql, *parameters)
 
 
 def default_policy(site: Site) -> dict[str, Any]:
@@ -227,7 +226,7 @@ async def receiver(
     else:
         command = ["-m", "freezeline", "serve", "--policy", str(site.root / "policy"), "--state", str(site.state)]
         command += ["--config", str(site.root / "receiver.yaml"), "--listen", "127.0.0.1:0"]
-    own = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+    own = {**os.environ, **journals.environment(site.state / "journal.db"), "PYTHONPATH": str(ROOT), **(env or {})}
     with log.open("ab") as output:
         process = subprocess.Popen([sys.executable, *command], stderr=output, stdout=output, cwd=site.root, env=own)
     timeout = aiohttp.ClientTimeout(total=30)

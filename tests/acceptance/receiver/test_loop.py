@@ -259,8 +259,8 @@ def test_replay_says_what_would_happen_and_does_nothing(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "FailureRateHigh firing:",
         (
-            "  FailureRateHigh of gateway fires and rule failure-budget/failure-rate-high matches: "
-            "freeze, rollback, fallback, tell"
+            "  FailureRateHigh of gateway: failure rate 2.31 % > 0.5 %. "
+            "Rule failure-budget/failure-rate-high starts: freeze, rollback, fallback, tell"
         ),
         "    freeze freeze",
         "    rollback rollback",

@@ -11,7 +11,7 @@ import pytest
 
 from freezeline.problems import Problems
 from receiver.decide.model import NO_TRACE, new_id
-from receiver.journal import Journal, View, open_view, verify
+from receiver.journal import Journal, SqliteStore, View, open_view, verify
 from receiver.policy.directory import read_directory
 from receiver.policy.model import Policies
 from receiver.steps import pass_by
@@ -38,7 +38,7 @@ class Other:
         assert not problems.errors
         in_force = tuple(policy for policy, _ in loaded.policies.values())
         self.policies = Policies(in_force=in_force, by_sha256={policy.sha256: policy for policy in in_force})
-        self.journal = Journal(site.state / "journal.db", clock=now, reached=pass_by, exclusive=False)
+        self.journal = Journal(SqliteStore(site.state / "journal.db", exclusive=False), clock=now, reached=pass_by)
 
     async def process(self, data: bytes) -> int:
         """Process a delivery as a receiver does, without one; how many decisions it brought."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from release.policy.canary import RenderedFile
 from release.traffic import template
 from release.traffic.rendered import Rendered
-from tests.balancers import balancer, free_ports
-from tests.tools import ROOT, gone_with_us, stop
+from tests.balancers import free_ports
+from tests.tools import ROOT, gone_with_us, program, stop
 from tests.waiting import wait_until
 
 TEMPLATES = ROOT / "examples" / "traffic"
@@ -45,14 +45,22 @@ READ = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], ti
 
 
 class Nginx:
-    """nginx with both releases as servers of its own. `canary_at` is the port of another canary."""
+    """nginx with both releases as servers of its own. `stable_at` and `canary_at` are the ports of other releases."""
 
-    def __init__(self, root: Path, name: str, *, users: tuple[str, ...] = (), canary_at: int | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        *,
+        users: tuple[str, ...] = (),
+        stable_at: int | None = None,
+        canary_at: int | None = None,
+    ) -> None:
         self.root = root
         self.front, self.split_at, stable, canary = free_ports(4)
         self.file, self.template = root / "split.conf", root / name
         text = (TEMPLATES / name).read_text()
-        ports = {"9001": stable, "9002": canary_at or canary, "9003": self.split_at}
+        ports = {"9001": stable_at or stable, "9002": canary_at or canary, "9003": self.split_at}
         for shipped, ours in ports.items():
             text = text.replace(f"127.0.0.1:{shipped}", f"127.0.0.1:{ours}")
         self.template.write_text(text)
@@ -60,15 +68,25 @@ class Nginx:
         self.config.write_text(CONFIG.format(root=root, front=self.front, stable=stable, canary=canary))
         self.file.write_text(template.render(text, Decimal(0), users))
         self.users = users
-        self._argv = (str(balancer("nginx")), "-p", str(root), "-c", str(self.config), "-e", str(root / "error.log"))
+        self._argv = (str(program("nginx")), "-p", str(root), "-c", str(self.config), "-e", str(root / "error.log"))
+
+    @property
+    def reload(self) -> tuple[str, ...]:
+        """The command that makes nginx read the file."""
+        return (*self._argv, "-s", "reload")
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The command that prints the percentage that the running nginx uses."""
+        return (sys.executable, "-c", READ, f"http://127.0.0.1:{self.split_at}/split")
 
     def adapter(self, **changes: object) -> Rendered:
         """The adapter of a policy for this nginx."""
         values = {
             "template": str(self.template),
             "file": str(self.file),
-            "reload": (*self._argv, "-s", "reload"),
-            "read": (sys.executable, "-c", READ, f"http://127.0.0.1:{self.split_at}/split"),
+            "reload": self.reload,
+            "read": self.read,
             "timeout_s": 10.0,
             "users": self.users,
         }

@@ -5,16 +5,19 @@ import io
 import json
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from freezeline.cli import main
-from tests.acceptance.receiver.harness import Site, receiver, script
+from tests.acceptance.receiver.harness import Receiver, Site, receiver, script
 from tests.acceptance.release.rollouts import Rollouts, Running, engine
 from tests.acceptance.release.served import Version, loaded, served
-from tests.balancers import balancer, free_ports
-from tests.tools import Generation, gone_with_us, prometheus_server, stop
+from tests.balancers import free_ports
+from tests.tools import Generation, PrometheusServer, gone_with_us, program, prometheus_server, stop
 from tests.waiting import wait_until
 
 __all__ = ["SPEC", "STAGES", "Running", "Shop", "Version", "engine", "haproxy", "kill", "opened", "write_policy"]
@@ -31,6 +34,7 @@ defaults
   {defaults}
 backend shop
   balance roundrobin
+  {backend}
   server stable 127.0.0.1:{stable} weight 100
   server canary 127.0.0.1:{canary} weight 0
 frontend front
@@ -112,7 +116,7 @@ class Shop(Rollouts, kw_only=True):
 def haproxy(config: Path, socket_path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """A running HAProxy in master-worker mode is not needed: a reload is a second process with `-sf`."""
     socket_path.unlink(missing_ok=True)
-    argv = [str(balancer("haproxy")), "-db", "-f", str(config), *options]
+    argv = [str(program("haproxy")), "-db", "-f", str(config), *options]
     with (config.parent / "haproxy.log").open("ab") as output:
         process = subprocess.Popen(argv, stdout=output, stderr=output, cwd=config.parent)
     with gone_with_us(process):
@@ -138,6 +142,38 @@ def write_policy(root: Path, spec: str, target: Path) -> Path:
     return root / "generated" / "rules"
 
 
+def running_v1(root: Path, settings: dict[str, Any] | None = None) -> Site:
+    """The shop's directory: v1 is deployed, and scripts deploy, roll back, and name the release."""
+    site = Site(root=root, settings=settings or {"channels": {"log": {"type": "log"}}})
+    (root / "policy" / "gateway.policy.json").unlink()
+    service = root / "service"
+    (service / "current").write_text("v1\n")
+    script(service / "deploy.sh", f'echo "$FREEZELINE_FACT_RELEASE" | tee -a {service}/deploys > {service}/current')
+    return site
+
+
+class Watched(Struct, kw_only=True):
+    """What watches the shop."""
+
+    answers: Counter[str]
+    prometheus: PrometheusServer
+    receiver: Receiver
+
+
+@contextlib.asynccontextmanager
+async def watching(
+    site: Site, generation: Generation, front: int, scraped: str, per_second: float
+) -> AsyncIterator[Watched]:
+    """Load, Prometheus and the receiver."""
+    with contextlib.ExitStack() as stack:
+        answers = stack.enter_context(loaded(front, per_second))
+        prometheus = stack.enter_context(prometheus_server(generation, site.root / "prometheus", scraped))
+        site.settings["prometheus"] = {"url": prometheus.url}
+        (site.root / "receiver.yaml").write_text(json.dumps(site.settings))
+        async with receiver(site) as running:
+            yield Watched(answers=answers, prometheus=prometheus, receiver=running)
+
+
 @contextlib.asynccontextmanager
 async def opened(
     root: Path,
@@ -147,15 +183,12 @@ async def opened(
     per_second: float = 80,
     settings: dict[str, Any] | None = None,
     defaults: str = "",
+    backend: str = "",
     spec: str = SPEC,
     canary_runs: bool = True,
 ) -> AsyncIterator[Shop]:
     """Start everything but the engine."""
-    site = Site(root=root, settings=settings or {"channels": {"log": {"type": "log"}}})
-    (root / "policy" / "gateway.policy.json").unlink()
-    service, admin = root / "service", root / "admin.sock"
-    (service / "current").write_text("v1\n")
-    script(service / "deploy.sh", f'echo "$FREEZELINE_FACT_RELEASE" | tee -a {service}/deploys > {service}/current')
+    site, admin = running_v1(root, settings), root / "admin.sock"
     front, metrics, canary_port, stable_port = free_ports(4)
     rules = write_policy(
         root, spec.format(root=root, socket=admin, stages=stages), root / "policy" / "shop.policy.json"
@@ -165,7 +198,13 @@ async def opened(
     config = root / "haproxy.cfg"
     config.write_text(
         HAPROXY.format(
-            socket=admin, stable=stable.port, canary=canary.port, front=front, metrics=metrics, defaults=defaults
+            socket=admin,
+            stable=stable.port,
+            canary=canary.port,
+            front=front,
+            metrics=metrics,
+            defaults=defaults,
+            backend=backend,
         )
     )
     scraped = PROMETHEUS.format(rules=rules, stable=stable.port, canary=canary.port, haproxy=metrics)
@@ -174,20 +213,16 @@ async def opened(
         if canary_runs:
             stack.enter_context(served(canary))
         stack.enter_context(haproxy(config, admin))
-        answers = stack.enter_context(loaded(front, per_second))
-        prometheus = stack.enter_context(prometheus_server(generation, root / "prometheus", scraped))
-        site.settings["prometheus"] = {"url": prometheus.url}
-        (root / "receiver.yaml").write_text(json.dumps(site.settings))
-        async with receiver(site) as running:
+        async with watching(site, generation, front, scraped, per_second) as watched:
             yield Shop(
                 site=site,
                 stable=stable,
                 canary=canary,
                 front=front,
                 socket=admin,
-                prometheus=prometheus,
-                answers=answers,
-                receiver=running,
+                prometheus=watched.prometheus,
+                answers=watched.answers,
+                receiver=watched.receiver,
             )
 
 

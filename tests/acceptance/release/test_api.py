@@ -164,6 +164,8 @@ async def test_each_path_does_what_the_document_says(api: Api) -> None:
     assert shown["traffic"] == dict.fromkeys(shares, 10)
     assert shown["waits_for"] == ["a person must approve this stage: `freezeline canary approve`"]
     assert [(gate["gate"], gate["verdict"]) for gate in shown["gates"]] == [("errors", "pass")]
+    unknown = {"requests_percentage": None, "gates": {"errors": None}}
+    assert shown["tracks"] == {"canary": {"name": "v2", **unknown}, "stable": {"name": "v1", **unknown}}
     assert found["tell"][1]["told"] == 1
     assert (await api.post("tell"))[1]["told"] == 0
     assert (await api.post("enable", {"traffic_percentage": 50}))[0] == 422

@@ -1,6 +1,8 @@
 """The HAProxy adapter against a real HAProxy: exact splits, read-back, refusals, reloads, and the order of an abort."""
 
 import asyncio
+import csv
+import io
 import socket
 from collections.abc import Iterator
 from decimal import Decimal
@@ -32,15 +34,14 @@ def test_the_split_is_exact(tmp_path: Path, percent: int) -> None:
     assert found.total() == 10_000
 
 
-@pytest.mark.parametrize(
-    "percent", [10, pytest.param(1, marks=pytest.mark.soak), pytest.param(50, marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize("percent", [10, *(pytest.param(one, marks=pytest.mark.soak) for one in (1, 5, 50, 100))])
 def test_the_split_without_keep_alive(tmp_path: Path, percent: int) -> None:
-    """A connection for each request."""
+    """A connection for each request. Over 10,000 requests within 0.1 points, too."""
     with Proxy(tmp_path).running() as proxy:
         asyncio.run(adapter(proxy).set(Decimal(percent) / 100))
         found = proxy.split(10_000, keep_alive=False)
     assert abs(found["canary"] - 100 * percent) <= 10
+    assert found.total() == 10_000
 
 
 def test_a_weight_is_read_back(tmp_path: Path) -> None:
@@ -167,3 +168,41 @@ def cut(moved: Haproxy) -> bool:
             raise
         return False
     return True
+
+
+TWO = {"stable": ["stable", "stable2"], "canary": ["canary", "canary2"]}
+
+
+def two_a_side(directory: Path) -> tuple[Proxy, Haproxy]:
+    """A proxy with two servers of each release, and its adapter."""
+    proxy = Proxy(directory)
+    more = f"  server stable2 127.0.0.1:{proxy.stable} weight 100\n  server canary2 127.0.0.1:{proxy.canary} weight 0\n"
+    proxy.config.write_text(proxy.config.read_text().replace("frontend front\n", f"{more}frontend front\n"))
+    return proxy, Haproxy(unix_socket(str(proxy.socket)), backend="shop", stable=TWO["stable"], canary=TWO["canary"])
+
+
+def test_several_servers_a_side(tmp_path: Path) -> None:
+    """The split of 10,000 requests is exact, each server of a side gets as many requests, and an abort takes all."""
+    proxy, moved = two_a_side(tmp_path)
+    with proxy.running():
+        assert asyncio.run(moved.check()) == ()
+        for percent in (10, 50):
+            asyncio.run(moved.set(Decimal(percent) / 100))
+            assert asyncio.run(moved.read()) == Decimal(percent) / 100
+            before = requests_of(proxy)
+            assert abs(proxy.split(10_000)["canary"] - 100 * percent) <= 10
+            got = {name: count - before[name] for name, count in requests_of(proxy).items()}
+            for one, other in TWO.values():
+                assert abs(got[one] - got[other]) <= 5
+        asyncio.run(moved.cut())
+        assert asyncio.run(moved.read()) == 0
+        assert asyncio.run(moved.sessions()) == 0
+        assert set(proxy.split(50)) == {"stable"}
+        asyncio.run(moved.set(Decimal("0.1")))
+        assert asyncio.run(moved.read()) == Decimal("0.1")
+
+
+def requests_of(proxy: Proxy) -> dict[str, int]:
+    """How many requests HAProxy has sent to each server."""
+    text = asyncio.run(unix_socket(str(proxy.socket))("show stat shop 4 -1")).removeprefix("# ")
+    return {row["svname"]: int(row["stot"]) for row in csv.DictReader(io.StringIO(text)) if row["svname"]}

@@ -25,7 +25,7 @@ def site(directory: Path) -> tuple[Proxy, Haproxy, Path]:
     rule = f"use-server canary if {{ req.hdr(x-user),map({users}) -m str canary }}"
     proxy = Proxy(directory, backend=f"balance roundrobin\n  {rule}")
     ask = unix_socket(str(proxy.socket))
-    chosen = ChosenInMap(ask, ChosenUsers(map=str(users), values=USERS), canary="canary")
+    chosen = ChosenInMap(ask, ChosenUsers(map=str(users), values=USERS), canary=["canary"])
     return proxy, Haproxy(ask, backend="shop", stable=["stable"], canary=["canary"], users=chosen), users
 
 
@@ -104,7 +104,7 @@ def test_a_share_is_lowered_although_users_cannot_be_chosen(tmp_path: Path) -> N
     proxy = Proxy(tmp_path)
     ask = unix_socket(str(proxy.socket))
     plain = Haproxy(ask, backend="shop", stable=["stable"], canary=["canary"])
-    chosen = ChosenInMap(ask, ChosenUsers(map="/etc/no.map", values=USERS), canary="canary")
+    chosen = ChosenInMap(ask, ChosenUsers(map="/etc/no.map", values=USERS), canary=["canary"])
     moved = Haproxy(ask, backend="shop", stable=["stable"], canary=["canary"], users=chosen)
     with proxy.running():
         asyncio.run(plain.set(Decimal("0.5")))
@@ -128,10 +128,41 @@ def test_a_map_that_haproxy_does_not_know_is_refused(tmp_path: Path) -> None:
     """Before anything is deployed."""
     proxy = Proxy(tmp_path)
     ask = unix_socket(str(proxy.socket))
-    chosen = ChosenInMap(ask, ChosenUsers(map="/etc/no.map", values=USERS), canary="canary")
+    chosen = ChosenInMap(ask, ChosenUsers(map="/etc/no.map", values=USERS), canary=["canary"])
     moved = Haproxy(ask, backend="shop", stable=["stable"], canary=["canary"], users=chosen)
     with proxy.running():
         assert "HAProxy has no map /etc/no.map" in " ".join(asyncio.run(moved.check()))
         with pytest.raises(TrafficError, match="HAProxy has no map"):
             asyncio.run(moved.set(Decimal("0.1")))
         assert asyncio.run(Haproxy(ask, backend="shop", stable=["stable"], canary=["canary"]).read()) == 0
+
+
+def test_users_are_spread_over_several_canary_servers(tmp_path: Path) -> None:
+    """Each user stays with one server, and all of them get the new release."""
+    users = tmp_path / "canary-users.map"
+    users.touch()
+    names = ("canary", "canary2")
+    rules = [f"use-server {name} if {{ req.hdr(x-user),map({users}) -m str {name} }}" for name in names]
+    proxy = Proxy(tmp_path, backend="\n  ".join(["balance roundrobin", *rules]))
+    more = f"  server canary2 127.0.0.1:{proxy.canary} weight 0\n"
+    proxy.config.write_text(proxy.config.read_text().replace("frontend front\n", f"{more}frontend front\n"))
+    ask = unix_socket(str(proxy.socket))
+    chosen = ChosenInMap(ask, ChosenUsers(map=str(users), values=USERS), canary=names)
+    moved = Haproxy(ask, backend="shop", stable=["stable"], canary=names, users=chosen)
+    with proxy.running():
+        asyncio.run(moved.set(Decimal("0.01")))
+        found = asyncio.run(ask(f"show map {users}")).split("\n")
+        assert {tuple(line.split()[1:]) for line in found if line} == set(zip(USERS, names, strict=True))
+        assert [answers(proxy, user) for user in USERS] == [{"canary"}, {"canary"}]
+
+
+def test_a_raise_that_fails_leaves_nobody_chosen(tmp_path: Path) -> None:
+    """The users are chosen before the share is raised: where HAProxy refuses the raise, they get the old release."""
+    proxy, _, users = site(tmp_path)
+    ask = unix_socket(str(proxy.socket))
+    chosen = ChosenInMap(ask, ChosenUsers(map=str(users), values=USERS), canary=["canary"])
+    moved = Haproxy(ask, backend="shop", stable=["stable"], canary=["nobody"], users=chosen)
+    with proxy.running():
+        with pytest.raises(TrafficError, match="No such server"):
+            asyncio.run(moved.set(Decimal("0.1")))
+        assert [answers(proxy, user) for user in USERS] == [{"stable"}, {"stable"}]

@@ -85,12 +85,25 @@ async def test_people_begin_watch_and_end_a_rollout_by_the_api(tmp_path: Path) -
         status, shown = await api(service, "metrics", {}, role="read")
         assert (status, shown["phase"], shown["stage"]) == (200, "settle", 1)
         assert shown["traffic"]["configured_percentage"] == 5
+        await until(lambda: figures(service), 90, "Prometheus has figures of both tracks")
         assert (await api(service, "rollback", {"reason": "drill"}))[0] == 202
         await until(lambda: service.phase() == "rolled_back", ROLLBACK_S, "v2 is taken back")
         assert 0 < rollback_s(service) < ROLLBACK_S
         assert (service.weights()["treatment"], service.sessions()) == (0, 0)
         assert service.rollbacks() == [("v2", "SUCCEEDED")]
         await until(lambda: "canary_rolled_back" in service.notices(), 20, "people hear of the rollback")
+
+
+async def figures(service: Rollouts) -> bool:
+    """Whether the API tells a share near 5 % and every figure of both tracks, as their metrics have them."""
+    _, shown = await api(service, "metrics", {}, role="read")
+    treatment, control = shown["tracks"]["canary"], shown["tracks"]["stable"]
+    if None in {treatment["requests_percentage"], *treatment["gates"].values(), *control["gates"].values()}:
+        return False
+    assert abs(treatment["requests_percentage"] - 5) <= 2
+    assert (treatment["name"], control["name"]) == ("treatment", "control")
+    assert control["gates"].keys() == treatment["gates"].keys() == {"errors", "p95", "memory", "cpu"}
+    return bool(0 <= control["gates"]["errors"] < 0.05)
 
 
 async def evaluated(service: Rollouts, stage: int, deadline_s: float) -> None:

@@ -36,7 +36,7 @@ alerts:
   QueueSlow:    {p95_of: queue_seconds, over: 5m, above: 2m, severity: warning}
   ManyBytes:    {increase_of: sent_bytes_total, over: 5m, above: 1000, severity: warning}
   ManyErrors:   {increase_of: 'orders_total{code="500"}', over: 5m, at_least: 5, severity: warning}
-  SmallShare:   {when: 'min(free_share) < 0.1', severity: warning}
+  SmallShare:   {when: 'min(free_share) < 0.1', for: 2m, severity: warning}
   FewShares:    {when: 'min(free_share) < 5', severity: warning}
   AnyShare:     {when: 'min(free_share)', severity: warning}
   ManyRows:     {when: 'max(rows) > 1000', severity: warning}
@@ -145,8 +145,8 @@ def test_shared_alerts_of_slos_with_and_without_links(generation: Generation, tm
     def bare(slo: str) -> dict[str, str]:
         return {"runbook_url": graph(slo), "dashboard_url": graph(slo), "spec": spec_of(found, "store")}
 
-    burning = "error budget is burning at more than 72× the sustainable rate"
-    meaning = "(limit 72×, also exceeded over 5 min). At 72×, 30 min spends 5 % of the 30-day budget."
+    burning = "error ratio 75 % over 30 min, 75× the sustainable rate; the limit is 72×"
+    meaning = "Also exceeded over 5 min. At 72×, 30 min spends 5 % of the 30-day budget."
     consumed = {"severity": "critical", "budget_consumed": "100"}
     half = {"severity": "warning", "budget_consumed": "50"}
     expected = {
@@ -154,18 +154,18 @@ def test_shared_alerts_of_slos_with_and_without_links(generation: Generation, tm
             alert(
                 identity("store", "visits", "critical", tier="quick"),
                 summary=f"store visits: {burning}",
-                description=f"Error ratio 75 % over 30 min: 75× the sustainable rate {meaning}",
+                description=meaning,
                 **bare("visits"),
             ),
         ],
         "SLOBudgetConsumed": [
             alert(
                 {**identity(service, slo, ""), **labels},
-                summary=f"{service} {slo}: {labels['budget_consumed']} % of the error budget is consumed",
-                description=f"The 30-day budget is overspent by {over}.",
+                summary=f"{service} {slo}: the 30-day budget is overspent by {over}; the limit is {left} left",
+                description=f"{labels['budget_consumed']} % of the 30-day budget is spent.",
                 **links,
             )
-            for labels in (half, consumed)
+            for labels, left in ((half, "50 %"), (consumed, "0 %"))
             for service, slo, over, links in (
                 ("shop", "orders", "4900 %", linked("SLOBudgetConsumed")),
                 ("store", "visits", "7400 %", bare("visits")),
@@ -174,9 +174,8 @@ def test_shared_alerts_of_slos_with_and_without_links(generation: Generation, tm
         "SLONoData": [
             alert(
                 identity("store", "gone", "warning"),
-                summary="store gone: nothing is measured",
-                description="Nothing was recorded for 10 min: the targets are gone, or a metric was renamed. The other"
-                " alerts of this SLO cannot fire.",
+                summary="store gone: nothing was measured for 10 min",
+                description="The targets are gone, or a metric was renamed. The other alerts of this SLO cannot fire.",
                 value="no data",
                 **bare("gone"),
             )
@@ -192,9 +191,8 @@ def test_alerts_of_a_set_without_links(generation: Generation, tmp_path: Path) -
         "SLONoData": [
             alert(
                 {"service": "store", "slo": "gone", "scope": "slos", "team": "store", "severity": "warning"},
-                summary="store gone: nothing is measured",
-                description="Nothing was recorded for 10 min: the targets are gone, or a metric was renamed. The other"
-                " alerts of this SLO cannot fire.",
+                summary="store gone: nothing was measured for 10 min",
+                description="The targets are gone, or a metric was renamed. The other alerts of this SLO cannot fire.",
                 value="no data",
                 spec=spec_of(found, "store"),
             )
@@ -202,7 +200,7 @@ def test_alerts_of_a_set_without_links(generation: Generation, tmp_path: Path) -
         "VisitsFail": [
             alert(
                 {"service": "store", "team": "store", "severity": "critical"},
-                summary='VisitsFail on store: visits_total{code="500"} / visits_total over 5 min > 2.5 %',
+                summary="75 % of visits failed over 5 min; the limit is 2.5 %",
                 description='75 % now. The alert fires while visits_total{code="500"} / visits_total over 5 min'
                 " > 2.5 %.",
                 spec=spec_of(found, "store"),
@@ -215,23 +213,54 @@ def test_alerts_of_a_set_without_links(generation: Generation, tmp_path: Path) -
 def test_plain_alerts_say_their_value_in_its_unit(generation: Generation, tmp_path: Path) -> None:
     """Percentages, durations, bytes, whole events and plain numbers, each as people write them."""
     found = outputs(("shop", LINKED))
+    rows = "3 evaluations in a row, 1 min apart, breach the limit: max(rows) > 1000"
     said = {
-        "FailuresHigh": ("critical", "25 %", f"{FAILURES} > 2.5 %"),
-        "OrdersSlow": ("warning", "450 ms", "p95 of order_seconds over 5 min > 400 ms"),
-        "QueueSlow": ("warning", "3 min 5 s", "p95 of queue_seconds over 5 min > 2 min"),
-        "ManyBytes": ("warning", "1.5 MiB", "increase of sent_bytes_total over 5 min > 1000"),
-        "ManyErrors": ("warning", "100", 'increase of orders_total{code="500"} over 5 min >= 5'),
-        "SmallShare": ("warning", "0.0718", "min(free_share) < 0.1"),
-        "FewShares": ("warning", "0.0718", "min(free_share) < 5"),
-        "AnyShare": ("warning", "0.0718", "min(free_share)"),
-        "ManyRows": ("warning", "1.235M", "max(rows) > 1000"),
-        "Thrice": ("warning", "", "max(rows) > 1000"),
+        "FailuresHigh": (
+            "critical",
+            "25 %",
+            f"{FAILURES} > 2.5 %",
+            "25 % of orders failed over 5 min; the limit is 2.5 %",
+        ),
+        "OrdersSlow": (
+            "warning",
+            "450 ms",
+            "p95 of order_seconds over 5 min > 400 ms",
+            "p95 of order was 450 ms over 5 min; the limit is 400 ms",
+        ),
+        "QueueSlow": (
+            "warning",
+            "3 min 5 s",
+            "p95 of queue_seconds over 5 min > 2 min",
+            "p95 of queue was 3 min 5 s over 5 min; the limit is 2 min",
+        ),
+        "ManyBytes": (
+            "warning",
+            "1.5 MiB",
+            "increase of sent_bytes_total over 5 min > 1000",
+            "sent grew by 1.5 MiB over 5 min; the limit is 1000 B",
+        ),
+        "ManyErrors": (
+            "warning",
+            "100",
+            'increase of orders_total{code="500"} over 5 min >= 5',
+            "orders (code 500) grew by 100 over 5 min; the alert begins at 5",
+        ),
+        "SmallShare": (
+            "warning",
+            "0.0718",
+            "min(free_share) < 0.1",
+            "min(free_share) is 0.0718; the minimum is 0.1 for 2 min",
+        ),
+        "FewShares": ("warning", "0.0718", "min(free_share) < 5", "min(free_share) is 0.0718; the minimum is 5 now"),
+        "AnyShare": ("warning", "0.0718", "min(free_share)", "min(free_share) returns 0.0718 now"),
+        "ManyRows": ("warning", "1.235M", "max(rows) > 1000", "max(rows) is 1.235M; the limit is 1000 now"),
+        "Thrice": ("warning", "", "max(rows) > 1000", rows),
     }
     expected = {
         name: [
             alert(
                 {"service": "shop", "team": "shop", "severity": severity},
-                summary=f"{name} on shop: {condition}",
+                summary=summary,
                 description=f"{shown} now. The alert fires while {condition}."
                 if shown
                 else f"3 evaluations in a row breach the limit. The alert fires while {condition}.",
@@ -240,6 +269,6 @@ def test_plain_alerts_say_their_value_in_its_unit(generation: Generation, tmp_pa
                 spec=spec_of(found, "shop"),
             )
         ]
-        for name, (severity, shown, condition) in said.items()
+        for name, (severity, shown, condition, summary) in said.items()
     }
     run(generation, tmp_path, found, expected)

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from benchmarks.accuracy_table import documents, stored
+from benchmarks.accuracy_table import FORMS, documents, error, fresh, stored
 from benchmarks.budget_accuracy import Row, run
 from benchmarks.cases import CASES
+from benchmarks.month_rules import fingerprint, rules_of
 from tests.tools import Generation
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
@@ -37,12 +39,35 @@ def test_every_stored_result_is_within_its_bound() -> None:
     assert results.keys() <= by_name.keys()
     assert len(results) > len(by_name) // 2
     rows = [
-        Row(
-            case=by_name[name],
-            truth=0.0,
-            **{form: float("nan") if value is None else value for form, value in errors.items()},
-        )
+        Row(case=by_name[name], truth=0.0, **{form: error(result, form) for form in FORMS})
         for name, by_seed in results.items()
-        for errors in by_seed.values()
+        for result in by_seed.values()
     ]
     assert [(row.case.name, row.ours) for row in rows if not row.holds] == []
+
+
+def test_no_stored_result_is_of_other_rules() -> None:
+    """`./dev bench budget_accuracy --stale --write` measures again what a change of the rules made stale."""
+    results = stored()
+    known = {name: [seed for seed, result in found.items() if "made_of" in result] for name, found in results.items()}
+    assert {case.name: fresh(results, case) for case in CASES} == known
+
+
+def test_the_months_are_judged_by_the_rules_of_the_budget_alone() -> None:
+    """A change of a page alert makes no result stale; rollups, their repair and the sums belong to the result."""
+    made_of = {rule.record for group in rules_of("quiet", CASES[:1]).all() for rule in group.rules}
+    assert {"slo:errors:rollup5m", "slo:errors:missing1d", "slo:errors:sum", "slo:error_ratio"} <= made_of
+    assert {"", "slo:error_budget_remaining", "slo:info"} & made_of == set()
+
+
+def test_another_case_has_another_fingerprint() -> None:
+    """Traffic, knobs and outages are part of it; the wording of the documentation is not."""
+    case = CASES[0]
+    others = [
+        replace(case, rate=lambda at: (10.0, 0.003 if at else 0.0)),
+        replace(case, jitter_s=1.0),
+        replace(case, world="outage-10m"),
+        replace(case, native=True),
+    ]
+    assert len({fingerprint(one) for one in (case, *others)}) == 5
+    assert fingerprint(replace(case, title="another", allowed=0.5)) == fingerprint(case)

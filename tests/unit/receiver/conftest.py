@@ -14,7 +14,7 @@ from receiver.journal import Journal
 from receiver.meters import Meters
 from receiver.rollouts import Rollouts
 from receiver.steps import pass_by
-from tests.journals import exclusive
+from tests import journals
 
 
 def now() -> datetime:
@@ -25,7 +25,7 @@ def now() -> datetime:
 @pytest.fixture
 async def context(tmp_path: Path) -> AsyncIterator[Context]:
     """What a receiver passes to its loops, without the receiver."""
-    journal = Journal(tmp_path / "j.db", clock=now, reached=pass_by, exclusive=exclusive())
+    journal = Journal(journals.store(tmp_path / "j.db"), clock=now, reached=pass_by)
     journal.start()
     yield Context(
         journal=journal,

@@ -162,11 +162,15 @@ def test_other_objects_are_left_out_by_name(tool: str) -> None:
 
 @pytest.mark.parametrize("tool", TEXTS)
 def test_the_first_of_several_owners(tool: str) -> None:
-    """A label with a list of owners names the first, with a note at the labels."""
-    outcome, found = imported(tool, re.sub(r"(owner|team): t\b", r"\1: [first, second]", TEXTS[tool]))
+    """A label with a list of owners names the first, with a note at this label, not at the labels before it."""
+    text = re.sub(r"(owner|team): t\b", r"a: b, \1: [first, second]", TEXTS[tool])
+    outcome, found = imported(tool, text)
     assert "  team: first\n" in next(iter(specs(outcome).values()))
     notes = [problem for problem in found.problems if problem.code == "import/no-team"]
     assert [(note.warning, "first, second" in note.message) for note in notes] == [(True, True)]
+    before = text[: text.index("[first")]
+    place = (before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+    assert [(note.position.line, note.position.column) for note in notes] == [place]
 
 
 def test_the_owner_of_a_service_object() -> None:

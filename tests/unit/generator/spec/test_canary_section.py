@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from generator.model.canary_gate import least_events
+from generator.model.canary_proof import least_events, proof_of
 from generator.render.policy import policy
 from tests.unit.generator.spec.loading import ACTIONS, found, good
 
@@ -31,7 +31,6 @@ def test_a_short_section_gets_its_defaults_written_out() -> None:
     assert rendered(STAGES, GATES, END) == {
         "every_s": 30,
         "scrape_s": 15,
-        "confidence": "0.95",
         "no_data": {"hold_for_s": 600, "then": "hold"},
         "stages": [{"weight": "0.1", "bake_s": 3600}, {"weight": "1", "soak_s": 3600}],
         "gates": [{"id": "errors", "kind": "query", "query": "errors", "op": "<=", "value": "0.01", **ONCE}],
@@ -122,6 +121,7 @@ def test_a_ratio_counts_bad_and_all_events() -> None:
         "over_s": 120,
         "op": "<=",
         "value": "0.005",
+        "proof": {"level": "0.000278", "inflation": "2"},
         **ONCE,
     }
     total = "sum(increase(t_total[1m]))"
@@ -150,23 +150,67 @@ def test_the_window_of_a_query_is_its_longest_range() -> None:
 
 
 @pytest.mark.parametrize(
+    "written,spaced_s",
+    [
+        ("ratio: {bad: e, total: t}, over: 2m, max: 1%, consecutive: 3", 60),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 1%, consecutive: 4", 20),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 1%, consecutive: 8", 8.572),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 1%, consecutive: 8, spaced: 30s", 30),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 1%, consecutive: 4, spaced: 0s", None),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 1%", None),
+        ("query: 'max_over_time(x[10m])', max: 1, consecutive: 2", 600),
+        ("query: x, max: 1, consecutive: 3", None),
+    ],
+)
+def test_a_row_of_breaches_spans_a_window(written: str, spaced_s: float | None) -> None:
+    """One burst lies in every window that overlaps; a row that spans a window needs more than one burst."""
+    (gate,) = gates("{id: a, " + written + "}")
+    assert gate.get("spaced_s") == spaced_s
+
+
+@pytest.mark.parametrize(
+    "written,level",
+    [
+        ("ratio: {bad: e, total: t}, over: 2m, max: 1%", "0.000833"),  # 5 % over 60 windows
+        ("ratio: {bad: e, total: t}, over: 2m, max: 1%, consecutive: 3", "0.0289"),  # its root: two windows
+        ("ratio: {bad: e, total: t}, over: 2m, max: 1%, consecutive: 3, spaced: 0s", "0.000833"),  # they overlap
+        ("ratio: {bad: e, total: t}, over: 2m, max: 1%, consecutive: 3, spaced: 2m", "0.05"),  # three windows
+        ("ratio: {bad: e, total: t}, over: 2m, max: 1%, consecutive: 3, than: {at_most: 2x}", "0.0204"),  # two bounds
+        ("p95_of: d_seconds, over: 1d, max: 1s, consecutive: 9", "0.05"),  # never more than the whole level
+    ],
+)
+def test_the_level_is_shared_over_the_windows_of_the_rollout(written: str, level: str) -> None:
+    """However long a rollout is watched, a healthy release gets through with the confidence that the spec states."""
+    (gate,) = gates("{id: a, " + written + "}")
+    assert gate["proof"] == {"level": level, "inflation": "2"}
+
+
+def test_the_bare_bound_needs_no_proof() -> None:
+    """`confidence: off`; a gauge needs none anyway."""
+    member = rendered("confidence: off", STAGES, "gates: [{id: a, p95_of: d_seconds, over: 1m, max: 1s}]", END)
+    assert "proof" not in member["gates"][0]
+    assert "proof" not in rendered(STAGES, GATES, END)["gates"][0]
+
+
+@pytest.mark.parametrize(
     "written,events",
     [
-        ("ratio: {bad: e, total: t}, over: 1m, max: 0.5%", 1),
-        ("ratio: {bad: e, total: t}, over: 1m, max: 5%", 1),
-        ("ratio: {bad: e, total: t}, over: 1m, max: 20%", 2),
-        ("ratio: {bad: e, total: t}, over: 1m, max: 90%", 29),
-        ("ratio: {good: e, total: t}, over: 1m, min: 80%", 2),
-        ("p50_of: d_seconds, over: 1m, max: 1s", 5),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 0.5%", 2),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 5%", 3),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 20%", 5),
+        ("ratio: {bad: e, total: t}, over: 1m, max: 90%", 74),
+        ("ratio: {good: e, total: t}, over: 1m, min: 80%", 5),
+        ("p50_of: d_seconds, over: 1m, max: 1s", 12),
         ("p95_of: d_seconds, over: 1m, max: 1s, min_samples: 20", 20),
         ("query: up, max: 1", 1),
     ],
 )
 def test_the_fewest_events_that_prove_a_breach(written: str, events: int) -> None:
-    """K bad events of k prove a share above the bound p at 95 % where p to the power of k is at most 5 %."""
-    canary = good(section(STAGES, "gates: [{id: a, " + written + "}]", END)).canary
+    """K bad events of k prove a share above the bound p where p to the power of k is at most the level."""
+    canary = good(section("variance_inflation: 1", STAGES, "gates: [{id: a, " + written + "}]", END)).canary
     assert canary is not None
-    assert least_events(canary.gates[0], canary.confidence) == events
+    gate = canary.gates[0]
+    assert least_events(gate, proof_of(canary, gate)) == events
 
 
 def test_a_rollout_that_asks_a_gate_gets_the_default_one() -> None:
@@ -193,6 +237,7 @@ def test_traffic_can_be_moved_by_commands() -> None:
         (["stages: [{weight: 100%, soak: 1h, daily: {gate: true}}]", GATES, END], "canary/stage", "{gate: true}"),
         (["stages: [{weight: 100%, soak: 1h, ab: {metrics: []}}]", GATES, END], "canary/ab", "[]"),
         (["stages: [{weight: 100%, soak: 1h, ab: {metrics: [x]}}]", GATES, END], "canary/unknown-gate", "{weight"),
+        ([STAGES, "variance_inflation: 0.5", GATES, END], "canary/variance-inflation", "0.5"),
         ([STAGES, "gates: [{id: a, query: 'x'}]", END], "canary/gate", "{id: a"),
         ([STAGES, "gates: [{id: a, query: 'x', max: 1, min: 0}]", END], "canary/gate", "{id: a"),
         ([STAGES, "gates: [{id: a, query: 'x{v=\"$new\"}', max: 1}]", END], "canary/placeholder", "'x{v"),

@@ -49,6 +49,7 @@ def app_of(context: Context, root: Path) -> web.Application:
         public_url="http://127.0.0.1:9099",
         state_dir=root,
         prometheus="",
+        source=None,
         on_truncated=lambda: None,
     )
     return make_app(shared)

@@ -11,7 +11,7 @@ from receiver.decide.model import Decision
 from receiver.http.stream import HELD, _lost
 from receiver.journal import Journal
 from receiver.steps import pass_by
-from tests.journals import exclusive
+from tests import journals
 
 pytestmark = pytest.mark.usefixtures("sharing")
 
@@ -38,7 +38,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def journal(tmp_path: Path, clock: Clock) -> AsyncIterator[Journal]:
     """An open journal."""
-    made = Journal(tmp_path / "journal.db", clock=clock, reached=pass_by, exclusive=exclusive())
+    made = Journal(journals.store(tmp_path / "journal.db"), clock=clock, reached=pass_by)
     made.start()
     yield made
     await made.close()

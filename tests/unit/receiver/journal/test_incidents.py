@@ -10,7 +10,7 @@ import pytest
 from receiver.decide.model import FlagFile
 from receiver.journal import Journal, Tx
 from receiver.steps import pass_by
-from tests.journals import exclusive
+from tests import journals
 from tests.unit.receiver.builders import NOW, at, episode, freeze_reason
 
 pytestmark = pytest.mark.usefixtures("sharing")
@@ -21,7 +21,7 @@ FLAG = freeze_reason().flag
 @contextlib.asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[Journal]:
     """A journal with a warning that freezes nothing and stays open: episode E0 of incident E0."""
-    journal = Journal(folder / "j.db", clock=lambda: NOW, reached=pass_by, exclusive=exclusive())
+    journal = Journal(journals.store(folder / "j.db"), clock=lambda: NOW, reached=pass_by)
     journal.start()
     try:
         await journal.write(lambda tx: tx.add_episode(episode(id="E0", fingerprint="warning", incident="E0")))

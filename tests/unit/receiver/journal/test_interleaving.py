@@ -16,7 +16,7 @@ from msgspec import Struct
 from receiver.decide.by_hand import on_operator_freeze, on_operator_unfreeze
 from receiver.decide.model import NO_TRACE, Decision
 from receiver.decide.plan import Known, on_unfreeze_check
-from receiver.journal import Journal, Tx
+from receiver.journal import Journal, SqliteStore, Tx
 from receiver.journal.exclusive import caches
 from receiver.journal.record import record
 from receiver.steps import pass_by
@@ -182,7 +182,7 @@ def transactions(path: Path, *, exclusive: bool) -> Iterator[Tx]:
     """A writer with a connection of its own. Nothing here needs to outlive the machine."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
-        tx = Tx(connection, caches(connection, exclusive=exclusive))
+        tx = Tx(connection, caches(connection, SqliteStore(path, exclusive=exclusive)))
         yield tx
         tx.pay(NOW)
 
@@ -214,7 +214,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def _made(empty: Path) -> None:
     if not empty.exists():
-        journal = Journal(empty, clock=Clock(), reached=pass_by)
+        journal = Journal(SqliteStore(empty), clock=Clock(), reached=pass_by)
         journal.start()
         await journal.close()
 

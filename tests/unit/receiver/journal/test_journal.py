@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ from receiver.decide.model import (
 )
 from receiver.journal import Journal, JournalError, Tx, chain, open_view, verify
 from receiver.steps import Step, pass_by
-from tests.journals import exclusive
+from tests import journals
 from tests.unit.receiver.builders import NOW, alert, at, episode, freeze_reason
 
 pytestmark = pytest.mark.usefixtures("sharing")
@@ -43,7 +42,7 @@ class Clock:
 @contextlib.asynccontextmanager
 async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
     """A journal that is closed afterwards."""
-    journal = Journal(path, clock=clock or Clock(), reached=pass_by, exclusive=exclusive())
+    journal = Journal(journals.store(path), clock=clock or Clock(), reached=pass_by)
     journal.start()
     try:
         yield journal
@@ -119,7 +118,7 @@ async def test_work_that_fails_takes_nothing_else_along(tmp_path: Path) -> None:
 async def test_many_writers_share_commits(tmp_path: Path) -> None:
     """Two hundred pieces of work need far fewer commits."""
     commits: list[Step] = []
-    journal = Journal(tmp_path / "j.db", clock=Clock(), reached=commits.append, exclusive=exclusive())
+    journal = Journal(journals.store(tmp_path / "j.db"), clock=Clock(), reached=commits.append)
     journal.start()
     await asyncio.gather(*(journal.write(noting(f"{n}")) for n in range(200)))
     await journal.close()
@@ -130,7 +129,7 @@ async def test_a_commit_that_fails_fails_its_writers_and_the_next_one_works(tmp_
     """Another process holds the database for longer than the journal waits, as a full disk would refuse it."""
 
     def broken(_tx: Tx) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
+        raise journals.disk_full()
 
     async with opened(tmp_path / "j.db") as journal:
         with pytest.raises(JournalError, match="disk is full"):
@@ -138,11 +137,12 @@ async def test_a_commit_that_fails_fails_its_writers_and_the_next_one_works(tmp_
         assert await journal.write(lambda tx: tx.note(note("works again"))) == 1
 
 
+@pytest.mark.sqlite
 async def test_a_journal_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     """A file that is no database."""
     (tmp_path / "j.db").write_bytes(b"no database" * 100)
     with pytest.raises(JournalError, match="not a database"):
-        Journal(tmp_path / "j.db", clock=Clock(), reached=pass_by, exclusive=exclusive()).start()
+        Journal(journals.store(tmp_path / "j.db"), clock=Clock(), reached=pass_by).start()
     with pytest.raises(JournalError, match="unable to open"):
         open_view(tmp_path / "none.db")
 
@@ -159,9 +159,8 @@ async def written(tmp_path: Path) -> Path:
 @contextlib.contextmanager
 def tampered(path: Path, sql: str) -> Iterator[None]:
     """Change the database behind the journal's back."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
+    with journals.connected(path) as connection:
         connection.execute(sql)
-        connection.commit()
     yield
 
 
@@ -177,7 +176,7 @@ def tampered(path: Path, sql: str) -> Iterator[None]:
 def test_the_chain_shows_what_was_changed(written: Path, sql: str, why: str, broken_at: int) -> None:
     """Changed, removed from the middle, removed from the beginning."""
     with tampered(written, sql):
-        view, connection = open_view(written)
+        view, connection = journals.view(written)
         verdict = verify(view.all_decisions())
         connection.close()
     assert (verdict.why, verdict.broken_at) == (why, broken_at)
@@ -193,7 +192,7 @@ async def test_pruning_leaves_a_checkpoint_that_vouches(tmp_path: Path) -> None:
         await journal.write(lambda tx: tx.insert_delivery("def", b"{}"))
         before = NOW + timedelta(days=1)
         await journal.write(lambda tx: tx.prune(bodies_before=before, decisions_before=NOW))
-        assert rows_of(tmp_path / "j.db", BODIES) == [("abc", None), ("def", b"{}")]
+        assert journals.rows(tmp_path / "j.db", BODIES) == [("abc", None), ("def", b"{}")]
         clock.now = NOW + timedelta(days=401)
         await journal.write(lambda tx: tx.note(note("new")))
         dropped = await journal.write(lambda tx: tx.prune(bodies_before=before, decisions_before=before))
@@ -201,13 +200,7 @@ async def test_pruning_leaves_a_checkpoint_that_vouches(tmp_path: Path) -> None:
         kinds = await journal.read(lambda view: [one.decision.kind for one in view.decisions()])
         assert kinds == ["test", chain.CHECKPOINT]
         assert await journal.read(lambda view: verify(view.all_decisions()).broken_at) is None
-    assert rows_of(tmp_path / "j.db", BODIES) == [("def", b"{}")]
-
-
-def rows_of(path: Path, sql: str) -> list[tuple[object, ...]]:
-    """What a closed journal holds."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        return connection.execute(sql).fetchall()
+    assert journals.rows(tmp_path / "j.db", BODIES) == [("def", b"{}")]
 
 
 BODIES = "SELECT sha256, body FROM delivery ORDER BY id"
@@ -221,7 +214,7 @@ async def test_a_body_that_comes_again_is_counted(tmp_path: Path) -> None:
             await asyncio.gather(*(journal.write(lambda tx: tx.insert_delivery("a", b"A")) for _ in range(3)))
             await journal.write(lambda tx: tx.insert_delivery("b", b"B"))
             await journal.write(lambda tx: tx.insert_delivery("a", b"A"))
-    assert rows_of(tmp_path / "j.db", COUNTED) == [("a", b"A", 8), ("b", b"B", 2)]
+    assert journals.rows(tmp_path / "j.db", COUNTED) == [("a", b"A", 8), ("b", b"B", 2)]
 
 
 async def test_a_body_whose_work_failed_is_not_known(tmp_path: Path) -> None:
@@ -235,7 +228,7 @@ async def test_a_body_whose_work_failed_is_not_known(tmp_path: Path) -> None:
     def disk_full(tx: Tx) -> None:
         tx.insert_delivery("b", b"B")
         tx.live_episodes()
-        raise sqlite3.OperationalError("database or disk is full")
+        raise journals.disk_full()
 
     async with opened(tmp_path / "j.db") as journal:
         for work, error in ((undone, ValueError), (disk_full, JournalError)):
@@ -243,7 +236,7 @@ async def test_a_body_whose_work_failed_is_not_known(tmp_path: Path) -> None:
                 await journal.write(work)
         await journal.write(lambda tx: tx.insert_delivery("b", b"B"))
         await journal.write(lambda tx: tx.insert_delivery("a", b"A"))
-    assert rows_of(tmp_path / "j.db", COUNTED) == [("b", b"B", 1), ("a", b"A", 1)]
+    assert journals.rows(tmp_path / "j.db", COUNTED) == [("b", b"B", 1), ("a", b"A", 1)]
 
 
 async def test_a_key_is_stored_once(tmp_path: Path) -> None:
@@ -278,7 +271,7 @@ async def test_one_live_episode_a_rule_and_alert(tmp_path: Path) -> None:
     """The database itself refuses a second one, and takes one after the end of the first."""
     async with opened(tmp_path / "j.db") as journal:
         await journal.write(lambda tx: tx.add_episode(episode()))
-        with pytest.raises(sqlite3.IntegrityError):
+        with pytest.raises(journals.REFUSED):
             await journal.write(lambda tx: tx.add_episode(episode(id="E2", generation=2)))
         await journal.write(lambda tx: tx.move_episode(episode(), EpisodeState.CLOSED))
         await journal.write(lambda tx: tx.add_episode(episode(id="E2", generation=2)))
@@ -357,6 +350,7 @@ async def test_a_policys_incidents_come_with_all_their_episodes(tmp_path: Path) 
         assert [one.id for one in await journal.read(lambda view: view.episodes_beside(["mine"]))] == ["E1", "E2"]
 
 
+@pytest.mark.sqlite
 async def test_the_log_is_moved_into_the_database_before_it_grows(tmp_path: Path) -> None:
     """A log that grows costs more at every commit."""
     path = tmp_path / "j.db"
@@ -366,6 +360,7 @@ async def test_the_log_is_moved_into_the_database_before_it_grows(tmp_path: Path
         assert path.with_name("j.db-wal").stat().st_size < 1100 * 4096
 
 
+@pytest.mark.sqlite
 async def test_the_log_does_not_grow_while_somebody_always_reads(tmp_path: Path) -> None:
     """A log from which somebody reads cannot begin anew: now and then the writer takes a moment without readers."""
     path, over = tmp_path / "j.db", False

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from receiver.decide.model import Decision
-from receiver.journal import Journal, JournalError, Tx
+from receiver.journal import Journal, JournalError, SqliteStore, Tx
+from receiver.journal.store import Connection
 from receiver.steps import pass_by
 from tests.waiting import until
 
@@ -59,7 +60,7 @@ LOSSES = [
 @pytest.mark.parametrize("damage,suffix", LOSSES, ids=lambda value: getattr(value, "__name__", value or "db"))
 async def test_nothing_is_stored_into_nowhere(damage: Callable[[Path], None], suffix: str, tmp_path: Path) -> None:
     """The next piece of work fails, and whoever opened the journal is told."""
-    journal = Journal(tmp_path / "j.db", clock=now, reached=pass_by)
+    journal = Journal(SqliteStore(tmp_path / "j.db"), clock=now, reached=pass_by)
     ended: list[str] = []
     journal.on_broken(lambda: ended.append(journal.broken))
     journal.start()
@@ -79,23 +80,24 @@ async def test_nothing_is_stored_into_nowhere(damage: Callable[[Path], None], su
 
 async def test_a_checkpoint_that_fails_ends_nothing(tmp_path: Path) -> None:
     """Only the log cannot move into the database: the next work is stored all the same."""
-    journal = Journal(tmp_path / "j.db", clock=now, reached=pass_by, group_max=1)
+    store = SqliteStore(tmp_path / "j.db")
+    journal = Journal(store, clock=now, reached=pass_by, group_max=1)
     journal.start()
-    journal._checkpoint = failing  # type: ignore[method-assign, assignment] # noqa: SLF001 - no disk fails for a checkpoint alone
+    store.rest = failing  # type: ignore[method-assign, assignment] # no disk fails for a checkpoint alone
     assert await journal.write(note) == 1
     assert await journal.write(note) == 2
     assert journal.broken == ""
     await journal.close()
 
 
-def failing(_connection: sqlite3.Connection) -> None:
+def failing(_writer: Connection, *, pages: int) -> None:
     """A checkpoint without space."""
     raise sqlite3.OperationalError("database or disk is full")
 
 
 async def test_a_listener_that_fails_keeps_nobody_from_an_answer(tmp_path: Path) -> None:
     """The others are called, and the work is answered."""
-    journal = Journal(tmp_path / "j.db", clock=now, reached=pass_by)
+    journal = Journal(SqliteStore(tmp_path / "j.db"), clock=now, reached=pass_by)
     journal.start()
     heard: list[int] = []
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from receiver.journal import Journal, JournalError, open_view, shapes, verify
+from receiver.journal import Journal, JournalError, SqliteStore, open_view, shapes, verify
 from receiver.journal.view import View
 from receiver.steps import Step
 from tests.tools import ROOT
@@ -296,7 +296,7 @@ async def test_a_full_disk_leaves_the_journal_as_it_was(earlier: Path, nth: int)
         if passed == nth:
             raise sqlite3.OperationalError("database or disk is full")
 
-    journal = Journal(earlier, clock=Clock(), reached=full)
+    journal = Journal(SqliteStore(earlier), clock=Clock(), reached=full)
     with pytest.raises(
         JournalError, match=rf"from shape 1 to {shapes.newest()} .* Free at least 1 MB .* The journal is as before"
     ):
@@ -337,7 +337,7 @@ async def test_a_journal_of_a_newer_shape_is_refused(tmp_path: Path, copies: lis
         (tmp_path / name).touch()
     before = path.read_bytes()
     with pytest.raises(JournalError, match=rf"shape {NEWER} and was last used by version 7\.5\.0") as refused:
-        Journal(path, clock=Clock(), reached=lambda _step: None).start()
+        Journal(SqliteStore(path), clock=Clock(), reached=lambda _step: None).start()
     assert remedy in f"{refused.value} "
     for earlier_too in (False, True):
         with pytest.raises(JournalError, match="Start that version or a newer one"):
@@ -353,7 +353,7 @@ async def test_a_journal_from_before_the_first_shape_is_refused(tmp_path: Path, 
         connection.execute("CREATE TABLE delivery (sha256 TEXT PRIMARY KEY, body BLOB, last_at TEXT)")
     before = path.read_bytes()
     with pytest.raises(JournalError, match="Move the file away"):
-        Journal(path, clock=Clock(), reached=lambda _step: None).start()
+        Journal(SqliteStore(path), clock=Clock(), reached=lambda _step: None).start()
     with pytest.raises(JournalError, match="Move the file away"):
         open_view(path, earlier=earlier_too)
     assert path.read_bytes() == before

@@ -12,7 +12,7 @@ import pytest
 
 from receiver.decide.by_hand import on_operator_unfreeze
 from receiver.decide.model import NO_TRACE, Decision, EpisodeState, new_id
-from receiver.journal import Journal, JournalError, Tx, View, verify
+from receiver.journal import Journal, JournalError, SqliteStore, Tx, View, verify
 from receiver.journal.record import record
 from receiver.policy.model import Policies
 from receiver.steps import Step, pass_by
@@ -28,7 +28,7 @@ NEWS_S = 20.0
 async def pair(tmp_path: Path) -> AsyncIterator[tuple[Writer, Writer]]:
     """Two writers of one journal with one clock."""
     clock = Clock()
-    ours, theirs = (Writer(tmp_path / "j.db", exclusive=False, clock=clock) for _ in range(2))
+    ours, theirs = (Writer(SqliteStore(tmp_path / "j.db", exclusive=False), clock=clock) for _ in range(2))
     ours.journal.start()
     theirs.journal.start()
     yield ours, theirs
@@ -135,7 +135,7 @@ async def test_a_commit_that_failed_leaves_no_time_behind(tmp_path: Path) -> Non
         if full and step is Step.JOURNAL_BEFORE_COMMIT:
             raise sqlite3.OperationalError("database or disk is full")
 
-    one = Writer(tmp_path / "j.db", exclusive=False, reached=reached)
+    one = Writer(SqliteStore(tmp_path / "j.db", exclusive=False), reached=reached)
     one.journal.start()
     await one.process(body())
     stored_at, full = one.now, True
@@ -186,7 +186,9 @@ async def test_later_decisions_have_later_times(tmp_path: Path) -> None:
             return NOW + timedelta(seconds=self.ticks)
 
     clock = Ticking()
-    ours, theirs = (Journal(tmp_path / "j.db", clock=clock, reached=pass_by, exclusive=False) for _ in range(2))
+    ours, theirs = (
+        Journal(SqliteStore(tmp_path / "j.db", exclusive=False), clock=clock, reached=pass_by) for _ in range(2)
+    )
     ours.start()
     theirs.start()
     for _ in range(20):

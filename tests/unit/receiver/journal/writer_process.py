@@ -7,12 +7,13 @@ import asyncio
 import sys
 from pathlib import Path
 
+from receiver.journal import SqliteStore
 from tests.unit.receiver.journal.writers import Writer, body
 
 
 async def run(path: Path, count: int) -> None:
     """Process the deliveries, one after the other."""
-    writer = Writer(path, exclusive=False)
+    writer = Writer(SqliteStore(path, exclusive=False))
     writer.journal.start()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)

@@ -2,11 +2,10 @@
 
 import json
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from receiver.decide.model import NO_TRACE, new_id
-from receiver.journal import Journal
+from receiver.journal import Journal, Store
 from receiver.policy.model import Policies
 from receiver.steps import Reached, pass_by
 from receiver.webhook.process import Processing
@@ -43,10 +42,10 @@ class Clock:
 class Writer:
     """A journal and policies that can be replaced. Writers of one journal may share a clock."""
 
-    def __init__(self, path: Path, *, exclusive: bool, clock: Clock | None = None, reached: Reached = pass_by) -> None:
+    def __init__(self, store: Store, *, clock: Clock | None = None, reached: Reached = pass_by) -> None:
         self.clock = clock or Clock()
         self.policies: Policies = policies(policy())
-        self.journal = Journal(path, clock=self.clock, reached=reached, exclusive=exclusive)
+        self.journal = Journal(store, clock=self.clock, reached=reached)
 
     @property
     def now(self) -> datetime:

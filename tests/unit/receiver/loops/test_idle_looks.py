@@ -1,5 +1,6 @@
 """What the loops read each second costs the same after a storm as before."""
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,10 @@ from receiver.journal import Journal, Tx, View, open_view
 from receiver.loops.heartbeat import must_exist
 from receiver.loops.rollouts import aborts
 from receiver.steps import pass_by
-from tests.journals import exclusive
+from tests import journals
 from tests.unit.receiver.builders import NOW, episode, freeze_reason
 
-pytestmark = pytest.mark.usefixtures("sharing")
+pytestmark = [pytest.mark.usefixtures("sharing"), pytest.mark.sqlite]
 
 FLAG = freeze_reason().flag
 STEPS = 100
@@ -31,7 +32,7 @@ async def steps(path: Path, episodes: int, question: Callable[[View], object]) -
         file = FlagFile(path=FLAG, service="gateway", generation=1, text="frozen", written_at=NOW)
         tx.freeze_reasons_written(FLAG, names, file)
 
-    journal = Journal(path, clock=lambda: NOW, reached=pass_by, exclusive=exclusive())
+    journal = Journal(journals.store(path), clock=lambda: NOW, reached=pass_by)
     journal.start()
     try:
         await journal.write(storm)
@@ -39,6 +40,7 @@ async def steps(path: Path, episodes: int, question: Callable[[View], object]) -
         await journal.close()
     view, connection = open_view(path)
     counted: list[None] = []
+    assert isinstance(connection, sqlite3.Connection)
     connection.set_progress_handler(lambda: counted.append(None), STEPS)
     question(view)
     connection.close()

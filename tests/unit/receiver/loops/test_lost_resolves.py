@@ -15,7 +15,7 @@ from receiver.loops.reconcile import ABSENT_S, Cluster, Reconciler
 from receiver.meters import Meters
 from receiver.rollouts import Rollouts
 from receiver.steps import pass_by
-from tests.journals import exclusive
+from tests import journals
 from tests.unit.receiver.builders import NOW, alert, episode, policies, policy
 
 pytestmark = pytest.mark.usefixtures("sharing")
@@ -58,7 +58,7 @@ class Reconciling(Reconciler):
 @pytest.fixture
 async def reconciler(tmp_path: Path, clock: Clock) -> AsyncIterator[Reconciling]:
     """One with an open episode, whose alert Alertmanager knows."""
-    journal = Journal(tmp_path / "j.db", clock=clock, reached=pass_by, exclusive=exclusive())
+    journal = Journal(journals.store(tmp_path / "j.db"), clock=clock, reached=pass_by)
     journal.start()
     context = Context(
         journal=journal,

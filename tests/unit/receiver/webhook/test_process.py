@@ -1,8 +1,6 @@
 """Processing deliveries: repeats cost little and are never mistaken for news."""
 
 import asyncio
-import contextlib
-import sqlite3
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from receiver.decide.model import Decision, EpisodeState
-from receiver.journal import JournalError, Tx, open_view
+from receiver.journal import JournalError, Tx
 from receiver.policy.model import Policies
 from receiver.steps import Step
+from tests import journals
 from tests.journals import exclusive
 from tests.unit.receiver.builders import policies, policy
 from tests.unit.receiver.journal.writers import FINGERPRINT, Writer, body
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("sharing")
 @pytest.fixture
 async def one(tmp_path: Path) -> AsyncIterator[Writer]:
     """A journal that is closed afterwards."""
-    found = Writer(tmp_path / "j.db", exclusive=exclusive())
+    found = Writer(journals.store(tmp_path / "j.db"))
     found.journal.start()
     yield found
     await found.journal.close()
@@ -66,12 +65,12 @@ async def test_a_repeats_time_is_written_where_nothing_else_comes(one: Writer, m
 
 async def test_a_repeats_time_is_written_at_the_end(tmp_path: Path) -> None:
     """A receiver that stops keeps the times that it had only in memory."""
-    one = Writer(tmp_path / "j.db", exclusive=exclusive())
+    one = Writer(journals.store(tmp_path / "j.db"))
     one.journal.start()
     for _ in range(3):
         await one.process(body(), after_s=0.2)
     await one.journal.close()
-    view, connection = open_view(tmp_path / "j.db")
+    view, connection = journals.view(tmp_path / "j.db")
     assert view.seen((FINGERPRINT,))[FINGERPRINT].last_at == one.now
     connection.close()
 
@@ -82,9 +81,9 @@ async def test_a_commit_that_fails_loses_no_earlier_repeats_time(tmp_path: Path)
 
     def reached(step: Step) -> None:
         if full and step is Step.JOURNAL_BEFORE_COMMIT:
-            raise sqlite3.OperationalError("database or disk is full")
+            raise journals.disk_full()
 
-    one = Writer(tmp_path / "j.db", exclusive=exclusive(), reached=reached)
+    one = Writer(journals.store(tmp_path / "j.db"), reached=reached)
     one.journal.start()
     await one.process(body())
     await one.process(body())
@@ -94,7 +93,7 @@ async def test_a_commit_that_fails_loses_no_earlier_repeats_time(tmp_path: Path)
         await one.process(body(name="Other"), after_s=7)
     full = False
     await one.journal.close()
-    view, connection = open_view(tmp_path / "j.db")
+    view, connection = journals.view(tmp_path / "j.db")
     assert view.seen((FINGERPRINT,))[FINGERPRINT].last_at == repeated_at
     connection.close()
 
@@ -143,5 +142,4 @@ async def test_a_body_that_was_dropped_is_stored_again(one: Writer, tmp_path: Pa
     await one.journal.write(lambda tx: tx.note(Decision(kind="test", sentence="a year later")))
     await one.journal.write(lambda tx: tx.prune(bodies_before=tx.now, decisions_before=tx.now))
     await one.process(body())
-    with contextlib.closing(sqlite3.connect(tmp_path / "j.db")) as connection:
-        assert connection.execute("SELECT count, body IS NULL FROM delivery").fetchall() == [(1, 0)]
+    assert journals.rows(tmp_path / "j.db", "SELECT count, body IS NULL FROM delivery") == [(1, False)]

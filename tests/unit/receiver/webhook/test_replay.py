@@ -29,7 +29,7 @@ def test_replay_needs_no_script_and_no_settings(policies: Path, capsys: pytest.C
     code = main(["replay", str(policies.parent / "webhook.json"), "--policy", str(policies)])
     said = capsys.readouterr()
     assert (code, said.err) == (OK, "")
-    assert "FailureRateHigh of gateway fires and rule failure-budget/failure-rate-high matches" in said.out
+    assert "Rule failure-budget/failure-rate-high starts" in said.out
     assert "    rollback rollback" in said.out.splitlines()
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from receiver.act import freeze
 from receiver.context import Context
 from receiver.decide.model import LISTED_MAX, NO_TRACE, new_id
-from receiver.journal import Journal, Tx, shapes, verify
+from receiver.journal import Journal, SqliteStore, Tx, shapes, verify
 from receiver.journal.exclusive import caches
 from receiver.loops.backlog import Backlog
 from receiver.loops.reconcile import Reconciler
@@ -22,7 +22,7 @@ from receiver.loops.unfreeze import PIECE
 from receiver.policy.model import Policies, Policy
 from receiver.steps import Step, pass_by
 from receiver.webhook.process import AT_ONCE, Processing
-from tests.journals import exclusive
+from tests import journals
 from tests.unit.receiver.builders import policies, policy, raw_policy
 from tests.waiting import until
 
@@ -81,8 +81,7 @@ class Storm:
     async def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of the journal."""
         path = self.flag.parent.parent / "j.db"
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            return connection.execute(sql).fetchall()
+        return journals.rows(path, sql)
 
     async def planned(self) -> None:
         """Wait until no alert waits."""
@@ -102,7 +101,7 @@ async def storm(context: Context, tmp_path: Path) -> AsyncIterator[Storm]:
     """A journal whose steps are counted."""
     steps: list[Step] = []
     await context.journal.close()
-    journal = Journal(tmp_path / "j.db", clock=lambda: datetime.now(UTC), reached=steps.append, exclusive=exclusive())
+    journal = Journal(journals.store(tmp_path / "j.db"), clock=lambda: datetime.now(UTC), reached=steps.append)
     journal.start()
     flag = tmp_path / "flags" / "FREEZE.FLAG"
     context = replace(context, journal=journal, reached=steps.append)
@@ -175,7 +174,7 @@ async def test_what_waits_is_planned_after_a_restart(storm: Storm, tmp_path: Pat
     """Nothing but the journal knows of the alerts; their episodes are as old as the delivery."""
     await storm.deliver(body("firing", FIRST))
     await storm.context.journal.close()
-    journal = Journal(tmp_path / "j.db", clock=lambda: datetime.now(UTC), reached=pass_by, exclusive=exclusive())
+    journal = Journal(journals.store(tmp_path / "j.db"), clock=lambda: datetime.now(UTC), reached=pass_by)
     journal.start()
     backlog = Backlog(replace(storm.context, journal=journal))
     backlog.start()
@@ -190,9 +189,8 @@ async def test_what_waits_is_planned_after_a_restart(storm: Storm, tmp_path: Pat
 async def test_a_delivery_that_nobody_can_read_any_more_is_put_aside(storm: Storm) -> None:
     """A newer version may refuse a body: its alerts must not block those of other deliveries."""
     await storm.deliver(body("firing", FIRST[:200]))
-    with contextlib.closing(sqlite3.connect(storm.flag.parent.parent / "j.db")) as connection:
-        connection.execute("UPDATE delivery SET body = x'7b7d'")
-        connection.commit()
+    with journals.connected(storm.flag.parent.parent / "j.db") as connection:
+        connection.execute("UPDATE delivery SET body = ?", (b"{}",))
     await planned_by(storm, body("firing", [5000]))
     assert await storm.count("SELECT count(*) FROM episode") == AT_ONCE + 1
     (sentence,) = await storm.rows("SELECT sentence FROM decision WHERE kind = 'quarantined'")
@@ -265,12 +263,13 @@ def reconciler(storm: Storm) -> Reconciler:
     )
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("status", ["firing", "resolved"])
 def test_a_piece_needs_few_statements(tmp_path: Path, status: str) -> None:
     """Not one for each alert: a statement for each alert is what made a storm slow."""
     with contextlib.closing(sqlite3.connect(tmp_path / "j.db", isolation_level=None)) as connection:
         shapes.bring_up(connection, tmp_path / "j.db")
-        tx = Tx(connection, caches(connection, exclusive=exclusive()))
+        tx = Tx(connection, caches(connection, SqliteStore(tmp_path / "j.db", exclusive=journals.exclusive())))
         in_force: Policies = policies(policy())
         statements: list[str] = []
         for kind in ("firing", "resolved"):

@@ -1,7 +1,7 @@
 """Rollouts of a shipped policy under made-up traffic: how often a healthy release is aborted, how fast a bad one.
 
 Traffic comes at a steady rate; bad events come in bursts, as failures do: a burst has a geometric size with the mean
-`BURST`. Counts go through the real `judge` and the real reducer. Run as a module for a table.
+`BURST`. Counts go through the real `judge` and the real reducer.
 """
 
 import functools
@@ -9,8 +9,7 @@ import json
 import math
 import random
 from collections import deque
-from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Iterator
 
 import msgspec
 from msgspec import Struct
@@ -22,7 +21,7 @@ from release.policy.canary import Canary, CanaryGate, QuantileGate, RatioGate
 from tests.tools import ROOT
 from tests.unit.release.canary.rollouts import Rollout
 
-BURST = 3.0
+BURST = 1.5
 HEALTHY = 0.5
 """A healthy release has this part of the bad events that its gates allow."""
 
@@ -52,13 +51,13 @@ def rollout(canary: Canary, rate: float, badness: float, dice: random.Random) ->
     made.begin()
     begun = made.at
     while made.state.phase not in FINAL:
-        found = tuple(_measured(gate, next(traffic[gate.id]), canary.confidence) for gate in canary.gates)
+        found = tuple(_measured(gate, next(traffic[gate.id])) for gate in canary.gates)
         made.tick(found)
     return Ended(phase=made.state.phase, after_s=made.at - begun)
 
 
-def _measured(gate: CanaryGate, counts: tuple[int, int], confidence: Decimal | None) -> Measured:
-    return _judged(gate.id, counts, confidence, _Same(gate))
+def _measured(gate: CanaryGate, counts: tuple[int, int]) -> Measured:
+    return _judged(gate.id, counts, _Same(gate))
 
 
 class _Same:
@@ -75,11 +74,11 @@ class _Same:
 
 
 @functools.lru_cache(maxsize=1_000_000)
-def _judged(_name: str, counts: tuple[int, int], confidence: Decimal | None, same: _Same) -> Measured:
+def _judged(_name: str, counts: tuple[int, int], same: _Same) -> Measured:
     gate = same.gate
     if isinstance(gate, RatioGate | QuantileGate):
-        return judge(gate, Reading(counts=Counts(bad=counts[0], total=counts[1]), value=gate.value), None, confidence)
-    return judge(gate, Reading(value=gate.value), None, confidence)  # a value that is just good enough
+        return judge(gate, Reading(counts=Counts(bad=counts[0], total=counts[1]), value=gate.value), None)
+    return judge(gate, Reading(value=gate.value), None)  # a value that is just good enough
 
 
 def _traffic(
@@ -106,11 +105,6 @@ def _bursts(expected: float, dice: random.Random) -> int:
     return sum(1 + int(math.log(1 - dice.random()) / math.log(1 - 1 / BURST)) for _ in range(number))
 
 
-def with_confidence(canary: Canary, confidence: str | None) -> Canary:
-    """The same canary with another confidence."""
-    return msgspec.structs.replace(canary, confidence=None if confidence is None else Decimal(confidence))
-
-
 def false_aborts(canary: Canary, rate: float, runs: int, seed: int) -> float:
     """The share of healthy rollouts that were aborted."""
     dice = random.Random(seed)
@@ -123,21 +117,3 @@ def detection(canary: Canary, rate: float, badness: float, runs: int, seed: int)
     ended = [rollout(canary, rate, badness, dice) for _ in range(runs)]
     times = sorted(one.after_s for one in ended if one.phase is Phase.ROLLED_BACK)
     return len(times) / runs, times[len(times) // 2] if times else math.inf
-
-
-def table(runs: int) -> Mapping[str, list[str]]:
-    """Rows for the docs."""
-    rows: dict[str, list[str]] = {}
-    for system in SYSTEMS:
-        for confidence in (None, "0.95", "0.99", "0.999"):
-            canary = with_confidence(policy(system), confidence)
-            cells = [f"{false_aborts(canary, rate, runs, 1):.1%}" for rate in RATES]
-            caught = [detection(canary, rate, 10, 50, 2) for rate in RATES]
-            cells += [f"{share:.0%} in {time:.0f} s" for share, time in caught]
-            rows[f"{system} {confidence}"] = cells
-            print(system, confidence, *cells, sep=" | ", flush=True)
-    return rows
-
-
-if __name__ == "__main__":
-    table(200)

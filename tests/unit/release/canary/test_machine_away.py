@@ -18,7 +18,7 @@ from release.canary.state import (
     ShiftFailed,
     Started,
 )
-from tests.unit.release.canary.rollouts import Rollout
+from tests.unit.release.canary.rollouts import Rollout, plan, stage
 
 
 class Refusing(Rollout):
@@ -83,6 +83,17 @@ def test_an_engine_that_begins_again_in_a_shift_looks_first() -> None:
     state, commands = step(rollout.plan, rollout.state, Started(at=rollout.at, weight=rollout.weight))
     assert (state, commands) == (rollout.state, ())
     rollout.until(Phase.DONE)
+
+
+def test_an_engine_that_begins_again_before_the_first_shift_sets_0_once_more() -> None:
+    """The killed engine may have chosen users, who would stay on a canary that nobody judges: set 0, then shift."""
+    rollout = Rollout(plan(stage("0.1"), stage("1", soak=True)))
+    state = replace(rollout.state, phase=Phase.SHIFT)
+    assert step(rollout.plan, state, Started(at=1.0, weight=Decimal(0))) == (state, (LowerWeight(weight=Decimal(0)),))
+    half = step(rollout.plan, state, Started(at=1.0, weight=Decimal("0.05")))
+    assert half == (state, ()), "a share above 0 is finished, or lowered while held"
+    rollout.state = state
+    rollout.begin().until(Phase.DONE)
 
 
 def test_half_a_shift_goes_on_where_nothing_holds() -> None:

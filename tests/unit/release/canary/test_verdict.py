@@ -3,11 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from release.canary.verdict import Counts, Measured, Reading, Verdict, counted, counted_above, judge, quantile_limit
-from release.policy.canary import CanaryGate, PushGate, QuantileGate, QueryGate, RatioGate
+from release.policy.canary import CanaryGate, Proof, PushGate, QuantileGate, QueryGate, RatioGate
 
-SURE = Decimal("0.95")
+SURE = Proof(level=Decimal("0.05"), inflation=Decimal(1))
+BURSTS = Proof(level=Decimal("0.05"), inflation=Decimal(2))
 
 
 def ratio(value: str | None = "0.005", op: str = "<=", times: str | None = None) -> RatioGate:
@@ -60,13 +62,14 @@ def of(bad: int, total: int) -> Reading:
     return Reading(counts=Counts(bad=bad, total=total))
 
 
-def said(gate: CanaryGate, canary: Reading, stable: Reading | None = None, sure: Decimal | None = SURE) -> str:
+def said(gate: CanaryGate, canary: Reading, stable: Reading | None = None, proof: Proof | None = SURE) -> str:
     """The verdict alone."""
-    return judge(gate, canary, stable, sure).verdict.value
+    made = replace(gate, proof=proof) if isinstance(gate, RatioGate | QuantileGate) else gate
+    return judge(made, canary, stable).verdict.value
 
 
 @pytest.mark.parametrize(
-    "bad,total,sure,expected",
+    "bad,total,proof,expected",
     [
         (0, 50, SURE, "pass"),
         (0, 49, SURE, "inconclusive"),
@@ -79,16 +82,20 @@ def said(gate: CanaryGate, canary: Reading, stable: Reading | None = None, sure:
         (10, 1000, SURE, "breach"),
         (7, 1000, SURE, "inconclusive"),
         (1000, 1000, SURE, "breach"),
+        (2, 50, BURSTS, "inconclusive"),
+        (3, 50, BURSTS, "inconclusive"),
+        (4, 50, BURSTS, "breach"),
+        (50, 50, BURSTS, "breach"),
     ],
 )
-def test_a_share_breaches_only_with_proof(bad: int, total: int, sure: Decimal | None, expected: str) -> None:
-    """0.5 % allowed: a perfect release passes, one failure at low traffic says nothing."""
-    assert said(ratio(), of(bad, total), None, sure) == expected
+def test_a_share_breaches_only_with_proof(bad: int, total: int, proof: Proof | None, expected: str) -> None:
+    """0.5 % allowed: a perfect release passes, one failure, or one burst, says nothing at low traffic."""
+    assert said(ratio(), of(bad, total), None, proof) == expected
 
 
 def test_a_good_share_is_judged_by_its_bad_events() -> None:
     """At least 90 % good is at most 10 % bad; the value and the bound are shown as the spec writes them."""
-    found = judge(ratio("0.9", ">="), of(300, 1000), None, SURE)
+    found = judge(ratio("0.9", ">="), of(300, 1000), None)
     assert (found.verdict, found.value, found.bound) == (Verdict.BREACH, Decimal("0.7"), Decimal("0.9"))
     assert said(ratio("0.9", ">="), of(100, 1000)) == "pass"
 
@@ -121,7 +128,7 @@ def test_both_bounds_hold_together() -> None:
 
 def test_the_bound_of_a_good_share_beside_stable() -> None:
     """Twice the stable release's failures are allowed: 98 % good of stable's 99 %."""
-    found = judge(ratio(None, ">=", "2"), of(15, 1000), of(10, 1000), SURE)
+    found = judge(ratio(None, ">=", "2"), of(15, 1000), of(10, 1000))
     assert (found.verdict, found.bound) == (Verdict.PASS, Decimal("0.98"))
 
 
@@ -162,7 +169,7 @@ def test_a_gauge_is_compared_as_it_stands(reading: Reading, op: str, expected: s
 
 def test_every_verdict_explains_itself() -> None:
     """The value, the bound, the samples and the reason are kept for status, page and report."""
-    found = judge(ratio(), of(1, 50), None, SURE)
+    found = judge(replace(ratio(), proof=SURE), of(1, 50), None)
     assert found == Measured(
         gate="errors",
         verdict=Verdict.INCONCLUSIVE,
@@ -172,7 +179,7 @@ def test_every_verdict_explains_itself() -> None:
         why="1 of 50 bad events may be chance",
     )
     push = PushGate(id="x", value=Decimal(1), consecutive=1, min_samples=10, on_breach="abort")
-    assert judge(push, Reading(value=Decimal(2), samples=3), None, SURE).why == "3 of 10 samples"
+    assert judge(push, Reading(value=Decimal(2), samples=3), None).why == "3 of 10 samples"
 
 
 @pytest.mark.parametrize(

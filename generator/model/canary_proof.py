@@ -1,0 +1,71 @@
+"""When counts prove a breach: how the confidence of a rollout is shared over all its windows.
+
+A gate speaks once in each window of each stage, so a healthy release has many chances to look bad. The level of the
+rollout (1 - confidence) is shared over all bounds and windows (Bonferroni's inequality). A row of breaches spans
+several windows that share no event, and the release must look bad in each of them.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Context, Decimal
+
+from msgspec import Struct
+
+from generator.model.canary import Canary
+from generator.model.canary_gate import CanaryGate, QuantileMeasure, RatioMeasure, allowed_share
+
+_EXACT, _WRITTEN = Context(prec=30), Context(prec=3)
+
+
+class Proof(Struct, frozen=True, kw_only=True):
+    """`level`: the chance that one window proves a breach of a release at its very bound.
+
+    `inflation`: how many times more the counts vary than those of independent events.
+    """
+
+    level: Decimal
+    inflation: Decimal
+
+
+def proof_of(canary: Canary, gate: CanaryGate) -> Proof | None:
+    """The proof that a gate needs. None: the gate counts no events, or the bare bound decides."""
+    if canary.confidence is None or not _bounds(gate):
+        return None
+    whole = 1 - canary.confidence
+    watched_ms = sum(stage.bake_ms + stage.soak_ms for stage in canary.stages)
+    windows = max(Decimal(1), Decimal(watched_ms) / gate.over_ms)
+    row = whole / (windows * sum(_bounds(one) for one in canary.gates))
+    level = _EXACT.power(row, Decimal(1) / windows_of_row(canary, gate))
+    return Proof(level=_WRITTEN.create_decimal(min(level, whole)), inflation=canary.variance_inflation)
+
+
+def windows_of_row(canary: Canary, gate: CanaryGate) -> int:
+    """How many windows without a common event a full row of breaches spans at least."""
+    spans_ms = (gate.consecutive - 1) * max(gate.spaced_ms, canary.every_ms)
+    return 1 + spans_ms // gate.over_ms
+
+
+def _bounds(gate: CanaryGate) -> int:
+    """How many bounds of a gate are judged by counts."""
+    match gate.measure:
+        case RatioMeasure():
+            return (gate.value is not None) + (gate.at_most_times is not None)
+        case QuantileMeasure():
+            return 1
+        case _:
+            return 0
+
+
+def least_events(gate: CanaryGate, proof: Proof | None) -> int:
+    """The fewest events in the window with which the gate can speak, even if every event is bad.
+
+    k bad events of k independent ones prove a share above `p` where p^k is at most the level (exact binomial tail).
+    """
+    bound = allowed_share(gate)
+    if bound is None or proof is None:
+        return gate.min_samples
+    needed, chance = 0, Decimal(1)
+    while chance > proof.level:
+        needed, chance = needed + 1, chance * bound
+    return max(math.ceil(needed * proof.inflation), gate.min_samples)

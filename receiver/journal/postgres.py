@@ -1,0 +1,252 @@
+"""The journal in PostgreSQL.
+
+Every transaction locks the row `chain_head` first. Whoever holds the lock sees all earlier commits, and nobody else
+writes until the commit. The journal's work is therefore the same as on a SQLite file. A receiver that stops in
+the middle of a transaction keeps others waiting for a few seconds; then the server ends that transaction.
+
+A sender gets its 200 when COMMIT came back without a doubt. With `require_standby`, the server must have waited for a
+standby: every transaction checks the settings that make it wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from receiver.journal.postgres_connection import PostgresConnection, Wire
+from receiver.journal.postgres_listener import CHANNEL, Listener
+from receiver.journal.postgres_shapes import bring_up, require_newest
+from receiver.journal.store import Connection, JournalError
+from receiver.steps import Reached
+
+ANSWER_S = 10.0
+"""How long the receiver waits for the server's answer, COMMIT included. Then it closes the connection."""
+
+IDLE_MAX_S = 5.0
+"""After this time the server ends the transaction of a receiver that says nothing more."""
+
+CONNECT_S = 5
+
+DURABLE = frozenset({"on", "remote_apply"})
+"""Values of `synchronous_commit` with which COMMIT waits for the standby's disk."""
+
+ON_DISK = DURABLE | {"local", "remote_write"}
+"""Values with which COMMIT waits for the disk of the primary."""
+
+_BEGIN = (
+    "SELECT seq, hash, version, current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), "
+    "set_config('idle_in_transaction_session_timeout', ?, TRUE) FROM chain_head FOR UPDATE"
+)
+_VERSION = "SELECT version FROM chain_head"
+_TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
+
+
+class NotSafeError(psycopg.OperationalError):
+    """The server would lose what it acknowledges, or is not the primary any more. The message says what to do."""
+
+
+class PostgresStore:
+    """A database that several receivers may write. `dsn` is a connection string of libpq; it may name many hosts."""
+
+    exclusive = False
+    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+    again: tuple[type[Exception], ...] = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+    failures: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
+    reading = contextlib.nullcontext()
+
+    def __init__(self, dsn: str, *, require_standby: bool = True, answer_s: float = ANSWER_S) -> None:
+        self._dsn = dsn
+        self._require_standby = require_standby
+        self._answer_s = answer_s
+        self._timeline = 0
+        self._acknowledged: tuple[int, str] | None = None
+        self._head: tuple[int, str] | None = None  # of the open transaction
+        self._version = 0  # that this receiver knows
+        self._news = 0
+        self._lost = ""
+        self._listener = Listener(self._connect)
+
+    @property
+    def shown(self) -> str:
+        """The database without its password."""
+        parts = conninfo_to_dict(self._dsn)
+        return f"PostgreSQL {parts.get('host', 'localhost')}, database {parts.get('dbname', '')}"
+
+    @property
+    def promise(self) -> str:
+        """With `require_standby`, a failover loses nothing that was acknowledged."""
+        return "on the disks of the primary and of a standby" if self._require_standby else "on the disk of the primary"
+
+    def _connect(self) -> Wire:
+        """A connection to the newest primary. Raises psycopg.Error if there is none.
+
+        All servers of the list are asked: an old primary that came back takes writes too, on an older timeline.
+        """
+        found: list[tuple[int, Wire]] = []
+        problems: list[str] = []
+        for server in each_server(self._dsn):
+            try:
+                found.append(self._connect_one(server))
+            except psycopg.Error as error:
+                problems.append(str(error))
+        if not found:
+            raise psycopg.OperationalError("; ".join(problems))
+        newest = max(timeline for timeline, _ in found)
+        chosen = next(wire for timeline, wire in found if timeline == newest)
+        for _, wire in found:
+            if wire is not chosen:
+                wire.close()
+        self._timeline = newest
+        return chosen
+
+    def _connect_one(self, server: str) -> tuple[int, Wire]:
+        """The timeline of a server, and a connection. Raises NotSafeError for a server that was the primary earlier."""
+        wire: Wire = Wire.connect(
+            server,
+            autocommit=True,
+            prepare_threshold=None,  # pgbouncer of Debian 12 knows no prepared statements
+            connect_timeout=CONNECT_S,
+            target_session_attrs="read-write",
+            application_name="freezeline",
+        )
+        wire.answer_s = self._answer_s
+        try:
+            return self._timeline_of(wire), wire
+        except BaseException:
+            wire.close()
+            raise
+
+    def _timeline_of(self, wire: Wire) -> int:
+        (timeline,) = wire.execute(_TIMELINE).fetchone() or (0,)
+        if timeline < self._timeline:
+            raise NotSafeError(
+                f"this server is on timeline {timeline}, and the receiver has written to timeline {self._timeline}: "
+                "the server is an old primary. Make it a standby of the new one"
+            )
+        return int(timeline)
+
+    def open(self, reached: Reached) -> Connection:  # noqa: ARG002 - nothing is copied before a migration
+        """The writer's connection. The tables are made or migrated. Raises JournalError."""
+        connection = PostgresConnection(self._connect)
+        try:
+            bring_up(connection.wire)
+            self._version = self._asked_version(connection)
+        except (psycopg.Error, JournalError) as error:
+            connection.close()
+            raise JournalError(f"{self.shown}: {error}") from error
+        return connection
+
+    def reader(self) -> Connection:
+        """A connection for reading only."""
+        return PostgresConnection(self._connect)
+
+    def checked_reader(self) -> Connection:
+        """A connection for reading a journal of this version's shape. Raises JournalError."""
+        reader = PostgresConnection(self._connect)
+        try:
+            require_newest(reader.wire)
+        except (psycopg.Error, JournalError) as error:
+            reader.close()
+            raise JournalError(f"{self.shown}: {error}") from error
+        return reader
+
+    def begin_reading(self, reader: Connection) -> None:
+        """Begin a transaction that sees one state of the database. Raises psycopg.Error."""
+        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def begin_alone(self, writer: Connection) -> None:
+        """Wait for the end of other receivers' transactions, and keep new ones waiting. Raises psycopg.Error."""
+        writer.execute("BEGIN")
+        row = writer.execute(_BEGIN, (f"{IDLE_MAX_S:g}s",)).fetchone()
+        seq, hash_, version, commits, standbys, _ = row
+        why = unsafe(commits, standbys, require_standby=self._require_standby)
+        if why:
+            raise NotSafeError(why)
+        self._head = (seq, hash_)
+        self._look(version)
+        if self._acknowledged is not None and self._acknowledged[0] > 0:
+            self._require_acknowledged(writer, *self._acknowledged, seq)
+
+    def _require_acknowledged(self, writer: Connection, seq: int, digest: str, head: int) -> None:
+        """Note a loss, once, where the server does not hold the last decision that this receiver has acknowledged."""
+        if self._head == (seq, digest):
+            return
+        row = writer.execute("SELECT hash FROM decision WHERE seq = ?", (seq,)).fetchone()
+        self._acknowledged = None
+        if head < seq or (row is not None and row[0] != digest):
+            self._lost = (
+                f"The database lost decisions: decision {seq} was acknowledged and is not there; the last one is {head}"
+            )
+
+    def take_loss(self) -> str:
+        """What the database has lost since the last call; "" if nothing. Raises nothing."""
+        lost, self._lost = self._lost, ""
+        return lost
+
+    def ending(self, writer: Connection, head: tuple[int, str] | None, *, acted: bool) -> None:
+        """Write the new end of the chain, and tell other receivers that there is something to look at."""
+        if head is None or head == self._head:
+            if not acted:
+                return
+            head = self._head
+        writer.execute("UPDATE chain_head SET seq = ?, hash = ?, version = version + 1", head or ())
+        writer.execute("SELECT pg_notify(?, ?)", (CHANNEL, self._listener.name))
+        self._head = head
+        self._version += 1
+
+    def version(self, writer: Connection) -> int:
+        """How often this receiver has seen that others wrote. Raises psycopg.Error."""
+        self._look(self._asked_version(writer))
+        return self._news
+
+    @staticmethod
+    def _asked_version(connection: Connection) -> int:
+        return int(connection.execute(_VERSION).fetchone()[0])
+
+    def _look(self, version: int) -> None:
+        if version != self._version:
+            self._version = version
+            self._news += 1
+
+    def committed(self) -> None:
+        """Remember what was acknowledged."""
+        self._acknowledged = self._head
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, in a thread, when another receiver has committed."""
+        self._listener.start(wake)
+
+    def rest(self, writer: Connection, *, pages: int) -> None:
+        """Nothing: the server maintains itself."""
+
+    def close(self) -> None:
+        """End the thread that listens."""
+        self._listener.stop()
+
+
+def each_server(dsn: str) -> list[str]:
+    """A connection string for each server that a connection string names."""
+    parts = conninfo_to_dict(dsn)
+    hosts, ports = (str(parts.get(name) or "").split(",") for name in ("host", "port"))
+    if len(ports) != len(hosts):
+        ports = ports[:1] * len(hosts)
+    return [make_conninfo(dsn, host=host or None, port=port or None) for host, port in zip(hosts, ports, strict=True)]
+
+
+def unsafe(commits: str, standbys: str, *, require_standby: bool) -> str:
+    """Why a commit with these settings of the server would not keep the promise of a 200; "" if it does."""
+    if not require_standby:
+        if commits in ON_DISK:
+            return ""
+        return f"synchronous_commit is {commits}: a crash of the server loses commits. Set synchronous_commit to on"
+    if commits not in DURABLE:
+        return f"synchronous_commit is {commits}: a commit does not wait for the standby. Set synchronous_commit to on"
+    if not standbys.strip():
+        return (
+            "the server has no synchronous standby. Set synchronous_standby_names on the server, or "
+            "`journal: {require_standby: false}` in receiver.yaml"
+        )
+    return ""

@@ -1,0 +1,152 @@
+"""The journal in a SQLite file: WAL mode with `synchronous=FULL`."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from receiver.journal import shapes
+from receiver.journal.opening import LOCK_WAIT_S, connect
+from receiver.journal.same_file import SameFile
+from receiver.journal.store import Connection, JournalError
+from receiver.steps import Reached
+
+CHECKPOINT_PAGES = 1000
+"""Pages after which the write-ahead log is moved into the database.
+
+A log that begins anew overwrites itself. A growing log makes the file system record the new size at every commit, which
+takes twice the time (measured). The writer therefore keeps the log short.
+"""
+
+LOG_PAGES_MAX = 2 * CHECKPOINT_PAGES
+"""Pages after which the writer lets this process's readers wait, so that the log begins anew."""
+
+READERS_WAIT_MS = 100
+"""How long the writer then waits for readers of other processes."""
+
+PAGES_KIB = 32 * 1024
+"""SQLite's page cache for a shared journal: each transaction looks through the newest bodies."""
+
+APPLICATION_ID = 0x465A4C4E
+"""Marks the file as ours for tools such as `file`: "FZLN"."""
+
+
+class SqliteStore:
+    """One file. `exclusive` says that no other process writes the file. Readers hold `reading` while they read."""
+
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    again: tuple[type[Exception], ...] = ()
+    failures: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
+
+    def __init__(self, path: Path, *, exclusive: bool = True) -> None:
+        self._path = path
+        self._exclusive = exclusive
+        self._log_pages = 0
+        self._files: SameFile | None = None
+        self.reading = threading.Lock()
+
+    @property
+    def shown(self) -> str:
+        """The path of the file."""
+        return str(self._path)
+
+    @property
+    def promise(self) -> str:
+        """The file is synced."""
+        return "on the disk of this machine"
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether this receiver alone writes the file."""
+        return self._exclusive
+
+    def open(self, reached: Reached) -> Connection:
+        """The writer's connection. The file is made or migrated. Raises JournalError."""
+        try:
+            # Nobody else may read the alerts' labels. SQLite gives its side files the same mode.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            writer = connect(self._path)
+            shapes.bring_up(writer, self._path, reached)
+            writer.execute("PRAGMA journal_mode = WAL")
+            writer.execute("PRAGMA synchronous = FULL")
+            writer.execute("PRAGMA wal_autocheckpoint = 0")
+            if writer.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+                writer.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            if not self._exclusive:
+                writer.execute(f"PRAGMA cache_size = -{PAGES_KIB}")
+            self._files = SameFile(self._path)
+        except (sqlite3.Error, OSError, shapes.ShapeError) as error:
+            raise JournalError(f"{self._path}: {error}") from error
+        return writer
+
+    def reader(self) -> Connection:
+        """A connection for reading only. Raises JournalError."""
+        try:
+            return connect(self._path, read_only=True)
+        except sqlite3.Error as error:
+            raise JournalError(f"{self._path}: {error}") from error
+
+    def checked_reader(self) -> Connection:
+        """A connection for reading a file of this version's shape. Raises JournalError."""
+        try:
+            reader = connect(self._path, read_only=True)
+            try:
+                shapes.require_newest(reader)
+            except BaseException:
+                reader.close()
+                raise
+        except (sqlite3.Error, shapes.ShapeError) as error:
+            raise JournalError(f"{self._path}: {error}") from error
+        return reader
+
+    def begin_reading(self, reader: Connection) -> None:
+        """Begin a transaction."""
+        reader.execute("BEGIN")
+
+    def begin_alone(self, writer: Connection) -> None:
+        """Take the file's write lock: nothing that is read can grow old before the commit."""
+        writer.execute("BEGIN IMMEDIATE")
+
+    def ending(self, writer: Connection, head: tuple[int, str] | None, *, acted: bool) -> None:
+        """Nothing: the tables say everything."""
+
+    def version(self, writer: Connection) -> int:
+        """SQLite counts the commits of other connections."""
+        return int(writer.execute("PRAGMA data_version").fetchone()[0])
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Nothing: the writer looks every half second."""
+
+    def take_loss(self) -> str:
+        """Nothing: `committed` finds a lost file."""
+        return ""
+
+    def committed(self) -> None:
+        """Raise JournalLostError if somebody deleted, replaced or truncated the file."""
+        if self._files is not None:
+            self._files.check()
+
+    def rest(self, writer: Connection, *, pages: int) -> None:
+        """Move the log into the database now and then, but only after the callers have their answers.
+
+        The log begins anew only while nobody reads from the log. In a storm somebody always does, so the writer takes
+        a moment without readers before the log is long.
+        """
+        self._log_pages += pages
+        if self._log_pages < CHECKPOINT_PAGES:
+            return
+        self._log_pages = 0
+        ((_, length, _),) = writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if length > LOG_PAGES_MAX:
+            with self.reading:
+                writer.execute(f"PRAGMA busy_timeout = {READERS_WAIT_MS}")
+                writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+                writer.execute(f"PRAGMA busy_timeout = {1000 * LOCK_WAIT_S}")
+
+    def close(self) -> None:
+        """Close the files that `committed` looks at."""
+        if self._files is not None:
+            self._files.close()

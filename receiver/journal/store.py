@@ -1,0 +1,135 @@
+"""The seam between the journal and the database that holds the journal.
+
+`receiver.journal.sqlite` is a file of this machine, written by one receiver. `receiver.journal.postgres` is a server
+that several receivers can write. Above this seam, SQL is written once, in the words of SQLite; PostgreSQL's connection
+translates the few words that differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from receiver.steps import Reached
+
+NO_LIMIT = 2**62
+"""The LIMIT of a query that has none: both databases take this number."""
+
+
+class JournalError(Exception):
+    """The journal could not be written, and nothing of the work was kept."""
+
+
+class Rows(Protocol):
+    """What a statement gave."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+
+    def fetchone(self) -> Any:
+        """The next row; None after the last."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """One connection, of one thread at a time. `sqlite3.Connection` is one."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    @property
+    def total_changes(self) -> int:
+        """How many rows were changed since the connection was opened; 0 where nobody needs to know."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Rows:
+        """Run one statement."""
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Rows:
+        """Run one statement for each row of parameters."""
+
+    def commit(self) -> None:
+        """Make the transaction durable. If this raises, nobody knows whether the transaction is durable."""
+
+    def rollback(self) -> None:
+        """Undo the transaction."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class Store(Protocol):
+    """One database. The journal's writer thread calls everything but `reader` and `begin_reading`."""
+
+    @property
+    def shown(self) -> str:
+        """How messages name the database."""
+
+    @property
+    def promise(self) -> str:
+        """Where work is when its caller has the answer."""
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether this receiver alone writes the database: see `receiver.journal.exclusive`."""
+
+    @property
+    def reading(self) -> AbstractContextManager[Any]:
+        """Held by a reader while it reads."""
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """Every error that the database raises."""
+
+    @property
+    def again(self) -> tuple[type[Exception], ...]:
+        """The failures after which the same work may succeed at once."""
+
+    @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """The errors for which the database is to blame, not a piece of work: the whole group fails."""
+
+    def open(self, reached: Reached) -> Connection:
+        """The writer's connection, to tables of this version's shape. Raises JournalError."""
+
+    def reader(self) -> Connection:
+        """A connection for reading only. Raises JournalError."""
+
+    def checked_reader(self) -> Connection:
+        """A connection for reading a journal that nobody needs to write. Raises JournalError where that cannot be."""
+
+    def begin_reading(self, reader: Connection) -> None:
+        """Begin a transaction that sees one state of the database."""
+
+    def begin_alone(self, writer: Connection) -> None:
+        """Begin a transaction while nobody else can write, and keep others from writing until its end.
+
+        Only for a database that others write as well.
+        """
+
+    def ending(self, writer: Connection, head: tuple[int, str] | None, *, acted: bool) -> None:
+        """Do what belongs at the end of a transaction: `head` is its last decision, if the transaction made any."""
+
+    def version(self, writer: Connection) -> int:
+        """A number that changes with each commit of other writers."""
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, from any thread, when another writer has committed. The writer also looks now and then."""
+
+    def take_loss(self) -> str:
+        """What the database has lost of what was committed, said once; "" if nothing."""
+
+    def committed(self) -> None:
+        """Raise an error if what was just committed is not where the journal is read from."""
+
+    def rest(self, writer: Connection, *, pages: int) -> None:
+        """Do maintenance while callers have their answers. About so many pages were written since the last call."""
+
+    def close(self) -> None:
+        """Release what belongs to no connection, after all connections are closed."""

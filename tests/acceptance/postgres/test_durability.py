@@ -1,0 +1,242 @@
+"""What a 200 means: the journal believes a COMMIT only when a standby has it, and says what a failover has lost."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from receiver.decide.model import Decision
+from receiver.journal import Journal, JournalError, Tx, View, verify
+from receiver.journal.postgres import PostgresStore
+from receiver.journal.postgres_words import translated
+from receiver.steps import pass_by
+from tests.postgres import Bouncer, Cluster, pair
+from tests.unit.receiver.conftest import now
+from tests.waiting import until
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("postgres")]
+
+ANSWER_S = 1.5
+WAIT_S = 30.0
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+
+@pytest.fixture
+def servers() -> Iterator[tuple[Cluster, Cluster]]:
+    """A primary whose commits wait for its standby."""
+    with pair() as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def opened(dsn: str, *, require_standby: bool = True) -> AsyncIterator[Journal]:
+    """A journal that waits a short time for each answer."""
+    store = PostgresStore(dsn, require_standby=require_standby, answer_s=ANSWER_S)
+    journal = Journal(store, clock=now, reached=pass_by)
+    journal.start()
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+def both(servers: tuple[Cluster, Cluster], dsn: str) -> str:
+    """The connection string of whichever server takes writes."""
+    ports = ",".join(str(server.port) for server in servers)
+    return make_conninfo(dsn, host="127.0.0.1,127.0.0.1", port=ports)
+
+
+async def said(journal: Journal) -> list[str]:
+    """The sentences of all decisions. The chain must hold."""
+
+    def ask(view: View) -> list[str]:
+        recorded = list(view.all_decisions())
+        assert verify(recorded).broken_at is None
+        return [one.decision.sentence for one in recorded]
+
+    return await journal.read(ask)
+
+
+def note(sentence: str) -> Callable[[Tx], int]:
+    """Work that appends one decision."""
+    return lambda tx: tx.note(Decision(kind="test", sentence=sentence))
+
+
+async def test_a_commit_that_was_cancelled_is_not_believed(servers: tuple[Cluster, Cluster]) -> None:
+    """The server reports success with a warning, and has the row; the sender is told to send again."""
+    primary, standby = servers
+    async with opened(primary.database()) as journal:
+        standby.signal(signal.SIGSTOP)
+        doubtful = journal.write(note("cancelled"))
+        await until(lambda: primary.ask(WAITING) == [(1,)], WAIT_S, "the commit waits")
+        primary.run(CANCEL)
+        with pytest.raises(JournalError, match="canceling wait for synchronous replication"):
+            await doubtful
+        standby.signal(signal.SIGCONT)
+        assert await journal.write(note("again")) == 2
+        assert await said(journal) == ["cancelled", "again"]
+
+
+async def test_without_its_standby_nothing_is_acknowledged(servers: tuple[Cluster, Cluster]) -> None:
+    """The receiver waits for its own deadline and never cancels: what it sent may still happen, once."""
+    primary, standby = servers
+    async with opened(primary.database()) as journal:
+        assert await journal.write(note("before")) == 1
+        standby.stop()
+        with pytest.raises(JournalError, match="did not answer within"):
+            await journal.write(note("alone"))
+        with pytest.raises(JournalError):
+            await journal.write(note("still alone"))
+        standby.start()
+        await until(lambda: primary.follows(standby.name), WAIT_S, "the standby follows again")
+        await until(lambda: primary.ask(WAITING) == [(0,)], WAIT_S, "no commit waits")
+        await journal.write(note("after"))
+        told = await said(journal)
+        assert (told[0], told[-1], len(told)) == ("before", "after", len(set(told)))
+
+
+async def test_a_failover_keeps_what_was_acknowledged(servers: tuple[Cluster, Cluster]) -> None:
+    """The primary dies while work comes; the receiver goes on with the standby, and every answer holds."""
+    primary, standby = servers
+    async with opened(both(servers, primary.database())) as journal:
+        kept = [f"{number}" for number in range(20)]
+        await asyncio.gather(*(journal.write(note(one)) for one in kept))
+        going = [journal.write(note(f"during {number}")) for number in range(20)]
+        primary.kill()
+        answers = await asyncio.gather(*going, return_exceptions=True)
+        kept += [f"during {number}" for number, answer in enumerate(answers) if isinstance(answer, int)]
+        standby.promote()
+        standby.require("")
+        standby.run("ALTER SYSTEM SET synchronous_standby_names = ''")
+        with pytest.raises(JournalError, match="no synchronous standby"):
+            await written_at_last(journal, "unsafe")
+        standby.require("fresh")
+        another = standby.standby("fresh").start()
+        try:
+            await until(lambda: standby.follows("fresh"), WAIT_S, "another standby follows")
+            await journal.write(note("after"))
+            told = await said(journal)
+            assert set(kept) <= set(told)
+            assert told[-1] == "after"
+        finally:
+            another.stop()
+
+
+async def written_at_last(journal: Journal, sentence: str) -> None:
+    """Write once the server answers."""
+
+    async def done() -> bool:
+        try:
+            await journal.write(note(sentence))
+        except JournalError as error:
+            if "no synchronous standby" in str(error):
+                raise
+            return False
+        return True
+
+    await until(done, WAIT_S, "the journal is written")
+
+
+async def test_a_loss_is_reported(servers: tuple[Cluster, Cluster]) -> None:
+    """Where no standby is required, a failover may lose decisions: the chain then says so."""
+    primary, standby = servers
+    primary.require("")
+    async with opened(both(servers, primary.database()), require_standby=False) as journal:
+        await journal.write(note("kept"))
+        await until(lambda: caught_up(primary), WAIT_S, "the standby has everything")
+        standby.stop()
+        await journal.write(note("lost"))
+        primary.kill()
+        standby.start()
+        standby.promote()
+        await written_at_last(journal, "after")
+        told = await said(journal)
+        assert told[0] == "kept"
+        assert told[1].startswith("The database lost decisions: decision 2 was acknowledged and is not there")
+        assert told[2:] == ["after"]
+
+
+def caught_up(primary: Cluster) -> bool:
+    """Whether the standby has written everything that the primary has."""
+    return primary.ask("SELECT bool_and(flush_lsn = pg_current_wal_lsn()) FROM pg_stat_replication") == [(True,)]
+
+
+async def test_an_old_primary_is_refused(servers: tuple[Cluster, Cluster]) -> None:
+    """It takes writes and comes first in the list, and the receiver does not write there."""
+    primary, standby = servers
+    primary.require("")
+    async with opened(both(servers, primary.database()), require_standby=False) as journal:
+        await journal.write(note("kept"))
+        await until(lambda: caught_up(primary), WAIT_S, "the standby has everything")
+        primary.kill()
+        standby.promote()
+        await written_at_last(journal, "on the new primary")
+        primary.start()
+        await journal.write(note("again on the new primary"))
+        standby.kill()
+        with pytest.raises(JournalError, match="old primary"):
+            await refused(journal)
+
+
+async def refused(journal: Journal) -> None:
+    """Write until the receiver has tried the old primary."""
+
+    async def told() -> bool:
+        try:
+            await journal.write(note("on the old primary"))
+        except JournalError as error:
+            if "old primary" in str(error):
+                raise
+        return False
+
+    await until(told, WAIT_S, "the old primary is refused")
+
+
+async def test_a_pooler_in_transaction_mode_loses_only_notifications(
+    servers: tuple[Cluster, Cluster], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The receiver warns, and two receivers still see each other's commits."""
+    primary, _ = servers
+    dsn = primary.database()
+    bouncer = Bouncer(primary).start()
+    try:
+        async with opened(make_conninfo(dsn, port=bouncer.port)) as one, opened(dsn) as other:
+            heard: list[int] = []
+            one.on_commit(lambda head, _acted: heard.append(head))
+            assert await other.write(note("by the other")) == 1
+            await until(lambda: 1 in heard, WAIT_S, "the first receiver sees the commit")
+            assert await one.write(note("by the first")) == 2
+            await until(lambda: "journal.deaf" in caplog.text, WAIT_S, "the warning")
+    finally:
+        bouncer.stop()
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+async def test_work_that_the_server_undid_is_done_again(servers: tuple[Cluster, Cluster], code: str) -> None:
+    """A deadlock or a serialization failure is nobody's fault: the sender does not hear of it."""
+    primary, _ = servers
+    failures = iter([True, True])
+
+    def work(tx: Tx) -> int:
+        seq = tx.note(Decision(kind="test", sentence="once"))
+        tx.live_episodes()
+        if next(failures, False):
+            tx._run(f"DO $$ BEGIN RAISE EXCEPTION 'injected' USING ERRCODE = '{code}'; END $$")  # noqa: SLF001
+        return seq
+
+    async with opened(primary.database()) as journal:
+        assert await journal.write(work) == 1
+        assert await said(journal) == ["once"]
+
+
+def test_numbered_marks_and_lists_without_members() -> None:
+    """The three words in which the databases differ."""
+    assert translated("SELECT ?2, ?1 FROM t WHERE a LIKE '%'") == ("SELECT %s, %s FROM t WHERE a LIKE '%%'", (1, 0))
+    assert translated("x IN () AND json_extract(a.b, '$.c') = ?") == (
+        "x IN (SELECT NULL::text WHERE FALSE) AND (a.b ->> 'c') = %s",
+        (0,),
+    )
