@@ -8,25 +8,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pytest
 from msgspec import Struct
 
 from tests.balancers import free_ports
-from tests.tools import ROOT, gone_with_us, missing_is_an_error, request, stop
+from tests.tools import ROOT, gone_with_us, program, request, stop
 from tests.waiting import wait_until
 
 LISTENING = re.compile(r"listening on (http://\S+)")
-
-
-def redis_program(name: str) -> Path:
-    """A program of Redis that `./dev` linked. Without it, the test fails in CI and is skipped elsewhere."""
-    path = ROOT / ".venv" / "tools" / "programs" / name
-    if os.access(path, os.X_OK):
-        return path
-    reason = f"{name} is not here (./dev test fetches it)"
-    if missing_is_an_error():
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 class Redis(Struct, frozen=True, kw_only=True):
@@ -42,7 +30,7 @@ class Redis(Struct, frozen=True, kw_only=True):
 
     def ask(self, *words: str) -> str:
         """One command by redis-cli."""
-        argv = [str(redis_program("redis-cli")), "-p", str(self.port), *words]
+        argv = [str(program("redis-cli")), "-p", str(self.port), *words]
         return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
 
@@ -50,7 +38,7 @@ class Redis(Struct, frozen=True, kw_only=True):
 def redis_server(directory: Path, port: int = 0) -> Iterator[Redis]:
     """Redis from start to end."""
     port = port or free_ports(1)[0]
-    argv = [str(redis_program("redis-server")), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    argv = [str(program("redis-server")), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     log = directory / "redis.log"
     with log.open("ab") as output:
         process = subprocess.Popen(argv, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
