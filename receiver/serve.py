@@ -281,6 +281,7 @@ class _Receiver:
             prometheus=self._settings.prometheus_url,
             source=self._prometheus if self._settings.prometheus_url else None,
             on_truncated=reconciler.compare_soon,
+            alertmanager=next(iter(self._settings.alertmanagers), ""),
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack, shared: Web) -> str:

@@ -43,7 +43,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Web(Struct):
-    """What the handlers share. `draining`: the receiver stops. `on_truncated` asks the reconciler to look."""
+    """What the handlers share. `draining`: the receiver stops. `on_truncated` asks the reconciler to look.
+
+    `source` is the Prometheus that the pages ask; `alertmanager` is the address to which the pages link.
+    """
 
     context: Context
     access: Access
@@ -56,6 +59,7 @@ class Web(Struct):
     source: Prometheus | None
     on_truncated: Callable[[], None]
     draining: bool = False
+    alertmanager: str = ""
 
 
 def make_app(shared: Web) -> web.Application:
@@ -64,6 +68,11 @@ def make_app(shared: Web) -> web.Application:
     def took(path: str, spent_s: float) -> None:
         if path not in _STREAMS:
             shared.health.took(spent_s)
+
+    measures = page.Measures(shared.source, shared.context.clock)
+
+    async def closing(_app: web.Application) -> None:
+        await measures.close()
 
     app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[identified(shared.access, took)])
     handlers = _Handlers(shared)
@@ -82,11 +91,14 @@ def make_app(shared: Web) -> web.Application:
             context=shared.context,
             tokens=shared.access.tokens,
             public_url=shared.public_url,
-            problems=shared.health.problems,
+            health=shared.health,
+            measures=measures,
+            alertmanager=shared.alertmanager,
             stopping=lambda: shared.draining,
         ),
     ]
     add_routes(app, routes)
+    app.on_cleanup.append(closing)
     return app
 
 

@@ -1,8 +1,9 @@
 """When counts prove a breach: how the confidence of a rollout is shared over all its windows.
 
-A gate speaks once in each window of each stage, so a healthy release has many chances to look bad. The level of the
-rollout (1 - confidence) is shared over all bounds and windows (Bonferroni's inequality). A row of breaches spans
-several windows that share no event, and the release must look bad in each of them.
+A gate speaks once in each window of each stage, so a healthy release has many chances to look bad. Half of the level
+of the rollout (1 - confidence) is shared over all bounds and windows (Bonferroni's inequality). A row of breaches spans
+several windows that share no event, and the release must look bad in each of them. The other half is shared over all
+bounds and stages: at its end, a stage is judged as a whole.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ _EXACT, _WRITTEN = Context(prec=30), Context(prec=3)
 class Proof(Struct, frozen=True, kw_only=True):
     """`level`: the chance that one window proves a breach of a release at its very bound.
 
-    `inflation`: how many times more the counts vary than those of independent events.
+    `stage_level`: the same for all windows of a stage together. `inflation`: how many times more the counts vary than
+    those of independent events.
     """
 
     level: Decimal
+    stage_level: Decimal
     inflation: Decimal
 
 
@@ -32,12 +35,15 @@ def proof_of(canary: Canary, gate: CanaryGate) -> Proof | None:
     """The proof that a gate needs. None: the gate counts no events, or the bare bound decides."""
     if canary.confidence is None or not _bounds(gate):
         return None
-    whole = 1 - canary.confidence
+    half, bounds = (1 - canary.confidence) / 2, sum(_bounds(one) for one in canary.gates)
     watched_ms = sum(stage.bake_ms + stage.soak_ms for stage in canary.stages)
     windows = max(Decimal(1), Decimal(watched_ms) / gate.over_ms)
-    row = whole / (windows * sum(_bounds(one) for one in canary.gates))
-    level = _EXACT.power(row, Decimal(1) / windows_of_row(canary, gate))
-    return Proof(level=_WRITTEN.create_decimal(min(level, whole)), inflation=canary.variance_inflation)
+    level = min(half, _EXACT.power(half / (windows * bounds), Decimal(1) / windows_of_row(canary, gate)))
+    return Proof(
+        level=_WRITTEN.create_decimal(level),
+        stage_level=_WRITTEN.create_decimal(half / (max(1, len(canary.stages)) * bounds)),
+        inflation=canary.variance_inflation,
+    )
 
 
 def windows_of_row(canary: Canary, gate: CanaryGate) -> int:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 
 from generator.model.gate import FlagIs, FlagsPresent, FlagValue
 from generator.reading.reader import Reader
 from generator.reading.source import Value
+
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
+_LARGEST = Decimal(sys.float_info.max)
 
 
 def parse(reader: Reader) -> FlagsPresent:
@@ -42,12 +47,26 @@ def _context(reader: Reader) -> Iterator[tuple[str, FlagValue]]:
         yield key, _scalar(reader, key, entry.value)
 
 
+def _is_no_finite_number(content: object) -> bool:
+    """Infinities and NaN of YAML, which come as texts, and numbers that would become infinite in a JSON file."""
+    if isinstance(content, str):
+        return _NOT_FINITE.fullmatch(content) is not None
+    return isinstance(content, int | Decimal) and not -_LARGEST <= content <= _LARGEST
+
+
 def _scalar(reader: Reader, key: str, value: Value) -> FlagValue:
-    """A truth value, a number or a text. Anything else is reported."""
+    """A truth value, a number or a text. Anything else is reported, and so are numbers that JSON cannot hold."""
     content = value.content
-    if isinstance(content, bool | int | str):
+    if isinstance(content, bool):
         return content
-    if isinstance(content, float | Decimal):
+    if _is_no_finite_number(content):
+        message = f"{reader.what}.{key}: no JSON file can hold the number {value.text}"
+        hint = f"write `{key}: 1`, a finite number, or another text"
+        reader.problems.add("gate/check", value.position, message, hint)
+        return ""
+    if isinstance(content, int | str):
+        return content
+    if isinstance(content, Decimal):
         return float(content)
     message = f"{reader.what}.{key} is no truth value, number or text"
     reader.problems.add("gate/check", value.position, message, f'write `{key}: true`, `{key}: 1` or `{key}: "text"`')

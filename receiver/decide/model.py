@@ -159,6 +159,23 @@ class Episode(Struct, frozen=True, kw_only=True):
         return self.state in {EpisodeState.OPEN, EpisodeState.RESOLVING}
 
 
+class Incident(Struct, frozen=True, kw_only=True):
+    """All episodes of one incident together. `first` is the oldest; `ended_at` is None while one of them is live."""
+
+    first: Episode
+    opened_at: datetime
+    ended_at: datetime | None
+    episodes: int
+    live: int
+    acked_at: datetime | None
+    acked_by: str
+
+    @property
+    def service(self) -> str:
+        """The service of the incident."""
+        return self.first.service
+
+
 class FreezeReason(Struct, frozen=True, kw_only=True):
     """One reason for one flag. `written_at` is when the flag with this reason was durable on disk."""
 

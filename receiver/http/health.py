@@ -31,8 +31,8 @@ class Health:
 
     def __init__(self, context: Context, *, version: str, state_dir: Path, probe: Probe, hearing: Hearing) -> None:
         self._context = context
-        self._version = version
-        self._state_dir = state_dir
+        self.version = version
+        self.state_dir = state_dir
         self._probe = probe
         self.hearing = hearing
         self._times: deque[float] = deque(maxlen=REQUESTS_KEPT)
@@ -52,7 +52,7 @@ class Health:
         return {
             "status": _status(components),
             "timestamp": stamp_ms(self._context.clock()),
-            "version": self._version,
+            "version": self.version,
             "components": {name: "failing" if why else "ok" for name, why in components.items()},
         }
 
@@ -64,14 +64,20 @@ class Health:
         return {
             "status": status,
             "timestamp": stamp_ms(self._context.clock()),
-            "version": self._version,
+            "version": self.version,
             "components": _shown(own),
             "dependencies": _shown(others),
+            **self.resources(),
+            "journal_seq": self._context.journal.head,
+            "journal_kept": self._context.journal.kept,
+        }
+
+    def resources(self) -> dict[str, Any]:
+        """Memory, disk and response times."""
+        return {
             "memory": {"resident_bytes": _resident_bytes()},
             "disk": self._usage(),
             "response_times": self._response_times(),
-            "journal_seq": self._context.journal.head,
-            "journal_kept": self._context.journal.kept,
         }
 
     async def components(self) -> dict[str, str]:
@@ -117,7 +123,7 @@ class Health:
 
     def _disk(self) -> str:
         try:
-            free = shutil.disk_usage(self._state_dir).free
+            free = shutil.disk_usage(self.state_dir).free
         except OSError as error:
             return f"the state directory is lost: {error.strerror}"
         return "" if free >= DISK_MIN_BYTES else f"only {free} bytes free on the disk of the journal"
@@ -125,7 +131,7 @@ class Health:
     def _usage(self) -> dict[str, int] | None:
         """Free and total bytes; None if the state directory is lost."""
         try:
-            usage = shutil.disk_usage(self._state_dir)
+            usage = shutil.disk_usage(self.state_dir)
         except OSError:
             return None
         return {"free_bytes": usage.free, "total_bytes": usage.total}

@@ -1,7 +1,7 @@
 """The questions that the journal answers, for transactions and for readers.
 
 `alert_view` has the questions about alerts and episodes, `flag_view` those about freeze flags, `switch_view` those
-about feature flags. All others are in this module.
+about feature flags, `page_view` those about the past. All others are in this module.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 from receiver.decide.model import Action, ActionState, ActionType, Recorded, stamp
 from receiver.journal import rows
 from receiver.journal.flag_view import OF_FLAG
+from receiver.journal.page_view import PageViews
 from receiver.journal.questions import FINAL
 from receiver.journal.store import NO_LIMIT
-from receiver.journal.switch_view import SwitchViews
 
 READ_AT_ONCE = 5000
 """Decisions in memory while all of them are read."""
 
 
-class View(SwitchViews):
+class View(PageViews):
     """Reads over one connection. Every answer is a value; nothing stays open."""
 
     # actions

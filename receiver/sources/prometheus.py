@@ -33,10 +33,14 @@ class Series(Struct, frozen=True, kw_only=True):
 
 
 class FiringAlert(Struct, frozen=True, kw_only=True):
-    """One alert that Prometheus holds as firing. `active_at` is the time that Prometheus writes."""
+    """One alert that Prometheus holds as firing. `active_at` is the time that Prometheus writes.
+
+    `summary` is the annotation with the present value.
+    """
 
     labels: Mapping[str, str]
     active_at: str
+    summary: str = ""
 
 
 class LoadedRule(Struct, frozen=True, kw_only=True):
@@ -81,7 +85,15 @@ class Prometheus:
 
     async def raw(self, query: str, *, at_s: float) -> tuple[Series, ...]:
         """The raw samples of a query with a range such as `selector[5m]`, up to a Unix time. Raises SourceError."""
-        data = await self._ask("POST", "/api/v1/query", {"query": query, "time": repr(at_s)})
+        return await self._matrix("/api/v1/query", {"query": query, "time": repr(at_s)})
+
+    async def over(self, query: str, *, start_s: float, end_s: float, step_s: float) -> tuple[Series, ...]:
+        """The values of a query at each step of a time. Raises SourceError."""
+        form = {"query": query, "start": repr(start_s), "end": repr(end_s), "step": repr(step_s)}
+        return await self._matrix("/api/v1/query_range", form)
+
+    async def _matrix(self, path: str, form: Mapping[str, str]) -> tuple[Series, ...]:
+        data = await self._ask("POST", path, form)
         try:
             if data["resultType"] != "matrix":
                 raise SourceError("Prometheus gave no raw samples")
@@ -100,7 +112,11 @@ class Prometheus:
         data = await self._ask("GET", "/api/v1/alerts")
         try:
             return tuple(
-                FiringAlert(labels=dict(one["labels"]), active_at=str(one.get("activeAt", "")))
+                FiringAlert(
+                    labels=dict(one["labels"]),
+                    active_at=str(one.get("activeAt", "")),
+                    summary=str((one.get("annotations") or {}).get("summary", "")),
+                )
                 for one in data["alerts"]
                 if one["state"] == "firing"
             )

@@ -20,6 +20,7 @@ from release.canary.state import (
     Tick,
 )
 from release.canary.verdict import Measured, Verdict
+from release.canary.whole_stage import added, breaks
 
 Stepped = tuple[State, tuple[Command, ...]]
 EARLY = 0.1
@@ -114,9 +115,10 @@ def count(plan: Plan, before: GateState, one: Measured, at: float) -> GateState:
 
     A breach that comes too soon after the row's first breach is seen, and not counted once more.
     """
+    before = replace(before, watched=added(plan.gates[one.gate], before.watched, one, at))
     match one.verdict:
         case Verdict.PASS:
-            return GateState(streak=0, passes=before.passes + 1, last=one.verdict, spoke_at=at)
+            return replace(before, streak=0, since=None, passes=before.passes + 1, last=one.verdict, spoke_at=at)
         case Verdict.BREACH:
             after = replace(before, last=one.verdict, spoke_at=at)
             if before.streak == 0 or before.since is None:
@@ -126,6 +128,17 @@ def count(plan: Plan, before: GateState, one: Measured, at: float) -> GateState:
             return replace(after, streak=before.streak + 1) if at >= due - plan.every_s * EARLY else after
         case Verdict.INCONCLUSIVE:
             return replace(before, last=one.verdict)
+
+
+def look_at_stage(plan: Plan, state: State) -> Stepped:
+    """At the end of a stage: abort or hold where all of its windows together prove what no window could."""
+    for name, gate in plan.gates.items():
+        watched = state.gates.get(name, GateState()).watched
+        if not breaks(gate, watched):
+            continue
+        text = f"gate {name}: {watched.bad} of {watched.total} events of the stage are bad"
+        return abort(state, text) if gate.aborts else hold(state, Hold.BREACH, text, page=True)
+    return state, ()
 
 
 def _look_for_silence(plan: Plan, state: State, at: float) -> Stepped:

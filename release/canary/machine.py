@@ -46,6 +46,7 @@ from release.canary.state import (
     State,
     Tell,
     Tick,
+    Watched,
 )
 
 __all__ = ["TABLE", "NotNow", "step"]
@@ -230,7 +231,7 @@ def _resumed(_plan: Plan, state: State, event: Resumed) -> Stepped:
     if not BY_PERSON & set(state.holds):
         raise NotNow("the rollout is not held by anything that a person ends")
     wrong_weight = Hold.WEIGHT in state.holds
-    gates = {name: replace(gate, streak=0) for name, gate in state.gates.items()}
+    gates = {name: replace(gate, streak=0, watched=Watched()) for name, gate in state.gates.items()}
     told = Tell(what="canary_resumed", text=f"resumed by {event.by}")
     state = replace(unhold(state, *BY_PERSON), gates=gates)
     if wrong_weight:

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from release.policy.canary import Approval, Ask, Canary, Daily
+from release.canary.verdict import allowed_share
+from release.policy.canary import Approval, Ask, Canary, CanaryGate, Daily, QuantileGate, RatioGate
 
 
 class StagePlan(Struct, frozen=True, kw_only=True):
@@ -24,6 +25,14 @@ class StagePlan(Struct, frozen=True, kw_only=True):
     least_passes: int
 
 
+class WholeStage(Struct, frozen=True, kw_only=True):
+    """What all windows of a stage together must prove: a share of bad events above `share`, at `level`."""
+
+    share: Decimal
+    level: Decimal
+    inflation: Decimal
+
+
 class GatePlan(Struct, frozen=True, kw_only=True):
     """One gate: `window_s` is how long after a shift its data are only from the new weight.
 
@@ -34,6 +43,7 @@ class GatePlan(Struct, frozen=True, kw_only=True):
     spaced_s: float = 0.0
     aborts: bool
     window_s: float
+    whole: WholeStage | None = None
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -85,6 +95,7 @@ def plan_of(canary: Canary, *, speed: float = 1.0) -> Plan:
                 spaced_s=gate.spaced_s,
                 aborts=gate.on_breach == "abort",
                 window_s=gate.over_s + canary.scrape_s,
+                whole=_whole(gate),
             )
             for gate in canary.gates
         },
@@ -95,6 +106,15 @@ def plan_of(canary: Canary, *, speed: float = 1.0) -> Plan:
         start=canary.start or NOBODY,
         day_s=DAY_S / speed,
     )
+
+
+def _whole(gate: CanaryGate) -> WholeStage | None:
+    if not isinstance(gate, RatioGate | QuantileGate) or gate.proof is None or gate.proof.stage_level is None:
+        return None
+    share = allowed_share(gate)
+    if share is None:
+        return None
+    return WholeStage(share=share, level=gate.proof.stage_level, inflation=gate.proof.inflation)
 
 
 def next_daily(daily: Daily, after: float, day_s: float = DAY_S) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Iterable
 
@@ -42,6 +43,15 @@ def _chance(bad: int, total: int, share: float) -> float:
 def share_is_above(bad: int, total: int, share: float, proof: Proof) -> bool:
     """Whether the counts prove that the true share of bad events is above `share`."""
     return upper_tail(_bursts(bad, proof), _bursts(total, proof), share) <= proof.level
+
+
+def fewest_above(total: int, share: float, proof: Proof) -> int:
+    """The fewest bad events of `total` that prove a share above `share`; `total`, if not even all of them do."""
+
+    def proves(bad: int) -> bool:
+        return share_is_above(bad, total, share, proof)
+
+    return min(total, bisect.bisect_left(range(total + 1), x=True, lo=min(total, int(total * share)), key=proves))
 
 
 def _bursts(events: int, proof: Proof) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from release.canary import asking
-from release.canary.looks import Stepped, all_pass, hold, unhold, watched_s
+from release.canary.looks import Stepped, all_pass, hold, look_at_stage, unhold, watched_s
 from release.canary.plan import Plan, StagePlan, next_daily
 from release.canary.state import (
     Answers,
@@ -105,6 +105,10 @@ def go_on(plan: Plan, before: State, state: State, tick: Tick) -> Stepped:
             state = replace(state, baked_s=state.baked_s + counted_s)
             state, commands = asking.ask_daily(plan, state, stage, tick.at)
             if not _baked(plan, state, stage):
+                return state, commands
+            state, more = look_at_stage(plan, state)
+            commands += more
+            if state.phase is Phase.ABORTING or state.holds:
                 return state, commands
             state, more = _evaluate(plan, replace(state, phase=Phase.EVALUATE), stage, tick.at)
             return state, (*commands, *more)

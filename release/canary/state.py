@@ -58,6 +58,15 @@ BY_PERSON = frozenset({Hold.PAUSED, Hold.WEIGHT, Hold.BREACH, Hold.APPROVAL})
 """Holds that only a person ends, by `resume`. The others end by themselves."""
 
 
+class Watched(Struct, frozen=True, kw_only=True):
+    """What a gate counted in the windows of a stage that share no event. `beyond` of them were beyond the bound."""
+
+    bad: int = 0
+    total: int = 0
+    beyond: int = 0
+    at: float | None = None  # when the newest of the windows ended
+
+
 class GateState(Struct, frozen=True, kw_only=True):
     """What the engine remembers of one gate within a stage."""
 
@@ -66,6 +75,7 @@ class GateState(Struct, frozen=True, kw_only=True):
     passes: int = 0
     last: Verdict | None = None
     spoke_at: float | None = None  # when the gate last said PASS or BREACH
+    watched: Watched = Watched()
 
 
 class Answers(Struct, frozen=True, kw_only=True):

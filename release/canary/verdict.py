@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from release.canary.proof import share_is_above, times_is_above
+from release.canary.proof import fewest_above, share_is_above, times_is_above
 from release.policy.canary import CanaryGate, Proof, PushGate, QuantileGate, QueryGate, RatioGate
 
 
@@ -37,7 +37,10 @@ class Counts(Struct, frozen=True, kw_only=True):
 
 
 class Measured(Struct, frozen=True, kw_only=True):
-    """One measurement with all that explains its verdict. `value`, `bound` and `samples` are None where unknown."""
+    """One measurement with all that explains its verdict. `value`, `bound` and `samples` are None where unknown.
+
+    `part` is what the window adds to the stage as a whole: never more bad events than prove a breach.
+    """
 
     gate: str
     verdict: Verdict
@@ -45,6 +48,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     bound: Decimal | None
     samples: int | None
     why: str
+    part: Counts | None = None
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -107,8 +111,23 @@ def _judge_counts(gate: RatioGate | QuantileGate, canary: Reading, stable: Readi
         findings.append(_against_stable(gate, counts, stable, gate.at_most_times))
     verdict, why = _worst(findings)
     return Measured(
-        gate=gate.id, verdict=verdict, value=value, bound=_bound(gate, stable), samples=counts.total, why=why
+        gate=gate.id,
+        verdict=verdict,
+        value=value,
+        bound=_bound(gate, stable),
+        samples=counts.total,
+        why=why,
+        part=_part(counts, allowed, gate.proof),
     )
+
+
+def _part(counts: Counts, allowed: Decimal | None, proof: Proof | None) -> Counts | None:
+    """One outage must not condemn a stage, so a window adds no more bad events than prove a breach."""
+    if allowed is None or proof is None or proof.stage_level is None:
+        return None
+    if counts.share <= allowed:
+        return counts
+    return Counts(bad=min(counts.bad, fewest_above(counts.total, float(allowed), proof)), total=counts.total)
 
 
 def allowed_share(gate: RatioGate | QuantileGate) -> Decimal | None:

@@ -141,11 +141,13 @@ class Stage(Struct, frozen=True, kw_only=True):
 class Proof(Struct, frozen=True, kw_only=True):
     """When counts prove a breach. `level` is the chance that a release at its very bound is found to break it.
 
-    Failures come in bursts, so counts vary more than independent events: `inflation` is the ratio of both variances.
+    `stage_level` is the same for all windows of a stage together; None: a stage is not judged as a whole. Failures come
+    in bursts, so counts vary more than independent events: `inflation` is the ratio of both variances.
     """
 
     level: Decimal
     inflation: Decimal
+    stage_level: Decimal | None = None
 
 
 class _Bound(Struct, frozen=True, kw_only=True):

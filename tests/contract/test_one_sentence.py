@@ -7,13 +7,10 @@ from receiver import report
 from receiver.decide.model import NO_TRACE
 from receiver.decide.notice import Event
 from receiver.decide.plan import Known, Opened, on_firing
-from receiver.http.page import session
-from receiver.http.page.board import board
-from receiver.http.page.render import html
-from receiver.http.tokens import Role
 from receiver.notify.messages import message
 from receiver.policy.model import Policies
 from tests.unit.receiver.builders import NOW, alert, counting_ids, policies, policy
+from tests.unit.receiver.http.page.shown import facts, gateway, service_html, services_html
 
 SENTENCE = "5.6 % of HTTP requests failed over 5 min; the limit is 0.5 %"
 
@@ -50,15 +47,15 @@ def test_every_surface_says_the_same_sentence() -> None:
     (reason,) = change.freeze_reasons
     in_force: Policies = policies(policy())
     looked = standing(change)
-    visitor = session.begin(name="Ana", role=Role.OPERATE, nonce="n", now=NOW)
-    page = html("board.html", root="./", board=board(looked, (), in_force, now=NOW), visitor=visitor, csrf="t").text
+    found = facts(looked, policies=in_force)
     state = report.state(looked, in_force, now=NOW, version="1")
     _, notice = message(Event.FROZEN, "gateway", {"reason": change.episode.reason})
     surfaces = {
         "journal": change.sentence,
         "flag": reason.reason,
         "notice": notice,
-        "page": page or "",
+        "page of all services": services_html(found),
+        "page of the service": service_html(gateway(found)),
         "status": "\n".join(status.lines(state)),
     }
     assert {name for name, text in surfaces.items() if SENTENCE not in text} == set()

@@ -29,8 +29,16 @@ def render(gate: CanaryGate, proof: Proof | None) -> dict[str, object]:
     if gate.spaced_ms:
         found["spaced_s"] = seconds(gate.spaced_ms)
     if proof is not None:
-        found["proof"] = {"level": decimal_text(proof.level), "inflation": decimal_text(proof.inflation)}
+        found["proof"] = _proof(proof)
     return found | {"consecutive": gate.consecutive, "min_samples": gate.min_samples, "on_breach": gate.on_breach}
+
+
+def _proof(proof: Proof) -> dict[str, object]:
+    return {
+        "level": decimal_text(proof.level),
+        "stage_level": decimal_text(proof.stage_level),
+        "inflation": decimal_text(proof.inflation),
+    }
 
 
 def _measured(gate: CanaryGate) -> dict[str, object]:

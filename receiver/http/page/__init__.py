@@ -1,22 +1,26 @@
-"""The page for people with a browser: what is frozen and why. Works without scripts and without outside assets.
+"""The pages for people with a browser: what is frozen and why. Pages need no scripts and no outside assets.
 
 A GET changes nothing. A visitor logs in with the `read` or the `operate` token and gets a session cookie
 (SameSite=Strict). Each form carries the session's CSRF token, and `receiver.http.access` has checked Host and Origin.
 
 Every shown value passes Jinja2's autoescape. The Content-Security-Policy forbids every script and style but our own.
-This wing may import the wings below, and `receiver.http`. Begin to read with `views`.
+This wing may import the wings below, and `receiver.http`. Begin to read with `pages`, which says what each page shows.
+The module `views` has sessions and forms.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
 
 from receiver.context import Context
+from receiver.http.page.measures import Measures
+from receiver.http.page.pages import CONTENTS, Pages
+from receiver.http.page.system import Health
 from receiver.http.page.views import Views
 from receiver.http.tokens import Tokens
 
-__all__ = ["CHANGES_PATH", "routes"]
+__all__ = ["CHANGES_PATH", "Measures", "routes"]
 
 CHANGES_PATH = "/page/changes"
 OWN = Path(__file__).parent
@@ -27,18 +31,21 @@ def routes(
     context: Context,
     tokens: Tokens,
     public_url: str,
-    problems: Callable[[], Sequence[str]],
+    health: Health,
+    measures: Measures,
+    alertmanager: str,
     stopping: Callable[[], bool],
 ) -> list[web.RouteDef]:
-    """The routes of the page. `public_url` says whether browsers use HTTPS; `problems` are the receiver's own."""
-    views = Views(context=context, tokens=tokens, public_url=public_url, problems=problems, stopping=stopping)
+    """The routes of the pages. `public_url` says whether browsers use HTTPS; `alertmanager` is for links."""
+    pages = Pages(context=context, measures=measures, health=health, alertmanager=alertmanager, public_url=public_url)
+    views = Views(context=context, tokens=tokens, public_url=public_url, pages=pages, stopping=stopping)
     return [
-        web.get("/", views.index),
-        web.get("/page/board", views.fragment),
+        *(web.get(path, views.page(content)) for path, content in CONTENTS.items()),
+        web.get("/page/incident.md", views.markdown),
         web.get(CHANGES_PATH, views.changes),
         web.get("/page/style.css", views.asset(OWN / "style.css", "text/css")),
         web.get("/page/script.js", views.asset(OWN / "script.js", "text/javascript")),
         web.post("/page/login", views.login),
         web.post("/page/logout", views.logout),
-        *(web.post(f"/page/{name}", views.operation(name)) for name in ("ack", "cancel", "dlq", "unfreeze")),
+        *(web.post(f"/page/{name}", views.operation(name)) for name in ("ack", "cancel", "dlq", "freeze", "unfreeze")),
     ]

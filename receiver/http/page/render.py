@@ -28,6 +28,11 @@ def html(name: str, *, root: str, status: int = 200, **values: object) -> web.Re
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8", headers=HEADERS)
 
 
+def part(name: str, *, root: str, **values: object) -> str:
+    """Render a template into text. Every value is escaped."""
+    return _environment().get_template(name).render(values, root=root)
+
+
 @cache
 def _environment() -> Environment:
     return Environment(

@@ -40,9 +40,9 @@ class Card(Struct, frozen=True, kw_only=True):
     gates: tuple[Gate, ...]
 
 
-def cards(rollouts: Iterable[Rollout], now: float) -> tuple[Card, ...]:
-    """Running rollouts first, and then those that ended a short while ago."""
-    shown = [one for one in rollouts if one.ended_at is None or now - one.ended_at < ENDED_SHOWN_S]
+def cards(rollouts: Iterable[Rollout], now: float, *, ended_s: float | None = ENDED_SHOWN_S) -> tuple[Card, ...]:
+    """Running rollouts first, and then those that ended within `ended_s`; None shows all."""
+    shown = [one for one in rollouts if one.ended_at is None or ended_s is None or now - one.ended_at < ended_s]
     return tuple(_card(one, now) for one in sorted(shown, key=lambda one: (not one.runs, one.service)))
 
 

@@ -1,8 +1,9 @@
 """Handlers of the page."""
 
 import asyncio
+import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,23 +11,19 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from msgspec import Struct
 
-from receiver import report
 from receiver.context import Context
-from receiver.decide.model import Recorded
 from receiver.http import operate
 from receiver.http.incoming import RefusedError, form_of
-from receiver.http.page import session
-from receiver.http.page.board import Board, board
-from receiver.http.page.render import HEADERS, html
+from receiver.http.page import incidents, session
+from receiver.http.page.pages import Content, Pages, Shown
+from receiver.http.page.render import HEADERS, html, part
 from receiver.http.page.session import Session
-from receiver.http.rollout import newest
+from receiver.http.page.words import SHOWN
 from receiver.http.tokens import Role, Tokens
-from receiver.journal import JournalError, View
-from receiver.report import Standing
+from receiver.journal import JournalError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-DECISIONS_SHOWN = 40
 CHANGE_EVERY_S = 0.5
 COMMENT_EVERY_S = 15.0
 LOOK_EVERY_S = 0.5
@@ -34,11 +31,15 @@ LOOK_EVERY_S = 0.5
 
 HERE = "./"
 HOME = "../"
+BACK = re.compile(r"(service\?name=[A-Za-z0-9_.~%-]*|incidents|rollouts|letters|system)?")
+"""The pages to which a form may lead back, relative to the page's folder."""
+
 DONE: Mapping[str, str] = {
     "ack": "You have acknowledged the incident. Escalation stops.",
     "cancel": "The action is being cancelled.",
     "dlq": "The notice is being sent again.",
-    "unfreeze": "The service is unfrozen.",
+    "freeze": "The service is frozen. To undo this, unfreeze the service.",
+    "unfreeze": "The service is unfrozen. To undo this, freeze the service by hand.",
 }
 
 
@@ -48,7 +49,7 @@ class Views(Struct, kw_only=True):
     context: Context
     tokens: Tokens
     public_url: str
-    problems: Callable[[], Sequence[str]]
+    pages: Pages
     stopping: Callable[[], bool]
     key: bytes = b""  # signs sessions; made from the tokens
 
@@ -66,27 +67,45 @@ class Views(Struct, kw_only=True):
 
     # looking
 
-    async def index(self, request: web.Request) -> web.StreamResponse:
-        """The page, or the form to log in."""
-        visitor = self._session(request)
-        if visitor is None:
-            if request.headers.get("Sec-Fetch-Site") == "cross-site":
-                # After a link from elsewhere (say, in an e-mail) the browser sends no SameSite=Strict cookie. Our own
-                # redirect makes the browser send the cookie.
-                return html("again.html", root=HERE)
-            return html("login.html", root=HERE, error="")
-        done = DONE.get(request.query.get("done", ""), "")
-        return html("page.html", root=HERE, **await self._values(visitor), done=done)
+    def page(self, content: Content) -> Handler:
+        """A handler for one page: the whole page, or with `part=main` the part that changes."""
 
-    async def fragment(self, request: web.Request) -> web.StreamResponse:
-        """The part of the page that changes, for the script."""
-        visitor = self._session(request)
-        if visitor is None:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            root = HERE if request.path == "/" else HOME
+            is_part = request.query.get("part") == "main"
+            visitor = self._session(request)
+            if visitor is None:
+                if request.headers.get("Sec-Fetch-Site") == "cross-site" and not is_part:
+                    # After a link from elsewhere (say, in an e-mail) the browser sends no SameSite=Strict cookie. Our
+                    # own redirect makes the browser send the cookie.
+                    return html("again.html", root=root, here=request.rel_url.raw_path_qs)
+                return html("login.html", root=root, status=401 if is_part else 200, error="")
+            try:
+                shown = await content(self.pages, request)
+            except RefusedError as error:
+                return html("refused.html", root=root, status=error.status, message=str(error))
+            except JournalError:
+                return html("refused.html", root=root, status=503, message="The receiver cannot read its journal.")
+            template = "content.html" if is_part else "page.html"
+            return html(template, root=root, **self._values(request, visitor, shown, root))
+
+        return handle
+
+    async def markdown(self, request: web.Request) -> web.StreamResponse:
+        """One incident as Markdown, as a file to keep."""
+        if self._session(request) is None:
             return html("login.html", root=HOME, status=401, error="")
-        return html("board.html", root=HERE, **await self._values(visitor))
+        try:
+            found = await self.pages.course(request)
+        except RefusedError as error:
+            return html("refused.html", root=HOME, status=error.status, message=str(error))
+        base = self.public_url.rstrip("/")
+        text = incidents.markdown(found, url=f"{base}/{found.entry.path}" if base else "")
+        name = f'attachment; filename="incident-{found.entry.id}.md"'
+        return web.Response(text=text, content_type="text/markdown", headers={**HEADERS, "Content-Disposition": name})
 
     async def changes(self, request: web.Request) -> web.StreamResponse:
-        """The journal's number whenever it changes, as server-sent events, at most every CHANGE_EVERY_S."""
+        """The version of what is shown whenever it changes, as server-sent events, at most every CHANGE_EVERY_S."""
         if self._session(request) is None:
             return web.Response(status=401, headers=HEADERS)
         response = web.StreamResponse(
@@ -98,6 +117,7 @@ class Views(Struct, kw_only=True):
             news.set()
 
         self.context.journal.on_commit(on_commit)
+        self.pages.measures.on_change(news.set)
         try:
             await response.prepare(request)
             await self._stream(request, response, news)
@@ -105,6 +125,7 @@ class Views(Struct, kw_only=True):
             return response
         finally:
             self.context.journal.off_commit(on_commit)
+            self.pages.measures.off_change(news.set)
         return response
 
     async def _stream(self, request: web.Request, response: web.StreamResponse, news: asyncio.Event) -> None:
@@ -114,7 +135,7 @@ class Views(Struct, kw_only=True):
         while not self.stopping() and self._session(request) is not None:
             if news_waits:
                 news.clear()
-                await response.write(f"data: {self.context.journal.head}\n\n".encode())
+                await response.write(f"data: {self.pages.version}\n\n".encode())
                 said_at = loop.time()
                 await asyncio.sleep(CHANGE_EVERY_S)
             elif loop.time() >= said_at + COMMENT_EVERY_S:
@@ -185,7 +206,7 @@ class Views(Struct, kw_only=True):
                     status=503,
                     message="The receiver cannot write its journal. Try again in a moment.",
                 )
-            return web.Response(status=303, headers={**HEADERS, "Location": f"{HOME}?done={name}"})
+            return web.Response(status=303, headers={**HEADERS, "Location": _back(form.get("back", ""), name)})
 
         return handle
 
@@ -224,21 +245,30 @@ class Views(Struct, kw_only=True):
         """The strongest role that a token allows here."""
         return next((role for role in (Role.OPERATE, Role.READ) if token and self.tokens.allows(token, role)), None)
 
-    async def _values(self, visitor: Session) -> dict[str, Any]:
-        return {"board": await self._board(), "visitor": visitor, "csrf": session.csrf_of(visitor, self.key)}
+    def _values(self, request: web.Request, visitor: Session, shown: Shown, root: str) -> dict[str, Any]:
+        shared: dict[str, Any] = {
+            "visitor": visitor,
+            "csrf": session.csrf_of(visitor, self.key),
+            "version": self.pages.version,
+            "back": shown.back,
+        }
+        return {
+            **shared,
+            "shown": shown,
+            "path": request.path,
+            "at": self.context.clock().strftime(SHOWN),
+            "done": DONE.get(request.query.get("done", ""), ""),
+            "problems": self.pages.health.problems(),
+            "content": shown.text or part(shown.template, root=root, **shared, **shown.values),
+        }
 
-    async def _board(self) -> Board:
-        standing, decisions = await self.context.journal.read(_look)
-        faults = {flag: fault.why for flag, fault in self.context.faults.of("freeze").items()}
-        return board(
-            standing,
-            decisions,
-            self.context.box.policies,
-            now=self.context.clock(),
-            faults=faults,
-            problems=self.problems(),
-            rollouts=await newest(self.context),
-        )
+
+def _back(wanted: str, done: str) -> str:
+    """Where a form leads: back to its page, with a word about what was done."""
+    page = wanted if BACK.fullmatch(wanted) else ""
+    if not page:
+        return f"{HOME}?done={done}"
+    return f"{page}{'&' if '?' in page else '?'}done={done}"
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -249,7 +279,3 @@ async def _set_within(event: asyncio.Event, seconds: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _look(view: View) -> tuple[Standing, list[Recorded]]:
-    return report.look(view), view.last_decisions(DECISIONS_SHOWN)

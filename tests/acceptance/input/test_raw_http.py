@@ -38,11 +38,13 @@ NAMED: dict[str, tuple[int, Callable[[Receiver], Request]]] = {
     ),
     "a cookie that is not UTF-8": (
         401,
-        lambda _server: Request(path=b"/page/board", headers=[(b"Cookie", b"freezeline=" + NOT_UTF8 + b".x")]),
+        lambda _server: Request(
+            path=b"/page/system?part=main", headers=[(b"Cookie", b"freezeline=" + NOT_UTF8 + b".x")]
+        ),
     ),
     "a signature that is not UTF-8": (
         401,
-        lambda _server: Request(path=b"/page/board", headers=[(b"Cookie", b"freezeline=x." + NOT_UTF8)]),
+        lambda _server: Request(path=b"/page/system?part=main", headers=[(b"Cookie", b"freezeline=x." + NOT_UTF8)]),
     ),
     "an Origin that is no address": (403, lambda _server: Request(headers=[(b"Origin", b"http://[")])),
     "a target that is no address": (400, lambda _server: Request(path=b"http://[")),

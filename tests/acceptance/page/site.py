@@ -29,27 +29,34 @@ async def page_receiver(root: Path) -> AsyncIterator[Receiver]:
         try:
             yield running
         finally:
-            await _end_rollbacks(running)
+            await end_rollbacks(running)
 
 
 async def fires(running: Receiver, alertname: str, *, summary: str = "failure rate 2.31 % > 0.5 %") -> None:
     """Deliver one firing alert of the service `gateway`."""
-    labels = {"alertname": alertname, "service": "gateway", "severity": "critical"}
+    await deliver(running, alertname, service="gateway", annotations={"summary": summary})
+
+
+async def deliver(
+    running: Receiver, alertname: str, *, service: str, annotations: dict[str, str], resolved: bool = False
+) -> None:
+    """Deliver one alert of a service."""
+    labels = {"alertname": alertname, "service": service, "severity": "critical"}
     alert = {
-        "status": "firing",
+        "status": "resolved" if resolved else "firing",
         "labels": labels,
-        "annotations": {"summary": summary},
+        "annotations": annotations,
         "startsAt": "2026-01-02T03:04:05Z",
-        "endsAt": "0001-01-01T00:00:00Z",
+        "endsAt": "2026-01-02T03:14:05Z" if resolved else "0001-01-01T00:00:00Z",
         "generatorURL": "",
-        "fingerprint": alertname.encode().hex()[:16].ljust(16, "0"),
+        "fingerprint": f"{service}{alertname}".encode().hex()[-16:].rjust(16, "0"),
     }
     delivery = {"version": "4", "groupKey": "{}", "truncatedAlerts": 0, "status": "firing", "receiver": "freezeline"}
     delivery |= {"groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "", "alerts": [alert]}
     assert await running.post(json.dumps(delivery).encode()) == 200
 
 
-async def _end_rollbacks(running: Receiver) -> None:
+async def end_rollbacks(running: Receiver) -> None:
     """A runner outlives its receiver: ask it to end what it runs."""
     for action in await _rollbacks(running):
         await running.operate("cancel", action=action["id"], reason="the test is over")

@@ -1,5 +1,6 @@
-"""The page in a real browser, against a real receiver."""
+"""The pages in a real browser, against a real receiver."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -45,6 +46,22 @@ async def log_in(page: Page, receiver: Receiver, role: str = "operate", name: st
     await page.loaded()
 
 
+SERVICE = "page/service?name=gateway"
+
+
+async def on_service(page: Page, receiver: Receiver) -> None:
+    """Go to the page of the service `gateway`."""
+    await page.open(f"{receiver.url}/{SERVICE}")
+    await page.sees("document.querySelector('h1')?.innerText.includes('gateway')", "the page of gateway")
+
+
+async def opens(page: Page, action: str) -> None:
+    """Open the form of an action, as a person does."""
+    form = f"form[action$='page/{action}']"
+    await page.sees(f'document.querySelector("{form}") !== null', f"the form to {action}")
+    await page.run(f'document.querySelector("{form}").closest("details").querySelector("summary").click()')
+
+
 async def frozen(receiver: Receiver) -> None:
     """Let an alert fire and wait for its flag and its rollback."""
     await fires(receiver, "FailureRateHigh")
@@ -52,43 +69,64 @@ async def frozen(receiver: Receiver) -> None:
 
 
 async def test_it_shows_what_is_frozen_and_why_and_goes_on_live(receiver: Receiver, page: Page) -> None:
-    """Without a reload: reason, rule, condition of the end, episode, action, dead letter and decisions appear."""
+    """Without a reload: the freeze, its sentence and its events; on the service's page rule, end and rollback."""
     await log_in(page, receiver)
     assert "Nothing is frozen." in await page.text()
     await page.run("window.same = true")
     await frozen(receiver)
     await page.sees("document.title.startsWith('❄ 1 frozen')", "the freeze on the page")
-    await page.sees("document.querySelector('[aria-labelledby=lost] tbody tr') !== null", "the dead letter")
+    await page.sees("document.body.innerText.includes('notices not delivered')", "the dead letters")
+    assert "failure rate 2.31 % > 0.5 %" in await page.text()
+    assert await page.run("window.same") is True
+    await on_service(page, receiver)
     text = await page.text()
     for part in (
-        "FailureRateHigh: failure rate 2.31 % > 0.5 %",
-        "alert resolved for 0.5 s",
+        "failure rate 2.31 % > 0.5 %",
+        "The alert has been resolved for 0.5 s – the alert still fires",
         "failure-budget/failure-rate-high",
         str(receiver.site.flag),
     ):
         assert part in text
-    assert await page.run("window.same") is True
-    assert await page.run(f"[...{ROW}].some((row) => row.innerText.startsWith('rollback'))") is True
+    await page.sees(f"[...{ROW}].some((row) => row.innerText.includes('rollback'))", "the rollback")
 
 
 async def test_unfreeze_acknowledge_and_cancel_leave_name_and_reason(receiver: Receiver, page: Page) -> None:
-    """The three buttons do what they say, and the journal knows who and why."""
+    """The buttons do what they say, and the journal knows who and why. Each form leads back to the service."""
     await log_in(page, receiver)
     await frozen(receiver)
-    await page.sees("document.querySelector('form[action=\"page/ack\"] button') !== null", "the button")
-    await page.click('form[action="page/ack"] button')
+    await on_service(page, receiver)
+    await opens(page, "ack")
+    await page.click("form[action$='page/ack'] button")
     await page.sees("document.body.innerText.includes('acknowledged by Ana')", "the acknowledgement")
     await page.sees(f"[...{ROW}].some((row) => row.innerText.includes('running'))", "the running rollback")
-    await page.type('form[action="page/cancel"] input[name=reason]', "wrong release")
-    await page.click('form[action="page/cancel"] button')
-    await page.sees(f"[...{ROW}].every((row) => !row.innerText.startsWith('rollback'))", "the end of the rollback")
-    await page.type('form[action="page/unfreeze"] input[name=reason]', "false alarm")
-    await page.click('form[action="page/unfreeze"] button')
-    await page.sees("document.body.innerText.includes('Nothing is frozen.')", "the end of the freeze")
+    await opens(page, "cancel")
+    await page.type("form[action$='page/cancel'] input[name=reason]", "wrong release")
+    await page.click("form[action$='page/cancel'] button")
+    await page.sees(f"[...{ROW}].every((row) => !row.innerText.includes('rollback'))", "the end of the rollback")
+    await opens(page, "unfreeze")
+    await page.type("form[action$='page/unfreeze'] input[name=reason]", "false alarm")
+    await page.click("form[action$='page/unfreeze'] button")
+    await page.sees("document.body.innerText.includes('To undo this, freeze')", "the end of the freeze")
+    assert (await page.run("location.href")).endswith(f"{SERVICE}&done=unfreeze")
     await until(lambda: not receiver.site.flag.exists(), 20, "the flag's end")
     sentences = [one["sentence"] for one in (await receiver.get("/api/v1/decisions"))["decisions"]]
     assert "Ana acknowledged gateway: escalation stops" in sentences
     assert "Ana unfroze gateway: false alarm" in sentences
+
+
+async def test_freeze_by_hand_and_undo_it(receiver: Receiver, page: Page) -> None:
+    """A person freezes a free service, and takes the freeze back."""
+    await log_in(page, receiver)
+    await on_service(page, receiver)
+    await opens(page, "freeze")
+    await page.type("form[action$='page/freeze'] input[name=reason]", "database move")
+    await page.click("form[action$='page/freeze'] button")
+    await page.sees("document.body.innerText.includes('database move (by Ana)')", "the freeze")
+    assert receiver.site.flag.exists()
+    await opens(page, "unfreeze")
+    await page.type("form[action$='page/unfreeze'] input[name=reason]", "moved")
+    await page.click("form[action$='page/unfreeze'] button")
+    await page.sees("document.body.innerText.includes('deployments may run')", "the end of the freeze")
 
 
 async def test_it_works_without_scripts(receiver: Receiver) -> None:
@@ -96,28 +134,63 @@ async def test_it_works_without_scripts(receiver: Receiver) -> None:
     await frozen(receiver)
     async with browser(scripts=False) as page:
         await log_in(page, receiver)
-        assert "FailureRateHigh" in await page.text()
-        await page.type('form[action="page/unfreeze"] input[name=reason]', "by hand")
-        await page.click('form[action="page/unfreeze"] button')
+        assert "failure rate 2.31 %" in await page.text()
+        await page.open(f"{receiver.url}/{SERVICE}")
+        await page.click("details.do:has(form[action$='page/unfreeze']) summary")
+        await page.type("form[action$='page/unfreeze'] input[name=reason]", "by hand")
+        await page.click("form[action$='page/unfreeze'] button")
         await page.sees("document.body.innerText.includes('The service is unfrozen.')", "the page after unfreezing")
     await until(lambda: not receiver.site.flag.exists(), 20, "the flag's end")
 
 
+PAGES = ("", SERVICE, "page/incidents", "page/rollouts", "page/letters", "page/system")
+
+
 async def test_hostile_labels_are_inert(receiver: Receiver, page: Page) -> None:
-    """Markup in names, labels and releases is text: no element, no script, no request, no dialog."""
+    """On every page, markup in names, labels and releases is text: no element, no script, no request, no dialog."""
     assert await receiver.post(body("0.34.2", "hostile")) == 200
     await fires(receiver, "<script>alert(2)</script>", summary='"><img src=http://evil.example/x onerror=alert(3)>')
+    await fires(receiver, "Steered", summary="a\u202eb \x1b[31m \x00 c")
     await until(receiver.site.flag.exists, 20, "the flag on disk")
     await log_in(page, receiver, name="<svg onload=alert(4)>")
+    await page.open(f"{receiver.url}/{SERVICE}")
     await page.sees(f"document.body.innerText.includes('{HOSTILE_RELEASE}')", "the release's name")
-    text = await page.text()
+    text = ""
+    for path in (*PAGES, await incident_of(receiver)):
+        await page.open(f"{receiver.url}/{path}")
+        await page.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        shown = await page.text()
+        assert "<svg onload=alert(4)>" in shown
+        assert not {"\u202e", "\x1b", "\x00"} & set(shown)
+        assert await page.run("document.querySelectorAll('img, iframe, object, script:not([src])').length") == 0
+        assert await page.run("document.querySelectorAll('[onload], [onerror], [style]').length") == 0
+        text += shown
     assert "<script>alert(2)</script>" in text
     assert '"><img src=http://evil.example/x onerror=alert(3)>' in text
-    assert "<svg onload=alert(4)>" in text
-    assert await page.run("document.querySelectorAll('img, svg, iframe, script:not([src])').length") == 0
     assert page.dialogs == []
     assert [url for url in page.requests if not url.startswith((f"{receiver.url}/", "about:"))] == []
     assert page.violations == []
+
+
+async def incident_of(receiver: Receiver) -> str:
+    """The path of the newest incident's page."""
+    state = await receiver.get("/api/v1/state")
+    return f"page/incident?id={state['episodes'][0]['incident']}"
+
+
+async def test_an_incident_has_a_page_and_a_file(receiver: Receiver, page: Page) -> None:
+    """The list leads to the course of events; the course can be kept as Markdown."""
+    await frozen(receiver)
+    await log_in(page, receiver)
+    await page.open(f"{receiver.url}/page/incidents")
+    await page.click("td[data-name=Incident] a")
+    await page.sees("document.querySelector('h1')?.innerText === 'gateway: FailureRateHigh'", "the incident's page")
+    assert "Rule failure-budget/failure-rate-high starts: freeze, rollback, fallback, tell" in await page.text()
+    link = await page.run("document.querySelector('a[download]').href")
+    text = await page.run(f"fetch('{link}').then((answer) => answer.text())")
+    assert text.startswith("# Incident of gateway: FailureRateHigh")
+    async with receiver.http.get(link) as answer:
+        assert answer.status == 401
 
 
 async def test_the_policy_stops_what_escaping_would_miss(receiver: Receiver, page: Page) -> None:
@@ -132,21 +205,21 @@ async def test_typing_is_not_interrupted_by_news(receiver: Receiver, page: Page)
     """A reason that is half written stays while the page learns of more."""
     await log_in(page, receiver)
     await frozen(receiver)
-    await page.sees("document.querySelector('form[action=\"page/unfreeze\"]') !== null", "the form")
-    await page.type('form[action="page/unfreeze"] input[name=reason]', "half a sen")
+    await on_service(page, receiver)
+    await opens(page, "unfreeze")
+    field = "document.querySelector(\"form[action$='page/unfreeze'] input[name=reason]\")"
+    await page.type("form[action$='page/unfreeze'] input[name=reason]", "half a sen")
     await fires(receiver, "Another")
-    await until(lambda: _count(page, "page/board") >= 2, 20, "another look at the board")
-    assert (
-        await page.run("document.querySelector('form[action=\"page/unfreeze\"] input[name=reason]').value")
-        == "half a sen"
-    )
-    await page.run("document.querySelector('form[action=\"page/unfreeze\"] input[name=reason]').value = ''")
-    await page.run("document.activeElement.blur()")
+    await until(lambda: _is_known(receiver, "Another"), 20, "the other alert in the journal")
+    await page.run("refresh()")
+    assert await page.run(f"{field}.value") == "half a sen"
+    assert "Another" not in await page.text()
+    await page.run(f"{field}.closest('details').open = false; {field}.value = ''")
     await page.sees("document.body.innerText.includes('Another')", "the other alert")
 
 
-def _count(page: Page, path: str) -> int:
-    return sum(url.endswith(path) for url in page.requests)
+async def _is_known(receiver: Receiver, alert: str) -> bool:
+    return alert in json.dumps(await receiver.get("/api/v1/state"))
 
 
 async def test_a_reader_may_only_look(receiver: Receiver, page: Page) -> None:
@@ -154,9 +227,10 @@ async def test_a_reader_may_only_look(receiver: Receiver, page: Page) -> None:
     await frozen(receiver)
     await log_in(page, receiver, role="read")
     assert "may only look" in await page.text()
+    await on_service(page, receiver)
     assert await page.run("document.querySelectorAll('form').length") == 1
     status = await page.run(
-        "fetch('page/unfreeze', {method: 'POST', body: new URLSearchParams({service: 'gateway', reason: 'x',"
+        "fetch('unfreeze', {method: 'POST', body: new URLSearchParams({service: 'gateway', reason: 'x',"
         "csrf: document.querySelector('[name=csrf]').value})}).then((answer) => answer.status)"
     )
     assert (status, receiver.site.flag.exists()) == (403, True)
@@ -178,7 +252,15 @@ async def test_forms_without_the_session_are_refused(receiver: Receiver, page: P
         f"{receiver.url}/page/unfreeze", data=form, headers={"Origin": "http://evil.example"}
     ) as answer:
         assert answer.status == 403
-    for path in ("/page/unfreeze", "/page/ack", "/page/cancel", "/page/dlq", "/page/login", "/page/logout"):
+    for path in (
+        "/page/unfreeze",
+        "/page/freeze",
+        "/page/ack",
+        "/page/cancel",
+        "/page/dlq",
+        "/page/login",
+        "/page/logout",
+    ):
         async with receiver.http.get(f"{receiver.url}{path}") as answer:
             assert answer.status == 405
     assert receiver.site.flag.exists()
@@ -195,9 +277,9 @@ async def test_the_cookie_is_strict_and_a_wrong_token_opens_nothing(receiver: Re
     assert answer.status == 303
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
     mine = {"Cookie": cookie.partition(";")[0]}
-    async with receiver.http.get(f"{receiver.url}/page/board", headers=mine) as answer:
+    async with receiver.http.get(f"{receiver.url}/?part=main", headers=mine) as answer:
         assert answer.status == 200
-    for path in ("/page/board", "/page/changes"):
+    for path in ("/?part=main", "/page/system?part=main", "/page/incident.md?id=x", "/page/changes"):
         async with receiver.http.get(f"{receiver.url}{path}") as answer:
             assert answer.status == 401
 

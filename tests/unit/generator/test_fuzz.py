@@ -16,6 +16,7 @@ from generator import pipeline
 from tests.unit.generator import specs
 
 SPECS = [data for _, data in specs.good()]
+LAUNCH = dict(specs.good())["day0-launch.yaml"]
 NASTY = (
     "null",
     "~",
@@ -291,6 +292,17 @@ def test_composed_specs(folder: Path) -> None:
 
     each()
     assert 45 < sum(accepted) < 150
+
+
+@pytest.mark.parametrize("number", ["1e999", "-.inf"])
+def test_no_value_of_a_spec_ends_in_a_traceback_by_being_infinite(number: str, folder: Path) -> None:
+    """Each value of a spec with nearly all sections, in turn. JSON has no such numbers."""
+    data = LAUNCH.decode()
+    accepted = [
+        check(f"{data[: one.start()]}{number}{data[one.end() :]}".encode(), folder) for one in _SCALAR.finditer(data)
+    ]
+    assert len(accepted) > 100
+    assert accepted.count(False) > len(accepted) / 2
 
 
 @pytest.mark.soak

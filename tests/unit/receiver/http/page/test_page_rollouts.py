@@ -7,12 +7,11 @@ from msgspec.structs import replace
 
 from freezeline.commands import status
 from receiver import report
-from receiver.http.page.board import board
 from receiver.http.page.rollouts import cards
 from receiver.http.rollout import shown, waits_for
 from receiver.rollouts import Rollout
 from tests.unit.receiver.builders import NOW, policies, policy
-from tests.unit.receiver.http.page.test_page_board import HOSTILE, page, standing
+from tests.unit.receiver.http.page.shown import HOSTILE, rendered, standing
 
 AT = NOW.timestamp()
 STAGES: tuple[dict[str, Any], ...] = (
@@ -93,34 +92,26 @@ def test_the_state_has_stage_share_and_gates() -> None:
 
 def test_the_page_shows_a_rollout() -> None:
     """Stage, share, why the rollout waits, and each gate with value and limit."""
-    made = board(standing(), (), policies(policy()), now=NOW, rollouts=[rollout("bake", baked_s=42.0)])
-    text = page(made)
+    text = rendered("rollouts_page.html", rollouts=cards([rollout("bake", baked_s=42.0)], AT))
     for said in ("shop: v2", "1 of 3", "7 % set, 7 % read from the proxy", "watched for 42 s of 90 min", "data-live"):
         assert said in text
     for cell in (
-        "<td>errors</td>",
-        "<td>0.001</td>",
-        "<td>0.005</td>",
+        ">errors</td>",
+        ">0.001</td>",
+        ">0.005</td>",
         '<span class="tag bad">breach</span>',
         "no data",
     ):
         assert cell in text
-    without = board(standing(), (), policies(policy()), now=NOW)
-    assert "Rollouts" not in page(without)
+    assert "No rollout yet." in rendered("rollouts_page.html", rollouts=())
 
 
 def test_hostile_releases_and_reasons_are_inert() -> None:
     """Whatever names a release, a gate or a reason, the page shows text."""
     gates = [PASS | {"gate": HOSTILE, "why": HOSTILE, "verdict": HOSTILE}]
     hostile = rollout("aborting", release=HOSTILE, why=HOSTILE, holds={"source": HOSTILE})
-    made = board(
-        standing(),
-        (),
-        policies(policy()),
-        now=NOW,
-        rollouts=[replace(hostile, service=HOSTILE, look={"measured": gates})],
-    )
-    text = page(made)
+    found = cards([replace(hostile, service=HOSTILE, look={"measured": gates})], AT)
+    text = rendered("rollouts_page.html", rollouts=found)
     assert "<script" not in text
     assert text.count("&lt;script&gt;alert(1)") >= 6
     assert "{{7*7}}" in text
@@ -131,6 +122,7 @@ def test_running_rollouts_come_first_and_old_ones_go() -> None:
     running = replace(rollout("bake"), service="zoo")
     ended, old = rollout("done", 2, ended_s=3600), replace(rollout("done", 2, ended_s=90_000), service="old")
     assert [one.service for one in cards([ended, old, running], AT)] == ["zoo", "shop"]
+    assert [one.service for one in cards([ended, old, running], AT, ended_s=None)] == ["zoo", "old", "shop"]
 
 
 def test_status_says_the_same() -> None:

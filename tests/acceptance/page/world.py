@@ -1,0 +1,152 @@
+"""Four services for the pages: real receiver, stand-in Prometheus, and a rollout as an engine stores one."""
+
+import copy
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from release.canary.state import Phase, State, Tick
+from release.canary.verdict import Measured, Verdict
+from release.store.database import Database
+from tests.acceptance.page.site import deliver, end_rollbacks
+from tests.acceptance.receiver.harness import Receiver, Site, receiver
+from tests.fakes.prometheus import Objective, PrometheusFake, prometheus
+from tests.waiting import until
+
+SENTENCE = "5.64 % of HTTP requests failed over 5 min; the limit is 0.5 %"
+NOW_SENTENCE = "6.1 % of HTTP requests failed over 5 min; the limit is 0.5 %"
+STAGES = [
+    {"weight": "0.1", "bake_s": 3600},
+    {"weight": "0.5", "bake_s": 7200},
+    {"weight": "1", "soak_s": 86400},
+]
+CALM = (
+    Objective(service="gateway", slo="failures", left=0.81, ratio=0.0006),
+    Objective(service="checkout", slo="payments", left=0.64, ratio=0.0011),
+    Objective(service="checkout", slo="latency", left=0.93, ratio=0.0002),
+    Objective(service="search", slo="answers", left=0.38, ratio=0.0047),
+    Objective(service="shop", slo="orders", left=0.72, ratio=0.0008),
+)
+BAD = (
+    Objective(service="gateway", slo="failures", left=-0.12, ratio=0.061),
+    Objective(service="checkout", slo="payments", left=0.64, ratio=0.0011),
+    Objective(service="checkout", slo="latency", left=0.93, ratio=0.0002),
+    Objective(service="search", slo="answers", left=0.18, ratio=0.0147),
+    Objective(service="shop", slo="orders", left=0.72, ratio=0.0008),
+)
+
+
+class World(Struct, kw_only=True):
+    """The running receiver and its Prometheus."""
+
+    receiver: Receiver
+    prometheus: PrometheusFake
+
+
+@asynccontextmanager
+async def world(root: Path) -> AsyncIterator[World]:
+    """Run everything; nothing has happened yet but one incident of checkout that is over."""
+    fake = PrometheusFake(objectives=list(CALM))
+    slack = root / "slack-url"
+    slack.write_text("ftp://nowhere.example.org/")
+    channels: dict[str, Any] = {"log": {"type": "log"}, "slack": {"type": "slack", "url_file": str(slack)}}
+    async with prometheus(fake):
+        site = Site(root=root, settings={"channels": channels, "prometheus": {"url": fake.url}})
+        _policies(site)
+        (root / "state" / "rehearsals.jsonl").write_text("".join(json.dumps(one) + "\n" for one in DRILLS))
+        async with receiver(site) as running:
+            try:
+                await _past(running)
+                yield World(receiver=running, prometheus=fake)
+            finally:
+                await end_rollbacks(running)
+
+
+async def trouble(world: World) -> None:
+    """Gateway is frozen and rolled back, search burns its budget, shop rolls a release out, a notice is lost."""
+    fake, running = world.prometheus, world.receiver
+    fake.objectives = list(BAD)
+    fake.alerts = [
+        _firing("gateway", "FailureRateHigh", NOW_SENTENCE),
+        _firing("search", "SLOBudgetBurn", "search answers: error ratio 1.5 % over 6 h, 2.9× the sustainable rate"),
+    ]
+    links = {
+        "runbook_url": "https://runbooks.example.org/gateway/FailureRateHigh",
+        "dashboard_url": "https://grafana.example.org/d/gateway",
+    }
+    await deliver(running, "FailureRateHigh", service="gateway", annotations={"summary": SENTENCE, **links})
+    await until((running.site.root / "flags" / "gateway" / "FREEZE.FLAG").exists, 20, "the flag of gateway")
+    rollout(running.site.state)
+
+
+def rollout(state: Path) -> None:
+    """A rollout of shop that bakes at 10 %, with two gates."""
+    database = Database(state / "canary" / "shop.db")
+    at = time.time()
+    begun = State(rollout="r1", release="v2.4.1", stable="v2.4.0")
+    database.begin(begun, policy=json.dumps({"canary": {"stages": STAGES}}), every_s=3600, at=at - 900)
+    gates = (
+        Measured(
+            gate="errors", verdict=Verdict.PASS, value=Decimal("0.0012"), bound=Decimal("0.005"), samples=900, why=""
+        ),
+        Measured(gate="p95", verdict=Verdict.PASS, value=Decimal("0.61"), bound=Decimal("0.8"), samples=900, why=""),
+    )
+    baking = State(
+        rollout="r1", release="v2.4.1", stable="v2.4.0", phase=Phase.BAKE, weight=Decimal("0.1"), shifted_at=at
+    )
+    database.save(Tick(at=at, weight=Decimal("0.102"), measured=gates), baking, (), at=at)
+    database.close()
+
+
+def _drill(kind: str, ended_at: str, *, ok: bool) -> dict[str, Any]:
+    return {"kind": kind, "started_at": "2026-11-26T02:00:00Z", "ended_at": ended_at, "ok": ok, "runs": 20}
+
+
+DRILLS = (
+    _drill("recovery", "2026-11-26T02:07:00Z", ok=False),
+    _drill("rollback", "2026-11-26T02:03:20Z", ok=True),
+)
+
+
+def _policies(site: Site) -> None:
+    """One policy for each service; each has its own flag."""
+    site.policy["actions"]["tell"] |= {"channels": ["log", "slack"], "fallback": ["log"]}
+    site.policy["actions"].pop("fallback")
+    site.policy["rules"][0]["do"].remove("fallback")
+    site.policy["escalation"] = [{"after_s": 0, "channels": ["log"], "to": "payments"}]
+    for service in ("gateway", "checkout", "search", "shop"):
+        made = copy.deepcopy(site.policy) | {"name": f"{service}-slo", "service": service}
+        made["rules"][0]["match"] = [{"label": "service", "op": "=", "value": service}]
+        made["actions"]["freeze"] = {"type": "freeze", "flag": str(site.root / "flags" / service / "FREEZE.FLAG")}
+        (site.root / "flags" / service).mkdir(parents=True)
+        (site.root / "policy" / f"{service}.policy.json").write_text(json.dumps(made))
+    site.settings["public_url"] = "http://127.0.0.1:9099"
+    (site.root / "receiver.yaml").write_text(json.dumps(site.settings))
+
+
+async def _past(running: Receiver) -> None:
+    """An incident of checkout that is over, acknowledged by Ben."""
+    said = {"summary": "2.1 % of payments failed over 5 min; the limit is 1 %"}
+    flag = running.site.root / "flags" / "checkout" / "FREEZE.FLAG"
+    await deliver(running, "PaymentsFail", service="checkout", annotations=said)
+    await until(flag.exists, 20, "the flag of checkout")
+    assert await running.operate("ack", service="checkout", by="Ben") == 202
+    await deliver(running, "PaymentsFail", service="checkout", annotations=said, resolved=True)
+    await until(lambda: not flag.exists(), 20, "the end of the flag of checkout")
+
+
+def _firing(service: str, alert: str, sentence: str) -> dict[str, Any]:
+    labels = {"alertname": alert, "service": service, "severity": "critical"}
+    return {
+        "labels": labels,
+        "annotations": {"summary": sentence},
+        "state": "firing",
+        "activeAt": "2026-01-02T03:04:05Z",
+        "value": "1",
+    }
