@@ -1,4 +1,4 @@
-"""Current Prometheus and Alertmanager, and Sloth to compare with, built by Go from the module proxy.
+"""Current Prometheus and Alertmanager, Sloth to compare with, and vegeta for load, built by Go from the module proxy.
 
 `go install …@version` refuses modules with replace directives. Each product therefore has a small module in
 `devtools/go/` that requires it, and `go.sum` pins every byte. For a newer release, run `go get -tool
@@ -30,11 +30,20 @@ class Product:
     owner: str = "prometheus"
     version_variable: str = "github.com/prometheus/common/version.Version"
     tags: str = ""
+    major: str = ""
+    """The end of the module's path for version 2 and above, such as `/v12`."""
 
     @property
     def module(self) -> str:
         """The Go module's path."""
-        return f"github.com/{self.owner}/{self.name}"
+        return f"github.com/{self.owner}/{self.name}{self.major}"
+
+    @property
+    def mains(self) -> tuple[str, ...]:
+        """The Go packages of the commands."""
+        if self.commands == (self.name,) and self.major:
+            return (self.module,)
+        return tuple(f"{self.module}/cmd/{name}" for name in self.commands)
 
     @property
     def folder(self) -> Path:
@@ -65,6 +74,10 @@ PRODUCTS = {
         owner="slok",
         version_variable="github.com/slok/sloth/internal/info.Version",
     ),
+    # Open-loop load, for the benchmark of the workload.
+    "vegeta": Product(
+        name="vegeta", commands=("vegeta",), owner="tsenart", version_variable="main.Version", major="/v12"
+    ),
 }
 
 
@@ -79,7 +92,7 @@ def build(product: Product, target: Path) -> None:
             [
                 *("go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", product.tags),
                 *("-ldflags", linker, "-o", f"{folder}/"),
-                *(f"{product.module}/cmd/{name}" for name in product.commands),
+                *product.mains,
             ],
             cwd=product.folder,
             deadline_s=BUILD_DEADLINE_S,

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 import msgspec
@@ -33,7 +34,7 @@ class Vendor(Protocol):
 
     name: str
 
-    def words(self, prompt: str) -> AsyncIterator[str]:
+    def words(self, prompt: str) -> AsyncGenerator[str, None]:
         """Stream the answer."""
 
 
@@ -45,7 +46,7 @@ class OpenAi:
     def __init__(self, url: str) -> None:
         self._client = AsyncOpenAI(base_url=f"{url}/openai/v1", api_key="none", max_retries=0, timeout=30)
 
-    async def words(self, prompt: str) -> AsyncIterator[str]:
+    async def words(self, prompt: str) -> AsyncGenerator[str, None]:
         """Stream the answer."""
         stream = await self._client.chat.completions.create(
             model="gpt-made", messages=[{"role": "user", "content": prompt}], max_tokens=TOKENS_MAX, stream=True
@@ -72,7 +73,7 @@ class Anthropic:
     def __init__(self, url: str) -> None:
         self._client = AsyncAnthropic(base_url=f"{url}/anthropic", api_key="none", max_retries=0, timeout=30)
 
-    async def words(self, prompt: str) -> AsyncIterator[str]:
+    async def words(self, prompt: str) -> AsyncGenerator[str, None]:
         """Stream the answer."""
         stream = await self._client.messages.create(
             model="claude-made", messages=[{"role": "user", "content": prompt}], max_tokens=TOKENS_MAX, stream=True
@@ -118,9 +119,10 @@ class Chain:
             begun = False
             try:
                 yield Piece(provider=vendor.name, begins=True)
-                async for text in _timely(vendor.words(prompt), self._patience_s):
-                    begun = True
-                    yield Piece(provider=vendor.name, text=text)
+                async with aclosing(vendor.words(prompt)) as words:
+                    async for text in _timely(words, self._patience_s):
+                        begun = True
+                        yield Piece(provider=vendor.name, text=text)
             except Exception as error:  # noqa: BLE001 - whatever a vendor's client raises, the next provider answers
                 found = classify(error)
                 if begun and found.type in {ErrorType.NETWORK_UNREACHABLE, ErrorType.CONNECTION_RESET}:
