@@ -103,7 +103,8 @@ async def taken_back(release: str, system: System, root: Path, *, scrape: str, r
         assert (service.weights()["treatment"], service.rollbacks()) == (0, [("v2", "SUCCEEDED")])
         if release == "worse-model":
             assert failed(tracks) == 0
-            assert set(service.answers) == {"200"}
+            # The abort closes connections of the treatment; no answer is an error.
+            assert set(service.answers) <= {"200", "closed", "refused"}, service.answers
         return found.state.why
 
 
