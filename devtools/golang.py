@@ -1,4 +1,4 @@
-"""Current Prometheus and Alertmanager, Sloth to compare with, and vegeta for load, built by Go from the module proxy.
+"""Current Prometheus and Alertmanager, and tools for benchmarks and long tests, built by Go from the module proxy.
 
 `go install …@version` refuses modules with replace directives. Each product therefore has a small module in
 `devtools/go/` that requires it, and `go.sum` pins every byte. For a newer release, run `go get -tool
@@ -30,20 +30,19 @@ class Product:
     owner: str = "prometheus"
     version_variable: str = "github.com/prometheus/common/version.Version"
     tags: str = ""
-    major: str = ""
-    """The end of the module's path for version 2 and above, such as `/v12`."""
+    path: str = ""
+    at_root: bool = False
+    """Whether the module's root is the command, instead of `cmd/NAME`."""
 
     @property
     def module(self) -> str:
         """The Go module's path."""
-        return f"github.com/{self.owner}/{self.name}{self.major}"
+        return self.path or f"github.com/{self.owner}/{self.name}"
 
     @property
     def mains(self) -> tuple[str, ...]:
         """The Go packages of the commands."""
-        if self.commands == (self.name,) and self.major:
-            return (self.module,)
-        return tuple(f"{self.module}/cmd/{name}" for name in self.commands)
+        return (self.module,) if self.at_root else tuple(f"{self.module}/cmd/{name}" for name in self.commands)
 
     @property
     def folder(self) -> Path:
@@ -76,7 +75,27 @@ PRODUCTS = {
     ),
     # Open-loop load, for the benchmark of the workload.
     "vegeta": Product(
-        name="vegeta", commands=("vegeta",), owner="tsenart", version_variable="main.Version", major="/v12"
+        name="vegeta",
+        commands=("vegeta",),
+        path="github.com/tsenart/vegeta/v12",
+        at_root=True,
+        version_variable="main.Version",
+    ),
+    # For the long tests of packages alone: they look at workflows, at the chart and at the chart's objects.
+    "actionlint": Product(
+        name="actionlint",
+        commands=("actionlint",),
+        owner="rhysd",
+        version_variable="github.com/rhysd/actionlint.version",
+    ),
+    "kubeconform": Product(
+        name="kubeconform", commands=("kubeconform",), owner="yannh", version_variable="main.version"
+    ),
+    "helm": Product(
+        name="helm",
+        commands=("helm",),
+        path="helm.sh/helm/v3",
+        version_variable="helm.sh/helm/v3/internal/version.version",
     ),
 }
 

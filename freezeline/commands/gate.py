@@ -115,5 +115,6 @@ async def _ask(
             rehearsals=rehearsals,
             prometheus=Prometheus(http, args.prometheus, lambda: sent) if args.prometheus else None,
             receiver=_asking(receiver) if receiver is not None else None,
+            sources=gate.sources,
         )
         return await run_gate(gate, world)

@@ -13,7 +13,7 @@ from typing import Any
 
 from receiver.plaintext import plain
 from receiver.policy.model import FreezeAction
-from release.gate.answer import Finding
+from release.gate.answer import Finding, Verdict, is_optional
 from release.gate.world import AskReceiver, EvidenceError, World, cannot_tell, go, no_go
 from release.policy.gate import NotFrozen
 
@@ -23,18 +23,25 @@ HEARTBEAT_MAX_BYTES = 1024 * 1024
 
 
 async def check(check: NotFrozen, world: World) -> Finding:
-    """Look at each flag of the policy; without flags of this machine, ask the receiver."""
+    """Look at each flag of the policy, and ask the receiver.
+
+    Any freeze wins. Then a required source that is not readable wins, and only then any source that says "not frozen".
+    """
     flags = [action.flag for action in world.policy.actions.values() if isinstance(action, FreezeAction)]
-    local = [_look(check.id, Path(flag), world) for flag in flags]
-    remote = await _ask(check.id, world.receiver, world) if world.receiver is not None else None
-    found = [*local, *([] if remote is None else [remote])]
+    found = [_look(check.id, Path(flag), world) for flag in flags]
+    if world.receiver is not None:
+        found.append(await _ask(check.id, world.receiver, world))
+    elif world.sources.get("receiver") == "required":
+        found.append(cannot_tell(check.id, "receiver", "the policy requires the receiver: name the receiver by --url"))
     if not found:
         return cannot_tell(check.id, "flag", "the policy has no flag, and no receiver was named")
-    for verdict in ("NO_GO", "CANNOT_TELL"):
-        for one in found:
-            if one.verdict.value == verdict:
-                return one
-    return found[0]
+    return min(found, key=lambda one: _order(one, world))
+
+
+def _order(finding: Finding, world: World) -> int:
+    if finding.verdict is Verdict.CANNOT_TELL:
+        return 3 if is_optional(finding, world.sources) else 1
+    return 0 if finding.verdict is Verdict.NO_GO else 2
 
 
 def _look(check_id: str, flag: Path, world: World) -> Finding:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from receiver.policy.model import Policy
 from receiver.sources.prometheus import Prometheus
@@ -27,7 +27,8 @@ class World(Struct, frozen=True, kw_only=True):
     """The gate's surroundings. `prometheus` and `receiver` are None where the caller named none.
 
     `checks` are the gate's checks by id, for a check that names another one. Relative paths of evidence begin at
-    `directory`. `rehearsals` is the file of the rehearsals' history.
+    `directory`. `rehearsals` is the file of the rehearsals' history. `sources` are those of the gate: which must be
+    readable for a verdict; a source that is not there must be.
     """
 
     policy: Policy
@@ -38,6 +39,7 @@ class World(Struct, frozen=True, kw_only=True):
     rehearsals: Path | None
     prometheus: Prometheus | None
     receiver: AskReceiver | None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, name: str) -> bytes:
         """A file of evidence. Raises EvidenceError where the file is missing, unreadable or too large."""

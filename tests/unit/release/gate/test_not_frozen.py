@@ -104,3 +104,47 @@ def test_the_receiver_is_asked_too(tmp_path: Path, state: Mapping[str, Any] | No
         return state
 
     assert answer(CHECK, world(tmp_path, receiver=ask)).verdict.value == expected
+
+
+FREE, FROZEN = ({"services": [{"service": "gateway", "frozen": frozen}]} for frozen in (False, True))
+
+
+@pytest.mark.parametrize(
+    "sources,flag,state,expected",
+    [
+        # On another machine: no flag to see, and the receiver decides.
+        ({"flag": "optional", "receiver": "required"}, "unseen", FREE, ("GO", "receiver")),
+        ({"flag": "optional", "receiver": "required"}, "unseen", FROZEN, ("NO_GO", "receiver")),
+        ({"flag": "optional", "receiver": "required"}, "unseen", None, ("CANNOT_TELL", "receiver")),
+        ({"flag": "optional", "receiver": "required"}, "free", None, ("CANNOT_TELL", "receiver")),
+        # On the receiver's machine, which nobody has to ask.
+        ({"flag": "required", "receiver": "optional"}, "free", None, ("GO", "flag")),
+        ({"flag": "required", "receiver": "optional"}, "unseen", FREE, ("CANNOT_TELL", "flag")),
+        ({"flag": "optional", "receiver": "optional"}, "unseen", None, ("CANNOT_TELL", "flag")),
+    ],
+)
+def test_the_sources_of_the_gate_decide(
+    tmp_path: Path,
+    sources: Mapping[str, str],
+    flag: str,
+    state: Mapping[str, Any] | None,
+    expected: tuple[str, str],
+) -> None:
+    """A required source that is not readable is never hidden by an optional one, and hides no freeze."""
+    if flag == "free":
+        beat(tmp_path)
+
+    async def ask() -> Mapping[str, Any]:
+        if state is None:
+            raise EvidenceError("connection refused")
+        return state
+
+    found = answer(CHECK, world(tmp_path, receiver=ask, sources=sources))
+    assert (found.verdict.value, found.source) == expected
+
+
+def test_a_required_receiver_must_be_named(tmp_path: Path) -> None:
+    """Without an address nobody can tell, although the flag says "not frozen"."""
+    beat(tmp_path)
+    found = answer(CHECK, world(tmp_path, sources={"flag": "required", "receiver": "required"}))
+    assert (found.verdict.value, found.source) == ("CANNOT_TELL", "receiver")

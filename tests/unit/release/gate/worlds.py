@@ -47,6 +47,7 @@ def world(
     prometheus: Prometheus | None = None,
     receiver: AskReceiver | None = None,
     checks: Mapping[str, Check] | None = None,
+    sources: Mapping[str, str] | None = None,
 ) -> World:
     """A gate in this directory, where the flag and the rehearsals lie, too."""
     return World(
@@ -58,6 +59,7 @@ def world(
         rehearsals=directory / "rehearsals.jsonl",
         prometheus=prometheus,
         receiver=receiver,
+        sources=sources or {},
     )
 
 
