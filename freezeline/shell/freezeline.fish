@@ -90,7 +90,7 @@ complete -c freezeline -n '_shtab_freezeline_using verify' -l promtool -xka "(__
 complete -c freezeline -n '_shtab_freezeline_using verify' -l jobs -x -d 'run this many test files at once (default: 2)'
 complete -c freezeline -n '_shtab_freezeline_using verify' -l json -d 'print the table as JSON, with times in seconds'
 complete -c freezeline -n '_shtab_freezeline_using verify; and test $_shtab_freezeline_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'spec files, folders of them, or `-` for standard input (default: slos)'
-complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a explain -d 'Show what follows from an SLO, an alert, a gate of a rollout or a line of a spec: series, rules, tiers, alerts, policy and people.'
+complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a explain -d 'Show what follows from an SLO, an alert, a gate or a line of a spec: series, rules, tiers, alerts, policy and people.'
 complete -c freezeline -n '_shtab_freezeline_using explain' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using explain' -l scope -x -d 'the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)'
 complete -c freezeline -n '_shtab_freezeline_using explain' -l json -d 'print the explanation as JSON'

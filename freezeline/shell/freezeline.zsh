@@ -22,7 +22,7 @@ _shtab_freezeline_commands() {
     diff:'Show what changes in meaning between two specs or folders: objectives, alerts, policy, fingerprints and history. Exit codes: 0 same meaning, 1 changes, 2 cannot tell.'
     dlq:'List the notices that could not be delivered. With --resend, the receiver sends them again.'
     drill:'Rehearse what must work on a bad day, measure how long everything takes, and keep the history in STATE/rehearsals.jsonl. A drill never touches the real flag or the real release unless an option says so. Exit codes: 0 the rehearsal succeeded, 1 failed, 2 wrong usage, 3 environment.'
-    explain:'Show what follows from an SLO, an alert, a gate of a rollout or a line of a spec: series, rules, tiers, alerts, policy and people.'
+    explain:'Show what follows from an SLO, an alert, a gate or a line of a spec: series, rules, tiers, alerts, policy and people.'
     freeze:'Freeze the releases of a service until somebody runs `freezeline unfreeze`.'
     gate:'Ask every check of a policy'"'"'s gate before a release. Exit codes: 0 GO, 1 NO-GO, 2 cannot tell; a pipeline must ship on 0 only.'
     generate:'Write all files that the specs describe: rules, rule tests, dashboards, Alertmanager configuration and policy. Either all files are written, or none.'
