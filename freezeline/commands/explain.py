@@ -18,7 +18,7 @@ from generator.reports import explain, explain_canary, explain_text
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = (
-        "Show what follows from an SLO, an alert, a gate of a rollout or a line of a spec: "
+        "Show what follows from an SLO, an alert, a gate or a line of a spec: "
         "series, rules, tiers, alerts, policy and people."
     )
     parser.epilog = "Example: freezeline explain slos/checkout.yaml availability"
