@@ -22,12 +22,12 @@ _shtab_freezeline_commands() {
     diff:'Show what changes in meaning between two specs or folders: objectives, alerts, policy, fingerprints and history. Exit codes: 0 same meaning, 1 changes, 2 cannot tell.'
     dlq:'List the notices that could not be delivered. With --resend, the receiver sends them again.'
     drill:'Rehearse what must work on a bad day, measure how long everything takes, and keep the history in STATE/rehearsals.jsonl. A drill never touches the real flag or the real release unless an option says so. Exit codes: 0 the rehearsal succeeded, 1 failed, 2 wrong usage, 3 environment.'
-    explain:'Show what follows from an SLO, an alert or a line of a spec: series, rules, tiers, alerts, policy and people.'
+    explain:'Show what follows from an SLO, an alert, a gate or a line of a spec: series, rules, tiers, alerts, policy and people.'
     freeze:'Freeze the releases of a service until somebody runs `freezeline unfreeze`.'
     gate:'Ask every check of a policy'"'"'s gate before a release. Exit codes: 0 GO, 1 NO-GO, 2 cannot tell; a pipeline must ship on 0 only.'
     generate:'Write all files that the specs describe: rules, rule tests, dashboards, Alertmanager configuration and policy. Either all files are written, or none.'
     import:'Write specs from the files of Sloth, Pyrra or OpenSLO, and list every difference from the old tool.'
-    journal:'Print the receiver'"'"'s last decisions with their reasons. The command reads the journal file, also while the receiver is stopped.'
+    journal:'Print the receiver'"'"'s last decisions with their reasons. The command reads the journal file, also while the receiver is stopped. `migrate` moves the journal of a stopped receiver from its file into the database of --postgres.'
     replay:'Show which decisions and actions a webhook body of Alertmanager would cause. Nothing is executed.'
     serve:'Run the receiver until SIGTERM. Alertmanager sends its webhooks to the receiver, which freezes services, rolls releases back and tells people.'
     status:'Show which services are frozen and why, which episodes are open, and which actions are running.'
@@ -469,7 +469,7 @@ _shtab_freezeline_explain_options=(
   "--scope[the name of this output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
   "--json[print the explanation as JSON]"
   ":a spec file\; \`-\` reads standard input:_files"
-  ":the name of an SLO or alert, or a line number (default\: all):"
+  ":an SLO, an alert, a gate (canary.ID), or a line number (default\: all):"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -546,12 +546,14 @@ _shtab_freezeline_import_defaults_added=0
 
 _shtab_freezeline_journal_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--back[with migrate\: from the database into a new file]"
   "--state[the receiver\'s state directory (also FREEZELINE_STATE)]:DIR:_files -/"
   "--postgres[read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)]:CONNECTION:"
   "--last[print this many of the last decisions (default\: 50)]:N:"
   "--after[print the decisions after this number instead, at most 1000]:SEQ:"
   "--verify[only check that no decision was changed, added or removed]"
   "--json[print one JSON object for each line]"
+  ":move the journal instead of reading the journal:(migrate)"
 )
 
 # guard to ensure default positional specs are added only once per session

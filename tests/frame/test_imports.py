@@ -69,6 +69,8 @@ ORDERS = {
         "run",
         "report",
         "meters",
+        "state",
+        "leading",
         "context",
         "logs",
         # How people are told.
