@@ -75,6 +75,8 @@ def _install(pip: list[str]) -> None:
         deadline_s=INSTALL_DEADLINE_S,
         env=env,
     )
+    # Only for the script axe.min.js inside: the tests drive Chromium themselves, without Playwright.
+    run([*pinned, "--no-deps", "axe-playwright-python"], deadline_s=INSTALL_DEADLINE_S, env=env)
 
 
 @contextlib.contextmanager

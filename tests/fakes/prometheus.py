@@ -30,6 +30,13 @@ class PrometheusFake(Struct, kw_only=True):
     lies: bool = False
     asked: list[str] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    runner: web.AppRunner | None = None
+
+    async def close(self) -> None:
+        """Go away: nobody listens any more."""
+        self.stopping.set()
+        if self.runner is not None:
+            await self.runner.cleanup()
 
     async def query(self, request: web.Request) -> web.Response:
         """An instant query."""
@@ -103,9 +110,8 @@ async def prometheus(fake: PrometheusFake) -> AsyncIterator[PrometheusFake]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0][:2]
-    fake.url = f"http://{host}:{port}"
+    fake.url, fake.runner = f"http://{host}:{port}", runner
     try:
         yield fake
     finally:
-        fake.stopping.set()
-        await runner.cleanup()
+        await fake.close()

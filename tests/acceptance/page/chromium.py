@@ -19,6 +19,8 @@ from tests.waiting import until
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 START_DEADLINE_S = 30.0
 ANSWER_DEADLINE_S = 20.0
+NARROW = 600
+"""Windows narrower than this are phones."""
 
 
 class ScriptError(AssertionError):
@@ -111,14 +113,30 @@ class Page(Struct, kw_only=True):
         for kind in ("mousePressed", "mouseReleased"):
             await self.send("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
+    async def look(self, width: int, theme: str) -> None:
+        """Make the window this wide, as a phone where narrow, and prefer a theme: light or dark."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < NARROW}
+        await self.send("Emulation.setDeviceMetricsOverride", **size)
+        preferred = [{"name": "prefers-color-scheme", "value": theme}]
+        await self.send("Emulation.setEmulatedMedia", features=preferred)
+
+    async def press(self, key: str) -> None:
+        """Press a key as a person does: Tab, Enter or a space."""
+        codes = {"Tab": 9, "Enter": 13, " ": 32}
+        text = {"Enter": "\r", " ": " "}.get(key, "")
+        pressed = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": codes[key]}
+        await self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **pressed)
+        await self.send("Input.dispatchKeyEvent", type="keyUp", **pressed)
+
     async def picture(self, path: Path, selector: str = "html") -> None:
-        """Take a picture of one element; without a selector, of the whole page."""
+        """Take a picture of one element; without a selector, of the whole page. A `.webp` is small."""
         x, y, width, height = await self.run(
             f"(() => {{ const r = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
             "return [r.x + scrollX, r.y + scrollY, r.width, r.height]; })()"
         )
         clip = {"x": x, "y": y, "width": width, "height": height, "scale": 1}
-        shot = await self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        form = {"format": "webp", "quality": 30} if path.suffix == ".webp" else {"format": "png"}
+        shot = await self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip, **form)
         path.write_bytes(base64.b64decode(shot["data"]))
 
 

@@ -50,8 +50,8 @@ class World(Struct, kw_only=True):
 
 
 @asynccontextmanager
-async def world(root: Path) -> AsyncIterator[World]:
-    """Run everything; nothing has happened yet but one incident of checkout that is over."""
+async def world(root: Path, *, past: bool = True) -> AsyncIterator[World]:
+    """Run everything. With a `past`, one incident of checkout is over; nothing else has happened yet."""
     fake = PrometheusFake(objectives=list(CALM))
     slack = root / "slack-url"
     slack.write_text("ftp://nowhere.example.org/")
@@ -62,7 +62,8 @@ async def world(root: Path) -> AsyncIterator[World]:
         (root / "state" / "rehearsals.jsonl").write_text("".join(json.dumps(one) + "\n" for one in DRILLS))
         async with receiver(site) as running:
             try:
-                await _past(running)
+                if past:
+                    await _past(running)
                 yield World(receiver=running, prometheus=fake)
             finally:
                 await end_rollbacks(running)
