@@ -71,7 +71,7 @@ def _install(pip: list[str]) -> None:
     # The pinned build backend first: an isolated build would take the newest one.
     run([*pinned, "pip", "hatchling", "editables"], deadline_s=INSTALL_DEADLINE_S, env=env)
     run(
-        [*pinned, "--no-build-isolation", "--editable", f"{ROOT}[toast,dev,docs]"],
+        [*pinned, "--no-build-isolation", "--editable", f"{ROOT}[toast,workload,dev,docs]"],
         deadline_s=INSTALL_DEADLINE_S,
         env=env,
     )

@@ -31,11 +31,18 @@ class Product:
     version_variable: str = "github.com/prometheus/common/version.Version"
     tags: str = ""
     path: str = ""
+    at_root: bool = False
+    """Whether the module's root is the command, instead of `cmd/NAME`."""
 
     @property
     def module(self) -> str:
         """The Go module's path."""
         return self.path or f"github.com/{self.owner}/{self.name}"
+
+    @property
+    def mains(self) -> tuple[str, ...]:
+        """The Go packages of the commands."""
+        return (self.module,) if self.at_root else tuple(f"{self.module}/cmd/{name}" for name in self.commands)
 
     @property
     def folder(self) -> Path:
@@ -65,6 +72,14 @@ PRODUCTS = {
         commands=("sloth",),
         owner="slok",
         version_variable="github.com/slok/sloth/internal/info.Version",
+    ),
+    # Open-loop load, for the benchmark of the workload.
+    "vegeta": Product(
+        name="vegeta",
+        commands=("vegeta",),
+        path="github.com/tsenart/vegeta/v12",
+        at_root=True,
+        version_variable="main.Version",
     ),
     # For the long tests of packages alone: they look at workflows, at the chart and at the chart's objects.
     "actionlint": Product(
@@ -96,7 +111,7 @@ def build(product: Product, target: Path) -> None:
             [
                 *("go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-tags", product.tags),
                 *("-ldflags", linker, "-o", f"{folder}/"),
-                *(f"{product.module}/cmd/{name}" for name in product.commands),
+                *product.mains,
             ],
             cwd=product.folder,
             deadline_s=BUILD_DEADLINE_S,

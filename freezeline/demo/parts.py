@@ -3,15 +3,15 @@
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 from msgspec import Struct
 
-from freezeline.demo import stage as files
 from freezeline.demo.programs import PROMETHEUS_LISTENING, DemoError, Program, find, started
-from freezeline.demo.stage import Scrape, Stage
+from freezeline.demo.stage import Stage
 from receiver.run import runs
 
 RUNS_LIMIT_S = 45.0
@@ -27,31 +27,47 @@ class Control(Struct, frozen=True, kw_only=True):
     receiver: str
 
 
-async def control(
-    stack: AsyncExitStack, stage: Stage, http: aiohttp.ClientSession, *, slack: str, scrapes: Sequence[Scrape]
-) -> Control:
-    """Start Prometheus, Alertmanager and the receiver, and show them to each other. Raises DemoError.
+class Configurations(Protocol):
+    """Writes the files that the servers read; URLs have no slash at the end. `stage.Configurations` is the demo's."""
 
-    `scrapes` are the scrape configurations of the service; `slack` is the URL of the webhook of Slack.
-    """
-    alertmanager = (await _alertmanager(stack, stage)).url
-    prometheus = (await _prometheus(stack, stage)).url
+    def idle_prometheus(self) -> Path:
+        """A configuration for the start, before every part has an address."""
+
+    def idle_alertmanager(self) -> Path:
+        """As `idle_prometheus`, for Alertmanager."""
+
+    def prometheus(self, *, alertmanager: str, receiver: str) -> Path:
+        """Prometheus' configuration."""
+
+    def alertmanager(self, *, receiver: str) -> Path:
+        """Alertmanager's configuration."""
+
+    def receiver(self, *, prometheus: str, alertmanager: str) -> Path:
+        """The receiver's settings."""
+
+
+async def control(
+    stack: AsyncExitStack, stage: Stage, http: aiohttp.ClientSession, *, configurations: Configurations
+) -> Control:
+    """Start Prometheus, Alertmanager and the receiver, and show them to each other. Raises DemoError."""
+    alertmanager = (await _alertmanager(stack, stage, configurations.idle_alertmanager())).url
+    prometheus = (await _prometheus(stack, stage, configurations.idle_prometheus())).url
     await _ready(http, alertmanager, "alertmanager")
     await _ready(http, prometheus, "prometheus")
-    files.write_receiver(stage, prometheus=prometheus, alertmanager=alertmanager, slack=slack)
+    settings = configurations.receiver(prometheus=prometheus, alertmanager=alertmanager)
     stack.push_async_callback(_settle_runs, stage)
-    receiver = (await _receiver(stack, stage)).url
-    files.write_alertmanager(stage, receiver=receiver)
+    receiver = (await _receiver(stack, stage, settings)).url
+    configurations.alertmanager(receiver=receiver)
     await _reload(http, alertmanager, "alertmanager")
-    files.write_prometheus(stage, scrapes=scrapes, alertmanager=alertmanager, receiver=receiver)
+    configurations.prometheus(alertmanager=alertmanager, receiver=receiver)
     await _reload(http, prometheus, "prometheus")
     return Control(prometheus=prometheus, alertmanager=alertmanager, receiver=receiver)
 
 
-async def _alertmanager(stack: AsyncExitStack, stage: Stage) -> Program:
+async def _alertmanager(stack: AsyncExitStack, stage: Stage, config: Path) -> Program:
     argv = [
         find("alertmanager"),
-        f"--config.file={files.write_idle_alertmanager(stage)}",
+        f"--config.file={config}",
         f"--storage.path={stage.root / 'alertmanager-data'}",
         "--web.listen-address=127.0.0.1:0",
         "--cluster.listen-address=",
@@ -59,10 +75,10 @@ async def _alertmanager(stack: AsyncExitStack, stage: Stage) -> Program:
     return await stack.enter_async_context(started("alertmanager", argv, stage.root, PROMETHEUS_LISTENING))
 
 
-async def _prometheus(stack: AsyncExitStack, stage: Stage) -> Program:
+async def _prometheus(stack: AsyncExitStack, stage: Stage, config: Path) -> Program:
     argv = [
         find("prometheus"),
-        f"--config.file={files.write_idle_prometheus(stage)}",
+        f"--config.file={config}",
         f"--storage.tsdb.path={stage.root / 'prometheus-data'}",
         "--web.listen-address=127.0.0.1:0",
         "--web.enable-lifecycle",
@@ -70,10 +86,10 @@ async def _prometheus(stack: AsyncExitStack, stage: Stage) -> Program:
     return await stack.enter_async_context(started("prometheus", argv, stage.root, PROMETHEUS_LISTENING))
 
 
-async def _receiver(stack: AsyncExitStack, stage: Stage) -> Program:
+async def _receiver(stack: AsyncExitStack, stage: Stage, settings: Path) -> Program:
     argv = [sys.executable, "-m", "freezeline", "serve"]
     argv += ["--policy", str(stage.policies), "--state", str(stage.state)]
-    argv += ["--config", str(stage.root / "receiver.yaml"), "--listen", "127.0.0.1:0"]
+    argv += ["--config", str(settings), "--listen", "127.0.0.1:0"]
     return await stack.enter_async_context(started("receiver", argv, stage.root))
 
 

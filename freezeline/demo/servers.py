@@ -12,7 +12,7 @@ from freezeline.demo import parts
 from freezeline.demo import stage as files
 from freezeline.demo.observe import BAD, GOOD
 from freezeline.demo.programs import Program, started
-from freezeline.demo.stage import Stage
+from freezeline.demo.stage import Configurations, Stage
 
 FAILURE_RATIO = 0.2
 """Share of its requests that the bad release fails."""
@@ -55,7 +55,8 @@ async def running(stage: Stage, http: aiohttp.ClientSession, slack: str) -> Asyn
             {"targets": [files.address(url)], "labels": {"release": release}} for release, url in releases.items()
         ]
         scrapes = [{"job_name": "shop", "static_configs": scraped}]
-        control = await parts.control(stack, stage, http, slack=slack, scrapes=scrapes)
+        configurations = Configurations(stage=stage, scrapes=scrapes, slack=slack)
+        control = await parts.control(stack, stage, http, configurations=configurations)
         toast = await _toast(stack, stage, control.receiver)
         yield Servers(
             shop=shop,

@@ -114,12 +114,53 @@ def address(url: str) -> str:
     return url.removeprefix("http://")
 
 
-def write_prometheus(stage: Stage, *, scrapes: Sequence[Scrape], alertmanager: str, receiver: str) -> Path:
+class Configurations(Struct, frozen=True, kw_only=True):
+    """Writes the demo's configurations. `scrapes` are the service's, `slack` is the URL of the stand-in's webhook."""
+
+    stage: Stage
+    scrapes: Sequence[Scrape]
+    slack: str
+
+    def idle_prometheus(self) -> Path:
+        """A configuration for the start, before every part has an address."""
+        return write_yaml(self.stage.root / "prometheus.yml", {"global": {"scrape_interval": "1s"}})
+
+    def idle_alertmanager(self) -> Path:
+        """As `idle_prometheus`, for Alertmanager."""
+        idle = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
+        return write_yaml(self.stage.root / "alertmanager.yml", idle)
+
+    def prometheus(self, *, alertmanager: str, receiver: str) -> Path:
+        """Generated rules, the service, the receiver."""
+        return write_prometheus(
+            self.stage, scrapes=self.scrapes, alertmanager=alertmanager, receiver=receiver, interval="1s"
+        )
+
+    def alertmanager(self, *, receiver: str) -> Path:
+        """The generated configuration."""
+        return write_alertmanager(self.stage, receiver=receiver, generated="slo.yml")
+
+    def receiver(self, *, prometheus: str, alertmanager: str) -> Path:
+        """The receiver's settings. Slack's address is a secret, therefore in a file of its own."""
+        secret = self.stage.root / "slack-url"
+        secret.touch(mode=0o600)
+        secret.write_text(self.slack)
+        channels = {
+            "toast": {"type": "toast"},
+            "log": {"type": "log"},
+            "slack-demo": {"type": "slack", "url_file": str(secret)},
+        }
+        return write_receiver(self.stage, prometheus=prometheus, alertmanager=alertmanager, channels=channels)
+
+
+def write_prometheus(
+    stage: Stage, *, scrapes: Sequence[Scrape], alertmanager: str, receiver: str, interval: str
+) -> Path:
     """Prometheus' configuration: generated rules, the service, the receiver. URLs have no slash at the end."""
-    return _write_yaml(
+    return write_yaml(
         stage.root / "prometheus.yml",
         {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "global": {"scrape_interval": interval, "scrape_timeout": "1s", "evaluation_interval": interval},
             "rule_files": [f"{stage.generated}/rules/*.rules.yml"],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [address(alertmanager)]}]}]},
             "scrape_configs": [
@@ -134,21 +175,10 @@ def write_prometheus(stage: Stage, *, scrapes: Sequence[Scrape], alertmanager: s
     )
 
 
-def write_idle_prometheus(stage: Stage) -> Path:
-    """A configuration for the start, before every part has an address."""
-    return _write_yaml(stage.root / "prometheus.yml", {"global": {"scrape_interval": "1s"}})
-
-
-def write_idle_alertmanager(stage: Stage) -> Path:
-    """As `write_idle_prometheus`, for Alertmanager."""
-    idle = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
-    return _write_yaml(stage.root / "alertmanager.yml", idle)
-
-
-def write_alertmanager(stage: Stage, *, receiver: str) -> Path:
+def write_alertmanager(stage: Stage, *, receiver: str, generated: str) -> Path:
     """The generated configuration, with the receiver's address and token of this run."""
     source = stage.generated / "rules" / "alertmanager"
-    config = yaml.safe_load((source / "slo.yml").read_text())
+    config = yaml.safe_load((source / generated).read_text())
     for template in source.glob("*.tmpl"):
         shutil.copy(template, stage.root)
     for entry in config["receivers"]:
@@ -156,28 +186,18 @@ def write_alertmanager(stage: Stage, *, receiver: str) -> Path:
             for webhook in entry["webhook_configs"]:
                 webhook["url"] = f"{receiver}/webhook"
                 webhook["http_config"]["authorization"]["credentials_file"] = str(stage.token("webhook"))
-    return _write_yaml(stage.root / "alertmanager.yml", config)
+    return write_yaml(stage.root / "alertmanager.yml", config)
 
 
-def write_receiver(stage: Stage, *, prometheus: str, alertmanager: str, slack: str) -> Path:
-    """The receiver's settings. Slack's address is a secret, therefore in a file of its own."""
-    secret = stage.root / "slack-url"
-    secret.touch(mode=0o600)
-    secret.write_text(slack)
-    return _write_yaml(
+def write_receiver(stage: Stage, *, prometheus: str, alertmanager: str, channels: Mapping[str, Any]) -> Path:
+    """The receiver's settings."""
+    return write_yaml(
         stage.root / "receiver.yaml",
-        {
-            "prometheus": {"url": prometheus},
-            "alertmanagers": [alertmanager],
-            "channels": {
-                "toast": {"type": "toast"},
-                "log": {"type": "log"},
-                "slack-demo": {"type": "slack", "url_file": str(secret)},
-            },
-        },
+        {"prometheus": {"url": prometheus}, "alertmanagers": [alertmanager], "channels": dict(channels)},
     )
 
 
-def _write_yaml(path: Path, content: dict[str, Any]) -> Path:
+def write_yaml(path: Path, content: dict[str, Any]) -> Path:
+    """Write a configuration."""
     path.write_text(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False))
     return path

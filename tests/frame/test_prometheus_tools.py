@@ -107,6 +107,7 @@ def test_pinned_versions_are_the_programs_own() -> None:
         "prometheus": "3.15.0",
         "alertmanager": "0.31.1",
         "sloth": "0.16.0",
+        "vegeta": "12.13.0",
         "actionlint": "1.7.12",
         "kubeconform": "0.8.0",
         "helm": "3.22.0",

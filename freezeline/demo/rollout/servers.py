@@ -13,7 +13,7 @@ from freezeline.demo import parts
 from freezeline.demo.lifetime import in_background
 from freezeline.demo.programs import DemoError, Program, find, started, tail
 from freezeline.demo.rollout.machines import Machine, machine
-from freezeline.demo.stage import Stage
+from freezeline.demo.stage import Configurations, Stage
 from release.traffic.adapter import TrafficError
 from release.traffic.haproxy import Haproxy
 from release.traffic.runtime_socket import unix_socket
@@ -53,7 +53,7 @@ async def running(stage: Stage, http: aiohttp.ClientSession, slack: str) -> Asyn
     """Everything, ready on entry and gone on exit. Raises DemoError."""
     front, metrics, *ports = _free_ports(4)
     stable, canary = (machine(stage.root, name, port) for name, port in zip(("stable", "canary"), ports, strict=True))
-    haproxy = Haproxy(unix_socket(_socket(stage)), backend=BACKEND, stable=["stable"], canary=["canary"])
+    haproxy = Haproxy(unix_socket(socket_path(stage)), backend=BACKEND, stable=["stable"], canary=["canary"])
     scrapes = [
         {"job_name": name, "static_configs": [{"targets": targets}]}
         for name, targets in {
@@ -72,7 +72,8 @@ async def running(stage: Stage, http: aiohttp.ClientSession, slack: str) -> Asyn
         argv = [find("haproxy"), "-db", "-f", str(stage.root / "haproxy.cfg")]
         proxy = await stack.enter_async_context(started("haproxy", argv, stage.root, ready=None, more=environment))
         await until_up(haproxy, proxy)
-        control = await parts.control(stack, stage, http, slack=slack, scrapes=scrapes)
+        configurations = Configurations(stage=stage, scrapes=scrapes, slack=slack)
+        control = await parts.control(stack, stage, http, configurations=configurations)
         yield Servers(
             shop=f"http://127.0.0.1:{front}",
             stable=stable,
@@ -100,7 +101,7 @@ async def until_up(haproxy: Haproxy, proxy: Program) -> None:
         await asyncio.sleep(POLL_S)
 
 
-def _socket(stage: Stage) -> str:
+def socket_path(stage: Stage) -> str:
     """The path of HAProxy's socket. Raises DemoError if the system allows no path of this length."""
     path = str(stage.root / "haproxy.sock")
     if len(path.encode()) > SOCKET_PATH_MAX:

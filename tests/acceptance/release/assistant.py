@@ -9,6 +9,8 @@ QUICK, SLOW = 0, 3
 """Buckets: a quick chat takes up to 0.1 s, a slow one between 0.5 s and 1 s."""
 
 BATCH = 25
+TOP2 = 0.58
+"""Share of the recommendations with the right film among the best two."""
 
 
 class Track:
@@ -23,6 +25,7 @@ class Track:
         self._draw = random.Random(name)
         self._lock = threading.Lock()
         self._codes: Counter[str] = Counter({"200": 0, "500": 0})
+        self._hits = 0
         self._buckets: Counter[int] = Counter()
 
     def answer(self) -> int:
@@ -31,6 +34,7 @@ class Track:
             for _ in range(BATCH):
                 self._codes["500" if self._draw.random() < self.failing else "200"] += 1
                 self._buckets[SLOW if self._draw.random() < self.slow else QUICK] += 1
+                self._hits += self._draw.random() < TOP2
         return 200
 
     def metrics(self) -> str:
@@ -43,6 +47,8 @@ class Track:
                 lines.append(f'http_request_duration_seconds_bucket{{le="{edge}",{track}}} {below}')
             lines += [
                 f"http_request_duration_seconds_count{{{track}}} {below}",
+                f"recommendation_served_total{{{track}}} {sum(self._codes.values())}",
+                f"recommendation_top2_hit_total{{{track}}} {self._hits}",
                 f"container_memory_used_ratio{{{track}}} {self.memory}",
                 f"container_cpu_used_ratio{{{track}}} {self.cpu}",
             ]

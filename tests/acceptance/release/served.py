@@ -11,6 +11,7 @@ from typing import Protocol
 
 EDGES = (0.05, 0.1, 0.25, 0.5, 1.0)
 CLIENTS = 8
+REQUEST = "GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
 
 
 class Version:
@@ -130,12 +131,13 @@ def served(version: Release) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def loaded(port: int, per_second: float, path: str = "/") -> Iterator[Counter[str]]:
+def loaded(port: int, per_second: float, request: str = REQUEST) -> Iterator[Counter[str]]:
     """Clients that keep their connections and send so many requests a second; counts the codes that they got."""
     ended = threading.Event()
     found: Counter[str] = Counter()
     threads = [
-        threading.Thread(target=_client, args=(port, path, per_second / CLIENTS, ended, found)) for _ in range(CLIENTS)
+        threading.Thread(target=_client, args=(port, request.encode(), per_second / CLIENTS, ended, found))
+        for _ in range(CLIENTS)
     ]
     for thread in threads:
         thread.start()
@@ -147,8 +149,7 @@ def loaded(port: int, per_second: float, path: str = "/") -> Iterator[Counter[st
             thread.join(timeout=30)
 
 
-def _client(port: int, path: str, per_second: float, ended: threading.Event, found: Counter[str]) -> None:
-    request = f"GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n".encode()
+def _client(port: int, request: bytes, per_second: float, ended: threading.Event, found: Counter[str]) -> None:
     due = time.monotonic()
     with contextlib.ExitStack() as kept:
         connection: socket.socket | None = None

@@ -43,13 +43,18 @@ frontend front
 
 
 class System(Struct, frozen=True, kw_only=True):
-    """One shipped spec: its file, its service, the names of its servers in HAProxy, and its channel beside the log."""
+    """One shipped spec: its file, its service, the names of its servers in HAProxy, and its channel beside the log.
+
+    `request` is what the load sends. `times` are replacements in the spec for a short test: only times belong there.
+    """
 
     file: str
     service: str
     servers: tuple[str, str]
     channel: str
     per_second: float
+    request: str = "GET /order HTTP/1.1\r\nHost: shop\r\n\r\n"
+    times: Mapping[str, str] = {}
 
     def here(self, root: Path) -> str:
         """The spec with this machine's paths. Everything else is as shipped."""
@@ -63,7 +68,8 @@ class System(Struct, frozen=True, kw_only=True):
         paths = {f"/opt/{self.service}/{name}": f"{root}/service/{own}" for name, own in scripts.items()}
         paths["/run/haproxy/admin.sock"] = f"{root}/admin.sock"
         paths[f"/var/lib/freezeline-flags/{self.service}/"] = f"{root}/flags/"
-        for shipped, own in paths.items():
+        for shipped, own in {**paths, **self.times}.items():
+            assert shipped in text or shipped in paths, shipped
             text = text.replace(shipped, own)
         assert "/opt/" not in text
         return text
@@ -171,7 +177,7 @@ async def opened(
         prometheus = stack.enter_context(prometheus_server(generation, root / "prometheus", prometheus_yaml))
         site.settings["prometheus"] = {"url": prometheus.url}
         (root / "receiver.yaml").write_text(json.dumps(site.settings))
-        answers: Counter[str] = stack.enter_context(loaded(ports.front, system.per_second, "/order"))
+        answers: Counter[str] = stack.enter_context(loaded(ports.front, system.per_second, system.request))
         async with receiver(site) as running:
             yield Rollouts(
                 site=site,

@@ -50,10 +50,15 @@ def run(built: Stage, script: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+def configurations(built: Stage) -> stage.Configurations:
+    """What writes the demo's configurations."""
+    return stage.Configurations(stage=built, scrapes=(), slack="http://s/secret")
+
+
 def test_alertmanager_keeps_the_generated_routes(built: Stage) -> None:
     """Only the receiver's address and token are filled in."""
     generated = yaml.safe_load((built.generated / "rules" / "alertmanager" / "slo.yml").read_text())
-    written = yaml.safe_load(stage.write_alertmanager(built, receiver="http://127.0.0.1:1").read_text())
+    written = yaml.safe_load(configurations(built).alertmanager(receiver="http://127.0.0.1:1").read_text())
     (webhook,) = next(entry for entry in written["receivers"] if entry["name"] == "freezeline")["webhook_configs"]
     assert webhook["url"] == "http://127.0.0.1:1/webhook"
     assert webhook["http_config"]["authorization"]["credentials_file"] == str(built.token("webhook"))
@@ -62,7 +67,7 @@ def test_alertmanager_keeps_the_generated_routes(built: Stage) -> None:
 
 def test_slacks_address_is_a_secret(built: Stage) -> None:
     """It lies in a file that only this user can read, and not in the settings."""
-    settings = stage.write_receiver(built, prometheus="http://p", alertmanager="http://a", slack="http://s/secret")
+    settings = configurations(built).receiver(prometheus="http://p", alertmanager="http://a")
     secret = Path(yaml.safe_load(settings.read_text())["channels"]["slack-demo"]["url_file"])
     assert (secret.read_text(), secret.stat().st_mode & 0o777) == ("http://s/secret", 0o600)
     assert "http://s/secret" not in settings.read_text()
