@@ -42,6 +42,11 @@ class IncreaseOf(Struct, frozen=True, kw_only=True):
         return f"increase of {self.counter.text} over {duration_words(self.over_ms)} {self.threshold.words}"
 
     @property
+    def measured(self) -> str:
+        """The measured value."""
+        return self._value()
+
+    @property
     def said(self) -> Said:
         """`DLQ entries grew by 7 over 10 min`."""
         return Said(
@@ -80,6 +85,11 @@ class ChangesOf(Struct, frozen=True, kw_only=True):
     def describe(self) -> str:
         """The comparison for people."""
         return f"changes of {self.series.text} over {duration_words(self.over_ms)} {self.threshold.words}"
+
+    @property
+    def measured(self) -> str:
+        """The measured value."""
+        return self._value()
 
     @property
     def said(self) -> Said:

@@ -58,6 +58,11 @@ class QuantileOf(Struct, frozen=True, kw_only=True):
         return f"{name} of {self.histogram.text} over {duration_words(self.over_ms)} {self.threshold.words}"
 
     @property
+    def measured(self) -> str:
+        """The measured value."""
+        return self._value()
+
+    @property
     def said(self) -> Said:
         """`p95 of request duration was 910 ms over 2 min`."""
         return Said(

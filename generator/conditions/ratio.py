@@ -50,6 +50,11 @@ class Ratio(Struct, frozen=True, kw_only=True):
         return f"{self.bad.text} / {self.total.text} over {duration_words(self.over_ms)} {self.threshold.words}"
 
     @property
+    def measured(self) -> str:
+        """The measured value."""
+        return self.value()
+
+    @property
     def said(self) -> Said:
         """`5.6 % of HTTP requests failed over 5 min`, or `DLQ drops were 5.6 % of DLQ entries over 5 min`."""
         same = self.bad.metric == self.total.metric
