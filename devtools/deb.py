@@ -17,6 +17,7 @@ PACKAGING = ROOT / "packaging"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON = f"python{VERSION}"
 HOME = Path("opt/freezeline")
+EXTRAS = "flags,postgres"  # as in packaging/container/Containerfile
 INSTALL_DEADLINE_S = 300
 BUILD_DEADLINE_S = 120
 
@@ -75,7 +76,7 @@ def _environment(wheel: Path, root: Path) -> None:
     pinned = ("--only-binary", ":all:", "--constraints", ROOT / "constraints.txt")
     uv: tuple[str | Path, ...] = (Path(sys.executable).with_name("uv"), "pip", "install", "--quiet")
     where = ("--python", sys.executable, "--link-mode", "copy", "--target", packages)
-    run([*uv, *where, *pinned, wheel], deadline_s=INSTALL_DEADLINE_S)
+    run([*uv, *where, *pinned, f"freezeline[{EXTRAS}] @ {wheel.absolute().as_uri()}"], deadline_s=INSTALL_DEADLINE_S)
     shutil.rmtree(packages / "bin")  # programs with the builder's Python in their first line
     shutil.rmtree(packages / "share")  # these files lie in usr/share
     (packages / ".lock").unlink(missing_ok=True)  # uv's own

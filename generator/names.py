@@ -20,6 +20,10 @@ BUDGET_CONSUMED_LABEL = "budget_consumed"
 ALERT = "alert"
 SPEC = "spec"
 
+# Labels of the receiver's metrics about rehearsals.
+KIND_OF_REHEARSAL = "kind"
+MEASURE = "measure"
+
 IDENTITY = (SERVICE, SLO, SCOPE)
 RESERVED_LABELS = frozenset(
     {

@@ -14,6 +14,7 @@ from receiver.decide.model import Episode
 from receiver.decide.plan import Ids
 from receiver.faults import Faults
 from receiver.journal import Journal
+from receiver.leading import Leading
 from receiver.meters import Meters
 from receiver.policy.model import NO_POLICIES, Policies, Policy
 from receiver.rollouts import Rollouts
@@ -43,6 +44,7 @@ class Context(Struct, frozen=True, kw_only=True):
     runs_dir: Path
     rollouts: Rollouts
     faults: Faults
+    leading: Leading = field(default_factory=Leading)
     flag_locks: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def flag_lock(self, flag: str) -> asyncio.Lock:

@@ -28,6 +28,7 @@ from receiver.decide.model import (
 from receiver.decide.plan import BY_OPERATOR, unfreeze_when
 from receiver.journal import View
 from receiver.policy.model import Policies
+from receiver.rehearsals import Rehearsal, newest
 from receiver.rollouts import PHASES, Rollout
 
 UNFINISHED_SHOWN = 500
@@ -125,6 +126,7 @@ class StandingCollector(Collector):
         self.standing: Standing | None = None
         self.services: tuple[str, ...] = ()
         self.rollouts: tuple[Rollout, ...] = ()
+        self.rehearsals: tuple[Rehearsal, ...] = ()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Give the gauges."""
@@ -153,7 +155,7 @@ class StandingCollector(Collector):
             letters = Counter(action.name for action in self.standing.dead_letters)
             for channel, count in sorted(letters.items()):
                 dead.add_metric([channel], count)
-        yield from (frozen, unmet, episodes, actions, dead, *self._canaries())
+        yield from (frozen, unmet, episodes, actions, dead, *self._canaries(), *self._rehearsed())
 
     def _canaries(self) -> Iterator[GaugeMetricFamily]:
         weight = GaugeMetricFamily(
@@ -168,6 +170,27 @@ class StandingCollector(Collector):
                 state.add_metric([one.service, phase], float(phase == one.phase))
         yield weight
         yield state
+
+    def _rehearsed(self) -> Iterator[GaugeMetricFamily]:
+        labels = ["service", "kind"]
+        ok = GaugeMetricFamily("freezeline_rehearsal_ok", "Whether the newest rehearsal succeeded", labels=labels)
+        last = GaugeMetricFamily(
+            "freezeline_rehearsal_last_success_timestamp_seconds",
+            "When a rehearsal last succeeded, in seconds since 1970",
+            labels=labels,
+        )
+        took = GaugeMetricFamily(
+            "freezeline_rehearsal_seconds",
+            "What the newest rehearsal measured: rto, rpo, mttr, deploy or rollback",
+            labels=[*labels, "measure"],
+        )
+        for (service, kind), one in newest(self.rehearsals).items():
+            ok.add_metric([service, kind], float(one.ok))
+            for measure, value in one.seconds().items():
+                took.add_metric([service, kind, measure], value)
+        for (service, kind), one in newest(one for one in self.rehearsals if one.ok).items():
+            last.add_metric([service, kind], one.ended_at.timestamp())
+        yield from (ok, last, took)
 
 
 def frozen_services(standing: Standing) -> frozenset[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import logging
 import os
@@ -13,7 +12,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -36,10 +35,14 @@ from receiver.http.health import Health
 from receiver.http.hearing import Hearing
 from receiver.http.tokens import TokenError, ensure_tokens
 from receiver.journal import GROUP_MAX, Journal, JournalError, SqliteStore, Store, postgres_store
+from receiver.leading import Leading
 from receiver.loops.backlog import Backlog
 from receiver.loops.conditions import Conditions
+from receiver.loops.deeds import Deeds
 from receiver.loops.escalator import Escalator
+from receiver.loops.follow import Follower
 from receiver.loops.heartbeat import Heartbeat
+from receiver.loops.lead import Lead
 from receiver.loops.policies import REFUSED, adopt, last_good, reload_policies, told
 from receiver.loops.publish import publisher
 from receiver.loops.reconcile import Reconciler
@@ -54,6 +57,7 @@ from receiver.settings import Settings, load_settings
 from receiver.sources.alertmanager import Alertmanager
 from receiver.sources.asking import QUICK, from_files
 from receiver.sources.prometheus import Prometheus
+from receiver.state import StateInUseError, locked
 from receiver.steps import Reached, pass_by
 from receiver.templates import Templates
 from receiver.web import Web, make_app
@@ -104,9 +108,9 @@ def serve(
     logs.configure(sys.stderr, level=settings.log_level)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     try:
-        with _state(options.state_dir):
+        with locked(options.state_dir):
             asyncio.run(_Receiver(options, settings, reached, group_max).run(loaded, sound=not problems.errors))
-    except (StartError, JournalError, TokenError, OSError) as error:
+    except (StartError, StateInUseError, JournalError, TokenError, OSError) as error:
         sys.stderr.write(f"freezeline serve: {error}\n")
         return ENVIRONMENT
     return OK
@@ -118,22 +122,6 @@ def print_problems(problems: Problems) -> None:
         sys.stderr.write(render(problem) + "\n")
 
 
-@contextlib.contextmanager
-def _state(directory: Path) -> Iterator[None]:
-    """The state directory, locked for this process. Raises StartError if another receiver has the directory."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(fd)
-        raise StartError(f"{directory}: another receiver runs with this state") from error
-    try:
-        yield
-    finally:
-        os.close(fd)
-
-
 class _Receiver:
     def __init__(self, options: Options, settings: Settings, reached: Reached, group_max: int) -> None:
         self._options = options
@@ -141,6 +129,12 @@ class _Receiver:
         self._reached = reached
         self._group_max = group_max
         self._stop = asyncio.Event()
+        self._lost = ""
+
+    def _lost_lead(self, why: str) -> None:
+        """End: whoever supervises the process starts it again, and it then stands by."""
+        self._lost = why
+        self._stop.set()
 
     async def run(self, loaded: Loaded, *, sound: bool) -> None:
         """From start to stop. `sound` says that the loaded policies are the policies on disk.
@@ -151,33 +145,46 @@ class _Receiver:
             context = await self._open_journal(stack)
             await adopt(context, loaded, channels=self._settings.channels)
             told(context, "" if sound else REFUSED)
-            await found.take_up_all(context)
+            follower = Follower(context)
+            if context.leading.several:
+                await follower.compare()
+            else:
+                await found.take_up_all(context)
             http = await stack.enter_async_context(aiohttp.ClientSession())
             worker = Worker(context, self._deliverer(context, http))
             reconciler = self._reconciler(context, http, worker)
-            heartbeat = Heartbeat(context, check_flag=worker.check_flag)
+
+            def check_flag(flag: str) -> None:
+                (worker if context.leading.holds() else follower).check_flag(flag)
+
+            heartbeat = Heartbeat(context, check_flag=check_flag)
             shared = self._web(context, reconciler, heartbeat)
             url = await self._listen(stack, shared)
-            daily, escalator, watch = Retention(context), Escalator(context), RolloutWatch(context)
-            backlog = Backlog(context)
+            watch = RolloutWatch(context)
+            deeds = Deeds(context, worker, (Backlog(context), reconciler, Retention(context), Escalator(context)))
+            lead = Lead(context, take_over=deeds.take_over, lost=self._lost_lead)
             self._on_signals(context)
             context.journal.on_broken(self._stop.set)
             await heartbeat.beat()
-            await worker.start()
-            for part in (backlog, reconciler, heartbeat, daily, escalator, watch):
-                part.start()
+            if context.leading.several:
+                follower.start()
+                lead.start()
+            else:
+                await deeds.start()
+            heartbeat.start()
+            watch.start()
             _look_for_garbage_seldom()
             await self._announce(context, url)
             await self._stop.wait()
             shared.draining = True
             log.info("stopping", extra={"action": "stop", "lanes": worker.busy})
             await watch.stop()
-            await backlog.stop()
-            await escalator.stop()
-            await reconciler.stop()
-            await worker.stop(wait_s=self._settings.stop_wait_s)
-            await daily.stop()
+            await deeds.stop(wait_s=0 if self._lost else self._settings.stop_wait_s)
+            await lead.stop()
+            await follower.stop()
             await heartbeat.stop()
+            if self._lost:
+                raise StartError(self._lost)
             if context.journal.broken:
                 # Nothing more can be stored. Whoever supervises the process starts the receiver again.
                 raise JournalError(context.journal.broken)
@@ -189,19 +196,25 @@ class _Receiver:
         )
         journal.start()
         stack.push_async_callback(journal.close)
+        host = self._settings.host or socket.gethostname()
+        place = f"{host}:{state.resolve()}"
+        # One receiver at a time has the lock on a state directory, so a place names one receiver.
+        run = f"{os.getpid()}:{secrets.token_hex(4)}"
+        owner = f"{place}#{run}" if journal.several else f"{host}:{run}"
         return Context(
             journal=journal,
-            clock=_now,
+            clock=journal.now,
             ids=new_id,
             jitter=random.random,
             reached=self._reached,
             box=PolicyBox(),
             meters=Meters(CollectorRegistry()),
-            host=socket.gethostname(),
-            owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+            host=host,
+            owner=owner,
+            leading=Leading(several=journal.several, place=place, owner=owner, lease_s=self._settings.journal_lease_s),
             runs_dir=state / "runs",
             rollouts=Rollouts(directory=state / "canary"),
-            faults=Faults(_now),
+            faults=Faults(journal.now),
         )
 
     def _deliverer(self, context: Context, http: aiohttp.ClientSession) -> Deliverer:

@@ -71,6 +71,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     journal_exclusive: bool
     journal_postgres: str
     journal_require_standby: bool
+    journal_lease_s: float
+    host: str
 
 
 def _url(raw: Any) -> str:
@@ -325,6 +327,21 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_truth,
         help="The receiver answers 200 only when a synchronous standby of the PostgreSQL server has the webhook. "
         "false: the disk of the primary is enough, and a failover may lose what was acknowledged.",
+    ),
+    Setting(
+        name="journal.lease_s",
+        default=30.0,
+        read=_seconds(3, 600),
+        parse=_number,
+        help="Of several receivers in one PostgreSQL database, one leads. If the leader gives no sign of life for so "
+        "many seconds, another receiver takes over.",
+    ),
+    Setting(
+        name="host",
+        default="",
+        read=_text,
+        help="The name of this host among receivers that share a journal, and in flags. If no name is set, the "
+        "receiver asks the system.",
     ),
 )
 

@@ -20,7 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from receiver import report
 from receiver.context import Context
 from receiver.decide.plan import WATCHDOG
-from receiver.http import canary, operate, page, rollout, stream
+from receiver.http import canary, operate, page, rehearsed, rollout, stream
 from receiver.http.access import QUIET, Access, identified
 from receiver.http.broadcast import Broadcast
 from receiver.http.health import Health
@@ -179,6 +179,7 @@ class _Handlers:
         await self._shared.health.components()
         collector.standing = await self._context.journal.read(report.look)
         collector.rollouts = await rollout.newest(self._context)
+        collector.rehearsals = await rehearsed.newest_of(self._shared.state_dir)
         collector.services = tuple(policy.service for policy in self._context.box.policies.in_force)
         text = generate_latest(self._context.meters.registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

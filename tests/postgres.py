@@ -171,8 +171,8 @@ class Process:
 class Cluster(Process):
     """A PostgreSQL cluster: `create` or `standby_of`, then `start`."""
 
-    def __init__(self, directory: Path, name: str) -> None:
-        super().__init__(directory, name, free_ports(1)[0])
+    def __init__(self, directory: Path, name: str, port: int | None = None) -> None:
+        super().__init__(directory, name, port or free_ports(1)[0])
         self.name = name
         self.data = directory / name
 
@@ -183,9 +183,9 @@ class Cluster(Process):
         cluster._call("initdb", "-D", cluster.data, "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C", "--no-sync")
         return cluster
 
-    def standby(self, name: str = "standby") -> "Cluster":
+    def standby(self, name: str = "standby", port: int | None = None) -> "Cluster":
         """A copy of this running cluster that follows it, under its own name."""
-        copy = Cluster(self.directory, name)
+        copy = Cluster(self.directory, name, port)
         source = f"host=127.0.0.1 port={self.port} user={USER} application_name={name}"
         copy._call("pg_basebackup", "-D", copy.data, "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
         return copy

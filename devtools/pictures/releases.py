@@ -49,17 +49,19 @@ CHECKS = """\
 DAYS = 9
 DAY_S = 86400
 SCRAPE_S = 1800
-EACH = 1000
+EACH = 150
 """Requests of each release between two scrapes."""
 
-SHARES = {"control": (0.005, 0.030), "treatment": (0.0055, 0.034)}
+SHARES = {"control": (0.005, 0.006), "treatment": (0.0052, 0.0063)}
 """Track → the shares of its requests that fail, and that take more than 500 ms."""
 
 STYLE = """
 body { font: 15px/1.5 "DejaVu Sans", sans-serif; color: #1f2328; width: 900px; padding: 20px 24px; margin: 0; }
 h2 { border-bottom: 1px solid #d1d9e0; padding-bottom: 6px; }
-table { border-collapse: collapse; }
+table { border-collapse: collapse; width: 100%; }
 th, td { border: 1px solid #d1d9e0; padding: 6px 13px; text-align: left; }
+td { overflow-wrap: anywhere; }
+td:nth-child(-n+2) { overflow-wrap: normal; white-space: nowrap; }
 tr:nth-child(even) { background: #f6f8fa; }
 """
 
@@ -87,6 +89,7 @@ async def _rollout(root: Path, out: Path) -> None:
         with engine(shop, "v2", "--directory", str(root)) as running:
             await baking(shop)
             await log_in(page, receiver_of(shop))
+            await page.open(f"{receiver_of(shop).url}/page/rollouts")
             await page.sees("document.body.innerText.match(/pass/g)?.length === 4", "four gates that pass")
             await _draw(page, "[aria-labelledby=rollouts]", out / "rollout.png")
             running.process.kill()

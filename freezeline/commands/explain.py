@@ -12,18 +12,22 @@ from freezeline.commands import specs
 from freezeline.problems import nearest, printable
 from generator.model.spec import Spec
 from generator.pipeline import Loaded
-from generator.reports import explain, explain_text
+from generator.reports import explain, explain_canary, explain_text
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = (
-        "Show what follows from an SLO, an alert or a line of a spec: series, rules, tiers, alerts, policy and people."
+        "Show what follows from an SLO, an alert, a gate or a line of a spec: "
+        "series, rules, tiers, alerts, policy and people."
     )
     parser.epilog = "Example: freezeline explain slos/checkout.yaml availability"
     parser.add_argument("spec", help="a spec file; `-` reads standard input")
     parser.add_argument(
-        "what", nargs="?", metavar="NAME|LINE", help="the name of an SLO or alert, or a line number (default: all)"
+        "what",
+        nargs="?",
+        metavar="NAME|LINE",
+        help="an SLO, an alert, a gate (canary.ID), or a line number (default: all)",
     )
     specs.add_scope(parser)
     parser.add_argument("--json", action="store_true", help="print the explanation as JSON")
@@ -53,7 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _everything(spec: Spec) -> frozenset[str]:
-    return frozenset([*(slo.name for slo in spec.slos), *(alert.name for alert in spec.alerts)])
+    gates = spec.canary.gates if spec.canary is not None else ()
+    named = (*(slo.name for slo in spec.slos), *(alert.name for alert in spec.alerts))
+    return frozenset([*named, *(explain_canary.name(gate) for gate in gates)])
 
 
 def _meant(loaded: Loaded, what: str) -> frozenset[str] | None:
@@ -77,5 +83,5 @@ def _meant(loaded: Loaded, what: str) -> frozenset[str] | None:
         if names
         else "the spec has none"
     )
-    sys.stderr.write(f"freezeline explain: no SLO or alert {printable(what)!r}; {hint}\n")
+    sys.stderr.write(f"freezeline explain: no SLO, alert or gate {printable(what)!r}; {hint}\n")
     return None

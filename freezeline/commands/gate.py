@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import aiohttp
 from freezeline.commands import headers, whole
 from freezeline.problems import Problems, printable, render
 from freezeline.remote import Remote, RemoteError, add_options, remote
+from receiver.rehearsals import FILE, HOST
 from receiver.sources.prometheus import Prometheus
 from release.gate import formats
 from release.gate.answer import EXIT_CODES, Report
@@ -50,6 +52,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         help="the history of rehearsals (default: rehearsals.jsonl of --state)",
+    )
+    parser.add_argument(
+        "--host",
+        default=os.environ.get(HOST),
+        help="the machine whose rehearsals count (also FREEZELINE_HOST; default: this machine)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--markdown", metavar="FILE", type=Path, help="write the report as Markdown, too")
@@ -104,7 +111,7 @@ def _asking(receiver: Remote) -> AskReceiver:
 async def _ask(
     args: argparse.Namespace, policy: ReleasePolicy, gate: Gate, receiver: Remote | None, sent: Mapping[str, str]
 ) -> Report:
-    rehearsals = args.rehearsals or (Path(args.state) / "rehearsals.jsonl" if args.state is not None else None)
+    rehearsals = args.rehearsals or (Path(args.state) / FILE if args.state is not None else None)
     async with aiohttp.ClientSession() as http:
         world = World(
             policy=policy.policy,
@@ -113,6 +120,7 @@ async def _ask(
             environment=os.environ,
             directory=args.directory,
             rehearsals=rehearsals,
+            host=args.host or socket.gethostname(),
             prometheus=Prometheus(http, args.prometheus, lambda: sent) if args.prometheus else None,
             receiver=_asking(receiver) if receiver is not None else None,
             sources=gate.sources,

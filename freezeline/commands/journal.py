@@ -11,15 +11,19 @@ from pathlib import Path
 from freezeline.problems import printable
 from receiver.journal import JournalError, View, open_view, verify
 from receiver.report import decision_json
+from receiver.state import StateInUseError, locked
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = (
         "Print the receiver's last decisions with their reasons. The command reads the journal file, also while "
-        "the receiver is stopped."
+        "the receiver is stopped. `migrate` moves the journal of a stopped receiver from its file into the database of "
+        "--postgres."
     )
     parser.epilog = "Example: freezeline journal --state /var/lib/freezeline --last 20"
+    parser.add_argument("what", nargs="?", choices=["migrate"], help="move the journal instead of reading the journal")
+    parser.add_argument("--back", action="store_true", help="with migrate: from the database into a new file")
     parser.add_argument(
         "--state",
         metavar="DIR",
@@ -46,6 +50,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print decisions, or verify."""
+    if args.what == "migrate":
+        return _migrate(args)
     if args.state is None and not args.postgres:
         sys.stderr.write("freezeline journal: name the receiver's state directory with --state DIR\n")
         return 2
@@ -58,6 +64,29 @@ def run(args: argparse.Namespace) -> int:
         return _verify(view, as_json=args.json) if args.verify else _print(view, args)
     finally:
         connection.close()
+
+
+def _migrate(args: argparse.Namespace) -> int:
+    if args.state is None or not args.postgres:
+        sys.stderr.write("freezeline journal migrate: name both sides with --state DIR and --postgres CONNECTION\n")
+        return 2
+    try:
+        from receiver.journal import migrate  # noqa: PLC0415 - needs the extra `postgres`
+    except ImportError as error:
+        sys.stderr.write(f"freezeline journal migrate: {error}. Install Freezeline with the extra `postgres`\n")
+        return 3
+    move = migrate.into_file if args.back else migrate.into_postgres
+    try:
+        with locked(Path(args.state)):
+            moved = move(Path(args.state) / "journal.db", args.postgres)
+    except (JournalError, StateInUseError, OSError) as error:
+        sys.stderr.write(f"freezeline journal migrate: {error}\n")
+        return 3
+    if args.json:
+        print(json.dumps({"rows": moved.counts, "seq": moved.head[0], "head": moved.head[1]}))
+    else:
+        print(f"moved {sum(moved.counts.values())} rows, unbroken; decision {moved.head[0]} has hash {moved.head[1]}")
+    return 0
 
 
 def _print(view: View, args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ _shtab_freezeline_commands() {
     ack:'Acknowledge all open incidents of a service. The receiver then stops their escalation.'
     alertmanager:'Add Freezeline'"'"'s routes, receivers and inhibitions to an existing Alertmanager configuration, or remove them. All other lines stay unchanged.'
     backfill:'Rebuild the past of the recorded series from the counters in Prometheus, as TSDB blocks. With these blocks, error budgets are right on the first day.'
+    backtest:'Ask Prometheus for the past, and show what a spec would have done. The outcome tells when each alert would have fired, how much budget was spent, and when the service would have been frozen. Nothing is changed.'
     canary:'Roll a release out in stages, judged by the policy'"'"'s gates; taken back by itself.'
     cancel:'Cancel a waiting action, end a running one, or undo a rollback within its undo window.'
     completion:'Print the script with which a shell completes the commands, options and files of freezeline. Debian'"'"'s package installs these scripts; after pipx or uv, load the script in the start file of your shell.'
@@ -20,15 +21,17 @@ _shtab_freezeline_commands() {
     demo:'Start a small service in two releases, Prometheus, Alertmanager, the receiver, a stand-in for Slack and `freezeline toast --print`. Deploy the bad release, and show each step from the breach to the end of the freeze. With --canary, roll releases out behind HAProxy instead: a good one, then one that errs, one that is slow, and one that leaks memory. The exit code is 0 if each step was seen exactly once and in time, else 1. The demo takes about a minute, with --canary about two, uses free loopback ports and a temporary directory, and leaves nothing running.'
     diff:'Show what changes in meaning between two specs or folders: objectives, alerts, policy, fingerprints and history. Exit codes: 0 same meaning, 1 changes, 2 cannot tell.'
     dlq:'List the notices that could not be delivered. With --resend, the receiver sends them again.'
-    explain:'Show what follows from an SLO, an alert or a line of a spec: series, rules, tiers, alerts, policy and people.'
+    drill:'Rehearse what must work on a bad day, measure how long everything takes, and keep the history in STATE/rehearsals.jsonl. A drill never touches the real flag or the real release unless an option says so. Exit codes: 0 the rehearsal succeeded, 1 failed, 2 wrong usage, 3 environment.'
+    explain:'Show what follows from an SLO, an alert, a gate or a line of a spec: series, rules, tiers, alerts, policy and people.'
     freeze:'Freeze the releases of a service until somebody runs `freezeline unfreeze`.'
     gate:'Ask every check of a policy'"'"'s gate before a release. Exit codes: 0 GO, 1 NO-GO, 2 cannot tell; a pipeline must ship on 0 only.'
     generate:'Write all files that the specs describe: rules, rule tests, dashboards, Alertmanager configuration and policy. Either all files are written, or none.'
     import:'Write specs from the files of Sloth, Pyrra or OpenSLO, and list every difference from the old tool.'
-    journal:'Print the receiver'"'"'s last decisions with their reasons. The command reads the journal file, also while the receiver is stopped.'
+    journal:'Print the receiver'"'"'s last decisions with their reasons. The command reads the journal file, also while the receiver is stopped. `migrate` moves the journal of a stopped receiver from its file into the database of --postgres.'
     replay:'Show which decisions and actions a webhook body of Alertmanager would cause. Nothing is executed.'
     serve:'Run the receiver until SIGTERM. Alertmanager sends its webhooks to the receiver, which freezes services, rolls releases back and tells people.'
     status:'Show which services are frozen and why, which episodes are open, and which actions are running.'
+    suggest:'Suggest objectives and thresholds from the past in Prometheus, as a diff of the spec. Standard error tells what each objective would have cost, and the normal range behind each threshold. Nothing is changed.'
     toast:'Follow the receiver'"'"'s event stream and show each notice once, as a desktop toast. Notices older than ten minutes share one toast. Runs until it is stopped.'
     unfreeze:'End the freeze of a service, whatever started it.'
     validate:'Check specs, and report every problem with its position and a hint. Nothing is written.'
@@ -50,6 +53,19 @@ _shtab_freezeline_canary_commands() {
     status:'show where the rollout stands, and what each gate said last'
   )
   _describe 'freezeline canary commands' _commands
+}
+
+_shtab_freezeline_drill_commands() {
+  local _commands=(
+    canary:'Roll a good and a bad release of a stand-in out behind HAProxy; --really: a release of the service.'
+    fallback:'Break the providers of a chain one after the other, and let no user'"'"'s request fail.'
+    loop:'Send a drill alert through Alertmanager, and measure each leg to flag, notice and unfreeze.'
+    policy:'print the policy that the receiver needs for `drill loop`'
+    recovery:'Restore the newest backups of SQLite, Redis and ChromaDB, and prove that they are whole.'
+    report:'add the history up: RTO, RPO, MTTR'
+    rollback:'Roll a stand-in service back many times with faults injected; --really: the live release, once.'
+  )
+  _describe 'freezeline drill commands' _commands
 }
 
 _shtab_freezeline_options=(
@@ -107,6 +123,24 @@ _shtab_freezeline_backfill_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_backfill_defaults_added=0
+
+_shtab_freezeline_backtest_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--prometheus[the URL of the Prometheus that holds the past]:URL:"
+  "*--header[send this header to Prometheus, for example X-Scope-OrgID\:team-a\; may be repeated. \@FILE as the value reads a secret from a file. Also FREEZELINE_PROMETHEUS_HEADERS, one header a line.]:NAME:VALUE:"
+  "--days[how far to look back (default\: 30)]:days:"
+  "--end[end at this time since 1970 (default\: now)]:SECONDS:"
+  "--step[look at instants so far apart (default\: the shortest that stays gentle)]:DURATION:"
+  "--pause[wait between queries (default\: 0.1)]:SECONDS:"
+  "--resume[keep answers in this folder, so that a second run goes on with them]:DIR:_files -/"
+  "--scope[the name of this output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
+  "--json[print the outcome as JSON]"
+  "--html[write the outcome as one HTML page with a picture]:FILE:_files"
+  ":the spec file:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_backtest_defaults_added=0
 
 _shtab_freezeline_canary_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -297,12 +331,145 @@ _shtab_freezeline_dlq_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_dlq_defaults_added=0
 
+_shtab_freezeline_drill_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_defaults_added=0
+
+_shtab_freezeline_drill_canary_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "--really[roll --candidate out with the policy\'s own canary, and abort as soon as the release has traffic]"
+  "--candidate[with --really, the release that is rolled out and taken back]:ID:"
+  "--prometheus[with --really, the Prometheus that sees both releases]:URL:"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_canary_defaults_added=0
+
+_shtab_freezeline_drill_fallback_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "*--provider[a provider in the chain\'s order\: a stand-in listens on PORT and passes requests on to URL]:NAME=PORT=URL:"
+  "--probe[a user\'s request\: an answer of 2xx with a body is a success]:URL:"
+  "--command[a user\'s request\: exit code 0 is a success]:COMMAND:"
+  "--body[the body of the request, as JSON\; makes a POST of it]:body:"
+  "--requests[requests per fault (default\: 5)]:requests:"
+  "--limit[the longest request (default\: 30)]:SECONDS:"
+  "--local[the service answers itself where every provider fails]"
+  "*--fault[inject only this fault\; may be repeated\: dead, slow, rate-limited, error, cut, garbled]:FAULT:(dead slow rate-limited error cut garbled)"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_fallback_defaults_added=0
+
+_shtab_freezeline_drill_loop_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "*--alertmanager[each Alertmanager of the cluster]:URL:"
+  "--alertmanager-token-file[a file with the bearer token of these Alertmanagers]:FILE:_files"
+  "*--channel[a channel of the policy for drills, as given to \`drill policy\` (default\: every channel of the policy)]:NAME:"
+  "--limit[the longest leg (default\: 60)]:SECONDS:"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_loop_defaults_added=0
+
+_shtab_freezeline_drill_policy_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--flags[the drill directory, where flags of drills may be]:DIR:_files -/"
+  "*--channel[tell only this channel\; may be repeated]:NAME:"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_policy_defaults_added=0
+
+_shtab_freezeline_drill_recovery_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "--backups[where the backups are, and the next ones go]:DIR:_files -/"
+  "--keep[how many backups of each store stay (default\: 3)]:keep:"
+  "*--sqlite[a database of SQLite\; may be repeated]:NAME=FILE:"
+  "*--redis[a Redis on this machine\; may be repeated]:NAME=URL:"
+  "--chromadb[a directory of ChromaDB]:NAME=DIR:"
+  "--chromadb-python[the Python that has ChromaDB installed]:FILE:_files"
+  "--chromadb-stop[stops the process that owns ChromaDB]:COMMAND:"
+  "--chromadb-start[starts that process again]:COMMAND:"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_recovery_defaults_added=0
+
+_shtab_freezeline_drill_report_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory]:DIR:_files -/"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--service[only rehearsals of this service]:service:"
+  "--days[how far to look back (default\: 30)]:days:"
+  "--json[print the report as JSON]"
+  "--markdown[write the report as Markdown, too]:FILE:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_report_defaults_added=0
+
+_shtab_freezeline_drill_rollback_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "--runs[how many rollbacks (default\: 40)]:runs:"
+  "*--fault[inject only this fault\; may be repeated\: none, noisy, slow, daemon, fails-after, hangs-after, runner-killed-early, runner-killed-late, runner-killed, two-runners, receiver-restarts, fails (default\: each that can be survived)]:FAULT:(none noisy slow daemon fails-after hangs-after runner-killed-early runner-killed-late runner-killed two-runners receiver-restarts fails)"
+  "--seed[the order of the faults (default\: 1)]:seed:"
+  "--at-once[rollbacks at a time (default\: 2)]:at_once:"
+  "--really[roll the live release back with the policy\'s own command, verify, and run the undo command]"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_rollback_defaults_added=0
+
 _shtab_freezeline_explain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--scope[the name of this output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
   "--json[print the explanation as JSON]"
   ":a spec file\; \`-\` reads standard input:_files"
-  ":the name of an SLO or alert, or a line number (default\: all):"
+  ":an SLO, an alert, a gate (canary.ID), or a line number (default\: all):"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -328,6 +495,7 @@ _shtab_freezeline_gate_options=(
   "*--header[send this header to Prometheus, for example X-Scope-OrgID\:team-a\; may be repeated. \@FILE as the value reads a secret from a file. Also FREEZELINE_PROMETHEUS_HEADERS, one header a line.]:NAME:VALUE:"
   "--directory[where relative paths of reports begin (default\: .)]:DIR:_files -/"
   "--rehearsals[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the machine whose rehearsals count (also FREEZELINE_HOST\; default\: this machine)]:host:"
   "--json[print the report as JSON]"
   "--markdown[write the report as Markdown, too]:FILE:_files"
   "--junit[write the report as JUnit\'s XML, too]:FILE:_files"
@@ -378,12 +546,14 @@ _shtab_freezeline_import_defaults_added=0
 
 _shtab_freezeline_journal_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--back[with migrate\: from the database into a new file]"
   "--state[the receiver\'s state directory (also FREEZELINE_STATE)]:DIR:_files -/"
   "--postgres[read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)]:CONNECTION:"
   "--last[print this many of the last decisions (default\: 50)]:N:"
   "--after[print the decisions after this number instead, at most 1000]:SEQ:"
   "--verify[only check that no decision was changed, added or removed]"
   "--json[print one JSON object for each line]"
+  ":move the journal instead of reading the journal:(migrate)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -422,6 +592,23 @@ _shtab_freezeline_status_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_status_defaults_added=0
+
+_shtab_freezeline_suggest_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--prometheus[the URL of the Prometheus that holds the past]:URL:"
+  "*--header[send this header to Prometheus, for example X-Scope-OrgID\:team-a\; may be repeated. \@FILE as the value reads a secret from a file. Also FREEZELINE_PROMETHEUS_HEADERS, one header a line.]:NAME:VALUE:"
+  "--days[how far to look back (default\: 30)]:days:"
+  "--end[end at this time since 1970 (default\: now)]:SECONDS:"
+  "--step[look at instants so far apart]:DURATION:"
+  "--pause[wait between queries (default\: 0.1)]:SECONDS:"
+  "--resume[keep answers in this folder, for a second run]:DIR:_files -/"
+  "--scope[the name of this output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
+  "--json[print everything as JSON instead of the diff]"
+  ":the spec file:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_suggest_defaults_added=0
 
 _shtab_freezeline_toast_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -501,6 +688,7 @@ _shtab_freezeline() {
         ack) _arguments -C -s $_shtab_freezeline_ack_options ;;
         alertmanager) _arguments -C -s $_shtab_freezeline_alertmanager_options ;;
         backfill) _arguments -C -s $_shtab_freezeline_backfill_options ;;
+        backtest) _arguments -C -s $_shtab_freezeline_backtest_options ;;
         canary) _shtab_freezeline_canary ;;
         cancel) _arguments -C -s $_shtab_freezeline_cancel_options ;;
         completion) _arguments -C -s $_shtab_freezeline_completion_options ;;
@@ -508,6 +696,7 @@ _shtab_freezeline() {
         demo) _arguments -C -s $_shtab_freezeline_demo_options ;;
         diff) _arguments -C -s $_shtab_freezeline_diff_options ;;
         dlq) _arguments -C -s $_shtab_freezeline_dlq_options ;;
+        drill) _shtab_freezeline_drill ;;
         explain) _arguments -C -s $_shtab_freezeline_explain_options ;;
         freeze) _arguments -C -s $_shtab_freezeline_freeze_options ;;
         gate) _arguments -C -s $_shtab_freezeline_gate_options ;;
@@ -517,6 +706,7 @@ _shtab_freezeline() {
         replay) _arguments -C -s $_shtab_freezeline_replay_options ;;
         serve) _arguments -C -s $_shtab_freezeline_serve_options ;;
         status) _arguments -C -s $_shtab_freezeline_status_options ;;
+        suggest) _arguments -C -s $_shtab_freezeline_suggest_options ;;
         toast) _arguments -C -s $_shtab_freezeline_toast_options ;;
         unfreeze) _arguments -C -s $_shtab_freezeline_unfreeze_options ;;
         validate) _arguments -C -s $_shtab_freezeline_validate_options ;;
@@ -552,6 +742,35 @@ _shtab_freezeline_canary() {
         resume) _arguments -C -s $_shtab_freezeline_canary_resume_options ;;
         run) _arguments -C -s $_shtab_freezeline_canary_run_options ;;
         status) _arguments -C -s $_shtab_freezeline_canary_status_options ;;
+      esac
+  esac
+}
+
+_shtab_freezeline_drill() {
+  local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->drill'
+
+  # Add default positional/remainder specs only if none exist, and only once per session
+  if (( ! _shtab_freezeline_drill_defaults_added )); then
+    if (( ${_shtab_freezeline_drill_options[(I)${(q)one_or_more}*]} +          ${_shtab_freezeline_drill_options[(I)${(q)remainder}*]} +          ${_shtab_freezeline_drill_options[(I)${(q)default}]} == 0 )); then
+      _shtab_freezeline_drill_options+=(': :_shtab_freezeline_drill_commands' '*::: :->drill')
+    fi
+    _shtab_freezeline_drill_defaults_added=1
+  fi
+  _arguments -C -s $_shtab_freezeline_drill_options
+
+  case $state in
+    drill)
+      words=($line[1] "${words[@]}")
+      (( CURRENT += 1 ))
+      curcontext="${curcontext%:*:*}:_shtab_freezeline_drill-$line[1]:"
+      case $line[1] in
+        canary) _arguments -C -s $_shtab_freezeline_drill_canary_options ;;
+        fallback) _arguments -C -s $_shtab_freezeline_drill_fallback_options ;;
+        loop) _arguments -C -s $_shtab_freezeline_drill_loop_options ;;
+        policy) _arguments -C -s $_shtab_freezeline_drill_policy_options ;;
+        recovery) _arguments -C -s $_shtab_freezeline_drill_recovery_options ;;
+        report) _arguments -C -s $_shtab_freezeline_drill_report_options ;;
+        rollback) _arguments -C -s $_shtab_freezeline_drill_rollback_options ;;
       esac
   esac
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_UP, Decimal
 from fractions import Fraction
 
 from freezeline.problems import Problems
@@ -11,6 +12,7 @@ from generator.model import alert_labels
 from generator.model.actions import FreezeAction, RollbackAction
 from generator.model.canary import Canary
 from generator.model.canary_gate import counts_events
+from generator.model.canary_proof import least_rate, rate_text
 from generator.model.policy import Trigger, matchers
 from generator.model.spec import Spec
 from generator.model.traffic import Haproxy
@@ -59,6 +61,7 @@ def check(spec: Spec, problems: Problems) -> None:
                 known=known,
             )
     _check_stages(spec, canary, problems)
+    _check_traffic(canary, problems)
     if isinstance(canary.traffic, Haproxy):
         _check_weights(canary, canary.traffic, problems)
 
@@ -83,6 +86,31 @@ def _freezes(spec: Spec, canary: Canary) -> bool:
 
 def _begins(trigger: Trigger, labels: alert_labels.AlertLabels) -> bool:
     return all(labels.get(label) == value for label, value in matchers(trigger, labels[names.SERVICE]))
+
+
+def _check_traffic(canary: Canary, problems: Problems) -> None:
+    """Warn of gates that cannot find an outage with their share of the stated traffic."""
+    if canary.requests_per_second is None:
+        return
+    for gate in canary.gates:
+        needed = least_rate(canary, gate)
+        shares = [stage.weight for stage in canary.stages if stage.weight > 0]
+        if needed is None or not shares or min(shares) * canary.requests_per_second >= needed:
+            continue
+        weight = min(shares)
+        message = (
+            f"the gate {gate.id} finds an outage from {rate_text(needed)} on, but the stage of {percent_text(weight)} "
+            f"gets {rate_text(weight * canary.requests_per_second)}"
+        )
+        share = needed / canary.requests_per_second
+        weight_hint = f", or a weight of at least {percent_text(_up(share))}" if share <= 1 else ""
+        hint = f"write a longer `over`, or a smaller `min_samples`{weight_hint}"
+        problems.add("canary/little-traffic", gate.position, message, hint, warning=True)
+
+
+def _up(share: Decimal) -> Decimal:
+    """A share rounded up to tenths of a percent."""
+    return share.quantize(Decimal("0.001"), rounding=ROUND_UP)
 
 
 def _check_stages(spec: Spec, canary: Canary, problems: Problems) -> None:

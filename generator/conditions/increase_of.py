@@ -25,16 +25,17 @@ class IncreaseOf(Struct, frozen=True, kw_only=True):
     by: tuple[str, ...]
     threshold: Threshold
 
-    def _value(self) -> str:
+    def value(self) -> str:
+        """The increase as PromQL."""
         return aggregate("sum", self.by, f"increase({self.counter.text}[{duration_text(self.over_ms)}])")
 
     def breaches(self) -> str:
         """The increases beyond the threshold."""
-        return f"{self._value()}\n{self.threshold.filtered}"
+        return f"{self.value()}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
         """1 or 0."""
-        return f"{self._value()} {self.threshold.boolean}"
+        return f"{self.value()} {self.threshold.boolean}"
 
     def describe(self) -> str:
         """The comparison for people."""

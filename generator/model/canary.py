@@ -76,6 +76,7 @@ class Canary(Struct, frozen=True, kw_only=True):
     gates: tuple[CanaryGate, ...]
     confidence: Decimal | None
     variance_inflation: Decimal
+    requests_per_second: Decimal | None  # of the whole service, when traffic is low; None: not stated
     tracks: Tracks | None
     abort_on: tuple[policy.Trigger, ...]
     on_abort: tuple[str, ...]

@@ -9,14 +9,16 @@ bounds and stages: at its end, a stage is judged as a whole.
 from __future__ import annotations
 
 import math
-from decimal import Context, Decimal
+from decimal import ROUND_UP, Context, Decimal
 
 from msgspec import Struct
 
 from generator.model.canary import Canary
 from generator.model.canary_gate import CanaryGate, QuantileMeasure, RatioMeasure, allowed_share
+from generator.units import decimal_text
 
 _EXACT, _WRITTEN = Context(prec=30), Context(prec=3)
+_WRITTEN_UP = Context(prec=3, rounding=ROUND_UP)
 
 
 class Proof(Struct, frozen=True, kw_only=True):
@@ -75,3 +77,15 @@ def least_events(gate: CanaryGate, proof: Proof | None) -> int:
     while chance > proof.level:
         needed, chance = needed + 1, chance * bound
     return max(math.ceil(needed * proof.inflation), gate.min_samples)
+
+
+def least_rate(canary: Canary, gate: CanaryGate) -> Decimal | None:
+    """The canary's fewest events a second with which the gate can find an outage; None: the gate counts no events."""
+    if not _bounds(gate) or not gate.over_ms:
+        return None
+    return Decimal(least_events(gate, proof_of(canary, gate))) * 1000 / gate.over_ms
+
+
+def rate_text(rate: Decimal) -> str:
+    """A rate of events for people, rounded up to three digits: 0.41666 → `0.417 requests/s`."""
+    return f"{decimal_text(_WRITTEN_UP.create_decimal(rate))} requests/s"

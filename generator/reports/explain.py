@@ -17,6 +17,7 @@ from generator.model import alert_labels
 from generator.model.actions import SwitchAction
 from generator.model.alert_labels import begins
 from generator.model.burn import Tier
+from generator.model.canary_gate import CanaryGate
 from generator.model.policy import BudgetRemaining, PolicyRule, Unfreeze
 from generator.model.spec import PlainAlert, Slo, Spec
 from generator.panels.base import Json
@@ -26,6 +27,7 @@ from generator.render.alertmanager import people
 from generator.render.dashboards import dashboard
 from generator.render.rules import rules, shared
 from generator.render.rules.rule_file import Rule, RuleFile
+from generator.reports import explain_canary
 from generator.units import decimal_text, duration_text, percent_text, promql_number
 
 LEVELS = (Fraction(1), Fraction(1, 2), Fraction(1, 5))
@@ -83,7 +85,7 @@ class AlertShown(Struct, frozen=True, kw_only=True):
 class Explained(Struct, frozen=True, kw_only=True):
     """One SLO or plain alert, from its line in the spec to the people that are told."""
 
-    kind: str  # "slo" or "alert"
+    kind: str  # "slo", "alert" or "gate"
     name: str
     position: str
     facts: Mapping[str, str]
@@ -101,13 +103,16 @@ class Explained(Struct, frozen=True, kw_only=True):
 
 
 def explain(spec: Spec, scope: str, only: frozenset[str] | None = None) -> tuple[Explained, ...]:
-    """The SLOs and plain alerts of a spec, all or those of some names, in the order of the file."""
+    """SLOs, plain alerts and gates of a rollout, all or those of some names, in the order of the file."""
     panels = dashboard.render(spec, scope)
     own = rules.render(spec, scope)
     wanted = [slo for slo in spec.slos if only is None or slo.name in only]
     found = [(slo.position, _slo(spec, slo, scope, own, panels)) for slo in wanted]
     alerts = [alert for alert in spec.alerts if only is None or alert.name in only]
     found += [(alert.position, _alert(spec, alert, own, panels)) for alert in alerts]
+    gates = spec.canary.gates if spec.canary is not None else ()
+    wanted_gates = [gate for gate in gates if only is None or explain_canary.name(gate) in only]
+    found += [(gate.position, _gate(spec, gate)) for gate in wanted_gates]
     return tuple(explained for _, explained in sorted(found, key=lambda item: item[0]))
 
 
@@ -148,6 +153,21 @@ def _slo(spec: Spec, slo: Slo, scope: str, own: RuleFile, panels: Json) -> Expla
 
 def _of_a_million(slo: Slo) -> str:
     return f"{slo.budget_ratio * 1_000_000:,.0f}"
+
+
+def _gate(spec: Spec, gate: CanaryGate) -> Explained:
+    return Explained(
+        kind="gate",
+        name=explain_canary.name(gate),
+        position=str(gate.position),
+        facts=dict(explain_canary.facts(spec.canary, gate)) if spec.canary is not None else {},
+        reads=explain_canary.reads(gate),
+        rules=(),
+        tiers=(),
+        left_out={},
+        alerts=(),
+        panels=(),
+    )
 
 
 def _tier(spec: Spec, slo: Slo, tier: Tier) -> TierShown:
@@ -358,6 +378,8 @@ def _starts(spec: Spec, root: Value) -> Iterator[tuple[int, frozenset[str]]]:
                 yield one.key_position.line, _beginning(spec, doing)
     for rule in spec.policy:
         yield rule.position.line, _beginning(spec, (rule,))
+    for gate in spec.canary.gates if spec.canary is not None else ():
+        yield gate.position.line, frozenset({explain_canary.name(gate)})
 
 
 def _beginning(spec: Spec, begun: tuple[PolicyRule, ...]) -> frozenset[str]:

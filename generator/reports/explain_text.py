@@ -28,9 +28,11 @@ def text(explained: Iterable[Explained], paint: Paint = plain) -> str:
 def _lines(one: Explained, paint: Paint) -> Iterator[str]:
     yield paint(f"{one.kind} {one.name}  {one.position}")
     yield from _pairs(one.facts)
-    yield paint("  reads")
+    if one.reads:
+        yield paint("  reads")
     yield from (f"    {read}" for read in one.reads)
-    yield from _rules(one, paint)
+    if one.rules:
+        yield from _rules(one, paint)
     if one.tiers or one.left_out:
         yield paint(
             "  tiers: factor = share of the budget × window / long; fires above an error ratio of factor × budget"
@@ -38,7 +40,8 @@ def _lines(one: Explained, paint: Paint) -> Iterator[str]:
     for tier in one.tiers:
         yield from _tier(tier)
     yield from (f"    {name}: left out, {reason}" for name, reason in one.left_out.items())
-    yield paint("  alerts → policy → people")
+    if one.alerts:
+        yield paint("  alerts → policy → people")
     for alert in one.alerts:
         yield from _alert(alert)
     if one.panels:

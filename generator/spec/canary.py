@@ -35,6 +35,7 @@ def parse(reader: Reader) -> Canary:
         gates=canary_gates.parse(reader, min_samples),
         confidence=_parse_confidence(reader),
         variance_inflation=_parse_inflation(reader),
+        requests_per_second=_parse_rate(reader),
         tracks=_parse_tracks(reader),
         abort_on=tuple(_parse_abort(inner) for inner in reader.readers("abort_on")),
         on_abort=reader.texts("on_abort"),
@@ -80,6 +81,17 @@ def _parse_inflation(reader: Reader) -> Decimal:
     message = f"the variance inflation must be from 1 to {INFLATION_MAX}"
     reader.fail("canary/variance-inflation", message, hint, key="variance_inflation")
     return VARIANCE_INFLATION
+
+
+def _parse_rate(reader: Reader) -> Decimal | None:
+    """The whole service's requests a second, when traffic is low."""
+    if not reader.has("requests_per_second"):
+        return None
+    rate = reader.decimal("requests_per_second")
+    if rate <= 0:
+        hint = "write the requests of the whole service in a second of low traffic, such as 20 or 0.5"
+        reader.fail("canary/little-traffic", "`requests_per_second` must be above 0", hint, key="requests_per_second")
+    return rate
 
 
 def _parse_tracks(reader: Reader) -> Tracks | None:

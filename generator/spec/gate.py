@@ -35,7 +35,7 @@ from generator.units import DAY
 SOURCES = ("flag", "prometheus", "receiver")
 USES = ("required", "optional")
 SEVERITIES_OF_SCANS = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN")
-REHEARSALS = ("fallback", "recovery", "canary", "rollback")
+REHEARSALS = ("fallback", "recovery", "canary", "rollback", "loop")
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 

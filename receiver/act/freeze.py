@@ -149,7 +149,7 @@ async def _put(context: Context, view: FlagView, before: FlagFile | None, *, kin
         generation=generation,
         host=context.host,
         written_at=stamp_ms(at),
-        unfreeze_when=_unfreeze_texts(context, view),
+        unfreeze_when=unfreeze_texts(context, view),
     )
     await asyncio.to_thread(flagfile.write_flag, Path(view.path), text, context.reached)
     done = context.clock()
@@ -189,7 +189,8 @@ def _sentence(view: FlagView) -> str:
     return f"{view.path} written: {'; '.join([*texts[:TOLD_MAX], *more])}"
 
 
-def _unfreeze_texts(context: Context, view: FlagView) -> Mapping[str, str]:
+def unfreeze_texts(context: Context, view: FlagView) -> Mapping[str, str]:
+    """For each episode of a flag, what ends its freeze."""
     texts = {}
     for episode in view.episodes.values():
         policy = context.policy_of(episode)

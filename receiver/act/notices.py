@@ -45,7 +45,7 @@ class Deliverer:
 
     async def _deliver(self, channel: str, action: Action) -> None:
         context = self._context
-        running = await context.journal.write(lambda tx: _begin(tx, action, context.owner))
+        running = await context.journal.write(lambda tx: _begin(tx, action, context))
         context.reached(Step.NOTICE_RUNNING)
         notice = self.notice_of(running)
         notifier = self._notifiers.get(channel)
@@ -54,6 +54,7 @@ class Deliverer:
         if notifier is None:
             await self._dead(running, notice, NO_CHANNEL)
             return
+        context.leading.require()
         try:
             receipt = await notifier.send(notice)
         except NotifyFailure as error:
@@ -157,8 +158,9 @@ class Deliverer:
         )
 
 
-def _begin(tx: Tx, action: Action, owner: str) -> Action:
-    """From now on the notice may have been sent; `owner` is the receiver that sends it."""
+def _begin(tx: Tx, action: Action, context: Context) -> Action:
+    """From now on the notice may have been sent by this receiver. Raises NotLeadingError."""
+    context.leading.require_in(tx.leader)
     again = (ActionState.PENDING,) if action.state is ActionState.RETRY_WAIT else ()
     return tx.move(
         action,
@@ -167,7 +169,7 @@ def _begin(tx: Tx, action: Action, owner: str) -> Action:
         ActionState.RUNNING,
         attempt=action.attempt + 1,
         fence=action.fence + 1,
-        lease_owner=owner,
+        lease_owner=context.owner,
         due_at=None,
     )
 

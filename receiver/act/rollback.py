@@ -49,6 +49,8 @@ async def _perform_one(context: Context, action: Action) -> None:
     job = _Job(context, episode, spec)
     if action.state is ActionState.PENDING:
         await job.start(action)
+    elif action.state in {ActionState.STARTING, ActionState.RUNNING} and context.leading.is_foreign(action.lease_owner):
+        await job.take_over(action)
     elif action.state is ActionState.STARTING:
         await job.recover_starting(action)
     elif action.state is ActionState.RUNNING:
@@ -102,6 +104,7 @@ class _Job:
         for freeze_reason in await context.journal.read(lambda journal: journal.freeze_reasons(episode=action.episode)):
             await freeze.name_rollbacks(context, freeze_reason.flag)
         run = runs.locate(context.runs_dir, started.id, started.attempt)
+        context.leading.require()
         await asyncio.to_thread(runs.spawn, run)
         context.reached(Step.ROLLBACK_SPAWNED)
         await self._until_running(started, run)
@@ -161,6 +164,7 @@ class _Job:
 
     def _claim(self, tx: Tx, action: Action, release: str, problem: str) -> Action:
         """In one transaction: check again that no rule forbids the start, and claim the release for this attempt."""
+        self._context.leading.require_in(tx.leader)
         current = tx.action(action.id)
         if current is None or current.state is not ActionState.PENDING:
             return current or action
@@ -198,6 +202,11 @@ class _Job:
             await self._record.never_ran(action, attempts_max=ATTEMPTS_MAX)
         else:
             await self._ended(action, found)
+
+    async def take_over(self, action: Action) -> None:
+        """Of a rollback that began at another place: never start it again, and only ask whether it is done."""
+        place = action.lease_owner.partition("#")[0]
+        await self._ended(action, runs.Interrupted(reason=f"it began on {place}, which leads no longer"))
 
     async def _until_running(self, action: Action, run: runs.RunDir) -> None:
         """Wait for the runner's claim, then follow the run to its end."""

@@ -70,6 +70,7 @@ class Health:
             **self.resources(),
             "journal_seq": self._context.journal.head,
             "journal_kept": self._context.journal.kept,
+            "leads": self._context.leading.holds(),
         }
 
     def resources(self) -> dict[str, Any]:

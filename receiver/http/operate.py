@@ -168,6 +168,9 @@ async def cancel(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
         return await _drop(context, action, reason, by)
     if action.type is not ActionType.ROLLBACK:
         raise RefusedError(409, f"a {action.type.value} in state {action.state.value} cannot be cancelled")
+    if action.state in {ActionState.STARTING, ActionState.RUNNING} and context.leading.is_foreign(action.lease_owner):
+        place = action.lease_owner.partition("#")[0]
+        raise RefusedError(409, f"the rollback runs on {place}: cancel the rollback at the receiver there")
     undo = await _undo(context, action, reason, by)
     if action.state in {ActionState.STARTING, ActionState.RUNNING}:
         runs.request_cancel(runs.locate(context.runs_dir, action.id, action.attempt), f"{by}: {reason}")

@@ -85,7 +85,7 @@ class Journal:
         self, store: Store, *, clock: Callable[[], datetime], reached: Reached, group_max: int = GROUP_MAX
     ) -> None:
         self._store = store
-        self._clock = clock
+        self._own_clock = clock
         self._reached = reached
         self._group_max = group_max
         self._jobs: queue.SimpleQueue[list[Job[Any]] | None] = queue.SimpleQueue()
@@ -105,6 +105,15 @@ class Journal:
     def head(self) -> int:
         """Number of the last committed decision."""
         return self._head
+
+    def now(self) -> datetime:
+        """The time by which all receivers of this journal act."""
+        return self._store.now(self._own_clock())
+
+    @property
+    def several(self) -> bool:
+        """Whether several receivers may share this journal."""
+        return self._store.several
 
     @property
     def kept(self) -> str:
@@ -229,7 +238,7 @@ class Journal:
                     pages, self._pages = self._pages, 0
                     self._store.rest(writer, pages=pages)
             with contextlib.suppress(*self._store.errors):
-                tx.pay(self._clock())
+                tx.pay(self.now())
         except BaseException as error:
             # A writer that dies must not leave its callers waiting. The receiver then ends, to be started again.
             log.critical("journal.writer_died", exc_info=error)
@@ -263,7 +272,7 @@ class Journal:
             except queue.Empty:
                 # A disk that refuses these times refuses the next delivery too, and the sender of that one is told.
                 with contextlib.suppress(*self._store.errors):
-                    tx.pay(self._clock())
+                    tx.pay(self.now())
                     self._tell_news(tx)
 
     def _tell_news(self, tx: Tx) -> None:
@@ -290,7 +299,7 @@ class Journal:
         head, acted = 0, False
         changed = tx.changed_rows
         try:
-            tx.begin(self._clock, (one for job in ready for one in job.about or ()))
+            tx.begin(self.now, (one for job in ready for one in job.about or ()))
             if lost := self._store.take_loss():
                 log.critical("journal.lost", extra={"why": lost})
                 tx.note(Decision(kind="decisions_lost", sentence=lost))

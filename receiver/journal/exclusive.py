@@ -75,6 +75,10 @@ class Caches(Protocol):
     waits: bool | None
     """Whether any alert waits for a later transaction; None where the database has to be asked."""
 
+    @property
+    def leader(self) -> str:
+        """The receiver that led when the open transaction began."""
+
     def begin(self) -> None:
         """A transaction begins. Raises an error of the store."""
 
@@ -107,6 +111,8 @@ class Exclusive:
         self.deliveries: Deliveries = RememberedDeliveries(connection)
         self.quiet = Quiet()
         self.waits: bool | None = None
+
+    leader = ""
 
     def begin(self) -> None:
         """Keep everything, unless there is too much."""
@@ -148,6 +154,11 @@ class Shared:
         self.deliveries = Deliveries(connection)
         self.quiet = Quiet()
         self.waits: bool | None = None
+
+    @property
+    def leader(self) -> str:
+        """The store has read this with the lock."""
+        return self._store.leader
 
     def begin(self) -> None:
         """Keep others from writing until the commit; then nothing that is read can grow old."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -30,6 +31,9 @@ IDLE_MAX_S = 5.0
 
 CONNECT_S = 5
 
+SKEW_MAX = timedelta(seconds=1)
+"""A smaller difference between two clocks is none: as much is the answer's way."""
+
 DURABLE = frozenset({"on", "remote_apply"})
 """Values of `synchronous_commit` with which COMMIT waits for the standby's disk."""
 
@@ -38,10 +42,10 @@ ON_DISK = DURABLE | {"local", "remote_write"}
 
 _BEGIN = (
     "SELECT seq, hash, version, current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), "
-    "set_config('idle_in_transaction_session_timeout', ?, TRUE) FROM chain_head FOR UPDATE"
+    "set_config('idle_in_transaction_session_timeout', ?, TRUE), lead, clock_timestamp() FROM chain_head FOR UPDATE"
 )
 _VERSION = "SELECT version FROM chain_head"
-_TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
+_TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int, clock_timestamp()"
 
 
 class NotSafeError(psycopg.OperationalError):
@@ -52,15 +56,26 @@ class PostgresStore:
     """A database that several receivers may write. `dsn` is a connection string of libpq; it may name many hosts."""
 
     exclusive = False
+    several = True
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
     again: tuple[type[Exception], ...] = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
     failures: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
     reading = contextlib.nullcontext()
 
-    def __init__(self, dsn: str, *, require_standby: bool = True, answer_s: float = ANSWER_S) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        require_standby: bool = True,
+        answer_s: float = ANSWER_S,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._clock = clock
         self._dsn = dsn
         self._require_standby = require_standby
         self._answer_s = answer_s
+        self.leader = ""
+        self._ahead = timedelta(0)
         self._timeline = 0
         self._acknowledged: tuple[int, str] | None = None
         self._head: tuple[int, str] | None = None  # of the open transaction
@@ -120,13 +135,22 @@ class PostgresStore:
             raise
 
     def _timeline_of(self, wire: Wire) -> int:
-        (timeline,) = wire.execute(_TIMELINE).fetchone() or (0,)
+        timeline, at = wire.execute(_TIMELINE).fetchone() or (0, self._clock())
+        self._compare_clocks(at)
         if timeline < self._timeline:
             raise NotSafeError(
                 f"this server is on timeline {timeline}, and the receiver has written to timeline {self._timeline}: "
                 "the server is an old primary. Make it a standby of the new one"
             )
         return int(timeline)
+
+    def now(self, own: datetime) -> datetime:
+        """The server's time, where this machine's clock differs from the server's by more than answers take."""
+        return own + self._ahead
+
+    def _compare_clocks(self, server: datetime) -> None:
+        ahead = server - self._clock()
+        self._ahead = ahead if abs(ahead) > SKEW_MAX else timedelta(0)
 
     def open(self, reached: Reached) -> Connection:  # noqa: ARG002 - nothing is copied before a migration
         """The writer's connection. The tables are made or migrated. Raises JournalError."""
@@ -153,6 +177,21 @@ class PostgresStore:
             raise JournalError(f"{self.shown}: {error}") from error
         return reader
 
+    def begin_moving(self, writer: Connection) -> None:
+        """Begin a transaction while no receiver leads. Raises JournalError or psycopg.Error."""
+        writer.execute("BEGIN")
+        row = writer.execute("SELECT lead FROM chain_head WHERE lead_until > clock_timestamp() FOR UPDATE").fetchone()
+        if row is not None:
+            raise JournalError(f"the receiver {row[0]} runs with this journal. Stop every receiver first")
+
+    def end_moving(self, writer: Connection, head: tuple[int, str]) -> None:
+        """Bring up to date what is not copied: the end of the chain, and the number of the next waiting alert."""
+        writer.execute("UPDATE chain_head SET seq = ?, hash = ?, version = version + 1", head)
+        writer.execute(
+            "SELECT setval(pg_get_serial_sequence('waiting_alert', 'id'), coalesce(max(id), 0) + 1, FALSE) "
+            "FROM waiting_alert"
+        )
+
     def begin_reading(self, reader: Connection) -> None:
         """Begin a transaction that sees one state of the database. Raises psycopg.Error."""
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -161,7 +200,8 @@ class PostgresStore:
         """Wait for the end of other receivers' transactions, and keep new ones waiting. Raises psycopg.Error."""
         writer.execute("BEGIN")
         row = writer.execute(_BEGIN, (f"{IDLE_MAX_S:g}s",)).fetchone()
-        seq, hash_, version, commits, standbys, _ = row
+        seq, hash_, version, commits, standbys, _, self.leader, at = row
+        self._compare_clocks(at)
         why = unsafe(commits, standbys, require_standby=self._require_standby)
         if why:
             raise NotSafeError(why)

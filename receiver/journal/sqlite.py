@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from receiver.journal import shapes
@@ -37,6 +38,8 @@ APPLICATION_ID = 0x465A4C4E
 class SqliteStore:
     """One file. `exclusive` says that no other process writes the file. Readers hold `reading` while they read."""
 
+    several = False
+    leader = ""
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     again: tuple[type[Exception], ...] = ()
     failures: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
@@ -62,6 +65,10 @@ class SqliteStore:
     def exclusive(self) -> bool:
         """Whether this receiver alone writes the file."""
         return self._exclusive
+
+    def now(self, own: datetime) -> datetime:
+        """All writers are on this machine."""
+        return own
 
     def open(self, reached: Reached) -> Connection:
         """The writer's connection. The file is made or migrated. Raises JournalError."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Protocol
 
 from receiver.steps import Reached
@@ -84,6 +85,14 @@ class Store(Protocol):
         """Held by a reader while it reads."""
 
     @property
+    def several(self) -> bool:
+        """Whether several receivers may share the journal, each on a host of its own."""
+
+    @property
+    def leader(self) -> str:
+        """The receiver that led when the open transaction began; "" if nobody did."""
+
+    @property
     def errors(self) -> tuple[type[Exception], ...]:
         """Every error that the database raises."""
 
@@ -94,6 +103,9 @@ class Store(Protocol):
     @property
     def failures(self) -> tuple[type[Exception], ...]:
         """The errors for which the database is to blame, not a piece of work: the whole group fails."""
+
+    def now(self, own: datetime) -> datetime:
+        """The time by the clock that all writers share, from the time of this machine."""
 
     def open(self, reached: Reached) -> Connection:
         """The writer's connection, to tables of this version's shape. Raises JournalError."""

@@ -28,12 +28,12 @@ from receiver.decide.model import (
 )
 from receiver.journal import chain, rows
 from receiver.journal.exclusive import Facts, repeats
+from receiver.journal.several import Leads
 from receiver.journal.view import View
-from receiver.journal.waiting import WaitingAlerts
 from receiver.policy.model import Policies
 
 
-class Tx(WaitingAlerts):
+class Tx(Leads):
     """Writes, each with the decision that explains the write."""
 
     def probe(self) -> None:

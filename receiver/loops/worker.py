@@ -106,6 +106,7 @@ class Worker:
     async def _look(self) -> datetime | None:
         """Hand due actions to their lanes. Returns the time of the next due action."""
         self._wake.clear()
+        self._context.leading.require()
         due, next_due = await self._context.journal.read(self._due(self._context.clock()))
         if self._dispatch(due) and len(due) == LOOK_MAX:
             self._wake.set()

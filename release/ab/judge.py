@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from release.ab.findings import Arm, Judgement, MetricLook, Outcome
-from release.ab.shares import difference, log_evidence, needed, split_is_wrong, z_score
+from release.ab.shares import difference, log_evidence_of_rise, needed, split_is_wrong, z_score
 from release.ab.spending import bounds
 from release.policy.canary import AbTest
 
@@ -19,6 +19,7 @@ class Design(Struct, frozen=True, kw_only=True):
     """A test as the policy plans it. `level` is 1 - confidence, split over the metrics; `part` the canary's traffic.
 
     `inflation` None with `by_user`: the counts are of requests, but users stay with one release, so nobody can tell.
+    `apart` is how much of the counted time the counts of both releases may lie apart, because of their scrapes.
     """
 
     method: str  # "group-sequential", "anytime" or "fixed-horizon"
@@ -28,6 +29,7 @@ class Design(Struct, frozen=True, kw_only=True):
     part: float
     by_user: bool
     inflation: float | None
+    apart: float = 0.0
 
 
 class End(Struct, frozen=True, kw_only=True):
@@ -37,7 +39,7 @@ class End(Struct, frozen=True, kw_only=True):
     looks: tuple[float, ...]
 
 
-def design_of(test: AbTest, weight: Decimal) -> Design:
+def design_of(test: AbTest, weight: Decimal, *, apart: float = 0.0) -> Design:
     """The design of a stage's test. `weight` is the stage's share of traffic for the canary."""
     return Design(
         method=test.method,
@@ -47,6 +49,7 @@ def design_of(test: AbTest, weight: Decimal) -> Design:
         part=float(weight),
         by_user=test.assignment == "user",
         inflation=None if test.variance_inflation is None else float(test.variance_inflation),
+        apart=apart,
     )
 
 
@@ -101,7 +104,8 @@ def _look(
     design: Design, level: float, inflation: float, metric: str, arms: tuple[Arm, Arm], *, end: End
 ) -> MetricLook:
     canary, stable = arms
-    log_e = log_evidence(round(canary.bad / inflation), round(stable.bad / inflation), _part(canary, stable))
+    bad = round(canary.bad / inflation), round(stable.bad / inflation)
+    log_e = log_evidence_of_rise(*bad, _part(canary, stable), design.detect)
     low, high = difference(canary, stable, 1 - level, inflation)
     found = _Evidence(
         level=level,
@@ -146,7 +150,7 @@ def _decide(design: Design, found: _Evidence, end: End) -> tuple[Outcome, float,
     canary, stable = found.canary, found.stable
     if not canary.total or not stable.total:
         return Outcome.CANNOT_TELL, math.inf, "one release has no events"
-    if split_is_wrong(canary, stable, design.part):
+    if split_is_wrong(canary, stable, design.part, apart=design.apart):
         seen = canary.total / (canary.total + stable.total)
         return Outcome.CANNOT_TELL, math.inf, f"the canary got {seen:.1%} of the events, not {design.part:.1%}"
     shares = f"{canary.share:.3%} bad, stable {stable.share:.3%}"

@@ -67,13 +67,27 @@ def log_evidence(canary_bad: int, stable_bad: int, canary_part: float = 0.5, wei
     return float(mixed - canary_bad * math.log(canary_part) - stable_bad * math.log1p(-canary_part))
 
 
-def split_is_wrong(canary: Arm, stable: Arm, canary_part: float, level: float = 0.001) -> bool:
-    """Whether the traffic was not split as meant (sample-ratio mismatch, χ²): then the arms cannot be compared."""
+def log_evidence_of_rise(canary_bad: int, stable_bad: int, canary_part: float, detect: float) -> float:
+    """The logarithm of the mean of two e-processes, which is one, too: for any difference, and for a rise by `detect`.
+
+    The first finds a broken release after few events. The second needs fewer events for a rise that is just large
+    enough to matter. The standard deviation of its prior is the distance that `detect` moves the canary's part.
+    """
+    moved = canary_part * (1 + detect) / (1 + canary_part * detect) - canary_part
+    weight = max(1.0, (canary_part * (1 - canary_part) / moved**2 - 1) / 2)
+    both = [log_evidence(canary_bad, stable_bad, canary_part, each) for each in (1.0, weight)]
+    return float(special.logsumexp(both)) - math.log(2)
+
+
+def split_is_wrong(canary: Arm, stable: Arm, canary_part: float, *, apart: float = 0.0, level: float = 0.001) -> bool:
+    """Whether the traffic was not split as meant (sample-ratio mismatch, χ²): then the arms cannot be compared.
+
+    `apart` is how much of the counted time the two counts may lie apart. A load that changes in this part moves the
+    canary's share by at most `apart * part * (1 - part)`, and only what is beyond counts.
+    """
     total = canary.total + stable.total
     if not total or not 0 < canary_part < 1:
         return bool(total)
-    expected = total * canary_part, total * (1 - canary_part)
-    chi2 = sum(
-        (seen - wanted) ** 2 / wanted for seen, wanted in zip((canary.total, stable.total), expected, strict=True)
-    )
-    return bool(stats.chi2.sf(chi2, df=1) < level)
+    rest = canary_part * (1 - canary_part)
+    beyond = max(0.0, abs(canary.total - total * canary_part) - apart * rest * total)
+    return bool(stats.chi2.sf(beyond**2 / (total * rest), df=1) < level)

@@ -44,12 +44,16 @@ def look(
     at_the_end: bool,
     daily: Daily | None = None,
     day_s: float = DAY_S,
+    scrape_s: float = 0.0,
 ) -> Looked:
     """Look once, with `progress.counts` counted until now. Between planned looks, only harm is told.
 
     `at_the_end`: the stage's bake is over. The first such look spends what is left of the level; later ones only guard.
+    `scrape_s`: the scrapes of both releases are up to one interval apart.
     """
-    design, counts = design_of(test, weight), arms(test, progress.counts)
+    counted_s = progress.counts.until_s - progress.counts.since_s
+    design = design_of(test, weight, apart=scrape_s / max(scrape_s, counted_s, 1.0))
+    counts = arms(test, progress.counts)
     last = at_the_end and not progress.ended
     if not last and at_s < progress.due_s:
         return _guard(design, counts, progress)
@@ -96,7 +100,11 @@ def _stops(design: Design, counts: Mapping[str, tuple[Arm, Arm]]) -> bool:
     """Whether doubt cannot end by waiting: a wrong split, or counts of requests for users who stay."""
     if design.by_user and design.inflation is None:
         return True
-    return any(split_is_wrong(canary, stable, design.part) for canary, stable in counts.values() if canary.total)
+    return any(
+        split_is_wrong(canary, stable, design.part, apart=design.apart)
+        for canary, stable in counts.values()
+        if canary.total
+    )
 
 
 def _grown(times: tuple[float, ...], now: float) -> tuple[float, ...]:

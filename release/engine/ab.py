@@ -63,6 +63,7 @@ class AbAsker:
             at_the_end=state.phase is Phase.EVALUATE,
             daily=stage.daily,
             day_s=self._day_s,
+            scrape_s=scrape_s,
         )
         kept = replace(kept, progress=looked.progress, judgement=looked.judgement)
         if looked.outcome is not None:

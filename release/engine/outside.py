@@ -42,6 +42,7 @@ class Outside(Struct, frozen=True, kw_only=True):
     command_environment: Mapping[str, str]
     directory: Path
     rehearsals: Path | None
+    host: str
     clock: Callable[[], float]
     paging: Paging
     ab: AskAb | None = None
@@ -56,6 +57,7 @@ class Outside(Struct, frozen=True, kw_only=True):
             environment=self.environment,
             directory=self.directory,
             rehearsals=self.rehearsals,
+            host=self.host,
             prometheus=self.prometheus,
             receiver=self._receiver_state,
         )

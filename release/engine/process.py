@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from receiver.decide.model import new_id
 from receiver.decide.notice import Event, Notice, Notifier
 from receiver.plaintext import plain
 from receiver.policy.guard import UnsafeFileError, check_file
+from receiver.rehearsals import FILE, HOST
 from receiver.run.run_environment import runner_environment
 from receiver.settings import load_settings
 from receiver.sources.prometheus import Prometheus
@@ -88,7 +90,8 @@ async def run(options: Options, *, reached: Reached = pass_by) -> State:
                 environment=os.environ,
                 command_environment=environment,
                 directory=options.directory,
-                rehearsals=options.wanted.state_dir / "rehearsals.jsonl",
+                rehearsals=options.wanted.state_dir / FILE,
+                host=os.environ.get(HOST) or socket.gethostname(),
                 clock=time.time,
                 ab=_ab_test(canary, tracks, prometheus, database, day_s=day_s),
                 paging=Paging(service=policy.policy.service, database=database, clock=time.time, fallback=fallback),

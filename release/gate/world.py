@@ -27,8 +27,8 @@ class World(Struct, frozen=True, kw_only=True):
     """The gate's surroundings. `prometheus` and `receiver` are None where the caller named none.
 
     `checks` are the gate's checks by id, for a check that names another one. Relative paths of evidence begin at
-    `directory`. `rehearsals` is the file of the rehearsals' history. `sources` are those of the gate: which must be
-    readable for a verdict; a source that is not there must be.
+    `directory`. `rehearsals` is the file of the rehearsals' history. `host` is the machine whose rehearsals count.
+    `sources` are those of the gate: which must be readable for a verdict; a source that is not there must be.
     """
 
     policy: Policy
@@ -37,6 +37,7 @@ class World(Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str]
     directory: Path
     rehearsals: Path | None
+    host: str
     prometheus: Prometheus | None
     receiver: AskReceiver | None
     sources: Mapping[str, str] = field(default_factory=dict)

@@ -33,8 +33,8 @@ PAGE = """\
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
-th, td { border-bottom: 1px solid #bbb; padding: .4rem; text-align: left; overflow-wrap: anywhere; }
-td { vertical-align: top; }
+th, td { border-bottom: 1px solid #bbb; padding: .4rem; text-align: left; }
+td { vertical-align: top; overflow-wrap: anywhere; }
 code { display: block; }
 svg { height: auto; max-width: 100%; }
 </style>

@@ -52,6 +52,7 @@ ORDERS = {
         # What else is done with a spec that was loaded.
         "existing",
         "prometheus",
+        "backtest",
         "imports",
         "reports",
     ),
@@ -59,6 +60,7 @@ ORDERS = {
         "plaintext",
         "steps",
         "faults",
+        "rehearsals",
         # What is to be done: the policy as a value, the decisions, and where decisions are kept.
         "policy",
         "decide",
@@ -67,6 +69,8 @@ ORDERS = {
         "run",
         "report",
         "meters",
+        "state",
+        "leading",
         "context",
         "logs",
         # How people are told.
@@ -97,6 +101,8 @@ ORDERS = {
         "store",
         "show",
         "engine",
+        # What is broken on purpose, and measured.
+        "drill",
     ),
     "freezeline": (
         "problems",
@@ -107,6 +113,7 @@ ORDERS = {
         "toast",
         "demo",
         "demo.rollout",
+        "drill",
         "commands",
         "__main__",
     ),
@@ -119,6 +126,7 @@ MAY_IMPORT = {
     "release": {"freezeline.problems", "receiver"},
     "freezeline": set[str](),
     "freezeline.toast": {"receiver.decide", "receiver.plaintext"},
+    "freezeline.drill": {"receiver", "release"},
     "freezeline.demo": {"receiver"},
     "freezeline.demo.rollout": {"receiver", "release"},
     "freezeline.commands": {"generator", "receiver", "release"},

@@ -58,6 +58,12 @@ class Prometheus(Struct, frozen=True, kw_only=True):
         answer = self._ask("/api/v1/query", ("query", expression))
         return list(answer["result"]) if answer.get("resultType") == "vector" else []
 
+    def query_range(self, expression: str, start_s: int, end_s: int, step_s: int) -> list[Mapping[str, Any]]:
+        """The matrix of a range query, as the API returns it. The answer is not kept, because it may be large."""
+        parameters = [("query", expression), ("start", str(start_s)), ("end", str(end_s)), ("step", str(step_s))]
+        answer = self.get("/api/v1/query_range", parameters)
+        return list(answer["result"]) if answer.get("resultType") == "matrix" else []
+
     def version(self) -> tuple[int, ...]:
         """Prometheus' version, such as (3, 15, 0); empty if not reported. Distributions append their own parts."""
         numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", str(self._ask("/api/v1/status/buildinfo").get("version", "")))

@@ -16,6 +16,7 @@ from generator.panels.base import (
     View,
     nan_mapping,
     override,
+    rising,
     thresholds,
 )
 from generator.promql.text import quote
@@ -24,6 +25,8 @@ from generator.render.dashboards.queries import (
     DEAD_LETTERS,
     EPISODES_OPEN,
     FROZEN,
+    REHEARSAL_TOOK,
+    REHEARSED_AT,
     equal,
     one_of,
     pace_ratio,
@@ -41,6 +44,9 @@ from generator.render.dashboards.status import FROZEN_TEXTS, NO_RECEIVER, ONE_IS
 from generator.render.links import dashboard_uid
 
 SHOWN_IN_BARS = 20
+NO_REHEARSAL = "no rehearsal"
+REHEARSAL_STEPS = rising(Decimal(7 * 86400), Decimal(30 * 86400))
+"""A rehearsal is old after a week, as the gates of the shipped specs say."""
 
 
 class OverviewQueries:
@@ -121,6 +127,7 @@ def overview_sections(specs: Sequence[Spec], scope: str) -> list[Section]:
         Section(title="Now", lines=(line, [[_table(queries, max(height, 5))]])),
         Section(title="Budgets", lines=([[_bars(queries)], [_over_time(queries)]],)),
         Section(title="Freezes", lines=([[_freezes(queries)]],)),
+        Section(title="Rehearsals", lines=([[_rehearsed_ago(queries)], [_rehearsals_took(queries)]],)),
     ]
 
 
@@ -291,3 +298,45 @@ def _freezes(queries: OverviewQueries) -> Json:
         height=6,
     )
     return state_timeline.build(view)
+
+
+def _rehearsed_ago(queries: OverviewQueries) -> Json:
+    keep = f"{names.SERVICE}, {names.KIND_OF_REHEARSAL}"
+    view = View(
+        title="Time since the last good rehearsal",
+        description="How long ago `freezeline drill` last succeeded, by service and kind of rehearsal.",
+        unit="s",
+        targets=(
+            Target(
+                expr=f"time() - max by ({keep}) ({REHEARSED_AT}{{{queries.services}}})",
+                instant=True,
+                legend=f"{{{{{names.SERVICE}}}}} {{{{{names.KIND_OF_REHEARSAL}}}}}",
+            ),
+        ),
+        steps=REHEARSAL_STEPS,
+        no_value=NO_REHEARSAL,
+        width=10,
+        height=8,
+    )
+    return bargauge.build(view)
+
+
+def _rehearsals_took(queries: OverviewQueries) -> Json:
+    labels = (names.SERVICE, names.KIND_OF_REHEARSAL, names.MEASURE)
+    view = View(
+        title="Measured in rehearsals",
+        description="What the newest rehearsal of each kind measured: RTO, RPO, MTTR, deployment and rollback.",
+        unit="s",
+        targets=(
+            Target(
+                expr=f"max by ({', '.join(labels)}) ({REHEARSAL_TOOK}{{{queries.services}}})",
+                legend=" ".join(
+                    f"{{{{{label}}}}}" for label in (names.SERVICE, names.KIND_OF_REHEARSAL, names.MEASURE)
+                ),
+            ),
+        ),
+        no_value=NO_REHEARSAL,
+        width=14,
+        height=8,
+    )
+    return timeseries.build(view, from_zero=True)

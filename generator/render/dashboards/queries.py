@@ -20,6 +20,8 @@ EPISODES_OPEN = "freezeline_episodes_open"
 ACTION_STATE = "freezeline_action_state"
 CANARY_WEIGHT = "freezeline_canary_weight"
 DEAD_LETTERS = "freezeline_dead_letters"
+REHEARSED_AT = "freezeline_rehearsal_last_success_timestamp_seconds"
+REHEARSAL_TOOK = "freezeline_rehearsal_seconds"
 
 # The states of a rollback as numbers. The dashboard shows the highest, therefore a running state hides a finished one.
 ROLLBACK_OVER = {1: ("SUCCEEDED",), 2: ("CANCELLED", "SKIPPED"), 3: ("DEAD",)}

@@ -19,6 +19,7 @@ HEADER = (
     "Do not edit: change the specs and run `freezeline generate`."
 )
 NO_DATA_FOR_MS = 600_000
+LOOKBACK_MS = 300_000  # how far back Prometheus looks for the last sample of a series
 _SUMS_READ = 16  # so many sums back is the last one looked for
 _MISSING = "# where one of these is missing"
 _ON_IDENTITY = f"on ({', '.join(names.IDENTITY)})"
@@ -174,23 +175,33 @@ class SharedRules:
         return Rule(record=names.summed(kind), expr=expr, labels={names.WINDOW: window, **self.labels})
 
     def _since_sum(self, kind: str, window: str) -> str:
-        """The last sum over a long window, and the events since.
-
-        Of the events of the last `sum_ms`, as large a part counts as of these minutes has passed since the sum. Right
-        after the sum and at its end, the result is exact; what leaves the window meanwhile waits for the next sum.
-        """
+        """The last sum over a long window, and the rollups since. What leaves the window waits for the next sum."""
         reach = duration_text(_SUMS_READ * self.cadence.sum_ms)
         selector = f'{self.selector[:-1]},{names.WINDOW}="{window}"}}'
         last = f"last_over_time({names.summed(kind)}{selector}[{reach}])"
         if self.profile.window.calendar and window == names.BUDGET_WINDOW:
             last = f"{last} and on ({names.CYCLE}) {self._cycle_now()}"
         before = f"max without ({', '.join(self._summed_apart())}) ({last})"
-        every = self.cadence.sum_ms
-        rollups = self.summed(f"sum_over_time({self.rollups(kind)}[{duration_text(every)}])")
-        age = f"(time() - last_over_time({names.SUMMED_AT}{self.selector}[{reach}]))"
-        part = f"scalar(clamp_max({age} / {seconds_text(every)}, 1))"
-        since = enclosed(f"{part} * {seconds_text(self.cadence.rollup_ms)} * {rollups}\nor 0 * {before}")
-        return f"{before}\n+ {since}"
+        at = f"scalar(last_over_time({names.SUMMED_AT}{self.selector}[{reach}]))"
+        since = f"{seconds_text(self.cadence.rollup_ms)} * {self._rollups_after(kind, at)}\nor 0 * {before}"
+        return f"{before}\n+ {enclosed(since)}"
+
+    def _rollups_after(self, kind: str, time: str) -> str:
+        """All rollups newer than a time of at most `sum_ms` ago, added up. A repair counts by its own time.
+
+        Each offset looks back over five minutes or less, in which a series has at most one rollup.
+        """
+        cadence = self.cadence
+        step_ms = cadence.rollup_ms if cadence.aligned else min(cadence.rollup_ms, LOOKBACK_MS)
+        found = []
+        for start in range(0, cadence.sum_ms, step_ms):
+            offset = f" offset {duration_text(start)}" if start else ""
+            rollup = f"{self.rollups(kind)}{offset}"
+            newer = f"{rollup} and timestamp({rollup}) > {time}"
+            # A label of its own keeps the rollups of one offset apart from those of another until all are added up.
+            found.append(f'label_replace({newer}, "{names.WINDOW}", "{offset.strip()}", "", "")' if start else newer)
+        apart = ", ".join((*self.profile.apart, names.WINDOW))
+        return f"sum without ({apart}) " + enclosed("\nor ".join(found))
 
     def _summed_apart(self) -> tuple[str, ...]:
         return (names.WINDOW, names.CYCLE) if self.profile.window.calendar else (names.WINDOW,)

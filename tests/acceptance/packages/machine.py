@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-RUN_DEADLINE_S = 100
+RUN_DEADLINE_S = 300
 READY = "ready"
 
 
@@ -106,4 +106,5 @@ def why_not() -> str:
         return "needs root, for a namespace of mounts with all users"
     if any(user.pw_name == "freezeline" for user in pwd.getpwall()):
         return "this machine has a user freezeline already"
-    return ""
+    tried = subprocess.run(["unshare", "--mount", "--propagation", "private", "true"], capture_output=True, check=False)
+    return "" if tried.returncode == 0 else "needs the right to make a namespace of mounts"

@@ -21,6 +21,8 @@ from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.acceptance,
+    pytest.mark.timeout(400),
+    pytest.mark.xdist_group("packages"),  # one worker, so that wheel and image are built once
     pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb"),
     pytest.mark.skipif(not Path(f"/usr/bin/{deb.PYTHON}").exists(), reason=f"needs Debian's {deb.PYTHON}"),
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
@@ -112,6 +114,7 @@ def test_the_package_is_small_and_belongs_to_root(package: Path) -> None:
     assert {row[1] for row in rows} == {"root/root"}
     assert [row for row in rows if row[0][0] != "l" and (row[0][5] == "w" or row[0][8] == "w")] == []
     assert len(rows) > 1000
+    assert [row for row in rows if row[5].endswith("/site-packages/psycopg/")]
 
 
 def test_users_and_modes(installed: Machine) -> None:

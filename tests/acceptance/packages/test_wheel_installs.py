@@ -14,7 +14,8 @@ from freezeline import __version__
 from tests.tools import ROOT, request, stop
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.acceptance
+# One worker, so that wheel and image are built once.
+pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("packages")]
 
 # The tools of this environment; each installs into an environment of its own.
 BIN = Path(sys.executable).parent

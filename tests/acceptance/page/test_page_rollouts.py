@@ -34,7 +34,8 @@ async def test_the_page_follows_a_rollout(tmp_path: Path) -> None:
     async with opened(tmp_path, current(), stages=WATCHED, spec=QUICK) as shop, browser() as page:
         assert shop.receiver is not None
         await log_in(page, shop.receiver)
-        assert await page.run("document.querySelector('[aria-labelledby=rollouts] article')") is None
+        await page.open(f"{shop.receiver.url}/page/rollouts")
+        await page.sees("document.body.innerText.includes('No rollout yet.')", "the page of rollouts")
         await page.run("window.same = true")
         shop.canary.renamed("v2")
         with engine(shop, "v2") as running:

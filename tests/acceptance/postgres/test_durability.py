@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime, timedelta
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
@@ -13,7 +15,7 @@ from receiver.journal import Journal, JournalError, Tx, View, verify
 from receiver.journal.postgres import PostgresStore
 from receiver.journal.postgres_words import translated
 from receiver.steps import pass_by
-from tests.postgres import Bouncer, Cluster, pair
+from tests.postgres import SETTINGS, Bouncer, Cluster, pair
 from tests.unit.receiver.conftest import now
 from tests.waiting import until
 
@@ -22,12 +24,27 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("postgres")]
 ANSWER_S = 1.5
 WAIT_S = 30.0
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+FULL = """CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.sentence = 'full' THEN
+    RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100';
+  END IF;
+  RETURN NEW;
+END $$"""
+END_RECEIVERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'freezeline'"
 CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[Cluster, Cluster]]:
-    """A primary whose commits wait for its standby."""
+    """A primary whose commits wait for its standby. Tests leave both as they were."""
+    with pair() as found:
+        yield found
+
+
+@pytest.fixture
+def fated() -> Iterator[tuple[Cluster, Cluster]]:
+    """Servers of one test, which ends the primary."""
     with pair() as found:
         yield found
 
@@ -99,10 +116,10 @@ async def test_without_its_standby_nothing_is_acknowledged(servers: tuple[Cluste
         assert (told[0], told[-1], len(told)) == ("before", "after", len(set(told)))
 
 
-async def test_a_failover_keeps_what_was_acknowledged(servers: tuple[Cluster, Cluster]) -> None:
+async def test_a_failover_keeps_what_was_acknowledged(fated: tuple[Cluster, Cluster]) -> None:
     """The primary dies while work comes; the receiver goes on with the standby, and every answer holds."""
-    primary, standby = servers
-    async with opened(both(servers, primary.database())) as journal:
+    primary, standby = fated
+    async with opened(both(fated, primary.database())) as journal:
         kept = [f"{number}" for number in range(20)]
         await asyncio.gather(*(journal.write(note(one)) for one in kept))
         going = [journal.write(note(f"during {number}")) for number in range(20)]
@@ -141,11 +158,11 @@ async def written_at_last(journal: Journal, sentence: str) -> None:
     await until(done, WAIT_S, "the journal is written")
 
 
-async def test_a_loss_is_reported(servers: tuple[Cluster, Cluster]) -> None:
+async def test_a_loss_is_reported(fated: tuple[Cluster, Cluster]) -> None:
     """Where no standby is required, a failover may lose decisions: the chain then says so."""
-    primary, standby = servers
+    primary, standby = fated
     primary.require("")
-    async with opened(both(servers, primary.database()), require_standby=False) as journal:
+    async with opened(both(fated, primary.database()), require_standby=False) as journal:
         await journal.write(note("kept"))
         await until(lambda: caught_up(primary), WAIT_S, "the standby has everything")
         standby.stop()
@@ -165,11 +182,11 @@ def caught_up(primary: Cluster) -> bool:
     return primary.ask("SELECT bool_and(flush_lsn = pg_current_wal_lsn()) FROM pg_stat_replication") == [(True,)]
 
 
-async def test_an_old_primary_is_refused(servers: tuple[Cluster, Cluster]) -> None:
+async def test_an_old_primary_is_refused(fated: tuple[Cluster, Cluster]) -> None:
     """It takes writes and comes first in the list, and the receiver does not write there."""
-    primary, standby = servers
+    primary, standby = fated
     primary.require("")
-    async with opened(both(servers, primary.database()), require_standby=False) as journal:
+    async with opened(both(fated, primary.database()), require_standby=False) as journal:
         await journal.write(note("kept"))
         await until(lambda: caught_up(primary), WAIT_S, "the standby has everything")
         primary.kill()
@@ -231,6 +248,71 @@ async def test_work_that_the_server_undid_is_done_again(servers: tuple[Cluster, 
     async with opened(primary.database()) as journal:
         assert await journal.write(work) == 1
         assert await said(journal) == ["once"]
+
+
+async def test_a_full_disk_fails_the_work_and_not_the_receiver(servers: tuple[Cluster, Cluster]) -> None:
+    """The server says 53100; the next work is stored."""
+    primary, _ = servers
+    dsn = primary.database()
+    async with opened(dsn) as journal:
+        name = dsn.partition("dbname=")[2].split()[0]
+        primary.run(FULL, name)
+        primary.run("CREATE TRIGGER no_room BEFORE INSERT ON decision FOR EACH ROW EXECUTE FUNCTION no_room()", name)
+        with pytest.raises(JournalError, match="no space left"):
+            await journal.write(note("full"))
+        assert await journal.write(note("room")) == 1
+
+
+async def test_a_server_without_free_connections_fails_only_what_comes_meanwhile(
+    servers: tuple[Cluster, Cluster],
+) -> None:
+    """The receiver has lost its connection, and others hold all there are."""
+    primary, _ = servers
+    async with opened(primary.database()) as journal:
+        assert await journal.write(note("before")) == 1
+        with contextlib.ExitStack() as others:
+            last = others.enter_context(primary.connect())
+            with contextlib.suppress(psycopg.OperationalError):
+                for _ in range(int(SETTINGS["max_connections"])):
+                    others.enter_context(primary.connect())
+            last.execute(END_RECEIVERS)
+            with contextlib.suppress(psycopg.OperationalError):
+                for _ in range(int(SETTINGS["max_connections"])):
+                    others.enter_context(primary.connect())
+            with pytest.raises(JournalError, match="too many clients"):
+                await journal.write(note("meanwhile"))
+        await until(lambda: written(journal), WAIT_S, "the journal is written again")
+        assert await said(journal) == ["before", "after"]
+
+
+async def written(journal: Journal) -> bool:
+    """Whether the journal takes one more decision."""
+    try:
+        return bool(await journal.write(note("after")))
+    except JournalError:
+        return False
+
+
+@pytest.mark.parametrize("minutes", [10, -10])
+async def test_a_receiver_with_a_wrong_clock_goes_by_the_servers(
+    servers: tuple[Cluster, Cluster], minutes: int
+) -> None:
+    """Decisions, and the time by which the receiver's loops act."""
+    primary, _ = servers
+    wrong = timedelta(minutes=minutes)
+
+    def clock() -> datetime:
+        return now() + wrong
+
+    journal = Journal(PostgresStore(primary.database(), clock=clock), clock=clock, reached=pass_by)
+    journal.start()
+    try:
+        await journal.write(note("one"))
+        (one,) = await journal.read(lambda view: view.last_decisions(1))
+        assert abs(one.at - now()) < timedelta(minutes=1)
+        assert abs(journal.now() - now()) < timedelta(minutes=1)
+    finally:
+        await journal.close()
 
 
 def test_numbered_marks_and_lists_without_members() -> None:

@@ -44,6 +44,7 @@ async def test_a_dead_canary_behind_redispatch_is_taken_back(tmp_path: Path) -> 
         assert shop.weights()["canary"] == 0
 
 
+@pytest.mark.soak
 async def test_clients_who_stick_to_a_server_are_found_out(tmp_path: Path) -> None:
     """HAProxy knows every client of this machine by its address. The canary gets nothing instead of half."""
     sticky = "stick-table type ip size 1k expire 1h\n  stick on src"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -97,7 +98,9 @@ def guard(shop: Rollouts) -> tuple[int, str]:
 def rehearsed(shop: Rollouts, deployed_s: float, rolled_back_s: float) -> None:
     """Write a line of the history, as a rehearsal does."""
     now = datetime.now(UTC).isoformat()
+    spec = json.loads(shop.policy.read_text())["spec"]
     line = {"kind": "canary", "service": "shop", "started_at": now, "ended_at": now, "ok": True}
+    line |= {"spec": spec, "host": socket.gethostname()}
     with (shop.site.state / "rehearsals.jsonl").open("a") as history:
         history.write(json.dumps({**line, "deploy_s": deployed_s, "rollback_s": rolled_back_s}) + "\n")
 

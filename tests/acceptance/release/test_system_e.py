@@ -137,11 +137,13 @@ async def test_a_good_release_gets_everything(tmp_path: Path) -> None:
             assert (await api(service, "enable", {"traffic_percentage": 10}))[0] == 202
             await until(lambda: service.stage() == ("settle", 1), 120, "10 %")
             await evaluated(service, 2, 1500)
-            assert service.weights() == {"control": 100, "treatment": 100}
+            weights = service.weights()
+            assert weights["control"] == weights["treatment"] > 0
             await until(lambda: ab_answer(service) == "not_worse", 120, "the A/B test has nothing against v2")
             assert (await api(service, "enable", {"traffic_percentage": 100}))[0] == 202
             assert await running.ended(600) == 0, running.log.read_text()[-3000:]
-        assert (service.phase(), service.weights()) == ("done", {"control": 0, "treatment": 100})
+        weights = service.weights()
+        assert (service.phase(), weights["control"], weights["treatment"] > 0) == ("done", 0, True)
         assert [one[0] for one in service.steps()].count("Shifted") == 4
         assert "GateAnswered" in [one[0] for one in service.steps()], "the daily checks were asked"
         assert service.rollbacks() == []

@@ -16,15 +16,16 @@ from tests.tools import Generation
 SCOPE = "long"
 OWN = f'service="s",slo="a",scope="{SCOPE}"'
 ROLLING, CALENDAR = SloWindow(length_ms=30 * DAY), SloWindow(length_ms=30 * DAY, calendar="month")
-EVERY = 15  # minutes between two sums
 PER_ROLLUP = 0.5 * 300  # events between two rollups
 
 # Name → minutes at which sums were made (each of 1000 events), minutes without rollups, the minute, the events then.
 CASES = {
     "right after the sum": ([60], (), 60, 1000),
-    "between two sums": ([60], (), 70, 1000 + 10 / EVERY * 3 * PER_ROLLUP),
+    "before the first rollup": ([60], (), 62, 1000),
+    "with the first rollup": ([60], (), 63, 1000 + PER_ROLLUP),
+    "between two sums": ([60], (), 70, 1000 + 2 * PER_ROLLUP),
     "at the end": ([60], (), 75, 1000 + 3 * PER_ROLLUP),
-    "the newest sum counts": ([45, 60], (), 65, 1000 + 5 / EVERY * 3 * PER_ROLLUP),
+    "the newest sum counts": ([45, 60], (), 65, 1000 + PER_ROLLUP),
     "Prometheus was down, and runs again for eight minutes": ([60], range(62, 190), 198, 1000 + 2 * PER_ROLLUP),
     "Prometheus was down, and has just begun": ([60], range(62, 260), 199, 1000),
     "no sum for too long": ([20], (), 20 + 5 * 60, None),
@@ -66,7 +67,7 @@ def expected(expr: str, minute: int, value: float | None) -> dict[str, object]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_budget_counts_the_last_sum_and_what_came_since(case: str, generation: Generation, tmp_path: Path) -> None:
-    """Of the last quarter of an hour counts as large a part as the sum is old; after an outage, all of it."""
+    """Each rollup counts that is newer than the sum; after an outage, those of the last quarter of an hour."""
     sums, down, minute, value = CASES[case]
     expr, profile = events_expr(ROLLING)
     own = f'{OWN},profile="{profile}"'

@@ -120,6 +120,9 @@ def test_a_split_that_is_wrong_voids_the_test() -> None:
     assert split_is_wrong(Arm(bad=0, total=5_300), Arm(bad=0, total=4_700), 0.5)
     assert not split_is_wrong(Arm(bad=0, total=1_000), Arm(bad=0, total=9_000), 0.1)
     arms = {"errors": (Arm(bad=53, total=5_300), Arm(bad=47, total=4_700))}
+    assert not split_is_wrong(Arm(bad=0, total=5_300), Arm(bad=0, total=4_700), 0.5, apart=15 / 120)
+    assert split_is_wrong(Arm(bad=0, total=5_600), Arm(bad=0, total=4_400), 0.5, apart=15 / 120)
+    assert split_is_wrong(Arm(bad=0, total=5_300), Arm(bad=0, total=4_700), 0.5, apart=15 / 86_400)
     assert "53.0%" in judge(design(), arms, {}, at_the_end=False).why
 
 

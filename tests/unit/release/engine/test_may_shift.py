@@ -63,6 +63,7 @@ async def outside(root: Path, answers: Mapping[str, Any]) -> AsyncIterator[Outsi
                 command_environment={},
                 directory=root,
                 rehearsals=None,
+                host="deploy-1",
                 clock=NOW.timestamp,
                 paging=Paging(service="gateway", database=database, clock=NOW.timestamp),
             )

@@ -11,7 +11,7 @@ import pytest
 
 from release.policy.gate import Flags, ImagePinned, Rehearsed, ScanClean, Secrets
 from tests.tools import ROOT
-from tests.unit.release.gate.worlds import DIGEST, IMAGE, NOW, ago, answer, world, write
+from tests.unit.release.gate.worlds import DIGEST, HOST, IMAGE, NOW, SPEC, ago, answer, world, write
 
 DATA = ROOT / "tests" / "data" / "gate"
 SCAN = ScanClean(
@@ -168,6 +168,8 @@ REHEARSED = Rehearsed(
 GOOD = {
     "kind": "recovery",
     "service": "gateway",
+    "spec": SPEC,
+    "host": HOST,
     "started_at": ago(3),
     "ended_at": ago(2),
     "ok": True,
@@ -189,7 +191,8 @@ def test_a_rehearsal_that_is_good(tmp_path: Path) -> None:
     """The newest one counts, wherever it stands; other services and kinds do not count."""
     failed = {**GOOD, "ended_at": ago(30), "ok": False}
     other = {**GOOD, "service": "shop", "ok": False}
-    assert rehearsed(tmp_path, GOOD, failed, other, {**GOOD, "kind": "loop", "ok": False})[0] == "GO"
+    elsewhere = {**GOOD, "host": "deploy-2", "ended_at": ago(1), "ok": False}
+    assert rehearsed(tmp_path, GOOD, failed, other, elsewhere, {**GOOD, "kind": "loop", "ok": False})[0] == "GO"
 
 
 @pytest.mark.parametrize(
@@ -199,9 +202,12 @@ def test_a_rehearsal_that_is_good(tmp_path: Path) -> None:
         ({"ended_at": ago(24 * 8)}, "8.0 d old"),
         ({"rto_s": 301}, "recovery took 301 s, more than 300 s"),
         ({"rpo_s": None}, "did not measure rpo_s"),
-        ({"rpo_s": float("nan")}, "did not measure rpo_s"),
+        ({"rpo_s": -1}, "did not measure rpo_s"),
         ({"integrity": False}, "did not prove the integrity"),
         ({"service": "shop"}, "no recovery rehearsal of gateway"),
+        ({"spec": "failure-budget@sha256:000000"}, "of another spec (failure-budget@sha256:000000, not failure-budget"),
+        ({"spec": ""}, "of another spec (none named, not failure-budget"),
+        ({"host": "deploy-2"}, "of another machine (deploy-2, not deploy-1)"),
     ],
 )
 def test_a_rehearsal_that_is_not_good_enough(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
@@ -214,6 +220,8 @@ def test_a_rehearsal_that_is_not_good_enough(tmp_path: Path, change: dict[str, A
 def test_a_history_that_cannot_be_read(tmp_path: Path) -> None:
     """A broken line hides what it said; a last line without its end was cut off by a crash, and does not count."""
     assert rehearsed(tmp_path, GOOD, {"kind": "recovery"})[0] == "CANNOT_TELL"
+    assert rehearsed(tmp_path, {**GOOD, "rto_s": float("nan")})[0] == "CANNOT_TELL"
+    assert rehearsed(tmp_path, {**GOOD, "ended_at": "2026-11-27T10:00:00"})[0] == "CANNOT_TELL"
     assert rehearsed(tmp_path, GOOD, end='{"kind": "recov')[0] == "GO"
     (tmp_path / "rehearsals.jsonl").unlink()
     assert answer(REHEARSED, world(tmp_path)).verdict.value == "CANNOT_TELL"

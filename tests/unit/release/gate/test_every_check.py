@@ -40,13 +40,13 @@ from release.policy.gate import (
     Secrets,
 )
 from tests.tools import ROOT
-from tests.unit.release.gate.worlds import IMAGE, NOW, ago, world, write
+from tests.unit.release.gate.worlds import HOST, IMAGE, NOW, SPEC, ago, world, write
 
 GO, NO_GO, CANNOT_TELL = Verdict.GO, Verdict.NO_GO, Verdict.CANNOT_TELL
 DATA = ROOT / "tests" / "data" / "gate"
 TRIVY: dict[str, Any] = json.loads((DATA / "trivy.json").read_bytes())
 GITLEAKS: list[dict[str, Any]] = json.loads((DATA / "gitleaks.json").read_bytes())
-REHEARSAL = {"kind": "fallback", "service": "gateway", "ended_at": ago(2), "ok": True}
+REHEARSAL = {"kind": "fallback", "service": "gateway", "spec": SPEC, "host": HOST, "ended_at": ago(2), "ok": True}
 LOADED = {"name": "slo:total", "query": "sum(rate(requests_total[5m]))", "health": "ok", "type": "recording"}
 
 

@@ -19,6 +19,8 @@ from tests.unit.receiver.builders import raw_policy
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 HEX = "0123456789abcdef" * 4
+HOST = "deploy-1"
+SPEC = raw_policy()["spec"]
 DIGEST = f"sha256:{HEX}"
 IMAGE = f"registry.example.org/app@{DIGEST}"
 
@@ -57,6 +59,7 @@ def world(
         environment=environment or {},
         directory=directory,
         rehearsals=directory / "rehearsals.jsonl",
+        host=HOST,
         prometheus=prometheus,
         receiver=receiver,
         sources=sources or {},

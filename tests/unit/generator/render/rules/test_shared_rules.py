@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from generator import names
 from generator.model import burn
-from generator.model.burn import Profile, SloWindow
+from generator.model.burn import Cadence, Profile, SloWindow
 from generator.promql import text as promql
 from generator.promql.lint import walk
 from generator.render.rules import rules, shared
@@ -153,7 +153,7 @@ def test_an_hour_is_two_halves() -> None:
         (5 * HOUR, {"slo:errors:rate5m": "5h"}),
         (6 * HOUR, {"slo:errors:rollup5m": "6h"}),
         (DAY, {"slo:errors:rollup5m": "1d"}),
-        (3 * DAY, {"slo:errors:rollup5m": "15m", "slo:errors:sum": "4h", "slo:sum:time": "4h"}),
+        (3 * DAY, {"slo:errors:sum": "4h", "slo:sum:time": "4h"}),  # and single rollups since
     ],
 )
 def test_the_longer_a_window_the_fewer_samples_are_read(window_ms: int, ranges: dict[str, str]) -> None:
@@ -161,6 +161,16 @@ def test_the_longer_a_window_the_fewer_samples_are_read(window_ms: int, ranges: 
     query = SharedRules(UNGUARDED, SCOPE, EVERY_LINK).window_query(window_ms, paged=True)
     read = set(re.findall(r"(slo:[a-z:0-9]+)\{[^}]*\}\[(\w+)\]", query))
     assert read == {(name.replace("errors", kind), span) for name, span in ranges.items() for kind in names.KINDS}
+
+
+@pytest.mark.parametrize("interval_ms, offsets", [(MINUTE, (0, 5, 10)), (2 * MINUTE, (0, 5, 10, 15)), (HOUR, (0,))])
+def test_each_rollup_since_a_sum_is_read_once(interval_ms: int, offsets: tuple[int, ...]) -> None:
+    """Prometheus looks five minutes back for a sample. Rollups may be up to as far apart as the sums."""
+    profile = burn.profile(MONTH, (), interval_ms=interval_ms)
+    cadence = Cadence.even(HOUR, aligned=True) if interval_ms == HOUR else profile.cadence
+    query = SharedRules(profile, SCOPE, EVERY_LINK, cadence).window_query(3 * DAY, paged=True)
+    read = re.findall(r" timestamp\(slo:errors:rollup\w+\{[^}]*\}(?: offset (\w+))?\)", query)
+    assert [parse_duration_ms(offset or "0s") // MINUTE for offset in read] == list(offsets)
 
 
 def test_rollups_and_the_time_since_count_together() -> None:

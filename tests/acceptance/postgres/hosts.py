@@ -1,0 +1,95 @@
+"""Several receivers on hosts of their own: the same policy, one service, and a flag on each host.
+
+The flag's path begins with `/proc/self/cwd`. Each receiver therefore finds the flag in its own folder, as on a host of
+its own.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from receiver.journal import postgres_store
+from tests import journals
+from tests.acceptance.receiver.harness import Receiver, Site, default_policy, receiver, script
+from tests.fakes.http import SlackFake
+
+LEASE_S = "3"
+
+
+class Hosts(Struct, kw_only=True):
+    """A folder for each host; the first host's folder also has the service."""
+
+    sites: list[Site]
+    dsn: str
+    slack: SlackFake
+
+    @classmethod
+    def made(cls, root: Path, dsn: str, slack: SlackFake, *, count: int = 2, rollback: str = "sleep 0.2") -> "Hosts":
+        """Make the folders. `rollback` is what the rollback does after it noted its start."""
+        secret = root / "slack-url"
+        secret.write_text(slack.url)
+        secret.chmod(0o600)
+        settings = {"channels": {"slack": {"type": "slack", "url_file": str(secret)}}}
+        first = Site(root=root / "host-0", settings=settings)
+        service = first.root / "service"
+        script(service / "rollback.sh", f"echo started >> {service}/rollbacks\n{rollback}\necho v1 > {service}/current")
+        policy = default_policy(first)
+        policy["actions"]["freeze"] = {"type": "freeze", "flag": "/proc/self/cwd/flags/FREEZE.FLAG"}
+        first.policy = policy
+        first.write()
+        others = [Site(root=root / f"host-{number}", settings=settings, policy=policy) for number in range(1, count)]
+        return cls(sites=[first, *others], dsn=dsn, slack=slack)
+
+    @contextlib.asynccontextmanager
+    async def running(self, number: int, *, env: Mapping[str, str] | None = None) -> AsyncIterator[Receiver]:
+        """The receiver of one host."""
+        own = {
+            journals.SERVER: self.dsn,
+            "FREEZELINE_JOURNAL_REQUIRE_STANDBY": "false",
+            "FREEZELINE_JOURNAL_LEASE_S": LEASE_S,
+            "FREEZELINE_HOST": f"host-{number}",
+            "FREEZELINE_RECONCILE_EVERY_S": "1",
+            **(env or {}),
+        }
+        async with receiver(self.sites[number], env=own) as server:
+            yield server
+
+    def flags(self) -> list[str | None]:
+        """The flag's text on each host; None where there is none."""
+        return [site.flag.read_text() if site.flag.exists() else None for site in self.sites]
+
+    def frozen(self) -> bool:
+        """Whether every host has the same flag."""
+        texts = self.flags()
+        return texts[0] is not None and len(set(texts)) == 1
+
+    def unfrozen(self) -> bool:
+        """Whether no host has the flag."""
+        return self.flags() == [None] * len(self.sites)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of the journal."""
+        with contextlib.closing(postgres_store(self.dsn, require_standby=False).reader()) as connection:
+            return connection.execute(sql).fetchall()
+
+    def leader(self) -> str:
+        """The host that leads now; empty if none does."""
+        ((place,),) = self.rows(
+            "SELECT CASE WHEN lead_until > clock_timestamp() THEN lead_place ELSE '' END FROM chain_head"
+        )
+        return str(place).partition(":")[0]
+
+    def starts(self) -> int:
+        """How often the rollback's command was started."""
+        return len(self.sites[0].lines("rollbacks"))
+
+    def rollbacks(self) -> Sequence[str]:
+        """The states of all rollbacks."""
+        return [state for (state,) in self.rows("SELECT state FROM action WHERE type = 'rollback'")]
+
+    def told(self) -> list[str]:
+        """What Slack got."""
+        return [message["text"] for message in self.slack.received]
