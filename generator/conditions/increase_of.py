@@ -44,7 +44,7 @@ class IncreaseOf(Struct, frozen=True, kw_only=True):
     @property
     def measured(self) -> str:
         """The measured value."""
-        return self._value()
+        return self.value()
 
     @property
     def said(self) -> Said:

@@ -60,7 +60,7 @@ class QuantileOf(Struct, frozen=True, kw_only=True):
     @property
     def measured(self) -> str:
         """The measured value."""
-        return self._value()
+        return self.value()
 
     @property
     def said(self) -> Said:
