@@ -39,28 +39,24 @@ class QuantileOf(Struct, frozen=True, kw_only=True):
     by: tuple[str, ...]
     threshold: Threshold
 
-    def value(self) -> str:
+    @property
+    def measured(self) -> str:
         """The quantile as PromQL."""
         window = duration_text(self.over_ms)
         return quantile_query(self.histogram, self.quantile, window, self.by, native=self.native)
 
     def breaches(self) -> str:
         """The quantiles beyond the threshold."""
-        return f"{self.value()}\n{self.threshold.filtered}"
+        return f"{self.measured}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
         """1 or 0. A quantile of no observations is NaN and does not breach."""
-        return f"{self.value()} {self.threshold.boolean}"
+        return f"{self.measured} {self.threshold.boolean}"
 
     def describe(self) -> str:
         """The comparison for people."""
         name = f"p{decimal_text(self.quantile * 100)}"
         return f"{name} of {self.histogram.text} over {duration_words(self.over_ms)} {self.threshold.words}"
-
-    @property
-    def measured(self) -> str:
-        """The measured value."""
-        return self.value()
 
     @property
     def said(self) -> Said:
