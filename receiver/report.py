@@ -88,9 +88,12 @@ class OfService(Struct, kw_only=True):
     held: int = 0
 
 
-def look(view: View) -> Standing:
-    """Read the standing, and look which flags are on disk: as much as is shown, however many episodes are open."""
-    live, freeze_reasons = view.oldest_live(LISTED_MAX), view.oldest_reasons(LISTED_MAX)
+def look(view: View, each: int = LISTED_MAX) -> Standing:
+    """Read the standing, and look which flags are on disk: as much as is shown, however many episodes are open.
+
+    `each` is the most episodes of a service.
+    """
+    live, freeze_reasons = view.oldest_live(each), view.oldest_reasons(LISTED_MAX)
     episodes = {episode.id: episode for episode in live}
     missing = [one.episode for one in freeze_reasons if one.episode not in episodes]
     held = view.held_flags()
@@ -302,6 +305,8 @@ def _end(episode: Episode | None, policies: Policies) -> dict[str, Any]:
 
 def problems_of(name: str, standing: Standing, flags: Iterable[str], faults: Mapping[str, str]) -> list[str]:
     """What did not go as the policy wants for one service, in sentences for people."""
+    if not (standing.missing or faults or standing.skipped or standing.dead_letters):
+        return []
     own = {*flags, *(flag for flag, service in standing.flags.items() if service == name)}
     said = [f"the flag {flag} is not on disk" for flag in sorted(standing.missing & own) if flag not in faults]
     said += [f"the flag is not as it should be: {faults[flag]}" for flag in sorted(own & faults.keys())]

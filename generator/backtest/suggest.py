@@ -147,7 +147,7 @@ def _cost(slo: Slo, past: Sequence[tuple[SloPast, Measured]], objective: Decimal
 def _value(alert: PlainAlert) -> str | None:
     """The query whose value is compared; None for a condition that compares by itself."""
     condition = alert.condition
-    return condition.value() if isinstance(condition, Ratio | QuantileOf | IncreaseOf) else None
+    return condition.measured if isinstance(condition, Ratio | QuantileOf | IncreaseOf) else None
 
 
 def _threshold(alert: PlainAlert, grid: Grid, found: Mapping[Labels, Sequence[float]] | None) -> ThresholdOf | None:

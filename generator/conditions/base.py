@@ -31,6 +31,10 @@ class Condition(Protocol):
         """The labels of the groups that breach each on their own."""
 
     @property
+    def measured(self) -> str:
+        """The measured value as PromQL, without the limit; "" where nothing is compared with a constant."""
+
+    @property
     def said(self) -> Said:
         """The words around the value in the alert's sentence."""
 

@@ -25,17 +25,18 @@ class IncreaseOf(Struct, frozen=True, kw_only=True):
     by: tuple[str, ...]
     threshold: Threshold
 
-    def value(self) -> str:
+    @property
+    def measured(self) -> str:
         """The increase as PromQL."""
         return aggregate("sum", self.by, f"increase({self.counter.text}[{duration_text(self.over_ms)}])")
 
     def breaches(self) -> str:
         """The increases beyond the threshold."""
-        return f"{self.value()}\n{self.threshold.filtered}"
+        return f"{self.measured}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
         """1 or 0."""
-        return f"{self.value()} {self.threshold.boolean}"
+        return f"{self.measured} {self.threshold.boolean}"
 
     def describe(self) -> str:
         """The comparison for people."""
@@ -66,16 +67,18 @@ class ChangesOf(Struct, frozen=True, kw_only=True):
     by: tuple[str, ...]
     threshold: Threshold
 
-    def _value(self) -> str:
+    @property
+    def measured(self) -> str:
+        """The number of changes as PromQL."""
         return aggregate("max", self.by, f"changes({self.series.text}[{duration_text(self.over_ms)}])")
 
     def breaches(self) -> str:
         """The counts of changes beyond the threshold."""
-        return f"{self._value()}\n{self.threshold.filtered}"
+        return f"{self.measured}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
         """1 or 0."""
-        return f"{self._value()} {self.threshold.boolean}"
+        return f"{self.measured} {self.threshold.boolean}"
 
     def describe(self) -> str:
         """The comparison for people."""

@@ -39,18 +39,19 @@ class QuantileOf(Struct, frozen=True, kw_only=True):
     by: tuple[str, ...]
     threshold: Threshold
 
-    def value(self) -> str:
+    @property
+    def measured(self) -> str:
         """The quantile as PromQL."""
         window = duration_text(self.over_ms)
         return quantile_query(self.histogram, self.quantile, window, self.by, native=self.native)
 
     def breaches(self) -> str:
         """The quantiles beyond the threshold."""
-        return f"{self.value()}\n{self.threshold.filtered}"
+        return f"{self.measured}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
         """1 or 0. A quantile of no observations is NaN and does not breach."""
-        return f"{self.value()} {self.threshold.boolean}"
+        return f"{self.measured} {self.threshold.boolean}"
 
     def describe(self) -> str:
         """The comparison for people."""

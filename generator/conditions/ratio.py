@@ -27,7 +27,8 @@ class Ratio(Struct, frozen=True, kw_only=True):
     by: tuple[str, ...]
     threshold: Threshold
 
-    def value(self) -> str:
+    @property
+    def measured(self) -> str:
         """The ratio as PromQL."""
         window = duration_text(self.over_ms)
         bad = aggregate("sum", self.by, f"rate({self.bad.text}[{window}])")
@@ -36,13 +37,13 @@ class Ratio(Struct, frozen=True, kw_only=True):
 
     def breaches(self) -> str:
         """The ratios beyond the threshold."""
-        return f"{self.value()}\n{self.threshold.filtered}"
+        return f"{self.measured}\n{self.threshold.filtered}"
 
     def breach(self) -> str:
         """1 or 0. Without any bad series, 0 as long as there are events."""
         window = duration_text(self.over_ms)
         total = aggregate("sum", self.by, f"rate({self.total.text}[{window}])")
-        either = f"{self.value()}\nor 0 * {total}"
+        either = f"{self.measured}\nor 0 * {total}"
         return f"{promql.enclosed(either)} {self.threshold.boolean}"
 
     def describe(self) -> str:

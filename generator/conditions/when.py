@@ -10,6 +10,7 @@ from generator.conditions import value_text
 from generator.conditions.said import LIMITS, Said, limit
 from generator.promql import text as promql
 from generator.promql.check import Want
+from generator.promql.parts import Operation
 from generator.reading.reader import Reader
 
 
@@ -36,11 +37,16 @@ class When(Struct, frozen=True, kw_only=True):
         return self.query
 
     @property
+    def measured(self) -> str:
+        """The left side of a comparison with a constant."""
+        found = _limited(self.query)
+        return found.left if found is not None else ""
+
+    @property
     def said(self) -> Said:
         """`max(queue_length) is 62`, with the constant limit of a comparison; any other query `returns` its value."""
-        found = promql.comparison(self.query)
-        compares = found is not None and not found.modifier and found.op in LIMITS and _is_number(found.right)
-        if found is None or not compares:
+        found = _limited(self.query)
+        if found is None:
             return Said(before=f"{' '.join(self.query.split())} returns ", after="", limit="")
         return Said(before=f"{' '.join(found.left.split())} is ", after="", limit=limit(found.op, found.right))
 
@@ -50,8 +56,12 @@ class When(Struct, frozen=True, kw_only=True):
         return value_text.NUMBER
 
 
-def _is_number(text: str) -> bool:
-    return text.strip().replace(".", "", 1).isdigit()
+def _limited(query: str) -> Operation | None:
+    """A comparison whose right side is a constant."""
+    found = promql.comparison(query)
+    if found is None or found.modifier or found.op not in LIMITS:
+        return None
+    return found if found.right.strip().replace(".", "", 1).isdigit() else None
 
 
 def parse(reader: Reader) -> When:

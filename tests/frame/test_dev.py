@@ -78,3 +78,10 @@ def test_only_known_programs_are_fetched() -> None:
     ran = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "no such program: varnish; use haproxy, nginx or redis" in ran.stderr
+
+
+def test_only_known_packages_are_built() -> None:
+    """A wrong kind is exit 2, and the message lists the right ones."""
+    ran = dev("package", "rpm")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "no such package: rpm; use wheel or deb" in ran.stderr

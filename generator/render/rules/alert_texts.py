@@ -74,13 +74,34 @@ def _sentence(alert: PlainAlert) -> str:
     said, shown = alert.condition.said, alert.condition.shown
     waited = f" for {duration_words(alert.for_ms)}" if alert.for_ms else " now"
     if alert.consecutive > 1:
-        every = duration_words(alert.interval_ms)
-        times = f"{alert.consecutive} evaluations in a row, {every} apart, breach the limit"
-        return f"{times}: {inert(alert.condition.describe())}"
+        return _counted_sentence(alert)
     text = f"{inert(said.before)}{shown}{inert(said.after)}{_group(alert.condition.by)}"
     if said.after:
         return f"{text}; {inert(said.limit)}"
     return f"{text}; {inert(said.limit)}{waited}" if said.limit else f"{text}{waited}"
+
+
+def _counted_sentence(alert: PlainAlert) -> str:
+    """The sentence of an alert that counts breaches: the rule's own value only says that there were enough.
+
+    A template therefore asks for the measured value, unless groups breach each on their own.
+    """
+    said, condition = alert.condition.said, alert.condition
+    times = f"in {alert.consecutive} evaluations in a row, {duration_words(alert.interval_ms)} apart"
+    unmeasured = f"{inert(condition.describe())}, {times}"
+    if condition.by or not condition.measured or "`" in condition.measured:
+        return unmeasured
+    return "\n".join(
+        [
+            f"{{{{- with query `{condition.measured}` }}}}",
+            "  {{- with . | first }}{{ $value := .Value -}}",
+            f"    {inert(said.before)}{condition.shown}{inert(said.after)}; {inert(said.limit)} {times}",
+            "  {{- end }}",
+            "{{- else -}}",
+            f"  {unmeasured}",
+            "{{- end }}",
+        ]
+    )
 
 
 def _group(by: Iterable[str]) -> str:

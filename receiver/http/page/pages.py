@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from receiver import report
 from receiver.context import Context
-from receiver.decide.model import Action, ActionType, Incident, Recorded
+from receiver.decide.model import LISTED_MAX, Action, ActionType, Incident, Recorded
 from receiver.http.incoming import RefusedError
 from receiver.http.page import incidents as past
 from receiver.http.page.board import decided_of, lost_of, running_of
@@ -93,7 +93,8 @@ class Pages(Struct, kw_only=True):
 
     async def _services(self, search: str, *, everything: bool) -> Shown:
         def look(view: View) -> tuple[Looked, list[Recorded]]:
-            return _looked(view, view.last_rollbacks()), view.last_decisions(DECISIONS_SHOWN)
+            # Of each service, the row shows the oldest reason and the number of episodes.
+            return _looked(view, view.last_rollbacks(), each=1), view.last_decisions(DECISIONS_SHOWN)
 
         version = self.version
         looked, decisions = await self.context.journal.read(look)
@@ -229,8 +230,8 @@ class Pages(Struct, kw_only=True):
         return Shown(title="System – Freezeline", template="system.html", values={"system": found})
 
 
-def _looked(view: View, rollbacks: Rollbacks | None = None) -> Looked:
-    return Looked(standing=report.look(view), free_since=view.free_since(), rollbacks=rollbacks or {})
+def _looked(view: View, rollbacks: Rollbacks | None = None, *, each: int = LISTED_MAX) -> Looked:
+    return Looked(standing=report.look(view, each), free_since=view.free_since(), rollbacks=rollbacks or {})
 
 
 def _asked(request: web.Request, name: str) -> str:

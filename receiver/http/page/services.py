@@ -12,7 +12,7 @@ from receiver.http.page.facts import Facts
 from receiver.http.page.measures import Budget, Measured
 from receiver.http.page.words import Instant, instant, lasted, percent, service_page
 from receiver.http.rollout import configured
-from receiver.report import OfService, Standing, problems_of
+from receiver.report import OfService, problems_of
 from receiver.rollouts import Rollout
 
 SHOWN_MAX = 100
@@ -80,15 +80,15 @@ def fleet(facts: Facts, *, search: str = "", everything: bool = False) -> Fleet:
     """Every service with a policy, a flag, an episode or a running rollout."""
     found = facts.standing.by_service()
     running = {one.service: one for one in facts.rollouts if one.runs}
-    rows = [_row(name, found.get(name, OfService()), running.get(name), facts) for name in facts.services()]
+    seen = [_seen(name, found.get(name, OfService()), running.get(name), facts) for name in facts.services()]
     wanted = search.casefold().split()
-    matching = sorted((row for row in rows if all(word in _text(row) for word in wanted)), key=_worst_first)
+    matching = sorted((one for one in seen if not wanted or _has(one, wanted, facts)), key=lambda one: one.rank)
     return Fleet(
-        rows=tuple(matching if everything else matching[:SHOWN_MAX]),
+        rows=tuple(_row(one, facts) for one in (matching if everything else matching[:SHOWN_MAX])),
         found=len(matching),
-        total=len(rows),
-        frozen=sum(row.state in {"frozen", "failing"} for row in rows),
-        troubled=sum(row.state == "trouble" for row in rows),
+        total=len(seen),
+        frozen=sum(one.state in {"frozen", "failing"} for one in seen),
+        troubled=sum(one.state == "trouble" for one in seen),
         search=search,
         everything=everything,
         measured=said(facts.measured, facts.now),
@@ -105,30 +105,58 @@ def said(measured: Measured, now: datetime) -> str:
     return "" if measured.at is not None else "Prometheus is being asked for budgets and firing alerts."
 
 
-def _row(name: str, of: OfService, rollout: Rollout | None, facts: Facts) -> Row:
-    measured, now = facts.measured, facts.now
-    flags = sorted({reason.flag for reason in of.freeze_reasons})
-    problems = tuple(problems_of(name, facts.standing, flags, facts.faults))
-    oldest = min(of.freeze_reasons, key=lambda reason: reason.since, default=None)
-    budgets = sorted((left_of(one, measured) for one in measured.budgets.get(name, ())), key=lambda left: left.width)
-    firing = list(dict.fromkeys(one.alert for one in measured.firing.get(name, ())))
-    back = facts.rollbacks.get(name)
-    return Row(
+class _Seen(Struct, frozen=True, kw_only=True):
+    """As much of a service as its place in the list needs. The smallest `rank` is the worst."""
+
+    name: str
+    of: OfService
+    state: str
+    problems: tuple[str, ...]
+    oldest: FreezeReason | None
+    rollout: Rollout | None
+    rank: tuple[object, ...]
+
+
+def _seen(name: str, of: OfService, rollout: Rollout | None, facts: Facts) -> _Seen:
+    flags = {reason.flag for reason in of.freeze_reasons}
+    problems = tuple(problems_of(name, facts.standing, sorted(flags), facts.faults))
+    state = "trouble" if problems else "free"
+    if flags:
+        state = "frozen" if facts.standing.missing.isdisjoint(flags) else "failing"
+    known = [one.left for one in facts.measured.budgets.get(name, ()) if one.left is not None]
+    firing = name in facts.measured.firing
+    return _Seen(
         name=name,
-        path=service_page(name),
-        state=_state(of.freeze_reasons, problems, facts.standing),
+        of=of,
+        state=state,
+        problems=problems,
+        oldest=min(of.freeze_reasons, key=lambda reason: reason.since, default=None),
+        rollout=rollout,
+        rank=(_ORDER[state], not firing, not of.open, min(known, default=2.0), name),
+    )
+
+
+def _row(seen: _Seen, facts: Facts) -> Row:
+    measured, now, of, oldest = facts.measured, facts.now, seen.of, seen.oldest
+    budgets = sorted(measured.budgets.get(seen.name, ()), key=lambda one: 2.0 if one.left is None else one.left)
+    firing = list(dict.fromkeys(one.alert for one in measured.firing.get(seen.name, ())))
+    back = facts.rollbacks.get(seen.name)
+    return Row(
+        name=seen.name,
+        path=service_page(seen.name),
+        state=seen.state,
         since=instant(oldest.since, now) if oldest else None,
-        free_for=free_for(name, facts) if not flags else None,
+        free_for=free_for(seen.name, facts) if not oldest else None,
         sentence=oldest.reason if oldest else "",
         more_reasons=of.held - 1 if oldest else 0,
-        problems=problems,
+        problems=seen.problems,
         open=of.open,
         acknowledged_by=next((episode.acked_by for episode in of.live if episode.acked_by), ""),
-        budgets=tuple(budgets[:SLOS_MAX]),
+        budgets=tuple(left_of(one, measured) for one in budgets[:SLOS_MAX]),
         more_budgets=max(0, len(budgets) - SLOS_MAX),
         firing=tuple(firing[:3]),
         more_firing=max(0, len(firing) - 3),
-        rollout=_rollout(rollout) if rollout else "",
+        rollout=_rollout(seen.rollout) if seen.rollout else "",
         rollback=_rollback(*back, now) if back else "",
         rollback_bad=back is not None and back[0].state is ActionState.DEAD,
     )
@@ -138,13 +166,6 @@ def free_for(service: str, facts: Facts) -> Instant | None:
     """Since when a service has been free; None if the service was never frozen."""
     since = facts.free_since.get(service)
     return instant(since, facts.now) if since else None
-
-
-def _state(reasons: Iterable[FreezeReason], problems: Iterable[str], standing: Standing) -> str:
-    flags = {reason.flag for reason in reasons}
-    if flags:
-        return "frozen" if standing.missing.isdisjoint(flags) else "failing"
-    return "trouble" if any(problems) else "free"
 
 
 def left_of(budget: Budget, measured: Measured) -> Left:
@@ -175,15 +196,13 @@ def _rollback(action: Action, changed_at: datetime, now: datetime) -> str:
     return f"{end}{release}, {lasted(now - changed_at)} ago"
 
 
-def _text(row: Row) -> str:
-    """What a search looks through."""
-    parts = (row.name, row.sentence, row.state, *row.firing, *(left.slo for left in row.budgets), row.rollout)
-    return " ".join(parts).casefold()
+def _has(seen: _Seen, wanted: Iterable[str], facts: Facts) -> bool:
+    """Whether a service's name, reason, alerts, SLOs or rollout have all the words of a search."""
+    alerts = (one.alert for one in facts.measured.firing.get(seen.name, ()))
+    slos = (one.slo for one in facts.measured.budgets.get(seen.name, ()))
+    reason, release = seen.oldest.reason if seen.oldest else "", seen.rollout.release if seen.rollout else ""
+    text = " ".join((seen.name, reason, seen.state, release, *alerts, *slos)).casefold()
+    return all(word in text for word in wanted)
 
 
 _ORDER = {"failing": 0, "frozen": 1, "trouble": 2, "free": 3}
-
-
-def _worst_first(row: Row) -> tuple[object, ...]:
-    least = min((left.width for left in row.budgets if left.level != "unknown"), default=101.0)
-    return _ORDER[row.state], not row.firing, not row.open, least, row.name

@@ -213,7 +213,7 @@ def test_alerts_of_a_set_without_links(generation: Generation, tmp_path: Path) -
 def test_plain_alerts_say_their_value_in_its_unit(generation: Generation, tmp_path: Path) -> None:
     """Percentages, durations, bytes, whole events and plain numbers, each as people write them."""
     found = outputs(("shop", LINKED))
-    rows = "3 evaluations in a row, 1 min apart, breach the limit: max(rows) > 1000"
+    rows = "max(rows) is 1.235M; the limit is 1000 in 3 evaluations in a row, 1 min apart"
     said = {
         "FailuresHigh": (
             "critical",

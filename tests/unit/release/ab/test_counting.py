@@ -5,7 +5,7 @@ from decimal import Decimal
 import hypothesis.strategies as st
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from receiver.sources.prometheus import Series
 from release.ab.counting import Counter, Counts, added, arms, begin, counted_until, selectors
@@ -61,6 +61,7 @@ def test_a_vanished_series_comes_back() -> None:
     assert added(gone, [series((9000, "6"))], SINCE).events == 9
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(st.integers(0, 50), min_size=1, max_size=30),
     cuts=st.lists(st.integers(0, 30), max_size=6),
