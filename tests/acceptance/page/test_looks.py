@@ -5,7 +5,8 @@
 
 import importlib.util
 import json
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,15 @@ async def page() -> AsyncIterator[Page]:
         yield tab
 
 
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that other users can search, unlike pytest's: otherwise each page says that pipelines see no flag."""
+    with tempfile.TemporaryDirectory(prefix="freezeline-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 async def measured(found: World, page: Page) -> None:
     """Wait until Prometheus' answers about gateway are on its page."""
     await page.open(f"{found.receiver.url}/page/service?name=gateway")
@@ -76,11 +86,11 @@ async def violations(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ["calm", "frozen"])
-async def test_every_page(state: str, tmp_path: Path, page: Page, request: pytest.FixtureRequest) -> None:
+async def test_every_page(state: str, public: Path, page: Page, request: pytest.FixtureRequest) -> None:
     """Nothing wider than the window, no column of letters, nothing serious for axe; the docs have a picture."""
     updates = request.config.getoption("--update-pictures", default=False)
     script = axe()
-    async with world(tmp_path) as found:
+    async with world(public) as found:
         if state == "frozen":
             await trouble(found)
         await log_in(page, found.receiver)
