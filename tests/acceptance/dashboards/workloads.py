@@ -128,6 +128,7 @@ class Receiver(Struct):
         for service in _SERVICES:
             meter.show("freezeline_frozen", float(acts), wobble=0, service=service)
             _gauge_or_gone(meter, "freezeline_episodes_open", float(acts), service=service, severity="critical")
+            self._rehearse(meter, now, service)
             states = {
                 "RUNNING": float(0 < self.acting_s < 90),
                 "VERIFYING": float(90 <= self.acting_s < 180),
@@ -142,6 +143,14 @@ class Receiver(Struct):
                 meter.show("freezeline_canary_state", float(holds), wobble=0, service=service, state=state)
         _gauge_or_gone(meter, "freezeline_dead_letters", float(trouble > 0.6), channel="email-oncall")
         meter.show("freezeline_policy_load_ok", 1, wobble=0)
+
+    @staticmethod
+    def _rehearse(meter: Meter, now: float, service: str) -> None:
+        """A recovery every night at 02:00 UTC."""
+        rehearsal = {"service": service, "kind": "recovery"}
+        last = (now - 7200) // 86400 * 86400 + 7200
+        meter.show("freezeline_rehearsal_last_success_timestamp_seconds", last, wobble=0, **rehearsal)
+        meter.show("freezeline_rehearsal_seconds", 84, wobble=0, measure="rto", **rehearsal)
 
 
 def _gauge_or_gone(meter: Meter, name: str, value: float, **labels: str) -> None:
