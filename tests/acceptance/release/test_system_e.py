@@ -102,7 +102,7 @@ async def figures(service: Rollouts) -> bool:
         return False
     assert abs(treatment["requests_percentage"] - 5) <= 2
     assert (treatment["name"], control["name"]) == ("treatment", "control")
-    assert control["gates"].keys() == treatment["gates"].keys() == {"errors", "p95", "memory", "cpu"}
+    assert control["gates"].keys() == treatment["gates"].keys() == {"errors", "p95", "memory", "cpu", "top2"}
     return bool(0 <= control["gates"]["errors"] < 0.05)
 
 
