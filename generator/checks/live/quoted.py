@@ -37,7 +37,7 @@ def check_promtool(output_set: OutputSet, version: tuple[int, ...], problems: Pr
     shown = ".".join(map(str, version))
     for query in _quoting(output_set):
         message = f"{query.what}.{query.role}: promtool {shown} reads no names in quotes, and neither does Prometheus 2"
-        hint = "give a promtool of Prometheus 3 by `--promtool`; for Prometheus 2, write names of letters, digits, `_`"
+        hint = "write names of letters, digits and `_`, or give a promtool of Prometheus 3 by `--promtool`"
         problems.add("promtool/quoted-names", query.position, message, hint)
 
 
