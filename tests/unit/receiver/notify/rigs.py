@@ -12,7 +12,17 @@ from receiver.decide.notice import Notice, Notifier
 from receiver.notify import NOTIFIERS, build, parse_channels
 from receiver.templates import Templates
 from tests.fakes.faults import Fault
-from tests.fakes.http import ROUTING_KEY, SLACK_PATH, PagerDutyFake, SlackFake, running
+from tests.fakes.http import (
+    ROUTING_KEY,
+    SLACK_API_PATH,
+    SLACK_CHANNEL,
+    SLACK_PATH,
+    SLACK_TOKEN,
+    PagerDutyFake,
+    SlackApiFake,
+    SlackFake,
+    running,
+)
 from tests.fakes.smtp import PASSWORD, SmtpFake, running_smtp
 from tests.unit.receiver.notify.notices import AT
 
@@ -51,13 +61,17 @@ def open_channel(
     templates: Templates | None = None,
     published: list[Notice] | None = None,
     emitted: list[Mapping[str, str | bool]] | None = None,
+    threads: dict[str, str] | None = None,
 ) -> Notifier:
-    """Build a notifier from settings as receiver.yaml has them."""
+    """Build a notifier from settings as receiver.yaml has them. `threads` are known threads by incident."""
     parsed = parse_channels({"channel": settings})
     assert parsed.problems == ()
 
     async def publish(notice: Notice) -> None:
         (published if published is not None else []).append(notice)
+
+    async def recall(notice: Notice) -> str:
+        return (threads or {}).get(notice.incident, "")
 
     return build(
         parsed.channels["channel"],
@@ -65,6 +79,7 @@ def open_channel(
         templates=templates or Templates.load(),
         publish=publish,
         emit=(emitted if emitted is not None else []).append,
+        recall=recall,
         now=lambda: AT,
     )
 
@@ -85,6 +100,32 @@ async def _slack(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: P
         fail=fake.faults.append,
         attempts=lambda: fake.attempts,
         secret=SLACK_PATH.rpartition("/")[2],
+        secret_file=secret,
+    )
+
+
+async def _slack_bot(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:
+    fake = SlackApiFake()
+    await stack.enter_async_context(running(fake, SLACK_API_PATH))
+    secret = tmp_path / "slack-token"
+    secret.write_text(SLACK_TOKEN)
+    settings = {
+        "type": "slack-bot",
+        "token_file": str(secret),
+        "channel": SLACK_CHANNEL,
+        "api": fake.url.rpartition("/")[0],
+        "timeout_s": TIMEOUT_S,
+    }
+    return Rig(
+        kind="slack-bot",
+        notifier=open_channel(settings, http),
+        heads=lambda: [one["blocks"][0]["text"]["text"] for one in fake.received],
+        texts=lambda: [
+            text for one in fake.received for text in (one["text"], *(b["text"]["text"] for b in one["blocks"][:2]))
+        ],
+        fail=fake.faults.append,
+        attempts=lambda: fake.attempts,
+        secret=SLACK_TOKEN,
         secret_file=secret,
     )
 
@@ -189,5 +230,12 @@ def _local(
     )
 
 
-RIGS = {"email": _email, "log": _log, "pagerduty": _pagerduty, "slack": _slack, "toast": _toast}
+RIGS = {
+    "email": _email,
+    "log": _log,
+    "pagerduty": _pagerduty,
+    "slack": _slack,
+    "slack-bot": _slack_bot,
+    "toast": _toast,
+}
 assert RIGS.keys() == NOTIFIERS.keys()
