@@ -23,6 +23,7 @@ from receiver.decide.notice import (
     Receipt,
     TemporaryFailure,
 )
+from receiver.notify.apprise import AppriseChannel
 from receiver.notify.channel import Channel, ChannelProblem, Fields, Tools
 from receiver.notify.email import EmailChannel
 from receiver.notify.log import LogChannel
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 NOTIFIERS: dict[str, type[Channel]] = {
+    "apprise": AppriseChannel,
     "email": EmailChannel,
     "log": LogChannel,
     "pagerduty": PagerDutyChannel,

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from msgspec import Struct, field
@@ -18,6 +19,7 @@ from tests.fakes.http import (
     SLACK_CHANNEL,
     SLACK_PATH,
     SLACK_TOKEN,
+    HttpFake,
     PagerDutyFake,
     SlackApiFake,
     SlackFake,
@@ -27,6 +29,7 @@ from tests.fakes.smtp import PASSWORD, SmtpFake, running_smtp
 from tests.unit.receiver.notify.notices import AT
 
 TIMEOUT_S = 0.5
+NTFY_PASSWORD = "FAKEntfyFAKEpassword"
 LOCAL = ("log", "toast")
 REMOTE = tuple(sorted(NOTIFIERS.keys() - LOCAL))  # a new channel faces every fault unless it is named above
 
@@ -157,6 +160,23 @@ async def _pagerduty(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_pat
     )
 
 
+async def _apprise(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:
+    fake = HttpFake()
+    await stack.enter_async_context(running(fake, "/"))
+    secret = tmp_path / "apprise-url"
+    secret.write_text(f"ntfy://user:{NTFY_PASSWORD}@127.0.0.1:{urlsplit(fake.url).port}/topic")
+    return Rig(
+        kind="apprise",
+        notifier=open_channel({"type": "apprise", "url_file": str(secret), "timeout_s": TIMEOUT_S}, http),
+        heads=lambda: [one["title"] for one in fake.received],
+        texts=lambda: [text for one in fake.received for text in (one["title"], *one["message"].splitlines())],
+        fail=fake.faults.append,
+        attempts=lambda: fake.attempts,
+        secret=NTFY_PASSWORD,
+        secret_file=secret,
+    )
+
+
 async def _email(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:
     fake = SmtpFake()
     await stack.enter_async_context(running_smtp(fake))
@@ -231,6 +251,7 @@ def _local(
 
 
 RIGS = {
+    "apprise": _apprise,
     "email": _email,
     "log": _log,
     "pagerduty": _pagerduty,
