@@ -53,7 +53,7 @@ class AppriseChannel(Channel, frozen=True, kw_only=True):
     def parse(cls, fields: Fields) -> Self:
         """Read `url_file` and `timeout_s`."""
         if importlib.util.find_spec("apprise") is None:
-            hint = "install Freezeline with the extra `apprise`: pipx install 'freezeline[apprise]'"
+            hint = "run `pipx install '.[apprise]'` in a checkout"
             fields.note("type", "type apprise needs the library Apprise, which is not installed", hint)
         return cls(
             name=fields.name,
