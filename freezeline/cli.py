@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "ack": "acknowledge the incidents of a service, which ends their escalation",
         "cancel": "cancel an action, or undo a rollback",
         "dlq": "list notices that could not be delivered, and send them again",
+        "incidents": "list the incidents, with the mean times to recovery and to acknowledgement",
         "journal": "print the receiver's decisions with their reasons",
         "replay": "show what a webhook body would do, without doing anything",
         "toast": "show the receiver's notices as desktop toasts",

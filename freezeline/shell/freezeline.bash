@@ -7,7 +7,7 @@
 
 _shtab_freezeline_canary_subparsers=(run approve promote pause resume abort status history report)
 _shtab_freezeline_drill_subparsers=(loop recovery canary fallback rollback policy report)
-_shtab_freezeline_subparsers=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq journal replay toast demo completion)
+_shtab_freezeline_subparsers=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq incidents journal replay toast demo completion)
 
 _shtab_freezeline_validate_option_strings=(-h --help --scope --json --prometheus --header --promtool --alertmanager --webhook-url --no-promtool)
 _shtab_freezeline_generate_option_strings=(-h --help -o --output --check --only --format --namespace --rule-label --webhook-url --secrets --scope --adopt --json)
@@ -46,6 +46,7 @@ _shtab_freezeline_unfreeze_option_strings=(-h --help --reason --state --url --to
 _shtab_freezeline_ack_option_strings=(-h --help --state --url --token-file --by --json)
 _shtab_freezeline_cancel_option_strings=(-h --help --reason --state --url --token-file --by --json)
 _shtab_freezeline_dlq_option_strings=(-h --help --resend --state --url --token-file --by --json)
+_shtab_freezeline_incidents_option_strings=(-h --help --state --postgres --service --days --last --mttr-at-most --json)
 _shtab_freezeline_journal_option_strings=(-h --help --back --state --postgres --last --after --verify --json)
 _shtab_freezeline_replay_option_strings=(-h --help --policy --config --state --json)
 _shtab_freezeline_toast_option_strings=(-h --help --url --public-url --token-file --seen-file --after --print --json)
@@ -146,6 +147,7 @@ _shtab_freezeline_cancel___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_cancel___token_file_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_dlq___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_dlq___token_file_COMPGEN=_shtab_compgen_files
+_shtab_freezeline_incidents___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_journal___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_replay_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_replay___policy_COMPGEN=_shtab_compgen_dirs
@@ -164,7 +166,7 @@ _shtab_freezeline_drill_pos_0_choices=(loop recovery canary fallback rollback po
 _shtab_freezeline_journal_pos_0_choices=(migrate)
 _shtab_freezeline_demo___bad_choices=(errors slow leak)
 _shtab_freezeline_completion_pos_0_choices=(bash zsh fish)
-_shtab_freezeline_pos_0_choices=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq journal replay toast demo completion)
+_shtab_freezeline_pos_0_choices=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq incidents journal replay toast demo completion)
 
 _shtab_freezeline_validate_pos_0_nargs='*'
 _shtab_freezeline_validate__h_nargs=0
@@ -295,6 +297,9 @@ _shtab_freezeline_dlq__h_nargs=0
 _shtab_freezeline_dlq___help_nargs=0
 _shtab_freezeline_dlq___resend_nargs='?'
 _shtab_freezeline_dlq___json_nargs=0
+_shtab_freezeline_incidents__h_nargs=0
+_shtab_freezeline_incidents___help_nargs=0
+_shtab_freezeline_incidents___json_nargs=0
 _shtab_freezeline_journal__h_nargs=0
 _shtab_freezeline_journal___help_nargs=0
 _shtab_freezeline_journal___back_nargs=0

@@ -50,8 +50,8 @@ function _shtab_freezeline_using
   test "$_shtab_freezeline_cmdpath" = "$argv"
 end
 
-set -g _shtab_freezeline_commands validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq journal replay toast demo completion
-set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --body --by --candidate --channel --chromadb --chromadb-python --chromadb-start --chromadb-stop --command --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --namespace --only --output --pause --policy --postgres --probe --prometheus --promtool --provider --public-url --reason --redis --rehearsals --release --requests --resend --resume --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --step --team --template --token-file --url --webhook-url --window -o
+set -g _shtab_freezeline_commands validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq incidents journal replay toast demo completion
+set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --body --by --candidate --channel --chromadb --chromadb-python --chromadb-start --chromadb-stop --command --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --mttr-at-most --namespace --only --output --pause --policy --postgres --probe --prometheus --promtool --provider --public-url --reason --redis --rehearsals --release --requests --resend --resume --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --step --team --template --token-file --url --webhook-url --window -o
 
 complete -c freezeline -e
 complete -c freezeline -f
@@ -390,6 +390,15 @@ complete -c freezeline -n '_shtab_freezeline_using dlq' -l url -x -d 'the addres
 complete -c freezeline -n '_shtab_freezeline_using dlq' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'a file that holds only the token (also FREEZELINE_TOKEN_FILE)'
 complete -c freezeline -n '_shtab_freezeline_using dlq' -l by -x -d 'the name that the journal records (default: your login name)'
 complete -c freezeline -n '_shtab_freezeline_using dlq' -l json -d 'print the receiver'"'"'s answer as JSON'
+complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a incidents -d 'List the newest incidents, and print the mean times to recovery (MTTR) and to acknowledgement (MTTA). The command reads the journal, also while the receiver is stopped. Exit code 1 means that a limit is exceeded.'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -s h -l help -d 'show this help message and exit'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory (also FREEZELINE_STATE)'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l postgres -x -d 'read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l service -x -d 'only incidents of this service'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l days -x -d 'how far to look back (default: 30)'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l last -x -d 'list this many of the newest incidents (default: 20)'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l mttr-at-most -x -d 'exit with 1 if the mean time to recovery is longer, or if no incident has ended'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l json -d 'print one JSON object'
 complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a journal -d 'Print the receiver'"'"'s last decisions with their reasons. The command reads the journal file, also while the receiver is stopped. `migrate` moves the journal of a stopped receiver from its file into the database of --postgres.'
 complete -c freezeline -n '_shtab_freezeline_using journal' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using journal' -l back -d 'with migrate: from the database into a new file'

@@ -27,6 +27,7 @@ _shtab_freezeline_commands() {
     gate:'Ask every check of a policy'"'"'s gate before a release. Exit codes: 0 GO, 1 NO-GO, 2 cannot tell; a pipeline must ship on 0 only.'
     generate:'Write all files that the specs describe: rules, rule tests, dashboards, Alertmanager configuration and policy. Either all files are written, or none.'
     import:'Write specs from the files of Sloth, Pyrra or OpenSLO, and list every difference from the old tool.'
+    incidents:'List the newest incidents, and print the mean times to recovery (MTTR) and to acknowledgement (MTTA). The command reads the journal, also while the receiver is stopped. Exit code 1 means that a limit is exceeded.'
     journal:'Print the receiver'"'"'s last decisions with their reasons. The command reads the journal file, also while the receiver is stopped. `migrate` moves the journal of a stopped receiver from its file into the database of --postgres.'
     replay:'Show which decisions and actions a webhook body of Alertmanager would cause. Nothing is executed.'
     serve:'Run the receiver until SIGTERM. Alertmanager sends its webhooks to the receiver, which freezes services, rolls releases back and tells people.'
@@ -544,6 +545,20 @@ _shtab_freezeline_import_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_import_defaults_added=0
 
+_shtab_freezeline_incidents_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory (also FREEZELINE_STATE)]:DIR:_files -/"
+  "--postgres[read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)]:CONNECTION:"
+  "--service[only incidents of this service]:service:"
+  "--days[how far to look back (default\: 30)]:days:"
+  "--last[list this many of the newest incidents (default\: 20)]:N:"
+  "--mttr-at-most[exit with 1 if the mean time to recovery is longer, or if no incident has ended]:SECONDS:"
+  "--json[print one JSON object]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_incidents_defaults_added=0
+
 _shtab_freezeline_journal_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--back[with migrate\: from the database into a new file]"
@@ -702,6 +717,7 @@ _shtab_freezeline() {
         gate) _arguments -C -s $_shtab_freezeline_gate_options ;;
         generate) _arguments -C -s $_shtab_freezeline_generate_options ;;
         import) _arguments -C -s $_shtab_freezeline_import_options ;;
+        incidents) _arguments -C -s $_shtab_freezeline_incidents_options ;;
         journal) _arguments -C -s $_shtab_freezeline_journal_options ;;
         replay) _arguments -C -s $_shtab_freezeline_replay_options ;;
         serve) _arguments -C -s $_shtab_freezeline_serve_options ;;
