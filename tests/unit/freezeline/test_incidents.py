@@ -70,7 +70,7 @@ def test_of_one_service(state: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said[2:] == ["2 ended, 0 open", "mean time to recovery: 200.0 s, the longest 300.0 s"]
 
 
-@pytest.mark.parametrize(("limit", "code"), [("200", 0), ("199", 1)])
+@pytest.mark.parametrize("limit, code", [("200", 0), ("199", 1)])
 def test_a_limit(state: str, limit: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     """A mean time above the limit is exit code 1, and says both."""
     assert main(["incidents", "--state", state, "--mttr-at-most", limit]) == code

@@ -3,8 +3,8 @@
 from typing import Any
 
 from receiver.decide.model import ActionState, ActionType, Decision, Incident, Recorded
-from receiver.http.page.board import decided_of
 from receiver.decide.recovery import Lasted, mean_times
+from receiver.http.page.board import decided_of
 from receiver.http.page.incidents import Course, Known, course, history, inert, markdown
 from tests.unit.receiver.builders import NOW, at, episode
 from tests.unit.receiver.http.page.shown import HOSTILE, action, rendered
