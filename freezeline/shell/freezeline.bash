@@ -6,7 +6,7 @@
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
 _shtab_freezeline_canary_subparsers=(run approve promote pause resume abort status history report)
-_shtab_freezeline_drill_subparsers=(loop recovery canary fallback rollback policy report)
+_shtab_freezeline_drill_subparsers=(loop recovery canary fallback stream rollback policy report)
 _shtab_freezeline_subparsers=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq incidents journal replay toast demo completion)
 
 _shtab_freezeline_validate_option_strings=(-h --help --scope --json --prometheus --header --promtool --alertmanager --webhook-url --no-promtool)
@@ -35,6 +35,7 @@ _shtab_freezeline_drill_loop_option_strings=(-h --help --state --url --token-fil
 _shtab_freezeline_drill_recovery_option_strings=(-h --help --state --url --token-file --history --host --release --json --backups --keep --sqlite --redis --chromadb --chromadb-python --chromadb-stop --chromadb-start)
 _shtab_freezeline_drill_canary_option_strings=(-h --help --state --url --token-file --history --host --release --json --really --candidate --prometheus)
 _shtab_freezeline_drill_fallback_option_strings=(-h --help --state --url --token-file --history --host --release --json --provider --probe --command --body --requests --limit --local --fault)
+_shtab_freezeline_drill_stream_option_strings=(-h --help --state --url --token-file --history --host --release --json --probe --body --event --streams --at-once --limit --first-event-at-most --connected-at-least)
 _shtab_freezeline_drill_rollback_option_strings=(-h --help --state --url --token-file --history --host --release --json --runs --fault --seed --at-once --really)
 _shtab_freezeline_drill_policy_option_strings=(-h --help --flags --channel)
 _shtab_freezeline_drill_report_option_strings=(-h --help --state --history --service --days --json --markdown)
@@ -123,6 +124,10 @@ _shtab_freezeline_drill_fallback_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_drill_fallback___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_drill_fallback___token_file_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_drill_fallback___history_COMPGEN=_shtab_compgen_files
+_shtab_freezeline_drill_stream_pos_0_COMPGEN=_shtab_compgen_files
+_shtab_freezeline_drill_stream___state_COMPGEN=_shtab_compgen_dirs
+_shtab_freezeline_drill_stream___token_file_COMPGEN=_shtab_compgen_files
+_shtab_freezeline_drill_stream___history_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_drill_rollback_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_drill_rollback___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_drill_rollback___token_file_COMPGEN=_shtab_compgen_files
@@ -162,7 +167,7 @@ _shtab_freezeline_alertmanager_pos_0_choices=(merge remove)
 _shtab_freezeline_canary_pos_0_choices=(run approve promote pause resume abort status history report)
 _shtab_freezeline_drill_fallback___fault_choices=(dead slow rate-limited error cut garbled)
 _shtab_freezeline_drill_rollback___fault_choices=(none noisy slow daemon fails-after hangs-after runner-killed-early runner-killed-late runner-killed two-runners receiver-restarts fails)
-_shtab_freezeline_drill_pos_0_choices=(loop recovery canary fallback rollback policy report)
+_shtab_freezeline_drill_pos_0_choices=(loop recovery canary fallback stream rollback policy report)
 _shtab_freezeline_journal_pos_0_choices=(migrate)
 _shtab_freezeline_demo___bad_choices=(errors slow leak)
 _shtab_freezeline_completion_pos_0_choices=(bash zsh fish)
@@ -264,6 +269,9 @@ _shtab_freezeline_drill_fallback__h_nargs=0
 _shtab_freezeline_drill_fallback___help_nargs=0
 _shtab_freezeline_drill_fallback___json_nargs=0
 _shtab_freezeline_drill_fallback___local_nargs=0
+_shtab_freezeline_drill_stream__h_nargs=0
+_shtab_freezeline_drill_stream___help_nargs=0
+_shtab_freezeline_drill_stream___json_nargs=0
 _shtab_freezeline_drill_rollback__h_nargs=0
 _shtab_freezeline_drill_rollback___help_nargs=0
 _shtab_freezeline_drill_rollback___json_nargs=0

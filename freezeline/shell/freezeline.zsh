@@ -65,6 +65,7 @@ _shtab_freezeline_drill_commands() {
     recovery:'Restore the newest backups of SQLite, Redis and ChromaDB, and prove that they are whole.'
     report:'add the history up: RTO, RPO, MTTR'
     rollback:'Roll a stand-in service back many times with faults injected; --really: the live release, once.'
+    stream:'Open real streams of server-sent events, and measure the first event and the connections.'
   )
   _describe 'freezeline drill commands' _commands
 }
@@ -465,6 +466,29 @@ _shtab_freezeline_drill_rollback_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_drill_rollback_defaults_added=0
 
+_shtab_freezeline_drill_stream_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "--probe[the address of the stream]:URL:"
+  "--body[the body of the request, as JSON\; makes a POST of it]:body:"
+  "--event[the first event with this name counts (default\: of any name)]:NAME:"
+  "--streams[how many streams (default\: 100)]:streams:"
+  "--at-once[how many at once (default\: 10)]:at_once:"
+  "--limit[the longest stream (default\: 30)]:SECONDS:"
+  "--first-event-at-most[the 95th percentile of the time to the first event (default\: 0.5)]:SECONDS:"
+  "--connected-at-least[the least share of streams that are answered to their end (default\: 95)]:PERCENT:"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_stream_defaults_added=0
+
 _shtab_freezeline_explain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--scope[the name of this output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
@@ -787,6 +811,7 @@ _shtab_freezeline_drill() {
         recovery) _arguments -C -s $_shtab_freezeline_drill_recovery_options ;;
         report) _arguments -C -s $_shtab_freezeline_drill_report_options ;;
         rollback) _arguments -C -s $_shtab_freezeline_drill_rollback_options ;;
+        stream) _arguments -C -s $_shtab_freezeline_drill_stream_options ;;
       esac
   esac
 }
