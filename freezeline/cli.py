@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "serve": "run the receiver, which freezes, rolls back and tells people on Alertmanager's webhooks",
         "status": "show what is frozen and why",
         "freeze": "freeze a service by hand",
+        "rollback": "roll a service back by hand, and freeze the service",
         "unfreeze": "end a freeze by hand",
         "ack": "acknowledge the incidents of a service, which ends their escalation",
         "cancel": "cancel an action, or undo a rollback",

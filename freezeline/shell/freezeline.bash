@@ -7,7 +7,7 @@
 
 _shtab_freezeline_canary_subparsers=(run approve promote pause resume abort status history report)
 _shtab_freezeline_drill_subparsers=(loop recovery canary fallback stream rollback policy report)
-_shtab_freezeline_subparsers=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq incidents journal replay toast demo completion)
+_shtab_freezeline_subparsers=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze rollback unfreeze ack cancel dlq incidents journal replay toast demo completion)
 
 _shtab_freezeline_validate_option_strings=(-h --help --scope --json --prometheus --header --promtool --alertmanager --webhook-url --no-promtool)
 _shtab_freezeline_generate_option_strings=(-h --help -o --output --check --only --format --namespace --rule-label --webhook-url --secrets --scope --adopt --json)
@@ -43,6 +43,7 @@ _shtab_freezeline_drill_option_strings=(-h --help)
 _shtab_freezeline_serve_option_strings=(-h --help --policy --state --config --listen)
 _shtab_freezeline_status_option_strings=(-h --help --state --url --token-file --json)
 _shtab_freezeline_freeze_option_strings=(-h --help --reason --state --url --token-file --by --json)
+_shtab_freezeline_rollback_option_strings=(-h --help --reason --state --url --token-file --by --json)
 _shtab_freezeline_unfreeze_option_strings=(-h --help --reason --state --url --token-file --by --json)
 _shtab_freezeline_ack_option_strings=(-h --help --state --url --token-file --by --json)
 _shtab_freezeline_cancel_option_strings=(-h --help --reason --state --url --token-file --by --json)
@@ -144,6 +145,8 @@ _shtab_freezeline_status___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_status___token_file_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_freeze___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_freeze___token_file_COMPGEN=_shtab_compgen_files
+_shtab_freezeline_rollback___state_COMPGEN=_shtab_compgen_dirs
+_shtab_freezeline_rollback___token_file_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_unfreeze___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_unfreeze___token_file_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_ack___state_COMPGEN=_shtab_compgen_dirs
@@ -171,7 +174,7 @@ _shtab_freezeline_drill_pos_0_choices=(loop recovery canary fallback stream roll
 _shtab_freezeline_journal_pos_0_choices=(migrate)
 _shtab_freezeline_demo___bad_choices=(errors slow leak)
 _shtab_freezeline_completion_pos_0_choices=(bash zsh fish)
-_shtab_freezeline_pos_0_choices=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq incidents journal replay toast demo completion)
+_shtab_freezeline_pos_0_choices=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze rollback unfreeze ack cancel dlq incidents journal replay toast demo completion)
 
 _shtab_freezeline_validate_pos_0_nargs='*'
 _shtab_freezeline_validate__h_nargs=0
@@ -292,6 +295,9 @@ _shtab_freezeline_status___json_nargs=0
 _shtab_freezeline_freeze__h_nargs=0
 _shtab_freezeline_freeze___help_nargs=0
 _shtab_freezeline_freeze___json_nargs=0
+_shtab_freezeline_rollback__h_nargs=0
+_shtab_freezeline_rollback___help_nargs=0
+_shtab_freezeline_rollback___json_nargs=0
 _shtab_freezeline_unfreeze__h_nargs=0
 _shtab_freezeline_unfreeze___help_nargs=0
 _shtab_freezeline_unfreeze___json_nargs=0

@@ -50,7 +50,7 @@ function _shtab_freezeline_using
   test "$_shtab_freezeline_cmdpath" = "$argv"
 end
 
-set -g _shtab_freezeline_commands validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill stream' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq incidents journal replay toast demo completion
+set -g _shtab_freezeline_commands validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill stream' 'drill rollback' 'drill policy' 'drill report' serve status freeze rollback unfreeze ack cancel dlq incidents journal replay toast demo completion
 set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --body --by --candidate --channel --chromadb --chromadb-python --chromadb-start --chromadb-stop --command --config --connected-at-least --days --deadline --directory --end --event --fallback --fault --first-event-at-most --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --mttr-at-most --namespace --only --output --pause --policy --postgres --probe --prometheus --promtool --provider --public-url --reason --redis --rehearsals --release --requests --resend --resume --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --step --streams --team --template --token-file --url --webhook-url --window -o
 
 complete -c freezeline -e
@@ -377,6 +377,14 @@ complete -c freezeline -n '_shtab_freezeline_using freeze' -l url -x -d 'the add
 complete -c freezeline -n '_shtab_freezeline_using freeze' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'a file that holds only the token (also FREEZELINE_TOKEN_FILE)'
 complete -c freezeline -n '_shtab_freezeline_using freeze' -l by -x -d 'the name that the journal records (default: your login name)'
 complete -c freezeline -n '_shtab_freezeline_using freeze' -l json -d 'print the receiver'"'"'s answer as JSON'
+complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a rollback -d 'Freeze a service and roll the service back, because a person decided so. If a rollout of the service runs, the rollout is aborted instead. `freezeline status` shows how the rollback goes.'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -s h -l help -d 'show this help message and exit'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l reason -x -d 'the reason; the flag file and the journal record it'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory, which holds its address and tokens (also FREEZELINE_STATE; default: /var/lib/freezeline, otherwise ~/.local/state/freezeline)'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l url -x -d 'the address of a receiver on another machine; needs --token-file'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'a file that holds only the token (also FREEZELINE_TOKEN_FILE)'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l by -x -d 'the name that the journal records (default: your login name)'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l json -d 'print the receiver'"'"'s answer as JSON'
 complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a unfreeze -d 'End the freeze of a service, whatever started it.'
 complete -c freezeline -n '_shtab_freezeline_using unfreeze' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using unfreeze' -l reason -x -d 'the reason; the journal records it'

@@ -30,6 +30,7 @@ _shtab_freezeline_commands() {
     incidents:'List the newest incidents, and print the mean times to recovery (MTTR) and to acknowledgement (MTTA). The command reads the journal, also while the receiver is stopped. Exit code 1 means that a limit is exceeded.'
     journal:'Print the receiver'"'"'s last decisions with their reasons. The command reads the journal file, also while the receiver is stopped. `migrate` moves the journal of a stopped receiver from its file into the database of --postgres.'
     replay:'Show which decisions and actions a webhook body of Alertmanager would cause. Nothing is executed.'
+    rollback:'Freeze a service and roll the service back, because a person decided so. If a rollout of the service runs, the rollout is aborted instead. `freezeline status` shows how the rollback goes.'
     serve:'Run the receiver until SIGTERM. Alertmanager sends its webhooks to the receiver, which freezes services, rolls releases back and tells people.'
     status:'Show which services are frozen and why, which episodes are open, and which actions are running.'
     suggest:'Suggest objectives and thresholds from the past in Prometheus, as a diff of the spec. Standard error tells what each objective would have cost, and the normal range behind each threshold. Nothing is changed.'
@@ -610,6 +611,20 @@ _shtab_freezeline_replay_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_replay_defaults_added=0
 
+_shtab_freezeline_rollback_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[the reason\; the flag file and the journal record it]:reason:"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--by[the name that the journal records (default\: your login name)]:by:"
+  "--json[print the receiver\'s answer as JSON]"
+  ":the service, as the spec names it:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_rollback_defaults_added=0
+
 _shtab_freezeline_serve_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--policy[the directory of \*.policy.json files (also FREEZELINE_POLICY)]:DIR:_files -/"
@@ -744,6 +759,7 @@ _shtab_freezeline() {
         incidents) _arguments -C -s $_shtab_freezeline_incidents_options ;;
         journal) _arguments -C -s $_shtab_freezeline_journal_options ;;
         replay) _arguments -C -s $_shtab_freezeline_replay_options ;;
+        rollback) _arguments -C -s $_shtab_freezeline_rollback_options ;;
         serve) _arguments -C -s $_shtab_freezeline_serve_options ;;
         status) _arguments -C -s $_shtab_freezeline_status_options ;;
         suggest) _arguments -C -s $_shtab_freezeline_suggest_options ;;
