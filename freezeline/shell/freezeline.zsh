@@ -374,6 +374,7 @@ _shtab_freezeline_drill_fallback_options=(
   "--body[the body of the request, as JSON\; makes a POST of it]:body:"
   "--requests[requests per fault (default\: 5)]:requests:"
   "--limit[the longest request (default\: 30)]:SECONDS:"
+  "--rest[how long the service leaves a provider alone that failed, at most (default\: 60)]:SECONDS:"
   "--local[the service answers itself where every provider fails]"
   "*--fault[inject only this fault\; may be repeated\: dead, slow, rate-limited, error, cut, garbled]:FAULT:(dead slow rate-limited error cut garbled)"
   ":the policy file that \`freezeline generate\` wrote:_files"

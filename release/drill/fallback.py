@@ -75,10 +75,17 @@ class Fallback(Struct, kw_only=True):
         )
 
     async def _steady(self) -> None:
-        before = sum(one.requests for one in self.stand_ins.values())
+        before, end = self._reached(), time.monotonic() + (self.rest_s if self.answers else 0.0)
         await self.ask()
-        if sum(one.requests for one in self.stand_ins.values()) == before:
-            raise DrillError("the request reached no stand-in: tell the service their addresses")
+        while self._reached() == before:
+            if time.monotonic() >= end:
+                raise DrillError("the request reached no stand-in: tell the service their addresses")
+            await asyncio.sleep(AGAIN_S)
+            await self.ask()
+
+    def _reached(self) -> int:
+        """How many requests have reached the stand-ins."""
+        return sum(one.requests for one in self.stand_ins.values())
 
     def _under(self, scenario: Scenario) -> Callable[[], Awaitable[float]]:
         async def carried_out() -> float:
