@@ -38,8 +38,9 @@ def installed() -> Path:
     found = place / "bin" / "python"
     if not (place / "done").exists():
         shutil.rmtree(place, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True, timeout=INSTALL_S)
-        subprocess.run([str(found), "-m", "pip", "install", "-q", VERSION], check=True, timeout=INSTALL_S)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True, timeout=INSTALL_S)
+        pip = [sys.executable, "-m", "pip", "--python", str(found)]
+        subprocess.run([*pip, "install", "-q", VERSION], check=True, timeout=INSTALL_S)
         (place / "done").touch()
     return found
 
