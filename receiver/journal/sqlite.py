@@ -142,7 +142,7 @@ class SqliteStore:
     def rest(self, writer: Connection, *, pages: int, idle: bool) -> None:
         """Move the log into the database now and then, but only after the callers have their answers.
 
-        The move syncs files, and a flag that is written at that moment would have to wait: so an idle moment is awaited.
+        The move syncs files, and a flag that is written at that moment would have to wait: so it awaits an idle moment.
 
         The log begins anew only while nobody reads from the log. In a storm somebody always does, so the writer takes
         a moment without readers before the log is long.
