@@ -105,9 +105,7 @@ def _profiles(spec: Spec) -> dict[str, Profile]:
     return {slo.profile.name: slo.profile for slo in spec.slos}
 
 
-def _shipped_files(
-    spec: Spec, scope: str, collected: Collected, own: RuleFile, *, quoted: bool
-) -> Iterable[ProofFile]:
+def _shipped_files(spec: Spec, scope: str, collected: Collected, own: RuleFile, *, quoted: bool) -> Iterable[ProofFile]:
     common = [shared.render(profile, scope) for profile in _profiles(spec).values()]
     for place, tests in sorted(collected.tests.items()):
         if not place.build:
