@@ -129,7 +129,7 @@ class Provider(Struct, kw_only=True):
         answer = await self._ask("POST", known["token_endpoint"], form=form, headers=self._authorization())
         token = answer.get("id_token")
         if not isinstance(token, str):
-            raise LoginError(502, "The identity provider's answer has no ID token.")
+            raise LoginError(503, "The identity provider's answer has no ID token.")
         return token
 
     def _authorization(self) -> Mapping[str, str]:
@@ -138,7 +138,7 @@ class Provider(Struct, kw_only=True):
         try:
             secret = self.secret.read()
         except PermanentFailure as error:
-            raise LoginError(500, f"The receiver cannot log anybody in: {error.reason}") from None
+            raise LoginError(503, f"The receiver cannot log anybody in: {error.reason}") from None
         pair = f"{quote(self.client_id, safe='')}:{quote(secret, safe='')}"
         return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
@@ -188,15 +188,15 @@ class Provider(Struct, kw_only=True):
             return self._known
         known = await self._ask("GET", f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
         if known.get("issuer") != self.issuer:
-            raise LoginError(502, "The identity provider calls itself by another name than `oidc.issuer`.")
+            raise LoginError(503, "The identity provider calls itself by another name than `oidc.issuer`.")
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
             if not isinstance(known.get(name), str) or unsafe_url(known[name]) is not None:
-                raise LoginError(502, f"The identity provider names no usable {name}.")
+                raise LoginError(503, f"The identity provider names no usable {name}.")
         keys = await self._ask("GET", known["jwks_uri"])
         try:
             self._keys = KeySet.import_key_set(keys)  # type: ignore[arg-type] # checked by joserfc
         except (JoseError, ValueError, KeyError, TypeError):
-            raise LoginError(502, "The identity provider's keys cannot be read.") from None
+            raise LoginError(503, "The identity provider's keys cannot be read.") from None
         self._known, self._asked_at = known, now
         return known
 
@@ -222,7 +222,7 @@ class Provider(Struct, kw_only=True):
         except (ValueError, RecursionError):
             said = None
         if not isinstance(said, dict) or len(body) > ANSWER_MAX_BYTES:
-            raise LoginError(502, "The identity provider's answer is not JSON.")
+            raise LoginError(503, "The identity provider's answer is not JSON.")
         if status != 200:
             raise LoginError(403, f"The identity provider refused: {plain(str(said.get('error', status)), 80)}")
         return said
