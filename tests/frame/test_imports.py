@@ -77,6 +77,7 @@ ORDERS = {
         # How people are told.
         "templates",
         "notify",
+        "setting_values",
         "settings",
         # The way of a webhook: into the journal, and from the journal into deeds.
         "webhook",
@@ -86,6 +87,7 @@ ORDERS = {
         # What listens, and what starts all of it.
         "http",
         "http.page",
+        "logins",
         "web",
         "serve",
     ),
