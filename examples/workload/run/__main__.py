@@ -14,7 +14,6 @@ from freezeline.demo.lifetime import cancelled_by_signals, directory
 from freezeline.demo.programs import DemoError, find
 from freezeline.demo.stage import Stage
 
-NEEDED = ("prometheus", "alertmanager", "haproxy", "redis-server")
 HTTP_TIMEOUT_S = 30.0
 
 
@@ -53,8 +52,13 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _run(names: Sequence[str], ratings: Path | None, per_second: float) -> None:
-    for tool in NEEDED:
+    chosen = [files.SERVICES[name] for name in names]
+    for tool in ("prometheus", "alertmanager"):
         find(tool)  # before anything is made
+    if any(one.sides for one in chosen):
+        find("haproxy")
+    if any("redis" in one.needs for one in chosen):
+        find("redis-server")
     timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
     with directory() as root, cancelled_by_signals():
         print(f"setting up in {root}", flush=True)
@@ -82,7 +86,7 @@ def _where(stage: Stage, servers: Servers) -> str:
             f"    --prometheus {servers.control.prometheus} --state {stage.state}",
             "",
         ]
-    if {"generation", "scripts"} & set(servers.services):
+    if servers.providers:
         fault = '{"openai": {"kind": "slow", "wait_s": 0.8}, "embeddings": {"kind": "slow", "wait_s": 0.8}}'
         lines += ["slow the vendors down:", "", f"  curl -d '{fault}' {servers.providers}/faults", ""]
     return "\n".join([*lines, "Ctrl-C ends everything."])

@@ -14,7 +14,7 @@ from msgspec import Struct
 from examples.workload.run import releases
 from examples.workload.run.ports import free_ports
 from examples.workload.run.services import STARTERS, Ground, Part
-from examples.workload.run.stage import Configurations
+from examples.workload.run.stage import SERVICES, Configurations
 from freezeline.demo import parts
 from freezeline.demo.lifetime import in_background
 from freezeline.demo.programs import DemoError, Program, find, started, tail
@@ -27,7 +27,7 @@ REDIS_READY = re.compile(r"(Ready) to accept connections")
 
 
 class Servers(Struct, frozen=True, kw_only=True):
-    """Everything that runs: the chosen services by name, and what watches them."""
+    """Everything that runs: the chosen services by name, what they stand on, and what watches them."""
 
     services: Mapping[str, Part]
     redis: str
@@ -39,8 +39,8 @@ class Servers(Struct, frozen=True, kw_only=True):
         found = {name: url for part in self.services.values() for name, url in part.addresses.items()}
         return {
             **found,
-            "providers": f"{self.providers}/faults",
-            "redis": self.redis,
+            **({"providers": f"{self.providers}/faults"} if self.providers else {}),
+            **({"redis": self.redis} if self.redis else {}),
             "prometheus": f"{self.control.prometheus}/alerts",
             "alertmanager": self.control.alertmanager,
             "receiver": self.control.receiver,
@@ -59,8 +59,9 @@ async def running(
     """The named services under load, ready on entry and gone on exit. Raises DemoError."""
     socket_path(stage)  # HAProxy alone would say much less about a path that is too long
     async with AsyncExitStack() as stack:
-        redis = await _redis(stack, stage)
-        providers = await _providers(stack, stage)
+        needed = {need for name in names for need in SERVICES[name].needs}
+        redis = await _redis(stack, stage) if "redis" in needed else ""
+        providers = await _providers(stack, stage) if "providers" in needed else ""
         ground = Ground(
             stage=stage, http=http, redis=redis, providers=providers, ratings=ratings, per_second=per_second
         )
@@ -70,7 +71,7 @@ async def running(
             await _haproxy(stack, ground, services)
         scrapes = [scrape for part in services.values() for scrape in part.scrapes]
         control = await parts.control(stack, stage, http, configurations=Configurations(stage=stage, scrapes=scrapes))
-        await stack.enter_async_context(in_background(*(part.load for part in services.values())))
+        await stack.enter_async_context(in_background(*(part.load() for part in services.values())))
         yield Servers(services=services, redis=redis, providers=providers, control=control)
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -19,7 +20,10 @@ Starter = Callable[[AsyncExitStack, "Ground"], Awaitable["Part"]]
 
 
 class Ground(Struct, frozen=True, kw_only=True):
-    """What the services stand on. `redis` and `providers` are addresses, `per_second` the load of the assistant."""
+    """What the services stand on. `redis` and `providers` are addresses, empty for services that need none.
+
+    `per_second` is the load of the assistant.
+    """
 
     stage: Stage
     http: aiohttp.ClientSession
@@ -34,7 +38,7 @@ class Part(Struct, frozen=True, kw_only=True):
 
     addresses: Mapping[str, str]
     scrapes: Sequence[Scrape]
-    load: Coroutine[None, None, None]
+    load: Callable[[], Coroutine[None, None, None]]
     machines: Sequence[Machine] = ()
     balancer: Mapping[str, str] = {}
 
@@ -54,7 +58,7 @@ async def assistant(stack: AsyncExitStack, ground: Ground) -> Part:
     return Part(
         addresses={"assistant": f"{url}/health/detailed", **_metrics(machines)},
         scrapes=[{"job_name": "assistant", "static_configs": targets}],
-        load=load.assistant(ground.http, url, ground.per_second),
+        load=partial(load.assistant, ground.http, url, ground.per_second),
         machines=machines,
         balancer=_variables("ASSISTANT", front, machines),
     )
@@ -84,7 +88,7 @@ async def generation(stack: AsyncExitStack, ground: Ground) -> Part:
             **{name: f"{url}/metrics" for name, url in urls.items()},
         },
         scrapes=[{"job_name": "generation", "static_configs": targets}],
-        load=load.generation(ground.http, urls["api"], ground.per_second / 20),
+        load=partial(load.generation, ground.http, urls["api"], ground.per_second / 20),
     )
 
 
@@ -110,7 +114,7 @@ async def scripts(stack: AsyncExitStack, ground: Ground) -> Part:
             {"job_name": job, "scrape_interval": "5s", "static_configs": [{"targets": targets}]}
             for job, targets in jobs.items()
         ],
-        load=load.scripts(ground.http, url, ground.per_second / 5),
+        load=partial(load.scripts, ground.http, url, ground.per_second / 5),
         machines=machines,
         balancer=_variables("SCRIPTS", front, machines),
     )

@@ -27,10 +27,12 @@ INTERVAL = "15s"
 class Guarded(Struct, frozen=True, kw_only=True):
     """A service with the spec that guards the service. `places`: path in the shipped spec → path in the directory.
 
-    `sides` are the folders of a rollout's machines, the stable one first.
+    `sides` are the folders of a rollout's machines, the stable one first; HAProxy stands before them.
     """
 
     spec: str
+    needs: tuple[str, ...]
+    """`redis`, and `providers`, the stand-ins of the vendors."""
     places: Mapping[str, str] = {}
     sides: tuple[str, ...] = ()
 
@@ -38,12 +40,14 @@ class Guarded(Struct, frozen=True, kw_only=True):
 SERVICES: Mapping[str, Guarded] = {
     "assistant": Guarded(
         spec="assistant-phase4",
+        needs=("redis",),
         places={"/opt/assistant": "assistant", "/run/haproxy/admin.sock": "haproxy.sock"},
         sides=("control", "treatment"),
     ),
-    "generation": Guarded(spec="generation-service"),
+    "generation": Guarded(spec="generation-service", needs=("redis", "providers")),
     "scripts": Guarded(
         spec="day0-launch",
+        needs=("providers",),
         places={
             "/opt/day0": "scripts",
             "/var/lib/freezeline-flags/script-generation": "scripts",
