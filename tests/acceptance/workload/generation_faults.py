@@ -168,6 +168,7 @@ FAULTS = (
         alert="RateLimitingSpike",
         receivers=PEOPLE,
         begin=_too_many_requests,
+        end=lambda found: found.restart_api(),  # else the API would refuse requests for another minute
         within_s=120,
         ramp_s=40,
     ),

@@ -60,7 +60,7 @@ def deploys(found: Whole, service: str) -> None:
     assert (json.loads(request("GET", address))["version"], rolled_back()) == ("good", True)
 
 
-def every_panel_has_a_number(found: Whole, name: str) -> None:
+def every_panel_has_a_number(found: Whole, name: str, engine: Path) -> None:
     """The workload's own series are in the ten panels that the spec lists."""
     waiting = own_questions(name)
     assert len(waiting) >= 10
@@ -73,6 +73,7 @@ def every_panel_has_a_number(found: Whole, name: str) -> None:
         wait_until(shown, 120, f"every panel of {name} has a number")
     except AssertionError as error:
         error.add_note("\n".join(f"{one.place}: {one.expr}" for one in waiting))
+        error.add_note(engine.read_text())
         raise
 
 
@@ -84,9 +85,10 @@ def test_everything_starts_shows_its_panels_and_ends(generation: Generation, tmp
         ready(found)
         for service in ("assistant", "scripts"):
             deploys(found, service)
-        with found.rollout("good"):
+        found.deploy("assistant", "good-2")
+        with found.rollout("good-2") as engine:
             for name in ("generation-service", "assistant-phase4"):
-                every_panel_has_a_number(found, name)
+                every_panel_has_a_number(found, name, engine)
         assert found.end() == 0, found.log.read_text()
     assert "everything has ended" in found.log.read_text()
     assert not found.root.exists()

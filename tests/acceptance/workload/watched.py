@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,16 @@ class Watched(Struct, frozen=True, kw_only=True):
         names = {one["labels"]["alertname"] for one in self.prometheus.alerts()}
         return {name for name in names if not name.startswith(OTHERS)}
 
-    def first(self, series: str, since: float, *, otherwise: float | None = None) -> float:
-        """The time of the first sample of a series after `since`, in Unix seconds."""
+    def active_since(self, name: str) -> float:
+        """When the condition of an alert became true, and has been true since; in Unix seconds."""
+        times = [one["activeAt"] for one in self.prometheus.alerts() if one["labels"]["alertname"] == name]
+        return min(datetime.fromisoformat(text).timestamp() for text in times)
+
+    def fired_at(self, name: str, since: float) -> float:
+        """When an alert first fired after `since`, in Unix seconds: the time of the evaluation."""
         window_s = int(time.time() - since) + 1
-        found = self.prometheus.query(f"{series}[{window_s}s]")
-        times = [float(at) for one in found for at, _ in one["values"] if float(at) >= since]
-        if not times and otherwise is not None:
-            return otherwise
-        return min(times)
+        found = self.prometheus.query(f'ALERTS{{alertname="{name}",alertstate="firing"}}[{window_s}s]')
+        return min(float(at) for one in found for at, _ in one["values"] if float(at) >= since)
 
     def rose(self, query: str, since: float, until: float) -> float:
         """When the value of a query first rose, to a tenth of a second."""
@@ -178,16 +181,16 @@ def expect(
         return firing == {name}
 
     wait_until(fires, within_s, f"{name} fires")
+    active_at = watched.active_since(name)
     wanted = {(name, receiver) for receiver in receivers}
     wait_until(lambda: wanted <= told(), 60, f"{receivers} hear of {name}: {told()}")
     others = {one for one in told() - wanted if not one[0].startswith(OTHERS)}
     assert others == set(), json.dumps(sorted(others))
-    fired_at = watched.first(f'ALERTS{{alertname="{name}",alertstate="firing"}}', since)
-    pending_at = watched.first(f'ALERTS{{alertname="{name}",alertstate="pending"}}', since, otherwise=fired_at)
+    fired_at = watched.fired_at(name, since)
     return Sight(
         alert=name,
         after_s=fired_at - since,
-        pending_s=fired_at - pending_at,
+        pending_s=fired_at - active_at,
         bad_s=fired_at - watched.rose(bad, since, fired_at) if bad else None,
     )
 

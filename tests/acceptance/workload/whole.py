@@ -37,16 +37,17 @@ class Whole(Struct, frozen=True, kw_only=True):
         subprocess.run([self.root / service / "deploy.sh", release], check=True, timeout=60)
 
     @contextlib.contextmanager
-    def rollout(self, release: str) -> Iterator[None]:
-        """The engine rolls a release of the assistant out, until the block ends."""
+    def rollout(self, release: str) -> Iterator[Path]:
+        """The engine rolls a release of the assistant out, until the block ends; gives the engine's log."""
         policy = self.root / "generated" / "rules" / "policy" / "assistant-phase4.policy.json"
         argv = [sys.executable, "-m", "freezeline", "canary", "run", str(policy), "--release", release]
         argv += ["--prometheus", self.prometheus.url, "--state", str(self.root / "state")]
-        with (self.root / "engine.log").open("wb") as output:
+        log = self.root / "engine.log"
+        with log.open("wb") as output:
             engine = subprocess.Popen(argv, cwd=ROOT, stdout=output, stderr=output, process_group=0)
         with gone_with_us(engine):
             try:
-                yield
+                yield log
             finally:
                 stop(engine)
 
