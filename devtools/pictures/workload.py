@@ -1,7 +1,7 @@
 """`python -m devtools.pictures.workload [OUT]`: draw the panels of systems D and E from the running workload.
 
-The run takes about ten minutes. First all is well; then the vendors of the generation service are slow and some jobs
-fail, and a rollout of the assistant meets a release with errors.
+The run takes about ten minutes. First all is well. Then the vendors of the generation service are slow, and some jobs
+fail. At the same time, a rollout of the assistant meets a release with errors.
 """
 
 import argparse
