@@ -72,6 +72,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     journal_postgres: str
     journal_require_standby: bool
     journal_lease_s: float
+    otlp_endpoint: str
     host: str
 
 
@@ -335,6 +336,13 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_number,
         help="Of several receivers in one PostgreSQL database, one leads. If the leader gives no sign of life for so "
         "many seconds, another receiver takes over.",
+    ),
+    Setting(
+        name="otlp.endpoint",
+        default="",
+        read=_url,
+        help="A collector of OpenTelemetry that takes OTLP over HTTP, such as `http://127.0.0.1:4318`. The receiver "
+        "sends each alert, freeze, rollback and notice as a span. Needs the extra `otlp`.",
     ),
     Setting(
         name="host",

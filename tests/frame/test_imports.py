@@ -61,6 +61,7 @@ ORDERS = {
         "steps",
         "faults",
         "rehearsals",
+        "traceparent",
         # What is to be done: the policy as a value, the decisions, and where decisions are kept.
         "policy",
         "decide",
@@ -73,6 +74,7 @@ ORDERS = {
         "leading",
         "context",
         "logs",
+        "otlp",
         # How people are told.
         "templates",
         "notify",
