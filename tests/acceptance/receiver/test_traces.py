@@ -1,4 +1,4 @@
-"""One trace shows a user's request, the alert, the freeze and the rollback: real processes, and a collector's stand-in."""
+"""One trace shows a request, the alert, the freeze and the rollback: real processes, and a stand-in of a collector."""
 
 import contextlib
 import json
