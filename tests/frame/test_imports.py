@@ -62,6 +62,7 @@ ORDERS = {
         "steps",
         "faults",
         "rehearsals",
+        "traceparent",
         # What is to be done: the policy as a value, the decisions, and where decisions are kept.
         "policy",
         "decide",
@@ -74,6 +75,7 @@ ORDERS = {
         "leading",
         "context",
         "logs",
+        "otlp",
         # How people are told.
         "templates",
         "notify",
