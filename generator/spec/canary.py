@@ -15,6 +15,7 @@ from generator.units import MINUTE, SECOND
 DEPLOY_TIMEOUT_MS = 300 * SECOND
 RELEASE_TIMEOUT_MS = 5 * SECOND
 CONFIDENCE = Decimal("0.95")
+EVIDENCE = Decimal("0.95")
 VARIANCE_INFLATION = Decimal(2)
 """Failures come in bursts: 2 is right for bursts of 1.5 failures on average, whose sizes are geometric."""
 INFLATION_MAX = 1000
@@ -34,6 +35,7 @@ def parse(reader: Reader) -> Canary:
         stages=canary_stages.parse(reader),
         gates=canary_gates.parse(reader, min_samples),
         confidence=_parse_confidence(reader),
+        evidence=_parse_evidence(reader),
         variance_inflation=_parse_inflation(reader),
         requests_per_second=_parse_rate(reader),
         tracks=_parse_tracks(reader),
@@ -61,15 +63,24 @@ def _parse_no_data(reader: Reader) -> NoData:
 
 def _parse_confidence(reader: Reader) -> Decimal | None:
     """How sure a breach must be, as a ratio. None: `off`, the bare bound decides."""
-    written = reader.value("confidence")
+    return _parse_sureness(reader, "confidence", CONFIDENCE, "for the bare bound")
+
+
+def _parse_evidence(reader: Reader) -> Decimal | None:
+    """How sure a stage must be that failures are not twice the allowed ones. None: `off`, a stage needs only time."""
+    return _parse_sureness(reader, "evidence", EVIDENCE, "for stages that need only time")
+
+
+def _parse_sureness(reader: Reader, key: str, default: Decimal, off: str) -> Decimal | None:
+    written = reader.value(key)
     if written is not None and written.text == "off":
         return None
-    confidence = reader.ratio("confidence", CONFIDENCE)
-    if not Decimal("0.5") <= confidence < 1:
-        hint = "write `confidence: 95%`, or `confidence: off` for the bare bound"
-        reader.fail("canary/confidence", "the confidence must be at least 50% and below 100%", hint, key="confidence")
-        return CONFIDENCE
-    return confidence
+    sureness = reader.ratio(key, default)
+    if not Decimal("0.5") <= sureness < 1:
+        hint = f"write `{key}: 95%`, or `{key}: off` {off}"
+        reader.fail(f"canary/{key}", f"the {key} must be at least 50% and below 100%", hint, key=key)
+        return default
+    return sureness
 
 
 def _parse_inflation(reader: Reader) -> Decimal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from release.canary import asking
-from release.canary.looks import Stepped, all_pass, hold, look_at_stage, unhold, watched_s
+from release.canary.looks import Stepped, all_pass, hold, look_for_evidence, unhold, watched_s
 from release.canary.plan import Plan, StagePlan, next_daily
 from release.canary.state import (
     Answers,
@@ -106,9 +106,9 @@ def go_on(plan: Plan, before: State, state: State, tick: Tick) -> Stepped:
             state, commands = asking.ask_daily(plan, state, stage, tick.at)
             if not _baked(plan, state, stage):
                 return state, commands
-            state, more = look_at_stage(plan, state)
+            state, more = look_for_evidence(plan, state)
             commands += more
-            if state.phase is Phase.ABORTING or state.holds:
+            if state.holds:
                 return state, commands
             state, more = _evaluate(plan, replace(state, phase=Phase.EVALUATE), stage, tick.at)
             return state, (*commands, *more)
@@ -118,7 +118,7 @@ def go_on(plan: Plan, before: State, state: State, tick: Tick) -> Stepped:
 
 def _baked(plan: Plan, state: State, stage: StagePlan) -> bool:
     """Whether the stage was watched for long enough, and every gate passed often enough."""
-    if state.baked_s < stage.watch_s or state.holds:
+    if state.baked_s < stage.watch_s or state.holds.keys() - {Hold.EVIDENCE}:
         return False
     return all(state.gates.get(name, GateState()).passes >= stage.least_passes for name in plan.gates)
 
@@ -139,7 +139,11 @@ def _ready(plan: Plan, state: State) -> bool:
 
 
 def promoted(plan: Plan, state: State, event: Promoted) -> Stepped:
-    """End the bake and answer the stage's questions. Raises NotNow while a gate does not pass, or the rollout holds."""
+    """End the bake and answer the stage's questions. Raises NotNow while a gate does not pass, or the rollout holds.
+
+    A stage that holds because its events prove too little is promoted all the same: the person has decided.
+    """
+    state = unhold(state, Hold.EVIDENCE)
     if state.holds:
         raise NotNow(f"the rollout is held: {'; '.join(state.holds.values())}")
     if not all_pass(plan, state):

@@ -39,7 +39,7 @@ class Counts(Struct, frozen=True, kw_only=True):
 class Measured(Struct, frozen=True, kw_only=True):
     """One measurement with all that explains its verdict. `value`, `bound` and `samples` are None where unknown.
 
-    `part` is what the window adds to the stage as a whole: never more bad events than prove a breach.
+    `part` is what the window adds to the stage as a whole: never more bad events than prove a breach. `bad` counts all.
     """
 
     gate: str
@@ -49,6 +49,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     samples: int | None
     why: str
     part: Counts | None = None
+    bad: int | None = None
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -110,6 +111,7 @@ def _judge_counts(gate: RatioGate | QuantileGate, canary: Reading, stable: Readi
     if gate.at_most_times is not None and isinstance(gate, RatioGate):
         findings.append(_against_stable(gate, counts, stable, gate.at_most_times))
     verdict, why = _worst(findings)
+    part = _part(counts, allowed, gate.proof)
     return Measured(
         gate=gate.id,
         verdict=verdict,
@@ -117,7 +119,8 @@ def _judge_counts(gate: RatioGate | QuantileGate, canary: Reading, stable: Readi
         bound=_bound(gate, stable),
         samples=counts.total,
         why=why,
-        part=_part(counts, allowed, gate.proof),
+        part=part,
+        bad=None if part is None else counts.bad,
     )
 
 

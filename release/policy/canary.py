@@ -142,12 +142,14 @@ class Proof(Struct, frozen=True, kw_only=True):
     """When counts prove a breach. `level` is the chance that a release at its very bound is found to break it.
 
     `stage_level` is the same for all windows of a stage together; None: a stage is not judged as a whole. Failures come
-    in bursts, so counts vary more than independent events: `inflation` is the ratio of both variances.
+    in bursts, so counts vary more than independent events: `inflation` is the ratio of both variances. `pass_level` is
+    the chance that a release with twice the allowed failures passes a stage; None: a stage needs no such evidence.
     """
 
     level: Decimal
     inflation: Decimal
     stage_level: Decimal | None = None
+    pass_level: Decimal | None = None
 
 
 class _Bound(Struct, frozen=True, kw_only=True):

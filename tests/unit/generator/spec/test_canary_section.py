@@ -121,7 +121,7 @@ def test_a_ratio_counts_bad_and_all_events() -> None:
         "over_s": 120,
         "op": "<=",
         "value": "0.005",
-        "proof": {"level": "0.000139", "stage_level": "0.00417", "inflation": "2"},
+        "proof": {"level": "0.000139", "stage_level": "0.00417", "pass_level": "0.05", "inflation": "2"},
         **ONCE,
     }
     total = "sum(increase(t_total[1m]))"
@@ -192,6 +192,13 @@ def test_the_bare_bound_needs_no_proof() -> None:
     assert "proof" not in rendered(STAGES, GATES, END)["gates"][0]
 
 
+def test_stages_that_need_only_time() -> None:
+    """`evidence: off`: the policy asks for none, as policies did before there was evidence."""
+    ratio = "gates: [{id: a, ratio: {bad: e, total: t}, over: 1m, max: 1%}]"
+    assert "pass_level" not in rendered("evidence: off", STAGES, ratio, END)["gates"][0]["proof"]
+    assert rendered("evidence: 90%", STAGES, ratio, END)["gates"][0]["proof"]["pass_level"] == "0.1"
+
+
 @pytest.mark.parametrize(
     "written,events",
     [
@@ -237,6 +244,7 @@ def test_traffic_can_be_moved_by_commands() -> None:
         (["stages: [{weight: 100%, soak: 1h, daily: {gate: true}}]", GATES, END], "canary/stage", "{gate: true}"),
         (["stages: [{weight: 100%, soak: 1h, ab: {metrics: []}}]", GATES, END], "canary/ab", "[]"),
         (["stages: [{weight: 100%, soak: 1h, ab: {metrics: [x]}}]", GATES, END], "canary/unknown-gate", "{weight"),
+        ([STAGES, "evidence: 30%", GATES, END], "canary/evidence", "30%"),
         ([STAGES, "variance_inflation: 0.5", GATES, END], "canary/variance-inflation", "0.5"),
         ([STAGES, "gates: [{id: a, query: 'x'}]", END], "canary/gate", "{id: a"),
         ([STAGES, "gates: [{id: a, query: 'x', max: 1, min: 0}]", END], "canary/gate", "{id: a"),
