@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from receiver.figures import figure
 from release.canary.plan import Plan
 from release.canary.state import (
     Answers,
@@ -193,6 +194,6 @@ def all_pass(plan: Plan, state: State) -> bool:
 
 def describe(one: Measured) -> str:
     """A measurement for people."""
-    value = "no data" if one.value is None else f"{one.value:.6g}"
-    bound = "" if one.bound is None else f" (limit {one.bound:.6g})"
+    value = "no data" if one.value is None else figure(one.value, one.unit)
+    bound = "" if one.bound is None else f" (limit {figure(one.bound, one.unit)})"
     return f"{value}{bound}" + (f", {one.why}" if one.why else "")

@@ -40,6 +40,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     """One measurement with all that explains its verdict. `value`, `bound` and `samples` are None where unknown.
 
     `part` is what the window adds to the stage as a whole: never more bad events than prove a breach. `bad` counts all.
+    `unit` is the gate's.
     """
 
     gate: str
@@ -50,6 +51,7 @@ class Measured(Struct, frozen=True, kw_only=True):
     why: str
     part: Counts | None = None
     bad: int | None = None
+    unit: str = ""
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -121,6 +123,7 @@ def _judge_counts(gate: RatioGate | QuantileGate, canary: Reading, stable: Readi
         why=why,
         part=part,
         bad=None if part is None else counts.bad,
+        unit=gate.unit,
     )
 
 
@@ -180,6 +183,7 @@ def _judge_value(gate: QueryGate | PushGate, canary: Reading, stable: Reading | 
         bound=bound,
         samples=canary.samples,
         why="",
+        unit=gate.unit,
     )
 
 
@@ -217,4 +221,12 @@ def _worst(findings: Sequence[tuple[Verdict, str]]) -> tuple[Verdict, str]:
 
 
 def _inconclusive(gate: CanaryGate, value: Decimal | None, samples: int | None, why: str) -> Measured:
-    return Measured(gate=gate.id, verdict=Verdict.INCONCLUSIVE, value=value, bound=gate.value, samples=samples, why=why)
+    return Measured(
+        gate=gate.id,
+        verdict=Verdict.INCONCLUSIVE,
+        value=value,
+        bound=gate.value,
+        samples=samples,
+        why=why,
+        unit=gate.unit,
+    )

@@ -155,7 +155,7 @@ class Proof(Struct, frozen=True, kw_only=True):
 class _Bound(Struct, frozen=True, kw_only=True):
     """What every measurement has. `value` is the bound; `at_most_times` the bound as a multiple of the stable value.
 
-    The breaches of a row lie at least `spaced_s` apart.
+    The breaches of a row lie at least `spaced_s` apart. `unit` is that of values and bounds; "": unknown, or none.
     """
 
     id: str
@@ -167,6 +167,7 @@ class _Bound(Struct, frozen=True, kw_only=True):
     at_most_times: Decimal | None = None
     over_s: float = 0.0
     spaced_s: float = 0.0
+    unit: Literal["", "ratio", "seconds", "milliseconds"] = ""
 
 
 class RatioGate(_Bound, frozen=True, kw_only=True, tag_field="kind", tag="ratio"):

@@ -58,6 +58,7 @@ ORDERS = {
     ),
     "receiver": (
         "plaintext",
+        "figures",
         "steps",
         "faults",
         "rehearsals",

@@ -20,6 +20,8 @@ BOUND = "$bound"
 def render(gate: CanaryGate, proof: Proof | None) -> dict[str, object]:
     """One gate as JSON data."""
     found: dict[str, object] = {"id": gate.id, "kind": gate.measure.KIND, **_measured(gate)}
+    if gate.unit:
+        found["unit"] = gate.unit
     if gate.over_ms:
         found["over_s"] = seconds(gate.over_ms)
     if gate.value is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from receiver.http.rollout import configured, measured, span, waits_for, wanted
+from receiver.http.rollout import configured, gate_figure, measured, span, waits_for, wanted
 from receiver.rollouts import Rollout
 
 ENDED_SHOWN_S = 86400.0
@@ -69,11 +69,7 @@ def _gate(raw: Mapping[str, Any]) -> Gate:
     return Gate(
         name=str(raw.get("gate", "")),
         verdict=str(raw.get("verdict", "")),
-        value=_number(raw.get("value")),
-        bound=_number(raw.get("bound")),
+        value=gate_figure(raw, "value"),
+        bound=gate_figure(raw, "bound"),
         why=str(raw.get("why", "")),
     )
-
-
-def _number(text: Any) -> str:
-    return "" if text is None else f"{float(text):.6g}"

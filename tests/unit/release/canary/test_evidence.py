@@ -108,6 +108,7 @@ def test_explain_tells_the_events_that_the_engine_needs(allowed: str, part: floa
         spaced_ms=0,
         min_samples=1,
         on_breach="abort",
+        unit="ratio",
         position=Position("x.yaml"),
     )
     proof = Proof(level=Decimal("0.01"), stage_level=Decimal("0.004"), pass_level=Decimal("0.05"), inflation=Decimal(2))
