@@ -63,24 +63,31 @@ def _parse_no_data(reader: Reader) -> NoData:
 
 def _parse_confidence(reader: Reader) -> Decimal | None:
     """How sure a breach must be, as a ratio. None: `off`, the bare bound decides."""
-    return _parse_sureness(reader, "confidence", CONFIDENCE, "for the bare bound")
+    confidence = _ratio_or_off(reader, "confidence", CONFIDENCE)
+    if confidence is None or _is_sure(confidence):
+        return confidence
+    hint = "write `confidence: 95%`, or `confidence: off` for the bare bound"
+    reader.fail("canary/confidence", "the confidence must be at least 50% and below 100%", hint, key="confidence")
+    return CONFIDENCE
 
 
 def _parse_evidence(reader: Reader) -> Decimal | None:
     """How sure a stage must be that failures are not twice the allowed ones. None: `off`, a stage needs only time."""
-    return _parse_sureness(reader, "evidence", EVIDENCE, "for stages that need only time")
+    evidence = _ratio_or_off(reader, "evidence", EVIDENCE)
+    if evidence is None or _is_sure(evidence):
+        return evidence
+    hint = "write `evidence: 95%`, or `evidence: off` for stages that need only time"
+    reader.fail("canary/evidence", "the evidence must be at least 50% and below 100%", hint, key="evidence")
+    return EVIDENCE
 
 
-def _parse_sureness(reader: Reader, key: str, default: Decimal, off: str) -> Decimal | None:
+def _ratio_or_off(reader: Reader, key: str, default: Decimal) -> Decimal | None:
     written = reader.value(key)
-    if written is not None and written.text == "off":
-        return None
-    sureness = reader.ratio(key, default)
-    if not Decimal("0.5") <= sureness < 1:
-        hint = f"write `{key}: 95%`, or `{key}: off` {off}"
-        reader.fail(f"canary/{key}", f"the {key} must be at least 50% and below 100%", hint, key=key)
-        return default
-    return sureness
+    return None if written is not None and written.text == "off" else reader.ratio(key, default)
+
+
+def _is_sure(ratio: Decimal) -> bool:
+    return Decimal("0.5") <= ratio < 1
 
 
 def _parse_inflation(reader: Reader) -> Decimal:

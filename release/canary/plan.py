@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from release.canary.verdict import allowed_share
-from release.policy.canary import Approval, Ask, Canary, CanaryGate, Daily, QuantileGate, RatioGate
+from release.policy.canary import Approval, Ask, Canary, CanaryGate, Daily, QuantileGate, RatioGate, Traffic
 
 
 class StagePlan(Struct, frozen=True, kw_only=True):
@@ -61,6 +61,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     deploys: bool
     start: Ask
     day_s: float
+    chooses_users: bool = False
 
     @property
     def settle_s(self) -> float:
@@ -112,7 +113,15 @@ def plan_of(canary: Canary, *, speed: float = 1.0) -> Plan:
         deploys=canary.deploy is not None,
         start=canary.start or NOBODY,
         day_s=DAY_S / speed,
+        chooses_users=_chooses_users(canary.traffic),
     )
+
+
+def _chooses_users(traffic: Traffic | None) -> bool:
+    if traffic is None:
+        return False
+    by_map = traffic.haproxy is not None and traffic.haproxy.users is not None
+    return by_map or (traffic.file is not None and bool(traffic.file.users))
 
 
 def _whole(gate: CanaryGate, speed: float) -> WholeStage | None:

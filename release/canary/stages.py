@@ -10,6 +10,7 @@ from release.canary.plan import Plan, StagePlan, next_daily
 from release.canary.state import (
     Answers,
     AskFreeze,
+    Command,
     FreezeAsked,
     GateState,
     Hold,
@@ -77,9 +78,16 @@ def shift_again(plan: Plan, state: State, tick: Tick) -> Stepped:
     """Read how far the shift came: done, not begun, or another weight, which only a person may explain."""
     target = plan.stages[state.stage].weight
     if tick.weight is None:
-        return hold(state, Hold.SOURCE, "the proxy does not answer", page=True)
+        text = "the proxy does not answer"
+        if plan.chooses_users and state.weight == 0:
+            text += "; chosen users may still get the release, until the proxy answers"
+        return hold(replace(state, unsure=state.weight == 0), Hold.SOURCE, text, page=True)
     if tick.weight == target:
         return shifted(plan, state, Shifted(at=tick.at))
+    clear: tuple[Command, ...] = ()
+    if state.unsure:
+        # Weight 0 set once more takes chosen users off the canary, whatever holds the shift.
+        state, clear = replace(state, unsure=False), (LowerWeight(weight=state.weight),)
     if not min(state.weight, target) <= tick.weight <= target:
         text = f"the proxy uses the weight {tick.weight:.2%}, not {target:.2%}"
         state, told = hold(state, Hold.WEIGHT, text, page=True)
@@ -88,7 +96,7 @@ def shift_again(plan: Plan, state: State, tick: Tick) -> Stepped:
     held = state.holds or tick.away or tick.frozen is not False
     # A kill in the middle of the shift, or a hand, left more than the stage before has: a hold keeps the latter.
     lower = (LowerWeight(weight=state.weight),) if held and tick.weight > state.weight else ()
-    return state, (*lower, *again)
+    return state, (*(clear or lower), *again)
 
 
 def go_on(plan: Plan, before: State, state: State, tick: Tick) -> Stepped:

@@ -110,6 +110,7 @@ class State(Struct, frozen=True, kw_only=True):
     answers: Answers = Answers()
     holds: Mapping[Hold, str] = field(default_factory=dict)
     daily_due: float | None = None
+    unsure: bool = False  # before the first shift, the proxy was away: chosen users may be on the canary at weight 0
     cut: bool = False
     rollback_asked: bool = False
     rollback_ended: str | None = None  # empty after a success, else what went wrong
