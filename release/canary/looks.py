@@ -154,7 +154,8 @@ def look_for_evidence(plan: Plan, state: State) -> Stepped:
     if not lacking:
         return unhold(state, Hold.EVIDENCE), ()
     found = ", ".join(f"{name} ({seen[name].every_bad} of {seen[name].total} events are bad)" for name in lacking)
-    text = f"stage {state.stage + 1} has too few events to tell a good release from a bad one: {found}"
+    stage = f"stage {state.stage + 1} has too few events to tell a good release from a bad one"
+    text = f"{stage}, so the engine watches on: {found}"
     return hold(state, Hold.EVIDENCE, text)
 
 

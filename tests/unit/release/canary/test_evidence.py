@@ -40,7 +40,8 @@ def test_a_stage_without_enough_events_holds_and_goes_on_by_itself() -> None:
     assert (rollout.state.stage, set(rollout.state.holds)) == (0, {Hold.EVIDENCE})
     assert rollout.told().count("canary_held") == 1
     assert rollout.state.holds[Hold.EVIDENCE] == (
-        "stage 1 has too few events to tell a good release from a bad one: errors (0 of 180 events are bad)"
+        "stage 1 has too few events to tell a good release from a bad one, so the engine watches on:"
+        " errors (0 of 180 events are bad)"
     )
     while rollout.state.stage == 0:
         rollout.tick(saw(0))
