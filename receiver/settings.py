@@ -219,7 +219,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="otlp.endpoint",
         default="",
-        read=_url,
+        read=kinds.url,
         help="A collector of OpenTelemetry that takes OTLP over HTTP, such as `http://127.0.0.1:4318`. The receiver "
         "sends each alert, freeze, rollback and notice as a span. Needs the extra `otlp`.",
     ),
