@@ -59,6 +59,7 @@ ORDERS = {
     "receiver": (
         "plaintext",
         "figures",
+        "links",
         "steps",
         "faults",
         "rehearsals",
