@@ -12,7 +12,7 @@ from typing import Any
 from receiver.context import Context
 from receiver.decide.escalate import open_for
 from receiver.figures import figure
-from receiver.rollouts import Rollout, RolloutsError
+from receiver.rollouts import Ended, Rollout, RolloutsError
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,15 @@ async def newest(context: Context) -> tuple[Rollout, ...]:
     """Every service's newest rollout. A damaged database is logged, and hides its own directory alone."""
     try:
         return await asyncio.to_thread(context.rollouts.newest)
+    except RolloutsError as error:
+        log.warning("rollouts.unreadable", extra={"error": str(error)})
+        return ()
+
+
+async def ended(context: Context, limit: int) -> tuple[Ended, ...]:
+    """The last rollouts that are over. A damaged database is logged."""
+    try:
+        return await asyncio.to_thread(context.rollouts.ended, limit)
     except RolloutsError as error:
         log.warning("rollouts.unreadable", extra={"error": str(error)})
         return ()
