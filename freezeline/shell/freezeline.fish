@@ -50,8 +50,8 @@ function _shtab_freezeline_using
   test "$_shtab_freezeline_cmdpath" = "$argv"
 end
 
-set -g _shtab_freezeline_commands validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill rollback' 'drill policy' 'drill report' serve status freeze unfreeze ack cancel dlq journal replay toast demo completion
-set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --body --by --candidate --channel --chromadb --chromadb-python --chromadb-start --chromadb-stop --command --config --days --deadline --directory --end --fallback --fault --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --namespace --only --output --pause --policy --postgres --probe --prometheus --promtool --provider --public-url --reason --redis --rehearsals --release --requests --resend --resume --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --step --team --template --token-file --url --webhook-url --window -o
+set -g _shtab_freezeline_commands validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary 'canary run' 'canary approve' 'canary promote' 'canary pause' 'canary resume' 'canary abort' 'canary status' 'canary history' 'canary report' drill 'drill loop' 'drill recovery' 'drill canary' 'drill fallback' 'drill stream' 'drill rollback' 'drill policy' 'drill report' serve status freeze rollback unfreeze ack cancel dlq incidents journal replay toast demo completion
+set -g _shtab_freezeline_opts_with_value --after --alertmanager --alertmanager-token-file --at-once --backups --bad --block --body --by --candidate --channel --chromadb --chromadb-python --chromadb-start --chromadb-stop --command --config --connected-at-least --days --deadline --directory --end --event --fallback --fault --first-event-at-most --flags --format --git --groups --header --history --host --html --jobs --junit --keep --last --limit --listen --markdown --mttr-at-most --namespace --only --output --pause --policy --postgres --probe --prometheus --promtool --provider --public-url --reason --redis --rehearsals --release --requests --resend --rest --resume --rollout --rule-label --runs --scope --scrape --secrets --seed --seen-file --series --service --slo --speed --sqlite --stable --stage --start --state --step --streams --team --template --token-file --url --webhook-url --window -o
 
 complete -c freezeline -e
 complete -c freezeline -f
@@ -308,9 +308,28 @@ complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l command -x
 complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l body -x -d 'the body of the request, as JSON; makes a POST of it'
 complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l requests -x -d 'requests per fault (default: 5)'
 complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l limit -x -d 'the longest request (default: 30)'
+complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l rest -x -d 'how long the service leaves a provider alone that failed, at most (default: 60)'
 complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l local -d 'the service answers itself where every provider fails'
 complete -c freezeline -n '_shtab_freezeline_using drill fallback' -l fault -xka "dead slow rate-limited error cut garbled" -d 'inject only this fault; may be repeated: dead, slow, rate-limited, error, cut, garbled'
 complete -c freezeline -n '_shtab_freezeline_using drill fallback; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file that `freezeline generate` wrote'
+complete -c freezeline -n '_shtab_freezeline_using drill; and test $_shtab_freezeline_npos -eq 0' -a stream -d 'Open real streams of server-sent events, and measure the first event and the connections.'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -s h -l help -d 'show this help message and exit'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory, which holds its address and tokens (also FREEZELINE_STATE; default: /var/lib/freezeline, otherwise ~/.local/state/freezeline)'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l url -x -d 'the address of a receiver on another machine; needs --token-file'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'a file that holds only the token (also FREEZELINE_TOKEN_FILE)'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l history -xka "(__fish_complete_path (commandline -ct))" -d 'the history of rehearsals (default: rehearsals.jsonl of --state)'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l host -x -d 'the name of the machine in the history (also FREEZELINE_HOST; default: this machine'"'"'s)'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l release -x -d 'the live release (default: the release command'"'"'s answer)'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l json -d 'print the line of the history'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l probe -x -d 'the address of the stream'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l body -x -d 'the body of the request, as JSON; makes a POST of it'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l event -x -d 'the first event with this name counts (default: of any name)'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l streams -x -d 'how many streams (default: 100)'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l at-once -x -d 'how many at once (default: 10)'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l limit -x -d 'the longest stream (default: 30)'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l first-event-at-most -x -d 'the 95th percentile of the time to the first event (default: 0.5)'
+complete -c freezeline -n '_shtab_freezeline_using drill stream' -l connected-at-least -x -d 'the least share of streams that are answered to their end (default: 95)'
+complete -c freezeline -n '_shtab_freezeline_using drill stream; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file that `freezeline generate` wrote'
 complete -c freezeline -n '_shtab_freezeline_using drill; and test $_shtab_freezeline_npos -eq 0' -a rollback -d 'Roll a stand-in service back many times with faults injected; --really: the live release, once.'
 complete -c freezeline -n '_shtab_freezeline_using drill rollback' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using drill rollback' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory, which holds its address and tokens (also FREEZELINE_STATE; default: /var/lib/freezeline, otherwise ~/.local/state/freezeline)'
@@ -359,6 +378,14 @@ complete -c freezeline -n '_shtab_freezeline_using freeze' -l url -x -d 'the add
 complete -c freezeline -n '_shtab_freezeline_using freeze' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'a file that holds only the token (also FREEZELINE_TOKEN_FILE)'
 complete -c freezeline -n '_shtab_freezeline_using freeze' -l by -x -d 'the name that the journal records (default: your login name)'
 complete -c freezeline -n '_shtab_freezeline_using freeze' -l json -d 'print the receiver'"'"'s answer as JSON'
+complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a rollback -d 'Freeze a service and roll the service back, because a person decided so. If a rollout of the service runs, the rollout is aborted instead. `freezeline status` shows how the rollback goes.'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -s h -l help -d 'show this help message and exit'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l reason -x -d 'the reason; the flag file and the journal record it'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory, which holds its address and tokens (also FREEZELINE_STATE; default: /var/lib/freezeline, otherwise ~/.local/state/freezeline)'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l url -x -d 'the address of a receiver on another machine; needs --token-file'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'a file that holds only the token (also FREEZELINE_TOKEN_FILE)'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l by -x -d 'the name that the journal records (default: your login name)'
+complete -c freezeline -n '_shtab_freezeline_using rollback' -l json -d 'print the receiver'"'"'s answer as JSON'
 complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a unfreeze -d 'End the freeze of a service, whatever started it.'
 complete -c freezeline -n '_shtab_freezeline_using unfreeze' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using unfreeze' -l reason -x -d 'the reason; the journal records it'
@@ -390,6 +417,15 @@ complete -c freezeline -n '_shtab_freezeline_using dlq' -l url -x -d 'the addres
 complete -c freezeline -n '_shtab_freezeline_using dlq' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'a file that holds only the token (also FREEZELINE_TOKEN_FILE)'
 complete -c freezeline -n '_shtab_freezeline_using dlq' -l by -x -d 'the name that the journal records (default: your login name)'
 complete -c freezeline -n '_shtab_freezeline_using dlq' -l json -d 'print the receiver'"'"'s answer as JSON'
+complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a incidents -d 'List the newest incidents, and print the mean times to recovery (MTTR) and to acknowledgement (MTTA). The command reads the journal, also while the receiver is stopped. Exit code 1 means that a limit is exceeded.'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -s h -l help -d 'show this help message and exit'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory (also FREEZELINE_STATE)'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l postgres -x -d 'read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l service -x -d 'only incidents of this service'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l days -x -d 'how far to look back (default: 30)'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l last -x -d 'list this many of the newest incidents (default: 20)'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l mttr-at-most -x -d 'exit with 1 if the mean time to recovery is longer, or if no incident has ended'
+complete -c freezeline -n '_shtab_freezeline_using incidents' -l json -d 'print one JSON object'
 complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a journal -d 'Print the receiver'"'"'s last decisions with their reasons. The command reads the journal file, also while the receiver is stopped. `migrate` moves the journal of a stopped receiver from its file into the database of --postgres.'
 complete -c freezeline -n '_shtab_freezeline_using journal' -s h -l help -d 'show this help message and exit'
 complete -c freezeline -n '_shtab_freezeline_using journal' -l back -d 'with migrate: from the database into a new file'
