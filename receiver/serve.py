@@ -49,6 +49,7 @@ from receiver.loops.publish import publisher
 from receiver.loops.reconcile import Reconciler
 from receiver.loops.retention import Retention
 from receiver.loops.rollouts import RolloutWatch
+from receiver.loops.traces import Traces
 from receiver.loops.worker import Worker
 from receiver.meters import Meters
 from receiver.policy.directory import Loaded, read_directory
@@ -152,6 +153,7 @@ class _Receiver:
             else:
                 await found.take_up_all(context)
             http = await stack.enter_async_context(aiohttp.ClientSession())
+            await self._send_traces(context, stack)
             worker = Worker(context, self._deliverer(context, http))
             reconciler = self._reconciler(context, http, worker)
 
@@ -217,6 +219,20 @@ class _Receiver:
             rollouts=Rollouts(directory=state / "canary"),
             faults=Faults(journal.now),
         )
+
+    async def _send_traces(self, context: Context, stack: contextlib.AsyncExitStack) -> None:
+        """Send spans to a collector, if the settings name one. Raises StartError if the extra is not installed."""
+        if not self._settings.otlp_endpoint:
+            return
+        try:
+            from receiver.otlp import Exporter  # noqa: PLC0415 - needs the extra `otlp`
+        except ImportError as error:
+            raise StartError(f"{error}: `otlp.endpoint` needs Freezeline with the extra `otlp`") from error
+        exporter = Exporter(self._settings.otlp_endpoint, version=version("freezeline"), host=context.host)
+        stack.push_async_callback(asyncio.to_thread, exporter.close)
+        traces = Traces(context, exporter.send)
+        await traces.start()
+        stack.push_async_callback(traces.stop)
 
     def _deliverer(self, context: Context, http: aiohttp.ClientSession) -> Deliverer:
         user = Path(self._settings.templates) if self._settings.templates else None

@@ -63,6 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     journal_postgres: str
     journal_require_standby: bool
     journal_lease_s: float
+    otlp_endpoint: str
     host: str
     oidc_issuer: str
     oidc_client_id: str
@@ -214,6 +215,13 @@ SETTINGS: tuple[Setting, ...] = (
         parse=kinds.number,
         help="Of several receivers in one PostgreSQL database, one leads. If the leader gives no sign of life for so "
         "many seconds, another receiver takes over.",
+    ),
+    Setting(
+        name="otlp.endpoint",
+        default="",
+        read=kinds.url,
+        help="A collector of OpenTelemetry that takes OTLP over HTTP, such as `http://127.0.0.1:4318`. The receiver "
+        "sends each alert, freeze, rollback and notice as a span. Needs the extra `otlp`.",
     ),
     Setting(
         name="host",

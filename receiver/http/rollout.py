@@ -11,6 +11,7 @@ from typing import Any
 
 from receiver.context import Context
 from receiver.decide.escalate import open_for
+from receiver.figures import figure
 from receiver.rollouts import Ended, Rollout, RolloutsError
 
 log = logging.getLogger(__name__)
@@ -56,8 +57,19 @@ def shown(rollout: Rollout, now: float) -> dict[str, Any]:
             "configured_percentage": configured(rollout),
             "measured_percentage": measured(rollout),
         },
-        "gates": list(look.get("measured", ())),
+        "gates": [_gate(one) for one in look.get("measured", ())],
     }
+
+
+def _gate(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A gate's last measurement; `value_text` and `bound_text` are for people."""
+    return {**raw, "value_text": gate_figure(raw, "value"), "bound_text": gate_figure(raw, "bound")}
+
+
+def gate_figure(raw: Mapping[str, Any], name: str) -> str:
+    """The value or the bound of a measurement, with its unit; "" where nothing is known."""
+    found = raw.get(name)
+    return "" if found is None else figure(found, str(raw.get("unit", "")))
 
 
 def wanted(rollout: Rollout) -> float:

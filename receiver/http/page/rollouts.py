@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from receiver.http.page.words import Instant, instant
-from receiver.http.rollout import configured, measured, span, waits_for, wanted
+from receiver.http.rollout import configured, gate_figure, measured, span, waits_for, wanted
 from receiver.links import service_page
 from receiver.rollouts import Ended, Rollout
 
@@ -104,11 +104,7 @@ def _gate(raw: Mapping[str, Any]) -> Gate:
     return Gate(
         name=str(raw.get("gate", "")),
         verdict=str(raw.get("verdict", "")),
-        value=_number(raw.get("value")),
-        bound=_number(raw.get("bound")),
+        value=gate_figure(raw, "value"),
+        bound=gate_figure(raw, "bound"),
         why=str(raw.get("why", "")),
     )
-
-
-def _number(text: Any) -> str:
-    return "" if text is None else f"{float(text):.6g}"

@@ -19,7 +19,15 @@ STAGES: tuple[dict[str, Any], ...] = (
     {"weight": "0.5", "bake_s": 1209600, "ab": {"metrics": []}},
     {"weight": "1", "soak_s": 86400},
 )
-PASS = {"gate": "errors", "verdict": "pass", "value": "0.001", "bound": "0.005", "samples": 900, "why": ""}
+PASS = {
+    "gate": "errors",
+    "verdict": "pass",
+    "value": "0.001",
+    "bound": "0.005",
+    "unit": "ratio",
+    "samples": 900,
+    "why": "",
+}
 BREACH = {"gate": "p95", "verdict": "breach", "value": "0.81", "bound": "0.8", "samples": 900, "why": "40 of 900"}
 NO_DATA = {"gate": "memory", "verdict": "inconclusive", "value": None, "bound": None, "samples": None, "why": "no data"}
 
@@ -82,12 +90,16 @@ def test_what_the_engine_waits_for(found: Rollout, expected: list[str]) -> None:
 
 
 def test_the_state_has_stage_share_and_gates() -> None:
-    """Percentages are those of the policy, digit by digit."""
+    """Percentages are those of the policy, digit by digit. A look from before there were units has bare numbers."""
     found = shown(rollout("bake"), AT)
     assert (found["stage"], found["stages"], found["running"]) == (1, 3, True)
     shares = {"wanted_percentage": 7.0, "configured_percentage": 7.0, "measured_percentage": 7.0}
     assert found["traffic"] == shares
-    assert found["gates"] == [PASS, BREACH, NO_DATA]
+    assert found["gates"] == [
+        {**PASS, "value_text": "0.1 %", "bound_text": "0.5 %"},
+        {**BREACH, "value_text": "0.81", "bound_text": "0.8"},
+        {**NO_DATA, "value_text": "", "bound_text": ""},
+    ]
 
 
 def test_the_page_shows_a_rollout() -> None:
@@ -97,8 +109,9 @@ def test_the_page_shows_a_rollout() -> None:
         assert said in text
     for cell in (
         ">errors</td>",
-        ">0.001</td>",
-        ">0.005</td>",
+        ">0.1 %</td>",
+        ">0.5 %</td>",
+        ">0.81</td>",
         '<span class="tag bad">breach</span>',
         "no data",
     ):
@@ -133,7 +146,7 @@ def test_status_says_the_same() -> None:
     assert "shop: rollout of v\\x1b2: bake, stage 1 of 3, 7 % of the traffic" in lines
     assert "  waits for: held: x\\x1b[31m" in lines
     assert "  waits for: watched for 42 s of 90 min" in lines
-    assert "  gate errors: pass: 0.001 (limit 0.005)" in lines
+    assert "  gate errors: pass: 0.1 % (limit 0.5 %)" in lines
     assert "  gate p95: breach: 0.81 (limit 0.8), 40 of 900" in lines
     assert "  gate memory: inconclusive: no data, no data" in lines
 
