@@ -1,6 +1,6 @@
 """Fixtures and rules for all tests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -50,6 +50,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if in_postgres(item) and item.get_closest_marker("acceptance") is not None:
             item.add_marker(pytest.mark.soak)
+        if item.get_closest_marker("old_in_soak") is not None and params_of(item).get("generation") == LABELS[0]:
+            item.add_marker(pytest.mark.soak)
         if item.get_closest_marker("xdist_group") is None and (group := group_of(item)):
             item.add_marker(pytest.mark.xdist_group(group))
     if "soak" not in str(config.option.markexpr):
@@ -73,16 +75,20 @@ def group_of(item: pytest.Item) -> str:
         return journals.POSTGRES
     if item.get_closest_marker("acceptance") is None:
         return ""
-    callspec = getattr(item, "callspec", None)  # only parametrised tests have one
-    params = {} if callspec is None else callspec.params
+    params = params_of(item)
     labels = [str(params[name]) for name in ("generation", "sharing") if name in params]
     return "-".join([f"{item.path.parent.name}/{item.path.stem}", *labels])
 
 
 def in_postgres(item: pytest.Item) -> bool:
     """Whether a test keeps its journal in PostgreSQL."""
-    callspec = getattr(item, "callspec", None)
-    return callspec is not None and callspec.params.get("sharing") == journals.POSTGRES
+    return params_of(item).get("sharing") == journals.POSTGRES
+
+
+def params_of(item: pytest.Item) -> Mapping[str, object]:
+    """The test's parameters, and those of its fixtures."""
+    callspec = getattr(item, "callspec", None)  # only parametrised tests have one
+    return {} if callspec is None else callspec.params
 
 
 def turn(item: pytest.Item) -> int:

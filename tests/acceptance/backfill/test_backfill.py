@@ -19,7 +19,7 @@ from generator.prometheus.backfill_run import BackfillError, prepare
 from tests.tools import Generation, PrometheusServer, prometheus_server
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400), pytest.mark.old_in_soak]
 
 HOUR, DAY = 3600, 86_400
 SCRAPE_S = 60

@@ -17,7 +17,7 @@ from tests.acceptance.dashboards.workloads import systems
 from tests.tools import ROOT, Generation, PrometheusServer
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.old_in_soak, pytest.mark.timeout(600)]
 
 SCOPE = "live"
 READY_S = 240.0

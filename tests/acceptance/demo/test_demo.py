@@ -30,6 +30,7 @@ PLAY_EXAMPLE = Path(__file__).with_name("play_example.py")
 
 
 @pytest.mark.timed
+@pytest.mark.old_in_soak
 def test_the_loop_closes_with_each_step_once(generation: Generation, place: Path) -> None:
     """From the breach to the release: every step once, in time; afterwards nothing runs and nothing is left.
 

@@ -197,6 +197,7 @@ async def test_a_freezer_that_fails_is_tried_again(tmp_path: Path) -> None:
 ALERTMANAGER = "route: {receiver: freezeline}\nreceivers: [{name: freezeline}]\n"
 
 
+@pytest.mark.old_in_soak
 async def test_lost_messages_are_found_by_asking_alertmanager(generation: Generation, tmp_path: Path) -> None:
     """A firing that was never sent opens; a resolve that was never sent unfreezes."""
     with alertmanager_server(generation, tmp_path / "am", ALERTMANAGER) as alertmanager:

@@ -21,7 +21,7 @@ FIRING = 'count by (slo, alertname) (ALERTS{alertstate="firing"})'
 SILENCE = 'count by (slo) (ALERTS{alertname="SLONoData",alertstate="firing"})'
 DAY = "sum by (slo) (sum_over_time(slo:errors:rate5m[1d])) / sum by (slo) (sum_over_time(slo:total:rate5m[1d]))"
 
-pytestmark = pytest.mark.timeout(600)  # a day of promtool's time, on a busy machine
+pytestmark = [pytest.mark.old_in_soak, pytest.mark.timeout(600)]  # a day of promtool's time, on a busy machine
 
 Series = list[tuple[str, str]]
 Checks = list[tuple[str, str, dict[str, float]]]

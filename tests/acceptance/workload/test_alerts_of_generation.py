@@ -87,9 +87,8 @@ def test_every_alert_fires_in_any_order(faster: int, generation: Generation, tmp
 @pytest.mark.acceptance
 @pytest.mark.xdist_group("launch")
 @pytest.mark.timeout(240)
+@pytest.mark.old_in_soak
 def test_some_alerts_fire_from_their_faults(generation: Generation, tmp_path: Path) -> None:
     """Thirtieths of the shipped durations."""
-    if generation.label == "old":
-        pytest.skip("both generations are taken by ./dev soak")
     with running_set(generation, tmp_path, QUICK) as (found, seen):
         in_order([fault for fault in FAULTS if fault.alert in IN_CI], found, seen)

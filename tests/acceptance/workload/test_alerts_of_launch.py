@@ -238,9 +238,8 @@ async def test_every_alert_fires_in_any_order(generation: Generation, tmp_path: 
 
 @pytest.mark.acceptance
 @pytest.mark.xdist_group("launch")
+@pytest.mark.old_in_soak
 async def test_a_freeze_switches_the_vendor(generation: Generation, tmp_path: Path) -> None:
     """Errors → alert → freeze → flag: from then on, every request asks the fallback vendor. Times divided by five."""
-    if generation.label == "old":
-        pytest.skip("both generations are taken by ./dev soak")
     async with launch(generation, tmp_path, 5) as (found, seen):
         await see(ROWS[1], found, seen, 5)

@@ -200,10 +200,9 @@ async def launch_day(generation: Generation, root: Path) -> AsyncIterator[Day]:
                 yield Day(site=site, scripts=front, seen=seen, receiver=running_receiver, people=found)
 
 
+@pytest.mark.old_in_soak
 async def test_launch_day(generation: Generation, tmp_path: Path) -> None:
     """Alert → freeze and fallback; levels 1, 2, 3 and status in time; a person decides; the service recovers."""
-    if generation.label == "old":
-        pytest.skip("./dev soak takes the alerts on both generations")
     async with launch_day(generation, tmp_path) as day:
         site, found = day.site, day.people
         repeat = Repeat()

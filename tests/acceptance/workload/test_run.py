@@ -77,10 +77,9 @@ def every_panel_has_a_number(found: Whole, name: str, engine: Path) -> None:
         raise
 
 
+@pytest.mark.old_in_soak
 def test_everything_starts_shows_its_panels_and_ends(generation: Generation, tmp_path: Path) -> None:
     """All services, their rollouts' scripts, and a number in every panel of D and E; Ctrl-C ends all of it."""
-    if generation.label == "old":
-        pytest.skip("one generation is enough")
     with whole(generation, tmp_path, "--per-second", "40") as found:
         ready(found)
         for service in ("assistant", "scripts"):
