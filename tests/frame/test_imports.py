@@ -59,9 +59,11 @@ ORDERS = {
     "receiver": (
         "plaintext",
         "links",
+        "figures",
         "steps",
         "faults",
         "rehearsals",
+        "traceparent",
         # What is to be done: the policy as a value, the decisions, and where decisions are kept.
         "policy",
         "decide",
@@ -74,9 +76,11 @@ ORDERS = {
         "leading",
         "context",
         "logs",
+        "otlp",
         # How people are told.
         "templates",
         "notify",
+        "setting_values",
         "settings",
         # The way of a webhook: into the journal, and from the journal into deeds.
         "webhook",
@@ -86,6 +90,7 @@ ORDERS = {
         # What listens, and what starts all of it.
         "http",
         "http.page",
+        "logins",
         "web",
         "serve",
     ),
@@ -110,6 +115,7 @@ ORDERS = {
         "terminal",
         "cli",
         "remote",
+        "headers",
         "pull_request",
         "toast",
         "demo",
@@ -137,7 +143,7 @@ MAY_IMPORT = {
 NEVER = {"generator": {"receiver", "release"}, "receiver": {"generator", "release"}, "release": {"generator"}}
 
 # Modules among the commands that are not commands; commands share them.
-SHARED_BY_COMMANDS = {f"freezeline.commands{name}" for name in ("", ".headers", ".places", ".specs", ".whole")}
+SHARED_BY_COMMANDS = {f"freezeline.commands{name}" for name in ("", ".places", ".specs", ".whole")}
 
 # In a fresh interpreter that holds none of our modules, only the big libraries, one forked child per module: alone, and
 # much quicker than starting Python for each.

@@ -89,6 +89,18 @@ UNFROZEN_S = 420.0
 """The policy unfreezes five minutes after the alert has resolved."""
 
 
+def provider_of(scripts: Service) -> str:
+    """One script; the last provider that began, or "" for a failed request."""
+    body = json.dumps({"topic": "freezes"}).encode()
+    wanted = urllib.request.Request(f"{scripts.url}/api/v1/scripts", data=body)
+    try:
+        with urllib.request.urlopen(wanted, timeout=20) as stream:
+            providers: list[str] = re.findall(r"event: provider\ndata: (\w+)", stream.read().decode())
+            return providers[-1]
+    except urllib.error.HTTPError:
+        return ""
+
+
 class Launch:
     """The running version, its receiver's site, and what watches. The version's port stays the same."""
 
@@ -114,14 +126,7 @@ class Launch:
 
     def ask(self) -> str:
         """One script; the last provider that began, or "" for a failed request."""
-        body = json.dumps({"topic": "freezes"}).encode()
-        wanted = urllib.request.Request(f"{self.scripts.url}/api/v1/scripts", data=body)
-        try:
-            with urllib.request.urlopen(wanted, timeout=20) as stream:
-                providers: list[str] = re.findall(r"event: provider\ndata: (\w+)", stream.read().decode())
-                return providers[-1]
-        except urllib.error.HTTPError:
-            return ""
+        return provider_of(self.scripts)
 
     def begin(self, row: Row) -> None:
         """Break the version or the vendor, under load."""
