@@ -172,6 +172,7 @@ _shtab_freezeline_drill_fallback___fault_choices=(dead slow rate-limited error c
 _shtab_freezeline_drill_rollback___fault_choices=(none noisy slow daemon fails-after hangs-after runner-killed-early runner-killed-late runner-killed two-runners receiver-restarts fails)
 _shtab_freezeline_drill_pos_0_choices=(loop recovery canary fallback stream rollback policy report)
 _shtab_freezeline_journal_pos_0_choices=(migrate)
+_shtab_freezeline_toast_pos_0_choices=(install uninstall)
 _shtab_freezeline_demo___bad_choices=(errors slow leak)
 _shtab_freezeline_completion_pos_0_choices=(bash zsh fish)
 _shtab_freezeline_pos_0_choices=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze rollback unfreeze ack cancel dlq incidents journal replay toast demo completion)

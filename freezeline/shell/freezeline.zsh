@@ -34,7 +34,7 @@ _shtab_freezeline_commands() {
     serve:'Run the receiver until SIGTERM. Alertmanager sends its webhooks to the receiver, which freezes services, rolls releases back and tells people.'
     status:'Show which services are frozen and why, which episodes are open, and which actions are running.'
     suggest:'Suggest objectives and thresholds from the past in Prometheus, as a diff of the spec. Standard error tells what each objective would have cost, and the normal range behind each threshold. Nothing is changed.'
-    toast:'Follow the receiver'"'"'s event stream and show each notice once, as a desktop toast. Notices older than ten minutes share one toast. Runs until it is stopped.'
+    toast:'Follow the receiver'"'"'s event stream and show each notice once, as a desktop toast. Notices older than ten minutes share one toast. Runs until it is stopped. `install` starts the program at each login, with the options given.'
     unfreeze:'End the freeze of a service, whatever started it.'
     validate:'Check specs, and report every problem with its position and a hint. Nothing is written.'
     verify:'Run the proofs of all alerts with promtool, and print when each alert fires and resets.'
@@ -674,6 +674,7 @@ _shtab_freezeline_toast_options=(
   "--after[at the first start, also show notices after this journal number (default\: only new notices)]:SEQ:"
   "--print[print one line for each notice instead of showing toasts]"
   "--json[with --print\: one JSON object for each line]"
+  ":start the program now and at each login, or no longer:(install uninstall)"
 )
 
 # guard to ensure default positional specs are added only once per session

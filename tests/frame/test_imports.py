@@ -58,6 +58,7 @@ ORDERS = {
     ),
     "receiver": (
         "plaintext",
+        "links",
         "steps",
         "faults",
         "rehearsals",

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from receiver.decide.model import Action, ActionState, ActionType, Episode, Incident, Recorded
 from receiver.decide.recovery import MeanTimes
-from receiver.http.page.words import Instant, incident_page, instant, lasted, percent, service_page
+from receiver.http.page.words import Instant, instant, lasted, percent
+from receiver.links import incident_page, service_page
 
 SHOWN_MAX = 100
 EVENTS_MAX = 500

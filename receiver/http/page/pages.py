@@ -23,9 +23,9 @@ from receiver.http.page.rollouts import cards
 from receiver.http.page.service import Own, page
 from receiver.http.page.services import fleet
 from receiver.http.page.system import Health, system
-from receiver.http.page.words import service_page
 from receiver.http.rollout import newest
 from receiver.journal import View
+from receiver.links import service_page
 from receiver.report import Standing
 
 DECISIONS_SHOWN = 40
