@@ -36,6 +36,7 @@ from receiver.http.hearing import Hearing
 from receiver.http.tokens import TokenError, ensure_tokens
 from receiver.journal import GROUP_MAX, Journal, JournalError, SqliteStore, Store, postgres_store
 from receiver.leading import Leading
+from receiver.logins import LoginSettingsError, provider_of, proxy_of
 from receiver.loops.backlog import Backlog
 from receiver.loops.conditions import Conditions
 from receiver.loops.deeds import Deeds
@@ -160,7 +161,7 @@ class _Receiver:
                 (worker if context.leading.holds() else follower).check_flag(flag)
 
             heartbeat = Heartbeat(context, check_flag=check_flag)
-            shared = self._web(context, reconciler, heartbeat)
+            shared = self._web(context, http, reconciler, heartbeat)
             url = await self._listen(stack, shared)
             watch = RolloutWatch(context)
             deeds = Deeds(context, worker, (Backlog(context), reconciler, Retention(context), Escalator(context)))
@@ -278,7 +279,7 @@ class _Receiver:
             check_flag=worker.check_flag,
         )
 
-    def _web(self, context: Context, reconciler: Reconciler, heartbeat: Heartbeat) -> Web:
+    def _web(self, context: Context, http: aiohttp.ClientSession, reconciler: Reconciler, heartbeat: Heartbeat) -> Web:
         collector = StandingCollector()
         context.meters.registry.register(collector)
         health = Health(
@@ -300,6 +301,11 @@ class _Receiver:
             tokens=ensure_tokens(self._options.state_dir / "tokens"),
             hosts=allowed_hosts(self._settings.public_url, self._options.host, self._settings.allowed_hosts),
         )
+        try:
+            proxy = proxy_of(self._settings)
+            provider = provider_of(self._settings, http, context.clock)
+        except LoginSettingsError as error:
+            raise StartError(str(error)) from error
         return Web(
             context=context,
             access=access,
@@ -312,6 +318,8 @@ class _Receiver:
             source=self._prometheus if self._settings.prometheus_url else None,
             on_truncated=reconciler.compare_soon,
             alertmanager=next(iter(self._settings.alertmanagers), ""),
+            proxy=proxy,
+            provider=provider,
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack, shared: Web) -> str:

@@ -59,6 +59,7 @@ ORDERS = {
     "receiver": (
         "plaintext",
         "links",
+        "figures",
         "steps",
         "faults",
         "rehearsals",
@@ -79,6 +80,7 @@ ORDERS = {
         # How people are told.
         "templates",
         "notify",
+        "setting_values",
         "settings",
         # The way of a webhook: into the journal, and from the journal into deeds.
         "webhook",
@@ -88,6 +90,7 @@ ORDERS = {
         # What listens, and what starts all of it.
         "http",
         "http.page",
+        "logins",
         "web",
         "serve",
     ),
@@ -112,6 +115,7 @@ ORDERS = {
         "terminal",
         "cli",
         "remote",
+        "headers",
         "pull_request",
         "toast",
         "demo",
@@ -139,7 +143,7 @@ MAY_IMPORT = {
 NEVER = {"generator": {"receiver", "release"}, "receiver": {"generator", "release"}, "release": {"generator"}}
 
 # Modules among the commands that are not commands; commands share them.
-SHARED_BY_COMMANDS = {f"freezeline.commands{name}" for name in ("", ".headers", ".places", ".specs", ".whole")}
+SHARED_BY_COMMANDS = {f"freezeline.commands{name}" for name in ("", ".places", ".specs", ".whole")}
 
 # In a fresh interpreter that holds none of our modules, only the big libraries, one forked child per module: alone, and
 # much quicker than starting Python for each.

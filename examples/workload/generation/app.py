@@ -79,6 +79,7 @@ class Api:
                 web.post("/api/v1/jobs/{id}/commit", self._commit),
                 web.get("/api/v1/dead-letters", self._dead_letters),
                 web.post("/api/v1/dead-letters/{id}/replay", self._replay),
+                web.delete("/api/v1/dead-letters/{id}", self._discard),
                 web.post("/api/v1/ui/errors", self._ui_error),
                 web.get("/health", self._health),
                 web.get("/metrics", self._page),
@@ -187,6 +188,11 @@ class Api:
         if not self._queue.replay(request.match_info["id"], time.time()):
             return _error(409, "the job is no dead letter")
         return _json({"job": request.match_info["id"]}, status=202)
+
+    async def _discard(self, request: web.Request) -> web.StreamResponse:
+        if not self._queue.discard(request.match_info["id"], time.time()):
+            return _error(409, "the job is no dead letter")
+        return _json({"job": request.match_info["id"]})
 
     async def _ui_error(self, request: web.Request) -> web.StreamResponse:
         asked = msgspec.json.decode(await request.read(), type=UiError)

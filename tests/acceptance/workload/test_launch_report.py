@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from tests.acceptance.workload.test_alerts_of_launch import Launch, Row, launch
-from tests.acceptance.workload.watched import repeated
+from tests.acceptance.workload.test_alerts_of_launch import Launch, launch
+from tests.acceptance.workload.watched import Watched
 from tests.balancers import free_ports
 from tests.redis_server import redis_server
 from tests.tools import ROOT, Generation, program
@@ -31,7 +31,6 @@ from tests.workload import service
 pytestmark = [pytest.mark.acceptance, pytest.mark.soak, pytest.mark.timeout(1200), pytest.mark.xdist_group("launch")]
 
 IMAGE = f"registry.example.org/app@sha256:{'0123456789abcdef' * 4}"
-GOOD = Row(alert="", receivers=(), within_s=0, freezes=False)
 CHECKS = {
     "not-frozen": "GO",
     "no-critical": "GO",
@@ -63,6 +62,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     """Whoever decides about the launch: the command line beside the running service."""
 
     launch: Launch
+    seen: Watched
     generation: Generation
 
     @property
@@ -85,7 +85,7 @@ class Desk(Struct, frozen=True, kw_only=True):
 
     def report(self, *, image: str = IMAGE, prometheus: str = "") -> Report:
         """The launch report, as JSON and as Markdown."""
-        words = ["gate", self.policy, "--prometheus", prometheus or self.launch.seen.prometheus.url, "--json"]
+        words = ["gate", self.policy, "--prometheus", prometheus or self.seen.prometheus.url, "--json"]
         words += ["--directory", str(self.root), "--markdown", str(self.root / "launch.md")]
         ran = self.run(words, image)
         assert ran.stdout, ran.stderr
@@ -114,7 +114,7 @@ class Desk(Struct, frozen=True, kw_only=True):
             path.unlink()
         for path in (self.root / "generated" / "rules").glob("*.yml"):
             shutil.copy(path, self.root / "rules")
-        self.launch.seen.prometheus.reload()
+        self.seen.prometheus.reload()
 
     def rehearse(self) -> None:
         """All four rehearsals that the checklist demands."""
@@ -139,41 +139,40 @@ class Desk(Struct, frozen=True, kw_only=True):
 
 async def test_the_launch_report(generation: Generation, tmp_path: Path) -> None:
     """NO-GO without evidence, GO with all of it, and NO-GO or "cannot tell" as soon as one piece is missing."""
-    async with launch(GOOD, generation, tmp_path, 5) as found:
-        desk = Desk(launch=found, generation=generation)
+    async with launch(generation, tmp_path, 5) as (found, seen):
+        desk = Desk(launch=found, seen=seen, generation=generation)
         desk.load_rules()
-        with repeated() as every:
-            for _ in range(2):
-                every(0.1, found.ask)
-            missing = await asyncio.to_thread(desk.report)
-            assert missing.code == 1
-            assert missing.checks["recovery-rehearsed"][0] == "CANNOT_TELL"
-            desk.scan()
-            await asyncio.to_thread(desk.rehearse)
+        for _ in range(2):
+            found.repeat.every(0.1, found.ask)
+        missing = await asyncio.to_thread(desk.report)
+        assert missing.code == 1
+        assert missing.checks["recovery-rehearsed"][0] == "CANNOT_TELL"
+        desk.scan()
+        await asyncio.to_thread(desk.rehearse)
 
-            def settled() -> bool:
-                wrong = desk.report().wrong()
-                print(wrong)
-                return not wrong
+        def settled() -> bool:
+            wrong = desk.report().wrong()
+            print(wrong)
+            return not wrong
 
-            await until(lambda: asyncio.to_thread(settled), 400, "every check says GO")  # rules of a budget run seldom
-            whole = await asyncio.to_thread(desk.report)
-            assert (whole.code, {name: verdict for name, (verdict, _) in whole.checks.items()}) == (0, CHECKS)
-            markdown = (tmp_path / "launch.md").read_text()
-            assert markdown.startswith("## GO: script-generation\n")
-            assert markdown.count("| GO |") == len(CHECKS)
-            print(markdown)
+        await until(lambda: asyncio.to_thread(settled), 400, "every check says GO")  # rules of a budget run seldom
+        whole = await asyncio.to_thread(desk.report)
+        assert (whole.code, {name: verdict for name, (verdict, _) in whole.checks.items()}) == (0, CHECKS)
+        markdown = (tmp_path / "launch.md").read_text()
+        assert markdown.startswith("## GO: script-generation\n")
+        assert markdown.count("| GO |") == len(CHECKS)
+        print(markdown)
 
-            tagged = await asyncio.to_thread(lambda: desk.report(image="registry.example.org/app:latest"))
-            assert (tagged.code, tagged.wrong()) == (1, {"image-pinned": "NO_GO", "scan-clean": "CANNOT_TELL"})
-            desk.scan(Severity="CRITICAL")
-            found_one = await asyncio.to_thread(desk.report)
-            assert (found_one.code, found_one.wrong()) == (1, {"scan-clean": "NO_GO"})
-            desk.scan()
-            unread = await asyncio.to_thread(lambda: desk.report(prometheus="http://127.0.0.1:9"))
-            assert (unread.code, set(unread.wrong().values())) == (2, {"CANNOT_TELL"})
-            why = ("--reason", "the war room is not ready")
-            assert (await asyncio.to_thread(desk.run, ["freeze", "script-generation", *why])).returncode == 0
-            frozen = await asyncio.to_thread(desk.report)
-            assert (frozen.code, frozen.wrong()["not-frozen"]) == (1, "NO_GO")
-            assert "the war room is not ready" in frozen.checks["not-frozen"][1]
+        tagged = await asyncio.to_thread(lambda: desk.report(image="registry.example.org/app:latest"))
+        assert (tagged.code, tagged.wrong()) == (1, {"image-pinned": "NO_GO", "scan-clean": "CANNOT_TELL"})
+        desk.scan(Severity="CRITICAL")
+        found_one = await asyncio.to_thread(desk.report)
+        assert (found_one.code, found_one.wrong()) == (1, {"scan-clean": "NO_GO"})
+        desk.scan()
+        unread = await asyncio.to_thread(lambda: desk.report(prometheus="http://127.0.0.1:9"))
+        assert (unread.code, set(unread.wrong().values())) == (2, {"CANNOT_TELL"})
+        why = ("--reason", "the war room is not ready")
+        assert (await asyncio.to_thread(desk.run, ["freeze", "script-generation", *why])).returncode == 0
+        frozen = await asyncio.to_thread(desk.report)
+        assert (frozen.code, frozen.wrong()["not-frozen"]) == (1, "NO_GO")
+        assert "the war room is not ready" in frozen.checks["not-frozen"][1]
