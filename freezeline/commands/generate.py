@@ -15,6 +15,7 @@ from freezeline.problems import Position
 from freezeline.terminal import painter
 from generator import pipeline
 from generator.model.spec import OutputSet
+from generator.names import ENGINES, PROMETHEUS
 from generator.pipeline import Loaded, Rendered
 from generator.write import all_or_none as write
 from generator.write import files
@@ -47,9 +48,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=["files", "operator", "grafana-com"],
+        choices=["files", "operator", "upload", "grafana-com"],
         default="files",
-        help="operator: Kubernetes objects PrometheusRule and ConfigMap; grafana-com: dashboards for uploading",
+        help="operator: Kubernetes objects for rules and dashboards; upload: rule files with a namespace, for "
+        "cortextool and mimirtool; grafana-com: dashboards for uploading",
+    )
+    parser.add_argument(
+        "--target",
+        choices=ENGINES,
+        default=PROMETHEUS,
+        help="the engine that evaluates the rules (default: prometheus)",
     )
     parser.add_argument("--namespace", default="", help="the namespace of the objects, with --format operator")
     parser.add_argument(
@@ -57,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="add this label to PrometheusRule objects, with --format operator",
+        help="add this label to the objects that hold rules, with --format operator",
     )
     places.configure(parser)
     specs.add_scope(parser)
@@ -97,13 +105,15 @@ def _run(args: argparse.Namespace) -> int:
         return PROBLEMS
     named = tuple(replace(spec, file=files.name_below(root, spec.file)) for spec in loaded.output_set.specs)
     output_set = replace(loaded.output_set, specs=named)
-    rendered = pipeline.render_set(output_set, args.only, places.settings(args))
+    rendered = pipeline.render_set(output_set, args.only, places.settings(args), args.target)
     for problem in rendered.warnings:
         sys.stderr.write(specs.show(problem, loaded) + "\n")
     if rendered.faults:
         specs.report(replace(loaded, problems=rendered.faults), as_json=args.json)
         return PROBLEMS
     if args.format == "operator" and not _wrap(args, output_set, rendered):
+        return USAGE
+    if args.format == "upload" and not _name_spaces(args, output_set, rendered):
         return USAGE
     if args.format == "grafana-com":
         from generator.render.dashboards import grafana_com
@@ -135,18 +145,34 @@ def _check_scope(args: argparse.Namespace, root: str, loaded: Loaded) -> None:
 
 def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
     """Turn rules and dashboards into Kubernetes objects; False after an error (reported)."""
+    from generator.render.engines.targets import TARGETS
     from generator.render.rules import prometheus_operator as operator
 
     labels = dict(label.partition("=")[::2] for label in args.rule_label)
     if not all(labels.values()):
         sys.stderr.write("freezeline generate: --rule-label takes NAME=VALUE, such as release=prometheus\n")
         return False
-    settings = operator.Settings(namespace=args.namespace, rule_labels=labels)
+    kind = TARGETS[args.target].kind
+    settings = operator.Settings(kind=kind, namespace=args.namespace, rule_labels=labels)
+    files, proven = pipeline.rule_files(output_set, args.target), pipeline.rule_files(output_set)
     try:
-        rendered.outputs = operator.wrap(rendered.outputs, pipeline.rule_files(output_set), settings)
+        rendered.outputs = operator.wrap(rendered.outputs, files, proven, settings)
     except operator.TooLargeError as error:
         sys.stderr.write(f"freezeline generate: {error}; leave it out with --only\n")
         return False
+    return True
+
+
+def _name_spaces(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
+    """Give every rule file a namespace for uploading; False after an error (reported)."""
+    from generator.render.engines import uploads
+    from generator.render.engines.targets import TARGETS
+
+    if not TARGETS[args.target].uploaded:
+        able = ", ".join(name for name, target in TARGETS.items() if target.uploaded)
+        sys.stderr.write(f"freezeline generate: --format upload needs a --target with an upload tool: {able}\n")
+        return False
+    rendered.outputs = uploads.wrap(rendered.outputs, pipeline.rule_files(output_set, args.target), output_set.scope)
     return True
 
 
@@ -217,6 +243,7 @@ def _command(args: argparse.Namespace) -> str:
     words += ["-o", args.output] if args.output else []
     words += ["--scope", args.scope] if args.scope else []
     words += [] if args.format == "files" else ["--format", args.format]
+    words += [] if args.target == PROMETHEUS else ["--target", args.target]
     words += ["--namespace", args.namespace] if args.namespace else []
     words += [word for label in args.rule_label for word in ("--rule-label", label)]
     words += places.words(args)

@@ -43,6 +43,7 @@ ORDERS = {
         "checks.live",
         "render",
         "render.rules",
+        "render.engines",
         "render.alertmanager",
         "render.dashboards",
         "render.policy",
