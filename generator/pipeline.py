@@ -96,7 +96,7 @@ def _adapt(target: str) -> Callable[[RuleFile, int], RuleFile]:
     """From a rule file for Prometheus, and the scrape interval of its counters, to the file of another engine."""
     if target == PROMETHEUS:
         return lambda file, _scrape_ms: file
-    from generator.render.engines.targets import TARGETS
+    from generator.engines.targets import TARGETS
 
     return TARGETS[target].adapt
 
@@ -105,7 +105,7 @@ def _render_rules(output_set: OutputSet, rendered: Rendered) -> None:
     files = list(rule_files(output_set))
     rendered.faults.extend(emitted.faults(files))
     if rendered.target != PROMETHEUS:
-        from generator.render.engines.targets import TARGETS
+        from generator.engines.targets import TARGETS
 
         rendered.faults.extend(TARGETS[rendered.target].refused(files))
         files = list(rule_files(output_set, rendered.target))

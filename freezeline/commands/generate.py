@@ -145,7 +145,7 @@ def _check_scope(args: argparse.Namespace, root: str, loaded: Loaded) -> None:
 
 def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
     """Turn rules and dashboards into Kubernetes objects; False after an error (reported)."""
-    from generator.render.engines.targets import TARGETS
+    from generator.engines.targets import TARGETS
     from generator.render.rules import prometheus_operator as operator
 
     labels = dict(label.partition("=")[::2] for label in args.rule_label)
@@ -165,8 +165,8 @@ def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -
 
 def _name_spaces(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
     """Give every rule file a namespace for uploading; False after an error (reported)."""
-    from generator.render.engines import uploads
-    from generator.render.engines.targets import TARGETS
+    from generator.engines import uploads
+    from generator.engines.targets import TARGETS
 
     if not TARGETS[args.target].uploaded:
         able = ", ".join(name for name, target in TARGETS.items() if target.uploaded)

@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from freezeline.problems import Position, Problem
 from generator import names
+from generator.engines import chains
+from generator.engines.chains import Read
 from generator.promql.text import enclosed, quote
 from generator.promql.tokens import closing, tokens
-from generator.render.engines import chains
-from generator.render.engines.chains import Read
 from generator.render.rules.rule_file import Group, Rule, RuleFile
 from generator.text.yaml_text import Plain
 from generator.units import HOUR, MINUTE, SECOND, duration_text, parse_duration_ms

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from freezeline.problems import Problem
 from generator import names
-from generator.render.engines import metricsql, mimir, thanos
+from generator.engines import metricsql, mimir, thanos
 from generator.render.rules.rule_file import RuleFile
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from generator.render.engines import chains
+from generator.engines import chains
 from generator.render.rules.rule_file import Group, Rule, RuleFile
 
 MAX_RULES = 20

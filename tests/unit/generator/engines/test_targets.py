@@ -10,9 +10,9 @@ import yaml
 
 from freezeline.cli import main
 from generator import names, pipeline
-from generator.render.engines import chains, metricsql
-from generator.render.engines.mimir import MAX_RULES
-from generator.render.engines.targets import TARGETS
+from generator.engines import chains, metricsql
+from generator.engines.mimir import MAX_RULES
+from generator.engines.targets import TARGETS
 from generator.render.rules.rule_file import Group, Rule, RuleFile
 from generator.units import parse_duration_ms
 from tests.unit.generator import specs
