@@ -73,7 +73,7 @@ class TimeMachine(Struct, frozen=True):
     url: str
     params: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
-    write_path: str = "/api/v1/write"
+    write_url: str = ""
 
     def run(self, rules: Sequence[Recording], times: Sequence[Span], step_s: float) -> None:
         """Evaluate rules that do not read their own results, each over all spans at once."""
@@ -142,7 +142,7 @@ class TimeMachine(Struct, frozen=True):
             **self.headers,
         }
         body = bytes(cramjam.snappy.compress_raw(message))
-        request = urllib.request.Request(f"{self.url}{self.write_path}", data=body, headers=headers)
+        request = urllib.request.Request(self.write_url or f"{self.url}/api/v1/write", data=body, headers=headers)
         with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:
             answer.read()
 

@@ -12,7 +12,7 @@ from generator import checks
 from generator.model.spec import OutputSet, Spec
 from generator.names import PROMETHEUS
 from generator.reading.source import Source
-from generator.render.alertmanager.places import DEFAULTS, TEMPLATE_FILE, Settings
+from generator.render.alertmanager.places import DEFAULTS, PAIR_FILE, TEMPLATE_FILE, Settings
 from generator.render.rules import alert_texts, emitted, rules, self_rules, shared
 from generator.render.rules.rule_file import RuleFile
 from generator.spec import scope as scopes
@@ -144,6 +144,9 @@ def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:
     )
     rendered.outputs[f"rules/alertmanager/{alertmanager.ALL_FILE}"] = text.encode()
     rendered.outputs[f"rules/alertmanager/{TEMPLATE_FILE}"] = alertmanager.template_text().encode()
+    if places.replica_labels:
+        text = yaml_text.document(alertmanager.render_pair(places.replica_labels), alertmanager.PAIR_HEADER)
+        rendered.outputs[f"rules/alertmanager/{PAIR_FILE}"] = text.encode()
 
 
 def _render_dashboards(output_set: OutputSet, rendered: Rendered) -> None:

@@ -25,6 +25,9 @@ PROMETHEUS_CONFIG = "storage: {tsdb: {out_of_order_time_window: 60d}}\n"
 PROMETHEUS_FLAGS = ("--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=400d")
 
 
+SAMPLES_READ = ("prometheus_engine_query_samples_total", "vm_rows_scanned_per_query_sum")
+
+
 class Engine(Struct):
     """A running engine: where samples go and queries are answered, and where its ruler tells of alerts."""
 
@@ -32,6 +35,9 @@ class Engine(Struct):
     machine: TimeMachine
     directory: Path
     ruler: str = ""
+    querier: str = ""  # answers queries, where another server takes the samples
+    ruler_grpc: int = 0  # where the querier expects Thanos Ruler
+    metrics: str = ""  # where the engine counts the samples that queries read
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def alerts(self) -> list[dict[str, Any]]:
@@ -47,9 +53,17 @@ class Engine(Struct):
     def _api(self) -> Server:
         return Server(url=self.ruler, directory=self.directory, log=self.directory, process=self.processes[0])
 
+    def samples_read(self) -> float:
+        """How many samples queries have read since the engine's start, as the engine itself counts."""
+        lines = request("GET", f"{self.metrics}/metrics").decode().splitlines()
+        found = [line for line in lines if line.startswith(SAMPLES_READ)]
+        assert found, f"{self.metrics}/metrics has none of {SAMPLES_READ}"
+        return sum(float(line.split()[-1]) for line in found)
+
     def value(self, expr: str, at: float) -> float | None:
         """The only value of a query; None if there is none."""
-        found = self.machine.query(expr, at)
+        machine = TimeMachine(self.querier) if self.querier else self.machine
+        found = machine.query(expr, at)
         assert len(found) < 2, (expr, found)
         return found[0][1] if found else None
 
@@ -104,9 +118,13 @@ def _answers(process: subprocess.Popen[bytes], url: str, log: Path) -> bool:
 def prometheus(generation: Generation, directory: Path) -> Iterator[Engine]:
     """Prometheus itself, without rules at first."""
     with prometheus_server(generation, directory, PROMETHEUS_CONFIG, flags=PROMETHEUS_FLAGS) as server:
-        machine = TimeMachine(server.url)
         yield Engine(
-            name="prometheus", machine=machine, directory=directory, ruler=server.url, processes=[server.process]
+            name="prometheus",
+            machine=TimeMachine(server.url),
+            directory=directory,
+            ruler=server.url,
+            metrics=server.url,
+            processes=[server.process],
         )
 
 
@@ -130,7 +148,7 @@ def victoria_metrics(directory: Path) -> Iterator[Engine]:
     ]
     with running(argv, directory, "victoria-metrics", f"{url}/health") as process:
         machine = TimeMachine(url, params={"step": "5m", "latency_offset": "1ms"})
-        yield Engine(name="victoriametrics", machine=machine, directory=directory, processes=[process])
+        yield Engine(name="victoriametrics", machine=machine, directory=directory, metrics=url, processes=[process])
 
 
 def flush_victoria_metrics(engine: Engine) -> None:

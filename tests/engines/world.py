@@ -59,7 +59,7 @@ def spec_text() -> bytes:
             "grafana": "https://grafana.example.org",
         },
         "slos": {"failures": {"objective": 99.5, "sli": ratio}},
-        "alerts": {"Waits": {**alert, "for": "15s"}, "Counts": {**alert, "consecutive": 2}},
+        "alerts": {"FailureRateHigh": {**alert, "for": "15s"}, "Counts": {**alert, "consecutive": 2}},
     }
     return json.dumps(spec).encode()
 
@@ -91,6 +91,7 @@ class World(Struct):
     end: float
     steps: list[tuple[float, float]] = field(default_factory=list)
     pushed: float = 0.0
+    shift_s: float = 0.0  # scrapes come so much later than those of other servers
 
     def __post_init__(self) -> None:
         self.steps += [(self.end - LENGTH, LONG_AGO), (self.end - LATELY_S, LATELY)]
@@ -179,9 +180,9 @@ class World(Struct):
 
     def push(self, machines: Iterable[TimeMachine], now: float) -> None:
         """Hand over every scrape up to now."""
-        times = _times(self.pushed + SCRAPE_S, now, SCRAPE_S)
+        times = _times(self.pushed + SCRAPE_S, now - self.shift_s, SCRAPE_S)
         if times:
-            series = self.raw(times)
+            series = self.raw([at + self.shift_s for at in times])
             for machine in machines:
                 machine.remote_write(series)
             self.pushed = times[-1]

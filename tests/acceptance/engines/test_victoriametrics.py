@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 SAME = 0.001
 POLL_S = 1.0
 FIRING_DEADLINE_S = 90.0
-ALERTS = {"SLOBudgetBurn", "Waits", "Counts"}
+ALERTS = {"SLOBudgetBurn", "FailureRateHigh", "Counts"}
 
 
 @contextlib.contextmanager
