@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from generator import names
 from generator.render.rules.rule_file import Rule
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -58,19 +59,45 @@ def reads(expr: str) -> Iterator[Read]:
         )
 
 
-def producers(read: Read, earlier: Sequence[Rule]) -> list[Rule]:
-    """The earlier rules of the group whose results of the same instant the selector finds."""
-    return [] if read.past else [rule for rule in earlier if read.may_select(rule)]
+class Earlier:
+    """The rules of a group so far, found by what they record. A spec's group may have thousands."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, list[Rule]] = {}
+        self._by_slo: dict[tuple[str, str], list[Rule]] = {}
+
+    def add(self, rule: Rule) -> None:
+        """Add the next rule."""
+        if rule.record:
+            self._by_name.setdefault(rule.record, []).append(rule)
+            self._by_slo.setdefault((rule.record, rule.labels.get(names.SLO, "")), []).append(rule)
+
+    def producers(self, read: Read) -> list[Rule]:
+        """The rules whose results of the same instant the selector finds."""
+        if read.past:
+            return []
+        of_slo = next((value for label, op, value in read.matchers if (label, op) == (names.SLO, "=") and value), "")
+        if not of_slo:
+            known = self._by_name.get(read.metric, [])
+        else:
+            known = [*self._by_slo.get((read.metric, of_slo), ()), *self._by_slo.get((read.metric, ""), ())]
+        return [rule for rule in known if read.may_select(rule)]
 
 
 def families(rules: Sequence[Rule]) -> list[list[Rule]]:
     """Rules that read each other at the same instant, together and in order."""
-    found: list[list[Rule]] = []
+    earlier = Earlier()
+    family_of: dict[int, list[int]] = {}  # by the rule's identity: the members' places in the group
     for at, rule in enumerate(rules):
-        earlier = rules[:at]
-        read = [other for each in reads(rule.expr) for other in producers(each, earlier)]
-        joined = [family for family in found if any(member in read for member in family)]
-        apart = [family for family in found if family not in joined]
-        merged = sorted((member for family in joined for member in family), key=earlier.index)
-        found = [*apart, [*merged, rule]]
-    return found
+        members = [at]
+        for read in reads(rule.expr):
+            for other in earlier.producers(read):
+                joined = family_of[id(other)]
+                if joined is not members:
+                    members = sorted({*members, *joined})
+                    for member in members:
+                        family_of[id(rules[member])] = members
+        family_of[id(rule)] = members
+        earlier.add(rule)
+    distinct = {id(members): members for members in family_of.values()}
+    return [[rules[at] for at in members] for members in sorted(distinct.values())]

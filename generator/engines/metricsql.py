@@ -146,14 +146,16 @@ def exact(expr: str, scrape_ms: int) -> str:
 
 def _inlined(rules: Sequence[Rule]) -> list[Rule]:
     """The rules, each with what an earlier rule records at the same instant in the place of the recorded name."""
+    earlier = chains.Earlier()
     found: list[Rule] = []
     for rule in rules:
         expr = rule.expr
         for read in reversed(list(chains.reads(rule.expr))):
-            made_by = chains.producers(read, found)
+            made_by = earlier.producers(read)
             if len(made_by) == 1:
                 expr = _in_place(expr, read, made_by[0])
         found.append(replace(rule, expr=expr))
+        earlier.add(found[-1])
     return found
 
 
@@ -174,16 +176,18 @@ def _in_place(expr: str, read: Read, made_by: Rule) -> str:
 
 def _stages(rules: Sequence[Rule]) -> list[list[Rule]]:
     """The rules in stages, in their order: none reads, at the same instant, what a rule of its own stage records."""
-    stages: list[list[Rule]] = []
-    for at, rule in enumerate(rules):
-        made_by = [other for read in chains.reads(rule.expr) for other in _awaited(rule, read, rules[:at])]
-        if not stages or any(one in stages[-1] for one in made_by):
+    stages: list[list[Rule]] = [[]]
+    own = chains.Earlier()
+    for rule in rules:
+        if any(_waits(rule, read, own) for read in chains.reads(rule.expr)):
             stages.append([])
+            own = chains.Earlier()
         stages[-1].append(rule)
+        own.add(rule)
     return stages
 
 
-def _awaited(rule: Rule, read: Read, earlier: Sequence[Rule]) -> list[Rule]:
-    """The rules whose results of this instant must be in the database; a range that was written out needs none."""
+def _waits(rule: Rule, read: Read, own: chains.Earlier) -> bool:
+    """Whether results of this instant must be in the database; a range that was written out needs none."""
     written_out = read.ranged and rule.expr[: read.start].endswith(f" or {_LAST}")
-    return [] if written_out else chains.producers(read, earlier)
+    return not written_out and bool(own.producers(read))
