@@ -83,8 +83,11 @@ PRODUCTS = {
         below="app",
         version_variable="github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version",
     ),
-    "thanos": Product(name="thanos", commands=("thanos",), owner="thanos-io"),
-    "cortex": Product(name="cortex", commands=("cortex",), owner="cortexproject", version_variable="main.Version"),
+    # Both cast Prometheus' labels to their own type of memory, which fits the labels of this tag alone.
+    "thanos": Product(name="thanos", commands=("thanos",), owner="thanos-io", tags="slicelabels"),
+    "cortex": Product(
+        name="cortex", commands=("cortex",), owner="cortexproject", version_variable="main.Version", tags="slicelabels"
+    ),
     # Open-loop load, for the benchmark of the workload.
     "vegeta": Product(
         name="vegeta",

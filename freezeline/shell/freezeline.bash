@@ -10,7 +10,7 @@ _shtab_freezeline_drill_subparsers=(loop recovery canary fallback rollback polic
 _shtab_freezeline_subparsers=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze unfreeze ack cancel dlq journal replay toast demo completion)
 
 _shtab_freezeline_validate_option_strings=(-h --help --scope --json --prometheus --header --promtool --alertmanager --webhook-url --no-promtool)
-_shtab_freezeline_generate_option_strings=(-h --help -o --output --check --only --format --target --namespace --rule-label --webhook-url --secrets --scope --adopt --json)
+_shtab_freezeline_generate_option_strings=(-h --help -o --output --check --only --format --target --namespace --rule-label --webhook-url --secrets --replica-label --scope --shard --adopt --json)
 _shtab_freezeline_verify_option_strings=(-h --help --scope --promtool --jobs --json)
 _shtab_freezeline_explain_option_strings=(-h --help --scope --json)
 _shtab_freezeline_diff_option_strings=(-h --help --git --scope --json --comment)
