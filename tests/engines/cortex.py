@@ -31,7 +31,7 @@ def _config(http: int, grpc: int, directory: Path) -> dict[str, object]:
             "grpc_server_max_send_msg_size": 2**27,
         },
         "ingester_client": {"grpc_client_config": {"max_recv_msg_size": 2**27, "max_send_msg_size": 2**27}},
-        "distributor": {"shard_by_all_labels": True, "ring": IN_MEMORY | local},
+        "distributor": {"shard_by_all_labels": True, "remote_timeout": "60s", "ring": IN_MEMORY | local},
         "ingester": {
             "lifecycler": {
                 "address": "127.0.0.1",
@@ -54,7 +54,7 @@ def _config(http: int, grpc: int, directory: Path) -> dict[str, object]:
             "poll_interval": "1s",
             "ring": IN_MEMORY | local,
         },
-        "ruler_storage": {"backend": "local", "local": {"directory": str(directory / "rules")}},
+        "ruler_storage": {"backend": "local", "local": {"directory": str(directory / "loaded")}},
         "alertmanager": {"external_url": "http://localhost/alertmanager"},
         "alertmanager_storage": {"backend": "local", "local": {"path": str(directory / "alerts")}},
         "limits": {"out_of_order_time_window": "1440h", "ingestion_rate": 1e6, "ingestion_burst_size": 10**7},
@@ -66,7 +66,7 @@ def cortex(directory: Path) -> Iterator[Engine]:
     """A single Cortex."""
     http, grpc = free_ports(2)
     directory.mkdir(parents=True)
-    for name in ("rules", "alerts"):
+    for name in ("loaded", "alerts"):
         (directory / name / TENANT).mkdir(parents=True)
     (directory / "cortex.yaml").write_text(json.dumps(_config(http, grpc, directory)))
     url = f"http://127.0.0.1:{http}"
@@ -86,4 +86,4 @@ def cortex(directory: Path) -> Iterator[Engine]:
 def load(engine: Engine, rules: Path) -> None:
     """Put the rule files where Cortex' ruler finds them within a second."""
     for path in rules.iterdir():
-        shutil.copy(path, engine.directory / "rules" / TENANT / path.name)
+        shutil.copy(path, engine.directory / "loaded" / TENANT / path.name)

@@ -42,13 +42,13 @@ class Engine(Struct):
 
     def alerts(self) -> list[dict[str, Any]]:
         """Pending and firing alerts, as the ruler's API gives them."""
-        found: list[dict[str, Any]] = Server.get(self._api(), "/api/v1/alerts")["data"]["alerts"]
-        return found
+        data: dict[str, Any] = Server.get(self._api(), "/api/v1/alerts")["data"]
+        return list(data.get("alerts") or ())  # Thanos and Cortex leave an empty list out
 
     def rule_groups(self) -> list[dict[str, Any]]:
         """The ruler's groups, with the health of each rule."""
-        found: list[dict[str, Any]] = Server.get(self._api(), "/api/v1/rules")["data"]["groups"]
-        return found
+        data: dict[str, Any] = Server.get(self._api(), "/api/v1/rules")["data"]
+        return list(data.get("groups") or ())
 
     def _api(self) -> Server:
         return Server(url=self.ruler, directory=self.directory, log=self.directory, process=self.processes[0])

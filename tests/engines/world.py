@@ -21,11 +21,13 @@ from generator.render.rules.rule_file import RuleFile
 from tests.waiting import DeadlinePassedError
 
 HOUR, DAY = 3600, 86_400
+HALF_HOUR_S = 1800
 SCRAPE_S = 5
 INTERVAL_S = 15
 LONG_AGO_SCRAPE_S = 60
 ROLLUP_S = 300
 SUM_S = 900
+SLOW_S = 150
 LATE_S = 15  # how long ago rollups end
 LENGTH = 31 * DAY
 PODS = 3
@@ -35,9 +37,10 @@ METRIC = "http_requests_total"
 SCOPE = "engines"
 PROFILE = "30d-15s"
 BUDGET = 0.005
-LONG_AGO = 0.0023775  # with what comes after: 49.8 % of the budget is spent
-LATELY = 0.0718  # the fast tier pages above 7.2 %
+LONG_AGO = 0.0023666  # with what comes after: 49.8 % of the budget is spent
+LATELY = 0.0785  # the fast tier pages above 7.2 %
 LATELY_S = 70 * 60
+CALM_S = 330  # before the end of the past: a ruler's first rollup overlaps the last of the past, or leaves a gap
 WINDOWS = {"5m": 300, "30m": 1800, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY, "3d": 3 * DAY, "budget": 30 * DAY}
 T = TypeVar("T")
 
@@ -94,7 +97,8 @@ class World(Struct):
     shift_s: float = 0.0  # scrapes come so much later than those of other servers
 
     def __post_init__(self) -> None:
-        self.steps += [(self.end - LENGTH, LONG_AGO), (self.end - LATELY_S, LATELY)]
+        calm = self.end - CALM_S
+        self.steps += [(self.end - LENGTH, LONG_AGO), (calm - LATELY_S, LATELY), (calm, LONG_AGO)]
         self.pushed = self.end
 
     @property
@@ -159,6 +163,13 @@ class World(Struct):
                 samples=[
                     (at, (count(at - LATE_S) - count(at - LATE_S - ROLLUP_S)) / ROLLUP_S)
                     for at in (self.end - back for back in range(30 * DAY + 2 * HOUR, 0, -ROLLUP_S))
+                ],
+            )
+            yield Series(
+                labels={"__name__": names.window_events(kind, HALF_HOUR_S * 1000), **labels},
+                samples=[
+                    (at, count(at) - count(at - HALF_HOUR_S))
+                    for at in _times(self.end - 2100, self.end - INTERVAL_S, INTERVAL_S)
                 ],
             )
             for window in ("3d", "budget"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines import story
-from tests.engines.world import INTERVAL_S, ROLLUP_S
+from tests.engines.world import INTERVAL_S, ROLLUP_S, SLOW_S
 from tests.tools import Generation
 
 # Go builds Thanos and Cortex for many minutes, and the incident takes ten.
@@ -27,5 +27,5 @@ def test_every_engine_sees_the_same_incident(generation: Generation, tmp_path: P
         assert abs(seen.error) < SAME, seen
         for alert in (story.BURN, "FailureRateHigh", "Counts"):
             assert abs(seen.fired[alert] - prometheus.fired[alert]) <= INTERVAL_S + POLL_S, (seen, prometheus)
-        # The budget is made of rollups: each engine makes them at a moment of its own.
-        assert abs(seen.fired[story.CONSUMED] - prometheus.fired[story.CONSUMED]) <= ROLLUP_S + POLL_S
+        # The budget is made of rollups and looked at more rarely, and each engine does both at times of its own.
+        assert abs(seen.fired[story.CONSUMED] - prometheus.fired[story.CONSUMED]) <= ROLLUP_S + SLOW_S + POLL_S
