@@ -272,10 +272,15 @@ def _median(loads: list[Load]) -> Load:
     )
 
 
-def post(connection: http.client.HTTPConnection, path: str, token: str, data: bytes) -> None:
-    """POST a body, and read the answer."""
+def send(connection: http.client.HTTPConnection, path: str, token: str, data: bytes) -> None:
+    """POST a body. The answer is still to be read."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     connection.request("POST", path, data, headers)
+
+
+def post(connection: http.client.HTTPConnection, path: str, token: str, data: bytes) -> None:
+    """POST a body, and read the answer."""
+    send(connection, path, token, data)
     connection.getresponse().read()
 
 
@@ -333,8 +338,9 @@ def to_flag(directory: Path, kind: str, rounds: int) -> tuple[list[float], list[
         for number in range(rounds + 10):
             data = _firing(number)
             begun = time.perf_counter()
-            post(connection, "/webhook", webhook, data)
+            send(connection, "/webhook", webhook, data)
             there = _until("the flag is there", flag.exists)
+            connection.getresponse().read()
             flags.append(there - begun)
             text = flag.read_bytes()
             post(connection, "/api/v1/unfreeze", operate, b'{"service": "gateway", "reason": "bench"}')

@@ -17,7 +17,7 @@ from generator.render.rules.rule_file import Group, Rule
 from generator.units import parse_duration_ms
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("freezeline", "generator", "receiver", "release")
+PACKAGES = ("freezeline", "generator", "receiver", "release")  # older revisions have no `release`
 DEADLINE_S = 300
 _GENERATE = "import sys; from freezeline.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -25,12 +25,17 @@ _GENERATE = "import sys; from freezeline.cli import main; sys.exit(main(sys.argv
 @contextmanager
 def checked_out(revision: str) -> Iterator[Path]:
     """The packages of a revision in a folder of their own. Raises CalledProcessError for an unknown revision."""
-    command = ["git", "archive", revision, *PACKAGES]
-    archive = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=DEADLINE_S).stdout
+    there = _git("ls-tree", "--name-only", revision, *PACKAGES).decode().split()
+    archive = _git("archive", revision, *there)
     with tempfile.TemporaryDirectory(prefix="freezeline-revision-") as folder:
         with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
             packed.extractall(folder, filter="data")
         yield Path(folder)
+
+
+def _git(*arguments: str) -> bytes:
+    """What git prints. Raises CalledProcessError where git fails."""
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, timeout=DEADLINE_S).stdout
 
 
 def generated(root: Path, spec: str, scope: str) -> tuple[list[Group], list[Group]]:

@@ -18,6 +18,9 @@ FILE = "rehearsals.jsonl"
 HOST = "FREEZELINE_HOST"
 """The variable that names the machine of rehearsals, where its own name changes: in a container, for example."""
 
+MEASURES = ("rto", "rpo", "deploy", "rollback", "mttr", "first_event")
+"""Times that a rehearsal may measure."""
+
 Aware = Annotated[datetime, Meta(tz=True)]
 
 
@@ -31,6 +34,7 @@ class Rehearsal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `spec` is the policy's `spec`, with the hash. `release` was live at the beginning. `host` is the machine that was
     rehearsed. `faults` names what was injected, `notes` tell
     what people should know although all is well, and `why` what went wrong. `legs` are measured parts in seconds.
+    `first_event_s` is the 95th percentile over streams, and `connected` the share of the streams that were answered.
     """
 
     kind: str
@@ -50,13 +54,15 @@ class Rehearsal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     deploy_s: float | None = None
     rollback_s: float | None = None
     mttr_s: float | None = None
+    first_event_s: float | None = None
+    connected: float | None = None
     legs: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
 
     def seconds(self) -> dict[str, float]:
-        """The measured times by their names: `rto`, `rpo`, `deploy`, `rollback` and `mttr`."""
-        found = {name: getattr(self, f"{name}_s") for name in ("rto", "rpo", "deploy", "rollback", "mttr")}
+        """The measured times by their names: `rto`, `rpo`, `deploy`, `rollback`, `mttr` and `first_event`."""
+        found = {name: getattr(self, f"{name}_s") for name in MEASURES}
         return {name: value for name, value in found.items() if value is not None}
 
 

@@ -28,7 +28,7 @@ from receiver.decide.model import (
 from receiver.decide.plan import BY_OPERATOR, unfreeze_when
 from receiver.journal import View
 from receiver.policy.model import Policies
-from receiver.rehearsals import Rehearsal, newest
+from receiver.rehearsals import MEASURES, Rehearsal, newest
 from receiver.rollouts import PHASES, Rollout
 
 UNFINISHED_SHOWN = 500
@@ -184,7 +184,7 @@ class StandingCollector(Collector):
         )
         took = GaugeMetricFamily(
             "freezeline_rehearsal_seconds",
-            "What the newest rehearsal measured: rto, rpo, mttr, deploy or rollback",
+            f"What the newest rehearsal measured: {', '.join(MEASURES)}",
             labels=[*labels, "measure"],
         )
         for (service, kind), one in newest(self.rehearsals).items():

@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from freezeline.problems import Problems, render
 from receiver import logs, notify
 from receiver.act import found
-from receiver.act.notices import Deliverer
+from receiver.act.notices import Deliverer, recaller
 from receiver.context import Context, PolicyBox
 from receiver.decide.model import Decision, new_id
 from receiver.faults import Faults
@@ -232,6 +232,7 @@ class _Receiver:
                 templates=templates,
                 publish=publisher(context.journal),
                 emit=lambda fields: log.info("notice", extra={"notice": dict(fields)}),
+                recall=recaller(context),
                 now=context.clock,
             )
             for name, channel in self._settings.channels.items()

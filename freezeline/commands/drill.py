@@ -200,9 +200,10 @@ def lines(done: Rehearsal) -> list[str]:
     word = "succeeded" if done.ok else "FAILED"
     counts = "" if done.succeeded is None or done.runs == 1 else f", {done.succeeded} of {done.runs} runs"
     measures = [f"  {report.MEASURES[name]} {value:.2f} s" for name, value in done.seconds().items()]
+    connected = [] if done.connected is None else [f"  streams answered {done.connected:.1%}"]
     integrity = [] if done.integrity is None else [f"  integrity {'proven' if done.integrity else 'NOT PROVEN'}"]
     whys = [f"  {printable(why)}" for why in (*done.notes, *done.why)]
-    return [f"{done.kind} of {printable(done.service)}: {word}{counts}", *measures, *integrity, *whys]
+    return [f"{done.kind} of {printable(done.service)}: {word}{counts}", *measures, *connected, *integrity, *whys]
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from freezeline.commands.places import WEBHOOK_URL
 from freezeline.terminal import progress
 from generator import pipeline
 from generator.checks import live
+from generator.checks.live import quoted
 from generator.existing import judge
 from generator.model.actions import FreezeAction, SwitchAction
 from generator.pipeline import Loaded
@@ -127,6 +128,10 @@ def _promtool(given: str | None) -> Tool | None:
 
 def _check_rules(loaded: Loaded, tool: Tool) -> None:
     """Render the rules into a temporary folder, and report promtool's messages as problems of the spec."""
+    before = loaded.problems.error_count
+    quoted.check_promtool(loaded.output_set, tool.version, loaded.problems)
+    if loaded.problems.error_count > before:
+        return  # promtool would say the same of every rule, in words about its parser
     rendered = pipeline.render_set(loaded.output_set, ("rules",))
     loaded.problems.extend(rendered.faults)
     generated = {

@@ -13,6 +13,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "recovery": "restore the newest backups of SQLite, Redis and ChromaDB, and prove that they are whole",
         "canary": "roll a good and a bad release of a stand-in out behind HAProxy; --really: a release of the service",
         "fallback": "break the providers of a chain one after the other, and let no user's request fail",
+        "stream": "open real streams of server-sent events, and measure the first event and the connections",
         "rollback": "roll a stand-in service back many times with faults injected; --really: the live release, once",
     }
 )

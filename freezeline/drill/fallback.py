@@ -21,6 +21,7 @@ from release.drill.provider_faults import Fault, Provider, StandIn
 
 REQUESTS = 5
 LIMIT_S = 30.0
+REST_S = 60.0
 _PROVIDER = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,63})=(\d{1,5})=(https?://\S+)")
 
 
@@ -40,6 +41,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--requests", type=int, default=REQUESTS, help=f"requests per fault (default: {REQUESTS})")
     parser.add_argument(
         "--limit", metavar="SECONDS", type=float, default=LIMIT_S, help=f"the longest request (default: {LIMIT_S:g})"
+    )
+    parser.add_argument(
+        "--rest",
+        metavar="SECONDS",
+        type=float,
+        default=REST_S,
+        help=f"how long the service leaves a provider alone that failed, at most (default: {REST_S:g})",
     )
     parser.add_argument("--local", action="store_true", help="the service answers itself where every provider fails")
     parser.add_argument(
@@ -68,6 +76,7 @@ async def rehearse(args: argparse.Namespace, asked: Asked) -> Rehearsal:
             ask=_asking(args, http),
             requests=args.requests,
             limit_s=args.limit,
+            rest_s=args.rest,
             answers={},
         )
         outcome = await run(fallback.experiment(), asked.told)

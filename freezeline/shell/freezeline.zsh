@@ -27,12 +27,14 @@ _shtab_freezeline_commands() {
     gate:'Ask every check of a policy'"'"'s gate before a release. Exit codes: 0 GO, 1 NO-GO, 2 cannot tell; a pipeline must ship on 0 only.'
     generate:'Write all files that the specs describe: rules, rule tests, dashboards, Alertmanager configuration and policy. Either all files are written, or none.'
     import:'Write specs from the files of Sloth, Pyrra or OpenSLO, and list every difference from the old tool.'
+    incidents:'List the newest incidents, and print the mean times to recovery (MTTR) and to acknowledgement (MTTA). The command reads the journal, also while the receiver is stopped. Exit code 1 means that a limit is exceeded.'
     journal:'Print the receiver'"'"'s last decisions with their reasons. The command reads the journal file, also while the receiver is stopped. `migrate` moves the journal of a stopped receiver from its file into the database of --postgres.'
     replay:'Show which decisions and actions a webhook body of Alertmanager would cause. Nothing is executed.'
+    rollback:'Freeze a service and roll the service back, because a person decided so. If a rollout of the service runs, the rollout is aborted instead. `freezeline status` shows how the rollback goes.'
     serve:'Run the receiver until SIGTERM. Alertmanager sends its webhooks to the receiver, which freezes services, rolls releases back and tells people.'
     status:'Show which services are frozen and why, which episodes are open, and which actions are running.'
     suggest:'Suggest objectives and thresholds from the past in Prometheus, as a diff of the spec. Standard error tells what each objective would have cost, and the normal range behind each threshold. Nothing is changed.'
-    toast:'Follow the receiver'"'"'s event stream and show each notice once, as a desktop toast. Notices older than ten minutes share one toast. Runs until it is stopped.'
+    toast:'Follow the receiver'"'"'s event stream and show each notice once, as a desktop toast. Notices older than ten minutes share one toast. Runs until it is stopped. `install` starts the program at each login, with the options given.'
     unfreeze:'End the freeze of a service, whatever started it.'
     validate:'Check specs, and report every problem with its position and a hint. Nothing is written.'
     verify:'Run the proofs of all alerts with promtool, and print when each alert fires and resets.'
@@ -64,6 +66,7 @@ _shtab_freezeline_drill_commands() {
     recovery:'Restore the newest backups of SQLite, Redis and ChromaDB, and prove that they are whole.'
     report:'add the history up: RTO, RPO, MTTR'
     rollback:'Roll a stand-in service back many times with faults injected; --really: the live release, once.'
+    stream:'Open real streams of server-sent events, and measure the first event and the connections.'
   )
   _describe 'freezeline drill commands' _commands
 }
@@ -371,6 +374,7 @@ _shtab_freezeline_drill_fallback_options=(
   "--body[the body of the request, as JSON\; makes a POST of it]:body:"
   "--requests[requests per fault (default\: 5)]:requests:"
   "--limit[the longest request (default\: 30)]:SECONDS:"
+  "--rest[how long the service leaves a provider alone that failed, at most (default\: 60)]:SECONDS:"
   "--local[the service answers itself where every provider fails]"
   "*--fault[inject only this fault\; may be repeated\: dead, slow, rate-limited, error, cut, garbled]:FAULT:(dead slow rate-limited error cut garbled)"
   ":the policy file that \`freezeline generate\` wrote:_files"
@@ -464,6 +468,29 @@ _shtab_freezeline_drill_rollback_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_drill_rollback_defaults_added=0
 
+_shtab_freezeline_drill_stream_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--history[the history of rehearsals (default\: rehearsals.jsonl of --state)]:FILE:_files"
+  "--host[the name of the machine in the history (also FREEZELINE_HOST\; default\: this machine\'s)]:host:"
+  "--release[the live release (default\: the release command\'s answer)]:ID:"
+  "--json[print the line of the history]"
+  "--probe[the address of the stream]:URL:"
+  "--body[the body of the request, as JSON\; makes a POST of it]:body:"
+  "--event[the first event with this name counts (default\: of any name)]:NAME:"
+  "--streams[how many streams (default\: 100)]:streams:"
+  "--at-once[how many at once (default\: 10)]:at_once:"
+  "--limit[the longest stream (default\: 30)]:SECONDS:"
+  "--first-event-at-most[the 95th percentile of the time to the first event (default\: 0.5)]:SECONDS:"
+  "--connected-at-least[the least share of streams that are answered to their end (default\: 95)]:PERCENT:"
+  ":the policy file that \`freezeline generate\` wrote:_files"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_drill_stream_defaults_added=0
+
 _shtab_freezeline_explain_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--scope[the name of this output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
@@ -547,6 +574,20 @@ _shtab_freezeline_import_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_import_defaults_added=0
 
+_shtab_freezeline_incidents_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--state[the receiver\'s state directory (also FREEZELINE_STATE)]:DIR:_files -/"
+  "--postgres[read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)]:CONNECTION:"
+  "--service[only incidents of this service]:service:"
+  "--days[how far to look back (default\: 30)]:days:"
+  "--last[list this many of the newest incidents (default\: 20)]:N:"
+  "--mttr-at-most[exit with 1 if the mean time to recovery is longer, or if no incident has ended]:SECONDS:"
+  "--json[print one JSON object]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_incidents_defaults_added=0
+
 _shtab_freezeline_journal_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--back[with migrate\: from the database into a new file]"
@@ -573,6 +614,20 @@ _shtab_freezeline_replay_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_freezeline_replay_defaults_added=0
+
+_shtab_freezeline_rollback_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[the reason\; the flag file and the journal record it]:reason:"
+  "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
+  "--url[the address of a receiver on another machine\; needs --token-file]:url:"
+  "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"
+  "--by[the name that the journal records (default\: your login name)]:by:"
+  "--json[print the receiver\'s answer as JSON]"
+  ":the service, as the spec names it:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_freezeline_rollback_defaults_added=0
 
 _shtab_freezeline_serve_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -622,6 +677,7 @@ _shtab_freezeline_toast_options=(
   "--after[at the first start, also show notices after this journal number (default\: only new notices)]:SEQ:"
   "--print[print one line for each notice instead of showing toasts]"
   "--json[with --print\: one JSON object for each line]"
+  ":start the program now and at each login, or no longer:(install uninstall)"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -705,8 +761,10 @@ _shtab_freezeline() {
         gate) _arguments -C -s $_shtab_freezeline_gate_options ;;
         generate) _arguments -C -s $_shtab_freezeline_generate_options ;;
         import) _arguments -C -s $_shtab_freezeline_import_options ;;
+        incidents) _arguments -C -s $_shtab_freezeline_incidents_options ;;
         journal) _arguments -C -s $_shtab_freezeline_journal_options ;;
         replay) _arguments -C -s $_shtab_freezeline_replay_options ;;
+        rollback) _arguments -C -s $_shtab_freezeline_rollback_options ;;
         serve) _arguments -C -s $_shtab_freezeline_serve_options ;;
         status) _arguments -C -s $_shtab_freezeline_status_options ;;
         suggest) _arguments -C -s $_shtab_freezeline_suggest_options ;;
@@ -774,6 +832,7 @@ _shtab_freezeline_drill() {
         recovery) _arguments -C -s $_shtab_freezeline_drill_recovery_options ;;
         report) _arguments -C -s $_shtab_freezeline_drill_report_options ;;
         rollback) _arguments -C -s $_shtab_freezeline_drill_rollback_options ;;
+        stream) _arguments -C -s $_shtab_freezeline_drill_stream_options ;;
       esac
   esac
 }

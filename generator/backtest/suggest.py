@@ -19,10 +19,11 @@ from generator.backtest.fetch import Fetch
 from generator.backtest.grid import Grid, Labels, intervals
 from generator.backtest.past import alert_grid, pasts
 from generator.backtest.slos import Measured, SloPast, least_events, measure, ratio_over
-from generator.conditions.base import THRESHOLDS
+from generator.conditions.base import THRESHOLDS, Threshold
 from generator.conditions.increase_of import IncreaseOf
 from generator.conditions.quantile_of import QuantileOf
 from generator.conditions.ratio import Ratio
+from generator.conditions.when import When
 from generator.model.spec import PlainAlert, Slo, Spec
 
 CANDIDATES = tuple(map(Decimal, ("99.99", "99.95", "99.9", "99.8", "99.5", "99", "98", "97", "95", "90", "80")))
@@ -66,7 +67,10 @@ class Hour(Struct, frozen=True, kw_only=True):
 
 
 class ThresholdOf(Struct, frozen=True, kw_only=True):
-    """One plain alert: its threshold as written, the normal range by the hour, and what is suggested."""
+    """One plain alert: its threshold as written, the normal range by the hour, and what is suggested.
+
+    The suggestion replaces `old` by `new` at `position`: the threshold, or the whole query of `when`.
+    """
 
     alert: str
     key: str
@@ -74,6 +78,8 @@ class ThresholdOf(Struct, frozen=True, kw_only=True):
     suggested: str
     hours: tuple[Hour, ...]
     position: Position
+    old: str
+    new: str
 
 
 class Suggestions(Struct, frozen=True, kw_only=True):
@@ -95,11 +101,7 @@ def suggest(spec: Spec, start: int, end: int, fetch: Fetch, step_s: int | None =
         _threshold(alert, grid, next(answers) if _value(alert) is not None else None) for alert, grid in alerts
     ]
     notes = [f"{slo.name}: no events in this time" for slo, one in zip(spec.slos, found, strict=True) if one is None]
-    notes += [
-        f"{alert.name}: no normal range can be told"
-        for (alert, _), one in zip(alerts, thresholds, strict=True)
-        if one is None
-    ]
+    notes += [_unjudged(alert) for (alert, _), one in zip(alerts, thresholds, strict=True) if one is None]
     return Suggestions(
         objectives=tuple(one for one in found if one is not None),
         thresholds=tuple(one for one in thresholds if one is not None),
@@ -144,32 +146,50 @@ def _cost(slo: Slo, past: Sequence[tuple[SloPast, Measured]], objective: Decimal
     return Cost(objective=objective, lowest=min(left, default=math.nan), pages=pages)
 
 
-def _value(alert: PlainAlert) -> str | None:
-    """The query whose value is compared; None for a condition that compares by itself."""
+def _limit(alert: PlainAlert) -> Threshold | None:
+    """The constant with which a value is compared; None where the condition has none."""
     condition = alert.condition
-    return condition.measured if isinstance(condition, Ratio | QuantileOf | IncreaseOf) else None
+    return condition.threshold if isinstance(condition, Ratio | QuantileOf | IncreaseOf | When) else None
+
+
+def _value(alert: PlainAlert) -> str | None:
+    """The query whose value is compared with a constant; None where the condition has none."""
+    return alert.condition.measured if _limit(alert) is not None else None
+
+
+def _unjudged(alert: PlainAlert) -> str:
+    """Why an alert gets no suggestion, and what to do about that."""
+    if _limit(alert) is not None:
+        return f"{alert.name}: too little was measured to tell a normal range; look back further with --days"
+    if isinstance(alert.condition, When):
+        hint = "write `QUERY > NUMBER`, with the number on the right side of the outermost comparison"
+        return f"{alert.name}: `when` compares with no constant, so no normal range can be told; {hint}"
+    return f"{alert.name}: `{alert.condition.KIND}` has no threshold that a normal range could suggest"
 
 
 def _threshold(alert: PlainAlert, grid: Grid, found: Mapping[Labels, Sequence[float]] | None) -> ThresholdOf | None:
-    condition = alert.condition
-    if found is None or not isinstance(condition, Ratio | QuantileOf | IncreaseOf):
+    condition, limit = alert.condition, _limit(alert)
+    if found is None or limit is None:
         return None
     hours = tuple(_hours(grid, found))
-    match = _NUMBER.fullmatch(condition.threshold.written.strip())
+    match = _NUMBER.fullmatch(limit.written.strip())
     if not hours or match is None:
         return None
-    rises = condition.threshold.op in {">", ">="}
+    rises = limit.op in {">", ">="}
     extreme = max(one.p99 for one in hours) * SPARE if rises else min(one.p01 for one in hours) / SPARE
     written, unit = Decimal(match[1]), match[2]
-    scale = condition.threshold.value / written if written else Decimal(1)
-    number = _rounded(Decimal(extreme) / scale, up=rises)
+    scale = limit.value / written if written else Decimal(1)
+    suggested = f"{_rounded(Decimal(extreme) / scale, up=rises)}{unit}"
+    key = "when" if isinstance(condition, When) else next(key for key, op in THRESHOLDS.items() if op == limit.op)
     return ThresholdOf(
         alert=alert.name,
-        key=next(key for key, op in THRESHOLDS.items() if op == condition.threshold.op),
-        written=condition.threshold.written,
-        suggested=f"{number}{unit}",
+        key=key,
+        written=limit.written,
+        suggested=suggested,
         hours=hours,
-        position=alert.at(next(key for key, op in THRESHOLDS.items() if op == condition.threshold.op)),
+        position=alert.at(key),
+        old=condition.query if isinstance(condition, When) else "",
+        new=condition.with_threshold(suggested) if isinstance(condition, When) else suggested,
     )
 
 
@@ -215,15 +235,23 @@ def _rounded(value: Decimal, *, up: bool) -> str:
 
 def changed(text: str, found: Suggestions) -> str:
     """The spec's text with every suggestion that differs from what is written."""
-    edits = [(one.position, str(one.suggested)) for one in found.objectives if one.suggested != one.written]
-    edits += [(one.position, one.suggested) for one in found.thresholds if one.suggested != one.written]
+    edits = [(one.position, "", str(one.suggested)) for one in found.objectives if one.suggested != one.written]
+    edits += [(one.position, one.old, one.new) for one in found.thresholds if one.suggested != one.written]
     lines = text.splitlines(keepends=True)
-    for position, value in sorted(edits, key=lambda edit: edit[0], reverse=True):
+    for position, old, new in sorted(edits, key=lambda edit: edit[0], reverse=True):
         line, column = lines[position.line - 1], position.column - 1
-        old = re.match(r"""'[^']*'|"[^"]*"|[^\s,}\]#]+""", line[column:])
-        if old is not None:
-            lines[position.line - 1] = line[:column] + value + line[column + old.end() :]
+        lines[position.line - 1] = line[:column] + _replaced(line[column:], old, new)
     return "".join(lines)
+
+
+def _replaced(rest: str, old: str, new: str) -> str:
+    """The rest of a line with the value at its beginning replaced: `old`, in quotes or not, or else one word."""
+    if old:
+        quote = rest[:1] if rest[:1] in ("'", '"') else ""
+        written = f"{quote}{old}{quote}"
+        return f"{quote}{new}{quote}{rest[len(written) :]}" if rest.startswith(written) else rest
+    found = re.match(r"""'[^']*'|"[^"]*"|[^\s,}\]#]+""", rest)
+    return new + rest[found.end() :] if found is not None else rest
 
 
 def difference(name: str, text: str, found: Suggestions) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import ClassVar
 
 from msgspec import Struct
 
 from generator.conditions import value_text
+from generator.conditions.base import Threshold
 from generator.conditions.said import LIMITS, Said, limit
 from generator.promql import text as promql
 from generator.promql.check import Want
@@ -41,6 +43,22 @@ class When(Struct, frozen=True, kw_only=True):
         """The left side of a comparison with a constant."""
         found = _limited(self.query)
         return found.left if found is not None else ""
+
+    @property
+    def threshold(self) -> Threshold | None:
+        """The constant of a comparison; None for a query that compares with no constant on its right side."""
+        found = _limited(self.query)
+        if found is None:
+            return None
+        return Threshold(op=found.op, value=Decimal(found.right.strip()), written=found.right.strip())
+
+    def with_threshold(self, written: str) -> str:
+        """The query with another constant at the end."""
+        found = _limited(self.query)
+        if found is None:
+            raise ValueError(f"{self.query} compares with no constant")
+        head, _, tail = self.query.rpartition(found.right.strip())
+        return f"{head}{written}{tail}"
 
     @property
     def said(self) -> Said:

@@ -48,7 +48,11 @@ def check(document: Document, ours: Sequence[OurAlert], problems: Problems) -> N
         hidden = list(_hidden_by_ours(rule, ours)) or list(_hidden_by_others(rule, ours))
         if hidden:
             problems.add(
-                "alertmanager/inhibits", document.position(rule.node), _message(hidden), _hint(hidden), warning=True
+                "alertmanager/inhibits",
+                document.position(rule.node),
+                _message(rule, hidden),
+                _hint(hidden),
+                warning=True,
             )
 
 
@@ -142,7 +146,7 @@ def _says_something_else(rule: _Rule, source: OurAlert, target: OurAlert) -> boo
 
 
 def _can_hide(rule: _Rule, source: OurAlert, target: OurAlert) -> bool:
-    if _is(rule.source, target) and _is(rule.target, source):
+    if _is_too(rule.source, target, source) and _is_too(rule.target, source, target):
         return False  # Alertmanager does not let two alerts hide each other
     labels = {matcher.label for matcher in (*rule.source, *rule.target)} | set(rule.equal)
     return all(_possible(rule, label, source, target) for label in labels)
@@ -166,8 +170,19 @@ def _may_be(wanted: Matchers, alert: OurAlert) -> bool:
     return all((value := alert.fixed(one.label)) is None or one.accepts(value) for one in wanted)
 
 
-def _is(wanted: Matchers, alert: OurAlert) -> bool:
-    return all((value := alert.fixed(one.label)) is not None and one.accepts(value) for one in wanted)
+def _is_too(wanted: Matchers, alert: OurAlert, other: OurAlert) -> bool:
+    """Whether an alert matches, if the other one does. External labels are the same on both."""
+    return all(
+        _is_external(one.label, alert) and _is_external(one.label, other)
+        if (value := alert.fixed(one.label)) is None
+        else one.accepts(value)
+        for one in wanted
+    )
+
+
+def _is_external(label: str, alert: OurAlert) -> bool:
+    """Whether only `external_labels` can bring the label."""
+    return alert.fixed(label) is None and label not in alert.data_labels
 
 
 # -- another alert hides one of ours
@@ -195,14 +210,23 @@ def _other_can_hide(rule: _Rule, alert: OurAlert) -> bool:
 # -- what people read
 
 
-def _message(hidden: Sequence[_Hidden]) -> str:
+def _message(rule: _Rule, hidden: Sequence[_Hidden]) -> str:
     shown = [str(one.alert) + (f", while {one.by} fires" if one.by else "") for one in hidden[:_SHOWN]]
     more = f", and {len(hidden) - _SHOWN} more" if len(hidden) > _SHOWN else ""
     waiting = sorted({f"{rule} of {one.alert.service}" for one in hidden for rule in one.lost})
     rules = "the policy rule" if len(waiting) == 1 else "policy rules:"
     lost = f"; no freeze or other action begins by {rules} {', '.join(waiting[:_SHOWN])}" if waiting else ""
     kind = "this inhibition hides" if hidden[0].by else "while another alert fires, this inhibition hides"
-    return f"{kind} {'; '.join(shown)}{more}{lost}"
+    return f"{kind} {'; '.join(shown)}{more}{_condition(rule, hidden[0])}{lost}"
+
+
+def _condition(rule: _Rule, hidden: _Hidden) -> str:
+    """What must be so for labels that Freezeline does not set."""
+    wanted = [(one, hidden.alert) for one in rule.target]
+    if hidden.by:
+        wanted += [(one, hidden.by) for one in rule.source]
+    labels = {one.label for one, alert in wanted if _is_external(one.label, alert) and not one.accepts("")}
+    return f" (only if `external_labels` set {', '.join(sorted(labels))})" if labels else ""
 
 
 def _hint(hidden: Sequence[_Hidden]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from msgspec import Struct
 
@@ -140,8 +140,11 @@ class Repair(Struct, frozen=True, kw_only=True):
     late_ms: int = 0  # how long before its time a rollup ends
 
 
-class Profile(Struct, frozen=True, kw_only=True):
-    """Everything that one shared rule set depends on. The label `profile` of recorded series holds its name."""
+class Profile(Struct, frozen=True, kw_only=True, dict=True):
+    """Everything that one shared rule set depends on. The label `profile` of recorded series holds its name.
+
+    Every rule asks what follows from the tiers, so a profile computes this once (`dict` has room for it).
+    """
 
     name: str
     window: SloWindow
@@ -156,18 +159,18 @@ class Profile(Struct, frozen=True, kw_only=True):
         """The labels in which rollups of one SLO differ; sums remove them."""
         return (names.REPAIR, names.CYCLE) if self.window.calendar else (names.REPAIR,)
 
-    @property
+    @cached_property
     def rolled_up(self) -> bool:
         """Whether any window is long enough to be computed from rollups."""
         return max(self.spans_ms) >= ROLLED_UP_FROM_MS
 
-    @property
+    @cached_property
     def spans_ms(self) -> tuple[int, ...]:
         """The windows of the tiers, and at the end the SLO window."""
         spans = {span for tier in self.tiers for span in (tier.long_ms, tier.short_ms)}
         return (*sorted(spans), self.window.range_ms)
 
-    @property
+    @cached_property
     def adjacent_ms(self) -> tuple[int, ...]:
         """The windows of page alerts that are sums of adjacent base windows, and so show a new error at once."""
         spans = {span for tier in self.tiers if tier.pages for span in (tier.long_ms, tier.short_ms)}
@@ -198,9 +201,16 @@ class Profile(Struct, frozen=True, kw_only=True):
 
         Longer windows are made of some, and each tier's guard counts the bad events in the long window once more.
         """
-        parts = {self.part_ms(span) for span in self.adjacent_ms} - {self.base_ms}
-        guarded = {tier.long_ms for tier in self.tiers if tier.long_ms >= ROLLED_UP_FROM_MS and self.min_events}
-        return frozenset(parts | guarded if kind == "errors" else parts)
+        return self._parts_ms | self._guarded_ms if kind == "errors" else self._parts_ms
+
+    @cached_property
+    def _parts_ms(self) -> frozenset[int]:
+        return frozenset(self.part_ms(span) for span in self.adjacent_ms) - {self.base_ms}
+
+    @cached_property
+    def _guarded_ms(self) -> frozenset[int]:
+        long = (tier.long_ms for tier in self.tiers if tier.long_ms >= ROLLED_UP_FROM_MS)
+        return frozenset(long) if self.min_events else frozenset()
 
     @property
     def repaired(self) -> bool:

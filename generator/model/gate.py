@@ -83,12 +83,16 @@ class FlagsPresent(Struct, frozen=True, kw_only=True):
 
 
 class Rehearsed(Struct, frozen=True, kw_only=True):
-    """The last rehearsal of a kind succeeded, is fresh, and kept its limits (`rto_s` → milliseconds)."""
+    """The last rehearsal of a kind succeeded, is fresh, and kept its limits (`rto_at_most` → milliseconds).
+
+    `connected_at_least` is the least share of streams that were connected and answered.
+    """
 
     kind: str
     max_age_ms: int
     limits_ms: Mapping[str, int] = field(default_factory=dict)
     integrity: bool = False
+    connected_at_least: Decimal | None = None
 
 
 CheckKind = (

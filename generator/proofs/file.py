@@ -93,9 +93,11 @@ def render(spec: Spec, scope: str) -> Proofs:
         from generator.proofs import plain_proofs
 
         plain_proofs.collect(spec, collected)
-    files = list(_shipped_files(spec, scope, collected))
+    own = rules.render(spec, scope)
+    quoted = _quotes_names(own)
+    files = list(_shipped_files(spec, scope, collected, own, quoted=quoted))
     for interval_ms in sorted(collected.built):
-        files += _built_files(spec, scope, collected, interval_ms)
+        files += _built_files(spec, scope, collected, interval_ms, quoted=quoted)
     return Proofs(files=tuple(files), gaps=tuple(collected.gaps), intended=tuple(collected.intended))
 
 
@@ -103,9 +105,7 @@ def _profiles(spec: Spec) -> dict[str, Profile]:
     return {slo.profile.name: slo.profile for slo in spec.slos}
 
 
-def _shipped_files(spec: Spec, scope: str, collected: Collected) -> Iterable[ProofFile]:
-    own = rules.render(spec, scope)
-    quoted = _quotes_names(own)
+def _shipped_files(spec: Spec, scope: str, collected: Collected, own: RuleFile, *, quoted: bool) -> Iterable[ProofFile]:
     common = [shared.render(profile, scope) for profile in _profiles(spec).values()]
     for place, tests in sorted(collected.tests.items()):
         if not place.build:
@@ -133,9 +133,12 @@ def _quotes_names(file: RuleFile) -> bool:
     return any(promql.quotes_names(rule.expr) for rule in rules_of_spec)
 
 
-def _built_files(spec: Spec, scope: str, collected: Collected, interval_ms: int) -> Iterable[ProofFile]:
+def _built_files(
+    spec: Spec, scope: str, collected: Collected, interval_ms: int, *, quoted: bool
+) -> Iterable[ProofFile]:
+    """`quoted`: the whole spec has names in quotes; a build may leave out the only ones."""
     builds = _builds(spec, scope, interval_ms, collected.built[interval_ms])
-    quoted = any(_quotes_names(build) for build in builds)
+    quoted = quoted and any(_quotes_names(build) for build in builds)
     for build in builds:
         text, origins = build.text()
         yield ProofFile(path=build.path, text=text, origins=tuple(origins))
@@ -160,11 +163,12 @@ def _builds(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[s
     for profile in _profiles(narrowed).values():
         links = alert_texts.links_of([spec], profile.name)
         anchored |= alert_texts.anchored(links)
+        wanted = _Needed(profile, needed[profile.name])
         common = [
             Group(
                 name=group.name,
                 interval_ms=interval_ms,
-                rules=tuple(rule for rule in group.rules if _is_needed(rule, profile, needed[profile.name])),
+                rules=tuple(rule for rule in group.rules if wanted.has(rule)),
             )
             for group in shared.render(profile, scope, cadence, links=links).groups
         ]
@@ -181,21 +185,35 @@ def _builds(spec: Spec, scope: str, interval_ms: int, needed: Mapping[str, set[s
     ]
 
 
-def _is_needed(rule: Rule, profile: Profile, needed: set[str]) -> bool:
-    tiers = [tier for tier in profile.tiers if tier.name in needed]
-    if rule.alert:
-        return rule.labels.get(names.TIER) in needed or (rule.alert == names.BUDGET_CONSUMED and CONSUMED in needed)
-    window = rule.labels.get(names.WINDOW)
-    spans = {span for tier in tiers for span in (tier.long_ms, tier.short_ms)}
-    if rule.record == names.ERROR_RATIO and window != names.BUDGET_WINDOW:
-        return window in {duration_text(span) for span in spans}
-    for kind in names.KINDS:
-        recorded = {names.window_events(kind, span): span for span in profile.read_twice_ms(kind)}
-        if rule.record in recorded:
-            return recorded[rule.record] in profile.with_parts(spans)
-    if rule.record in (names.ERROR_RATIO, names.ERROR_BUDGET_REMAINING):
-        return CONSUMED in needed
-    return CONSUMED in needed or any(tier.long_ms >= ROLLED_UP_FROM_MS for tier in tiers)
+class _Needed:
+    """Which shared rules the tests of some tiers need."""
+
+    def __init__(self, profile: Profile, needed: set[str]) -> None:
+        tiers = [tier for tier in profile.tiers if tier.name in needed]
+        spans = {span for tier in tiers for span in (tier.long_ms, tier.short_ms)}
+        parts = profile.with_parts(spans)
+        self._tiers = needed
+        self._budget = CONSUMED in needed
+        self._rolled_up = self._budget or any(tier.long_ms >= ROLLED_UP_FROM_MS for tier in tiers)
+        self._windows = {duration_text(span) for span in spans}
+        self._events = {
+            names.window_events(kind, span): span in parts
+            for kind in names.KINDS
+            for span in profile.read_twice_ms(kind)
+        }
+
+    def has(self, rule: Rule) -> bool:
+        """Whether a rule is needed."""
+        if rule.alert:
+            return rule.labels.get(names.TIER) in self._tiers or (rule.alert == names.BUDGET_CONSUMED and self._budget)
+        window = rule.labels.get(names.WINDOW)
+        if rule.record == names.ERROR_RATIO and window != names.BUDGET_WINDOW:
+            return window in self._windows
+        if rule.record in self._events:
+            return self._events[rule.record]
+        if rule.record in (names.ERROR_RATIO, names.ERROR_BUDGET_REMAINING):
+            return self._budget
+        return self._rolled_up
 
 
 # -- test files

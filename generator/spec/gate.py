@@ -35,7 +35,7 @@ from generator.units import DAY
 SOURCES = ("flag", "prometheus", "receiver")
 USES = ("required", "optional")
 SEVERITIES_OF_SCANS = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN")
-REHEARSALS = ("fallback", "recovery", "canary", "rollback", "loop")
+REHEARSALS = ("fallback", "recovery", "canary", "rollback", "loop", "stream")
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 
@@ -173,7 +173,7 @@ def _query(reader: Reader) -> QueryWithin:
 
 
 def _rehearsed(reader: Reader) -> Rehearsed:
-    limits = ("rto", "rpo", "deploy", "rollback")
+    limits = ("rto", "rpo", "deploy", "rollback", "first_event")
     return Rehearsed(
         kind=reader.choice("rehearsal", REHEARSALS),
         max_age_ms=reader.duration_ms("max_age"),
@@ -183,6 +183,7 @@ def _rehearsed(reader: Reader) -> Rehearsed:
             if reader.has(f"{limit}_at_most")
         },
         integrity=reader.boolean("integrity", False),
+        connected_at_least=reader.ratio("connected_at_least") if reader.has("connected_at_least") else None,
     )
 
 

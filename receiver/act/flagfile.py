@@ -139,6 +139,14 @@ def write_flag(path: Path, text: str, reached: Reached = pass_by) -> None:
         write_in(dir_fd, path.name, text.encode(), reached)
 
 
+def write_new_flag(path: Path, text: str, reached: Reached = pass_by) -> str | None:
+    """Do as `write_flag`, but only if there is no flag. Returns the text of a flag that is there."""
+    there = text_on_disk(path)
+    if there is None:
+        write_flag(path, text, reached)
+    return there
+
+
 def write_in(dir_fd: int, name: str, data: bytes, reached: Reached = pass_by, *, durable: bool = True) -> None:
     """Replace `name` in a directory, all or nothing, mode 0644. An earlier temporary file of `name` is removed."""
     temporary = f".{name}.tmp"
@@ -183,6 +191,14 @@ def read_flag(path: Path) -> str | None:
             return file.read(FLAG_MAX_BYTES).decode(errors="replace")
     finally:
         os.close(fd)
+
+
+def text_on_disk(path: Path) -> str | None:
+    """Do as `read_flag`. A flag that the receiver may not read is still a flag."""
+    try:
+        return read_flag(path)
+    except PermissionError:
+        return ""
 
 
 def remove_flag(path: Path) -> bool:

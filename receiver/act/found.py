@@ -46,26 +46,36 @@ async def take_up_all(context: Context) -> None:
             raise answer
 
 
-async def take_up(context: Context, view: FlagView) -> bool:
-    """If the flag on disk is not explained by the journal: hold the flag. Returns whether there is a new reason."""
+def is_foreign(view: FlagView) -> bool:
+    """Whether a flag that is on disk now is not the receiver's own."""
     if view.file is not None and view.file.text is not None:
         return False  # The receiver wrote this flag. A changed text is a case for `repair`.
-    if any(action.type is ActionType.UNFREEZE for action in view.unfinished):
+    return not any(action.type is ActionType.UNFREEZE for action in view.unfinished)
+
+
+async def take_up(context: Context, view: FlagView) -> bool:
+    """If the flag on disk is not explained by the journal: hold the flag. Returns whether there is a new reason."""
+    if not is_foreign(view):
         return False
-    policy = context.box.policies.flags().get(view.path)
-    text = await asyncio.to_thread(_read, Path(view.path))
-    if policy is None or text is None:
+    text = await asyncio.to_thread(flagfile.text_on_disk, Path(view.path))
+    return text is not None and await hold(context, view.path, text)
+
+
+async def hold(context: Context, path: str, text: str) -> bool:
+    """Hold a foreign flag with this text, unless the journal explains it. Returns whether there is a new reason."""
+    policy = context.box.policies.flags().get(path)
+    if policy is None:
         return False
     flag = found_flag.read(text)
-    fingerprint = found_flag.fingerprint(view.path)
+    fingerprint = found_flag.fingerprint(path)
 
-    def hold(tx: Tx) -> bool:
-        now_held = {reason.episode for reason in tx.freeze_reasons(flag=view.path, held=True)}
+    def work(tx: Tx) -> bool:
+        now_held = {reason.episode for reason in tx.freeze_reasons(flag=path, held=True)}
         earlier = tx.newest_episodes([fingerprint]).get(fingerprint, [])
         if (flag.episodes and flag.episodes <= now_held) or (earlier and earlier[0].live):
             return False  # A kill came between writing the flag and recording this.
         opened = found_flag.hold(
-            view.path,
+            path,
             flag,
             policy=policy,
             generation=earlier[0].generation + 1 if earlier else 1,
@@ -77,15 +87,7 @@ async def take_up(context: Context, view: FlagView) -> bool:
         record(tx, [opened], context.box.policies, ids=context.ids, trace=NO_TRACE)
         return True
 
-    held = await context.journal.write(hold)
+    held = await context.journal.write(work)
     if held:
-        log.warning("flag.found", extra={"flag": view.path, "why": flag.reason})
+        log.warning("flag.found", extra={"flag": path, "why": flag.reason})
     return held
-
-
-def _read(path: Path) -> str | None:
-    """The text of a flag. A flag that the receiver may not read is still a flag."""
-    try:
-        return flagfile.read_flag(path)
-    except PermissionError:
-        return ""

@@ -45,7 +45,7 @@ async def perform(context: Context, flag: str, _actions: Sequence[Action]) -> No
 async def bring_into_line(context: Context, view: FlagView) -> None:
     """Do as `perform`, but with a given view of the flag. A new reason is on disk one read of the journal sooner."""
     flag = view.path
-    if await found.take_up(context, view):
+    if not view.freeze_reasons and await found.take_up(context, view):
         view = await context.journal.read(lambda journal: journal.flag_view(flag))
     while view.freeze_reasons and not flagfile.is_up_to_date(view):
         if not await _freeze(context, view):
@@ -141,7 +141,7 @@ async def _write(context: Context, view: FlagView, before: FlagFile | None, *, k
 
 
 async def _put(context: Context, view: FlagView, before: FlagFile | None, *, kind: str, sentence: str) -> None:
-    """Write the flag and record this. The caller holds the flag's lock."""
+    """Write the flag and record this, or hold a foreign flag instead. The caller holds the flag's lock."""
     at = context.clock()
     generation = (before.generation if before else 0) + 1
     text = flagfile.flag_text(
@@ -151,7 +151,8 @@ async def _put(context: Context, view: FlagView, before: FlagFile | None, *, kin
         written_at=stamp_ms(at),
         unfreeze_when=unfreeze_texts(context, view),
     )
-    await asyncio.to_thread(flagfile.write_flag, Path(view.path), text, context.reached)
+    if await _found_instead(context, view, text):
+        return
     done = context.clock()
     context.faults.report(FREEZE, view.path, "")
     for freeze_reason in view.unwritten:
@@ -179,6 +180,20 @@ async def _put(context: Context, view: FlagView, before: FlagFile | None, *, kin
 
     await context.journal.write(record)
     context.reached(Step.FREEZE_FLAG_RECORDED)
+
+
+async def _found_instead(context: Context, view: FlagView, text: str) -> bool:
+    """Write the flag's text. True if there is a foreign flag, which has become a new reason, and nothing is written."""
+    path = Path(view.path)
+    if found.is_foreign(view):
+        # One call looks and writes: a thread less between an alert and its flag.
+        there = await asyncio.to_thread(flagfile.write_new_flag, path, text, context.reached)
+        if there is None:
+            return False
+        if await found.hold(context, view.path, there):
+            return True
+    await asyncio.to_thread(flagfile.write_flag, path, text, context.reached)
+    return False
 
 
 def _sentence(view: FlagView) -> str:

@@ -7,7 +7,7 @@ got the notice, and sends the notice again, marked as a repeat.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from receiver.decide.due_notices import to_channels
 from receiver.decide.model import Action, ActionState, Decision, Episode
 from receiver.decide.notice import Event, Notice, Notifier, NotifyFailure, Receipt, TemporaryFailure
 from receiver.journal import Tx
+from receiver.links import incident_page, service_page
 from receiver.notify.messages import message
 from receiver.steps import Step
 
@@ -80,7 +81,8 @@ class Deliverer:
             event=event,
             title=title,
             text=text,
-            url=f"{self._public_url}/",
+            url=f"{self._public_url}/{incident_page(action.payload['incident'])}",
+            service_url=f"{self._public_url}/{service_page(action.service)}",
             at=datetime.fromisoformat(action.payload["at"]),
             trace_id=action.trace.trace_id,
             request_id=action.trace.request_id,
@@ -91,7 +93,8 @@ class Deliverer:
     async def _delivered(self, action: Action, notice: Notice, receipt: Receipt) -> None:
         def record(tx: Tx) -> Action:
             _note(tx, action, "told", f"{action.name} got the notice: {notice.title}")
-            return tx.move(action, ActionState.SUCCEEDED, due_at=None, result={"answer": receipt.answer[:500]})
+            result = {"answer": receipt.answer[:500]} | ({"thread": receipt.thread} if receipt.thread else {})
+            return tx.move(action, ActionState.SUCCEEDED, due_at=None, result=result)
 
         done = await self._context.journal.write(record)
         now = self._context.clock()
@@ -156,6 +159,17 @@ class Deliverer:
             facts=facts,
             which=f"{action.name}:{action.payload['event']}",
         )
+
+
+def recaller(context: Context) -> Callable[[Notice], Awaitable[str]]:
+    """Asks the journal for the thread that an earlier receipt of the notice's channel and incident names."""
+
+    async def recall(notice: Notice) -> str:
+        return await context.journal.read(
+            lambda view: view.thread(channel=notice.channel, service=notice.service, incident=notice.incident)
+        )
+
+    return recall
 
 
 def _begin(tx: Tx, action: Action, context: Context) -> Action:

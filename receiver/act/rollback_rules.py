@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from receiver.decide.by_hand import DECIDED
 from receiver.decide.found_flag import FOUND
 from receiver.decide.model import FINAL_STATES, Action, FreezeReason, seconds
 from receiver.decide.plan import span
@@ -53,10 +54,10 @@ def objection(
     """Why a rollback must not start; None if it may. `earlier` holds started rollbacks and their last changes.
 
     The last rollback may have cured an alert that came before this rollback ended. The present release may then be the
-    good release, so no second rollback starts. A canary's abort names the bad release. Only an
+    good release, so no second rollback starts. A canary's abort names the bad release, and a person has looked. Only an
     earlier rollback of the same release, or a running rollback, then objects.
     """
-    named = bool(action.payload.get("rollout")) and bool(release)
+    named = DECIDED in action.payload or (bool(action.payload.get("rollout")) and bool(release))
     others = [(other, at) for other, at in earlier if other.id != action.id]
     if same_release is not None and same_release.id != action.id and spec.once_per == "release":
         return Skip(why=f"release {release} was rolled back before (action {same_release.id})")

@@ -1,11 +1,13 @@
-"""What an operator decides: freezing and unfreezing by hand. Pure, as `plan` is."""
+"""What an operator decides: freezing, unfreezing and rolling back by hand. Pure, as `plan` is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from receiver.decide.model import Episode, EpisodeState, FreezeReason, Trace
+from msgspec.structs import replace
+
+from receiver.decide.model import ActionType, Episode, EpisodeState, FreezeReason, Trace
 from receiver.decide.own_episodes import own_episode
 from receiver.decide.plan import (
     OPERATOR_POLICY,
@@ -22,6 +24,15 @@ from receiver.plaintext import plain
 from receiver.policy.model import Policy, Rule, Unfreeze
 
 OPERATOR_RULE = "manual"
+ROLLBACK_RULE = "manual-rollback"
+
+DECIDED = "decided_by"
+"""Member of a rollback's payload: the person who decided to roll back."""
+
+
+def rollback_fingerprint(service: str) -> str:
+    """The fingerprint of the episode of a person's rollback."""
+    return f"operator-rollback:{service}"
 
 
 def on_operator_freeze(
@@ -52,6 +63,45 @@ def on_operator_freeze(
     freeze_reasons, actions = answers(episode, policy, rule, now=now, ids=ids)
     sentence = f"{plain(by, 64)} froze {policy.service}: {plain(reason, REASON_MAX)}"
     return Opened(episode=episode, freeze_reasons=freeze_reasons, actions=actions, sentence=sentence)
+
+
+def on_operator_rollback(
+    *, policy: Policy, reason: str, by: str, generation: int, known: Known, now: datetime, ids: Ids, trace: Trace
+) -> Opened:
+    """A person decides to roll a service back: freeze, then every rollback of its policy.
+
+    The freeze stays until an operator unfreezes the service. Without the freeze, the next deployment could bring the
+    bad release back.
+    """
+    episode = own_episode(
+        policy,
+        rule=ROLLBACK_RULE,
+        fingerprint=rollback_fingerprint(policy.service),
+        reason=plain(f"{reason} (by {by})", REASON_MAX),
+        generation=generation,
+        known=known,
+        now=now,
+        ids=ids,
+        trace=trace,
+    )
+    do = [name for name, action in policy.actions.items() if policy.freezes([name]) or policy.rollbacks([name])]
+    rule = Rule(
+        id=ROLLBACK_RULE,
+        match=(),
+        do=(*do, *policy.switches_of_freezes()),
+        unfreeze=Unfreeze(resolved_for_s=0, all_of=(), review_after_s=0),
+    )
+    freeze_reasons, actions = answers(episode, policy, rule, now=now, ids=ids)
+    who = plain(by, 64)
+    return Opened(
+        episode=episode,
+        freeze_reasons=freeze_reasons,
+        actions=tuple(
+            replace(one, payload={**one.payload, DECIDED: who}) if one.type is ActionType.ROLLBACK else one
+            for one in actions
+        ),
+        sentence=f"{who} rolls {policy.service} back: {plain(reason, REASON_MAX)}",
+    )
 
 
 def on_operator_unfreeze(

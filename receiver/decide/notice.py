@@ -73,10 +73,10 @@ class Notice(Struct, frozen=True, kw_only=True):
     """One message to one channel. Texts may come from labels, so every notifier treats them as hostile.
 
     `key` names this notice for ever; a notifier that can deduplicate uses the key. `incident` is shared by all notices
-    of one incident (PagerDuty's dedup_key contains the incident). `url` begins with the receiver's public_url, or is
-    empty. `repeat` says that the channel may have got this notice before, because the receiver was killed between send
-    and commit. `facts` is for templates, beside the other fields: alert, reason, unfreeze_when, release, spec and
-    others.
+    of one incident (PagerDuty's dedup_key contains the incident). `url` is the page of the incident and `service_url`
+    the page of the service: both begin with the receiver's public_url, or are empty. `repeat` says that the channel may
+    have got this notice before, because the receiver was killed between send and commit. `facts` is for templates,
+    beside the other fields: alert, reason, unfreeze_when, release, spec and others.
     """
 
     key: str
@@ -92,14 +92,19 @@ class Notice(Struct, frozen=True, kw_only=True):
     trace_id: str
     request_id: str
     repeat: bool = False
+    service_url: str = ""
     facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """Proof of a delivery: the other side's answer without secrets, fit for the journal."""
+    """Proof of a delivery: the other side's answer without secrets, fit for the journal.
+
+    `thread` is what the notifier needs to find its message again, for later notices of the same incident.
+    """
 
     channel: str
     answer: str
+    thread: str = ""
 
 
 class NotifyFailure(Exception):  # noqa: N818 - a failure of the other side, not an error of ours

@@ -1,4 +1,4 @@
-"""Operators' requests over the API: freeze, unfreeze, acknowledge, cancel, send again. Each records who and why."""
+"""Operators' requests over the API: freeze, unfreeze, roll back, acknowledge, cancel, send again; by whom, and why."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from receiver.journal.record import record, tell_in
 from receiver.logs import CURRENT
 from receiver.plaintext import plain
 from receiver.policy.model import FreezeAction, Policy, RollbackAction
+from receiver.rollouts import RolloutsError
 from receiver.run import runs
 
 TEXT_MAX = 200
@@ -99,6 +100,52 @@ async def unfreeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
     while await context.journal.write(work):
         pass
     return {"service": service, "flags": sorted(flags), **await _carried_out(context, service, ())}
+
+
+async def rollback(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Roll a service back, and freeze the service: {service, reason, by?}.
+
+    If a rollout of the service runs, the rollout is aborted instead: its engine takes the traffic away first.
+    """
+    service, reason, by = text(raw, "service"), text(raw, "reason"), text(raw, "by", required=False) or "operator"
+    try:
+        running = await asyncio.to_thread(context.rollouts.of_service, service)
+        if running is not None and running.runs:
+            asked = {"by": by, "reason": reason}
+            at = context.clock().timestamp()
+            await asyncio.to_thread(context.rollouts.ask, service, "AbortAsked", asked, at=at)
+            return {"service": service, "episode": None, "rollout": running.id}
+    except RolloutsError as error:
+        raise RefusedError(503, f"the rollouts cannot be used: {error}") from error
+    policy, trace = _rollback_policy(context, service), CURRENT.get()
+
+    def work(tx: Tx) -> str:
+        fingerprint = by_hand.rollback_fingerprint(service)
+        earlier = tx.newest_episodes([fingerprint]).get(fingerprint, [])
+        if earlier and earlier[0].live:
+            raise RefusedError(409, f"{service} was rolled back by hand already: unfreeze the service first")
+        opened = by_hand.on_operator_rollback(
+            policy=policy,
+            reason=reason,
+            by=by,
+            generation=earlier[0].generation + 1 if earlier else 1,
+            known=Known(incident=tx.incident),
+            now=tx.now,
+            ids=context.ids,
+            trace=trace,
+        )
+        record(tx, [opened], context.box.policies, ids=context.ids, trace=trace)
+        return opened.episode.id
+
+    return {"service": service, "episode": await context.journal.write(work), "rollout": None}
+
+
+def _rollback_policy(context: Context, service: str) -> Policy:
+    """The policy for rolling a service back by hand: the service's first policy with a rollback."""
+    for policy in context.box.policies.of_service(service):
+        if policy.rollbacks(policy.actions):
+            return policy
+    raise RefusedError(404, f"no policy rolls {service} back")
 
 
 async def _carried_out(context: Context, service: str, episodes: Collection[str]) -> dict[str, Any]:
@@ -255,5 +302,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "ack": acknowledge,
     "cancel": cancel,
     "dlq": resend,
+    "rollback": rollback,
 }
 """The endpoints POST /api/v1/<name>."""

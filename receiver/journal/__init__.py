@@ -63,6 +63,15 @@ the lock and commits fewer pieces at a time. The measured cost: a tenth more pro
 GATHER_MAX_S = 0.005
 """The longest time that work waits before the writer is woken, however busy the event loop is."""
 
+FLAG_FIRST_S = 0.001
+"""How long answers and listeners wait after a commit that gave a flag a reason.
+
+The thread that writes the flag needs the interpreter's lock, and the event loop would keep the lock for its own work.
+"""
+
+IDLE_S = 0.05
+"""How long no work must come until the writer counts as idle: a freeze and what it leads to take a few milliseconds."""
+
 PAGE_BYTES = 4096
 
 COMMIT_PAGES, WORK_PAGES = 4, 1
@@ -229,14 +238,14 @@ class Journal:
     def _run(self, writer: Connection, tx: Tx) -> None:
         group: list[Job[Any]] = []
         try:
-            while group := self._next_group(tx):
+            while group := self._next_group(writer, tx):
                 # A disk that refuses these refuses the next work too, and the sender of that work is told.
                 done = self._commit_group(tx, group)
                 self._waiting.extendleft(reversed(group[len(done) :]))
                 with contextlib.suppress(*self._store.errors):
                     self._tell_news(tx)
                     pages, self._pages = self._pages, 0
-                    self._store.rest(writer, pages=pages)
+                    self._store.rest(writer, pages=pages, idle=False)
             with contextlib.suppress(*self._store.errors):
                 tx.pay(self.now())
         except BaseException as error:
@@ -248,11 +257,11 @@ class Journal:
             writer.close()
             self._store.close()
 
-    def _next_group(self, tx: Tx) -> list[Job[Any]]:
+    def _next_group(self, writer: Connection, tx: Tx) -> list[Job[Any]]:
         """Wait for work, and take everything that is waiting. Empty if the journal must close."""
         while len(self._waiting) < self._group_max:
             try:
-                jobs = self._jobs.get_nowait() if self._waiting else self._next_jobs(tx)
+                jobs = self._jobs.get_nowait() if self._waiting else self._next_jobs(writer, tx)
             except queue.Empty:
                 break
             if jobs is None:
@@ -261,19 +270,29 @@ class Journal:
             self._waiting.extend(jobs)
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._group_max))]
 
-    def _next_jobs(self, tx: Tx) -> list[Job[Any]] | None:
-        """Wait for work; meanwhile write what is owed to the disk, and look for commits of others."""
+    def _next_jobs(self, writer: Connection, tx: Tx) -> list[Job[Any]] | None:
+        """Wait for work; meanwhile do maintenance, write what is owed to the disk, and look for commits of others."""
+        try:
+            return self._taken(IDLE_S)
+        except queue.Empty:
+            with contextlib.suppress(*self._store.errors):
+                self._store.rest(writer, pages=0, idle=True)
+                self._tell_news(tx)
         while True:
             try:
-                jobs = self._jobs.get(timeout=tx.caches.patience_s)
-                if jobs is None or jobs:
-                    return jobs
-                raise queue.Empty  # woken by another writer  # noqa: TRY301
+                return self._taken(tx.caches.patience_s)
             except queue.Empty:
                 # A disk that refuses these times refuses the next delivery too, and the sender of that one is told.
                 with contextlib.suppress(*self._store.errors):
                     tx.pay(self.now())
                     self._tell_news(tx)
+
+    def _taken(self, timeout_s: float | None) -> list[Job[Any]] | None:
+        """The next work; None if the journal must close. Raises Empty if none came, or another writer has committed."""
+        jobs = self._jobs.get(timeout=timeout_s)
+        if jobs is not None and not jobs:
+            raise queue.Empty
+        return jobs
 
     def _tell_news(self, tx: Tx) -> None:
         """Wake the listeners after a commit of another process, as after one of our own."""
@@ -370,10 +389,17 @@ class Journal:
                 log.exception("journal.listener_failed")
 
     def _answer(self, group: list[Job[Any]], head: int, acted: bool, held: tuple[FlagView, ...]) -> None:  # noqa: FBT001 - a callback's argument
+        news = head not in {0, self._head} or acted
+        self._head = head or self._head
         for view in held:
             self._tell_held(view)
-        if head not in {0, self._head} or acted:
-            self._head = head or self._head
+        if held and self._loop is not None:
+            self._loop.call_later(FLAG_FIRST_S, self._answer_rest, group, news, acted)
+        else:
+            self._answer_rest(group, news, acted)
+
+    def _answer_rest(self, group: list[Job[Any]], news: bool, acted: bool) -> None:  # noqa: FBT001 - a callback's argument
+        if news:
             self._tell_listeners(acted=acted)
         for job in group:
             if job.done.cancelled():

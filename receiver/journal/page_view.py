@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from receiver.decide.model import Action, Episode, Incident, Recorded, stamp
+from receiver.decide.recovery import Lasted
 from receiver.journal import rows
 from receiver.journal.switch_view import SwitchViews
 
 _OF_INCIDENT = "SELECT id FROM episode WHERE incident = ?"
+
+_IS_INCIDENT = "id = incident AND NOT (policy = 'operator' AND rule = 'canary')"
+"""The first episode of an incident. Records of rollouts are no incidents."""
 
 
 class PageViews(SwitchViews):
@@ -30,14 +34,35 @@ class PageViews(SwitchViews):
         return {row[0]: datetime.fromisoformat(row[1]) for row in self._all(sql)}
 
     def incidents(self, *, service: str | None = None, limit: int) -> list[Incident]:
-        """The newest incidents, newest first: of all services, or of one. Records of rollouts are no incidents."""
-        where, parameters = "id = incident AND NOT (policy = 'operator' AND rule = 'canary')", []
+        """The newest incidents, newest first: of all services, or of one."""
+        where, parameters = _IS_INCIDENT, []
         if service is not None:
             where += " AND service = ?"
             parameters.append(service)
         found = self._all(f"SELECT id FROM episode WHERE {where} ORDER BY id DESC LIMIT ?", (*parameters, limit))
         newest = [row[0] for row in found]
         return self._incidents(newest)
+
+    def lasted(self, since: datetime, *, service: str | None = None) -> list[Lasted]:
+        """How long each incident lasted that began since then, oldest first: of all services, or of one."""
+        where, parameters = f"{_IS_INCIDENT} AND opened_at >= ?", [stamp(since)]
+        if service is not None:
+            where += " AND service = ?"
+            parameters.append(service)
+        sql = (
+            "SELECT max(service), min(opened_at), max(closed_at), min(acked_at), "
+            "sum(CASE WHEN state IN ('OPEN', 'RESOLVING') THEN 1 ELSE 0 END) "
+            f"FROM episode WHERE incident IN (SELECT id FROM episode WHERE {where}) GROUP BY incident ORDER BY 2"
+        )
+        return [
+            Lasted(
+                service=row[0],
+                opened_at=datetime.fromisoformat(row[1]),
+                ended_at=None if row[4] else rows.when(row[2]),
+                acked_at=rows.when(row[3]),
+            )
+            for row in self._all(sql, parameters)
+        ]
 
     def incident_of(self, incident: str) -> Incident | None:
         """One incident."""

@@ -259,7 +259,7 @@ class PostgresStore:
         """Call `wake`, in a thread, when another receiver has committed."""
         self._listener.start(wake)
 
-    def rest(self, writer: Connection, *, pages: int) -> None:
+    def rest(self, writer: Connection, *, pages: int, idle: bool) -> None:
         """Nothing: the server maintains itself."""
 
     def close(self) -> None:

@@ -16,13 +16,16 @@ from receiver.journal.store import Connection, JournalError
 from receiver.steps import Reached
 
 CHECKPOINT_PAGES = 1000
-"""Pages after which the write-ahead log is moved into the database.
+"""Pages after which an idle writer moves the write-ahead log into the database.
 
 A log that begins anew overwrites itself. A growing log makes the file system record the new size at every commit, which
 takes twice the time (measured). The writer therefore keeps the log short.
 """
 
-LOG_PAGES_MAX = 2 * CHECKPOINT_PAGES
+BUSY_CHECKPOINT_PAGES = 2 * CHECKPOINT_PAGES
+"""Pages after which a busy writer does so too."""
+
+LOG_PAGES_MAX = 3 * CHECKPOINT_PAGES
 """Pages after which the writer lets this process's readers wait, so that the log begins anew."""
 
 READERS_WAIT_MS = 100
@@ -136,14 +139,16 @@ class SqliteStore:
         if self._files is not None:
             self._files.check()
 
-    def rest(self, writer: Connection, *, pages: int) -> None:
+    def rest(self, writer: Connection, *, pages: int, idle: bool) -> None:
         """Move the log into the database now and then, but only after the callers have their answers.
+
+        The move syncs files, and a flag that is written at that moment would have to wait: so it awaits an idle moment.
 
         The log begins anew only while nobody reads from the log. In a storm somebody always does, so the writer takes
         a moment without readers before the log is long.
         """
         self._log_pages += pages
-        if self._log_pages < CHECKPOINT_PAGES:
+        if self._log_pages < (CHECKPOINT_PAGES if idle else BUSY_CHECKPOINT_PAGES):
             return
         self._log_pages = 0
         ((_, length, _),) = writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -140,8 +140,12 @@ class Store(Protocol):
     def committed(self) -> None:
         """Raise an error if what was just committed is not where the journal is read from."""
 
-    def rest(self, writer: Connection, *, pages: int) -> None:
-        """Do maintenance while callers have their answers. About so many pages were written since the last call."""
+    def rest(self, writer: Connection, *, pages: int, idle: bool) -> None:
+        """Do maintenance while callers have their answers. About so many pages were written since the last call.
+
+        `idle`: no work came for a moment. Maintenance that can wait waits for this, because what follows a commit, such
+        as the writing of a flag, needs the disk.
+        """
 
     def close(self) -> None:
         """Release what belongs to no connection, after all connections are closed."""

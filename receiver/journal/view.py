@@ -121,6 +121,16 @@ class View(PageViews):
             if self._one("SELECT 1 FROM action WHERE key = ?", (f"{action.key}#again",)) is None
         ]
 
+    def thread(self, *, channel: str, service: str, incident: str) -> str:
+        """The newest `thread` in the receipts of a channel for an incident; "" if no receipt names one."""
+        row = self._one(
+            "SELECT json_extract(result, '$.thread') FROM action WHERE service = ? AND type = 'notify' AND name = ? "
+            "AND json_extract(payload, '$.incident') = ? AND json_extract(result, '$.thread') IS NOT NULL "
+            "ORDER BY updated_at DESC, id DESC LIMIT 1",
+            (service, channel, incident),
+        )
+        return row[0] if row else ""
+
     # decisions, policies, notices
 
     def decisions(self, *, after: int = 0, limit: int = 1000) -> list[Recorded]:

@@ -23,11 +23,13 @@ from receiver.decide.notice import (
     Receipt,
     TemporaryFailure,
 )
+from receiver.notify.apprise import AppriseChannel
 from receiver.notify.channel import Channel, ChannelProblem, Fields, Tools
 from receiver.notify.email import EmailChannel
 from receiver.notify.log import LogChannel
 from receiver.notify.pagerduty import PagerDutyChannel
 from receiver.notify.slack import SlackChannel
+from receiver.notify.slack_bot import SlackBotChannel
 from receiver.notify.toast import ToastChannel
 from receiver.templates import Templates
 
@@ -51,10 +53,12 @@ __all__ = [
 ]
 
 NOTIFIERS: dict[str, type[Channel]] = {
+    "apprise": AppriseChannel,
     "email": EmailChannel,
     "log": LogChannel,
     "pagerduty": PagerDutyChannel,
     "slack": SlackChannel,
+    "slack-bot": SlackBotChannel,
     "toast": ToastChannel,
 }
 
@@ -95,14 +99,16 @@ def build(
     templates: Templates,
     publish: Callable[[Notice], Awaitable[None]],
     emit: Callable[[Mapping[str, str | bool]], None],
+    recall: Callable[[Notice], Awaitable[str]],
     now: Callable[[], datetime],
 ) -> Notifier:
     """Make the notifier of a channel. Opens nothing; the caller closes `http`.
 
     `publish` puts a notice on the event stream, which toasts follow, and returns when the notice is durable. `emit`
-    writes one record to the log. `now` gives the aware current time, because a Retry-After may be a date.
+    writes one record to the log. `recall` gives the `thread` of the newest receipt of the notice's channel and
+    incident. `now` gives the aware current time, because a Retry-After may be a date.
     """
-    return channel.notifier(Tools(http=http, templates=templates, publish=publish, emit=emit, now=now))
+    return channel.notifier(Tools(http=http, templates=templates, publish=publish, emit=emit, recall=recall, now=now))
 
 
 def _parse_channel(name: str, settings: Any) -> tuple[Channel | None, list[ChannelProblem]]:

@@ -20,12 +20,16 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Tools(Struct, frozen=True, kw_only=True):
-    """Tools for notifiers. `publish` puts a notice on the event stream; `emit` writes a log record."""
+    """Tools for notifiers. `publish` puts a notice on the event stream; `emit` writes a log record.
+
+    `recall` gives the newest `thread` of the channel's receipts for the notice's incident; "" if there is none.
+    """
 
     http: aiohttp.ClientSession
     templates: Templates
     publish: Callable[[Notice], Awaitable[None]]
     emit: Callable[[Mapping[str, str | bool]], None]
+    recall: Callable[[Notice], Awaitable[str]]
     now: Callable[[], datetime]
 
 

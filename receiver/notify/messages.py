@@ -105,8 +105,11 @@ def _feature_flag_failed(facts: Facts) -> str:
     return f"{facts.get('error') or 'unknown error'}. Freezeline keeps trying. Meanwhile, set the flag by hand"
 
 
+_ASKED: Mapping[str, str] = {"rollback": " Decision needed: roll back? If so, run: freezeline rollback --reason …"}
+
+
 def _escalation(facts: Facts) -> str:
-    ask = f" Decision needed: {facts['ask']}?" if facts.get("ask") else ""
+    ask = _ASKED.get(facts.get("ask", ""), "")
     return f"{_reason(facts)}. Open for {facts.get('open_for', 'a while')}.{ask}"
 
 

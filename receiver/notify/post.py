@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
+from msgspec import Struct
 
 from receiver.decide.notice import PermanentFailure, RateLimited, TemporaryFailure
 from receiver.decide.retry import RETRY_AFTER_MAX_S, Kind, classify_http
@@ -13,6 +15,13 @@ from receiver.notify.channel import unsafe_url
 from receiver.notify.secret import redact
 
 ANSWER_MAX_BYTES = 2048
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A good answer. `text` is `STATUS text` without secrets, fit for the journal; `body` is what came."""
+
+    text: str
+    body: bytes
 
 
 async def post_json(
@@ -24,7 +33,22 @@ async def post_json(
     secrets: tuple[str, ...],
     now: Callable[[], datetime],
 ) -> str:
-    """POST `payload` and give the answer as `STATUS text`, with `secrets` hidden.
+    """POST `payload` and give the answer as `STATUS text`, with `secrets` hidden. Raises as `post` does."""
+    return (await post(http, url, payload, timeout_s=timeout_s, secrets=secrets, now=now)).text
+
+
+async def post(
+    http: aiohttp.ClientSession,
+    url: str,
+    payload: Mapping[str, Any],
+    *,
+    timeout_s: float,
+    secrets: tuple[str, ...],
+    now: Callable[[], datetime],
+    headers: Mapping[str, str] = MappingProxyType({}),
+    limit: int = ANSWER_MAX_BYTES,
+) -> Answer:
+    """POST `payload` and give the answer, of which at most `limit` bytes are read.
 
     Redirects are not followed. Raises RateLimited, TemporaryFailure or PermanentFailure.
     """
@@ -33,11 +57,11 @@ async def post_json(
         raise PermanentFailure(f"the channel's URL {unsafe}")
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     try:
-        async with http.post(url, json=payload, timeout=timeout, allow_redirects=False) as response:
-            body = await response.content.read(ANSWER_MAX_BYTES)
-            answer = redact(f"{response.status} {body.decode('utf-8', 'replace')}", *secrets)
-            _check(response, answer, now)
-            return answer
+        async with http.post(url, json=payload, headers=headers, timeout=timeout, allow_redirects=False) as response:
+            body = await _read(response.content, limit)
+            text = redact(f"{response.status} {body.decode('utf-8', 'replace')}", *secrets)
+            _check(response, text, now)
+            return Answer(text=text, body=body)
     except aiohttp.InvalidURL:
         # The error's text is the URL, and the URL is the secret.
         raise PermanentFailure("the channel's URL is not a URL") from None
@@ -60,6 +84,14 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
         return min(max(0.0, (aware - now).total_seconds()), RETRY_AFTER_MAX_S)
     except (ValueError, OverflowError, TypeError):
         return None
+
+
+async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """The answer's first `limit` bytes, in however many pieces they come."""
+    body = b""
+    while len(body) < limit and (piece := await content.read(limit - len(body))):
+        body += piece
+    return body
 
 
 def _check(response: aiohttp.ClientResponse, answer: str, now: Callable[[], datetime]) -> None:

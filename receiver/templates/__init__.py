@@ -15,7 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from msgspec import Struct
 
 from receiver.decide.notice import Notice
-from receiver.templates.escape import line, slack_text
+from receiver.templates.escape import inert, line, slack_text
 from receiver.templates.language import SOURCE_MAX, TemplateProblem, check
 
 __all__ = ["TemplateProblem", "Templates"]
@@ -24,6 +24,7 @@ OWN = Path(__file__).parent
 OUTPUT_MAX = 8000
 FACTS_MAX = 64
 ESCAPES: dict[str, Callable[[str], str]] = {
+    "apprise": inert,
     "email": line,
     "pagerduty": line,
     "slack": slack_text,

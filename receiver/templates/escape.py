@@ -8,12 +8,21 @@ VALUE_MAX = 2000
 # Some Slack workspaces turn these words into mentions; an invisible blank prevents a mention.
 _MENTION = re.compile(r"@(?=here|channel|everyone)", re.IGNORECASE)
 _LINK = re.compile(r"(?<=[A-Za-z])://")
+_BEGINNING = re.compile(r"<|@|\](?=\()|:(?=//)|www\.(?=\S)", re.IGNORECASE)
 _ZERO_WIDTH_SPACE = "\u200b"
 
 
 def line(text: str) -> str:
     """One inert line of plain text."""
     return plain(text, VALUE_MAX)
+
+
+def inert(text: str) -> str:
+    """Text that is no tag, mention or link, whether a service reads plain text, Markdown or HTML.
+
+    An invisible blank stands after each character that could begin one.
+    """
+    return _BEGINNING.sub(lambda found: found.group() + _ZERO_WIDTH_SPACE, line(text))
 
 
 def slack_text(text: str) -> str:

@@ -17,6 +17,7 @@ MEASURES: Mapping[str, str] = {
     "mttr": "MTTR",
     "deploy": "deploy",
     "rollback": "rollback",
+    "first_event": "first event",
 }
 """What a rehearsal may measure, and what people call the measure."""
 
@@ -107,6 +108,7 @@ def as_values(made: Report) -> dict[str, Any]:
                     "host": one.last.host,
                     "runs": one.last.runs,
                     "integrity": one.last.integrity,
+                    "connected": one.last.connected,
                     "legs": dict(one.last.legs),
                     "why": list(one.last.why),
                 },
@@ -133,6 +135,8 @@ def as_text(made: Report) -> list[str]:
             for name, value in one.measures.items()
         ]
         lines += [f"  {name}: {_s(value)}" for name, value in one.last.legs.items()]
+        if one.last.connected is not None:
+            lines.append(f"  streams answered: {one.last.connected:.1%}")
         lines += [f"  integrity {'proven' if one.last.integrity else 'NOT PROVEN'}"] * (one.last.integrity is not None)
         lines += [f"  {plain(why, 300)}" for why in one.last.why]
     if not made.kinds:
@@ -146,8 +150,8 @@ def as_markdown(made: Report) -> str:
     lines = [
         f"## Rehearsals since {made.since:%Y-%m-%d}",
         "",
-        "| service | kind | last | succeeded | RTO | RPO | MTTR | deploy | rollback |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| service | kind | last | succeeded | {' | '.join(MEASURES.values())} |",
+        f"|{' --- |' * (4 + len(MEASURES))}",
     ]
     for one in made.kinds:
         word = "ok" if one.last.ok else "**failed**"

@@ -148,6 +148,7 @@ def _fallback(options: Options, http: aiohttp.ClientSession) -> Fallback | None:
         templates=Templates.load(Path(settings.templates) if settings.templates else None),
         publish=_not_published,
         emit=lambda fields: log.error("notice", extra={"notice": dict(fields)}),
+        recall=_nothing_recalled,
         now=lambda: datetime.now(UTC),
     )
     return _paging(notifier, options.fallback, settings.public_url)
@@ -156,6 +157,11 @@ def _fallback(options: Options, http: aiohttp.ClientSession) -> Fallback | None:
 async def _not_published(notice: Notice) -> None:
     """The event stream is the receiver's, which is away: the log has the notice instead."""
     log.error("notice", extra={"notice": {"title": notice.title, "text": notice.text}})
+
+
+async def _nothing_recalled(_notice: Notice) -> str:
+    """Earlier notices are in the receiver's journal, which is away: each page stands alone."""
+    return ""
 
 
 def _paging(notifier: Notifier, channel: str, url: str) -> Fallback:

@@ -17,6 +17,7 @@ LIMITS = (
     ("rpo_s", "rpo_at_most_s", "lost"),
     ("deploy_s", "deploy_at_most_s", "deploy took"),
     ("rollback_s", "rollback_at_most_s", "rollback took"),
+    ("first_event_s", "first_event_at_most_s", "the first event of a stream took"),
 )
 
 
@@ -72,9 +73,21 @@ def _faults(check: Rehearsed, last: Rehearsal, world: World) -> list[str]:
             found.append(f"the rehearsal did not measure {member}")
         elif took_s > at_most_s:
             found.append(f"{what} {took_s:g} s, more than {at_most_s:g} s")
+    found += _disconnected(check, last)
     if check.integrity and last.integrity is not True:
         found.append("the rehearsal did not prove the integrity of what was restored")
     return found
+
+
+def _disconnected(check: Rehearsed, last: Rehearsal) -> list[str]:
+    at_least = check.connected_at_least
+    if at_least is None:
+        return []
+    if last.connected is None:
+        return ["the rehearsal did not measure connected"]
+    if not last.connected >= float(at_least):
+        return [f"{last.connected:.1%} of the streams were answered, less than {float(at_least):.1%}"]
+    return []
 
 
 def _age_s(rehearsal: Rehearsal, world: World) -> float:

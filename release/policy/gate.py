@@ -113,6 +113,8 @@ class Rehearsed(Struct, frozen=True, kw_only=True, tag_field="kind", tag="rehear
     rpo_at_most_s: float | None = None
     deploy_at_most_s: float | None = None
     rollback_at_most_s: float | None = None
+    first_event_at_most_s: float | None = None
+    connected_at_least: Decimal | None = None
     integrity: bool = False
 
 

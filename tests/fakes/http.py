@@ -15,6 +15,9 @@ from msgspec import Struct, field
 from tests.fakes.faults import Answer, Fault, Hang, Reset
 
 SLACK_PATH = "/services/T0000FAKE/B0000FAKE/xoxFAKEsecretFAKEsecret"
+SLACK_API_PATH = "/api/{method}"
+SLACK_TOKEN = "xoxb-FAKE-tokenFAKEtoken"
+SLACK_CHANNEL = "C0000FAKE"
 ROUTING_KEY = "R0UT1NGKEYFAKE0000000000000000FF"
 
 
@@ -39,6 +42,10 @@ class HttpFake(Struct, kw_only=True):
                 await self.stopping.wait()
             case Reset():
                 return _reset(request)
+        return self.answer(request, body)
+
+    def answer(self, request: web.Request, body: dict[str, Any]) -> web.Response:
+        """Answer a request well; a stand-in with several paths or with headers looks at `request`."""
         return self.take(body)
 
     def take(self, body: dict[str, Any]) -> web.Response:
@@ -58,6 +65,57 @@ class SlackFake(HttpFake, kw_only=True):
         if len(body.get("blocks", [])) > 50 or any(len(text) > 150 for text in headers):
             return web.Response(status=400, text="invalid_blocks")
         return HttpFake.take(self, body)
+
+
+class SlackApiFake(HttpFake, kw_only=True):
+    """Slack's Web API, as far as a bot needs it: channels with messages, and a thread below each message.
+
+    `errors` are used up one a request, as `ok: false` with status 200. `messages` has the newest body by timestamp.
+    """
+
+    messages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    errors: deque[str] = field(default_factory=deque)
+
+    def answer(self, request: web.Request, body: dict[str, Any]) -> web.Response:
+        """Do what the method in the path says, for the right token."""
+        if request.headers.get("Authorization") != f"Bearer {SLACK_TOKEN}":
+            return _slack_says(ok=False, error="invalid_auth")
+        if self.errors:
+            return _slack_says(ok=False, error=self.errors.popleft())
+        if request.match_info["method"] == "chat.update":
+            return self._update(body)
+        return self._post(body)
+
+    def _post(self, body: dict[str, Any]) -> web.Response:
+        if body["channel"] not in {SLACK_CHANNEL, "#payments"}:
+            return _slack_says(ok=False, error="channel_not_found")
+        if "thread_ts" in body and body["thread_ts"] not in self.messages:
+            return _slack_says(ok=False, error="thread_not_found")
+        ts = f"1700000000.{len(self.received):06d}"
+        self.messages[ts] = body
+        self.received.append(body)
+        return _slack_says(ok=True, channel=SLACK_CHANNEL, ts=ts, message=body)
+
+    def _update(self, body: dict[str, Any]) -> web.Response:
+        # Slack's `chat.update` knows channels by their ID alone.
+        if body["channel"] != SLACK_CHANNEL:
+            return _slack_says(ok=False, error="channel_not_found")
+        if body["ts"] not in self.messages:
+            return _slack_says(ok=False, error="message_not_found")
+        self.messages[body["ts"]] = body
+        return _slack_says(ok=True, channel=SLACK_CHANNEL, ts=body["ts"], message=body)
+
+    def roots(self) -> dict[str, dict[str, Any]]:
+        """The messages in the channel, by timestamp, as they read now."""
+        return {ts: body for ts, body in self.messages.items() if "thread_ts" not in body}
+
+    def replies(self) -> list[dict[str, Any]]:
+        """The messages in threads."""
+        return [body for body in self.messages.values() if "thread_ts" in body]
+
+
+def _slack_says(**answer: Any) -> web.Response:
+    return web.json_response(answer)
 
 
 class PagerDutyFake(HttpFake, kw_only=True):

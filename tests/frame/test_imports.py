@@ -59,6 +59,7 @@ ORDERS = {
     ),
     "receiver": (
         "plaintext",
+        "links",
         "steps",
         "faults",
         "rehearsals",

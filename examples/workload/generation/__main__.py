@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from examples.workload.assistant.logs import configure
 from examples.workload.embedding import load
 from examples.workload.generation.app import Api
-from examples.workload.generation.chain import Anthropic, Chain, OpenAi
+from examples.workload.generation.chain import Anthropic, Chain, OpenAi, add_options, vendors
 from examples.workload.generation.corpus import Corpus, pieces
 from examples.workload.generation.environment import Environment
 from examples.workload.generation.flags import Flags
@@ -49,7 +49,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--queue", type=Path, required=True, help="the SQLite file; both processes share it")
     parser.add_argument("--redis", required=True)
-    parser.add_argument("--providers", required=True, help="address of the vendors' stand-ins")
+    add_options(parser)
     parser.add_argument("--corpus", type=Path, default=CHECKOUT / "docs")
     parser.add_argument("--flags", type=Path, help="flagd's file with the flag provider_fallback")
     parser.add_argument("--environment", type=Path, help="lines NAME=VALUE, read anew each time")
@@ -62,8 +62,8 @@ async def _run(args: argparse.Namespace, fault: str) -> None:
     redis = Redis.from_url(args.redis)
     metrics = WorkMetrics(registry)
     embedder = Embedder(args.providers, Limiter(redis), metrics)
-    vendors: list[OpenAi | Anthropic] = [OpenAi(args.providers), Anthropic(args.providers)]
-    work = _work(args, fault, embedder, vendors, metrics)
+    asked = vendors(args)
+    work = _work(args, fault, embedder, asked, metrics)
     durable = args.process == "worker"
     worker = Worker(queue, work, name=args.process, enabled=lambda: environment.durable_worker is durable)
     if durable:
@@ -85,21 +85,21 @@ async def _run(args: argparse.Namespace, fault: str) -> None:
     try:
         await serve(app, args.port, [worker.run()])
     finally:
-        for one in (embedder, *vendors):
+        for one in (embedder, *asked):
             await one.close()
         await redis.aclose()
         queue.close()
 
 
 def _work(
-    args: argparse.Namespace, fault: str, embedder: Embedder, vendors: list[OpenAi | Anthropic], metrics: WorkMetrics
+    args: argparse.Namespace, fault: str, embedder: Embedder, asked: list[OpenAi | Anthropic], metrics: WorkMetrics
 ) -> Work:
     model, texts = load(), pieces(args.corpus)
     corpus = Corpus(pieces=texts, vectors=np.asarray(model.embed(list(texts))))
     scratch = args.scratch or args.queue.parent / f"scratch-{args.process}"
     shutil.rmtree(scratch, ignore_errors=True)  # what a killed process left
     scratch.mkdir()
-    chain = Chain(list(vendors), lambda vendor, error: metrics.provider_failures.labels(vendor, error.type.value).inc())
+    chain = Chain(list(asked), lambda vendor, error: metrics.provider_failures.labels(vendor, error.type.value).inc())
     memory = Memory(model.tokens, TOKENS, forgets=fault != "keeps-context")
     return Work(corpus=corpus, embedder=embedder, chain=chain, memory=memory, metrics=metrics, scratch=scratch)
 

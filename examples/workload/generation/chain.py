@@ -5,6 +5,7 @@ the vendor said (Retry-After), else for `REST_S`. The header `x-provider-fallbac
 leaves out the first vendor.
 """
 
+import argparse
 import asyncio
 import logging
 import re
@@ -89,6 +90,18 @@ class Anthropic:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Where the vendors are. A rehearsal puts a stand-in before each vendor."""
+    parser.add_argument("--providers", required=True, help="address of the vendors' stand-ins")
+    parser.add_argument("--openai", help="address of the first vendor alone (default: the one of --providers)")
+    parser.add_argument("--anthropic", help="address of the second vendor alone (default: the one of --providers)")
+
+
+def vendors(args: argparse.Namespace) -> list[OpenAi | Anthropic]:
+    """The vendors in their order."""
+    return [OpenAi(args.openai or args.providers), Anthropic(args.anthropic or args.providers)]
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):

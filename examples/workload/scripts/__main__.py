@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from examples.workload.assistant.logs import configure
-from examples.workload.generation.chain import Anthropic, Chain, OpenAi
+from examples.workload.generation.chain import Anthropic, Chain, OpenAi, add_options, vendors
 from examples.workload.generation.errors import JobError
 from examples.workload.generation.flags import Flags
 from examples.workload.scripts.app import Fault, Scripts
@@ -20,7 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.workload.scripts", description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--version", default="v1")
-    parser.add_argument("--providers", required=True, help="address of the vendors' stand-ins")
+    add_options(parser)
     parser.add_argument("--flags", type=Path, help="flagd's file with the flag provider_fallback")
     args = parser.parse_args()
     try:
@@ -29,10 +29,10 @@ def main() -> int:
         print(f"scripts: SCRIPTS_FAULT is one of {', '.join(Fault)}", file=sys.stderr)
         return 2
     configure("script-generation", os.environ.get("SCRIPTS_LOG_LEVEL", "INFO").upper(), version=args.version)
-    vendors: list[OpenAi | Anthropic] = [OpenAi(args.providers), Anthropic(args.providers)]
-    chain = Chain(list(vendors), _failed)
+    asked = vendors(args)
+    chain = Chain(list(asked), _failed)
     scripts = Scripts(version=args.version, chain=chain, flags=Flags(args.flags), fault=fault)
-    asyncio.run(_run(scripts, vendors, args.port))
+    asyncio.run(_run(scripts, asked, args.port))
     return 0
 
 
@@ -41,11 +41,11 @@ def _failed(vendor: str, error: JobError) -> None:
     logging.getLogger("generation").warning("a vendor failed", extra={"fields": fields})
 
 
-async def _run(scripts: Scripts, vendors: list[OpenAi | Anthropic], port: int) -> None:
+async def _run(scripts: Scripts, asked: list[OpenAi | Anthropic], port: int) -> None:
     try:
         await serve(scripts.app(), port)
     finally:
-        for one in vendors:
+        for one in asked:
             await one.close()
 
 

@@ -325,7 +325,7 @@ def _rehearsals_took(queries: OverviewQueries) -> Json:
     labels = (names.SERVICE, names.KIND_OF_REHEARSAL, names.MEASURE)
     view = View(
         title="Measured in rehearsals",
-        description="What the newest rehearsal of each kind measured: RTO, RPO, MTTR, deployment and rollback.",
+        description="What the newest rehearsal of each kind measured: RTO, RPO, MTTR, deployment, rollback, streams.",
         unit="s",
         targets=(
             Target(

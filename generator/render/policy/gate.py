@@ -69,15 +69,21 @@ def _evidence(check: Check) -> dict[str, object]:
         case FlagsPresent() as flags:
             return _flags(flags)
         case Rehearsed() as rehearsed:
-            return {
-                "kind": "rehearsed",
-                "rehearsal": rehearsed.kind,
-                "max_age_s": seconds(rehearsed.max_age_ms),
-                **{f"{limit}_s": seconds(duration_ms) for limit, duration_ms in rehearsed.limits_ms.items()},
-                **({"integrity": True} if rehearsed.integrity else {}),
-            }
+            return _rehearsed(rehearsed)
         case _:
             raise AssertionError(f"{check.id}: a check of unknown kind")
+
+
+def _rehearsed(rehearsed: Rehearsed) -> dict[str, object]:
+    found: dict[str, object] = {
+        "kind": "rehearsed",
+        "rehearsal": rehearsed.kind,
+        "max_age_s": seconds(rehearsed.max_age_ms),
+        **{f"{limit}_s": seconds(duration_ms) for limit, duration_ms in rehearsed.limits_ms.items()},
+    }
+    found |= {"integrity": True} if rehearsed.integrity else {}
+    at_least = rehearsed.connected_at_least
+    return found | ({} if at_least is None else {"connected_at_least": decimal_text(at_least)})
 
 
 def _flags(flags: FlagsPresent) -> dict[str, object]:

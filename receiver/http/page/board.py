@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from receiver.decide.model import Action, ActionState, ActionType, Episode, Recorded
 from receiver.http.page.incidents import MACHINE
-from receiver.http.page.words import Instant, incident_page, instant, service_page
+from receiver.http.page.words import Instant, instant
+from receiver.links import incident_page, service_page
 
 CANCELLABLE = {
     ActionType.ROLLBACK: frozenset({ActionState.PENDING, ActionState.STARTING, ActionState.RUNNING}),

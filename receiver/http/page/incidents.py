@@ -8,11 +8,14 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from receiver.decide.model import Action, ActionState, ActionType, Episode, Incident, Recorded
-from receiver.http.page.words import Instant, incident_page, instant, lasted, percent, service_page
+from receiver.decide.recovery import MeanTimes
+from receiver.http.page.words import Instant, instant, lasted, percent
+from receiver.links import incident_page, service_page
 
 SHOWN_MAX = 100
 EVENTS_MAX = 500
-MTTR_DAYS = 30
+MTTR = timedelta(days=30)
+"""How far back the mean times look."""
 
 MACHINE = frozenset(
     {
@@ -146,22 +149,19 @@ def entry(
 def history(
     found: Sequence[Incident],
     deeds: Mapping[str, Sequence[tuple[str, str, int]]],
+    times: MeanTimes,
     *,
     now: datetime,
     spent: Callable[[Incident], float | None] = lambda _incident: None,
     service: str = "",
 ) -> History:
-    """The list of incidents with their mean times."""
-    since = now - timedelta(days=MTTR_DAYS)
-    ended = [one for one in found if one.ended_at is not None and one.opened_at >= since]
-    lasting = [one.ended_at - one.opened_at for one in ended if one.ended_at is not None]
-    answered = [one.acked_at - one.opened_at for one in found if one.acked_at and one.opened_at >= since]
+    """The list of incidents, with the mean times of the last 30 days."""
     return History(
         entries=tuple(entry(one, now, deeds.get(one.first.id, ()), spent(one)) for one in found[:SHOWN_MAX]),
         more=len(found) > SHOWN_MAX,
-        mttr=_mean(lasting),
-        mtta=_mean(answered),
-        counted=len(ended),
+        mttr=lasted(times.recovery) if times.recovery is not None else "",
+        mtta=lasted(times.acknowledgement) if times.acknowledgement is not None else "",
+        counted=times.ended,
         service=service,
     )
 
@@ -276,7 +276,3 @@ def _told(notices: Sequence[Action]) -> str:
     lost = sum(one.state is ActionState.DEAD for one in notices)
     said = ", ".join(f"{number} to {channel}" for channel, number in sorted(by_channel.items())) or "none delivered"
     return f"{said}; {lost} not delivered" if lost else said
-
-
-def _mean(spans: Sequence[timedelta]) -> str:
-    return lasted(sum(spans, timedelta(0)) / len(spans)) if spans else ""

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from receiver import report
 from receiver.context import Context
 from receiver.decide.model import LISTED_MAX, Action, ActionType, Incident, Recorded
+from receiver.decide.recovery import Lasted, mean_times
 from receiver.http.incoming import RefusedError
 from receiver.http.page import incidents as past
 from receiver.http.page.board import decided_of, lost_of, running_of
@@ -22,13 +23,12 @@ from receiver.http.page.rollouts import cards
 from receiver.http.page.service import Own, page
 from receiver.http.page.services import fleet
 from receiver.http.page.system import Health, system
-from receiver.http.page.words import service_page
 from receiver.http.rollout import newest
 from receiver.journal import View
+from receiver.links import service_page
 from receiver.report import Standing
 
 DECISIONS_SHOWN = 40
-INCIDENTS_ASKED = 300
 INCIDENTS_OF_SERVICE = 10
 DEEDS = (ActionType.ROLLBACK, ActionType.FREEZE, ActionType.UNFREEZE, ActionType.UNDO)
 """What the page of a service marks in its graphs."""
@@ -157,15 +157,16 @@ class Pages(Struct, kw_only=True):
 
     async def incidents(self, request: web.Request) -> Shown:
         """The last incidents: of all services, or of one."""
-        name = _asked(request, "service")
+        name, now = _asked(request, "service"), self.context.clock()
 
-        def look(view: View) -> tuple[list[Incident], Deeds]:
-            found = view.incidents(service=name or None, limit=INCIDENTS_ASKED)
-            return found, view.count_deeds([one.first.id for one in found[: past.SHOWN_MAX]])
+        def look(view: View) -> tuple[list[Incident], Deeds, list[Lasted]]:
+            found = view.incidents(service=name or None, limit=past.SHOWN_MAX + 1)
+            deeds = view.count_deeds([one.first.id for one in found[: past.SHOWN_MAX]])
+            return found, deeds, view.lasted(now - past.MTTR, service=name or None)
 
         self.measures.look()
-        found, deeds = await self.context.journal.read(look)
-        history = past.history(found, deeds, now=self.context.clock(), spent=self._spent, service=name)
+        found, deeds, spans = await self.context.journal.read(look)
+        history = past.history(found, deeds, mean_times(spans), now=now, spent=self._spent, service=name)
         return Shown(title="Incidents – Freezeline", template="incidents.html", values={"history": history})
 
     def _spent(self, incident: Incident) -> float | None:

@@ -10,8 +10,9 @@ from msgspec import Struct
 from receiver.decide.model import Action, ActionState, FreezeReason
 from receiver.http.page.facts import Facts
 from receiver.http.page.measures import Budget, Measured
-from receiver.http.page.words import Instant, instant, lasted, percent, service_page
+from receiver.http.page.words import Instant, instant, lasted, percent
 from receiver.http.rollout import configured
+from receiver.links import service_page
 from receiver.report import OfService, problems_of
 from receiver.rollouts import Rollout
 

@@ -15,7 +15,8 @@ from receiver.context import Context
 from receiver.http.hearing import Hearing
 from receiver.http.page.measures import Measured
 from receiver.http.page.services import said
-from receiver.http.page.words import Instant, instant, lasted, service_page
+from receiver.http.page.words import Instant, instant, lasted
+from receiver.links import service_page
 from receiver.plaintext import plain
 
 DRILLS_SHOWN = 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -34,16 +34,6 @@ def percent(ratio: float) -> str:
     shown = ratio * 100
     text = f"{shown:.0f}" if abs(shown) >= 100 else f"{shown:.3g}"
     return f"{text} %"
-
-
-def service_page(service: str) -> str:
-    """The path of a service's page, relative to the page's root."""
-    return f"page/service?name={quote(service, safe='')}"
-
-
-def incident_page(incident: str) -> str:
-    """The path of an incident's page, relative to the page's root."""
-    return f"page/incident?id={quote(incident, safe='')}"
 
 
 def web_link(text: str) -> str:

@@ -3,8 +3,6 @@
 Recovery by the index, by a rebuild from the export, and a damaged export that nothing can mend.
 """
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,56 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from devtools.prometheus_tools import cache_dir
 from release.drill.backups import Backup, differences, take
 from release.drill.chroma_store import COPY, DATABASE, RECORDS, ChromaStore
 from release.drill.experiment import DrillError
+from tests.acceptance.drill.chroma import FILL, filled, installed
 from tests.tools import ROOT
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.soak, pytest.mark.timeout(1800)]
-
-VERSION = "chromadb>=1.5,<1.6"
-INSTALL_S = 1500
-FILL = """
-import random, sys
-import chromadb
-client = chromadb.PersistentClient(path=sys.argv[1], settings=chromadb.config.Settings(anonymized_telemetry=False))
-chance = random.Random(5)
-documents = client.create_collection("documents", metadata={"language": "en"}, embedding_function=None)
-for first in range(0, 3000, 500):
-    ids = [f"record {number}" for number in range(first, first + 500)]
-    documents.add(
-        ids=ids,
-        embeddings=[[chance.gauss(0, 1) for _ in range(16)] for _ in ids],
-        documents=[f"text of {one}" for one in ids],
-        metadatas=[{"number": number, "half": number / 2} for number, _ in enumerate(ids)],
-    )
-small = client.create_collection("small", configuration={"hnsw": {"space": "cosine"}}, embedding_function=None)
-small.add(ids=["a", "b", "c"], embeddings=[[1.0, 0.0], [0.0, 1.0], [0.7, 0.7]])
-if len(sys.argv) > 2:
-    print("open", flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.fixture(scope="module")
 def python() -> Path:
     """A Python with ChromaDB, kept in the cache of tools."""
-    place = cache_dir(os.environ) / f"chromadb-1.5-{sys.version_info[0]}.{sys.version_info[1]}"
-    found = place / "bin" / "python"
-    if not (place / "done").exists():
-        shutil.rmtree(place, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True, timeout=INSTALL_S)
-        subprocess.run([str(found), "-m", "pip", "install", "-q", VERSION], check=True, timeout=INSTALL_S)
-        (place / "done").touch()
-    return found
+    return installed()
 
 
 @pytest.fixture
 def store(tmp_path: Path, python: Path) -> ChromaStore:
     """Three thousand records in one collection and three in another."""
-    subprocess.run([str(python), "-c", FILL, str(tmp_path / "live")], check=True, timeout=300)
-    return ChromaStore(name="memory", directory=tmp_path / "live", python=str(python))
+    return ChromaStore(name="memory", directory=filled(python, tmp_path / "live"), python=str(python))
 
 
 def backed_up(store: ChromaStore, root: Path) -> Backup:

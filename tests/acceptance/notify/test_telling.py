@@ -15,7 +15,16 @@ from msgspec import Struct, field
 
 from tests.acceptance.receiver.harness import VERSIONS, Receiver, Site, body, receiver
 from tests.fakes.faults import Answer
-from tests.fakes.http import ROUTING_KEY, SLACK_PATH, PagerDutyFake, SlackFake, running
+from tests.fakes.http import (
+    ROUTING_KEY,
+    SLACK_API_PATH,
+    SLACK_PATH,
+    SLACK_TOKEN,
+    PagerDutyFake,
+    SlackApiFake,
+    SlackFake,
+    running,
+)
 from tests.fakes.smtp import SmtpFake, running_smtp
 from tests.waiting import until
 
@@ -32,6 +41,7 @@ class World(Struct, kw_only=True):
 
     site: Site
     slack: SlackFake = field(default_factory=SlackFake)
+    bot: SlackApiFake = field(default_factory=SlackApiFake)
     pagerduty: PagerDutyFake = field(default_factory=PagerDutyFake)
     smtp: SmtpFake = field(default_factory=SmtpFake)
 
@@ -59,9 +69,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         made = World(site=Site(root=tmp_path))
         await stack.enter_async_context(running(made.slack, SLACK_PATH))
+        await stack.enter_async_context(running(made.bot, SLACK_API_PATH))
         await stack.enter_async_context(running(made.pagerduty, "/v2/enqueue"))
         await stack.enter_async_context(running_smtp(made.smtp))
         (tmp_path / "slack-url").write_text(made.slack.url)
+        (tmp_path / "slack-token").write_text(SLACK_TOKEN)
         (tmp_path / "pd-key").write_text(ROUTING_KEY)
         made.site.settings = {
             "public_url": "http://127.0.0.1:9099",
@@ -69,6 +81,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
                 "log": {"type": "log"},
                 "toast": {"type": "toast"},
                 "slack": {"type": "slack", "url_file": str(tmp_path / "slack-url"), "timeout_s": 2},
+                "bot": {
+                    "type": "slack-bot",
+                    "token_file": str(tmp_path / "slack-token"),
+                    "channel": "#payments",
+                    "api": made.bot.url.rpartition("/")[0],
+                },
                 "pd": {"type": "pagerduty", "routing_key_file": str(tmp_path / "pd-key"), "url": made.pagerduty.url},
                 "mail": {"type": "email", "to": "oncall@example.org", "smtp": f"smtp://127.0.0.1:{made.smtp.port}"},
             },
@@ -133,8 +151,9 @@ async def test_hostile_labels_are_inert_in_every_channel(world: World, tmp_path:
         await until(lambda: logged(running_receiver, "frozen"), TOLD_WITHIN_S, "the record")
         (record,) = logged(running_receiver, "frozen")
         assert world.site.flag.exists()
+        ((incident,),) = world.site.rows("SELECT incident FROM episode")
     assert (len(world.slack.received), len(world.pagerduty.received), len(world.smtp.received)) == (1, 1, 1)
-    assert (toast["title"], toast["url"]) == ("gateway is frozen", "http://127.0.0.1:9099/")
+    assert (toast["title"], toast["url"]) == ("gateway is frozen", f"http://127.0.0.1:9099/page/incident?id={incident}")
     assert (record["title"], record["repeat"]) == ("gateway is frozen", False)
     slack = world.slack_texts()[0]
     assert [bad for bad in ("<!channel>", "<script>", "@here", "http://evil", "\x1b", "\u202e") if bad in slack] == []
@@ -233,17 +252,27 @@ async def test_status_updates_come_while_anything_is_open(world: World) -> None:
 
 
 async def test_a_desktop_sees_each_notice_once_across_restarts_of_both(world: World, tmp_path: Path) -> None:
-    """The receiver is killed and comes back elsewhere, the desktop program is stopped and started."""
-    world.tell(channels=["toast"], events=["frozen", "unfrozen"])
+    """The receiver is killed and comes back elsewhere, the desktop program is stopped and started.
+
+    Slack's bot goes on with its message and thread too.
+    """
+    world.tell(channels=["toast", "bot"], events=["frozen", "unfrozen"])
     async with receiver(world.site) as running_receiver:
         async with toasts(running_receiver, tmp_path) as output:
             assert await running_receiver.post(body("0.34.2", "firing")) == 200
             assert (await next_toast(output))["title"] == "gateway is frozen"
             await until((tmp_path / "seen.json").exists, 10, "the position on disk")
+        told = "SELECT state FROM action WHERE name = 'bot'"
+        await until(lambda: world.site.rows(told) == [("SUCCEEDED",)], 10, "the bot's receipt")
         running_receiver.process.kill()
     async with receiver(world.site) as running_receiver, toasts(running_receiver, tmp_path) as output:
         assert await running_receiver.post(body("0.34.2", "resolved")) == 200
         assert (await next_toast(output))["title"] == "gateway is unfrozen"
+        await until(world.bot.replies, 10, "the reply in the thread")
+    (message,), (reply,) = world.bot.roots().values(), world.bot.replies()
+    assert (message["text"], reply["text"]) == ("gateway is unfrozen", "gateway is unfrozen")
+    links = [button["url"].partition("?")[0] for button in message["blocks"][-1]["elements"]]
+    assert links == ["http://127.0.0.1:9099/page/incident", "http://127.0.0.1:9099/page/service"]
 
 
 async def test_templates_of_the_user_are_used(world: World, tmp_path: Path) -> None:

@@ -202,6 +202,18 @@ def test_promtool_agrees(generation: Generation, tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().out.startswith("ok: 1 spec, 1 SLO, 0 alerts; promtool ")
 
 
+def test_names_in_quotes_need_promtool_3(
+    generation: Generation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An old promtool refuses every rule in its parser's words; one problem for each query says why, and where."""
+    path = tmp_path / "checkout.yaml"
+    body = f'objective: 99\nsli: {{bad: \'{{"http.failed","http.code"=~"5.."}}\', {TOTAL}}}'
+    path.write_text(specs.HEAD + specs.slo(body), encoding="utf-8")
+    code = main(["validate", "--json", "--promtool", str(generation.promtool), str(path)])
+    found = [(problem["code"], problem["line"]) for problem in json.loads(capsys.readouterr().out)["problems"]]
+    assert (code, found) == ((1, [("promtool/quoted-names", 7)]) if generation.label == "old" else (0, []))
+
+
 def test_promtool_objects_at_the_line_of_the_spec(
     generation: Generation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,8 @@ alerts:
     for: 2m
     severity: warning
   Idle: {when: 'sum(rate(requests_total[5m])) < 1', severity: warning}
+  Stalled: {when: 'sum(requests_total) > 0 and sum(workers) == 0', severity: warning}
+  Restarts: {changes_of: up, over: 5m, at_least: 3, severity: warning}
 """
 
 
@@ -78,12 +80,41 @@ def test_the_cost_of_each_objective() -> None:
 
 
 def test_thresholds_lie_beyond_the_normal_range() -> None:
-    """A quarter above the busiest hour, in the unit of the spec; a condition that compares itself is named."""
+    """A quarter above the busiest hour, in the unit of the spec, also in the query of `when`."""
     found = suggested(answers(lambda _at: 0.01))
-    assert {one.alert: one.suggested for one in found.thresholds} == {"TooManyErrors": "1.3%", "Slow": "500ms"}
+    expected = {"TooManyErrors": "1.3%", "Slow": "500ms", "Idle": "8"}
+    assert {one.alert: one.suggested for one in found.thresholds} == expected
     (slow,) = [one for one in found.thresholds if one.alert == "Slow"]
     assert [one.hour for one in slow.hours if one.p99 == 0.4] == [12]
-    assert found.notes == ("Idle: no normal range can be told",)
+
+
+def test_conditions_without_a_threshold_are_told_with_a_hint() -> None:
+    """A comparison of two queries has no constant, and changes are counted."""
+    found = suggested(answers(lambda _at: 0.01))
+    assert found.notes == (
+        (
+            "Stalled: `when` compares with no constant, so no normal range can be told; write `QUERY > NUMBER`, with the "
+            "number on the right side of the outermost comparison"
+        ),
+        "Restarts: `changes_of` has no threshold that a normal range could suggest",
+    )
+
+
+@pytest.mark.parametrize(
+    "written,changed_to",
+    [
+        ("'max(queue) > 35'", "'max(queue) > 13'"),
+        ('"max(queue)>35"', '"max(queue)>13"'),
+        ("max(queue) > 35  # a guess", "max(queue) > 13  # a guess"),
+        ('max(queue{n="35"}) > 35', 'max(queue{n="35"}) > 13'),
+    ],
+)
+def test_the_constant_of_when_is_replaced_in_place(written: str, changed_to: str) -> None:
+    """With and without quotes, and only the constant."""
+    text = SPEC + f"  Queue:\n    when: {written}\n    severity: warning\n"
+    fetch = Fetch(ask=answers(lambda _at: 1.0), told=lambda _done, _total: None, sleep=lambda _s: None)
+    found = suggest(good(text, base=""), END - DAY // 4, END, fetch)
+    assert f"    when: {changed_to}\n" in changed(text, found)
 
 
 def test_an_incident_does_not_move_a_threshold() -> None:
@@ -101,11 +132,12 @@ def test_the_diff_changes_nothing_else() -> None:
         SPEC.replace("objective: 99.99", "objective: 99.5")
         .replace("above: 50%", "above: 0.44%")
         .replace("100ms", "500ms")
+        .replace("< 1'", "< 8'")
     )
     assert good(new, base="").slos[0].objective == Decimal("99.5")
     lines = difference("shop.yaml", SPEC, found).splitlines()
     assert lines[:2] == ["--- shop.yaml", "+++ shop.yaml"]
-    assert sum(line.startswith("+ ") for line in lines) == 3
+    assert sum(line.startswith("+ ") for line in lines) == 4
 
 
 def test_nothing_measured_nothing_suggested() -> None:

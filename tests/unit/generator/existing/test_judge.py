@@ -100,6 +100,9 @@ def test_the_inhibition_that_alertmanager_ships_hides_another_services_freeze() 
         (rule("alertname=InfoInhibitor", INFO, "namespace"), False),
         (rule("alertname=NodeDown, service=other", WARNING, "service"), False),
         (rule("severity=page", "severity=ticket", "alertname"), False),
+        (rule("cluster=eu", "cluster=eu", "alertname"), False),  # each matches both sides, so none is hidden
+        (rule("cluster=eu", "region=west", "alertname"), False),  # the same
+        (rule("cluster=eu, severity=critical", "region=west", "alertname"), True),
     ],
 )
 def test_each_kind_of_inhibition(inhibition: str, hides: bool) -> None:  # noqa: FBT001 - a column of the table
@@ -108,6 +111,22 @@ def test_each_kind_of_inhibition(inhibition: str, hides: bool) -> None:  # noqa:
     assert [(problem.code, problem.position.line) for problem in found] == (
         [("alertmanager/inhibits", 6)] if hides else []
     )
+
+
+@pytest.mark.parametrize("name", ["mixed-line-ends.yml", "users-template.yml"])
+def test_labels_that_freezeline_does_not_set_are_named_as_a_condition(name: str) -> None:
+    """No alert of Freezeline hides another by labels that all of them have; other alerts may."""
+    text = (DATA / name).read_bytes().decode()
+    (found,) = judged(text, output_set())
+    assert found.position.line == 18
+    assert found.message.startswith("while another alert fires, this inhibition hides SLOBudgetBurn (SLO availability")
+    assert " (only if `external_labels` set c); no freeze" in found.message
+
+
+def test_a_label_that_a_matcher_lets_be_empty_is_no_condition() -> None:
+    """The rule of this test hides alerts that lack the label, as Freezeline's do."""
+    (found,) = judged(inhibiting(rule("alertname=NodeDown", "'zone!=west'", "instance")), output_set())
+    assert "external_labels" not in found.message
 
 
 def test_a_policy_that_begins_with_the_faster_tier_too_loses_nothing() -> None:

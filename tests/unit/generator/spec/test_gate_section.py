@@ -86,6 +86,16 @@ def test_sources_have_defaults() -> None:
                 "integrity": True,
             },
         ),
+        (
+            "{id: streams, rehearsal: stream, max_age: 1d, first_event_at_most: 500ms, connected_at_least: 95%}",
+            {
+                "kind": "rehearsed",
+                "rehearsal": "stream",
+                "max_age_s": 86400,
+                "first_event_at_most_s": 0.5,
+                "connected_at_least": "0.95",
+            },
+        ),
     ],
 )
 def test_each_kind_of_check_is_carried(check: str, compiled: dict[str, Any]) -> None:

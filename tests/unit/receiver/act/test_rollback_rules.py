@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from receiver.act import rollback_rules as rules
+from receiver.decide.by_hand import DECIDED
 from receiver.decide.model import Action, ActionState, ActionType
 from tests.unit.receiver.builders import NOW, at, freeze_reason, policy
 
@@ -24,6 +25,20 @@ def rollback(name: str, state: ActionState = ActionState.PENDING, created_at: da
         created_at=created_at,
         state=state,
     )
+
+
+def test_a_person_is_not_held_up_by_cool_down_or_maximum() -> None:
+    """A person has looked; a rollback of the same release or a running rollback still objects."""
+    mine = replace(rollback("me"), payload={DECIDED: "Ana"})
+    done = [(rollback(f"r{number}", ActionState.SUCCEEDED), at(-10 - number)) for number in range(5)]
+
+    def objection(*earlier: tuple[Action, datetime], same: Action | None = None) -> rules.Skip | None:
+        return rules.objection(mine, SPEC, release="v2", same_release=same, earlier=earlier, now=NOW)
+
+    assert objection(*done) is None
+    assert rules.objection(rollback("me"), SPEC, release="v2", same_release=None, earlier=done, now=NOW) is not None
+    assert objection(same=rollback("first", ActionState.SUCCEEDED)) is not None
+    assert objection((rollback("running", ActionState.RUNNING), at(-1))) is not None
 
 
 def why(

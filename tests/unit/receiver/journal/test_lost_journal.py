@@ -90,7 +90,7 @@ async def test_a_checkpoint_that_fails_ends_nothing(tmp_path: Path) -> None:
     await journal.close()
 
 
-def failing(_writer: Connection, *, pages: int) -> None:
+def failing(_writer: Connection, *, pages: int, idle: bool) -> None:
     """A checkpoint without space."""
     raise sqlite3.OperationalError("database or disk is full")
 

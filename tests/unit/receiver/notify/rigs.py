@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from msgspec import Struct, field
@@ -12,11 +13,23 @@ from receiver.decide.notice import Notice, Notifier
 from receiver.notify import NOTIFIERS, build, parse_channels
 from receiver.templates import Templates
 from tests.fakes.faults import Fault
-from tests.fakes.http import ROUTING_KEY, SLACK_PATH, PagerDutyFake, SlackFake, running
+from tests.fakes.http import (
+    ROUTING_KEY,
+    SLACK_API_PATH,
+    SLACK_CHANNEL,
+    SLACK_PATH,
+    SLACK_TOKEN,
+    HttpFake,
+    PagerDutyFake,
+    SlackApiFake,
+    SlackFake,
+    running,
+)
 from tests.fakes.smtp import PASSWORD, SmtpFake, running_smtp
 from tests.unit.receiver.notify.notices import AT
 
 TIMEOUT_S = 0.5
+NTFY_PASSWORD = "FAKEntfyFAKEpassword"
 LOCAL = ("log", "toast")
 REMOTE = tuple(sorted(NOTIFIERS.keys() - LOCAL))  # a new channel faces every fault unless it is named above
 
@@ -51,13 +64,17 @@ def open_channel(
     templates: Templates | None = None,
     published: list[Notice] | None = None,
     emitted: list[Mapping[str, str | bool]] | None = None,
+    threads: dict[str, str] | None = None,
 ) -> Notifier:
-    """Build a notifier from settings as receiver.yaml has them."""
+    """Build a notifier from settings as receiver.yaml has them. `threads` are known threads by incident."""
     parsed = parse_channels({"channel": settings})
     assert parsed.problems == ()
 
     async def publish(notice: Notice) -> None:
         (published if published is not None else []).append(notice)
+
+    async def recall(notice: Notice) -> str:
+        return (threads or {}).get(notice.incident, "")
 
     return build(
         parsed.channels["channel"],
@@ -65,6 +82,7 @@ def open_channel(
         templates=templates or Templates.load(),
         publish=publish,
         emit=(emitted if emitted is not None else []).append,
+        recall=recall,
         now=lambda: AT,
     )
 
@@ -85,6 +103,32 @@ async def _slack(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: P
         fail=fake.faults.append,
         attempts=lambda: fake.attempts,
         secret=SLACK_PATH.rpartition("/")[2],
+        secret_file=secret,
+    )
+
+
+async def _slack_bot(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:
+    fake = SlackApiFake()
+    await stack.enter_async_context(running(fake, SLACK_API_PATH))
+    secret = tmp_path / "slack-token"
+    secret.write_text(SLACK_TOKEN)
+    settings = {
+        "type": "slack-bot",
+        "token_file": str(secret),
+        "channel": SLACK_CHANNEL,
+        "api": fake.url.rpartition("/")[0],
+        "timeout_s": TIMEOUT_S,
+    }
+    return Rig(
+        kind="slack-bot",
+        notifier=open_channel(settings, http),
+        heads=lambda: [one["blocks"][0]["text"]["text"] for one in fake.received],
+        texts=lambda: [
+            text for one in fake.received for text in (one["text"], *(b["text"]["text"] for b in one["blocks"][:2]))
+        ],
+        fail=fake.faults.append,
+        attempts=lambda: fake.attempts,
+        secret=SLACK_TOKEN,
         secret_file=secret,
     )
 
@@ -112,6 +156,23 @@ async def _pagerduty(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_pat
         fail=fake.faults.append,
         attempts=lambda: fake.attempts,
         secret=ROUTING_KEY,
+        secret_file=secret,
+    )
+
+
+async def _apprise(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: Path) -> Rig:
+    fake = HttpFake()
+    await stack.enter_async_context(running(fake, "/"))
+    secret = tmp_path / "apprise-url"
+    secret.write_text(f"ntfy://user:{NTFY_PASSWORD}@127.0.0.1:{urlsplit(fake.url).port}/topic")
+    return Rig(
+        kind="apprise",
+        notifier=open_channel({"type": "apprise", "url_file": str(secret), "timeout_s": TIMEOUT_S}, http),
+        heads=lambda: [one["title"] for one in fake.received],
+        texts=lambda: [text for one in fake.received for text in (one["title"], *one["message"].splitlines())],
+        fail=fake.faults.append,
+        attempts=lambda: fake.attempts,
+        secret=NTFY_PASSWORD,
         secret_file=secret,
     )
 
@@ -189,5 +250,13 @@ def _local(
     )
 
 
-RIGS = {"email": _email, "log": _log, "pagerduty": _pagerduty, "slack": _slack, "toast": _toast}
+RIGS = {
+    "apprise": _apprise,
+    "email": _email,
+    "log": _log,
+    "pagerduty": _pagerduty,
+    "slack": _slack,
+    "slack-bot": _slack_bot,
+    "toast": _toast,
+}
 assert RIGS.keys() == NOTIFIERS.keys()

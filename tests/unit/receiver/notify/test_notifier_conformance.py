@@ -35,11 +35,12 @@ async def test_a_notice_arrives_once_and_gives_a_receipt(any_rig: Rig) -> None:
     assert any("failure rate 2.31 % " in text for text in any_rig.texts())
 
 
-@pytest.mark.parametrize("event", list(Event))
-async def test_every_moment_can_be_sent(any_rig: Rig, event: Event) -> None:
-    """No moment is refused by any channel."""
-    await any_rig.notifier.send(notice(event=event))
-    assert any_rig.attempts() == 1
+async def test_every_moment_can_be_sent(any_rig: Rig) -> None:
+    """No moment is refused by any channel. Apprise, a process for each, gets each kind of message once."""
+    events = list(Event) if any_rig.kind != "apprise" else [Event.FROZEN, Event.ACKNOWLEDGED, Event.UNFROZEN]
+    for event in events:
+        await any_rig.notifier.send(notice(event=event))
+    assert any_rig.attempts() == len(events)
 
 
 async def test_a_repeat_is_marked(any_rig: Rig) -> None:

@@ -4,6 +4,7 @@ import copy
 import json
 import os
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,34 @@ def test_a_rehearsal_that_is_not_good_enough(tmp_path: Path, change: dict[str, A
     verdict, said = rehearsed(tmp_path, {**GOOD, **change})
     assert verdict == "NO_GO"
     assert reason in said
+
+
+STREAMS = Rehearsed(
+    id="streams",
+    rehearsal="stream",
+    max_age_s=86400,
+    first_event_at_most_s=0.5,
+    connected_at_least=Decimal("0.95"),
+)
+
+
+@pytest.mark.parametrize(
+    "measured,reason",
+    [
+        ({"first_event_s": 0.5, "connected": 0.95}, "rehearsed at"),
+        ({"first_event_s": 0.51, "connected": 1.0}, "the first event of a stream took 0.51 s, more than 0.5 s"),
+        ({"first_event_s": 0.1, "connected": 0.94}, "94.0% of the streams were answered, less than 95.0%"),
+        ({"connected": 1.0}, "did not measure first_event_s"),
+        ({"first_event_s": 0.1}, "did not measure connected"),
+    ],
+)
+def test_a_rehearsal_of_streams(tmp_path: Path, measured: dict[str, float], reason: str) -> None:
+    """Both the time to the first event and the share of answered streams count."""
+    line = {**GOOD, "kind": "stream", "ended_at": ago(1), **measured}
+    (tmp_path / "rehearsals.jsonl").write_text(json.dumps(line) + "\n")
+    found = answer(STREAMS, world(tmp_path))
+    assert found.verdict.value == ("GO" if reason == "rehearsed at" else "NO_GO")
+    assert reason in found.reason
 
 
 def test_a_history_that_cannot_be_read(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from receiver.decide.model import ActionState, ActionType, Decision, Incident, Recorded
+from receiver.decide.recovery import Lasted, mean_times
 from receiver.http.page.board import decided_of
 from receiver.http.page.incidents import Course, Known, course, history, inert, markdown
 from tests.unit.receiver.builders import NOW, at, episode
@@ -21,6 +22,14 @@ def incident(**changes: Any) -> Incident:
         "acked_by": "Ben",
     }
     return Incident(**{**values, **changes})
+
+
+TIMES = mean_times(
+    [
+        Lasted(service="gateway", opened_at=NOW, ended_at=at(600), acked_at=at(120)),
+        Lasted(service="gateway", opened_at=at(700), acked_at=at(1060)),
+    ]
+)
 
 
 def recorded(seq: int, kind: str, sentence: str) -> Recorded:
@@ -44,9 +53,10 @@ def known(**changes: Any) -> Known:
 
 
 def test_the_history_has_durations_and_mean_times() -> None:
-    """Open incidents count for the acknowledgement, not for the recovery."""
+    """The mean times are in people's words."""
     still = incident(first=episode(id="E2", incident="E2"), opened_at=at(700), ended_at=None, live=1, acked_at=at(1060))
-    made = history([still, incident()], {"E1": [("rollback", "SUCCEEDED", 1)]}, now=at(1300), spent=lambda _one: 0.123)
+    deeds = {"E1": [("rollback", "SUCCEEDED", 1)]}
+    made = history([still, incident()], deeds, TIMES, now=at(1300), spent=lambda _one: 0.123)
     assert [(one.duration, one.deeds) for one in made.entries] == [("10 min", ""), ("10 min", "rolled back")]
     assert (made.mttr, made.mtta, made.counted) == ("10 min", "4 min", 1)
     assert [one.ended is None for one in made.entries] == [True, False]
@@ -54,9 +64,10 @@ def test_the_history_has_durations_and_mean_times() -> None:
     assert made.entries[1].spent == "12.3 %"
 
 
-def test_old_incidents_do_not_count() -> None:
-    """The mean is of 30 days."""
-    assert history([incident()], {}, now=at(31 * 86400)).mttr == ""
+def test_without_an_ended_incident_there_is_no_mean() -> None:
+    """The page then shows no time."""
+    made = history([], {}, mean_times([]), now=at(0))
+    assert (made.mttr, made.mtta, made.counted) == ("", "", 0)
 
 
 def test_the_course_folds_what_only_the_machine_needs() -> None:
@@ -95,7 +106,7 @@ def test_pages_of_incidents_are_escaped() -> None:
     """The list and the course."""
     one = rendered("incident.html", course=hostile())
     evil = incident(first=episode(alert=HOSTILE, reason=HOSTILE, service=HOSTILE), acked_by=HOSTILE)
-    many = rendered("incidents.html", history=history([evil], {}, now=at(700), service=HOSTILE))
+    many = rendered("incidents.html", history=history([evil], {}, TIMES, now=at(700), service=HOSTILE))
     for text in (one, many):
         assert "<script" not in text
         assert text.count("&lt;script&gt;") >= 4
