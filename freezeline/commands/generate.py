@@ -74,8 +74,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="an external label in which the Prometheus servers of a pair differ: write the part of prometheus.yml "
-        "that drops the label from alerts; may be repeated",
+        help="an external label in which a pair of Prometheus servers differ: write the configuration that drops the "
+        "label from alerts; may be repeated",
     )
     specs.add_scope(parser)
     parser.add_argument(

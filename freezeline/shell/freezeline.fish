@@ -80,7 +80,7 @@ complete -c freezeline -n '_shtab_freezeline_using generate' -l namespace -x -d 
 complete -c freezeline -n '_shtab_freezeline_using generate' -l rule-label -x -d 'add this label to the objects that hold rules, with --format operator'
 complete -c freezeline -n '_shtab_freezeline_using generate' -l webhook-url -x -d 'the URL that Alertmanager calls (default: http://127.0.0.1:9099/webhook)'
 complete -c freezeline -n '_shtab_freezeline_using generate' -l secrets -xka "(__fish_complete_directories)" -d 'the directory of Alertmanager'"'"'s secret files (default: /etc/alertmanager/secrets)'
-complete -c freezeline -n '_shtab_freezeline_using generate' -l replica-label -x -d 'an external label in which the Prometheus servers of a pair differ: write the part of prometheus.yml that drops the label from alerts; may be repeated'
+complete -c freezeline -n '_shtab_freezeline_using generate' -l replica-label -x -d 'an external label in which a pair of Prometheus servers differ: write the configuration that drops the label from alerts; may be repeated'
 complete -c freezeline -n '_shtab_freezeline_using generate' -l scope -x -d 'the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)'
 complete -c freezeline -n '_shtab_freezeline_using generate' -l shard -x -d 'only the specs of part I of N, with a scope and a folder of their own; needs --scope'
 complete -c freezeline -n '_shtab_freezeline_using generate' -l adopt -d 'overwrite files of the same names that Freezeline did not generate'

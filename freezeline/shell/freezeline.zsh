@@ -546,7 +546,7 @@ _shtab_freezeline_generate_options=(
   "*--rule-label[add this label to the objects that hold rules, with --format operator]:NAME=VALUE:"
   "--webhook-url[the URL that Alertmanager calls (default\: http\:\/\/127.0.0.1\:9099\/webhook)]:URL:"
   "--secrets[the directory of Alertmanager\'s secret files (default\: \/etc\/alertmanager\/secrets)]:DIR:_files -/"
-  "*--replica-label[an external label in which the Prometheus servers of a pair differ\: write the part of prometheus.yml that drops the label from alerts\; may be repeated]:NAME:"
+  "*--replica-label[an external label in which a pair of Prometheus servers differ\: write the configuration that drops the label from alerts\; may be repeated]:NAME:"
   "--scope[the name of this output set (default\: \`scope\` in a spec, else TEAM\/SERVICE)]:scope:"
   "--shard[only the specs of part I of N, with a scope and a folder of their own\; needs --scope]:I/N:"
   "--adopt[overwrite files of the same names that Freezeline did not generate]"
