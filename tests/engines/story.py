@@ -14,6 +14,7 @@ from tests.engines import cortex, servers, thanos
 from tests.engines.servers import Engine
 from tests.engines.world import INTERVAL_S, LONG_AGO, World, write_rules
 from tests.tools import Generation
+from tests.waiting import DeadlinePassedError
 
 ENGINES = ("victoriametrics", "thanos", "cortex")
 INCIDENT_S = 90
@@ -99,7 +100,11 @@ def _incident(world: World, engines: Sequence[Engine]) -> list[Seen]:
                 found.fired.setdefault(name, time.monotonic() - clock)
         return all(found.fired.keys() >= set(ALERTS) for found in seen)
 
-    world.live_until(all_fired, machines, ALERTS_DEADLINE_S, f"every alert of {seen}")
+    try:
+        world.live_until(all_fired, machines, ALERTS_DEADLINE_S, "every alert")
+    except DeadlinePassedError as error:
+        error.add_note(str(seen))
+        raise
     now = time.time()
     for engine, found, (samples, at) in zip(engines, seen, before, strict=True):
         found.samples_per_minute = (engine.samples_read() - samples) / (time.monotonic() - at) * 60
