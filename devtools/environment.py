@@ -75,8 +75,9 @@ def _install(pip: list[str]) -> None:
         deadline_s=INSTALL_DEADLINE_S,
         env=env,
     )
-    # Only for the script axe.min.js inside: the tests drive Chromium themselves, without Playwright.
-    run([*pinned, "--no-deps", "axe-playwright-python"], deadline_s=INSTALL_DEADLINE_S, env=env)
+    # Only for the scripts inside: axe.min.js, because the tests drive Chromium themselves, and mermaid.min.js.
+    scripts = ["--no-deps", "--ignore-requires-python", "axe-playwright-python", "artoo-mermaid"]
+    run([*pinned, *scripts], deadline_s=INSTALL_DEADLINE_S, env=env)
 
 
 @contextlib.contextmanager

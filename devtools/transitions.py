@@ -45,6 +45,7 @@ from release.canary.state import (
     Started,
     State,
     Tick,
+    Watched,
 )
 from release.canary.verdict import Measured, Verdict
 from release.policy.canary import Approval, Ask
@@ -121,7 +122,8 @@ def plan_named(name: str) -> Plan:
 
 def states(plan: Plan) -> Iterator[State]:
     """States that differ in everything that the reducer asks: stage, holds, verdicts, answers, and the rollback."""
-    passing = {name: GateState(last=Verdict.PASS, passes=MANY, spoke_at=0.0) for name in plan.gates}
+    proven = Watched(total=MANY)
+    passing = {name: GateState(last=Verdict.PASS, passes=MANY, spoke_at=0.0, watched=proven) for name in plan.gates}
     asked = Answers(approval_asked_at=0.0)
     answered = Answers(gate=True, approved_by="a", approval_asked_at=0.0, ab="not_worse")
     for phase, stage, holds, gates, answers, watched_s, ended in product(

@@ -105,6 +105,18 @@ class Rollout(Struct, frozen=True, kw_only=True):
         return self.runs and now >= self.silent_at
 
 
+class Ended(Struct, frozen=True, kw_only=True):
+    """A rollout that is over: how it ended, and why."""
+
+    service: str
+    id: str
+    release: str
+    begun_at: float
+    ended_at: float
+    phase: str
+    why: str
+
+
 class Rollouts(Struct, frozen=True, kw_only=True):
     """The databases in one directory."""
 
@@ -115,6 +127,12 @@ class Rollouts(Struct, frozen=True, kw_only=True):
         paths = sorted(self.directory.glob("*.db")) if self.directory.is_dir() else []
         found = (self._newest(path) for path in paths)
         return tuple(one for one in found if one is not None)
+
+    def ended(self, limit: int) -> tuple[Ended, ...]:
+        """The last rollouts that are over, of all services, newest first. Raises RolloutsError."""
+        paths = sorted(self.directory.glob("*.db")) if self.directory.is_dir() else []
+        found = [one for path in paths for one in self._ended(path, limit)]
+        return tuple(sorted(found, key=lambda one: one.ended_at, reverse=True)[:limit])
 
     def of_service(self, service: str) -> Rollout | None:
         """The newest rollout of one service. Raises RolloutsError."""
@@ -148,10 +166,25 @@ class Rollouts(Struct, frozen=True, kw_only=True):
             raise RolloutsError(f"{service!r} names no service")
         return self.directory / f"{service}.db"
 
+    def _ended(self, path: Path, limit: int) -> list[Ended]:
+        sql = (
+            "SELECT id, release, begun_at, ended_at, state FROM rollout WHERE ended_at IS NOT NULL"
+            " ORDER BY ended_at DESC LIMIT ?"
+        )
+        with contextlib.suppress(_NotMadeYetError), _opened(path, "ro") as db:
+            return [_ended_of(path.stem, row) for row in db.execute(sql, (limit,))]
+        return []
+
     def _newest(self, path: Path) -> Rollout | None:
         with contextlib.suppress(_NotMadeYetError), _opened(path, "ro") as db:
             return _read(db, path.stem)
         return None
+
+
+def _ended_of(service: str, row: Sequence[Any]) -> Ended:
+    state = json.loads(row[4])
+    phase, why = str(state.get("phase", "")), str(state.get("why", ""))
+    return Ended(service=service, id=row[0], release=row[1], begun_at=row[2], ended_at=row[3], phase=phase, why=why)
 
 
 def _read(db: sqlite3.Connection, service: str) -> Rollout | None:

@@ -36,6 +36,7 @@ from receiver.http.hearing import Hearing
 from receiver.http.tokens import TokenError, ensure_tokens
 from receiver.journal import GROUP_MAX, Journal, JournalError, SqliteStore, Store, postgres_store
 from receiver.leading import Leading
+from receiver.logins import LoginSettingsError, provider_of, proxy_of
 from receiver.loops.backlog import Backlog
 from receiver.loops.conditions import Conditions
 from receiver.loops.deeds import Deeds
@@ -48,6 +49,7 @@ from receiver.loops.publish import publisher
 from receiver.loops.reconcile import Reconciler
 from receiver.loops.retention import Retention
 from receiver.loops.rollouts import RolloutWatch
+from receiver.loops.traces import Traces
 from receiver.loops.worker import Worker
 from receiver.meters import Meters
 from receiver.policy.directory import Loaded, read_directory
@@ -151,6 +153,7 @@ class _Receiver:
             else:
                 await found.take_up_all(context)
             http = await stack.enter_async_context(aiohttp.ClientSession())
+            await self._send_traces(context, stack)
             worker = Worker(context, self._deliverer(context, http))
             reconciler = self._reconciler(context, http, worker)
 
@@ -158,7 +161,7 @@ class _Receiver:
                 (worker if context.leading.holds() else follower).check_flag(flag)
 
             heartbeat = Heartbeat(context, check_flag=check_flag)
-            shared = self._web(context, reconciler, heartbeat)
+            shared = self._web(context, http, reconciler, heartbeat)
             url = await self._listen(stack, shared)
             watch = RolloutWatch(context)
             deeds = Deeds(context, worker, (Backlog(context), reconciler, Retention(context), Escalator(context)))
@@ -217,6 +220,20 @@ class _Receiver:
             faults=Faults(journal.now),
         )
 
+    async def _send_traces(self, context: Context, stack: contextlib.AsyncExitStack) -> None:
+        """Send spans to a collector, if the settings name one. Raises StartError if the extra is not installed."""
+        if not self._settings.otlp_endpoint:
+            return
+        try:
+            from receiver.otlp import Exporter  # noqa: PLC0415 - needs the extra `otlp`
+        except ImportError as error:
+            raise StartError(f"{error}: `otlp.endpoint` needs Freezeline with the extra `otlp`") from error
+        exporter = Exporter(self._settings.otlp_endpoint, version=version("freezeline"), host=context.host)
+        stack.push_async_callback(asyncio.to_thread, exporter.close)
+        traces = Traces(context, exporter.send)
+        await traces.start()
+        stack.push_async_callback(traces.stop)
+
     def _deliverer(self, context: Context, http: aiohttp.ClientSession) -> Deliverer:
         user = Path(self._settings.templates) if self._settings.templates else None
         try:
@@ -262,7 +279,7 @@ class _Receiver:
             check_flag=worker.check_flag,
         )
 
-    def _web(self, context: Context, reconciler: Reconciler, heartbeat: Heartbeat) -> Web:
+    def _web(self, context: Context, http: aiohttp.ClientSession, reconciler: Reconciler, heartbeat: Heartbeat) -> Web:
         collector = StandingCollector()
         context.meters.registry.register(collector)
         health = Health(
@@ -284,6 +301,11 @@ class _Receiver:
             tokens=ensure_tokens(self._options.state_dir / "tokens"),
             hosts=allowed_hosts(self._settings.public_url, self._options.host, self._settings.allowed_hosts),
         )
+        try:
+            proxy = proxy_of(self._settings)
+            provider = provider_of(self._settings, http, context.clock)
+        except LoginSettingsError as error:
+            raise StartError(str(error)) from error
         return Web(
             context=context,
             access=access,
@@ -296,6 +318,8 @@ class _Receiver:
             source=self._prometheus if self._settings.prometheus_url else None,
             on_truncated=reconciler.compare_soon,
             alertmanager=next(iter(self._settings.alertmanagers), ""),
+            proxy=proxy,
+            provider=provider,
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack, shared: Web) -> str:

@@ -7,29 +7,20 @@ it.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 from msgspec import Struct
 
 from freezeline.problems import Position, Problems
+from receiver import setting_values as kinds
 from receiver.notify import Channel, parse_channels
 from receiver.policy.positions import locate
+from receiver.setting_values import WrongValueError
 
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 TEXT_MAX_BYTES = 1024 * 1024
-
-
-class _WrongValueError(Exception):
-    """A setting has a wrong value. The message says what the value must be, and `hint` says what to type."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 class Setting(Struct, frozen=True, kw_only=True):
@@ -72,276 +63,251 @@ class Settings(Struct, frozen=True, kw_only=True):
     journal_postgres: str
     journal_require_standby: bool
     journal_lease_s: float
+    otlp_endpoint: str
     host: str
-
-
-def _url(raw: Any) -> str:
-    text = _text(raw)
-    if text == "":
-        return text
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname
-    except ValueError:
-        host = None
-    if host is None or parts.scheme not in {"http", "https"} or parts.username is not None:
-        raise _WrongValueError(
-            "must be http://HOST… or https://HOST… without a user name",
-            "write a URL such as `https://host.example.org`",
-        )
-    return text.rstrip("/")
-
-
-def _text(raw: Any) -> str:
-    if not isinstance(raw, str) or not raw.isprintable():
-        raise _WrongValueError("must be one line of text", 'write one line in quotes, such as `"name"`')
-    return raw
-
-
-def _connection(raw: Any) -> str:
-    text = _text(raw)
-    if text and "=" not in text and not text.startswith(("postgresql://", "postgres://")):
-        raise _WrongValueError(
-            "must be a connection string of PostgreSQL", 'write a string such as `"host=db1 dbname=freezeline"`'
-        )
-    return text
-
-
-def _path(raw: Any) -> str:
-    text = _text(raw)
-    if text and not text.startswith("/"):
-        raise _WrongValueError("must be an absolute path", "write a path that begins with `/`")
-    return text
-
-
-def _list(one: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
-    def read(raw: Any) -> tuple[str, ...]:
-        if not isinstance(raw, list):
-            raise _WrongValueError("must be a list", "write `[one, two]`, or `one,two` in an environment variable")
-        return tuple(one(value) for value in raw)
-
-    return read
-
-
-def _headers(raw: Any) -> Mapping[str, str]:
-    """Names and values, as a mapping or as lines of `NAME: VALUE`. `@/FILE` as a value names the file of a secret."""
-    hint = "write `{X-Scope-OrgID: team-a}`, or `{Authorization: '@/etc/freezeline/authorization'}` for a secret"
-    values = _header_lines(raw) if isinstance(raw, str) else raw
-    if not isinstance(values, dict):
-        raise _WrongValueError("must be a mapping of headers", hint)
-    for name, value in values.items():
-        if not isinstance(name, str) or _HEADER_NAME.fullmatch(name) is None:
-            raise _WrongValueError(f"has a header without a valid name: {str(name)[:40]!r}", hint)
-        if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value.strip():
-            raise _WrongValueError(f"{name} must be one line of ASCII text", hint)
-        if value.startswith("@") and not value.startswith("@/"):
-            raise _WrongValueError(f"{name} must name its file with an absolute path", hint)
-    return dict(values)
-
-
-def _header_lines(text: str) -> dict[str, str]:
-    """The headers of an environment variable: one in each line, as `NAME: VALUE`."""
-    lines = (line.partition(":") for line in text.splitlines() if line.strip())
-    return {name.strip(): value.strip() for name, _, value in lines}
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _seconds(low: float, high: float) -> Callable[[Any], float]:
-    def read(raw: Any) -> float:
-        if isinstance(raw, bool) or not isinstance(raw, int | float):
-            raise _WrongValueError("must be a number of seconds", "write a number such as `30`")
-        if not low <= raw <= high:
-            raise _WrongValueError(f"must be between {low:g} and {high:g}", f"write a number from {low:g} to {high:g}")
-        return float(raw)
-
-    return read
-
-
-def _number(text: str) -> float | str:
-    """The number that a text says; the text itself if it says none."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _level(raw: Any) -> str:
-    if raw not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise _WrongValueError("must be DEBUG, INFO, WARNING or ERROR", "write one of the four words in capitals")
-    return str(raw)
-
-
-def _flag(raw: Any) -> bool:
-    if not isinstance(raw, bool):
-        raise _WrongValueError("must be true or false", "write `true` or `false`, without quotes")
-    return raw
-
-
-def _truth(text: str) -> bool | str:
-    """The truth value that a text says; the text itself if it says none."""
-    return {"true": True, "false": False}.get(text, text)
-
-
-def _channels(raw: Any) -> Any:
-    if not isinstance(raw, dict):
-        raise _WrongValueError("must be a mapping", "write `{log: {type: log}}`")
-    return raw
-
-
-def _yaml(text: str) -> Any:
-    """The value that a text says in YAML or JSON; the text itself if it says none."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret_file: str
+    oidc_scope: str
+    oidc_name_claim: str
+    oidc_operate: tuple[str, ...]
+    oidc_read: tuple[str, ...]
+    proxy_name_header: str
+    proxy_groups_header: str
+    proxy_addresses: tuple[str, ...]
+    proxy_operate: tuple[str, ...]
+    proxy_read: tuple[str, ...]
 
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="public_url",
         default="http://127.0.0.1:9099",
-        read=_url,
+        read=kinds.url,
         help="The URL under which people open the receiver's page. Links in notices begin with this URL.",
     ),
     Setting(
         name="prometheus.url",
         default="",
-        read=_url,
+        read=kinds.url,
         help="The Prometheus that the receiver queries for the conditions to unfreeze. "
         "If no URL is set, a rule with such conditions never unfreezes by itself.",
     ),
     Setting(
         name="prometheus.token_file",
         default="",
-        read=_path,
+        read=kinds.path,
         help="File with the bearer token, if Prometheus requires a token.",
     ),
     Setting(
         name="prometheus.headers",
         default={},
-        read=_headers,
+        read=kinds.headers,
         help="Headers of each request to Prometheus, such as the tenant in `X-Scope-OrgID`. "
         "A value that begins with `@` names the file that holds the value.",
     ),
     Setting(
         name="alertmanagers",
         default=(),
-        read=_list(_url),
-        parse=_parts,
+        read=kinds.list_of(kinds.url),
+        parse=kinds.parts,
         help="URL of every Alertmanager in the cluster. "
         "The receiver asks them which alerts still fire, in case a webhook was lost or arrived late.",
     ),
     Setting(
         name="alertmanager_headers",
         default={},
-        read=_headers,
+        read=kinds.headers,
         help="Headers of each request to an Alertmanager, such as the tenant in `X-Scope-OrgID`. "
         "A value that begins with `@` names the file that holds the value.",
     ),
     Setting(
         name="alertmanager_receiver",
         default="freezeline",
-        read=_text,
+        read=kinds.text,
         help="Name of the receiver in the Alertmanager configuration that sends alerts to Freezeline. "
         "If a webhook was lost, Freezeline acts only on alerts that Alertmanager routes to this receiver.",
     ),
     Setting(
         name="alertmanager_settle_s",
         default=180.0,
-        read=_seconds(0, 3600),
-        parse=_number,
+        read=kinds.seconds(0, 3600),
+        parse=kinds.number,
         help="For this many seconds after an Alertmanager starts, its list of alerts may be incomplete. "
         "Until then, the receiver does not take a missing alert as resolved.",
     ),
     Setting(
         name="deaf_after_s",
         default=300.0,
-        read=_seconds(1, 86400),
-        parse=_number,
+        read=kinds.seconds(1, 86400),
+        parse=kinds.number,
         help="If no webhook arrives within this many seconds after the start although `alertmanagers` names one, the "
         "receiver is deaf: health, status and page say so. The same holds if the watchdog stops for as long.",
     ),
     Setting(
         name="allowed_hosts",
         default=(),
-        read=_list(_text),
-        parse=_parts,
+        read=kinds.list_of(kinds.text),
+        parse=kinds.parts,
         help="Other host names (HOST or HOST:PORT) that a request to the receiver may carry in its Host header.",
     ),
     Setting(
         name="channels",
         default={"log": {"type": "log"}, "toast": {"type": "toast"}},
-        read=_channels,
-        parse=_yaml,
+        read=kinds.channels,
+        parse=kinds.parse_yaml,
         help="The channels for notices, by name. docs/notifiers.md lists the types.",
     ),
     Setting(
         name="templates",
         default="",
-        read=_path,
+        read=kinds.path,
         help="Directory with your own templates for notices.",
     ),
     Setting(
         name="reconcile_every_s",
         default=15.0,
-        read=_seconds(1, 60),
-        parse=_number,
+        read=kinds.seconds(1, 60),
+        parse=kinds.number,
         help="Every so many seconds the receiver compares journal, Alertmanager and the flags on disk.",
     ),
     Setting(
         name="stop_wait_s",
         default=30.0,
-        read=_seconds(0, 3600),
-        parse=_number,
+        read=kinds.seconds(0, 3600),
+        parse=kinds.number,
         help="How many seconds the receiver waits after SIGTERM for running actions to finish. "
         "A rollback command continues without the receiver, which follows the command again after the next start.",
     ),
     Setting(
         name="log_level",
         default="INFO",
-        read=_level,
+        read=kinds.level,
         help="The lowest level of log records: DEBUG, INFO, WARNING or ERROR.",
     ),
     Setting(
         name="journal.exclusive",
         default=True,
-        read=_flag,
-        parse=_truth,
+        read=kinds.flag,
+        parse=kinds.truth,
         help="false: the receiver asks the journal for everything. Slower; for tests, and for a journal that other "
         "programs write too.",
     ),
     Setting(
         name="journal.postgres",
         default="",
-        read=_connection,
+        read=kinds.connection,
         help="The journal is in this PostgreSQL database instead of a file: a connection string of libpq, such as "
         "`host=db1,db2 dbname=freezeline user=freezeline`. Keep the password in `~/.pgpass` or in the environment.",
     ),
     Setting(
         name="journal.require_standby",
         default=True,
-        read=_flag,
-        parse=_truth,
+        read=kinds.flag,
+        parse=kinds.truth,
         help="The receiver answers 200 only when a synchronous standby of the PostgreSQL server has the webhook. "
         "false: the disk of the primary is enough, and a failover may lose what was acknowledged.",
     ),
     Setting(
         name="journal.lease_s",
         default=30.0,
-        read=_seconds(3, 600),
-        parse=_number,
+        read=kinds.seconds(3, 600),
+        parse=kinds.number,
         help="Of several receivers in one PostgreSQL database, one leads. If the leader gives no sign of life for so "
         "many seconds, another receiver takes over.",
     ),
     Setting(
+        name="otlp.endpoint",
+        default="",
+        read=kinds.url,
+        help="A collector of OpenTelemetry that takes OTLP over HTTP, such as `http://127.0.0.1:4318`. The receiver "
+        "sends each alert, freeze, rollback and notice as a span. Needs the extra `otlp`.",
+    ),
+    Setting(
         name="host",
         default="",
-        read=_text,
+        read=kinds.text,
         help="The name of this host among receivers that share a journal, and in flags. If no name is set, the "
         "receiver asks the system.",
+    ),
+    Setting(
+        name="oidc.issuer",
+        default="",
+        read=kinds.exact_url,
+        help="The identity provider with which people log in to the page (OpenID Connect), exactly as the provider "
+        "writes its issuer.",
+    ),
+    Setting(
+        name="oidc.client_id",
+        default="",
+        read=kinds.text,
+        help="The name under which the identity provider knows this receiver.",
+    ),
+    Setting(
+        name="oidc.client_secret_file",
+        default="",
+        read=kinds.path,
+        help="File with the client secret. A client without a secret leaves this out.",
+    ),
+    Setting(
+        name="oidc.scope",
+        default="openid profile email",
+        read=kinds.text,
+        help="What the receiver asks the identity provider for.",
+    ),
+    Setting(
+        name="oidc.name_claim",
+        default="preferred_username",
+        read=kinds.text,
+        help="The claim with the name that the page and the journal show. If the claim is missing: a verified `email`, "
+        "then `sub`.",
+    ),
+    Setting(
+        name="oidc.operate",
+        default=(),
+        read=kinds.list_of(kinds.grant),
+        parse=kinds.parts,
+        help="Who may act: `CLAIM=VALUE` such as `groups=sre`, or `*` for everybody whom the provider knows.",
+    ),
+    Setting(
+        name="oidc.read",
+        default=(),
+        read=kinds.list_of(kinds.grant),
+        parse=kinds.parts,
+        help="Who may look, in the same form.",
+    ),
+    Setting(
+        name="proxy.name_header",
+        default="",
+        read=kinds.header_name,
+        help="The header in which a proxy names the person whom the proxy has logged in.",
+    ),
+    Setting(
+        name="proxy.groups_header",
+        default="",
+        read=kinds.header_name,
+        help="The header in which the proxy lists the groups of the person, with commas.",
+    ),
+    Setting(
+        name="proxy.addresses",
+        default=(),
+        read=kinds.list_of(kinds.network),
+        parse=kinds.parts,
+        help="Addresses or networks of the proxy. The receiver ignores the headers of all other senders.",
+    ),
+    Setting(
+        name="proxy.operate",
+        default=(),
+        read=kinds.list_of(kinds.grant),
+        parse=kinds.parts,
+        help="Who may act: `user=NAME`, `groups=NAME`, or `*` for everybody whom the proxy names.",
+    ),
+    Setting(
+        name="proxy.read",
+        default=(),
+        read=kinds.list_of(kinds.grant),
+        parse=kinds.parts,
+        help="Who may look, in the same form.",
     ),
 )
 
@@ -356,7 +322,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str], problems: P
         found, position = _find(setting, raw, text, file, environment)
         try:
             value = setting.default if found is _ABSENT else setting.read(found)
-        except _WrongValueError as error:
+        except WrongValueError as error:
             problems.add("settings/value", position, f"{setting.name} {error}", error.hint or setting.help)
             value = setting.default
         values[setting.name.replace(".", "_")] = value

@@ -60,6 +60,8 @@ class Web(Struct):
     on_truncated: Callable[[], None]
     draining: bool = False
     alertmanager: str = ""
+    proxy: page.Proxy | None = None
+    provider: page.Provider | None = None
 
 
 def make_app(shared: Web) -> web.Application:
@@ -95,6 +97,8 @@ def make_app(shared: Web) -> web.Application:
             measures=measures,
             alertmanager=shared.alertmanager,
             stopping=lambda: shared.draining,
+            proxy=shared.proxy,
+            provider=shared.provider,
         ),
     ]
     add_routes(app, routes)

@@ -15,6 +15,8 @@ from tests.tools import ROOT, gone_with_us, program, request, stop
 from tests.waiting import wait_until
 
 LISTENING = re.compile(r"listening on (http://\S+)")
+START_S = 240.0
+"""A busy machine takes minutes to load the models of several services at once."""
 
 
 class Redis(Struct, frozen=True, kw_only=True):
@@ -94,7 +96,7 @@ def service(
 
     with gone_with_us(process):
         try:
-            url = wait_until(listens, 60, f"{name} listens (log: {log})")
+            url = wait_until(listens, START_S, f"{name} listens (log: {log})")
             yield Service(url=url, log=log, process=process)
         finally:
             stop(process)

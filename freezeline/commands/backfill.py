@@ -10,8 +10,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from freezeline import headers
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import headers, specs
+from freezeline.commands import specs
 from generator.checks import live
 from generator.checks.live import Prometheus
 from generator.model.spec import OutputSet

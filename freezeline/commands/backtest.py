@@ -9,8 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+from freezeline import headers
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import headers, specs, whole
+from freezeline.commands import specs, whole
 from freezeline.terminal import progress
 from generator.backtest import page, table
 from generator.backtest.fetch import Fetch

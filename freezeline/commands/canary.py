@@ -14,7 +14,8 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from freezeline.commands import headers, whole
+from freezeline import headers
+from freezeline.commands import whole
 from freezeline.problems import printable
 from freezeline.remote import operator
 from release.ab.ready import can_draw

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from freezeline import headers
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import headers, specs
+from freezeline.commands import specs
 from freezeline.terminal import progress
 from generator.checks import live
 from generator.checks.live import Prometheus

@@ -14,7 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from freezeline.commands import headers, whole
+from freezeline import headers
+from freezeline.commands import whole
 from freezeline.problems import Problems, printable, render
 from freezeline.remote import Remote, RemoteError, add_options, remote
 from receiver.rehearsals import FILE, HOST

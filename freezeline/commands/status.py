@@ -79,8 +79,8 @@ def lines(state: dict[str, Any], paint: Paint = plain) -> list[str]:
 
 def _gate(gate: dict[str, Any]) -> str:
     """One gate's last measurement."""
-    value = "no data" if gate["value"] is None else f"{float(gate['value']):.6g}"
-    bound = "" if gate["bound"] is None else f" (limit {float(gate['bound']):.6g})"
+    value = gate["value_text"] or "no data"
+    bound = f" (limit {gate['bound_text']})" if gate["bound_text"] else ""
     return f"{gate['gate']}: {gate['verdict']}: {value}{bound}" + (f", {gate['why']}" if gate["why"] else "")
 
 

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from freezeline import headers
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import headers, specs
+from freezeline.commands import specs
 from freezeline.terminal import progress
 from generator.backtest.fetch import Fetch
 from generator.backtest.suggest import Suggestions, difference, suggest

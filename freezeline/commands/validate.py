@@ -11,8 +11,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from freezeline import headers
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import headers, specs
+from freezeline.commands import specs
 from freezeline.commands.places import WEBHOOK_URL
 from freezeline.terminal import progress
 from generator import pipeline

@@ -29,11 +29,13 @@ class Stage(Struct, frozen=True):
     """The demo's directory, with the paths in it."""
 
     root: Path
+    sources: str = "slo.yaml"
+    """The spec's file, or the folder of the specs."""
 
     @property
     def spec(self) -> Path:
-        """The example's spec, with this directory's paths."""
-        return self.root / "slo.yaml"
+        """The example's spec or specs, with this directory's paths."""
+        return self.root / self.sources
 
     @property
     def generated(self) -> Path:
@@ -95,18 +97,28 @@ def committed_example(name: str = "demo") -> Path:
 def build(root: Path, example: Path) -> Stage:
     """Copy an example into `root`, and run `freezeline generate` there. Raises DemoError if that fails."""
     stage = Stage(root)
-    for file in sorted(example.iterdir()):
+    fill(stage, example, root)
+    generate(stage)
+    return stage
+
+
+def fill(stage: Stage, source: Path, folder: Path) -> None:
+    """Copy the files of `source` into a folder of the stage, with this directory's paths in them."""
+    for file in sorted(source.iterdir()):
         if file.is_file():
-            text = file.read_text().replace(EXAMPLE_ROOT, str(root))
-            (root / file.name).write_text(text)
-            (root / file.name).chmod(0o755 if file.suffix == ".sh" else 0o644)
+            text = file.read_text().replace(EXAMPLE_ROOT, str(stage.root))
+            (folder / file.name).write_text(text)
+            (folder / file.name).chmod(0o755 if file.suffix == ".sh" else 0o644)
+
+
+def generate(stage: Stage) -> None:
+    """Run `freezeline generate`. Raises DemoError if that fails."""
     for directory in (stage.flag.parent, stage.state):
         directory.mkdir()
     argv = [sys.executable, "-m", "freezeline", "generate", str(stage.spec), "-o", str(stage.generated)]
-    done = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=GENERATE_LIMIT_S, check=False)
+    done = subprocess.run(argv, cwd=stage.root, capture_output=True, text=True, timeout=GENERATE_LIMIT_S, check=False)
     if done.returncode != 0:
         raise DemoError(f"`freezeline generate {stage.spec}` ended with exit code {done.returncode}:\n{done.stderr}")
-    return stage
 
 
 def address(url: str) -> str:

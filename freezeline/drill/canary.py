@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
+from freezeline import headers
 from freezeline.demo.programs import DemoError
 from freezeline.demo.rollout import story
 from freezeline.demo.rollout.acts import Fault
@@ -28,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--candidate", metavar="ID", help="with --really, the release that is rolled out and taken back"
     )
-    parser.add_argument("--prometheus", metavar="URL", help="with --really, the Prometheus that sees both releases")
+    headers.add_options(parser, use="with --really, the Prometheus that sees both releases")
 
 
 async def rehearse(args: argparse.Namespace, asked: Asked) -> Rehearsal:
@@ -78,6 +80,10 @@ async def _really(args: argparse.Namespace, asked: Asked) -> Rehearsal:
         raise UsageError("a real rollout needs --candidate ID, --prometheus URL and --state DIR")
     if canary is None:
         raise UsageError("the spec has no canary; add `canary:` and generate again")
+    try:
+        sent = headers.read(args.header, os.environ)
+    except headers.HeaderError as error:
+        raise UsageError(str(error)) from error
     state_dir = _absolute(args.state)
     options = process.Options(
         wanted=begin.Wanted(
@@ -90,7 +96,7 @@ async def _really(args: argparse.Namespace, asked: Asked) -> Rehearsal:
             state_dir=state_dir,
         ),
         prometheus=args.prometheus,
-        headers={},
+        headers=sent,
         url=args.url,
         token_file=Path(args.token_file) if args.token_file else None,
         config=None,

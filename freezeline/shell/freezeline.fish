@@ -295,6 +295,7 @@ complete -c freezeline -n '_shtab_freezeline_using drill canary' -l json -d 'pri
 complete -c freezeline -n '_shtab_freezeline_using drill canary' -l really -d 'roll --candidate out with the policy'"'"'s own canary, and abort as soon as the release has traffic'
 complete -c freezeline -n '_shtab_freezeline_using drill canary' -l candidate -x -d 'with --really, the release that is rolled out and taken back'
 complete -c freezeline -n '_shtab_freezeline_using drill canary' -l prometheus -x -d 'with --really, the Prometheus that sees both releases'
+complete -c freezeline -n '_shtab_freezeline_using drill canary' -l header -x -d 'send this header to Prometheus, for example X-Scope-OrgID:team-a; may be repeated. @FILE as the value reads a secret from a file. Also FREEZELINE_PROMETHEUS_HEADERS, one header a line.'
 complete -c freezeline -n '_shtab_freezeline_using drill canary; and test $_shtab_freezeline_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the policy file that `freezeline generate` wrote'
 complete -c freezeline -n '_shtab_freezeline_using drill; and test $_shtab_freezeline_npos -eq 0' -a fallback -d 'Break the providers of a chain one after the other, and let no user'"'"'s request fail.'
 complete -c freezeline -n '_shtab_freezeline_using drill fallback' -s h -l help -d 'show this help message and exit'

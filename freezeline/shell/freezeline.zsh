@@ -353,6 +353,7 @@ _shtab_freezeline_drill_canary_options=(
   "--really[roll --candidate out with the policy\'s own canary, and abort as soon as the release has traffic]"
   "--candidate[with --really, the release that is rolled out and taken back]:ID:"
   "--prometheus[with --really, the Prometheus that sees both releases]:URL:"
+  "*--header[send this header to Prometheus, for example X-Scope-OrgID\:team-a\; may be repeated. \@FILE as the value reads a secret from a file. Also FREEZELINE_PROMETHEUS_HEADERS, one header a line.]:NAME:VALUE:"
   ":the policy file that \`freezeline generate\` wrote:_files"
 )
 

@@ -11,12 +11,12 @@ from generator.checks.policy import known_alerts, report_unknown
 from generator.model import alert_labels
 from generator.model.actions import FreezeAction, RollbackAction
 from generator.model.canary import Canary
-from generator.model.canary_gate import counts_events
-from generator.model.canary_proof import least_rate, rate_text
+from generator.model.canary_gate import CanaryGate, counts_events
+from generator.model.canary_proof import HEALTHY, events_to_pass, least_rate, proof_of, rate_text
 from generator.model.policy import Trigger, matchers
 from generator.model.spec import Spec
 from generator.model.traffic import Haproxy
-from generator.units import percent_text
+from generator.units import duration_text, percent_text
 
 HAPROXY_WEIGHT_MAX = 256
 
@@ -89,10 +89,11 @@ def _begins(trigger: Trigger, labels: alert_labels.AlertLabels) -> bool:
 
 
 def _check_traffic(canary: Canary, problems: Problems) -> None:
-    """Warn of gates that cannot find an outage with their share of the stated traffic."""
+    """Warn of gates that cannot find an outage with the stated traffic, and of stages that last longer."""
     if canary.requests_per_second is None:
         return
     for gate in canary.gates:
+        _check_evidence(canary, gate, canary.requests_per_second, problems)
         needed = least_rate(canary, gate)
         shares = [stage.weight for stage in canary.stages if stage.weight > 0]
         if needed is None or not shares or min(shares) * canary.requests_per_second >= needed:
@@ -106,6 +107,23 @@ def _check_traffic(canary: Canary, problems: Problems) -> None:
         weight_hint = f", or a weight of at least {percent_text(_up(share))}" if share <= 1 else ""
         hint = f"write a longer `over`, or a smaller `min_samples`{weight_hint}"
         problems.add("canary/little-traffic", gate.position, message, hint, warning=True)
+
+
+def _check_evidence(canary: Canary, gate: CanaryGate, rate: Decimal, problems: Problems) -> None:
+    """Warn of the first stage that gets too few events in its time to end with evidence."""
+    needed = events_to_pass(gate, proof_of(canary, gate), HEALTHY)
+    for stage in canary.stages:
+        lasts_ms = stage.bake_ms or stage.soak_ms
+        events = stage.weight * rate * lasts_ms / 1000
+        if needed is None or not lasts_ms or events >= needed:
+            continue
+        message = (
+            f"the gate {gate.id} lets a stage end after about {needed} events, but the stage of "
+            f"{percent_text(stage.weight)} gets {round(events)} in {duration_text(lasts_ms)}"
+        )
+        hint = "write a longer `bake`, a larger weight, or `evidence: off`; otherwise the stage holds and goes on"
+        problems.add("canary/little-traffic", stage.position, message, hint, warning=True)
+        return
 
 
 def _up(share: Decimal) -> Decimal:

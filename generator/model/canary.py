@@ -75,6 +75,7 @@ class Canary(Struct, frozen=True, kw_only=True):
     stages: tuple[Stage, ...]
     gates: tuple[CanaryGate, ...]
     confidence: Decimal | None
+    evidence: Decimal | None  # how sure a stage must be that the release is not bad; None: not at all
     variance_inflation: Decimal
     requests_per_second: Decimal | None  # of the whole service, when traffic is low; None: not stated
     tracks: Tracks | None

@@ -54,7 +54,7 @@ class CanaryGate(Struct, frozen=True, kw_only=True):
 
     `value` is the bound, in the unit of the query; None if the gate only compares both releases. `at_most_times` is
     that comparison: the canary's value may be this many times the stable release's value. Breaches of a row lie at
-    least `spaced_ms` apart.
+    least `spaced_ms` apart. `unit` is that of the values, for people.
     """
 
     id: str
@@ -67,6 +67,7 @@ class CanaryGate(Struct, frozen=True, kw_only=True):
     spaced_ms: int
     min_samples: int
     on_breach: str  # "abort" or "hold"
+    unit: str  # "ratio", "seconds", "milliseconds", or "" for a bare number
     position: Position
 
 

@@ -3,7 +3,9 @@
 A gate speaks once in each window of each stage, so a healthy release has many chances to look bad. Half of the level
 of the rollout (1 - confidence) is shared over all bounds and windows (Bonferroni's inequality). A row of breaches spans
 several windows that share no event, and the release must look bad in each of them. The other half is shared over all
-bounds and stages: at its end, a stage is judged as a whole.
+bounds and stages: a stage is judged as a whole, too.
+
+The other way round, a stage must show at its end that the release does not have twice the allowed failures.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from generator.model.canary import Canary
 from generator.model.canary_gate import CanaryGate, QuantileMeasure, RatioMeasure, allowed_share
 from generator.units import decimal_text
 
+HEALTHY = Decimal("0.5")
+"""The part of the allowed failures that a healthy release has, where the events for evidence are estimated."""
+
 _EXACT, _WRITTEN = Context(prec=30), Context(prec=3)
 _WRITTEN_UP = Context(prec=3, rounding=ROUND_UP)
 
@@ -24,12 +29,14 @@ _WRITTEN_UP = Context(prec=3, rounding=ROUND_UP)
 class Proof(Struct, frozen=True, kw_only=True):
     """`level`: the chance that one window proves a breach of a release at its very bound.
 
-    `stage_level`: the same for all windows of a stage together. `inflation`: how many times more the counts vary than
+    `stage_level`: the same for all windows of a stage together. `pass_level`: the chance that a release with twice the
+    allowed failures passes a stage; None: nothing must be shown. `inflation`: how many times more the counts vary than
     those of independent events.
     """
 
     level: Decimal
     stage_level: Decimal
+    pass_level: Decimal | None
     inflation: Decimal
 
 
@@ -44,6 +51,7 @@ def proof_of(canary: Canary, gate: CanaryGate) -> Proof | None:
     return Proof(
         level=_WRITTEN.create_decimal(level),
         stage_level=_WRITTEN.create_decimal(half / (max(1, len(canary.stages)) * bounds)),
+        pass_level=None if canary.evidence is None else 1 - canary.evidence,
         inflation=canary.variance_inflation,
     )
 
@@ -77,6 +85,20 @@ def least_events(gate: CanaryGate, proof: Proof | None) -> int:
     while chance > proof.level:
         needed, chance = needed + 1, chance * bound
     return max(math.ceil(needed * proof.inflation), gate.min_samples)
+
+
+def events_to_pass(gate: CanaryGate, proof: Proof | None, part: Decimal) -> int | None:
+    """Events of a stage that show as a rule that the release is good, where `part` of the allowed failures happen.
+
+    None: nothing must be shown. The engine compares the likelihoods of the allowed share and of twice that share.
+    """
+    allowed = allowed_share(gate)
+    if allowed is None or proof is None or proof.pass_level is None or not 0 < allowed < 1:
+        return None
+    share, worse = float(allowed), float(min(2 * allowed, (1 + allowed) / 2))
+    happen = share * float(part)
+    gained = (1 - happen) * math.log((1 - share) / (1 - worse)) - happen * math.log(worse / share)
+    return math.ceil(-math.log(proof.pass_level) * float(proof.inflation) / gained)
 
 
 def least_rate(canary: Canary, gate: CanaryGate) -> Decimal | None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from generator.promql import parts
 from generator.promql.labels import labels_of
 from generator.promql.parts import Operation
-from generator.promql.text import enclosed, parse
+from generator.promql.text import enclosed, parse, value_type
 from generator.promql.tokens import same
 
 _ABOVE_ZERO = (">", ">=", "!=")
@@ -131,15 +131,20 @@ def additive(text: str) -> bool:
     """Whether the query is a sum or a difference of queries, perhaps with sums, clamps or factors around."""
     found, called = parts.operation(text), parts.call(text)
     if found is not None:
-        numbers = [number(side) is not None for side in (found.left, found.right)]
         if found.op in ("+", "-"):
-            return not any(numbers)
+            return not any(_is_scalar(side) for side in (found.left, found.right))
+        numbers = [number(side) is not None for side in (found.left, found.right)]
         scaled = found.op == "*" or (found.op == "/" and numbers[1])
         return scaled and any(numbers) and any(additive(side) for side in (found.left, found.right))
     if called is None or not called.arguments or not additive(called.arguments[0]):
         return False
     # A clamp of single series is no clamp of their sum.
     return called.name == "sum" or (called.name in _CLAMPS and _aggregated(called.arguments[0]))
+
+
+def _is_scalar(text: str) -> bool:
+    """Whether the query is a number without labels, such as `5` or `scalar(x)`, of which there is no sum."""
+    return value_type(parse(text)) == "scalar"
 
 
 def _aggregated(text: str) -> bool:
@@ -169,8 +174,15 @@ def shares(text: str) -> Shares | None:
     if found.op == "-" and number(found.left) == 1:
         share = shares(found.right)
         return replace(share, success=not share.success) if share is not None else None
-    if found.op != "/" or found.many_on_right or number(found.right) is not None or number(found.left) is not None:
+    if found.op != "/" or found.many_on_right:
         return None
-    denominator = parts.call(found.right)
-    whole = denominator.arguments[0] if denominator is not None and denominator.name == "scalar" else found.right
-    return Shares(numerator=unguarded(found.left).text, denominator=unguarded(whole).text, success=False)
+    part, whole = _vector_of(found.left), _vector_of(found.right)
+    if _is_scalar(part) or _is_scalar(whole):
+        return None
+    return Shares(numerator=unguarded(part).text, denominator=unguarded(whole).text, success=False)
+
+
+def _vector_of(text: str) -> str:
+    """The vector that `scalar` makes a number of; any other query stays."""
+    found = parts.call(text)
+    return found.arguments[0] if found is not None and found.name == "scalar" else text

@@ -46,7 +46,7 @@ def batches(slos: Iterable[Slo], collected: Collected, subjects: SloSubjects) ->
     for slo in sorted(slos, key=slis.is_native):
         try:
             own = slis.metrics(slo)
-            slis.series(slo, [slis.Flow(samples=1, total=2, bad=1)], 1000)
+            slis.series(slo, _each_kind_of_flow(slo), 1000)
         except UnprovableError as error:
             collected.gaps += [Gap(subject=each, what="all proofs", reason=str(error)) for each in subjects.all(slo)]
             continue
@@ -61,6 +61,12 @@ def batches(slos: Iterable[Slo], collected: Collected, subjects: SloSubjects) ->
         else:
             found.append((set(own), [slo]))
     return [members for _, members in found] + alone
+
+
+def _each_kind_of_flow(slo: Slo) -> list[slis.Flow]:
+    """Some errors, none, only errors and no traffic, as the tests need them. A query may allow one and not another."""
+    counts = [(2, 1), (2, 0), (2, 2), *([(0, 0)] if slis.counts_events(slo) else [])]
+    return [slis.Flow(samples=1, total=total, bad=bad) for total, bad in counts]
 
 
 # -- burn-rate tiers

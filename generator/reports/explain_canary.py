@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from generator.model.canary import Canary
 from generator.model.canary_gate import CanaryGate, PushedMeasure, QuantileMeasure, QueryMeasure, RatioMeasure
-from generator.model.canary_proof import least_events, least_rate, proof_of, rate_text
+from generator.model.canary_proof import HEALTHY, events_to_pass, least_events, least_rate, proof_of, rate_text
 from generator.units import decimal_text, duration_text, percent_text
 
 
@@ -36,6 +37,7 @@ def facts(canary: Canary, gate: CanaryGate) -> Iterator[tuple[str, str]]:
     if proof is not None:
         level, stage = (percent_text(one) for one in (proof.level, proof.stage_level))
         yield "proof", f"P ≤ {level} in each window, P ≤ {stage} for a whole stage; counts / {proof.inflation}"
+    yield from _evidence(canary, gate)
     rate = least_rate(canary, gate)
     if rate is None:
         return
@@ -43,6 +45,18 @@ def facts(canary: Canary, gate: CanaryGate) -> Iterator[tuple[str, str]]:
     yield "least traffic", f"{rate_text(rate)} of the canary find an outage: {window}"
     shares = ", ".join(f"{rate_text(rate / stage.weight)} at {percent_text(stage.weight)}" for stage in canary.stages)
     yield "service", shares
+
+
+def _evidence(canary: Canary, gate: CanaryGate) -> Iterator[tuple[str, str]]:
+    """The events without which a stage cannot end, and the canary's rate that gives as many in a stage's time."""
+    perfect, healthy = (events_to_pass(gate, proof_of(canary, gate), part) for part in (Decimal(0), HEALTHY))
+    if perfect is None or healthy is None:
+        return
+    yield "each stage", f"needs about {perfect} events without a failure, {healthy} with half of the allowed failures"
+    times = [(stage.weight, stage.bake_ms or stage.soak_ms) for stage in canary.stages]
+    rates = [f"{rate_text(Decimal(healthy) * 1000 / ms)} at {percent_text(weight)}" for weight, ms in times if ms]
+    if rates:
+        yield "ends in time", f"with {', '.join(rates)}, of the canary; with less traffic, the stage holds and goes on"
 
 
 def _bounds(gate: CanaryGate) -> Iterator[str]:

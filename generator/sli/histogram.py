@@ -91,6 +91,13 @@ def bound_in_unit(reader: Reader, key: str, metric: str) -> tuple[Decimal, str]:
     return in_metric_unit(bound, written, metric), written
 
 
+def unit_of(metric: str, written: str) -> str:
+    """The unit of a metric's values, by its name or by a bound's text: "milliseconds", "seconds", or "" if unknown."""
+    if metric.endswith(_MILLISECOND_SUFFIXES):
+        return "milliseconds"
+    return "seconds" if metric.endswith("_seconds") or written[-1:].isalpha() else ""
+
+
 def in_metric_unit(bound: Decimal, written: str, metric: str) -> Decimal:
     """A duration as a bound counts seconds, or milliseconds if the metric's name says so."""
     if written[-1:].isalpha() and metric.endswith(_MILLISECOND_SUFFIXES):

@@ -15,6 +15,7 @@ from generator.units import MINUTE, SECOND
 DEPLOY_TIMEOUT_MS = 300 * SECOND
 RELEASE_TIMEOUT_MS = 5 * SECOND
 CONFIDENCE = Decimal("0.95")
+EVIDENCE = Decimal("0.95")
 VARIANCE_INFLATION = Decimal(2)
 """Failures come in bursts: 2 is right for bursts of 1.5 failures on average, whose sizes are geometric."""
 INFLATION_MAX = 1000
@@ -34,6 +35,7 @@ def parse(reader: Reader) -> Canary:
         stages=canary_stages.parse(reader),
         gates=canary_gates.parse(reader, min_samples),
         confidence=_parse_confidence(reader),
+        evidence=_parse_evidence(reader),
         variance_inflation=_parse_inflation(reader),
         requests_per_second=_parse_rate(reader),
         tracks=_parse_tracks(reader),
@@ -61,15 +63,31 @@ def _parse_no_data(reader: Reader) -> NoData:
 
 def _parse_confidence(reader: Reader) -> Decimal | None:
     """How sure a breach must be, as a ratio. None: `off`, the bare bound decides."""
-    written = reader.value("confidence")
-    if written is not None and written.text == "off":
-        return None
-    confidence = reader.ratio("confidence", CONFIDENCE)
-    if not Decimal("0.5") <= confidence < 1:
-        hint = "write `confidence: 95%`, or `confidence: off` for the bare bound"
-        reader.fail("canary/confidence", "the confidence must be at least 50% and below 100%", hint, key="confidence")
-        return CONFIDENCE
-    return confidence
+    confidence = _ratio_or_off(reader, "confidence", CONFIDENCE)
+    if confidence is None or _is_sure(confidence):
+        return confidence
+    hint = "write `confidence: 95%`, or `confidence: off` for the bare bound"
+    reader.fail("canary/confidence", "the confidence must be at least 50% and below 100%", hint, key="confidence")
+    return CONFIDENCE
+
+
+def _parse_evidence(reader: Reader) -> Decimal | None:
+    """How sure a stage must be that failures are not twice the allowed ones. None: `off`, a stage needs only time."""
+    evidence = _ratio_or_off(reader, "evidence", EVIDENCE)
+    if evidence is None or _is_sure(evidence):
+        return evidence
+    hint = "write `evidence: 95%`, or `evidence: off` for stages that need only time"
+    reader.fail("canary/evidence", "the evidence must be at least 50% and below 100%", hint, key="evidence")
+    return EVIDENCE
+
+
+def _ratio_or_off(reader: Reader, key: str, default: Decimal) -> Decimal | None:
+    written = reader.value(key)
+    return None if written is not None and written.text == "off" else reader.ratio(key, default)
+
+
+def _is_sure(ratio: Decimal) -> bool:
+    return Decimal("0.5") <= ratio < 1
 
 
 def _parse_inflation(reader: Reader) -> Decimal:

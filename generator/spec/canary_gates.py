@@ -25,7 +25,7 @@ from generator.promql import text as promql
 from generator.promql.check import Want, faults
 from generator.promql.lint import walk
 from generator.reading.reader import Reader
-from generator.sli.histogram import check_histogram_name, in_metric_unit
+from generator.sli.histogram import check_histogram_name, in_metric_unit, unit_of
 from generator.units import whole_ms
 
 PLACEHOLDERS = frozenset({"$canary", "$stable"})
@@ -63,6 +63,7 @@ def _parse_gate(reader: Reader, min_samples: int) -> CanaryGate | None:
         return None
     measure, over_ms = _parse_measure(kinds[0], reader)
     op, value, at_most_times = _parse_bounds(reader, measure)
+    unit = _unit(reader, measure)
     consecutive = reader.integer("consecutive", 1, at_least=1)
     gate = CanaryGate(
         id=gate_id,
@@ -75,6 +76,7 @@ def _parse_gate(reader: Reader, min_samples: int) -> CanaryGate | None:
         spaced_ms=reader.duration_ms("spaced", _spaced_ms(over_ms, consecutive), at_least=0),
         min_samples=reader.integer("min_samples", min_samples, at_least=1),
         on_breach=reader.choice("on_breach", ("abort", "hold"), "abort"),
+        unit=unit,
         position=reader.position,
     )
     reader.finish()
@@ -141,6 +143,18 @@ def _parse_bounds(reader: Reader, measure: Measure) -> tuple[str, Decimal | None
         value = in_metric_unit(value, written, measure.histogram.metric)
     _check_side(reader, measure, key, value)
     return ("<=" if key == "max" else ">="), value, times
+
+
+def _unit(reader: Reader, measure: Measure) -> str:
+    """The unit of a gate's values: by the kind of the measurement, or as the bound is written."""
+    if isinstance(measure, RatioMeasure):
+        return "ratio"
+    written = next((found.text for key in ("max", "min") if (found := reader.value(key)) is not None), "")
+    if isinstance(measure, QuantileMeasure):
+        return unit_of(measure.histogram.metric, written)
+    if written.endswith("%"):
+        return "ratio"
+    return "seconds" if written[-1:].isalpha() else ""
 
 
 def _check_side(reader: Reader, measure: Measure, key: str, value: Decimal) -> None:

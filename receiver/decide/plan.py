@@ -26,7 +26,7 @@ from receiver.decide.model import (
     stamp_ms,
 )
 from receiver.plaintext import plain
-from receiver.policy.model import Policies, Policy, Rule, Unfreeze
+from receiver.policy.model import Condition, Policies, Policy, Rule, Unfreeze
 
 WATCHDOG = "FreezelineWatchdog"
 """The alert that always fires, which proves that alerts arrive. No policy acts on this alert."""
@@ -34,6 +34,9 @@ WATCHDOG = "FreezelineWatchdog"
 OPERATOR_POLICY = "operator"
 ABORT_RULE = "canary-abort"
 """The rule of an episode that a rollout's abort opened, under OPERATOR_POLICY."""
+
+BUDGET = "budget"
+"""The name of a condition about the rest of an SLO's budget. Of several SLOs, `-` and the SLO's name follow."""
 
 BY_OPERATOR = "an operator unfreezes the service"
 """What ends a freeze that no rule ends."""
@@ -365,10 +368,22 @@ def on_review(
 def unfreeze_when(unfreeze: Unfreeze) -> str:
     """The conditions to unfreeze, as text for people."""
     parts = [f"alert resolved for {span(unfreeze.resolved_for_s)}"]
-    for condition in unfreeze.all_of:
-        held = f" for {span(condition.held_for_s)}" if condition.held_for_s else ""
-        parts.append(f"{condition.id} {condition.op} {condition.value}{held}")
+    parts += [wanted(condition) for condition in unfreeze.all_of]
     return " and ".join(parts)
+
+
+def wanted(condition: Condition) -> str:
+    """One condition to unfreeze, as text for people."""
+    held = f" for {span(condition.held_for_s)}" if condition.held_for_s else ""
+    if is_of_budget(condition) and condition.op == ">=":
+        slo = condition.id.removeprefix(BUDGET).removeprefix("-")
+        return f"at least {float(condition.value) * 100:g} % of the budget{f' of {slo}' if slo else ''} left{held}"
+    return f"{condition.id} {condition.op} {condition.value}{held}"
+
+
+def is_of_budget(condition: Condition) -> bool:
+    """Whether a condition is about a share of a budget, which people read as a percentage."""
+    return condition.id.partition("-")[0] == BUDGET and condition.value <= 1
 
 
 def span(value_s: float) -> str:

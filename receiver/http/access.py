@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from msgspec import Struct
 from multidict import istr
 
+from receiver import traceparent
 from receiver.decide.model import Trace
 from receiver.http.incoming import RefusedError, problem
 from receiver.http.tokens import Role, Tokens
@@ -28,7 +29,7 @@ LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 QUIET = "freezeline.quiet"
 """Set on a request that changed nothing, such as a repeat of a known alert. Its log record has the level DEBUG."""
 
-REQUEST_ID, TRACE_ID = istr("X-Request-ID"), istr("X-Trace-ID")
+REQUEST_ID, TRACE_ID, TRACEPARENT = istr("X-Request-ID"), istr("X-Trace-ID"), istr("traceparent")
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -96,6 +97,8 @@ def trace_of(request: web.Request) -> Trace:
         request_id = headers[REQUEST_ID]
     if TRACE_ID in headers and _ID.fullmatch(headers[TRACE_ID]):
         trace_id = headers[TRACE_ID]
+    elif TRACEPARENT in headers and (parent := traceparent.parse(headers[TRACEPARENT])) is not None:
+        trace_id = parent.trace_id
     return Trace(request_id=request_id, trace_id=trace_id)
 
 
@@ -127,6 +130,7 @@ def identified(access: Access, took: Callable[[str, float], None]) -> Any:
             if not answer.prepared:
                 answer.headers[REQUEST_ID] = trace.request_id
                 answer.headers[TRACE_ID] = trace.trace_id
+                answer.headers[TRACEPARENT] = traceparent.header(trace.trace_id, trace.request_id)
             spent = time.perf_counter() - begun
             took(request.path, spent)
             _log(request, answer.status, spent)

@@ -11,7 +11,8 @@ from typing import Any
 
 from receiver.context import Context
 from receiver.decide.escalate import open_for
-from receiver.rollouts import Rollout, RolloutsError
+from receiver.figures import figure
+from receiver.rollouts import Ended, Rollout, RolloutsError
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,15 @@ async def newest(context: Context) -> tuple[Rollout, ...]:
     """Every service's newest rollout. A damaged database is logged, and hides its own directory alone."""
     try:
         return await asyncio.to_thread(context.rollouts.newest)
+    except RolloutsError as error:
+        log.warning("rollouts.unreadable", extra={"error": str(error)})
+        return ()
+
+
+async def ended(context: Context, limit: int) -> tuple[Ended, ...]:
+    """The last rollouts that are over. A damaged database is logged."""
+    try:
+        return await asyncio.to_thread(context.rollouts.ended, limit)
     except RolloutsError as error:
         log.warning("rollouts.unreadable", extra={"error": str(error)})
         return ()
@@ -47,8 +57,19 @@ def shown(rollout: Rollout, now: float) -> dict[str, Any]:
             "configured_percentage": configured(rollout),
             "measured_percentage": measured(rollout),
         },
-        "gates": list(look.get("measured", ())),
+        "gates": [_gate(one) for one in look.get("measured", ())],
     }
+
+
+def _gate(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A gate's last measurement; `value_text` and `bound_text` are for people."""
+    return {**raw, "value_text": gate_figure(raw, "value"), "bound_text": gate_figure(raw, "bound")}
+
+
+def gate_figure(raw: Mapping[str, Any], name: str) -> str:
+    """The value or the bound of a measurement, with its unit; "" where nothing is known."""
+    found = raw.get(name)
+    return "" if found is None else figure(found, str(raw.get("unit", "")))
 
 
 def wanted(rollout: Rollout) -> float:

@@ -155,8 +155,9 @@ class Reconciler:
         for alertmanager in self._alertmanagers:
             try:
                 answers.append(await alertmanager.known(now))
+                self._context.faults.report("alertmanager", alertmanager.url, "")
             except SourceError as error:
-                log.warning("reconcile.alertmanager", extra={"url": alertmanager.url, "error": str(error)})
+                self._context.faults.report("alertmanager", alertmanager.url, str(error))
         alerts: dict[str, Alert] = {}
         for answer in answers:
             alerts.update(answer.alerts)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from receiver.decide.model import Alert, AlertStatus
 from receiver.sources.asking import QUICK, Headers, SourceError, ask
+from receiver.webhook import foreign
 from receiver.webhook.ingest import read_time
 
 
@@ -83,11 +84,13 @@ def _alert(entry: Mapping[str, Any], now: datetime) -> Alert:
         starts_at = read_time(entry["startsAt"]).astimezone(UTC)
     except ValueError:
         starts_at = now
+    labels = {str(name): str(value) for name, value in entry["labels"].items()}
+    annotations = {str(name): str(value) for name, value in entry.get("annotations", {}).items()}
     return Alert(
         fingerprint=str(entry["fingerprint"]),
         status=AlertStatus.FIRING,
-        labels={str(name): str(value) for name, value in entry["labels"].items()},
-        annotations={str(name): str(value) for name, value in entry.get("annotations", {}).items()},
+        labels=labels,
+        annotations=foreign.said(annotations, labels, entry.get("generatorURL")),
         starts_at=starts_at,
         ends_at=None,
     )

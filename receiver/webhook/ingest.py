@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from receiver.decide.model import Alert, AlertStatus
 from receiver.plaintext import plain
+from receiver.webhook import foreign
 
 T = TypeVar("T")
 
@@ -51,7 +52,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     receiver: str
 
 
-class _AlertBody(msgspec.Struct, gc=False, rename={"starts_at": "startsAt", "ends_at": "endsAt"}):
+class _AlertBody(
+    msgspec.Struct, gc=False, rename={"starts_at": "startsAt", "ends_at": "endsAt", "generator_url": "generatorURL"}
+):
     """An alert as it was sent. Only the types are checked."""
 
     labels: dict[str, str]
@@ -60,6 +63,7 @@ class _AlertBody(msgspec.Struct, gc=False, rename={"starts_at": "startsAt", "end
     starts_at: Any = None
     ends_at: Any = None
     fingerprint: Any = None
+    generator_url: Any = None
 
 
 class _Body(msgspec.Struct, gc=False, rename={"truncated": "truncatedAlerts"}):
@@ -140,6 +144,7 @@ def _typed(raw: Any) -> _AlertBody:
         starts_at=raw.get("startsAt"),
         ends_at=raw.get("endsAt"),
         fingerprint=raw.get("fingerprint"),
+        generator_url=raw.get("generatorURL"),
     )
 
 
@@ -171,7 +176,7 @@ def _checked(raw: _AlertBody) -> Alert:
         fingerprint=_fingerprint(raw.fingerprint, labels),
         status=state,
         labels=labels,
-        annotations=raw.annotations,
+        annotations=foreign.said(raw.annotations, labels, raw.generator_url),
         starts_at=starts_at,
         ends_at=ends_at,
     )

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from receiver import traceparent
 from receiver.decide.model import Action, ActionState, Alert, AlertStatus, Decision, Episode, Seen, Trace
 from receiver.decide.plan import Ids, Known, on_alert
 from receiver.journal import Tx, View
@@ -20,6 +21,9 @@ from receiver.webhook.ingest import Delivery, parse_delivery
 
 AT_ONCE = 100
 """The most alerts with news that one transaction plans of one delivery: a few hundredths of a second's work."""
+
+ANNOTATION = "traceparent"
+"""Whoever sends an alert may name the trace of the request that failed."""
 
 NOTHING = Delivery(sha256="", body=b"", alerts=(), quarantined=(), truncated=0, receiver="")
 
@@ -35,16 +39,22 @@ class Planning(Struct, frozen=True, kw_only=True):
 
     def plan(self, tx: Tx, alert: Alert) -> int:
         """Plan one alert and record the changes; returns how many decisions were taken."""
-        one = (alert.fingerprint,)
+        one, trace = (alert.fingerprint,), _joined(alert, self.trace)
         seen, episodes = tx.seen(one).get(alert.fingerprint), tx.newest_episodes(one).get(alert.fingerprint, ())
         known = known_of(tx, alert, seen, episodes)
-        changes = on_alert(alert, known, self.policies, now=self.at, ids=self.ids, trace=self.trace)
+        changes = on_alert(alert, known, self.policies, now=self.at, ids=self.ids, trace=trace)
         tx.upsert_alert(alert, seen)
         if changes:
-            record(tx, changes, self.policies, ids=self.ids, trace=self.trace, delivery=self.delivery)
+            record(tx, changes, self.policies, ids=self.ids, trace=trace, delivery=self.delivery)
         else:
             tx.changed_nothing(alert, self.policies)
         return len(changes)
+
+
+def _joined(alert: Alert, trace: Trace) -> Trace:
+    """The delivery's identifiers, in the trace that an alert's annotation `traceparent` names."""
+    parent = traceparent.parse(alert.annotations.get(ANNOTATION, ""))
+    return trace if parent is None else Trace(request_id=trace.request_id, trace_id=parent.trace_id)
 
 
 class Processing:

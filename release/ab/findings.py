@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import math
+from typing import Literal
 
 from msgspec import Struct
 
@@ -29,7 +31,10 @@ class Outcome(enum.Enum):
 
 
 class MetricLook(Struct, frozen=True, kw_only=True):
-    """One metric at one look. `needed` is the number of events per arm; `bound` what |z| or e is compared with."""
+    """One metric at one look. `needed` is the number of events per arm; `bound` what the `statistic` is compared with.
+
+    The statistic is `z`, or `e` of the e-process: always with `method: anytime`, and once the whole level is spent.
+    """
 
     metric: str
     outcome: Outcome
@@ -37,11 +42,17 @@ class MetricLook(Struct, frozen=True, kw_only=True):
     stable: Arm
     z: float
     bound: float
+    statistic: Literal["z", "e"] = "z"
     log_e: float
     low: float
     high: float
     needed: int
     why: str
+
+    @property
+    def e(self) -> float:
+        """The evidence of the e-process; infinite beyond what a float holds."""
+        return math.exp(self.log_e) if self.log_e < 700 else math.inf
 
     @property
     def time(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -100,6 +101,15 @@ class _Evidence(Struct, frozen=True, kw_only=True):
     needed: int
 
 
+class _Decided(Struct, frozen=True, kw_only=True):
+    """The answer of one look at one metric, and what the statistic was compared with. No bound applies: infinite."""
+
+    outcome: Outcome
+    why: str = ""
+    bound: float = math.inf
+    statistic: Literal["z", "e"] = "z"
+
+
 def _look(
     design: Design, level: float, inflation: float, metric: str, arms: tuple[Arm, Arm], *, end: End
 ) -> MetricLook:
@@ -117,19 +127,20 @@ def _look(
     )
     if end.looks and end.looks[-1] >= 1:  # the whole level is spent: only new harm may still stop the test
         design = replace(design, method="anytime")
-    outcome, bound, why = _decide(design, found, end)
+    decided = _decide(design, found, end)
     return MetricLook(
         metric=metric,
-        outcome=outcome,
+        outcome=decided.outcome,
         canary=canary,
         stable=stable,
         z=found.z,
-        bound=bound,
+        bound=decided.bound,
+        statistic=decided.statistic,
         log_e=log_e,
         low=low,
         high=high,
         needed=found.needed,
-        why=why,
+        why=decided.why,
     )
 
 
@@ -146,33 +157,36 @@ def _part(canary: Arm, stable: Arm) -> float:
     return min(max(canary.total / total, 1e-9), 1 - 1e-9) if total else 0.5
 
 
-def _decide(design: Design, found: _Evidence, end: End) -> tuple[Outcome, float, str]:
+def _decide(design: Design, found: _Evidence, end: End) -> _Decided:
     canary, stable = found.canary, found.stable
     if not canary.total or not stable.total:
-        return Outcome.CANNOT_TELL, math.inf, "one release has no events"
+        return _Decided(outcome=Outcome.CANNOT_TELL, why="one release has no events")
     if split_is_wrong(canary, stable, design.part, apart=design.apart):
         seen = canary.total / (canary.total + stable.total)
-        return Outcome.CANNOT_TELL, math.inf, f"the canary got {seen:.1%} of the events, not {design.part:.1%}"
+        why = f"the canary got {seen:.1%} of the events, not {design.part:.1%}"
+        return _Decided(outcome=Outcome.CANNOT_TELL, why=why)
     shares = f"{canary.share:.3%} bad, stable {stable.share:.3%}"
+    guard = _Decided(outcome=Outcome.WORSE, bound=1 / found.level, statistic="e")
     if found.log_e >= math.log(1 / found.level) and found.z > 0:
-        return Outcome.WORSE, 1 / found.level, f"{shares}; e = {math.exp(min(found.log_e, 700)):.3g}"
+        return replace(guard, why=f"{shares}; e = {math.exp(min(found.log_e, 700)):.3g}")
     time = min(1.0, min(canary.total, stable.total) / found.needed)
     if design.method == "anytime":
-        return _without_harm(time, end, bound=1 / found.level)
+        return _without_harm(time, end, guard)
     if design.method == "fixed-horizon" and not end.reached:
-        return Outcome.UNDECIDED, math.inf, "a fixed-horizon test says nothing before its end"
-    bound = _bound(design, found.level, time, end)
-    if found.z >= bound:
-        return Outcome.WORSE, bound, f"{shares}; z = {found.z:.2f} ≥ {bound:.2f}"
-    return _without_harm(time, end, bound=bound)
+        return _Decided(outcome=Outcome.UNDECIDED, why="a fixed-horizon test says nothing before its end")
+    look = _Decided(outcome=Outcome.WORSE, bound=_bound(design, found.level, time, end))
+    if found.z >= look.bound:
+        return replace(look, why=f"{shares}; z = {found.z:.2f} ≥ {look.bound:.2f}")
+    return _without_harm(time, end, look)
 
 
-def _without_harm(time: float, end: End, *, bound: float) -> tuple[Outcome, float, str]:
+def _without_harm(time: float, end: End, harm: _Decided) -> _Decided:
+    """What a look says that does not prove the harm."""
     if time >= 1.0:
-        return Outcome.NOT_WORSE, bound, "no difference with enough events"
+        return replace(harm, outcome=Outcome.NOT_WORSE, why="no difference with enough events")
     if end.reached:
-        return Outcome.CANNOT_TELL, bound, f"only {time:.0%} of the events that the test needs"
-    return Outcome.UNDECIDED, bound, f"{time:.0%} of the events that the test needs"
+        return replace(harm, outcome=Outcome.CANNOT_TELL, why=f"only {time:.0%} of the events that the test needs")
+    return replace(harm, outcome=Outcome.UNDECIDED, why=f"{time:.0%} of the events that the test needs")
 
 
 def _bound(design: Design, level: float, time: float, end: End) -> float:

@@ -27,7 +27,7 @@ COLUMNS = (
     "canary bad",
     "stable bad",
     "difference, with interval",
-    "z",
+    "evidence",
     "events still needed",
     "result",
 )
@@ -51,9 +51,10 @@ def as_text(service: str, release: str, found: Judgement) -> str:
     """For a terminal: one line for the whole test, and one for each metric."""
     lines = [f"A/B test of {service} {release}: {said(found)}"]
     for one in found.metrics:
-        name, canary, stable, gap, z, needed, result = _row(one)
+        name, canary, stable, gap, evidence, needed, result = _row(one)
         lines.append(
-            f"  {name}: canary {canary}, stable {stable}, difference {gap}, z {z}, events needed {needed}: {result}"
+            f"  {name}: canary {canary}, stable {stable}, difference {gap}, {evidence},"
+            f" events needed {needed}: {result}"
         )
     return "\n".join(lines) + "\n"
 
@@ -68,6 +69,7 @@ def as_values(service: str, release: str, found: Judgement, progress: Progress) 
             "stable": {"bad": one.stable.bad, "total": one.stable.total},
             "difference": {"low": one.low, "value": one.canary.share - one.stable.share, "high": one.high},
             "z": _finite(one.z),
+            "statistic": one.statistic,
             "bound": _finite(one.bound),
             "log_e": _finite(one.log_e),
             "needed": one.needed,
@@ -130,10 +132,16 @@ def _row(one: MetricLook) -> tuple[str, ...]:
         f"{one.canary.bad:,} of {one.canary.total:,} ({one.canary.share:.3%})",
         f"{one.stable.bad:,} of {one.stable.total:,} ({one.stable.share:.3%})",
         f"{100 * gap:+.3f} points ({100 * one.low:+.3f} to {100 * one.high:+.3f})",
-        f"{one.z:+.2f}" + (f" (bound {one.bound:.2f})" if math.isfinite(one.bound) else ""),
+        _evidence(one),
         f"{_still_needed(one):,}",
         f"{one.outcome.value.replace('_', ' ')}: {one.why}",
     )
+
+
+def _evidence(one: MetricLook) -> str:
+    """The statistic that decides, with its bound: `z = +1.20 (bound 2.18)`, or `e = 3.1 (bound 40)`."""
+    value = f"z = {one.z:+.2f}" if one.statistic == "z" else f"e = {one.e:.3g}"
+    return value + (f" (bound {one.bound:.4g})" if math.isfinite(one.bound) else "")
 
 
 def _still_needed(one: MetricLook) -> int:

@@ -6,12 +6,13 @@ density of the statistic that no look has stopped (Armitage, McPherson and Rowe 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 BOUND_MAX = 8.0
 """No bound is larger: beyond this, the chance is below 1e-15 and bounds are not worth their digits."""
@@ -65,14 +66,21 @@ def _beyond(density: tuple[_Floats, _Floats] | None, before: float, time: float,
         return float(2 * stats.norm.sf(bound))
     points, weights = density
     step = np.sqrt(time - before)
-    return float(np.sum(weights * (stats.norm.sf((edge - points) / step) + stats.norm.cdf((-edge - points) / step))))
+    return float(np.sum(weights * (special.ndtr((points - edge) / step) + special.ndtr((-edge - points) / step))))
+
+
+@functools.cache
+def _gauss_legendre() -> tuple[_Floats, _Floats]:
+    """Points and weights from -1 to 1: dear to compute, and always the same."""
+    nodes, rule = np.polynomial.legendre.leggauss(GRID)
+    return nodes, rule
 
 
 def _carried_on(
     density: tuple[_Floats, _Floats] | None, before: float, time: float, bound: float
 ) -> tuple[_Floats, _Floats]:
     """Points and weights of the path that goes on, by Gauss and Legendre's rule between the bounds."""
-    nodes, rule = np.polynomial.legendre.leggauss(GRID)
+    nodes, rule = _gauss_legendre()
     edge = bound * np.sqrt(time)
     points, rule = nodes * edge, rule * edge
     if density is None:

@@ -67,7 +67,7 @@ def look(
             at_s=at_s,
             metric=one.metric,
             z=one.z,
-            bound=one.bound if math.isfinite(one.bound) and design.method != "anytime" else None,
+            bound=one.bound if math.isfinite(one.bound) and one.statistic == "z" else None,
             gap=one.canary.share - one.stable.share,
             low=one.low,
             high=one.high,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from msgspec.structs import replace
 
+from receiver.figures import figure
 from release.canary.plan import Plan
 from release.canary.state import (
     Answers,
@@ -20,7 +22,7 @@ from release.canary.state import (
     Tick,
 )
 from release.canary.verdict import Measured, Verdict
-from release.canary.whole_stage import added, breaks
+from release.canary.whole_stage import added, breaks, proven
 
 Stepped = tuple[State, tuple[Command, ...]]
 EARLY = 0.1
@@ -106,6 +108,10 @@ def _look_at_gates(plan: Plan, state: State, tick: Tick) -> Stepped:
             return ended, (*commands, *last)
         state, more = hold(state, Hold.BREACH, text, page=True)
         commands += more
+    state, more = _look_at_stage(plan, state, [one.gate for one in ready])
+    commands += more
+    if state.phase is Phase.ABORTING:
+        return state, commands
     state, more = _look_for_silence(plan, state, tick.at)
     return state, (*commands, *more)
 
@@ -130,15 +136,27 @@ def count(plan: Plan, before: GateState, one: Measured, at: float) -> GateState:
             return replace(before, last=one.verdict)
 
 
-def look_at_stage(plan: Plan, state: State) -> Stepped:
-    """At the end of a stage: abort or hold where all of its windows together prove what no window could."""
-    for name, gate in plan.gates.items():
-        watched = state.gates.get(name, GateState()).watched
+def _look_at_stage(plan: Plan, state: State, names: Sequence[str]) -> Stepped:
+    """Abort or hold where all windows of the stage together prove what no window could."""
+    for name in names:
+        gate, watched = plan.gates[name], state.gates[name].watched
         if not breaks(gate, watched):
             continue
-        text = f"gate {name}: {watched.bad} of {watched.total} events of the stage are bad"
+        text = f"gate {name}: {watched.every_bad} of {watched.total} events of the stage are bad"
         return abort(state, text) if gate.aborts else hold(state, Hold.BREACH, text, page=True)
     return state, ()
+
+
+def look_for_evidence(plan: Plan, state: State) -> Stepped:
+    """At the end of a stage: hold while its events cannot tell a good release from one with twice the failures."""
+    seen = {name: state.gates.get(name, GateState()).watched for name in plan.gates}
+    lacking = [name for name, gate in plan.gates.items() if not proven(gate, seen[name])]
+    if not lacking:
+        return unhold(state, Hold.EVIDENCE), ()
+    found = ", ".join(f"{name} ({seen[name].every_bad} of {seen[name].total} events are bad)" for name in lacking)
+    stage = f"stage {state.stage + 1} has too few events to tell a good release from a bad one"
+    text = f"{stage}, so the engine watches on: {found}"
+    return hold(state, Hold.EVIDENCE, text)
 
 
 def _look_for_silence(plan: Plan, state: State, at: float) -> Stepped:
@@ -177,6 +195,6 @@ def all_pass(plan: Plan, state: State) -> bool:
 
 def describe(one: Measured) -> str:
     """A measurement for people."""
-    value = "no data" if one.value is None else f"{one.value:.6g}"
-    bound = "" if one.bound is None else f" (limit {one.bound:.6g})"
+    value = "no data" if one.value is None else figure(one.value, one.unit)
+    bound = "" if one.bound is None else f" (limit {figure(one.bound, one.unit)})"
     return f"{value}{bound}" + (f", {one.why}" if one.why else "")

@@ -30,6 +30,7 @@ from release.canary.state import (
     Event,
     FreezeAsked,
     GateAnswered,
+    GateState,
     Hold,
     LowerWeight,
     NewRelease,
@@ -231,12 +232,18 @@ def _resumed(_plan: Plan, state: State, event: Resumed) -> Stepped:
     if not BY_PERSON & set(state.holds):
         raise NotNow("the rollout is not held by anything that a person ends")
     wrong_weight = Hold.WEIGHT in state.holds
-    gates = {name: replace(gate, streak=0, watched=Watched()) for name, gate in state.gates.items()}
+    # A broken bound was seen by the person, so the stage is judged anew; after a pause, its evidence stays.
+    judged_anew = {Hold.BREACH, Hold.WEIGHT} & set(state.holds)
+    gates = {name: _without_row(gate, judged_anew=bool(judged_anew)) for name, gate in state.gates.items()}
     told = Tell(what="canary_resumed", text=f"resumed by {event.by}")
     state = replace(unhold(state, *BY_PERSON), gates=gates)
     if wrong_weight:
         return replace(state, phase=Phase.SHIFT), (told, AskFreeze())
     return state, (told,)
+
+
+def _without_row(gate: GateState, *, judged_anew: bool) -> GateState:
+    return replace(gate, streak=0, watched=Watched() if judged_anew else gate.watched)
 
 
 Handler = Callable[[Plan, State, Any], Stepped]

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from release.canary.verdict import allowed_share
-from release.policy.canary import Approval, Ask, Canary, CanaryGate, Daily, QuantileGate, RatioGate
+from release.policy.canary import Approval, Ask, Canary, CanaryGate, Daily, QuantileGate, RatioGate, Traffic
 
 
 class StagePlan(Struct, frozen=True, kw_only=True):
@@ -26,11 +26,15 @@ class StagePlan(Struct, frozen=True, kw_only=True):
 
 
 class WholeStage(Struct, frozen=True, kw_only=True):
-    """What all windows of a stage together must prove: a share of bad events above `share`, at `level`."""
+    """What all windows of a stage together may prove: a share of bad events above `share`, at `level`.
+
+    At `pass_level`, they must prove that the share is not twice as large; None: nothing must be proven.
+    """
 
     share: Decimal
     level: Decimal
     inflation: Decimal
+    pass_level: float | None = None
 
 
 class GatePlan(Struct, frozen=True, kw_only=True):
@@ -57,6 +61,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     deploys: bool
     start: Ask
     day_s: float
+    chooses_users: bool = False
 
     @property
     def settle_s(self) -> float:
@@ -70,7 +75,10 @@ DAY_S = 86400.0
 
 
 def plan_of(canary: Canary, *, speed: float = 1.0) -> Plan:
-    """The plan of a policy. `speed` shortens bake, soak and days, for rehearsals; nothing else changes."""
+    """The plan of a policy. `speed` shortens bake, soak and days, for rehearsals, and the evidence that a stage needs.
+
+    Nothing else changes.
+    """
     stages = []
     for stage in canary.stages:
         watch_s = (stage.soak_s or stage.bake_s) / speed
@@ -95,7 +103,7 @@ def plan_of(canary: Canary, *, speed: float = 1.0) -> Plan:
                 spaced_s=gate.spaced_s,
                 aborts=gate.on_breach == "abort",
                 window_s=gate.over_s + canary.scrape_s,
-                whole=_whole(gate),
+                whole=_whole(gate, speed),
             )
             for gate in canary.gates
         },
@@ -105,16 +113,32 @@ def plan_of(canary: Canary, *, speed: float = 1.0) -> Plan:
         deploys=canary.deploy is not None,
         start=canary.start or NOBODY,
         day_s=DAY_S / speed,
+        chooses_users=_chooses_users(canary.traffic),
     )
 
 
-def _whole(gate: CanaryGate) -> WholeStage | None:
-    if not isinstance(gate, RatioGate | QuantileGate) or gate.proof is None or gate.proof.stage_level is None:
+def _chooses_users(traffic: Traffic | None) -> bool:
+    if traffic is None:
+        return False
+    by_map = traffic.haproxy is not None and traffic.haproxy.users is not None
+    return by_map or (traffic.file is not None and bool(traffic.file.users))
+
+
+def _whole(gate: CanaryGate, speed: float) -> WholeStage | None:
+    if not isinstance(gate, RatioGate | QuantileGate):
+        return None
+    proof = gate.proof
+    if proof is None or proof.stage_level is None:
         return None
     share = allowed_share(gate)
     if share is None:
         return None
-    return WholeStage(share=share, level=gate.proof.stage_level, inflation=gate.proof.inflation)
+    return WholeStage(
+        share=share,
+        level=proof.stage_level,
+        inflation=proof.inflation,
+        pass_level=None if proof.pass_level is None else float(proof.pass_level) ** (1 / speed),
+    )
 
 
 def next_daily(daily: Daily, after: float, day_s: float = DAY_S) -> float:

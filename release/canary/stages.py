@@ -5,11 +5,12 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from release.canary import asking
-from release.canary.looks import Stepped, all_pass, hold, look_at_stage, unhold, watched_s
+from release.canary.looks import Stepped, all_pass, hold, look_for_evidence, unhold, watched_s
 from release.canary.plan import Plan, StagePlan, next_daily
 from release.canary.state import (
     Answers,
     AskFreeze,
+    Command,
     FreezeAsked,
     GateState,
     Hold,
@@ -77,9 +78,16 @@ def shift_again(plan: Plan, state: State, tick: Tick) -> Stepped:
     """Read how far the shift came: done, not begun, or another weight, which only a person may explain."""
     target = plan.stages[state.stage].weight
     if tick.weight is None:
-        return hold(state, Hold.SOURCE, "the proxy does not answer", page=True)
+        text = "the proxy does not answer"
+        if plan.chooses_users and state.weight == 0:
+            text += "; chosen users may still get the release, until the proxy answers"
+        return hold(replace(state, unsure=state.weight == 0), Hold.SOURCE, text, page=True)
     if tick.weight == target:
         return shifted(plan, state, Shifted(at=tick.at))
+    clear: tuple[Command, ...] = ()
+    if state.unsure:
+        # Weight 0 set once more takes chosen users off the canary, whatever holds the shift.
+        state, clear = replace(state, unsure=False), (LowerWeight(weight=state.weight),)
     if not min(state.weight, target) <= tick.weight <= target:
         text = f"the proxy uses the weight {tick.weight:.2%}, not {target:.2%}"
         state, told = hold(state, Hold.WEIGHT, text, page=True)
@@ -88,7 +96,7 @@ def shift_again(plan: Plan, state: State, tick: Tick) -> Stepped:
     held = state.holds or tick.away or tick.frozen is not False
     # A kill in the middle of the shift, or a hand, left more than the stage before has: a hold keeps the latter.
     lower = (LowerWeight(weight=state.weight),) if held and tick.weight > state.weight else ()
-    return state, (*lower, *again)
+    return state, (*(clear or lower), *again)
 
 
 def go_on(plan: Plan, before: State, state: State, tick: Tick) -> Stepped:
@@ -106,9 +114,9 @@ def go_on(plan: Plan, before: State, state: State, tick: Tick) -> Stepped:
             state, commands = asking.ask_daily(plan, state, stage, tick.at)
             if not _baked(plan, state, stage):
                 return state, commands
-            state, more = look_at_stage(plan, state)
+            state, more = look_for_evidence(plan, state)
             commands += more
-            if state.phase is Phase.ABORTING or state.holds:
+            if state.holds:
                 return state, commands
             state, more = _evaluate(plan, replace(state, phase=Phase.EVALUATE), stage, tick.at)
             return state, (*commands, *more)
@@ -118,7 +126,7 @@ def go_on(plan: Plan, before: State, state: State, tick: Tick) -> Stepped:
 
 def _baked(plan: Plan, state: State, stage: StagePlan) -> bool:
     """Whether the stage was watched for long enough, and every gate passed often enough."""
-    if state.baked_s < stage.watch_s or state.holds:
+    if state.baked_s < stage.watch_s or state.holds.keys() - {Hold.EVIDENCE}:
         return False
     return all(state.gates.get(name, GateState()).passes >= stage.least_passes for name in plan.gates)
 
@@ -139,7 +147,11 @@ def _ready(plan: Plan, state: State) -> bool:
 
 
 def promoted(plan: Plan, state: State, event: Promoted) -> Stepped:
-    """End the bake and answer the stage's questions. Raises NotNow while a gate does not pass, or the rollout holds."""
+    """End the bake and answer the stage's questions. Raises NotNow while a gate does not pass, or the rollout holds.
+
+    A stage that holds because its events prove too little is promoted all the same: the person has decided.
+    """
+    state = unhold(state, Hold.EVIDENCE)
     if state.holds:
         raise NotNow(f"the rollout is held: {'; '.join(state.holds.values())}")
     if not all_pass(plan, state):

@@ -49,6 +49,7 @@ class Hold(enum.Enum):
     SHIFT = "shift"  # the proxy answers, and does not take the new weight
     WEIGHT = "weight"  # the proxy uses another weight than the engine set
     NO_DATA = "no_data"  # a gate has had no verdict for too long
+    EVIDENCE = "evidence"  # the stage is over, and has too few events to tell a good release from a bad one
     GATE = "gate"  # the go/no-go gate did not say GO
     BREACH = "breach"  # a gate with `on_breach: hold` broke
     APPROVAL = "approval"  # nobody answered in time
@@ -59,9 +60,13 @@ BY_PERSON = frozenset({Hold.PAUSED, Hold.WEIGHT, Hold.BREACH, Hold.APPROVAL})
 
 
 class Watched(Struct, frozen=True, kw_only=True):
-    """What a gate counted in the windows of a stage that share no event. `beyond` of them were beyond the bound."""
+    """What a gate counted in the windows of a stage that share no event. `beyond` of them were beyond the bound.
+
+    `bad` has no more bad events of a window than prove a breach, `every_bad` has all.
+    """
 
     bad: int = 0
+    every_bad: int = 0
     total: int = 0
     beyond: int = 0
     at: float | None = None  # when the newest of the windows ended
@@ -105,6 +110,7 @@ class State(Struct, frozen=True, kw_only=True):
     answers: Answers = Answers()
     holds: Mapping[Hold, str] = field(default_factory=dict)
     daily_due: float | None = None
+    unsure: bool = False  # before the first shift, the proxy was away: chosen users may be on the canary at weight 0
     cut: bool = False
     rollback_asked: bool = False
     rollback_ended: str | None = None  # empty after a success, else what went wrong

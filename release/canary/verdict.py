@@ -39,7 +39,8 @@ class Counts(Struct, frozen=True, kw_only=True):
 class Measured(Struct, frozen=True, kw_only=True):
     """One measurement with all that explains its verdict. `value`, `bound` and `samples` are None where unknown.
 
-    `part` is what the window adds to the stage as a whole: never more bad events than prove a breach.
+    `part` is what the window adds to the stage as a whole: never more bad events than prove a breach. `bad` counts all.
+    `unit` is the gate's.
     """
 
     gate: str
@@ -49,6 +50,8 @@ class Measured(Struct, frozen=True, kw_only=True):
     samples: int | None
     why: str
     part: Counts | None = None
+    bad: int | None = None
+    unit: str = ""
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -110,6 +113,7 @@ def _judge_counts(gate: RatioGate | QuantileGate, canary: Reading, stable: Readi
     if gate.at_most_times is not None and isinstance(gate, RatioGate):
         findings.append(_against_stable(gate, counts, stable, gate.at_most_times))
     verdict, why = _worst(findings)
+    part = _part(counts, allowed, gate.proof)
     return Measured(
         gate=gate.id,
         verdict=verdict,
@@ -117,7 +121,9 @@ def _judge_counts(gate: RatioGate | QuantileGate, canary: Reading, stable: Readi
         bound=_bound(gate, stable),
         samples=counts.total,
         why=why,
-        part=_part(counts, allowed, gate.proof),
+        part=part,
+        bad=None if part is None else counts.bad,
+        unit=gate.unit,
     )
 
 
@@ -177,6 +183,7 @@ def _judge_value(gate: QueryGate | PushGate, canary: Reading, stable: Reading | 
         bound=bound,
         samples=canary.samples,
         why="",
+        unit=gate.unit,
     )
 
 
@@ -214,4 +221,12 @@ def _worst(findings: Sequence[tuple[Verdict, str]]) -> tuple[Verdict, str]:
 
 
 def _inconclusive(gate: CanaryGate, value: Decimal | None, samples: int | None, why: str) -> Measured:
-    return Measured(gate=gate.id, verdict=Verdict.INCONCLUSIVE, value=value, bound=gate.value, samples=samples, why=why)
+    return Measured(
+        gate=gate.id,
+        verdict=Verdict.INCONCLUSIVE,
+        value=value,
+        bound=gate.value,
+        samples=samples,
+        why=why,
+        unit=gate.unit,
+    )

@@ -142,18 +142,20 @@ class Proof(Struct, frozen=True, kw_only=True):
     """When counts prove a breach. `level` is the chance that a release at its very bound is found to break it.
 
     `stage_level` is the same for all windows of a stage together; None: a stage is not judged as a whole. Failures come
-    in bursts, so counts vary more than independent events: `inflation` is the ratio of both variances.
+    in bursts, so counts vary more than independent events: `inflation` is the ratio of both variances. `pass_level` is
+    the chance that a release with twice the allowed failures passes a stage; None: a stage needs no such evidence.
     """
 
     level: Decimal
     inflation: Decimal
     stage_level: Decimal | None = None
+    pass_level: Decimal | None = None
 
 
 class _Bound(Struct, frozen=True, kw_only=True):
     """What every measurement has. `value` is the bound; `at_most_times` the bound as a multiple of the stable value.
 
-    The breaches of a row lie at least `spaced_s` apart.
+    The breaches of a row lie at least `spaced_s` apart. `unit` is that of values and bounds; "": unknown, or none.
     """
 
     id: str
@@ -165,6 +167,7 @@ class _Bound(Struct, frozen=True, kw_only=True):
     at_most_times: Decimal | None = None
     over_s: float = 0.0
     spaced_s: float = 0.0
+    unit: Literal["", "ratio", "seconds", "milliseconds"] = ""
 
 
 class RatioGate(_Bound, frozen=True, kw_only=True, tag_field="kind", tag="ratio"):

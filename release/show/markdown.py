@@ -45,8 +45,7 @@ def _gates(measured: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def _explained(one: Mapping[str, Any]) -> tuple[str, str, str]:
-    value, bound = ("" if one[name] is None else str(short(one[name])) for name in ("value", "bound"))
-    return value, bound, one["why"]
+    return short(one, "value"), short(one, "bound"), one["why"]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 import jinja2
@@ -15,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from freezeline.problems import printable
+from receiver.figures import figure
 from receiver.sources.fill import filled
 from release.policy.canary import Canary, CanaryGate
 from release.show.status import line, moment, timeline
@@ -113,6 +113,7 @@ def measurements(record: Record) -> list[dict[str, Any]]:
             "samples": one.samples,
             "verdict": one.verdict.value,
             "why": one.why,
+            "unit": one.unit,
         }
         for look in record.looks
         for one in look.tick.measured
@@ -169,18 +170,19 @@ def _queries(gate: CanaryGate, record: Record) -> dict[str, str]:
 
 
 def _line(one: Mapping[str, Any]) -> str:
-    value = "no data" if one["value"] is None else short(one["value"])
-    bound = "" if one["bound"] is None else f", bound {short(one['bound'])}"
+    value = short(one, "value") or "no data"
+    bound = "" if one["bound"] is None else f", bound {short(one, 'bound')}"
     samples = "" if one["samples"] is None else f", samples {one['samples']}"
     why = f", {printable(one['why'])}" if one["why"] else ""
     return f"  {one['at']}  stage {one['stage']}  {one['gate']}: {one['verdict']}: {value}{bound}{samples}{why}"
 
 
 def _cells(one: Mapping[str, Any]) -> dict[str, Any]:
-    """A measurement for people: numbers short, and nothing where nothing is known."""
-    return {key: "" if value is None else short(value) for key, value in one.items()}
+    """A measurement for people: numbers with their unit, and nothing where nothing is known."""
+    known = {key: "" if value is None else value for key, value in one.items()}
+    return {**known, "value": short(one, "value"), "bound": short(one, "bound")}
 
 
-def short(value: Any) -> Any:
-    """A number as people read it; anything else as it is."""
-    return f"{value:.6g}" if isinstance(value, Decimal) else value
+def short(one: Mapping[str, Any], name: str) -> str:
+    """The value or the bound of a measurement as people read them; nothing where nothing is known."""
+    return "" if one[name] is None else figure(one[name], one["unit"])

@@ -21,7 +21,10 @@ class Objective(Struct, frozen=True, kw_only=True):
 
 
 class PrometheusFake(Struct, kw_only=True):
-    """Answers well; hangs while `hangs`; gives NaN for every number while `lies`. `asked` lists the queries."""
+    """Answers well; hangs while `hangs`; gives NaN for every number while `lies`.
+
+    `asked` lists the queries. Those in `refused` are not understood.
+    """
 
     objectives: list[Objective] = field(default_factory=list)
     alerts: list[dict[str, Any]] = field(default_factory=list)
@@ -29,6 +32,7 @@ class PrometheusFake(Struct, kw_only=True):
     hangs: bool = False
     lies: bool = False
     asked: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     runner: web.AppRunner | None = None
 
@@ -43,6 +47,8 @@ class PrometheusFake(Struct, kw_only=True):
         form = await request.post()
         query = str(form["query"])
         await self._wait(query)
+        if query in self.refused:
+            return web.json_response({"status": "error", "errorType": "bad_data", "error": "parse error"}, status=400)
         if "vector(1)" in query:
             return _vector([{"metric": {}, "value": [1.0, "1"]}])
         at_s = float(str(form.get("time", "1700000000")))

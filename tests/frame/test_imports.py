@@ -60,9 +60,11 @@ ORDERS = {
     "receiver": (
         "plaintext",
         "links",
+        "figures",
         "steps",
         "faults",
         "rehearsals",
+        "traceparent",
         # What is to be done: the policy as a value, the decisions, and where decisions are kept.
         "policy",
         "decide",
@@ -75,9 +77,11 @@ ORDERS = {
         "leading",
         "context",
         "logs",
+        "otlp",
         # How people are told.
         "templates",
         "notify",
+        "setting_values",
         "settings",
         # The way of a webhook: into the journal, and from the journal into deeds.
         "webhook",
@@ -87,6 +91,7 @@ ORDERS = {
         # What listens, and what starts all of it.
         "http",
         "http.page",
+        "logins",
         "web",
         "serve",
     ),
@@ -111,6 +116,7 @@ ORDERS = {
         "terminal",
         "cli",
         "remote",
+        "headers",
         "pull_request",
         "toast",
         "demo",
@@ -138,7 +144,7 @@ MAY_IMPORT = {
 NEVER = {"generator": {"receiver", "release"}, "receiver": {"generator", "release"}, "release": {"generator"}}
 
 # Modules among the commands that are not commands; commands share them.
-SHARED_BY_COMMANDS = {f"freezeline.commands{name}" for name in ("", ".headers", ".places", ".specs", ".whole")}
+SHARED_BY_COMMANDS = {f"freezeline.commands{name}" for name in ("", ".places", ".specs", ".whole")}
 
 # In a fresh interpreter that holds none of our modules, only the big libraries, one forked child per module: alone, and
 # much quicker than starting Python for each.

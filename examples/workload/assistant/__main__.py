@@ -40,7 +40,8 @@ def main() -> int:
     level = os.environ.get("ASSISTANT_LOG_LEVEL", "INFO").upper()
     configure("assistant", level, track=args.track, release=chosen.name)
     model = mixed_up(good) if chosen.wrong_model else good
-    metrics = Metrics(PATHS, memory_limit_bytes=args.memory_limit_mib * MEBIBYTE)
+    memory_limit_bytes = args.memory_limit_mib * MEBIBYTE
+    metrics = Metrics(PATHS, memory_limit_bytes=memory_limit_bytes, processors=args.processor_limit)
     sessions = Sessions(args.redis)
     assistant = Assistant(ratings=ratings, model=model, sessions=sessions, metrics=metrics, release=chosen)
     if chosen.burns_cpu:
@@ -59,6 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ratings", type=Path, help="MovieLens, as `python -m devtools.movielens` wrote it")
     parser.add_argument("--replay-per-second", type=float, default=10.0, help="test users served each second")
     parser.add_argument("--memory-limit-mib", type=int, default=512)
+    parser.add_argument("--processor-limit", type=float, default=1.0, help="processors of the container (default: 1)")
     parser.add_argument("--accuracy", action="store_true", help="print the top-2 accuracy and end")
     return parser.parse_args()
 

@@ -17,11 +17,11 @@ from redis.exceptions import RedisError
 from examples.workload.assistant.chat import Engine, remember
 from examples.workload.assistant.ensemble import Ensemble
 from examples.workload.assistant.health import Health
-from examples.workload.assistant.logs import REQUEST_ID, TRACE_ID
 from examples.workload.assistant.metrics import Metrics
 from examples.workload.assistant.ratings import Ratings
 from examples.workload.assistant.releases import Release
 from examples.workload.assistant.sessions import Message, Sessions
+from examples.workload.tracing import Tracing, identify
 
 RECOMMENDATIONS, CHAT, SESSION = "/api/v2/recommendations", "/api/v2/chat", "/api/v2/session/{id}"
 PATHS = (RECOMMENDATIONS, CHAT, SESSION)
@@ -32,7 +32,6 @@ SLOW_S = 0.5
 
 log = logging.getLogger("assistant")
 
-IDS = web.RequestKey("ids", dict[str, str])
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,6 +62,7 @@ class Assistant:
         self._sessions = sessions
         self._metrics = metrics
         self._release = release
+        self._tracing = Tracing("assistant")
         self._engine = Engine(model, ratings)
         self._cache: OrderedDict[tuple[int, int], list[dict[str, Any]]] = OrderedDict()
         self._begun = time.monotonic()
@@ -81,7 +81,8 @@ class Assistant:
 
     def app(self) -> web.Application:
         """The application."""
-        made = web.Application(middlewares=[self._around])
+        made = web.Application(middlewares=[self._tracing.around, self._around])
+        made.on_response_prepare.extend([identify, self._named])
         made.add_routes(
             [
                 web.post(RECOMMENDATIONS, self._recommend),
@@ -94,14 +95,12 @@ class Assistant:
         )
         return made
 
+    async def _named(self, _request: web.Request, answer: web.StreamResponse) -> None:
+        answer.headers["X-Release"] = self._release.name
+
     @web.middleware
     async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Give ids to every request; misbehave, measure and log on the routes of the API."""
-        request_id = request.headers.get("X-Request-ID") or uuid.uuid4().hex
-        trace_id = request.headers.get("X-Trace-ID") or request_id
-        REQUEST_ID.set(request_id)
-        TRACE_ID.set(trace_id)
-        request[IDS] = {"X-Request-ID": request_id, "X-Trace-ID": trace_id, "X-Release": self._release.name}
+        """Misbehave, measure and log on the routes of the API."""
         resource = request.match_info.route.resource
         path = resource.canonical if resource else ""
         if path not in PATHS:
@@ -111,8 +110,6 @@ class Assistant:
         took_s = time.monotonic() - begun
         self._metrics.answered(path, answer.status, took_s)
         self._health.times_s.append(took_s)
-        if not answer.prepared:
-            answer.headers.update(request[IDS])
         level = logging.ERROR if answer.status >= 500 else logging.WARNING if took_s > SLOW_S else logging.INFO
         if log.isEnabledFor(level):
             fields = {"path": path, "status": answer.status, "duration_ms": round(took_s * 1000, 3)}
@@ -230,8 +227,7 @@ class Assistant:
 
 async def _stream(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
     """The answer as server-sent events: word by word, then the whole."""
-    ids: dict[str, str] = request[IDS]
-    answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **ids})
+    answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     await answer.prepare(request)
     for word in body["answer"].split():
         await answer.write(b"event: token\ndata: " + msgspec.json.encode(word) + b"\n\n")

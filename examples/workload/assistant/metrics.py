@@ -15,11 +15,12 @@ CPU_WINDOW_S = 10.0
 class Metrics:
     """One registry with every series at its start, so that the first event counts."""
 
-    def __init__(self, paths: tuple[str, ...], *, memory_limit_bytes: int) -> None:
+    def __init__(self, paths: tuple[str, ...], *, memory_limit_bytes: int, processors: float = 1.0) -> None:
         self.registry = registry = CollectorRegistry()
         self._seconds: deque[list[int]] = deque(maxlen=ERROR_WINDOW_S)
         self._processor: deque[tuple[float, float]] = deque([(time.monotonic(), time.process_time())])
         self._memory_limit_bytes = memory_limit_bytes
+        self._processors = processors
         self.requests = Counter("http_request", "Requests by path and status.", ["path", "code"], registry=registry)
         self.durations = _histogram("http_request_duration_seconds", "Time to answer a request.", registry, ("path",))
         for path in paths:
@@ -39,7 +40,7 @@ class Metrics:
         for name, text, value in (
             ("error_rate_percentage", "Share of failed requests in the last minute, in percent.", self.error_rate),
             ("container_memory_used_ratio", "Share of the memory limit in use.", self.memory_ratio),
-            ("container_cpu_used_ratio", "Share of one processor in use.", self.processor_ratio),
+            ("container_cpu_used_ratio", "Share of the processor limit in use.", self.processor_ratio),
         ):
             Gauge(name, text, registry=registry).set_function(value)
 
@@ -77,9 +78,9 @@ class Metrics:
             self._processor.popleft()
 
     def processor_ratio(self) -> float:
-        """Processor time over wall time of the last seconds."""
+        """Processor time over wall time of the last seconds, as a share of the limit."""
         (from_s, from_used_s), (to_s, to_used_s) = self._processor[0], self._processor[-1]
-        return (to_used_s - from_used_s) / max(to_s - from_s, 1e-3)
+        return (to_used_s - from_used_s) / max(to_s - from_s, 1e-3) / self._processors
 
 
 def _histogram(name: str, text: str, registry: CollectorRegistry, labels: tuple[str, ...] = ()) -> Histogram:

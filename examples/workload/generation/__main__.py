@@ -65,7 +65,7 @@ async def _run(args: argparse.Namespace, fault: str) -> None:
     asked = vendors(args)
     work = _work(args, fault, embedder, asked, metrics)
     durable = args.process == "worker"
-    worker = Worker(queue, work, name=args.process, enabled=lambda: environment.durable_worker is durable)
+    worker = Worker(queue, work.do, name=args.process, enabled=lambda: environment.durable_worker is durable)
     if durable:
         app = web.Application()
 

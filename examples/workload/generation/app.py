@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,10 +11,12 @@ import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from examples.workload.assistant.logs import REQUEST_ID
 from examples.workload.generation.environment import Environment
 from examples.workload.generation.flags import HEADER, Flags
 from examples.workload.generation.metrics import UI_ERRORS, ApiMetrics, QueueMetrics, page
 from examples.workload.generation.queue import ENDED, Job, Queue
+from examples.workload.tracing import Tracing, identify
 
 POLL_S = 0.1
 BEAT_S = 1.0
@@ -23,8 +24,6 @@ BEAT_S = 1.0
 
 PER_MINUTE = 1200
 """Requests that the API takes in a minute; the others get 429."""
-
-ID = web.RequestKey("id", str)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = logging.getLogger("generation")
@@ -65,10 +64,12 @@ class Api:
         self._of_queue = QueueMetrics()
         registry.register(self._of_queue)
         self._taken: deque[float] = deque()
+        self._tracing = Tracing("generation")
 
     def app(self) -> web.Application:
         """The application."""
-        made = web.Application(middlewares=[self._around])
+        made = web.Application(middlewares=[self._tracing.around, self._around])
+        made.on_response_prepare.append(identify)
         made.add_routes(
             [
                 web.post("/api/v1/jobs", self._put),
@@ -78,6 +79,7 @@ class Api:
                 web.post("/api/v1/jobs/{id}/commit", self._commit),
                 web.get("/api/v1/dead-letters", self._dead_letters),
                 web.post("/api/v1/dead-letters/{id}/replay", self._replay),
+                web.delete("/api/v1/dead-letters/{id}", self._discard),
                 web.post("/api/v1/ui/errors", self._ui_error),
                 web.get("/health", self._health),
                 web.get("/metrics", self._page),
@@ -89,7 +91,6 @@ class Api:
     async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not request.path.startswith("/api/"):
             return await handler(request)
-        request[ID] = request.headers.get("X-Request-ID") or uuid.uuid4().hex
         wait_s = self._wait_s()
         if wait_s:
             answer: web.StreamResponse = _error(429, "too many requests", **{"Retry-After": f"{wait_s:.0f}"})
@@ -99,8 +100,6 @@ class Api:
             except msgspec.MsgspecError as error:
                 answer = _error(422, str(error))
         self._metrics.requests.labels(str(answer.status)).inc()
-        if not answer.prepared:
-            answer.headers["X-Request-ID"] = request[ID]
         return answer
 
     def _wait_s(self) -> float:
@@ -120,7 +119,7 @@ class Api:
             payload = {"texts": asked.texts, "batch": asked.batch}
         payload["fallback"] = self._flags.fallback(request.headers.get(HEADER, ""))
         kind = "index" if asked.texts else "answer"
-        job = self._queue.put(kind, payload, request_id=request[ID])
+        job = self._queue.put(kind, payload, request_id=REQUEST_ID.get())
         where = "durable worker" if self._environment.durable_worker else "task of the API"
         return _json({"job": job, "done_by": where}, status=202)
 
@@ -138,7 +137,7 @@ class Api:
         self._metrics.reconnects += bool(last)
         self._metrics.opened.inc()
         with self._metrics.open.track_inprogress():
-            stream = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Request-ID": request[ID]})
+            stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
             try:
                 await stream.prepare(request)
                 ended = await self._follow(stream, job, after)
@@ -189,6 +188,11 @@ class Api:
         if not self._queue.replay(request.match_info["id"], time.time()):
             return _error(409, "the job is no dead letter")
         return _json({"job": request.match_info["id"]}, status=202)
+
+    async def _discard(self, request: web.Request) -> web.StreamResponse:
+        if not self._queue.discard(request.match_info["id"], time.time()):
+            return _error(409, "the job is no dead letter")
+        return _json({"job": request.match_info["id"]})
 
     async def _ui_error(self, request: web.Request) -> web.StreamResponse:
         asked = msgspec.json.decode(await request.read(), type=UiError)

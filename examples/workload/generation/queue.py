@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL)
 """
 
 WAITING = "('queued', 'retrying')"
-ENDED = ("done", "cancelled", "dead")
+ENDED = ("done", "cancelled", "dead", "discarded")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,6 +202,15 @@ class Queue:
             changed = database.execute(query, (now, job)).rowcount
             if changed:
                 self._event(job, now, "queued", {"replayed": True})
+        return changed > 0
+
+    def discard(self, job: str, now: float) -> bool:
+        """Give a dead letter up. False if the job is no dead letter."""
+        with self._writing() as database:
+            query = "UPDATE job SET state = 'discarded' WHERE id = ? AND state = 'dead'"
+            changed = database.execute(query, (job,)).rowcount
+            if changed:
+                self._event(job, now, "discarded", {})
         return changed > 0
 
     def get(self, job: str) -> Job | None:

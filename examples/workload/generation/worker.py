@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from examples.workload.generation.errors import ErrorType, JobError, classify, decide
 from examples.workload.generation.queue import Job, LostLeaseError, Queue
-from examples.workload.generation.work import Tell, Work
+from examples.workload.generation.work import Tell
 
 LOOK_S = 1.0
 """How often a worker renews a lease, and looks for a cancellation. The promise is five seconds."""
@@ -15,13 +16,16 @@ LOOK_S = 1.0
 POLL_S = 0.1
 AT_ONCE = 4
 
+Do = Callable[[str, str, dict[str, Any], Tell], Coroutine[None, None, dict[str, Any]]]
+"""Does a job by its name, its kind and its payload, and gives the result."""
+
 log = logging.getLogger("generation")
 
 
 class Worker:
     """Does jobs of one queue. The methods of the queue are quick, so the event loop calls them itself."""
 
-    def __init__(self, queue: Queue, work: Work, *, name: str, enabled: Callable[[], bool]) -> None:
+    def __init__(self, queue: Queue, work: Do, *, name: str, enabled: Callable[[], bool]) -> None:
         """`enabled` is asked before each job is taken; readers of a job see `name`."""
         self._name = name
         self._queue = queue
@@ -43,7 +47,7 @@ class Worker:
 
     async def do(self, job: Job) -> None:
         """Do one job that was taken, to its end: a result, a retry, a dead letter, a cancellation."""
-        work = asyncio.create_task(self._work.do(job.id, job.kind, job.payload, self._teller(job)))
+        work = asyncio.create_task(self._work(job.id, job.kind, job.payload, self._teller(job)))
         watch = asyncio.create_task(self._watch(job, work))
         try:
             result = await work

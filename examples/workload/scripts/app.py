@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from examples.workload.generation.chain import Chain, Piece
 from examples.workload.generation.flags import HEADER, Flags
+from examples.workload.tracing import Tracing, identify
 
 EDGES_S = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0)
 SLOW_S = 1.2
@@ -49,6 +50,7 @@ class Scripts:
         self._fault = fault
         self._numbers = itertools.count(1)
         self._begun = time.monotonic()
+        self._tracing = Tracing("script-generation")
         self.registry = registry = CollectorRegistry()
         requests = Counter("http_requests", "Requests by status.", ["code", "version"], registry=registry)
         self._requests = {code: requests.labels(str(code), version) for code in (200, 422, 500)}
@@ -64,7 +66,8 @@ class Scripts:
 
     def app(self) -> web.Application:
         """The application."""
-        made = web.Application()
+        made = web.Application(middlewares=[self._tracing.around])
+        made.on_response_prepare.append(identify)
         made.add_routes(
             [
                 web.post("/api/v1/scripts", self._script),

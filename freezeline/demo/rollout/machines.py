@@ -1,31 +1,41 @@
-"""The two machines of the shop. Each runs the release that its file `release` names, and says so in its file `running`.
+"""Machines that each run the release that their file `release` names, and say so in their file `running`.
 
-The example's scripts deploy by writing the file, and wait for the other one.
+The demo's shop has two of them, and so has the assistant of examples/workload. The example's scripts deploy by writing
+the file, and wait for the other one.
 """
 
 import asyncio
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from freezeline.demo.programs import DemoError, started
-from freezeline.demo.rollout.acts import FIRST, PROGRAMS
 
 POLL_S = 0.05
 
 
+class Command(Struct, frozen=True, kw_only=True):
+    """How a release is started: its words without the port, and what the release finds in its environment."""
+
+    argv: Sequence[str]
+    environment: Mapping[str, str] = {}
+
+
+Commands = Callable[[str], Command]
+"""Release → its command. Raises DemoError if there is no such release."""
+
+
 class Machine(Struct, frozen=True, kw_only=True):
-    """One machine: `folder` holds its files, `port` serves its release, and `programs` has each release's options."""
+    """One machine: `folder` holds its files, and `port` serves its release."""
 
     folder: Path
     port: int
-    programs: Mapping[str, Sequence[str]]
+    commands: Commands
 
     @property
     def name(self) -> str:
-        """What HAProxy calls the machine: `stable` or `canary`."""
+        """What HAProxy and Prometheus call the machine."""
         return self.folder.name
 
     @property
@@ -43,14 +53,12 @@ class Machine(Struct, frozen=True, kw_only=True):
         _replace(self.folder / "release", release)
 
     async def run(self) -> None:
-        """Run what the file names, until cancelled. Raises DemoError if a release ends by itself."""
+        """Run what the file names, until cancelled. Raises DemoError if a release is unknown or ends by itself."""
         while True:
             release = self.release
-            if release not in self.programs:
-                raise DemoError(f"there is no release {release}")
-            argv = [sys.executable, "-m", "freezeline.demo.rollout.service", "--port", str(self.port)]
-            argv += ["--release", release, *self.programs[release]]
-            async with started(f"{self.name}-{release}", argv, self.folder.parent) as program:
+            command = self.commands(release)
+            argv = [*command.argv, "--port", str(self.port)]
+            async with started(f"{self.name}-{release}", argv, self.folder.parent, more=command.environment) as program:
                 _replace(self.folder / "running", release)
                 while self.release == release:
                     if program.process.poll() is not None:
@@ -59,17 +67,17 @@ class Machine(Struct, frozen=True, kw_only=True):
                 _replace(self.folder / "running", "")
 
 
-def machine(root: Path, name: str, port: int, programs: Mapping[str, Sequence[str]] = PROGRAMS) -> Machine:
-    """A machine that has to run the first release."""
-    made = Machine(folder=root / name, port=port, programs=programs)
+def machine(root: Path, name: str, port: int, commands: Commands, *, release: str) -> Machine:
+    """A machine in a new folder, which has to run `release`."""
+    made = Machine(folder=root / name, port=port, commands=commands)
     made.folder.mkdir()
     _replace(made.folder / "running", "")
-    made.deploy(FIRST)
+    made.deploy(release)
     return made
 
 
 def _replace(path: Path, text: str) -> None:
     """Write a file that readers see whole. The name differs from the one that the scripts write first."""
-    fresh = path.with_suffix(".demo")
+    fresh = path.with_suffix(".fresh")
     fresh.write_text(f"{text}\n")
     fresh.replace(path)

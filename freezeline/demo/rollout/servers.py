@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 
 import aiohttp
@@ -12,7 +13,8 @@ from msgspec import Struct
 from freezeline.demo import parts
 from freezeline.demo.lifetime import in_background
 from freezeline.demo.programs import DemoError, Program, find, started, tail
-from freezeline.demo.rollout.machines import Machine, machine
+from freezeline.demo.rollout.acts import FIRST, PROGRAMS
+from freezeline.demo.rollout.machines import Command, Commands, Machine, machine
 from freezeline.demo.stage import Configurations, Stage
 from release.traffic.adapter import TrafficError
 from release.traffic.haproxy import Haproxy
@@ -52,7 +54,11 @@ class Servers(Struct, frozen=True, kw_only=True):
 async def running(stage: Stage, http: aiohttp.ClientSession, slack: str) -> AsyncIterator[Servers]:
     """Everything, ready on entry and gone on exit. Raises DemoError."""
     front, metrics, *ports = _free_ports(4)
-    stable, canary = (machine(stage.root, name, port) for name, port in zip(("stable", "canary"), ports, strict=True))
+    commands = shop_releases(PROGRAMS)
+    stable, canary = (
+        machine(stage.root, name, port, commands, release=FIRST)
+        for name, port in zip(("stable", "canary"), ports, strict=True)
+    )
     haproxy = Haproxy(unix_socket(socket_path(stage)), backend=BACKEND, stable=["stable"], canary=["canary"])
     scrapes = [
         {"job_name": name, "static_configs": [{"targets": targets}]}
@@ -82,6 +88,18 @@ async def running(stage: Stage, http: aiohttp.ClientSession, slack: str) -> Asyn
             proxy=proxy,
             control=control,
         )
+
+
+def shop_releases(programs: Mapping[str, Sequence[str]]) -> Commands:
+    """The shop's releases. `programs` has the options of each."""
+
+    def command(release: str) -> Command:
+        if release not in programs:
+            raise DemoError(f"there is no release {release}")
+        argv = [sys.executable, "-m", "freezeline.demo.rollout.service", "--release", release, *programs[release]]
+        return Command(argv=argv)
+
+    return command
 
 
 async def until_up(haproxy: Haproxy, proxy: Program) -> None:

@@ -20,6 +20,8 @@ BOUND = "$bound"
 def render(gate: CanaryGate, proof: Proof | None) -> dict[str, object]:
     """One gate as JSON data."""
     found: dict[str, object] = {"id": gate.id, "kind": gate.measure.KIND, **_measured(gate)}
+    if gate.unit:
+        found["unit"] = gate.unit
     if gate.over_ms:
         found["over_s"] = seconds(gate.over_ms)
     if gate.value is not None:
@@ -34,11 +36,10 @@ def render(gate: CanaryGate, proof: Proof | None) -> dict[str, object]:
 
 
 def _proof(proof: Proof) -> dict[str, object]:
-    return {
-        "level": decimal_text(proof.level),
-        "stage_level": decimal_text(proof.stage_level),
-        "inflation": decimal_text(proof.inflation),
-    }
+    found: dict[str, object] = {"level": decimal_text(proof.level), "stage_level": decimal_text(proof.stage_level)}
+    if proof.pass_level is not None:
+        found["pass_level"] = decimal_text(proof.pass_level)
+    return found | {"inflation": decimal_text(proof.inflation)}
 
 
 def _measured(gate: CanaryGate) -> dict[str, object]:

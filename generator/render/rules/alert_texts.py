@@ -84,24 +84,36 @@ def _sentence(alert: PlainAlert) -> str:
 def _counted_sentence(alert: PlainAlert) -> str:
     """The sentence of an alert that counts breaches: the rule's own value only says that there were enough.
 
-    A template therefore asks for the measured value, unless groups breach each on their own.
+    A template therefore asks for the measured value. Of several groups, the template takes the alert's own one.
     """
     said, condition = alert.condition.said, alert.condition
     times = f"in {alert.consecutive} evaluations in a row, {duration_words(alert.interval_ms)} apart"
     unmeasured = f"{inert(condition.describe())}, {times}"
-    if condition.by or not condition.measured or "`" in condition.measured:
+    if not condition.measured or "`" in condition.measured:
         return unmeasured
+    group = _group(condition.by)
+    foreign = f"or (eq $of (index $labels $name)) ({_any_of(_NOT_OF_GROUP)})"
     return "\n".join(
         [
-            f"{{{{- with query `{condition.measured}` }}}}",
-            "  {{- with . | first }}{{ $value := .Value -}}",
-            f"    {inert(said.before)}{condition.shown}{inert(said.after)}; {inert(said.limit)} {times}",
+            "{{- $told := false }}",
+            f"{{{{- range query `{condition.measured}` }}}}",
+            "  {{- $own := not $told }}{{ $value := .Value }}",
+            "  {{- range $name, $of := .Labels }}",
+            f"    {{{{- if not ({foreign}) }}}}{{{{ $own = false }}}}{{{{ end }}}}",
             "  {{- end }}",
-            "{{- else -}}",
-            f"  {unmeasured}",
+            "  {{- if $own }}{{ $told = true -}}",
+            f"    {inert(said.before)}{condition.shown}{inert(said.after)}{group}; {inert(said.limit)} {times}",
+            "  {{- end }}",
+            "{{- end }}",
+            "{{- if not $told -}}",
+            f"  {unmeasured}{group}",
             "{{- end }}",
         ]
     )
+
+
+_NOT_OF_GROUP = ("__name__", names.SERVICE, names.TEAM, "severity")
+"""Labels that an alert does not have from its series."""
 
 
 def _group(by: Iterable[str]) -> str:

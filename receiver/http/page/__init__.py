@@ -15,12 +15,14 @@ from aiohttp import web
 
 from receiver.context import Context
 from receiver.http.page.measures import Measures
+from receiver.http.page.oidc import Provider
 from receiver.http.page.pages import CONTENTS, Pages
+from receiver.http.page.people import Grants, Proxy
 from receiver.http.page.system import Health
 from receiver.http.page.views import Views
 from receiver.http.tokens import Tokens
 
-__all__ = ["CHANGES_PATH", "Measures", "routes"]
+__all__ = ["CHANGES_PATH", "Grants", "Measures", "Provider", "Proxy", "routes"]
 
 CHANGES_PATH = "/page/changes"
 OWN = Path(__file__).parent
@@ -35,10 +37,13 @@ def routes(
     measures: Measures,
     alertmanager: str,
     stopping: Callable[[], bool],
+    proxy: Proxy | None,
+    provider: Provider | None,
 ) -> list[web.RouteDef]:
     """The routes of the pages. `public_url` says whether browsers use HTTPS; `alertmanager` is for links."""
     pages = Pages(context=context, measures=measures, health=health, alertmanager=alertmanager, public_url=public_url)
     views = Views(context=context, tokens=tokens, public_url=public_url, pages=pages, stopping=stopping)
+    views.proxy, views.provider = proxy, provider
     return [
         *(web.get(path, views.page(content)) for path, content in CONTENTS.items()),
         web.get("/page/incident.md", views.markdown),
@@ -46,6 +51,8 @@ def routes(
         web.get("/page/style.css", views.asset(OWN / "style.css", "text/css")),
         web.get("/page/script.js", views.asset(OWN / "script.js", "text/javascript")),
         web.post("/page/login", views.login),
+        web.get("/page/oidc", views.oidc),
+        web.get("/page/oidc-done", views.oidc_done),
         web.post("/page/logout", views.logout),
         *(web.post(f"/page/{name}", views.operation(name)) for name in ("ack", "cancel", "dlq", "freeze", "unfreeze")),
     ]

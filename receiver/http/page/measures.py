@@ -7,6 +7,7 @@ page shows the last answer, and says since when there has been no newer one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -30,6 +31,9 @@ WANTED_S = 90.0
 
 SERVICES_MAX = 20
 """The most services whose graphs are asked for at a time: those that were looked at last."""
+
+QUERIES_MAX = 100
+"""The most conditions to unfreeze whose values are asked for at a time."""
 
 SPANS_KEPT = 500
 SLI_S = 6 * 3600.0
@@ -111,6 +115,8 @@ class Measures:
         self._now = Measured(asked=source is not None)
         self._courses: dict[str, Course] = {}
         self._services: dict[str, datetime] = {}
+        self._queries: dict[str, datetime] = {}
+        self._values: dict[str, tuple[Decimal, ...]] = {}
         self._spans: dict[tuple[str, datetime, datetime], float | None] = {}
         self._spans_wanted: dict[tuple[str, datetime, datetime], None] = {}
         self._looked_at: datetime | None = None
@@ -143,6 +149,17 @@ class Measures:
             del self._services[oldest]
             self._courses.pop(oldest, None)
         return self._courses.get(service)
+
+    def values(self, query: str) -> tuple[Decimal, ...] | None:
+        """The present values of a query, which may be NaN; None until Prometheus has answered for the first time."""
+        if query not in self._queries:
+            self._soon.set()
+        self._queries[query] = self._clock()
+        while len(self._queries) > QUERIES_MAX:
+            oldest = min(self._queries, key=lambda one: self._queries[one])
+            del self._queries[oldest]
+            self._values.pop(oldest, None)
+        return self._values.get(query)
 
     def spent(self, service: str, start: datetime, end: datetime) -> float | None:
         """The greatest share of a budget that a service spent in a time; None while unknown."""
@@ -189,6 +206,7 @@ class Measures:
                 elif self._is_old(service):
                     budgets = self._now.budgets.get(service, ())
                     self._courses[service] = await course(source, service, budgets, self._clock())
+            await self._ask_queries(source)
             for key in list(self._spans_wanted):
                 self._remember(key, await spent(source, *key))
         except SourceError as error:
@@ -197,6 +215,16 @@ class Measures:
         self.version += 1
         for listener in self._listeners:
             listener()
+
+    async def _ask_queries(self, source: Prometheus) -> None:
+        """Ask for the values that somebody looks at. A query that Prometheus refuses has no value."""
+        for query, seen_at in list(self._queries.items()):
+            self._values.pop(query, None)
+            if self._clock() - seen_at > timedelta(seconds=WANTED_S):
+                del self._queries[query]
+                continue
+            with contextlib.suppress(SourceError):
+                self._values[query] = tuple(one.value for one in await source.samples(query))
 
     def _is_old(self, service: str) -> bool:
         known = self._courses.get(service)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
@@ -19,17 +20,18 @@ from receiver.http.page.board import decided_of, lost_of, running_of
 from receiver.http.page.facts import Facts
 from receiver.http.page.measures import Measures
 from receiver.http.page.render import part
-from receiver.http.page.rollouts import cards
+from receiver.http.page.rollouts import cards, earlier
 from receiver.http.page.service import Own, page
 from receiver.http.page.services import fleet
 from receiver.http.page.system import Health, system
-from receiver.http.rollout import newest
+from receiver.http.rollout import ended, newest
 from receiver.journal import View
 from receiver.links import service_page
 from receiver.report import Standing
 
 DECISIONS_SHOWN = 40
 INCIDENTS_OF_SERVICE = 10
+ROLLOUTS_SHOWN = 100
 DEEDS = (ActionType.ROLLBACK, ActionType.FREEZE, ActionType.UNFREEZE, ActionType.UNDO)
 """What the page of a service marks in its graphs."""
 
@@ -128,7 +130,7 @@ class Pages(Struct, kw_only=True):
     async def service(self, request: web.Request) -> Shown:
         """One service."""
         name = _asked(request, "name")
-        course = self.measures.course(name)
+        course, values = self.measures.course(name), self._values_of(name)
 
         def look(view: View) -> tuple[Looked, Own]:
             looked = _looked(view)
@@ -140,6 +142,7 @@ class Pages(Struct, kw_only=True):
                 past=view.incidents(service=name, limit=INCIDENTS_OF_SERVICE),
                 actions=[one for kind in DEEDS for one in view.actions(service=name, type=kind, limit=20)],
                 alertmanager=self.alertmanager,
+                values=values,
             )
             return looked, own
 
@@ -154,6 +157,13 @@ class Pages(Struct, kw_only=True):
             back=service_page(name).removeprefix("page/"),
             live=any(one.running for one in found.rollouts),
         )
+
+    def _values_of(self, service: str) -> Mapping[str, tuple[Decimal, ...]]:
+        """What the conditions to unfreeze a service give now, by query, as far as Prometheus has said."""
+        policies = self.context.box.policies.of_service(service)
+        queries = {one.query for policy in policies for rule in policy.rules for one in rule.unfreeze.all_of}
+        found = {query: self.measures.values(query) for query in sorted(queries)}
+        return {query: values for query, values in found.items() if values is not None}
 
     async def incidents(self, request: web.Request) -> Shown:
         """The last incidents: of all services, or of one."""
@@ -202,12 +212,14 @@ class Pages(Struct, kw_only=True):
         return Shown(title=title, template="incident.html", values={"course": found})
 
     async def rollouts(self, _request: web.Request) -> Shown:
-        """Every service's newest rollout."""
-        shown = cards(await newest(self.context), self.context.clock().timestamp(), ended_s=None)
+        """Every service's newest rollout, and those before."""
+        now, found = self.context.clock(), await newest(self.context)
+        shown = cards(found, now.timestamp(), ended_s=None)
+        before = earlier(await ended(self.context, ROLLOUTS_SHOWN), found, now)
         return Shown(
             title="Rollouts – Freezeline",
             template="rollouts_page.html",
-            values={"rollouts": shown},
+            values={"rollouts": shown, "earlier": before},
             live=any(one.running for one in shown),
         )
 

@@ -1,12 +1,15 @@
 """The rollouts on the page, as plain texts. Pure."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
-from receiver.http.rollout import configured, measured, span, waits_for, wanted
-from receiver.rollouts import Rollout
+from receiver.http.page.words import Instant, instant
+from receiver.http.rollout import configured, gate_figure, measured, span, waits_for, wanted
+from receiver.links import service_page
+from receiver.rollouts import Ended, Rollout
 
 ENDED_SHOWN_S = 86400.0
 """How long the page shows a rollout that has ended."""
@@ -40,6 +43,38 @@ class Card(Struct, frozen=True, kw_only=True):
     gates: tuple[Gate, ...]
 
 
+class Earlier(Struct, frozen=True, kw_only=True):
+    """A rollout that is over, and not the newest of its service."""
+
+    service: str
+    service_path: str
+    release: str
+    outcome: str
+    good: bool
+    ended: Instant
+    took: str
+    why: str
+
+
+def earlier(found: Iterable[Ended], newest: Iterable[Rollout], now: datetime) -> tuple[Earlier, ...]:
+    """The rollouts before the newest ones, newest first."""
+    current = {one.id for one in newest}
+    return tuple(
+        Earlier(
+            service=one.service,
+            service_path=service_page(one.service),
+            release=one.release,
+            outcome=one.phase.replace("_", " "),
+            good=one.phase == "done",
+            ended=instant(datetime.fromtimestamp(one.ended_at, UTC), now),
+            took=span(one.ended_at - one.begun_at),
+            why=one.why,
+        )
+        for one in found
+        if one.id not in current
+    )
+
+
 def cards(rollouts: Iterable[Rollout], now: float, *, ended_s: float | None = ENDED_SHOWN_S) -> tuple[Card, ...]:
     """Running rollouts first, and then those that ended within `ended_s`; None shows all."""
     shown = [one for one in rollouts if one.ended_at is None or ended_s is None or now - one.ended_at < ended_s]
@@ -69,11 +104,7 @@ def _gate(raw: Mapping[str, Any]) -> Gate:
     return Gate(
         name=str(raw.get("gate", "")),
         verdict=str(raw.get("verdict", "")),
-        value=_number(raw.get("value")),
-        bound=_number(raw.get("bound")),
+        value=gate_figure(raw, "value"),
+        bound=gate_figure(raw, "bound"),
         why=str(raw.get("why", "")),
     )
-
-
-def _number(text: Any) -> str:
-    return "" if text is None else f"{float(text):.6g}"

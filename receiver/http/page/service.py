@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from urllib.parse import quote
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from receiver.decide.model import EMPTY, Action, ActionState, ActionType, Episode, FreezeReason, Incident, Seen, seconds
-from receiver.decide.plan import BY_OPERATOR, span
+from receiver.decide.plan import BY_OPERATOR, is_of_budget, span, wanted
 from receiver.http.page.board import OpenEpisode, Running, episode_of, running_of
 from receiver.http.page.facts import Facts
 from receiver.http.page.graph import Graph, Mark, graph
@@ -100,7 +101,8 @@ class Page(Struct, frozen=True, kw_only=True):
 class Own(Struct, frozen=True, kw_only=True):
     """What is known of this service beyond the facts of all: its alerts, its past, and its last rollbacks and freezes.
 
-    `held` says since when conditions to unfreeze are true. `alertmanager` is the address for links.
+    `held` says since when conditions to unfreeze are true, `values` what their queries give now. `alertmanager` is the
+    address for links.
     """
 
     course: Course | None
@@ -109,6 +111,7 @@ class Own(Struct, frozen=True, kw_only=True):
     past: Sequence[Incident]
     actions: Sequence[Action]
     alertmanager: str = ""
+    values: Mapping[str, tuple[Decimal, ...]] = field(default_factory=dict)
 
 
 def page(name: str, facts: Facts, own: Own) -> Page:
@@ -167,7 +170,7 @@ def _why(reason: FreezeReason, facts: Facts, own: Own, firing: Sequence[Firing])
         now=sentence if sentence != reason.reason else "",
         since=instant(reason.since, now),
         on_disk=reason.written_at is not None,
-        conditions=_conditions(episode, policy, rule, own.held, now),
+        conditions=_conditions(episode, policy, rule, own, now),
         review=instant(episode.review_at, now).iso if episode and episode.review_at else "",
         runbook=web_link(links.get("runbook_url", "")),
         dashboard=web_link(links.get("dashboard_url", "")),
@@ -188,7 +191,7 @@ def _at_alertmanager(address: str, place: str, alert: Seen | None) -> str:
 
 
 def _conditions(
-    episode: Episode | None, policy: Policy | None, rule: Rule | None, held: Held, now: datetime
+    episode: Episode | None, policy: Policy | None, rule: Rule | None, own: Own, now: datetime
 ) -> tuple[Condition, ...]:
     """What must hold, and how far each condition is."""
     if episode is None or rule is None or policy is None:
@@ -202,19 +205,36 @@ def _conditions(
         met = left <= timedelta(0)
         state = f"resolved {lasted(now - episode.resolved_at)} ago"
         first = Condition(what=what, state=state if met else f"{state}; {lasted(left)} to go", met=met)
-    found = held.get((policy.sha256, rule.id), {})
-    return (first, *(_condition(one, found.get(one.id), now) for one in rule.unfreeze.all_of))
+    found = own.held.get((policy.sha256, rule.id), {})
+    others = (_condition(one, found.get(one.id), own.values.get(one.query), now) for one in rule.unfreeze.all_of)
+    return (first, *others)
 
 
-def _condition(condition: policy_model.Condition, true: tuple[datetime, datetime] | None, now: datetime) -> Condition:
-    for_s = f" for {span(condition.held_for_s)}" if condition.held_for_s else ""
-    what = f"{condition.id} {condition.op} {condition.value}{for_s}"
+def _condition(
+    condition: policy_model.Condition,
+    true: tuple[datetime, datetime] | None,
+    values: tuple[Decimal, ...] | None,
+    now: datetime,
+) -> Condition:
+    what, present = wanted(condition), _present(condition, values)
+    what = f"{what[0].upper()}{what[1:]}"
     if true is None:
-        return Condition(what=what, state="not true, or not checked while the alert fires", met=False)
+        state = present or "not true, or not checked while the alert fires"
+        return Condition(what=what, state=state, met=False)
     left = true[0] + seconds(condition.held_for_s) - now
     met = left <= timedelta(0)
-    state = f"true for {lasted(now - true[0])}"
+    state = f"{f'{present}; ' if present else ''}true for {lasted(now - true[0])}"
     return Condition(what=what, state=state if met else f"{state}; {lasted(left)} to go", met=met)
+
+
+def _present(condition: policy_model.Condition, values: tuple[Decimal, ...] | None) -> str:
+    """The present value that is furthest from the condition, such as `7.5 % now`; "" while unknown."""
+    if values is None:
+        return ""
+    if not values or any(value.is_nan() for value in values):
+        return "not measured now"
+    worst = float(max(values) if condition.op in {"<", "<="} else min(values))
+    return f"{percent(worst) if is_of_budget(condition) else f'{worst:.6g}'} now"
 
 
 def _graphs(

@@ -19,6 +19,7 @@ from receiver.plaintext import plain
 LIFETIME = timedelta(hours=12)
 COOKIE_MAX = 1024
 NAME_MAX = 64
+_BY_PROXY = "proxy:"
 _PURPOSE = b"freezeline page session/1"
 
 
@@ -35,6 +36,11 @@ class Session(Struct, frozen=True, kw_only=True):
         """Whether the visitor may change anything."""
         return self.role is Role.OPERATE
 
+    @property
+    def by_proxy(self) -> bool:
+        """Whether a proxy names the visitor with each request, so that only the proxy can log out."""
+        return self.nonce.startswith(_BY_PROXY)
+
 
 def key_of(operate_token: str) -> bytes:
     """The key that signs sessions."""
@@ -46,25 +52,43 @@ def begin(*, name: str, role: Role, nonce: str, now: datetime) -> Session:
     return Session(name=plain(name, NAME_MAX) or "somebody", role=role, nonce=nonce, expires_at=now + LIFETIME)
 
 
+def of_proxy(*, name: str, role: Role, now: datetime) -> Session:
+    """The session of somebody whom a proxy names with each request. No cookie keeps this session."""
+    return Session(name=name, role=role, nonce=f"{_BY_PROXY}{name}", expires_at=now + LIFETIME)
+
+
 def cookie_of(session: Session, key: bytes) -> str:
     """The cookie's value."""
     fields = [session.name, session.role.value, session.nonce, int(session.expires_at.timestamp())]
-    body = base64.urlsafe_b64encode(json.dumps(fields).encode()).decode().rstrip("=")
-    return f"{body}.{_sign(key, 'session', body)}"
+    return seal("session", fields, key)
 
 
 def session_of(cookie: str, key: bytes, *, now: datetime) -> Session | None:
     """The session of a cookie. For a foreign, altered or expired cookie None: the visitor must log in."""
+    try:
+        name, role, nonce, expires = unseal("session", cookie, key) or []
+        session = Session(name=name, role=Role(role), nonce=nonce, expires_at=datetime.fromtimestamp(expires, UTC))
+    except (ValueError, TypeError):
+        return None
+    return session if now < session.expires_at else None
+
+
+def seal(purpose: str, fields: list[Any], key: bytes) -> str:
+    """Values for a cookie, signed for a purpose."""
+    body = base64.urlsafe_b64encode(json.dumps(fields).encode()).decode().rstrip("=")
+    return f"{body}.{_sign(key, purpose, body)}"
+
+
+def unseal(purpose: str, cookie: str, key: bytes) -> list[Any] | None:
+    """The values of a cookie; None if the cookie was not sealed with this key for this purpose."""
     body, _, signature = cookie.rpartition(".")
-    if len(cookie) > COOKIE_MAX or not _same(signature, _sign(key, "session", body)):
+    if len(cookie) > COOKIE_MAX or not _same(signature, _sign(key, purpose, body)):
         return None
     try:
         fields: Any = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        name, role, nonce, expires = fields
-        session = Session(name=name, role=Role(role), nonce=nonce, expires_at=datetime.fromtimestamp(expires, UTC))
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError):
         return None
-    return session if now < session.expires_at else None
+    return fields if isinstance(fields, list) else None
 
 
 def csrf_of(session: Session, key: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,11 @@ class Health(Protocol):
     hearing: Hearing
     state_dir: Path
     version: str
+
+    @property
+    def checks(self) -> Mapping[str, Any]:
+        """Checks of dependencies, by name: `prometheus`, `alertmanager URL`."""
+        ...
 
     def known(self) -> dict[str, str]:
         """What was wrong with each component when somebody last looked."""
@@ -95,7 +100,10 @@ async def system(context: Context, health: Health, measured: Measured) -> System
     drills = await asyncio.to_thread(_drills, health.state_dir / "rehearsals.jsonl")
     return System(
         version=health.version,
-        parts=tuple(Part(name=name.replace("_", " "), why=why) for name, why in health.known().items()),
+        parts=(
+            *(Part(name=name.replace("_", " "), why=why) for name, why in health.known().items()),
+            *_alertmanagers(context, health),
+        ),
         prometheus=said(measured, now),
         heard=instant(hearing.heard_at, now) if hearing.heard_at else None,
         watchdog=instant(hearing.watchdog_at, now) if hearing.watchdog_at else None,
@@ -118,6 +126,15 @@ async def system(context: Context, health: Health, measured: Measured) -> System
         times=_times(resources["response_times"]),
         decisions=context.journal.head,
     )
+
+
+def _alertmanagers(context: Context, health: Health) -> Iterator[Part]:
+    """Each Alertmanager as the last comparison found it. A receiver that does not lead compares nothing."""
+    faults = context.faults.of("alertmanager")
+    for name in health.checks if context.leading.holds() else ():
+        kind, _, url = name.partition(" ")
+        if kind == "alertmanager":
+            yield Part(name=f"Alertmanager {url}", why=faults[url].why if url in faults else "")
 
 
 def _drills(path: Path) -> tuple[Drill, ...]:

@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 from msgspec import Struct
+from msgspec.structs import replace
 
 from receiver.context import Context
 from receiver.http import operate
 from receiver.http.incoming import RefusedError, form_of
-from receiver.http.page import incidents, session
+from receiver.http.page import incidents, oidc, session
 from receiver.http.page.pages import Content, Pages, Shown
+from receiver.http.page.people import Person, Proxy
 from receiver.http.page.render import HEADERS, html, part
 from receiver.http.page.session import Session
 from receiver.http.page.words import SHOWN
@@ -34,6 +36,11 @@ HOME = "../"
 BACK = re.compile(r"(service\?name=[A-Za-z0-9_.~%-]*|incidents|rollouts|letters|system)?")
 """The pages to which a form may lead back, relative to the page's folder."""
 
+LANDING = re.compile(
+    r"(page/(service\?name=[A-Za-z0-9_.~%-]*|incident\?id=[A-Za-z0-9_.~%-]*|incidents|rollouts|letters|system))?"
+)
+"""The pages to which a login may lead, relative to the page's root."""
+
 DONE: Mapping[str, str] = {
     "ack": "You have acknowledged the incident. Escalation stops.",
     "cancel": "The action is being cancelled.",
@@ -51,6 +58,8 @@ class Views(Struct, kw_only=True):
     public_url: str
     pages: Pages
     stopping: Callable[[], bool]
+    proxy: Proxy | None = None
+    provider: oidc.Provider | None = None
     key: bytes = b""  # signs sessions; made from the tokens
 
     def __post_init__(self) -> None:
@@ -79,7 +88,7 @@ class Views(Struct, kw_only=True):
                     # After a link from elsewhere (say, in an e-mail) the browser sends no SameSite=Strict cookie. Our
                     # own redirect makes the browser send the cookie.
                     return html("again.html", root=root, here=request.rel_url.raw_path_qs)
-                return html("login.html", root=root, status=401 if is_part else 200, error="")
+                return self._login(request, root, status=401 if is_part else 200, error=self._unlisted(request))
             try:
                 shown = await content(self.pages, request)
             except RefusedError as error:
@@ -94,7 +103,7 @@ class Views(Struct, kw_only=True):
     async def markdown(self, request: web.Request) -> web.StreamResponse:
         """One incident as Markdown, as a file to keep."""
         if self._session(request) is None:
-            return html("login.html", root=HOME, status=401, error="")
+            return self._login(request, HOME, status=401)
         try:
             found = await self.pages.course(request)
         except RefusedError as error:
@@ -160,11 +169,12 @@ class Views(Struct, kw_only=True):
         form = await form_of(request)
         role = self._role(form.get("token", "").strip())
         if role is None:
-            return html("login.html", root=HOME, status=401, error="The receiver does not know this token.")
-        visitor = session.begin(
-            name=form.get("name", ""), role=role, nonce=secrets.token_urlsafe(16), now=self.context.clock()
-        )
-        answer = web.Response(status=303, headers={**HEADERS, "Location": HOME})
+            return self._login(request, HOME, status=401, error="The receiver does not know this token.")
+        return self._logged_in(request, self._begun(form.get("name", ""), role), form.get("landing", ""))
+
+    def _logged_in(self, request: web.Request, visitor: Session, landing: str) -> web.Response:
+        place = landing if LANDING.fullmatch(landing) else ""
+        answer = web.Response(status=303, headers={**HEADERS, "Location": f"{HOME}{place}"})
         answer.set_cookie(
             self.cookie(request),
             session.cookie_of(visitor, self.key),
@@ -176,6 +186,42 @@ class Views(Struct, kw_only=True):
         )
         return answer
 
+    async def oidc(self, request: web.Request) -> web.StreamResponse:
+        """Send the visitor to the identity provider."""
+        if self.provider is None:
+            raise RefusedError(404, "The receiver knows no identity provider.")
+        landing = request.query.get("landing", "")
+        try:
+            address, pending = await self.provider.begin(landing if LANDING.fullmatch(landing) else "")
+        except oidc.LoginError as error:
+            return self._login(request, HOME, status=error.status, error=str(error))
+        answer = web.Response(status=303, headers={**HEADERS, "Location": address})
+        # Lax: the provider sends the browser back from another site.
+        answer.set_cookie(
+            f"{self.cookie(request)}-login",
+            oidc.cookie_of(pending, self.key),
+            max_age=int(oidc.PENDING.total_seconds()),
+            path="/",
+            secure=self.secure(request),
+            httponly=True,
+            samesite="Lax",
+        )
+        return answer
+
+    async def oidc_done(self, request: web.Request) -> web.StreamResponse:
+        """Take somebody back from the identity provider, and begin a session."""
+        if self.provider is None:
+            raise RefusedError(404, "The receiver knows no identity provider.")
+        name = f"{self.cookie(request)}-login"
+        try:
+            person, landing = await self._came_back(request, name)
+        except oidc.LoginError as error:
+            answer = self._login(request, HOME, status=error.status, error=str(error))
+        else:
+            answer = self._logged_in(request, person, landing)
+        answer.del_cookie(name, path="/", secure=self.secure(request), httponly=True, samesite="Lax")
+        return answer
+
     async def logout(self, request: web.Request) -> web.StreamResponse:
         """End the session in this browser."""
         refused = await self._refuse(request, await form_of(request), operating=False)
@@ -185,6 +231,19 @@ class Views(Struct, kw_only=True):
         answer.del_cookie(self.cookie(request), path="/", secure=self.secure(request), httponly=True, samesite="Strict")
         return answer
 
+    async def _came_back(self, request: web.Request, cookie: str) -> tuple[Session, str]:
+        """The session of somebody whom the identity provider sent back, and where they want to go."""
+        pending = oidc.pending_of(request.cookies.get(cookie, ""), self.key)
+        if pending is None or self.provider is None:
+            raise oidc.LoginError(400, "This browser has begun no login. Log in again.")
+        person = await self.provider.finish(request.query, pending)
+        if person.role is None:
+            raise oidc.LoginError(403, _unlisted(person))
+        return self._begun(person.name, person.role), pending.back
+
+    def _begun(self, name: str, role: Role) -> Session:
+        return session.begin(name=name, role=role, nonce=secrets.token_urlsafe(16), now=self.context.clock())
+
     def operation(self, name: str) -> Handler:
         """A handler for one of the operator's forms."""
 
@@ -193,7 +252,7 @@ class Views(Struct, kw_only=True):
             refused = await self._refuse(request, form, operating=True)
             visitor = self._session(request)
             if refused is not None or visitor is None:
-                return refused or html("login.html", root=HOME, status=401, error="")
+                return refused or self._login(request, HOME, status=401)
             fields = {key: value for key, value in form.items() if key in {"service", "action", "reason"}}
             try:
                 await operate.OPERATIONS[name](self.context, {**fields, "by": visitor.name})
@@ -214,7 +273,7 @@ class Views(Struct, kw_only=True):
         """The answer that refuses a form; None if the form may pass."""
         visitor = self._session(request)
         if visitor is None:
-            return html("login.html", root=HOME, status=401, error="Your session has ended. Log in again.")
+            return self._login(request, HOME, status=401, error="Your session has ended. Log in again.")
         if not session.csrf_matches(form.get("csrf", ""), visitor, self.key):
             return html(
                 "refused.html",
@@ -238,8 +297,29 @@ class Views(Struct, kw_only=True):
     # who and what
 
     def _session(self, request: web.Request) -> Session | None:
-        cookie = request.cookies.get(self.cookie(request), "")
-        return session.session_of(cookie, self.key, now=self.context.clock()) if cookie else None
+        cookie, now = request.cookies.get(self.cookie(request), ""), self.context.clock()
+        known = session.session_of(cookie, self.key, now=now) if cookie else None
+        person = self._proxied(request)
+        if person is None:
+            return known
+        if known is not None:  # a token may allow more, but the proxy knows the name
+            return replace(known, name=person.name)
+        return session.of_proxy(name=person.name, role=person.role, now=now) if person.role is not None else None
+
+    def _proxied(self, request: web.Request) -> Person | None:
+        return self.proxy.person(request.remote or "", request.headers) if self.proxy is not None else None
+
+    def _unlisted(self, request: web.Request) -> str:
+        """Why somebody whom the proxy names must log in all the same; "" for everybody else."""
+        person = self._proxied(request)
+        return _unlisted(person) if person is not None and person.role is None else ""
+
+    def _login(self, request: web.Request, root: str, *, status: int, error: str = "") -> web.Response:
+        """The page to log in, which leads to the page that the visitor wanted."""
+        wanted = request.rel_url.raw_path_qs.removeprefix("/")
+        landing = wanted if LANDING.fullmatch(wanted) else ""
+        provider = self.provider.name if self.provider is not None else ""
+        return html("login.html", root=root, status=status, error=error, landing=landing, provider=provider)
 
     def _role(self, token: str) -> Role | None:
         """The strongest role that a token allows here."""
@@ -261,6 +341,10 @@ class Views(Struct, kw_only=True):
             "problems": self.pages.health.problems(),
             "content": shown.text or part(shown.template, root=root, **shared, **shown.values),
         }
+
+
+def _unlisted(person: Person) -> str:
+    return f"No list in receiver.yaml names {person.name}. Ask an administrator, or log in with a token."
 
 
 def _back(wanted: str, done: str) -> str:

@@ -94,9 +94,23 @@ def rollout(state: Path) -> None:
     database.begin(begun, policy=json.dumps({"canary": {"stages": STAGES}}), every_s=3600, at=at - 900)
     gates = (
         Measured(
-            gate="errors", verdict=Verdict.PASS, value=Decimal("0.0012"), bound=Decimal("0.005"), samples=900, why=""
+            gate="errors",
+            verdict=Verdict.PASS,
+            value=Decimal("0.0012"),
+            bound=Decimal("0.005"),
+            samples=900,
+            why="",
+            unit="ratio",
         ),
-        Measured(gate="p95", verdict=Verdict.PASS, value=Decimal("0.61"), bound=Decimal("0.8"), samples=900, why=""),
+        Measured(
+            gate="p95",
+            verdict=Verdict.PASS,
+            value=Decimal("0.61"),
+            bound=Decimal("0.8"),
+            samples=900,
+            why="",
+            unit="seconds",
+        ),
     )
     baking = State(
         rollout="r1", release="v2.4.1", stable="v2.4.0", phase=Phase.BAKE, weight=Decimal("0.1"), shifted_at=at

@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 from freezeline.demo.lifetime import cancelled_by_signals, in_background
+from freezeline.demo.rollout.acts import FIRST
 from freezeline.demo.rollout.machines import machine
+from freezeline.demo.rollout.servers import shop_releases
 
 
 async def main(root: Path, stable: int, canary: int, programs: dict[str, list[str]]) -> None:
     """Run both until TERM."""
-    machines = [machine(root, name, port, programs) for name, port in (("stable", stable), ("canary", canary))]
+    commands, ports = shop_releases(programs), {"stable": stable, "canary": canary}
+    machines = [machine(root, name, port, commands, release=FIRST) for name, port in ports.items()]
     with cancelled_by_signals():
         async with in_background(*(one.run() for one in machines)):
             await asyncio.Event().wait()

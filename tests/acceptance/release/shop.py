@@ -82,6 +82,7 @@ canary:
   start: {{gate: true}}
   every: 1s
   min_samples: 20
+  evidence: off
   no_data: {{hold_for: 2m, then: abort}}
   stages:
 {stages}

@@ -36,7 +36,7 @@ async def test_a_dead_canary_behind_redispatch_is_taken_back(tmp_path: Path) -> 
         found = shop.rollout()
         assert found is not None
         assert found.state.phase.value == "rolled_back", found.state.why
-        assert found.state.why.startswith("gate redispatched: 1 "), found.state.why
+        assert found.state.why.startswith("gate redispatched: 100 % "), found.state.why
         assert found.state.gates["redispatched"].streak == 3
         assert shop.stage() == ("rolled_back", 0)
         assert set(shop.answers) == {"200"}

@@ -32,8 +32,18 @@ def alice_gets(shop: Shop) -> set[str]:
     return found
 
 
-async def test_a_kill_between_the_users_and_the_first_weight(tmp_path: Path) -> None:
-    """The next engine takes the users back at once, although a freeze holds the shift; then the rollout goes on."""
+def why_held(shop: Shop) -> str:
+    """What the engine says about the holds."""
+    found = shop.rollout()
+    return "" if found is None else "; ".join(found.state.holds.values())
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_kill_between_the_users_and_the_first_weight(tmp_path: Path, away: bool) -> None:  # noqa: FBT001 - two cases
+    """The next engine takes the users back at once, although a freeze holds the shift; then the rollout goes on.
+
+    `away`: the engine cannot reach the runtime socket at first. People hear of the users, who go back with the socket.
+    """
     users = tmp_path / "users.map"
     users.touch()
     rule = f"use-server canary if {{ req.hdr(x-user),map({users}) -m str canary }}"
@@ -46,9 +56,17 @@ async def test_a_kill_between_the_users_and_the_first_weight(tmp_path: Path) -> 
         assert shop.receiver is not None
         assert await shop.receiver.operate("freeze", service="shop", reason="drill") == 202
         await until((shop.site.root / "flags" / "FREEZE.FLAG").exists, 20, "the service is frozen")
+        hidden = shop.socket.with_suffix(".hidden")
+        if away:
+            shop.socket.rename(hidden)
         with engine(shop, "v2") as running:
-            await until(lambda: held(shop) == {"frozen"}, 20, "the freeze holds the first shift")
-            assert alice_gets(shop) == {"v1"}
+            if away:
+                await until(lambda: held(shop) == {"source"}, 20, "nobody reaches the proxy")
+                assert "chosen users may still get the release" in why_held(shop)
+                assert alice_gets(shop) == {"v2"}
+                hidden.rename(shop.socket)
+            await until(lambda: "frozen" in held(shop), 20, "the freeze holds the first shift")
+            await until(lambda: alice_gets(shop) == {"v1"}, 20, "alice gets the stable release")
             assert (shop.stage(), shop.weights()["canary"]) == (("shift", 0), 0)
             await unfreeze(shop)
             await baking(shop)

@@ -41,6 +41,8 @@ alerts:
   AnyShare:     {when: 'min(free_share)', severity: warning}
   ManyRows:     {when: 'max(rows) > 1000', severity: warning}
   Thrice:       {when: 'max(rows) > 1000', consecutive: 3, severity: warning}
+  ThriceEach:   {when: 'max by (kind) (lines) > 1000', consecutive: 3, severity: warning}
+  ThriceOf:     {increase_of: lines_total, by: [kind], over: 5m, above: 10, consecutive: 3, severity: warning}
 """
 BARE = """\
 apiVersion: freezeline/v1
@@ -72,6 +74,12 @@ SERIES = {
     "sent_bytes_total": "0+157286.4x60",
     "free_share": "0.0718x60",
     "rows": "1234567x60",
+    'lines{kind="long"}': "5000x60",
+    'lines_total{kind="long"}': "0+20x60",
+    'lines_total{kind="few"}': "0+0x60",
+    'lines_total{kind="middle"}': "0+4x60",
+    'lines{kind="few"}': "10x60",
+    'lines{kind="`odd` {{ 1 }}"}': "2000x60",
 }
 VALUE = b"          value: '{{ $value }}'\n"
 HOME = "https://grafana.example.org/d/freezeline-shop/freezeline-shop"
@@ -271,4 +279,31 @@ def test_plain_alerts_say_their_value_in_its_unit(generation: Generation, tmp_pa
         ]
         for name, (severity, shown, condition, summary) in said.items()
     }
+    counted = {
+        "ThriceEach": {
+            "max by (kind) (lines) > 1000": [
+                ("`odd` {{ 1 }}", "max by (kind) (lines) is 2k; the limit is 1000"),
+                ("long", "max by (kind) (lines) is 5k; the limit is 1000"),
+            ]
+        },
+        "ThriceOf": {
+            "increase of lines_total over 5 min > 10": [
+                ("long", "lines grew by 200 over 5 min (kind long); the limit is 10"),
+                ("middle", "lines grew by 40 over 5 min (kind middle); the limit is 10"),
+            ]
+        },
+    }
+    for name, conditions in counted.items():
+        expected[name] = [
+            alert(
+                {"service": "shop", "team": "shop", "severity": "warning", "kind": kind},
+                summary=f"{summary} in 3 evaluations in a row, 1 min apart",
+                description=f"3 evaluations in a row breach the limit. The alert fires while {condition}.",
+                runbook_url=f"https://runbooks.example.org/shop/{name}",
+                dashboard_url=HOME,
+                spec=spec_of(found, "shop"),
+            )
+            for condition, groups in conditions.items()
+            for kind, summary in groups
+        ]
     run(generation, tmp_path, found, expected)

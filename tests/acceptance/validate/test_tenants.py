@@ -48,11 +48,15 @@ def fixture_url(folder: Path) -> Iterator[str]:
 
 def words(command: str, url: str, folder: Path) -> list[str]:
     """A command's arguments for the Prometheus behind the gateway."""
-    extra = ["-o", str(folder / "blocks"), "--start", "4h"] if command == "backfill" else []
-    return [command, str(folder / "s.yaml"), "--prometheus", url, *extra]
+    extra = {
+        "backfill": ["-o", str(folder / "blocks"), "--start", "4h"],
+        "backtest": ["--days", "0.1", "--pause", "0"],
+        "suggest": ["--days", "0.1", "--pause", "0"],
+    }
+    return [command, str(folder / "s.yaml"), "--prometheus", url, *extra.get(command, [])]
 
 
-@pytest.mark.parametrize("command", ["validate", "cost", "backfill"])
+@pytest.mark.parametrize("command", ["validate", "cost", "backfill", "backtest", "suggest"])
 def test_without_headers_nothing_is_answered(
     command: str, url: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,7 +65,7 @@ def test_without_headers_nothing_is_answered(
     assert "401: no org id" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["validate", "cost"])
+@pytest.mark.parametrize("command", ["validate", "cost", "backtest", "suggest"])
 def test_headers_reach_prometheus(
     command: str, url: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

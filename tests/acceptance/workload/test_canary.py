@@ -52,7 +52,8 @@ CAUGHT_BY = {
 """Release → how the reason begins for which the release is taken back."""
 
 MEMORY_MIB = 160
-"""A small machine: a release that leaks comes near this limit within seconds."""
+PROCESSORS = 0.2
+"""A small machine: a release that leaks or is busy comes near these limits within seconds, whoever else is busy."""
 
 
 @contextlib.asynccontextmanager
@@ -61,7 +62,8 @@ async def rollout_of(
 ) -> AsyncIterator[tuple[Rollouts, list[Service]]]:
     """The good release as control and `release` as treatment, behind HAProxy and under load."""
     ports = free()
-    common = ["--replay-per-second", replayed, "--memory-limit-mib", str(MEMORY_MIB)]
+    common = ["--replay-per-second", replayed]
+    common += ["--memory-limit-mib", str(MEMORY_MIB), "--processor-limit", str(PROCESSORS)]
     targets = [
         {"targets": [f"127.0.0.1:{port}"], "labels": {"track": track}}
         for track, port in (("control", ports.stable), ("treatment", ports.canary))

@@ -3,8 +3,12 @@
 import asyncio
 import contextlib
 import json
+import random
 import re
 import signal
+import sqlite3
+import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -62,10 +66,21 @@ class Rig(Struct, frozen=True, kw_only=True):
         found: dict[str, Any] = json.loads(request("GET", f"{self.api.url}/api/v1/jobs/{name}"))
         return found
 
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """All dead letters."""
+        found: list[dict[str, Any]] = json.loads(request("GET", f"{self.api.url}/api/v1/dead-letters"))["dead_letters"]
+        return found
+
     def until(self, name: str, state: str, deadline_s: float = 30) -> dict[str, Any]:
         """Wait until a job has a state."""
         wait_until(lambda: self.job(name)["state"] == state, deadline_s, f"the job is {state}: {self.job(name)}")
         return self.job(name)
+
+    def at(self, name: str, kind: str) -> list[float]:
+        """When the steps of a kind happened, in Unix seconds, as the queue's file says."""
+        with contextlib.closing(sqlite3.connect(self.root / "queue.db", timeout=10)) as database:
+            query = "SELECT at FROM event WHERE job = ? AND kind = ? ORDER BY id"
+            return [float(row[0]) for row in database.execute(query, (name, kind))]
 
     def taken_by(self, name: str) -> list[str]:
         """Who took an ended job, each time."""
@@ -135,15 +150,21 @@ def test_texts_are_embedded_in_batches(rig: Rig, worker: Service) -> None:
 
 
 def test_a_running_job_stops_within_five_seconds(rig: Rig, worker: Service) -> None:
-    """Also a job that waits for a vendor; its temporary files are gone."""
-    rig.fault(openai={"kind": "drip", "wait_s": 1}, embeddings={"kind": "slow", "wait_s": 60})
+    """In the middle of an answer, and while it waits for a vendor; temporary files are gone, and no letter is left."""
+    rig.fault(openai={"kind": "drip", "wait_s": 1})
+    answer = rig.ask(" ".join(["burn"] * 50))
+    wait_until(lambda: rig.at(answer, "provider"), 20, "the answer is under way")
+    rig.fault(embeddings={"kind": "slow", "wait_s": 60})
     index = str(rig.post("jobs", {"texts": ["a", "b"]})["job"])
     rig.until(index, "running")
     wait_until(lambda: any((rig.root / "scratch-worker").iterdir()), 10, "the job has a temporary folder")
-    rig.post(f"jobs/{index}/cancel")
-    rig.until(index, "cancelled", 5)
+    for name in (answer, index):
+        rig.post(f"jobs/{name}/cancel")
+    for name in (answer, index):
+        rig.until(name, "cancelled", 5)
+        assert rig.steps(name)[-1] == "cancelled"
     assert list((rig.root / "scratch-worker").iterdir()) == []
-    assert rig.steps(index)[-1] == "cancelled"
+    assert rig.dead_letters() == []
 
 
 def test_who_does_the_jobs_is_switched_without_a_restart(rig: Rig, worker: Service) -> None:
@@ -160,14 +181,23 @@ def test_a_dead_letter_is_replayed(rig: Rig, worker: Service) -> None:
     rig.fault(embeddings={"kind": "unauthorized"})
     name = rig.ask()
     assert rig.until(name, "dead")["error_type"] == "unauthorized"
-    letters = json.loads(request("GET", f"{rig.api.url}/api/v1/dead-letters"))["dead_letters"]
-    assert [one["id"] for one in letters] == [name]
+    assert [one["id"] for one in rig.dead_letters()] == [name]
     metrics = rig.api.metrics()
     assert (metrics["dlq_entries_total"], metrics["dlq_entries_waiting"]) == (1, 1)
     rig.fault(embeddings={})
     rig.post(f"dead-letters/{name}/replay")
     rig.until(name, "done")
     assert rig.api.metrics()["dlq_entries_waiting"] == 0
+
+
+def test_a_dead_letter_is_discarded(rig: Rig, worker: Service) -> None:
+    """What no replay can mend need not wait for ever; only a dead letter can be discarded."""
+    name = str(rig.post("jobs", {"texts": ["x"], "batch": 5})["job"])
+    assert rig.until(name, "dead")["error_type"] == "validation"
+    request("DELETE", f"{rig.api.url}/api/v1/dead-letters/{name}")
+    assert (rig.dead_letters(), rig.job(name)["state"]) == ([], "discarded")
+    with pytest.raises(urllib.error.HTTPError, match="409"):
+        request("DELETE", f"{rig.api.url}/api/v1/dead-letters/{name}")
 
 
 def test_a_job_is_tried_again_when_its_api_is_back(rig: Rig, worker: Service) -> None:
@@ -265,3 +295,45 @@ def test_a_killed_worker_loses_no_job_and_none_is_done_twice(rig: Rig, worker: S
         next_worker.process.send_signal(signal.SIGTERM)
         assert next_worker.process.wait(10) == 0, "a worker without work ends on TERM"
     assert rig.api.metrics()['rag_jobs_total{status="ok"}'] == before + 6
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_retries_come_at_their_times(rig: Rig, worker: Service) -> None:
+    """1, 5, 25 and 125 seconds after each failure, by the clock; then the job is a dead letter."""
+    rig.fault(embeddings={"kind": "dead"})
+    name = rig.ask()
+    rig.until(name, "dead", 200)
+    tries, failures = rig.at(name, "running"), rig.at(name, "retrying")
+    waits = [begun - failed for begun, failed in zip(tries[1:], failures, strict=True)]
+    assert [wait - wanted for wait, wanted in zip(waits, (1, 5, 25, 125), strict=True)] == pytest.approx(
+        [0.5] * 4, abs=0.5
+    )
+    request("DELETE", f"{rig.api.url}/api/v1/dead-letters/{name}")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_many_kills_lose_no_job_and_end_none_twice(rig: Rig) -> None:
+    """Workers are killed at times that a seed draws, in the middle of their jobs; every job has one end."""
+    draw = random.Random(7)
+    before = rig.api.metrics()['rag_jobs_total{status="ok"}']
+    rig.fault(openai={"kind": "drip", "wait_s": 0.1})
+    names = [rig.ask(f"Question number {number} about rules?") for number in range(60)]
+    kills = 0
+    while any(rig.job(name)["state"] != "done" for name in names):
+        with rig.worker(f"killed-{kills}") as found:
+            ends_at = time.monotonic() + draw.uniform(1, 6)
+
+            def over(ends_at: float = ends_at) -> bool:
+                return time.monotonic() > ends_at or all(rig.job(name)["state"] == "done" for name in names)
+
+            wait_until(over, 60, "the worker has worked for a while")
+            found.process.kill()
+            kills += 1
+        assert kills < 40, "the jobs do not end"
+    print(f"{kills} workers were killed")
+    assert kills >= 3
+    assert [len(rig.at(name, "done")) for name in names] == [1] * 60
+    assert sum(len(rig.at(name, "running")) for name in names) > 60, "no kill struck a job"
+    assert rig.api.metrics()['rag_jobs_total{status="ok"}'] == before + 60

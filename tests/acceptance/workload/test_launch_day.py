@@ -19,8 +19,8 @@ from msgspec import Struct
 
 from tests.acceptance.receiver.harness import Receiver, Site, receiver, script
 from tests.acceptance.release.shop import write_policy
-from tests.acceptance.workload.test_alerts_of_launch import Launch, here
-from tests.acceptance.workload.watched import repeated, watched
+from tests.acceptance.workload.test_alerts_of_launch import here, provider_of
+from tests.acceptance.workload.watched import Repeat, Watched, watched
 from tests.balancers import free_ports
 from tests.fakes.http import ROUTING_KEY, SLACK_PATH, PagerDutyFake, SlackFake, running
 from tests.fakes.smtp import SmtpFake, running_smtp
@@ -84,19 +84,21 @@ class People(Struct, frozen=True, kw_only=True):
 class Day(Struct, frozen=True, kw_only=True):
     """Everything that runs."""
 
-    launch: Launch
+    site: Site
+    scripts: Service
+    seen: Watched
     receiver: Receiver
     people: People
 
     def freezeline(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A command on this machine, beside the receiver."""
-        argv = [sys.executable, "-m", "freezeline", *words, "--state", str(self.launch.site.state)]
+        argv = [sys.executable, "-m", "freezeline", *words, "--state", str(self.site.state)]
         return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
     def seconds_of(self, keys: str) -> list[float]:
         """When notices were planned: seconds after the incident began, each distinct time once."""
-        (opened,) = self.launch.site.rows("SELECT min(opened_at) FROM episode")[0]
-        rows = self.launch.site.rows("SELECT min(created_at), key FROM action WHERE key LIKE ? GROUP BY key", keys)
+        (opened,) = self.site.rows("SELECT min(opened_at) FROM episode")[0]
+        rows = self.site.rows("SELECT min(created_at), key FROM action WHERE key LIKE ? GROUP BY key", keys)
         levels = {key.rpartition(":")[2]: at for at, key in rows}
         begun = datetime.fromisoformat(opened)
         return [(datetime.fromisoformat(at) - begun).total_seconds() for _, at in sorted(levels.items())]
@@ -195,8 +197,7 @@ async def launch_day(generation: Generation, root: Path) -> AsyncIterator[Day]:
                         watched("day0-launch", generation, root, targets, faster=FASTER, **hook)
                     )
                 )
-                launch = Launch(site=site, scripts=front, providers=providers, seen=seen)
-                yield Day(launch=launch, receiver=running_receiver, people=found)
+                yield Day(site=site, scripts=front, seen=seen, receiver=running_receiver, people=found)
 
 
 async def test_launch_day(generation: Generation, tmp_path: Path) -> None:
@@ -204,19 +205,23 @@ async def test_launch_day(generation: Generation, tmp_path: Path) -> None:
     if generation.label == "old":
         pytest.skip("./dev soak takes the alerts on both generations")
     async with launch_day(generation, tmp_path) as day:
-        site, found = day.launch.site, day.people
-        with repeated() as every:
+        site, found = day.site, day.people
+        repeat = Repeat()
+        with contextlib.ExitStack() as stack:
+            stack.callback(repeat.end)
             for _ in range(4):
-                every(0.1, day.launch.ask)
+                repeat.every(0.1, lambda: provider_of(day.scripts))
             await until(site.flag.exists, 60, "the alert freezes")
             await until(lambda: site.default_variant("provider_fallback") == "on", 20, "the flag is switched")
-            await until(lambda: asyncio.to_thread(lambda: day.launch.ask() == "anthropic"), 10, "all ask the fallback")
+            await until(
+                lambda: asyncio.to_thread(lambda: provider_of(day.scripts) == "anthropic"), 10, "all ask the fallback"
+            )
             await until(lambda: "roll back?" in found.texts(), 30, "level 3 asks for the decision")
             decided = ("--reason", "errors since the launch", "--by", "Ana")
             ran = await asyncio.to_thread(day.freezeline, "rollback", "script-generation", *decided)
             assert (ran.returncode, "is frozen and rolls back" in ran.stdout) == (0, True), ran.stderr
             await until(lambda: site.lines("rollbacks") == ["v2"], 20, "the new version is rolled back, once")
-            await until(lambda: not day.launch.seen.firing(), 60, "the alert is over")
+            await until(lambda: not day.seen.firing(), 60, "the alert is over")
             await until(lambda: "script-generation: still open" in found.heads(), 30, "a status update")
             decided = ("--reason", "v1 answers without errors", "--by", "Ana")
             ran = await asyncio.to_thread(day.freezeline, "unfreeze", "script-generation", *decided)

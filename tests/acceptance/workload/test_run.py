@@ -1,19 +1,19 @@
-"""`./dev workload` starts everything, says where to look, and leaves nothing behind."""
+"""`./dev workload` starts everything, says where to look, shows every panel, and leaves nothing behind."""
 
 import json
-import os
-import re
-import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.tools import ROOT, Generation, gone_with_us, program, request, stop
+from tests.acceptance.workload.panels import own_questions, without_value
+from tests.acceptance.workload.whole import Whole, whole
+from tests.tools import Generation, request
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("workload")]
+pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("workload"), pytest.mark.timeout(400)]
+
+JOBS = ("assistant", "freezeline", "generation", "probes", "scripts")
 
 
 def left_behind(root: str) -> list[str]:
@@ -29,44 +29,67 @@ def left_behind(root: str) -> list[str]:
     return found
 
 
-def test_everything_starts_answers_and_ends(generation: Generation, tmp_path: Path) -> None:
-    """The tracks are scraped, users get answers, the script deploys; Ctrl-C ends all of it."""
+def up(found: Whole) -> dict[str, int]:
+    """Job → how many of its targets Prometheus scrapes."""
+    result = found.prometheus.query("count by (job) (up == 1)")
+    return {one["metric"]["job"]: int(one["value"][1]) for one in result}
+
+
+def ready(found: Whole) -> None:
+    """Health, targets and policies."""
+    health = json.loads(request("GET", found.addresses["assistant"]))
+    assert health["components"]["session_manager"]["status"] == "healthy"
+    assert json.loads(request("GET", found.addresses["generation"]))["status"] == "healthy"
+    assert json.loads(request("GET", found.addresses["scripts"]))["version"] == "good"
+    wait_until(lambda: up(found) == dict(zip(JOBS, (2, 1, 2, 1, 2), strict=True)), 60, "every process is scraped")
+    loaded = found.prometheus.query("freezeline_policy_load_ok")
+    assert [one["value"][1] for one in loaded] == ["1"]
+
+
+def deploys(found: Whole, service: str) -> None:
+    """The scripts of the canary deploy and take back."""
+    address = found.addresses[{"assistant": "treatment", "scripts": "new"}[service]].replace("/metrics", "/health")
+
+    def rolled_back() -> bool:
+        return subprocess.run([found.root / service / "is-rolled-back.sh"], check=False).returncode == 0
+
+    bad = {"assistant": "slow", "scripts": "refuses"}[service]
+    found.deploy(service, bad)
+    assert (json.loads(request("GET", address))["version"], rolled_back()) == (bad, False)
+    subprocess.run([found.root / service / "rollback.sh"], check=True, timeout=60)
+    assert (json.loads(request("GET", address))["version"], rolled_back()) == ("good", True)
+
+
+def every_panel_has_a_number(found: Whole, name: str, engine: Path) -> None:
+    """The workload's own series are in the ten panels that the spec lists."""
+    waiting = own_questions(name)
+    assert len(waiting) >= 10
+
+    def shown() -> bool:
+        waiting[:] = without_value(found.prometheus, waiting)
+        return not waiting
+
+    try:
+        wait_until(shown, 120, f"every panel of {name} has a number")
+    except AssertionError as error:
+        error.add_note("\n".join(f"{one.place}: {one.expr}" for one in waiting))
+        error.add_note(engine.read_text())
+        raise
+
+
+def test_everything_starts_shows_its_panels_and_ends(generation: Generation, tmp_path: Path) -> None:
+    """All services, their rollouts' scripts, and a number in every panel of D and E; Ctrl-C ends all of it."""
     if generation.label == "old":
         pytest.skip("one generation is enough")
-    folders = {str(path.parent) for path in (generation.prometheus, program("haproxy"), program("redis-server"))}
-    env = {**os.environ, "PATH": os.pathsep.join([os.environ["PATH"], *folders])}
-    log = tmp_path / "workload.log"
-    argv = [sys.executable, "-m", "examples.workload.run", "--per-second", "50"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=output, stderr=output, process_group=0)
-    with gone_with_us(process):
-        try:
-            wait_until(lambda: "Ctrl-C" in log.read_text() or process.poll() is not None, 90, "everything is up")
-            assert process.poll() is None, log.read_text()
-            said = log.read_text()
-            root = re.search(r"setting up in (\S+)", said)
-            assert root
-            addresses = dict(re.findall(r"^  (\w+) +(http\S+)$", said, re.MULTILINE))
-            health = json.loads(request("GET", addresses["assistant"]))
-            assert health["components"]["session_manager"]["status"] == "healthy"
-            query = addresses["prometheus"].replace("/alerts", "/api/v1/query?query=up%7Bjob%3D%22assistant%22%7D")
-
-            def up() -> list[str]:
-                result = json.loads(request("GET", query))["data"]["result"]
-                return sorted(one["metric"]["track"] for one in result if one["value"][1] == "1")
-
-            wait_until(lambda: up() == ["control", "treatment"], 40, "both tracks are scraped")
-            subprocess.run([f"{root[1]}/deploy.sh", "slow"], check=True, timeout=60)
-            treatment = addresses["treatment"].replace("/metrics", "/health")
-            assert json.loads(request("GET", treatment))["version"] == "slow"
-            assert subprocess.run([f"{root[1]}/is-rolled-back.sh"], check=False).returncode == 1
-            subprocess.run([f"{root[1]}/rollback.sh"], check=True, timeout=60)
-            assert subprocess.run([f"{root[1]}/is-rolled-back.sh"], check=False).returncode == 0
-            assert json.loads(request("GET", treatment))["version"] == "good"
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0, log.read_text()
-        finally:
-            stop(process)
-    assert "everything has ended" in log.read_text()
-    assert not Path(root[1]).exists()
-    assert left_behind(root[1]) == []
+    with whole(generation, tmp_path, "--per-second", "40") as found:
+        ready(found)
+        for service in ("assistant", "scripts"):
+            deploys(found, service)
+        found.deploy("assistant", "good-2")
+        with found.rollout("good-2") as engine:
+            for name in ("generation-service", "assistant-phase4"):
+                every_panel_has_a_number(found, name, engine)
+        assert found.end() == 0, found.log.read_text()
+    assert "everything has ended" in found.log.read_text()
+    assert not found.root.exists()
+    assert left_behind(str(found.root)) == []

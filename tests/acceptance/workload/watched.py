@@ -4,11 +4,13 @@ The durations of the spec may be divided by `faster`, all of them alike; thresho
 """
 
 import contextlib
+import itertools
 import json
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,29 @@ class Watched(Struct, frozen=True, kw_only=True):
         names = {one["labels"]["alertname"] for one in self.prometheus.alerts() if one["state"] == "firing"}
         return {name for name in names if not name.startswith(OTHERS)}
 
-    def told(self) -> set[tuple[str, str]]:
-        """Alert and receiver of Alertmanager, for each notification that was sent."""
-        return {(name, post.path.strip("/")) for post in self.sink.posts() for name in post.alert_names()}
+    def active(self) -> set[str]:
+        """The alerts that are pending or fire, but for those about SLOs and about Freezeline."""
+        names = {one["labels"]["alertname"] for one in self.prometheus.alerts()}
+        return {name for name in names if not name.startswith(OTHERS)}
+
+    def active_since(self, name: str) -> float:
+        """When the condition of an alert became true, and has been true since; in Unix seconds."""
+        times = [one["activeAt"] for one in self.prometheus.alerts() if one["labels"]["alertname"] == name]
+        return min(datetime.fromisoformat(text).timestamp() for text in times)
+
+    def fired_at(self, name: str, since: float) -> float:
+        """When an alert first fired after `since`, in Unix seconds: the time of the evaluation."""
+        window_s = int(time.time() - since) + 1
+        found = self.prometheus.query(f'ALERTS{{alertname="{name}",alertstate="firing"}}[{window_s}s]')
+        return min(float(at) for one in found for at, _ in one["values"] if float(at) >= since)
+
+    def rose(self, query: str, since: float, until: float) -> float:
+        """When the value of a query first rose, to a tenth of a second."""
+        params = {"query": query, "start": f"{since:.1f}", "end": f"{until:.1f}", "step": "0.1"}
+        (series,) = self.prometheus.get("/api/v1/query_range", params)["data"]["result"]
+        samples = [(float(at), float(value)) for at, value in series["values"]]
+        lowest = itertools.accumulate((value for _, value in samples), min)  # a counter begins anew with its process
+        return next(at for (at, value), low in zip(samples, lowest, strict=True) if value > low)
 
 
 def faster_text(name: str, faster: int) -> str:
@@ -114,45 +136,97 @@ def watched(
         yield found
 
 
-def expect(watched: Watched, name: str, receivers: Sequence[str], *, within_s: float) -> float:
-    """Wait until the alert fires and every receiver has heard of it; nothing else may fire. Returns the seconds."""
-    begun = time.monotonic()
+class Sight(Struct, frozen=True, kw_only=True):
+    """When an alert fired: after the fault began, after the alert became pending, after the first bad sample."""
+
+    alert: str
+    after_s: float
+    pending_s: float
+    bad_s: float | None
+
+    def __str__(self) -> str:
+        bad = "" if self.bad_s is None else f", {self.bad_s:.1f} s after the first bad sample"
+        return f"{self.alert}: fires {self.after_s:.1f} s after the fault, pending for {self.pending_s:.1f} s{bad}"
+
+
+def expect(
+    watched: Watched,
+    name: str,
+    receivers: Sequence[str],
+    *,
+    since: float,
+    within_s: float,
+    repeat: "Repeat",
+    bad: str = "",
+) -> Sight:
+    """Wait until the alert fires and every receiver has heard of it; nothing else may fire. The fault began at `since`.
+
+    The value of the query `bad` rises with the first bad sample.
+    """
+    earlier = len(watched.sink.posts())
+
+    def told() -> set[tuple[str, str]]:
+        posts = watched.sink.posts()[earlier:]
+        return {
+            (alert["labels"]["alertname"], post.path.strip("/"))
+            for post in posts
+            for alert in post.body["alerts"]
+            if alert["status"] == "firing"
+        }
 
     def fires() -> bool:
+        repeat.check()
         firing = watched.firing()
         assert firing <= {name}, f"{firing} while {name} is expected"
         return firing == {name}
 
     wait_until(fires, within_s, f"{name} fires")
-    took_s = time.monotonic() - begun
+    active_at = watched.active_since(name)
     wanted = {(name, receiver) for receiver in receivers}
-    wait_until(lambda: wanted <= watched.told(), 60, f"{receivers} hear of {name}: {watched.told()}")
-    others = {one for one in watched.told() - wanted if not one[0].startswith(OTHERS)}
+    wait_until(lambda: wanted <= told(), 60, f"{receivers} hear of {name}: {told()}")
+    others = {one for one in told() - wanted if not one[0].startswith(OTHERS)}
     assert others == set(), json.dumps(sorted(others))
-    return took_s
+    fired_at = watched.fired_at(name, since)
+    return Sight(
+        alert=name,
+        after_s=fired_at - since,
+        pending_s=fired_at - active_at,
+        bad_s=fired_at - watched.rose(bad, since, fired_at) if bad else None,
+    )
 
 
-@contextlib.contextmanager
-def repeated() -> Iterator[Callable[[float, Callable[[], object]], None]]:
-    """Repeats acts in threads until the block ends. An act that fails ends its thread and the test."""
-    ended, threads, failed = threading.Event(), list[threading.Thread](), list[BaseException]()
+class Repeat:
+    """Repeats acts in threads until `end`. An act that fails fails the test."""
 
-    def every(seconds: float, act: Callable[[], object]) -> None:
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._failed: list[Exception] = []
+
+    def every(self, seconds: float, act: Callable[[], object]) -> None:
+        """Begin to repeat an act."""
+        ended = self._ended
+
         def loop() -> None:
             while not ended.wait(seconds):
                 try:
                     act()
-                except Exception as error:  # noqa: BLE001 - raised below
-                    failed.append(error)
+                except Exception as error:  # noqa: BLE001 - raised by `check`
+                    self._failed.append(error)
                     return
 
-        threads.append(threading.Thread(target=loop))
-        threads[-1].start()
+        self._threads.append(threading.Thread(target=loop))
+        self._threads[-1].start()
 
-    try:
-        yield every
-    finally:
-        ended.set()
-        for thread in threads:
+    def check(self) -> None:
+        """Raise what an act raised."""
+        for error in self._failed:
+            raise error
+
+    def end(self) -> None:
+        """Stop all acts. Others may be repeated afterwards."""
+        self._ended.set()
+        for thread in self._threads:
             thread.join(30)
-    assert failed == []
+        self._ended, self._threads = threading.Event(), []
+        self.check()

@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+from collections.abc import Iterator
 from importlib import import_module
 from keyword import iskeyword
 from typing import Any
@@ -68,6 +69,23 @@ def test_help_shows_description_and_example(
     parser = parser_of(name)
     assert str(parser.description) in shown
     assert shown.rstrip().endswith(str(parser.epilog))
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parser, and those of its subcommands."""
+    yield parser
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to subcommands
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
+            for one in action.choices.values():
+                yield from parsers(one)
+
+
+def test_whoever_asks_a_prometheus_can_send_headers() -> None:
+    """Behind a gateway of tenants, a command without `--header` could not be used."""
+    helps = [one.format_help() for name in COMMANDS for one in parsers(parser_of(name))]
+    asking = [text for text in helps if "[--prometheus " in text or " --prometheus " in text]
+    assert len(asking) > 7
+    assert [text for text in asking if "[--header " not in text] == []
 
 
 @pytest.mark.parametrize("old, new", RENAMED.items())

@@ -78,7 +78,9 @@ def check(data: bytes, folder: Path) -> bool:
         assert re.search(r"spec\.yaml:\d+:\d+: error: .* \[[a-z]+/[a-z-]+\]", stderr), stderr
         return False
     loaded = pipeline.load_set([("spec.yaml", data)], "fuzz")
-    outputs = pipeline.render_set(loaded.output_set).outputs
+    rendered = pipeline.render_set(loaded.output_set)
+    assert [fault.message for fault in rendered.faults] == []  # none is a mistake of Freezeline's own
+    outputs = rendered.outputs
     assert any(path.endswith(".rules.yml") for path in outputs)
     for path, content in outputs.items():
         if path.endswith(".json"):
@@ -199,6 +201,56 @@ def test_promql_punctuation(query: str, folder: Path) -> None:
         f"objective: 99\nsli: {{bad: {quoted}, total: {quoted}}}"
     )
     check((specs.HEAD + body).encode(), folder)
+
+
+SELECTORS = (
+    "x_total{code=~`5..`}",
+    'x_total{code="5"} # errors',
+    '# errors\nx_total{code="#"}',
+    '{"http.requests", "http.code"="5"}',
+    'x_total{service="a",code=\'a"b\'}',
+    "(x_total)",
+)
+SHAPES = (
+    "sum(rate(%s[$window]))",
+    "sum by (service) (increase(%s[$window]))",
+    "(sum(rate(%s[$window])) > 0) or vector(1) # idle",
+    "clamp_min(sum(rate(x_total[$window])) - sum(rate(%s[$window])), 0)",
+    "scalar(sum(rate(%s[$window])))",
+    "sum(rate(%s[$window])) + scalar(sum(rate(y_total[$window])))",
+    "sum(rate(%s[$window])) - 2 * 3",
+    "absent(%s)",
+    "count(%s == 1)",
+    "avg_over_time(%s[$window])",
+    "time() - max(%s)",
+    "count_over_time((%s < 900)[$window:1m])",
+)
+PLACES = (
+    "{bad: Q, total: 'sum(rate(x_total[$window]))'}",
+    "{good: 'sum(rate(x_total[$window]))', total: Q}",
+    "{error_ratio: Q}",
+    "{error_ratio: '(%s) / sum(rate(x_total[$window]))'}",
+    "{error_ratio: '1 - (%s) / sum(rate(x_total[$window]))', weight: 'sum(rate(x_total[$window]))'}",
+    "{error_ratio: 'sum(rate(x_total[$window])) / (%s)'}",
+    "{good_when: Q, slice: 1m}",
+)
+
+
+def test_every_shape_of_query(folder: Path) -> None:
+    """Guards, numbers, comments, backticks and names in quotes, at every place of a query."""
+    accepted = []
+
+    @examples(200)
+    @given(selector=st.sampled_from(SELECTORS), shape=st.sampled_from(SHAPES), place=st.sampled_from(PLACES))
+    def each(selector: str, shape: str, place: str) -> None:
+        query = shape.replace("%s", selector)
+        sli = yaml.safe_load(place.replace("Q", json.dumps(query)))
+        written = {key: value.replace("%s", query + "\n") for key, value in sli.items()}
+        body = specs.slo(f"objective: 99\nsli: {json.dumps(written)}")
+        accepted.append(check((specs.HEAD + body).encode(), folder))
+
+    each()
+    assert 60 < sum(accepted) < 200
 
 
 INTERVALS, SCRAPES = st.sampled_from(["15s", "30s", "1m", "30s", "1m", "6h"]), st.sampled_from(["5s", "15s", "30s"])

@@ -91,11 +91,10 @@ def test_thresholds_lie_beyond_the_normal_range() -> None:
 def test_conditions_without_a_threshold_are_told_with_a_hint() -> None:
     """A comparison of two queries has no constant, and changes are counted."""
     found = suggested(answers(lambda _at: 0.01))
+    why = "`when` compares with no constant, so no normal range can be told"
+    hint = "write `QUERY > NUMBER`, with the number on the right side of the outermost comparison"
     assert found.notes == (
-        (
-            "Stalled: `when` compares with no constant, so no normal range can be told; write `QUERY > NUMBER`, with the "
-            "number on the right side of the outermost comparison"
-        ),
+        f"Stalled: {why}; {hint}",
         "Restarts: `changes_of` has no threshold that a normal range could suggest",
     )
 

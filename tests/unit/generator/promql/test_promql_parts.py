@@ -189,6 +189,7 @@ def test_conditions_that_count_stay(text: str) -> None:
         ("1 - a / b", "a", "b", True),
         ("1 - (a) / (b > 0)", "a", "b", True),
         ("(1 - (a / scalar(b))) or vector(0)", "a", "b", True),
+        ("1 - scalar(a) / b", "a", "b", True),
         ("clamp_max(clamp_min(1 - a / b, 0), 1)", "a", "b", True),
         ("1 - (1 - a / b)", "a", "b", False),
         ("(b - a) / b", "b - a", "b", False),
@@ -203,7 +204,19 @@ def test_shares(text: str, numerator: str, denominator: str, success: bool) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["r", "avg(a / b)", "a / 5", "1 / b", "2 - a / b", "a / on (x) group_right () b", "a * b"]
+    "text",
+    [
+        "r",
+        "avg(a / b)",
+        "a / 5",
+        "1 / b",
+        "2 - a / b",
+        "a / on (x) group_right () b",
+        "a * b",
+        "(scalar(a) + 1) / b",
+        "a / (2 * 30)",
+        "time() / b",
+    ],
 )
 def test_no_shares(text: str) -> None:
     """Other queries stay whole."""
@@ -222,6 +235,8 @@ def test_no_shares(text: str) -> None:
         ("60 * (sum(a) + sum(b))", "60 * ( ( [sum(a)] or 0 ) + ( [sum(b)] or 0 ) )"),
         ("a / (b + c)", "[a / (b + c)] or 0"),
         ("a - 1", "[a - 1] or 0"),
+        ("sum(a) + scalar(sum(b))", "[sum(a) + scalar(sum(b))] or 0"),
+        ("sum(a) - 2 * 3", "[sum(a) - 2 * 3] or 0"),
     ],
 )
 def test_every_addend_may_be_missing(text: str, expected: str) -> None:

@@ -33,7 +33,9 @@ def test_a_short_section_gets_its_defaults_written_out() -> None:
         "scrape_s": 15,
         "no_data": {"hold_for_s": 600, "then": "hold"},
         "stages": [{"weight": "0.1", "bake_s": 3600}, {"weight": "1", "soak_s": 3600}],
-        "gates": [{"id": "errors", "kind": "query", "query": "errors", "op": "<=", "value": "0.01", **ONCE}],
+        "gates": [
+            {"id": "errors", "kind": "query", "query": "errors", "unit": "ratio", "op": "<=", "value": "0.01", **ONCE}
+        ],
         "abort_on": [],
         "on_abort": ["freeze", "rollback"],
     }
@@ -83,11 +85,21 @@ def test_every_key_of_the_contract_is_carried() -> None:
         {"weight": "1", "soak_s": 86400, "then": {"gate": True}},
     ]
     assert member["gates"][:2] == [
-        {"id": "cpu", "kind": "push", "op": "<=", "value": "0.8", **ONCE, "consecutive": 3, "min_samples": 50},
+        {
+            "id": "cpu",
+            "kind": "push",
+            "unit": "ratio",
+            "op": "<=",
+            "value": "0.8",
+            **ONCE,
+            "consecutive": 3,
+            "min_samples": 50,
+        },
         {
             "id": "ok",
             "kind": "query",
             "query": 'ok{v="$canary"}',
+            "unit": "ratio",
             "op": ">=",
             "value": "0.995",
             **ONCE,
@@ -118,10 +130,11 @@ def test_a_ratio_counts_bad_and_all_events() -> None:
         "kind": "ratio",
         "bad": 'sum(increase(e_total{v="$canary"}[2m])) or 0 * sum(increase(t_total[2m]))',
         "total": "sum(increase(t_total[2m]))",
+        "unit": "ratio",
         "over_s": 120,
         "op": "<=",
         "value": "0.005",
-        "proof": {"level": "0.000139", "stage_level": "0.00417", "inflation": "2"},
+        "proof": {"level": "0.000139", "stage_level": "0.00417", "pass_level": "0.05", "inflation": "2"},
         **ONCE,
     }
     total = "sum(increase(t_total[1m]))"
@@ -193,6 +206,33 @@ def test_the_bare_bound_needs_no_proof() -> None:
 
 
 @pytest.mark.parametrize(
+    "written,unit",
+    [
+        ("ratio: {bad: e, total: t}, over: 1m, max: 1%", "ratio"),
+        ("p95_of: d_seconds, over: 1m, max: 0.5", "seconds"),
+        ("p95_of: d_seconds, over: 1m, than: {at_most: 2x}", "seconds"),
+        ("p95_of: latency, over: 1m, max: 500ms", "seconds"),
+        ("p95_of: latency_ms, over: 1m, max: 500ms", "milliseconds"),
+        ("p95_of: latency, over: 1m, max: 500", None),
+        ("query: 'max(used)', max: 85%", "ratio"),
+        ("query: 'max(lag)', max: 2s", "seconds"),
+        ("query: 'max(error_percentage)', max: 1.0", None),
+        ("source: push, min: 45%", "ratio"),
+    ],
+)
+def test_the_unit_of_a_gate(written: str, unit: str | None) -> None:
+    """People read values with their unit: that of the kind, of the metric's name, or as the bound is written."""
+    assert gates("{id: a, " + written + "}")[0].get("unit") == unit
+
+
+def test_stages_that_need_only_time() -> None:
+    """`evidence: off`: the policy asks for none, as policies did before there was evidence."""
+    ratio = "gates: [{id: a, ratio: {bad: e, total: t}, over: 1m, max: 1%}]"
+    assert "pass_level" not in rendered("evidence: off", STAGES, ratio, END)["gates"][0]["proof"]
+    assert rendered("evidence: 90%", STAGES, ratio, END)["gates"][0]["proof"]["pass_level"] == "0.1"
+
+
+@pytest.mark.parametrize(
     "written,events",
     [
         ("ratio: {bad: e, total: t}, over: 1m, max: 0.5%", 2),
@@ -237,6 +277,7 @@ def test_traffic_can_be_moved_by_commands() -> None:
         (["stages: [{weight: 100%, soak: 1h, daily: {gate: true}}]", GATES, END], "canary/stage", "{gate: true}"),
         (["stages: [{weight: 100%, soak: 1h, ab: {metrics: []}}]", GATES, END], "canary/ab", "[]"),
         (["stages: [{weight: 100%, soak: 1h, ab: {metrics: [x]}}]", GATES, END], "canary/unknown-gate", "{weight"),
+        ([STAGES, "evidence: 30%", GATES, END], "canary/evidence", "30%"),
         ([STAGES, "variance_inflation: 0.5", GATES, END], "canary/variance-inflation", "0.5"),
         ([STAGES, "gates: [{id: a, query: 'x'}]", END], "canary/gate", "{id: a"),
         ([STAGES, "gates: [{id: a, query: 'x', max: 1, min: 0}]", END], "canary/gate", "{id: a"),

@@ -254,7 +254,7 @@ def test_conditions_read_as_a_person_says_them() -> None:
     }
     rules = [{"id": "r", "match": [{"label": "a", "op": "=", "value": "b"}], "do": ["freeze"], "unfreeze": raw}]
     unfreeze = policy(rules=rules).rules[0].unfreeze
-    assert plan.unfreeze_when(unfreeze) == "alert resolved for 0 s and budget >= 0.10 for 30 min"
+    assert plan.unfreeze_when(unfreeze) == "alert resolved for 0 s and at least 10 % of the budget left for 30 min"
 
 
 @pytest.mark.parametrize(

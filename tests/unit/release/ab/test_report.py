@@ -5,9 +5,11 @@ import xml.etree.ElementTree as ET
 from decimal import Decimal
 from html.parser import HTMLParser
 
+import pytest
 from msgspec.structs import replace
 
 from release.ab.counting import Counter
+from release.ab.judge import design_of, judge
 from release.ab.plots import draw
 from release.ab.report import as_text, as_values, section
 from release.ab.stage import Looked, look, start
@@ -16,17 +18,20 @@ from release.policy.canary import AbMetric, AbTest
 HOSTILE = "<script>alert(1)</script>&\"'${x}{{ 7*7 }}"
 
 
+TEST = AbTest(
+    metrics=(AbMetric(id="errors", bad="b", total="t"),),
+    confidence=Decimal("0.95"),
+    power=Decimal("0.8"),
+    detect=Decimal("0.5"),
+    method="group-sequential",
+    assignment="request",
+    then="advance",
+)
+
+
 def looked(metric: str = "errors") -> Looked:
     """Two planned looks of a test."""
-    test = AbTest(
-        metrics=(AbMetric(id=metric, bad="b", total="t"),),
-        confidence=Decimal("0.95"),
-        power=Decimal("0.8"),
-        detect=Decimal("0.5"),
-        method="group-sequential",
-        assignment="request",
-        then="advance",
-    )
+    test = replace(TEST, metrics=(AbMetric(id=metric, bad="b", total="t"),))
     progress = start(0.0, None)
     for day in (1, 2):
         values = {
@@ -90,3 +95,19 @@ def test_hostile_names_stay_text() -> None:
     drawing = html[html.index("<svg") : html.index("</svg>") + 6]
     assert ET.fromstring(drawing).tag.endswith("svg")
     assert section(HOSTILE, HOSTILE, found.judgement, found.progress, draw) == html
+
+
+def test_a_bound_stands_beside_the_statistic_that_it_bounds() -> None:
+    """With the whole level spent, or `method: anytime`, e decides: its bound is 1 / level, and no bound of z."""
+    found = looked()
+    (planned,) = found.judgement.metrics
+    assert (planned.statistic, planned.bound > 2) == ("z", True)
+    assert f"z = {planned.z:+.2f} (bound {planned.bound:.4g})" in as_text("shop", "v2", found.judgement)
+    counts = {"errors": (planned.canary, planned.stable)}
+    design = design_of(TEST, Decimal("0.5"), apart=0)
+    for made, times in ((design, (1.0,)), (replace(design, method="anytime"), ())):
+        spent = judge(made, counts, {"errors": times}, at_the_end=False)
+        (guarded,) = spent.metrics
+        assert guarded.statistic == "e"
+        assert guarded.bound == pytest.approx(20)
+        assert f"e = {guarded.e:.3g} (bound 20)" in as_text("shop", "v2", spent)

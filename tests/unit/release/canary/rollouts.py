@@ -177,3 +177,8 @@ class Rollout:
 
 
 APPROVAL = Ask(approval=Approval(then="hold"))
+
+
+def baking(made: Rollout | None = None) -> Rollout:
+    """A rollout whose first stage is being watched."""
+    return (made or Rollout()).begin().until(Phase.BAKE)

@@ -96,6 +96,27 @@ def test_an_engine_that_begins_again_before_the_first_shift_sets_0_once_more() -
     rollout.begin().until(Phase.DONE)
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_chosen_users_lose_the_canary_as_soon_as_the_proxy_answers(frozen: bool) -> None:  # noqa: FBT001 - two cases
+    """The engine was killed after choosing users, and begins again without a proxy: weight 0 is set once more.
+
+    A freeze holds the shift meanwhile, and does not keep the users on the canary.
+    """
+    rollout = Rollout(replace(plan(stage("0.1"), stage("1", soak=True)), chooses_users=True))
+    rollout.state = replace(rollout.state, phase=Phase.SHIFT)
+    rollout.frozen, rollout.proxy_is_up = frozen, False
+    rollout.begin().ticks(3)
+    assert rollout.count(LowerWeight) == 0
+    assert "chosen users may still get the release" in rollout.state.holds[Hold.SOURCE]
+    assert rollout.told().count("canary_held") == 1
+    rollout.proxy_is_up = True
+    rollout.tick()
+    assert rollout.commands.count(LowerWeight(weight=Decimal(0))) == 1
+    rollout.ticks(3)
+    assert rollout.count(LowerWeight) == 1, "once is enough"
+    assert rollout.weight == (0 if frozen else Decimal("0.1"))
+
+
 def test_half_a_shift_goes_on_where_nothing_holds() -> None:
     """A kill left a weight between both stages: the engine that begins again finishes the shift, and wakes nobody."""
     rollout = refused_at_second_shift()

@@ -1,6 +1,7 @@
 """The shipped specs B, C and E as plans: what `--speed` changes, and system E's 22 days in made-up time."""
 
 import json
+import math
 from decimal import Decimal
 
 import msgspec
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 
 from release.canary.plan import plan_of
 from release.canary.state import AbJudged, Approved, AskGate, Phase
-from release.canary.verdict import Measured, Verdict
+from release.canary.verdict import Counts, Measured, Verdict
 from release.policy.canary import Canary
 from tests.tools import ROOT
 from tests.unit.release.canary.rollouts import Rollout
@@ -27,7 +28,7 @@ def canary(name: str) -> Canary:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_speed_shortens_bake_soak_and_days_alone(name: str) -> None:
+def test_speed_shortens_bake_soak_days_and_evidence_alone(name: str) -> None:
     """Looks, windows, breaches in a row, silence and weights stay: a rehearsal is judged as the real rollout."""
     real, fast = plan_of(canary(name)), plan_of(canary(name), speed=60)
     assert fast.day_s == real.day_s / 60
@@ -35,7 +36,14 @@ def test_speed_shortens_bake_soak_and_days_alone(name: str) -> None:
     assert fast.settle_s == real.settle_s > 0
     same = [replace(one, watch_s=0, least_passes=0) for one in real.stages]
     assert [replace(one, watch_s=0, least_passes=0) for one in fast.stages] == same
-    assert replace(fast, stages=real.stages, day_s=real.day_s) == real
+    for gate, one in fast.gates.items():
+        whole = real.gates[gate].whole
+        if whole is not None and one.whole is not None:
+            levels = [math.log(each.pass_level or 1) for each in (whole, one.whole)]
+            assert levels[1] == pytest.approx(levels[0] / 60)
+            assert levels[0] < 0
+    gates = {gate: replace(one, whole=real.gates[gate].whole) for gate, one in fast.gates.items()}
+    assert replace(fast, stages=real.stages, gates=gates, day_s=real.day_s) == real
 
 
 @pytest.mark.parametrize("speed,questions", [(1, {14}), (100, {13, 14})])
@@ -47,10 +55,9 @@ def test_system_e_takes_its_time(speed: int, questions: set[int]) -> None:
     made = plan_of(canary("assistant-phase4"), speed=speed)
     rollout = Rollout(made)
     rollout.every_s = made.every_s
-    found = tuple(
-        Measured(gate=gate, verdict=Verdict.PASS, value=Decimal("0.001"), bound=None, samples=1000, why="")
-        for gate in made.gates
-    )
+    part = Counts(bad=0, total=1000)
+    passed = Measured(gate="", verdict=Verdict.PASS, value=Decimal(0), bound=None, samples=1000, why="", part=part)
+    found = tuple(replace(passed, gate=gate) for gate in made.gates)
     began: dict[int, float] = {}
     waited: dict[int, float] = {}
     rollout.begin()

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from benchmarks.canary import BADNESS, GOOD, RATES, SPECS, Judge, caught, healthy, policy, rollout
+from benchmarks.canary import BADNESS, GOOD, RATES, SPECS, Judge, fate, policy, rollout
 from benchmarks.canary_table import ALWAYS, PAGE, holds, page, stored
 from benchmarks.canary_traffic import BURST, Shares, Traffic
 from release.canary.state import Phase
@@ -15,21 +15,39 @@ SEED = 20  # not that of the documentation
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("spec,runs", [("B", 25), ("C", 3)])
 def test_healthy_releases_get_through(spec: str, rate: float, runs: int) -> None:
-    """With half of the failures that are allowed, in bursts: none of some is aborted."""
-    assert healthy(spec, rate, runs, SEED) == 0
+    """With half of the failures that are allowed, in bursts: each of some is promoted, sooner or later."""
+    assert fate(spec, rate, GOOD, runs, SEED).promoted == runs
 
 
 @pytest.mark.parametrize("kind", ALWAYS)
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("spec", SPECS)
 def test_clearly_bad_releases_are_taken_back(spec: str, rate: float, kind: str) -> None:
-    """Ten times the allowed failures, and outages: every one, the latter within the time of the spec."""
-    found = caught(spec, rate, kind, 10, SEED)
-    assert found.caught == found.runs
+    """Five and ten times the allowed failures, and outages: every one, the latter within the time of the spec."""
+    found = fate(spec, rate, BADNESS[kind], 10, SEED)
+    assert found.aborted == found.runs
     if kind == "later":
         promise_s = {"B": 120, "C": 60}[spec]  # the windows of `errors`
         assert found.median_s is not None
         assert found.median_s <= promise_s + (15 if rate >= 1 else 45)
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("spec", SPECS)
+def test_twice_the_allowed_failures_are_never_promoted(spec: str, rate: float) -> None:
+    """Each of some is aborted, or held for as long as anybody waits."""
+    assert fate(spec, rate, BADNESS["2x"], 15, SEED).promoted == 0
+
+
+def test_stages_that_need_no_evidence_promote_bad_releases() -> None:
+    """`evidence: off`: at half a request per second, a stage of system B has too few events to find anything."""
+    raw = msgspec.to_builtins(policy("B"))
+    for gate in raw["gates"]:
+        if gate.get("proof"):
+            gate["proof"]["pass_level"] = None
+    canary = msgspec.convert(raw, Canary)
+    ended = [rollout(canary, Judge(canary), 0.5, BADNESS["2x"], (SEED, run)) for run in range(15)]
+    assert sum(one.phase is Phase.DONE for one in ended) >= 5
 
 
 def without_bursts(canary: Canary) -> Canary:
@@ -71,8 +89,8 @@ def test_the_documentation_shows_the_stored_results() -> None:
 
 
 def test_every_stored_result_meets_its_aim() -> None:
-    """At most 2 % of the healthy releases are aborted, and every clearly bad one is taken back, at every rate."""
+    """At every rate: few healthy releases are aborted, no bad one is promoted, clearly bad ones are taken back."""
     rows = stored()
     assert [(one.spec, one.rate) for one in rows] == [(spec, rate) for spec in SPECS for rate in RATES]
     assert [one for one in rows if not holds(one)] == []
-    assert all(one.runs >= 500 and one.bad.keys() == BADNESS.keys() for one in rows)
+    assert all(one.healthy.runs >= 500 and one.bad.keys() == BADNESS.keys() for one in rows)

@@ -23,9 +23,11 @@ POLICY = (ROOT / "rules" / "policy" / "canary-medium.policy.json").read_text("ut
 
 
 def measured(gate: str, verdict: Verdict, value: str | None, samples: int | None, why: str = "") -> Measured:
-    """A measurement of a gate whose bound is 0.005."""
+    """A measurement of a gate whose bound is 0.5 %."""
     number = None if value is None else Decimal(value)
-    return Measured(gate=gate, verdict=verdict, value=number, bound=Decimal("0.005"), samples=samples, why=why)
+    return Measured(
+        gate=gate, verdict=verdict, value=number, bound=Decimal("0.005"), samples=samples, why=why, unit="ratio"
+    )
 
 
 @pytest.fixture(name="state")
@@ -83,8 +85,8 @@ def test_text_has_one_line_for_each_measurement(state: Path, capsys: pytest.Capt
     assert report(state) == 0
     text = capsys.readouterr().out
     assert "  gate errors over 120 s\n    bad: sum(increase(" in text
-    assert "1970-01-01 00:01:00Z  stage 1  errors: breach: 0.0123457, bound 0.005, samples 812\n" in text
-    assert "errors: inconclusive: no data, bound 0.005, <script>" in text
+    assert "1970-01-01 00:01:00Z  stage 1  errors: breach: 1.235 %, bound 0.5 %, samples 812\n" in text
+    assert "errors: inconclusive: no data, bound 0.5 %, <script>" in text
     assert "Paused" in text
     assert "\x1b" not in text
 
@@ -98,7 +100,7 @@ def test_the_page_holds_the_measurements_and_the_test(state: Path, tmp_path: Pat
     assert page.tags.count("svg") == 1
     assert page.tags.count("html") == 1
     assert not {"script", "link", "iframe"} & set(page.tags)
-    for expected in ("0.0123457", "812", "breach", "120 s", 'version="v2.1"', "A/B test of shop v2.1", HOSTILE[:25]):
+    for expected in ("1.235 %", "812", "breach", "120 s", 'version="v2.1"', "A/B test of shop v2.1", HOSTILE[:25]):
         assert expected in page.text, expected
 
 
@@ -177,8 +179,8 @@ def test_markdown_counts_verdicts_and_keeps_names_harmless(state: Path, tmp_path
     text = target.read_text("utf-8")
     assert text.startswith("## Rollout of shop v2.1\n")
     assert "| stage | gate | pass | breach | inconclusive | last value | bound | why |" in text
-    assert "| 1 | p95 | 1 | 0 | 0 | 0.25 | 0.005 |  |" in text
-    assert "| 1 | errors | 0 | 1 | 1 |  | 0.005 | &lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "| 1 | p95 | 1 | 0 | 0 | 25 % | 0.5 % |  |" in text
+    assert "| 1 | errors | 0 | 1 | 1 |  | 0.5 % | &lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "| 1970-01-01 00:00:01Z | Paused | bake | 1 |" in text
     assert "### A/B test of stage 2\n\nUndecided: the test goes on." in text
     assert "| errors | 44 of 800 (5.500%) | 40 of 800 (5.000%) |" in text

@@ -18,7 +18,7 @@ EXPECTED = Expected(
         "shop is unfrozen",
     ),
 )
-WHY = "gate errors: 0.25 (limit 0.005), 8 of 32 events are bad, 3 times in a row"
+WHY = "gate errors: 25 % (limit 0.5 %), 8 of 32 events are bad, 3 times in a row"
 
 GOOD_STEPS = (
     (0.0, Step.BEGIN, ""),

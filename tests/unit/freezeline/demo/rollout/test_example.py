@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from freezeline.demo import stage
-from freezeline.demo.rollout.acts import BAD, OPENING, PROGRAMS, Fault, chosen
+from freezeline.demo.rollout.acts import BAD, FIRST, OPENING, PROGRAMS, Fault, chosen
 from freezeline.demo.rollout.machines import machine
+from freezeline.demo.rollout.servers import shop_releases
 from freezeline.demo.stage import Stage
 from release.engine.begin import parsed
 
@@ -37,7 +38,8 @@ def test_faults_are_chosen() -> None:
 
 def test_the_scripts_deploy_and_take_back(built: Stage) -> None:
     """Each script waits until the machine runs the release; each rollback leaves a line with the release."""
-    canary, _ = machine(built.root, "canary", 1), machine(built.root, "stable", 2)
+    commands = shop_releases(PROGRAMS)
+    canary, _ = (machine(built.root, name, 1, commands, release=FIRST) for name in ("canary", "stable"))
     ended = threading.Event()
 
     def obey() -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import aiohttp
 import pytest
@@ -162,3 +163,17 @@ async def test_without_prometheus_nothing_is_asked() -> None:
     measures = Measures(None, Clock())
     assert measures.look().asked is False
     await measures.close()
+
+
+async def test_the_values_of_conditions_are_asked_for_while_somebody_looks() -> None:
+    """A query that Prometheus refuses has no value, and does not end the round."""
+    query = 'slo:error_budget_remaining{service="gateway"}'
+    async with (
+        prometheus(PrometheusFake(objectives=[FAILURES], refused=["nonsense("])) as fake,
+        asking(fake) as measures,
+    ):
+        measures.look()
+        assert (measures.values("nonsense("), measures.values(query)) == (None, None)
+        await until(lambda: measures.values(query) is not None, 10, "the value")
+        assert (measures.values("nonsense("), measures.values(query)) == (None, (Decimal("0.5"),))
+        assert "nonsense(" in fake.asked

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from freezeline.commands import status
 from receiver import report
-from receiver.http.page.rollouts import cards
+from receiver.http.page.rollouts import cards, earlier
 from receiver.http.rollout import shown, waits_for
-from receiver.rollouts import Rollout
+from receiver.rollouts import Ended, Rollout
 from tests.unit.receiver.builders import NOW, policies, policy
 from tests.unit.receiver.http.page.shown import HOSTILE, rendered, standing
 
@@ -19,7 +19,15 @@ STAGES: tuple[dict[str, Any], ...] = (
     {"weight": "0.5", "bake_s": 1209600, "ab": {"metrics": []}},
     {"weight": "1", "soak_s": 86400},
 )
-PASS = {"gate": "errors", "verdict": "pass", "value": "0.001", "bound": "0.005", "samples": 900, "why": ""}
+PASS = {
+    "gate": "errors",
+    "verdict": "pass",
+    "value": "0.001",
+    "bound": "0.005",
+    "unit": "ratio",
+    "samples": 900,
+    "why": "",
+}
 BREACH = {"gate": "p95", "verdict": "breach", "value": "0.81", "bound": "0.8", "samples": 900, "why": "40 of 900"}
 NO_DATA = {"gate": "memory", "verdict": "inconclusive", "value": None, "bound": None, "samples": None, "why": "no data"}
 
@@ -82,28 +90,33 @@ def test_what_the_engine_waits_for(found: Rollout, expected: list[str]) -> None:
 
 
 def test_the_state_has_stage_share_and_gates() -> None:
-    """Percentages are those of the policy, digit by digit."""
+    """Percentages are those of the policy, digit by digit. A look from before there were units has bare numbers."""
     found = shown(rollout("bake"), AT)
     assert (found["stage"], found["stages"], found["running"]) == (1, 3, True)
     shares = {"wanted_percentage": 7.0, "configured_percentage": 7.0, "measured_percentage": 7.0}
     assert found["traffic"] == shares
-    assert found["gates"] == [PASS, BREACH, NO_DATA]
+    assert found["gates"] == [
+        {**PASS, "value_text": "0.1 %", "bound_text": "0.5 %"},
+        {**BREACH, "value_text": "0.81", "bound_text": "0.8"},
+        {**NO_DATA, "value_text": "", "bound_text": ""},
+    ]
 
 
 def test_the_page_shows_a_rollout() -> None:
     """Stage, share, why the rollout waits, and each gate with value and limit."""
-    text = rendered("rollouts_page.html", rollouts=cards([rollout("bake", baked_s=42.0)], AT))
+    text = rendered("rollouts_page.html", earlier=(), rollouts=cards([rollout("bake", baked_s=42.0)], AT))
     for said in ("shop: v2", "1 of 3", "7 % set, 7 % read from the proxy", "watched for 42 s of 90 min", "data-live"):
         assert said in text
     for cell in (
         ">errors</td>",
-        ">0.001</td>",
-        ">0.005</td>",
+        ">0.1 %</td>",
+        ">0.5 %</td>",
+        ">0.81</td>",
         '<span class="tag bad">breach</span>',
         "no data",
     ):
         assert cell in text
-    assert "No rollout yet." in rendered("rollouts_page.html", rollouts=())
+    assert "No rollout yet." in rendered("rollouts_page.html", earlier=(), rollouts=())
 
 
 def test_hostile_releases_and_reasons_are_inert() -> None:
@@ -111,7 +124,7 @@ def test_hostile_releases_and_reasons_are_inert() -> None:
     gates = [PASS | {"gate": HOSTILE, "why": HOSTILE, "verdict": HOSTILE}]
     hostile = rollout("aborting", release=HOSTILE, why=HOSTILE, holds={"source": HOSTILE})
     found = cards([replace(hostile, service=HOSTILE, look={"measured": gates})], AT)
-    text = rendered("rollouts_page.html", rollouts=found)
+    text = rendered("rollouts_page.html", earlier=(), rollouts=found)
     assert "<script" not in text
     assert text.count("&lt;script&gt;alert(1)") >= 6
     assert "{{7*7}}" in text
@@ -133,6 +146,27 @@ def test_status_says_the_same() -> None:
     assert "shop: rollout of v\\x1b2: bake, stage 1 of 3, 7 % of the traffic" in lines
     assert "  waits for: held: x\\x1b[31m" in lines
     assert "  waits for: watched for 42 s of 90 min" in lines
-    assert "  gate errors: pass: 0.001 (limit 0.005)" in lines
+    assert "  gate errors: pass: 0.1 % (limit 0.5 %)" in lines
     assert "  gate p95: breach: 0.81 (limit 0.8), 40 of 900" in lines
     assert "  gate memory: inconclusive: no data, no data" in lines
+
+
+def test_earlier_rollouts_are_a_list() -> None:
+    """Without the newest of each service, which has a card; the engines' texts are inert."""
+    over = Ended(
+        service="shop",
+        id="r0",
+        release=HOSTILE,
+        begun_at=AT - 9000,
+        ended_at=AT - 1800,
+        phase="rolled_back",
+        why="p95 0.81 > 0.8, twice in a row",
+    )
+    newest = rollout("done", ended_s=60)
+    found = earlier([replace(over, id="r1"), over, replace(over, id="r2", phase="done")], [newest], NOW)
+    assert [(one.outcome, one.good, one.took, one.ended.ago) for one in found] == [
+        ("rolled back", False, "2 h", "30 min"),
+        ("done", True, "2 h", "30 min"),
+    ]
+    text = rendered("rollouts_page.html", rollouts=(), earlier=found)
+    assert ("p95 0.81 &gt; 0.8, twice in a row" in text, HOSTILE in text) == (True, False)

@@ -78,9 +78,20 @@ def test_how_far_a_budget_is() -> None:
     found = facts(standing(live=(ended,), episodes={"E1": ended}), now=at(600), policies=policies(own_policy))
     held = {(own_policy.sha256, "failure-rate-high"): {"budget": (NOW, NOW)}}
     second = gateway(found, held=held).whys[0].conditions[1]
-    assert (second.what, second.state) == ("budget >= 0.10 for 30 min", "true for 10 min; 20 min to go")
+    assert (second.what, second.state) == (
+        "At least 10 % of the budget left for 30 min",
+        "true for 10 min; 20 min to go",
+    )
     unknown = gateway(found).whys[0].conditions[1]
     assert (unknown.met, "not true" in unknown.state) == (False, True)
+    for values, state in (
+        ((Decimal("0.5"), Decimal("0.125")), "12.5 % now; true for 10 min; 20 min to go"),
+        ((Decimal("NaN"), Decimal("0.125")), "not measured now; true for 10 min; 20 min to go"),
+        ((), "not measured now; true for 10 min; 20 min to go"),
+    ):
+        assert gateway(found, held=held, values={"x": values}).whys[0].conditions[1].state == state
+    low = gateway(found, values={"x": (Decimal("0.0751"),)}).whys[0].conditions[1]
+    assert (low.state, low.met) == ("7.51 % now", False)
 
 
 def test_links_lead_to_web_pages_only() -> None:

@@ -1,3 +1,0 @@
-#!/bin/sh
-# Print the release of the treatment.
-exec cat "${0%/*}/treatment/release"
