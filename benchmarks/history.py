@@ -12,6 +12,7 @@ import json
 import math
 import struct
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -64,9 +65,15 @@ class Recording(Struct, frozen=True, kw_only=True):
 
 
 class TimeMachine(Struct, frozen=True):
-    """Evaluates rules at past instants. The Prometheus needs the remote-write receiver and an out-of-order window."""
+    """Evaluates rules at past instants. The Prometheus needs the remote-write receiver and an out-of-order window.
+
+    Other engines speak the same protocol; `params` are what their rulers add to each query, and `headers` to all.
+    """
 
     url: str
+    params: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    write_url: str = ""
 
     def run(self, rules: Sequence[Recording], times: Sequence[Span], step_s: float) -> None:
         """Evaluate rules that do not read their own results, each over all spans at once."""
@@ -99,9 +106,14 @@ class TimeMachine(Struct, frozen=True):
         ]
 
     def _get(self, path: str, words: Mapping[str, str]) -> Any:
-        body = urllib.parse.urlencode(words).encode()
-        with urllib.request.urlopen(f"{self.url}{path}", data=body, timeout=HTTP_TIMEOUT_S) as answer:
-            return json.load(answer)["data"]
+        body = urllib.parse.urlencode({**self.params, **words}).encode()
+        request = urllib.request.Request(f"{self.url}{path}", data=body, headers=dict(self.headers))
+        try:
+            with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            error.add_note(error.read().decode(errors="replace")[:4000])
+            raise
 
     def _named(self, rule: Recording, labels: Labels) -> dict[str, str]:
         return {**labels, "__name__": rule.record, **rule.labels}
@@ -127,9 +139,10 @@ class TimeMachine(Struct, frozen=True):
             "Content-Encoding": "snappy",
             "Content-Type": "application/x-protobuf",
             "X-Prometheus-Remote-Write-Version": "0.1.0",
+            **self.headers,
         }
         body = bytes(cramjam.snappy.compress_raw(message))
-        request = urllib.request.Request(f"{self.url}/api/v1/write", data=body, headers=headers)
+        request = urllib.request.Request(self.write_url or f"{self.url}/api/v1/write", data=body, headers=headers)
         with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT_S) as answer:
             answer.read()
 

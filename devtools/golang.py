@@ -33,6 +33,8 @@ class Product:
     path: str = ""
     at_root: bool = False
     """Whether the module's root is the command, instead of `cmd/NAME`."""
+    below: str = "cmd"
+    """The module's folder with the commands."""
 
     @property
     def module(self) -> str:
@@ -42,7 +44,7 @@ class Product:
     @property
     def mains(self) -> tuple[str, ...]:
         """The Go packages of the commands."""
-        return (self.module,) if self.at_root else tuple(f"{self.module}/cmd/{name}" for name in self.commands)
+        return (self.module,) if self.at_root else tuple(f"{self.module}/{self.below}/{name}" for name in self.commands)
 
     @property
     def folder(self) -> Path:
@@ -72,6 +74,19 @@ PRODUCTS = {
         commands=("sloth",),
         owner="slok",
         version_variable="github.com/slok/sloth/internal/info.Version",
+    ),
+    # Other engines for the rules. VictoriaMetrics builds in a minute and runs in CI; long tests run the others.
+    "victoriametrics": Product(
+        name="victoriametrics",
+        commands=("victoria-metrics", "vmalert"),
+        path="github.com/VictoriaMetrics/VictoriaMetrics",
+        below="app",
+        version_variable="github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version",
+    ),
+    # Both cast Prometheus' labels to their own type of memory, which fits the labels of this tag alone.
+    "thanos": Product(name="thanos", commands=("thanos",), owner="thanos-io", tags="slicelabels"),
+    "cortex": Product(
+        name="cortex", commands=("cortex",), owner="cortexproject", version_variable="main.Version", tags="slicelabels"
     ),
     # Open-loop load, for the benchmark of the workload.
     "vegeta": Product(

@@ -67,6 +67,10 @@ MISSING = "missing"
 
 KINDS = ("total", "errors")
 
+# Engines that evaluate rules.
+PROMETHEUS = "prometheus"
+ENGINES = (PROMETHEUS, "thanos", "cortex", "mimir", "victoriametrics")
+
 
 def base(kind: str, base_window_ms: int) -> str:
     """Events (`total`) or bad events (`errors`) per second over the base window: `slo:total:rate5m`."""

@@ -10,14 +10,16 @@ from msgspec import Struct, field
 from freezeline.problems import Position, Problems
 from generator import checks
 from generator.model.spec import OutputSet, Spec
+from generator.names import PROMETHEUS
 from generator.reading.source import Source
-from generator.render.alertmanager.places import DEFAULTS, TEMPLATE_FILE, Settings
+from generator.render.alertmanager.places import DEFAULTS, PAIR_FILE, TEMPLATE_FILE, Settings
 from generator.render.rules import alert_texts, emitted, rules, self_rules, shared
 from generator.render.rules.rule_file import RuleFile
 from generator.spec import scope as scopes
 from generator.spec.load import load
 
 OVERVIEW_FILE = "overview.json"
+_PROVEN_NOTE = "For promtool alone: the rules as Prometheus needs them. Load those in ../../ into {target} instead."
 Origins = Mapping[str, list[tuple[int, Position]]]
 
 
@@ -41,6 +43,7 @@ class Rendered(Struct):
     """All artefacts: relative path → bytes. For rule files, also the spec's position for each line."""
 
     places: Settings  # paths and URLs for Alertmanager's configuration
+    target: str = PROMETHEUS  # the engine that evaluates the rules
     outputs: dict[str, bytes] = field(default_factory=dict)
     origins: dict[str, list[tuple[int, Position]]] = field(default_factory=dict)
     warnings: Problems = field(default_factory=Problems)
@@ -78,36 +81,52 @@ def load_set(files: Iterable[tuple[str, bytes]], scope: str | None, beside: Iter
     return Loaded(sources=tuple(sources), output_set=output_set, problems=problems, left_out=left_out)
 
 
-def rule_files(output_set: OutputSet) -> Iterable[RuleFile]:
+def rule_files(output_set: OutputSet, target: str = PROMETHEUS) -> Iterable[RuleFile]:
     """The rule files of a set: one for each spec, one for each profile, and one about Freezeline itself."""
+    adapt = _adapt(target)
     for spec in output_set.specs:
-        yield rules.render(spec, output_set.scope)
+        yield adapt(rules.render(spec, output_set.scope), spec.defaults.scrape_ms)
     for profile in output_set.profiles().values():
         links = alert_texts.links_of(output_set.specs, profile.name)
-        yield shared.render(profile, output_set.scope, links=links)
-    yield self_rules.render(output_set.scope, acts=any(spec.policy for spec in output_set.specs))
+        yield adapt(shared.render(profile, output_set.scope, links=links), 0)
+    yield adapt(self_rules.render(output_set.scope, acts=any(spec.policy for spec in output_set.specs)), 0)
+
+
+def _adapt(target: str) -> Callable[[RuleFile, int], RuleFile]:
+    """From a rule file for Prometheus, and the scrape interval of its counters, to the file of another engine."""
+    if target == PROMETHEUS:
+        return lambda file, _scrape_ms: file
+    from generator.engines.targets import TARGETS
+
+    return TARGETS[target].adapt
 
 
 def _render_rules(output_set: OutputSet, rendered: Rendered) -> None:
     files = list(rule_files(output_set))
+    rendered.faults.extend(emitted.faults(files))
+    if rendered.target != PROMETHEUS:
+        from generator.engines.targets import TARGETS
+
+        rendered.faults.extend(TARGETS[rendered.target].refused(files))
+        files = list(rule_files(output_set, rendered.target))
     for file in files:
         rendered.add_rules(file)
-    rendered.faults.extend(emitted.faults(files))
 
 
 def _render_policy(output_set: OutputSet, rendered: Rendered) -> None:
     from generator.render.policy import policy
 
     for spec in output_set.specs:
-        loaded = partial(_rules_of, output_set, spec)
+        loaded = partial(_rules_of, output_set, spec, rendered.target)
         rendered.add_json(f"rules/policy/{spec.name}.policy.json", policy.render(spec, loaded))
 
 
-def _rules_of(output_set: OutputSet, spec: Spec) -> tuple[tuple[str, str], ...]:
+def _rules_of(output_set: OutputSet, spec: Spec, target: str) -> tuple[tuple[str, str], ...]:
     """Name and expression of each rule that a spec needs: the rules of its own file, and those of its profiles."""
+    adapt = _adapt(target)
     profiles = {slo.profile.name: slo.profile for slo in spec.slos}
-    files = [rules.render(spec, output_set.scope)]
-    files += [shared.render(profiles[name], output_set.scope) for name in sorted(profiles)]
+    files = [adapt(rules.render(spec, output_set.scope), spec.defaults.scrape_ms)]
+    files += [adapt(shared.render(profiles[name], output_set.scope), 0) for name in sorted(profiles)]
     return tuple((rule.name, rule.expr) for file in files for group in file.groups for rule in group.rules)
 
 
@@ -125,6 +144,9 @@ def _render_alertmanager(output_set: OutputSet, rendered: Rendered) -> None:
     )
     rendered.outputs[f"rules/alertmanager/{alertmanager.ALL_FILE}"] = text.encode()
     rendered.outputs[f"rules/alertmanager/{TEMPLATE_FILE}"] = alertmanager.template_text().encode()
+    if places.replica_labels:
+        text = yaml_text.document(alertmanager.render_pair(places.replica_labels), alertmanager.PAIR_HEADER)
+        rendered.outputs[f"rules/alertmanager/{PAIR_FILE}"] = text.encode()
 
 
 def _render_dashboards(output_set: OutputSet, rendered: Rendered) -> None:
@@ -170,11 +192,20 @@ ARTEFACTS: Mapping[str, Callable[[OutputSet, Rendered], None]] = {
 }
 
 
-def render_set(output_set: OutputSet, only: Iterable[str] | None = None, places: Settings = DEFAULTS) -> Rendered:
-    """All artefacts of a set, or the named kinds of `ARTEFACTS`."""
-    rendered = Rendered(places=places)
+def render_set(
+    output_set: OutputSet,
+    only: Iterable[str] | None = None,
+    places: Settings = DEFAULTS,
+    target: str = PROMETHEUS,
+) -> Rendered:
+    """All artefacts of a set, or the named kinds of `ARTEFACTS`, with rules for an engine of `names.ENGINES`."""
+    rendered = Rendered(places=places, target=target)
     wanted = set(ARTEFACTS if only is None else only)
     for kind, renderer in ARTEFACTS.items():
         if kind in wanted:
             renderer(output_set, rendered)
+    if target != PROMETHEUS:
+        from generator.render.rules.proven import read_beside
+
+        rendered.outputs = read_beside(rendered.outputs, rule_files(output_set), _PROVEN_NOTE.format(target=target))
     return rendered

@@ -15,7 +15,9 @@ from freezeline.problems import Position
 from freezeline.terminal import painter
 from generator import pipeline
 from generator.model.spec import OutputSet
+from generator.names import ENGINES, PROMETHEUS
 from generator.pipeline import Loaded, Rendered
+from generator.promql.text import is_label_name
 from generator.write import all_or_none as write
 from generator.write import files
 from generator.write.places import WriteError
@@ -47,9 +49,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=["files", "operator", "grafana-com"],
+        choices=["files", "operator", "upload", "grafana-com"],
         default="files",
-        help="operator: Kubernetes objects PrometheusRule and ConfigMap; grafana-com: dashboards for uploading",
+        help="operator: Kubernetes objects for rules and dashboards; upload: rule files with a namespace, for "
+        "cortextool and mimirtool; grafana-com: dashboards for uploading",
+    )
+    parser.add_argument(
+        "--target",
+        choices=ENGINES,
+        default=PROMETHEUS,
+        help="the engine that evaluates the rules (default: prometheus)",
     )
     parser.add_argument("--namespace", default="", help="the namespace of the objects, with --format operator")
     parser.add_argument(
@@ -57,10 +66,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="add this label to PrometheusRule objects, with --format operator",
+        help="add this label to the objects that hold rules, with --format operator",
     )
     places.configure(parser)
+    parser.add_argument(
+        "--replica-label",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an external label in which a pair of Prometheus servers differ: write the configuration that drops the "
+        "label from alerts; may be repeated",
+    )
     specs.add_scope(parser)
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="only the specs of part I of N, with a scope and a folder of their own; needs --scope",
+    )
     parser.add_argument(
         "--adopt", action="store_true", help="overwrite files of the same names that Freezeline did not generate"
     )
@@ -79,15 +101,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    unknown = [kind for kind in args.only or () if kind not in pipeline.ARTEFACTS]
-    if unknown:
-        known = ", ".join(pipeline.ARTEFACTS)
-        sys.stderr.write(f"freezeline generate: no kind {', '.join(unknown)}; write one of {known}\n")
+    if wrong := _misused(args):
+        sys.stderr.write(f"freezeline generate: {wrong}\n")
         return USAGE
-    loaded = specs.load(args.specs, args.scope)
+    shard = specs.Shard.parse(args.shard or "")
+    loaded = specs.load(args.specs, shard.of(args.scope, "-") if shard else args.scope, shard)
     if loaded is None:
         return USAGE
     root = args.output or files.output_root(files.find(args.specs))
+    root = shard.of(root, "/shard-") if shard else root
     try:
         _check_scope(args, root, loaded)
     except OSError as error:
@@ -97,7 +119,8 @@ def _run(args: argparse.Namespace) -> int:
         return PROBLEMS
     named = tuple(replace(spec, file=files.name_below(root, spec.file)) for spec in loaded.output_set.specs)
     output_set = replace(loaded.output_set, specs=named)
-    rendered = pipeline.render_set(output_set, args.only, places.settings(args))
+    settings = replace(places.settings(args), replica_labels=tuple(args.replica_label))
+    rendered = pipeline.render_set(output_set, args.only, settings, args.target)
     for problem in rendered.warnings:
         sys.stderr.write(specs.show(problem, loaded) + "\n")
     if rendered.faults:
@@ -105,11 +128,24 @@ def _run(args: argparse.Namespace) -> int:
         return PROBLEMS
     if args.format == "operator" and not _wrap(args, output_set, rendered):
         return USAGE
+    if args.format == "upload" and not _name_spaces(args, output_set, rendered):
+        return USAGE
     if args.format == "grafana-com":
         from generator.render.dashboards import grafana_com
 
         rendered.outputs = grafana_com.wrap(rendered.outputs)
     return _check(args, root, rendered) if args.check else _write(args, root, rendered)
+
+
+def _misused(args: argparse.Namespace) -> str:
+    """What is wrong with the options, for people; empty if nothing is."""
+    unknown = [kind for kind in args.only or () if kind not in pipeline.ARTEFACTS]
+    if unknown:
+        return f"no kind {', '.join(unknown)}; write one of {', '.join(pipeline.ARTEFACTS)}"
+    odd = [label for label in args.replica_label if not is_label_name(label)]
+    if args.shard and (specs.Shard.parse(args.shard) is None or not args.scope):
+        return "--shard takes I/N, such as 3/20, and needs --scope"
+    return f"--replica-label takes the name of a label, not {', '.join(odd)}" if odd else ""
 
 
 def _check_scope(args: argparse.Namespace, root: str, loaded: Loaded) -> None:
@@ -135,18 +171,34 @@ def _check_scope(args: argparse.Namespace, root: str, loaded: Loaded) -> None:
 
 def _wrap(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
     """Turn rules and dashboards into Kubernetes objects; False after an error (reported)."""
+    from generator.engines.targets import TARGETS
     from generator.render.rules import prometheus_operator as operator
 
     labels = dict(label.partition("=")[::2] for label in args.rule_label)
     if not all(labels.values()):
         sys.stderr.write("freezeline generate: --rule-label takes NAME=VALUE, such as release=prometheus\n")
         return False
-    settings = operator.Settings(namespace=args.namespace, rule_labels=labels)
+    kind = TARGETS[args.target].kind
+    settings = operator.Settings(kind=kind, namespace=args.namespace, rule_labels=labels)
+    files, proven = pipeline.rule_files(output_set, args.target), pipeline.rule_files(output_set)
     try:
-        rendered.outputs = operator.wrap(rendered.outputs, pipeline.rule_files(output_set), settings)
+        rendered.outputs = operator.wrap(rendered.outputs, files, proven, settings)
     except operator.TooLargeError as error:
         sys.stderr.write(f"freezeline generate: {error}; leave it out with --only\n")
         return False
+    return True
+
+
+def _name_spaces(args: argparse.Namespace, output_set: OutputSet, rendered: Rendered) -> bool:
+    """Give every rule file a namespace for uploading; False after an error (reported)."""
+    from generator.engines import uploads
+    from generator.engines.targets import TARGETS
+
+    if not TARGETS[args.target].uploaded:
+        able = ", ".join(name for name, target in TARGETS.items() if target.uploaded)
+        sys.stderr.write(f"freezeline generate: --format upload needs a --target with an upload tool: {able}\n")
+        return False
+    rendered.outputs = uploads.wrap(rendered.outputs, pipeline.rule_files(output_set, args.target), output_set.scope)
     return True
 
 
@@ -216,8 +268,11 @@ def _command(args: argparse.Namespace) -> str:
     words = ["freezeline", "generate", *args.specs]
     words += ["-o", args.output] if args.output else []
     words += ["--scope", args.scope] if args.scope else []
+    words += ["--shard", args.shard] if args.shard else []
     words += [] if args.format == "files" else ["--format", args.format]
+    words += [] if args.target == PROMETHEUS else ["--target", args.target]
     words += ["--namespace", args.namespace] if args.namespace else []
     words += [word for label in args.rule_label for word in ("--rule-label", label)]
     words += places.words(args)
+    words += [word for label in args.replica_label for word in ("--replica-label", label)]
     return shlex.join(words)

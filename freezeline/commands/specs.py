@@ -6,11 +6,40 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from freezeline.problems import Problem, render
 from freezeline.terminal import painter
 from generator import pipeline
 from generator.pipeline import Loaded
 from generator.write import files
+
+
+class Shard(Struct, frozen=True, kw_only=True):
+    """One of `count` parts of many specs. A spec's name decides, so a new spec moves no other."""
+
+    number: int  # from 1
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard | None:
+        """`3/20`; None for any other text."""
+        number, _, count = text.partition("/")
+        if not (number.isascii() and number.isdigit() and count.isascii() and count.isdigit()):
+            return None
+        shard = cls(number=int(number), count=int(count))
+        return shard if 1 <= shard.number <= shard.count else None
+
+    def of(self, whole: str, joined_by: str) -> str:
+        """The part's name for something that the whole set has one of."""
+        return f"{whole}{joined_by}{self.number}"
+
+    def holds(self, path: str) -> bool:
+        """Whether the spec file belongs to this part."""
+        import zlib
+        from pathlib import PurePath
+
+        return zlib.crc32(PurePath(path).name.encode()) % self.count == self.number - 1
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +57,12 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scope", help="the name of this output set (default: `scope` in a spec, else TEAM/SERVICE)")
 
 
-def load(paths: list[str], scope: str | None) -> Loaded | None:
-    """The specs, read and checked; None if they cannot be found (reported)."""
+def load(paths: list[str], scope: str | None, shard: Shard | None = None) -> Loaded | None:
+    """The specs, or those of one shard, read and checked; None if they cannot be found (reported)."""
     try:
         found = files.find(paths)
+        if shard is not None:
+            found = [path for path in found if shard.holds(path)]
         contents = files.read(found, sys.stdin.buffer)
         beside = [] if scope else files.beside(found)
     except files.SpecFilesError as error:

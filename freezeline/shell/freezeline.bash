@@ -10,7 +10,7 @@ _shtab_freezeline_drill_subparsers=(loop recovery canary fallback stream rollbac
 _shtab_freezeline_subparsers=(validate generate verify explain diff cost backtest suggest backfill import alertmanager gate canary drill serve status freeze rollback unfreeze ack cancel dlq incidents journal replay toast demo completion)
 
 _shtab_freezeline_validate_option_strings=(-h --help --scope --json --prometheus --header --promtool --alertmanager --webhook-url --no-promtool)
-_shtab_freezeline_generate_option_strings=(-h --help -o --output --check --only --format --namespace --rule-label --webhook-url --secrets --scope --adopt --json)
+_shtab_freezeline_generate_option_strings=(-h --help -o --output --check --only --format --target --namespace --rule-label --webhook-url --secrets --replica-label --scope --shard --adopt --json)
 _shtab_freezeline_verify_option_strings=(-h --help --scope --promtool --jobs --json)
 _shtab_freezeline_explain_option_strings=(-h --help --scope --json)
 _shtab_freezeline_diff_option_strings=(-h --help --git --scope --json --comment)
@@ -164,7 +164,8 @@ _shtab_freezeline_replay___state_COMPGEN=_shtab_compgen_dirs
 _shtab_freezeline_toast___token_file_COMPGEN=_shtab_compgen_files
 _shtab_freezeline_toast___seen_file_COMPGEN=_shtab_compgen_files
 
-_shtab_freezeline_generate___format_choices=(files operator grafana-com)
+_shtab_freezeline_generate___format_choices=(files operator upload grafana-com)
+_shtab_freezeline_generate___target_choices=(prometheus thanos cortex mimir victoriametrics)
 _shtab_freezeline_import_pos_0_choices=(sloth pyrra openslo)
 _shtab_freezeline_alertmanager_pos_0_choices=(merge remove)
 _shtab_freezeline_canary_pos_0_choices=(run approve promote pause resume abort status history report)

@@ -46,6 +46,7 @@ ORDERS = {
         "render.alertmanager",
         "render.dashboards",
         "render.policy",
+        "engines",
         "proofs",
         "pipeline",
         "write",

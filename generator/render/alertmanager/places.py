@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 TEMPLATE_FILE = "freezeline.tmpl"
+PAIR_FILE = "prometheus-pair.yml"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -13,6 +14,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook_url: str = "http://127.0.0.1:9099/webhook"
     secrets: str = "/etc/alertmanager/secrets"
     template: str = TEMPLATE_FILE
+    replica_labels: tuple[str, ...] = ()
+    """External labels that tell the Prometheus servers of a pair apart."""
 
 
 DEFAULTS = Settings()

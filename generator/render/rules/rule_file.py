@@ -30,20 +30,25 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 
 class Group(Struct, frozen=True, kw_only=True):
-    """Rules that are evaluated together, in order, each `interval_ms`."""
+    """Rules that are evaluated together, in order, each `interval_ms`. `options` are fields that one engine knows."""
 
     name: str
     interval_ms: int
     rules: tuple[Rule, ...]
+    options: Mapping[str, yaml_text.Plain] = field(default_factory=dict)
 
 
 class RuleFile(Struct, frozen=True, kw_only=True):
-    """One rule file. `anchored` names annotations that several alerts share: text → YAML anchor."""
+    """One rule file. `anchored` names annotations that several alerts share: text → YAML anchor.
+
+    `namespace` is where cortextool and mimirtool upload the groups.
+    """
 
     path: str
     header: str
     groups: tuple[Group, ...]
     anchored: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = ""
 
     def anchors(self) -> yaml_text.Anchors:
         """The anchors of a YAML document with these rules."""
@@ -65,10 +70,13 @@ class RuleFile(Struct, frozen=True, kw_only=True):
         known: dict[int, list[str]] = {}
         anchors = self.anchors() if self.anchored else None
         head = [f"# {line}".rstrip() for line in self.header.splitlines()]
+        if self.namespace:
+            head.append(f"namespace: {yaml_text.scalar(self.namespace)}")
         written = _write(out, [*head, "groups:" if self.groups else "groups: []"])
         for group in self.groups:
             name, interval = yaml_text.scalar(group.name), duration_text(group.interval_ms)
-            written += _write(out, [f"  - name: {name}", f"    interval: {interval}", "    rules:"])
+            options = yaml_text.emit(group.options, "    ") if group.options else []
+            written += _write(out, [f"  - name: {name}", f"    interval: {interval}", *options, "    rules:"])
             for rule in group.rules:
                 if rule.origin is not None:
                     origins.append((written + 1, rule.origin))
@@ -121,6 +129,7 @@ def _group_data(group: Group) -> dict[str, object]:
     return {
         "name": group.name,
         "interval": duration_text(group.interval_ms),
+        **group.options,
         "rules": [_rule_data(rule) for rule in group.rules],
     }
 

@@ -149,7 +149,7 @@ def test_object_names_are_names_of_kubernetes(name: str) -> None:
 def test_a_dashboard_too_large_for_a_config_map_is_refused() -> None:
     """Kubernetes takes 1 MiB."""
     with pytest.raises(operator.TooLargeError):
-        operator.wrap({"dashboards/big.json": b"x" * 1024 * 1024 + b"y"}, [], operator.Settings())
+        operator.wrap({"dashboards/big.json": b"x" * 1024 * 1024 + b"y"}, [], [], operator.Settings())
 
 
 def test_every_artefact_of_the_format_has_a_kind() -> None:
