@@ -102,6 +102,13 @@ CASES = (
         scrape_s=60,
     ),
     Case(name="slow-scrape", title="scraped every 60 s instead of 30 s", rate=steady, scrape_s=60),
+    Case(
+        name="scrapes-slow-down",
+        title="scraped every 15 s, and every 60 s from mid-month on",
+        rate=steady,
+        scrape_s=15,
+        scrape_then_s=60,
+    ),
     Case(name="resets", title="counters reset daily", rate=steady, restart_s=DAY),
     Case(name="reset-storm", title="counters reset every 12 min", rate=steady, restart_s=0.2 * HOUR, lost=_AT_RESTART),
     Case(
@@ -117,6 +124,14 @@ CASES = (
         title="new pods hourly",
         rate=incident(PEAK, 6 * HOUR, 0.05),
         restart_s=HOUR,
+        churn=True,
+        lost=_NEW_POD,
+    ),
+    Case(
+        name="short-lived-pods",
+        title="new pods every 10 min, each with errors",
+        rate=even(7200, 0.01),
+        restart_s=600,
         churn=True,
         lost=_NEW_POD,
     ),

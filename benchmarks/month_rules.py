@@ -116,13 +116,19 @@ def recordings(groups: Sequence[Group]) -> list[Recording]:
 def fingerprint(case: Case) -> str:
     """A digest of what a stored result depends on: the rules of the budget's ratio, the events and the outages.
 
-    The way in which events become counters, and rules are evaluated over them, is no part of the digest.
+    The way in which events become counters, and rules are evaluated over them, is no part of the digest, and neither
+    are knobs that a case leaves alone: a new knob makes no result stale.
     """
     rules = [
         [group.name, group.interval_ms, [[rule.record, rule.expr, dict(rule.labels)] for rule in recordings([group])]]
         for group in rules_of(case.world, [case]).all()
     ]
-    knobs = {name: repr(value) for name, value in structs.asdict(case).items() if name not in _NOT_MEASURED}
+    plain = structs.asdict(Case(name=case.name, title=case.title, rate=case.rate))
+    knobs = {
+        name: repr(value)
+        for name, value in structs.asdict(case).items()
+        if name == "name" or (name not in _NOT_MEASURED and value != plain[name])
+    }
     rates = [case.rate(index * HOUR / 2) for index in range(int(LENGTH / HOUR) * 2)]
     made_of = [rules, knobs, rates, WORLDS[case.world], LOOK_AFTER, SUM_AGE]
     return digest(json.dumps(made_of, sort_keys=True).encode())[:FINGERPRINT_LENGTH]

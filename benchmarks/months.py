@@ -48,6 +48,7 @@ class Case(Struct, frozen=True, kw_only=True):
     churn: bool = False  # a restarted pod has a new name, so that all of its series are new
     starts_at_zero: bool = False  # error series are there before their first error
     scrape_s: float = SCRAPE  # as it really is
+    scrape_then_s: float = 0.0  # from the middle of the month on
     jitter_s: float = 0.0  # scrapes come so much later at most
     new_user_ratio: float = 0.0  # so many requests come from a user, a label, that no pod has seen before
     vanishes: Spans = ()  # error series are not exposed then, and come back with their old count
@@ -205,8 +206,8 @@ def make_month(case: Case, start: float, outages: Spans, seed: int = 0) -> Month
             restarts += [number * HOUR + step * case.restart_s for step in range(1, int(LENGTH / case.restart_s))]
         restarts.sort()
         before, offset = 0.0, number * 7.0
-        for index in range(int((LENGTH - offset) / case.scrape_s)):
-            at = offset + index * case.scrape_s + pod.random.random() * case.jitter_s
+        for due in _scrapes(case, offset):
+            at = due + pod.random.random() * case.jitter_s
             while restarts and at >= restarts[0]:
                 pod.restart(restarts.pop(0))
             pod.happen(at, at - before, month)
@@ -222,6 +223,15 @@ def make_month(case: Case, start: float, outages: Spans, seed: int = 0) -> Month
         named = {"__name__": METRIC}
         month.stale += [Series(labels=named | dict(labels), samples=found) for labels, found in pod.stale.items()]
     return month
+
+
+def _scrapes(case: Case, offset: float) -> Iterator[float]:
+    """When the scrapes of a pod are due."""
+    half = LENGTH / 2 if case.scrape_then_s else LENGTH
+    yield from (offset + index * case.scrape_s for index in range(int((half - offset) / case.scrape_s)))
+    if case.scrape_then_s:
+        later = half + offset
+        yield from (later + index * case.scrape_then_s for index in range(int((LENGTH - later) / case.scrape_then_s)))
 
 
 def _poisson(mean: float, random_events: random.Random) -> int:
