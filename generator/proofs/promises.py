@@ -19,14 +19,15 @@ def threshold(slo: Slo, tier: Tier) -> Fraction:
 def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence, scrape_ms: int) -> int:
     """How much later a window sees errors than raw counters over the same window would.
 
-    A window of adjacent base windows sees errors at once. An average over base rates waits for half a base window and
-    half a scrape, because these rates reach one scrape further back. Rollups add their own delay.
+    The base window, and a window of adjacent base windows, see errors at once. An average over base rates, even a short
+    one, waits for half a base window and half a scrape, because these rates reach one scrape further back. Rollups add
+    their own delay.
     """
     base_ms = profile.base_ms
     half_ms = (base_ms + scrape_ms) // 2
     if window_ms >= ROLLED_UP_FROM_MS:
         return half_ms + cadence.rollup_ms + cadence.slow_ms
-    if window_ms < 2 * base_ms or (tier.pages and profile.is_adjacent(window_ms)):
+    if window_ms == base_ms or (tier.pages and profile.is_adjacent(window_ms)):
         return 0
     return half_ms
 
