@@ -19,9 +19,9 @@ def threshold(slo: Slo, tier: Tier) -> Fraction:
 def lag_ms(profile: Profile, tier: Tier, window_ms: int, cadence: Cadence, scrape_ms: int) -> int:
     """How much later a window sees errors than raw counters over the same window would.
 
-    The base window, and a window of adjacent base windows, see errors at once. An average over base rates waits for half
-    a base window and half a scrape, because these rates reach one scrape further back. A window shorter than the base
-    window is such an average. Rollups add their own delay.
+    The base window, and a window of adjacent base windows, see errors at once. An average over base rates waits for
+    half a base window and half a scrape, because these rates reach one scrape further back. A window shorter than the
+    base window is such an average. Rollups add their own delay.
     """
     base_ms = profile.base_ms
     half_ms = (base_ms + scrape_ms) // 2
