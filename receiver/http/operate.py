@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from receiver.act import notices
@@ -13,7 +14,7 @@ from receiver.context import Context
 from receiver.decide import by_hand
 from receiver.decide.model import Action, ActionState, ActionType, Decision, parse_stamp
 from receiver.decide.notice import Event
-from receiver.decide.plan import Known
+from receiver.decide.plan import Known, Opened
 from receiver.http.incoming import RefusedError
 from receiver.journal import Tx, View
 from receiver.journal.record import record, tell_in
@@ -52,20 +53,15 @@ def _service_policy(context: Context, service: str) -> Policy:
     raise RefusedError(404, f"no policy freezes {service}; use one of: {known}")
 
 
-async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Freeze a service until an operator unfreezes the service: {service, reason, by?}."""
-    service, reason, by = text(raw, "service"), text(raw, "reason"), text(raw, "by", required=False) or "operator"
-    policy, trace = _service_policy(context, service), CURRENT.get()
+def _opening(context: Context, fingerprint: str, decide: Callable[..., Opened], refusal: str) -> Callable[[Tx], str]:
+    """Work that opens a person's episode and gives its identifier. While one is live, another is refused with 409."""
+    trace = CURRENT.get()
 
     def work(tx: Tx) -> str:
-        fingerprint = f"operator:{service}"
         earlier = tx.newest_episodes([fingerprint]).get(fingerprint, [])
         if earlier and earlier[0].live:
-            raise RefusedError(409, f"{service} is frozen by hand already")
-        opened = by_hand.on_operator_freeze(
-            policy=policy,
-            reason=reason,
-            by=by,
+            raise RefusedError(409, refusal)
+        opened = decide(
             generation=earlier[0].generation + 1 if earlier else 1,
             known=Known(incident=tx.incident),
             now=tx.now,
@@ -75,6 +71,15 @@ async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
         record(tx, [opened], context.box.policies, ids=context.ids, trace=trace)
         return opened.episode.id
 
+    return work
+
+
+async def freeze(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Freeze a service until an operator unfreezes the service: {service, reason, by?}."""
+    service, reason, by = text(raw, "service"), text(raw, "reason"), text(raw, "by", required=False) or "operator"
+    decide = partial(by_hand.on_operator_freeze, policy=_service_policy(context, service), reason=reason, by=by)
+    refusal = f"{service} is frozen by hand already"
+    work = _opening(context, f"operator:{service}", decide, refusal)
     episode = await context.journal.write(work)
     return {"service": service, "episode": episode, **await _carried_out(context, service, {episode})}
 
@@ -117,26 +122,9 @@ async def rollback(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
             return {"service": service, "episode": None, "rollout": running.id}
     except RolloutsError as error:
         raise RefusedError(503, f"the rollouts cannot be used: {error}") from error
-    policy, trace = _rollback_policy(context, service), CURRENT.get()
-
-    def work(tx: Tx) -> str:
-        fingerprint = by_hand.rollback_fingerprint(service)
-        earlier = tx.newest_episodes([fingerprint]).get(fingerprint, [])
-        if earlier and earlier[0].live:
-            raise RefusedError(409, f"{service} was rolled back by hand already: unfreeze the service first")
-        opened = by_hand.on_operator_rollback(
-            policy=policy,
-            reason=reason,
-            by=by,
-            generation=earlier[0].generation + 1 if earlier else 1,
-            known=Known(incident=tx.incident),
-            now=tx.now,
-            ids=context.ids,
-            trace=trace,
-        )
-        record(tx, [opened], context.box.policies, ids=context.ids, trace=trace)
-        return opened.episode.id
-
+    decide = partial(by_hand.on_operator_rollback, policy=_rollback_policy(context, service), reason=reason, by=by)
+    refusal = f"{service} was rolled back by hand already: unfreeze the service first"
+    work = _opening(context, by_hand.rollback_fingerprint(service), decide, refusal)
     return {"service": service, "episode": await context.journal.write(work), "rollout": None}
 
 
