@@ -46,6 +46,12 @@ class Watched(Struct, frozen=True, kw_only=True):
         names = {one["labels"]["alertname"] for one in self.prometheus.alerts()}
         return {name for name in names if not name.startswith(OTHERS)}
 
+    def fired_since(self, since: float) -> set[str]:
+        """The alerts that have fired since then, but for those about SLOs and about Freezeline."""
+        query = f'count by (alertname) (count_over_time(ALERTS{{alertstate="firing"}}[{int(time.time() - since)}s]))'
+        names = {one["metric"]["alertname"] for one in self.prometheus.query(query)}
+        return {name for name in names if not name.startswith(OTHERS)}
+
     def active_since(self, name: str) -> float:
         """When the condition of an alert became true, and has been true since; in Unix seconds."""
         times = [one["activeAt"] for one in self.prometheus.alerts() if one["labels"]["alertname"] == name]
