@@ -160,5 +160,5 @@ async def running_set(
             stack.callback(made.repeat.end)
             targets = {"generation": [made.api_port, *made.worker_ports]}
             hook = {"webhook": f"{running.url}/webhook", "token": site.token("webhook")}
-            found = watched("generation-service", generation, root, targets, faster=faster, **hook)
+            found = watched("generation-service", generation, root, targets, faster=faster, up=2, **hook)
             yield made, stack.enter_context(found), Desk(site=site)

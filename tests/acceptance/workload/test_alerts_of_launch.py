@@ -183,7 +183,7 @@ async def launch(generation: Generation, root: Path, faster: int) -> AsyncIterat
         targets = {"scripts": [found.port], "kube-state-metrics": [probe.port]}
         async with receiver(site) as running:
             hook = {"webhook": f"{running.url}/webhook", "token": site.token("webhook")}
-            seen = stack.enter_context(watched("day0-launch", generation, root, targets, faster=faster, **hook))
+            seen = stack.enter_context(watched("day0-launch", generation, root, targets, faster=faster, up=2, **hook))
             yield found, seen
 
 

@@ -92,11 +92,13 @@ def watched(
     targets: Mapping[str, Sequence[int]],
     *,
     faster: int,
+    up: int,
     webhook: str = "",
     token: str = "",
 ) -> Iterator[Watched]:
     """Prometheus and Alertmanager of a shipped spec, with everything loaded. `targets`: job → ports.
 
+    `up` targets run, and have been scraped: a counter whose first sample is already high never grew.
     `webhook` is the address of a real receiver; without one, the sink takes its place.
     """
     loaded = pipeline.load_set([(f"slos/{name}.yaml", faster_text(name, faster).encode())], "slos")
@@ -138,7 +140,7 @@ def watched(
         }
         prometheus = stack.enter_context(prometheus_server(generation, root / "prometheus", yaml.safe_dump(config)))
         found = Watched(prometheus=prometheus, sink=sink)
-        wait_until(lambda: prometheus.query("count(up == 1)"), 60, "the services are scraped")
+        wait_until(lambda: prometheus.query(f"count(up == 1) >= {up}"), 60, "the services are scraped")
         yield found
 
 
