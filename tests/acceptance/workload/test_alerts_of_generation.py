@@ -15,7 +15,7 @@ import pytest
 
 from tests.acceptance.workload.generation_faults import FAULTS, Fault
 from tests.acceptance.workload.generation_set import Desk, RunningSet, running_set
-from tests.acceptance.workload.watched import Sight, Watched, expect
+from tests.acceptance.workload.watched import POLL_S, Sight, Watched, expect
 from tests.tools import ROOT, Generation
 from tests.waiting import wait_until
 
@@ -75,7 +75,7 @@ def part_of(faults: Sequence[Fault]) -> list[Fault]:
 def forgotten(counted: str, found: RunningSet, seen: Watched) -> None:
     """Wait until no event of earlier faults is in the window of a quantile."""
     query = f"sum(increase({counted}[{int(WINDOW_S / found.faster)}s])) > 0"
-    wait_until(lambda: not seen.prometheus.query(query), FORGOTTEN_S, "earlier events are forgotten")
+    wait_until(lambda: not seen.prometheus.query(query), FORGOTTEN_S, "earlier events are forgotten", poll_s=1)
 
 
 def in_order(order: Sequence[Fault], found: RunningSet, seen: Watched, desk: Desk) -> None:
@@ -92,7 +92,8 @@ def in_order(order: Sequence[Fault], found: RunningSet, seen: Watched, desk: Des
             failed.append(f"{fault.alert}: {error}")
             print("FAILED", failed[-1], flush=True)
         found.mend(fault.end)
-        wait_until(lambda: not seen.active(), FORGOTTEN_S / found.faster + 60, f"{seen.active()} have ended")
+        over_s = FORGOTTEN_S / found.faster + 60
+        wait_until(lambda: not seen.active(), over_s, f"{seen.active()} have ended", poll_s=POLL_S)
         others = seen.fired_since(begun) - {fault.alert}
         print(f"{fault.alert}: mended and forgotten after {time.time() - begun:.0f} s; others: {others}", flush=True)
         if others:

@@ -26,6 +26,9 @@ from tests.waiting import wait_until
 OTHERS = ("SLO", "Freezeline")
 """How the names of alerts begin that come from budgets, or from what watches Freezeline itself."""
 
+POLL_S = 0.2
+"""How often Prometheus is asked whether an alert fires: ten machines may run beside each other."""
+
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 SCALED = re.compile(r"\b(interval|scrape|over|for|within): (\d+)([smh])\b")
 
@@ -188,7 +191,7 @@ def expect(
         assert firing <= {name}, f"{firing} while {name} is expected"
         return firing == {name}
 
-    wait_until(fires, within_s, f"{name} fires")
+    wait_until(fires, within_s, f"{name} fires", poll_s=POLL_S)
     active_at = watched.active_since(name)
     wanted = {(name, receiver) for receiver in receivers}
     wait_until(lambda: wanted <= told(), 60, f"{receivers} hear of {name}: {told()}")
