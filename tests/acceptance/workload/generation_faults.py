@@ -77,18 +77,22 @@ def _context_is_kept(found: RunningSet) -> None:
     found.every(0.2, found.ask)
 
 
+LONG = " ".join(["burn"] * 52)
+"""The made answers repeat their question."""
+
+
 def _many_jobs(found: RunningSet) -> None:
-    found.vendors(openai={"kind": "drip", "wait_s": 1})
-    for _ in range(300):
-        found.ask()
+    """Half a minute for each answer, four at once."""
+    found.vendors(openai={"kind": "drip", "wait_s": 0.5})
+    for _ in range(150):
+        found.ask(LONG)
 
 
 def _slow_answers(found: RunningSet) -> None:
     """A vendor whose words drip: more than a minute for each answer."""
     found.restart_workers(number=4)
     found.vendors(openai={"kind": "drip", "wait_s": 1.3})
-    question = " ".join(["burn"] * 52)
-    found.every(5, lambda: found.ask(question))
+    found.every(5, lambda: found.ask(LONG))
 
 
 def _readers_come_back(found: RunningSet) -> None:
@@ -184,7 +188,7 @@ FAULTS = (
         ramp_s=90,
     ),
     Fault(
-        words="300 jobs, and a vendor with one word a second",
+        words="150 long jobs, and a vendor with two words a second",
         alert="RAGQueueLengthHigh",
         receivers=TEAM,
         begin=_many_jobs,
