@@ -34,7 +34,7 @@ PART = os.environ.get("FREEZELINE_PART", WHOLE)
 """`2/3`: the second third of the order. The whole order takes more than two hours with the shipped durations, so
 machines can share it."""
 
-WINDOW_S = 600.0
+WINDOW_S = 300.0
 """Of the alerts about a quantile."""
 
 MTTR_S = 300
