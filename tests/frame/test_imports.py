@@ -69,6 +69,7 @@ ORDERS = {
         "policy",
         "decide",
         "rollouts",
+        "rollout_report",
         "journal",
         "run",
         "report",
