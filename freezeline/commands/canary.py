@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sqlite3
 import sys
 import time
@@ -16,12 +15,13 @@ from pathlib import Path
 
 from freezeline import headers
 from freezeline.commands import whole
+from freezeline.commands.stopping import until_stopped
 from freezeline.problems import printable
 from freezeline.remote import operator
 from release.ab.ready import can_draw
 from release.ab.report import Draw
 from release.canary.plan import plan_of
-from release.canary.state import AbortAsked, Approved, Event, Paused, Phase, Promoted, Resumed, State
+from release.canary.state import AbortAsked, Approved, Event, Paused, Phase, Promoted, Resumed
 from release.engine import begin, process
 from release.show import report
 from release.show import status as show
@@ -141,24 +141,13 @@ def options_of(args: argparse.Namespace) -> process.Options:
 
 
 def _run(args: argparse.Namespace) -> int:
-    ended = asyncio.run(_until_stopped(options_of(args)))
+    ended = asyncio.run(until_stopped(process.run(options_of(args))))
     if ended is None:
         sys.stderr.write("stopped; the rollout stays as it is, and the same command goes on with it\n")
         return ENVIRONMENT
     why = f": {printable(ended.why)}" if ended.why else ""
     print(f"{printable(ended.release)}: {ended.phase.value.replace('_', ' ')}{why}")
     return OK if ended.phase is Phase.DONE else PROBLEMS
-
-
-async def _until_stopped(options: process.Options) -> State | None:
-    """The rollout's end; None after SIGTERM or SIGINT."""
-    task = asyncio.create_task(process.run(options))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
 
 
 def _database(args: argparse.Namespace, *, writes: bool = False) -> tuple[str, Database]:

@@ -17,12 +17,12 @@ from release.ab.kept import Kept, encode
 from release.ab.stage import look, start
 from release.canary.state import Checked, Deployed, Phase, Shifted, State, Tick
 from release.canary.verdict import Measured, Verdict
-from release.policy.canary import AbMetric, AbTest
 from release.store.database import Database
 from tests.acceptance.page.site import deliver, end_rollbacks
 from tests.acceptance.receiver.harness import Receiver, Site, receiver
 from tests.fakes.prometheus import Objective, PrometheusFake, prometheus
 from tests.tools import ROOT
+from tests.unit.release.ab.test_report import TEST
 from tests.waiting import until
 
 SENTENCE = "5.64 % of HTTP requests failed over 5 min; the limit is 0.5 %"
@@ -124,20 +124,11 @@ def ended_rollout(state: Path) -> None:
 
 def _tested(at: float) -> Kept:
     """An A/B test that found no difference."""
-    test = AbTest(
-        metrics=(AbMetric(id="errors", bad="b", total="t"),),
-        confidence=Decimal("0.95"),
-        power=Decimal("0.8"),
-        detect=Decimal("0.5"),
-        method="group-sequential",
-        assignment="request",
-        then="advance",
-    )
     events = {"canary/bad": 1012, "canary/total": 100_000, "stable/bad": 1018, "stable/total": 100_000}
     counters = {f"errors/{name}": Counter(events=Decimal(count)) for name, count in events.items()}
     progress = start(at, None)
     counts = replace(progress.counts, counters=counters, until_s=at + 86400)
-    found = look(test, Decimal("0.5"), replace(progress, counts=counts), at_s=at + 86400, at_the_end=True)
+    found = look(TEST, Decimal("0.5"), replace(progress, counts=counts), at_s=at + 86400, at_the_end=True)
     return Kept(progress=found.progress, outcome="not_worse", judgement=found.judgement)
 
 
