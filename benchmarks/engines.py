@@ -107,7 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def agrees(row: Row) -> bool:
     """Whether an engine has the same ratio, and the same alerts within one evaluation."""
     right = abs(row.error) < SAME and abs(row.against_prometheus) < SAME
-    return right and all(abs(late) <= story.ONE_EVALUATION_S[alert] + story.POLL_S for alert, late in row.late_s.items())
+    return right and all(
+        abs(late) <= story.ONE_EVALUATION_S[alert] + story.POLL_S for alert, late in row.late_s.items()
+    )
 
 
 if __name__ == "__main__":

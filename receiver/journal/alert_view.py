@@ -251,7 +251,7 @@ class AlertView(Questions):
     def policies_in_use_beside(self, known: Collection[str]) -> dict[str, str]:
         """Texts of the policies in use, by hash, but for those that are known."""
         sql = (
-            f"SELECT sha256, body FROM policy WHERE sha256 NOT IN ({rows.marks_for(known)}) "
+            f"SELECT sha256, body FROM policy WHERE sha256 NOT IN ({rows.marks_for(list(known))}) "
             f"AND sha256 IN ({_POLICIES_IN_USE})"
         )
         return dict(self._all(sql, list(known)))

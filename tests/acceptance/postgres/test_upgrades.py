@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -164,10 +165,11 @@ async def test_a_migration_that_only_a_later_version_understands_waits_for_the_e
         hosts.check_end()
 
 
+@pytest.mark.soak
 async def test_what_the_earlier_version_needs_goes_with_its_last_receiver(
     server: Cluster, slack: SlackFake, tmp_path: Path
 ) -> None:
-    """The later receiver runs beside it. An earlier receiver that stood still meanwhile stores and does nothing more."""
+    """The later receiver runs beside it. An earlier one that stood still meanwhile stores and does nothing more."""
     hosts = Hosts.made(tmp_path, server.database(), slack)
     newest = later(tmp_path / "later", "pre_", "post_")
     async with hosts.running(0) as first:
@@ -178,12 +180,12 @@ async def test_what_the_earlier_version_needs_goes_with_its_last_receiver(
             await until(hosts.frozen, WAIT_S, "both hosts have the flag")
             await until(lambda: hosts.rollbacks() == ["SUCCEEDED"], WAIT_S, "the rollback is done")
             assert await second.stop() == 0
-        first.process.send_signal(19)
+        first.process.send_signal(signal.SIGSTOP)
         gone = f"SELECT count(*) FROM receiver WHERE seen_at > clock_timestamp() - interval '{LEASE_S} s'"
         await until(lambda: hosts.rows(gone) == [(0,)], WAIT_S, "the earlier receiver gives no sign")
         async with hosts.running(1, env=newest) as second:
             assert shape(hosts) == (known() + 2, known() + 2)
-            first.process.send_signal(18)
+            first.process.send_signal(signal.SIGCONT)
             assert await hosts.post(first, FIRING) == 503
             assert "Start a newer version" in str(await first.get("/health/detailed"))
             assert await hosts.post(second, RESOLVED) == 200

@@ -18,5 +18,3 @@ def later(folder: Path, *whens: str) -> dict[str, str]:
         file = folder / "receiver" / "journal" / "postgres_migrations" / f"{number:04d}_{when}later.sql"
         file.write_text(ADDS.format(name=f"later_{number}"))
     return {"PYTHONPATH": str(folder)}
-
-
