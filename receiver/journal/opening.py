@@ -49,7 +49,7 @@ def open_view(path: Path, *, postgres: str = "", earlier: bool = False) -> tuple
 def postgres_store(dsn: str, *, require_standby: bool, place: str = "", alive_s: float = 30.0) -> Store:
     """The journal in a PostgreSQL database. Raises JournalError if the extra is not installed.
 
-    A receiver names its place. It takes another receiver for ended that gave no sign for `alive_s`.
+    A receiver names its place. Another receiver that gave no sign for `alive_s` counts as ended.
     """
     try:
         from receiver.journal.postgres import PostgresStore  # noqa: PLC0415 - most receivers have no PostgreSQL
