@@ -1,5 +1,6 @@
 """How soon: flags on other hosts, and the takeover from a leader that was killed, with the default lease."""
 
+import json
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from receiver.leading import LEASE_S, PARTS
 from tests.acceptance.postgres.hosts import Hosts
-from tests.acceptance.receiver.harness import body, peers
+from tests.acceptance.receiver.harness import body
 from tests.fakes.http import SLACK_PATH, SlackFake, running
 from tests.postgres import Cluster
 from tests.waiting import until
@@ -31,6 +32,16 @@ async def slack() -> AsyncIterator[SlackFake]:
     fake = SlackFake()
     async with running(fake, SLACK_PATH):
         yield fake
+
+
+def at_minute(name: str, minute: int) -> bytes:
+    """A webhook about an alert that began at this minute, and ended half a minute later."""
+    raw = json.loads(body("0.34.2", name))
+    for alert in raw["alerts"]:
+        alert["startsAt"] = f"2026-11-21T08:{minute}:00Z"
+        if alert["status"] == "resolved":
+            alert["endsAt"] = f"2026-11-21T08:{minute}:30Z"
+    return json.dumps(raw).encode()
 
 
 @contextmanager
@@ -63,9 +74,8 @@ async def test_flags_of_all_hosts_agree_within_a_second(server: Cluster, slack: 
         await until(hosts.leader, WAIT_S, "a receiver leads")
         apart = []
         for number, receiver in enumerate((first, second, third)):
-            start = (f"2026-11-21T08:1{5 + number}:00Z",)
             for name, settled in (("firing", hosts.frozen), ("resolved", hosts.unfrozen)):
-                (data,) = peers(body("0.34.2", name), starts=start)
+                data = at_minute(name, 20 + number)
                 with watched(hosts) as changed:
                     assert await hosts.post(receiver, data) == 200
                     posted = time.monotonic()
