@@ -56,11 +56,12 @@ class NoSecrets(Struct, frozen=True, kw_only=True):
 
 
 class QueryWithin(Struct, frozen=True, kw_only=True):
-    """A query stays within a bound."""
+    """A query stays within a bound. `unit` is that of the values, for people."""
 
     query: str
     op: str
     value: Decimal
+    unit: str  # "ratio", "seconds", or "" for a bare number
 
 
 FlagValue = bool | int | float | str

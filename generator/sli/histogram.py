@@ -91,6 +91,13 @@ def bound_in_unit(reader: Reader, key: str, metric: str) -> tuple[Decimal, str]:
     return in_metric_unit(bound, written, metric), written
 
 
+def unit_written(bound: str) -> str:
+    """The unit of values that a bound limits, by the bound's text: "ratio", "seconds", or "" if unknown."""
+    if bound.endswith("%"):
+        return "ratio"
+    return "seconds" if bound[-1:].isalpha() else ""
+
+
 def unit_of(metric: str, written: str) -> str:
     """The unit of a metric's values, by its name or by a bound's text: "milliseconds", "seconds", or "" if unknown."""
     if metric.endswith(_MILLISECOND_SUFFIXES):

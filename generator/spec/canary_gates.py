@@ -25,7 +25,7 @@ from generator.promql import text as promql
 from generator.promql.check import Want, faults
 from generator.promql.lint import walk
 from generator.reading.reader import Reader
-from generator.sli.histogram import check_histogram_name, in_metric_unit, unit_of
+from generator.sli.histogram import check_histogram_name, in_metric_unit, unit_of, unit_written
 from generator.units import whole_ms
 
 PLACEHOLDERS = frozenset({"$canary", "$stable"})
@@ -152,9 +152,7 @@ def _unit(reader: Reader, measure: Measure) -> str:
     written = next((found.text for key in ("max", "min") if (found := reader.value(key)) is not None), "")
     if isinstance(measure, QuantileMeasure):
         return unit_of(measure.histogram.metric, written)
-    if written.endswith("%"):
-        return "ratio"
-    return "seconds" if written[-1:].isalpha() else ""
+    return unit_written(written)
 
 
 def _check_side(reader: Reader, measure: Measure, key: str, value: Decimal) -> None:

@@ -29,6 +29,7 @@ from generator.names import SEVERITIES
 from generator.promql.check import Want
 from generator.promql.text import is_label_name
 from generator.reading.reader import Reader
+from generator.sli.histogram import unit_written
 from generator.spec import gate_flags
 from generator.units import DAY
 
@@ -165,11 +166,12 @@ def _secrets(reader: Reader) -> NoSecrets:
 
 
 def _query(reader: Reader) -> QueryWithin:
-    bounds = [(op, reader.bound(key)[0]) for key, op in (("max", "<="), ("min", ">=")) if reader.has(key)]
+    bounds = [(op, *reader.bound(key)) for key, op in (("max", "<="), ("min", ">=")) if reader.has(key)]
     if len(bounds) != 1:
         reader.fail("gate/check", f"{reader.what} needs exactly one of `max` and `min`", "add `max: 1%` or `min: 99%`")
-    op, value = bounds[0] if bounds else ("<=", Decimal(0))
-    return QueryWithin(query=reader.promql("query", Want.NUMBER), op=op, value=value)
+    op, value, written = bounds[0] if bounds else ("<=", Decimal(0), "")
+    query = reader.promql("query", Want.NUMBER)
+    return QueryWithin(query=query, op=op, value=value, unit=unit_written(written))
 
 
 def _rehearsed(reader: Reader) -> Rehearsed:

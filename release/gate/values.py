@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from receiver.figures import figure
 from receiver.plaintext import plain
 from receiver.sources.asking import SourceError
 from receiver.sources.prometheus import Sample
@@ -31,15 +32,15 @@ async def check_budget(check: Budget, world: World) -> Finding:
 
 async def check_query(check: Query, world: World) -> Finding:
     """Every sample of the query is within the bound."""
-    threshold = f"{check.op} {check.value}"
+    threshold = f"{'at most' if check.op == '<=' else 'at least'} {figure(check.value, check.unit)}"
     samples = await _samples(check.query, world)
     if isinstance(samples, str):
         return cannot_tell(check.id, SOURCE, samples, threshold=threshold)
     worst = (max if check.op == "<=" else min)(samples, key=lambda one: one.value)
-    value = f"{float(worst.value):.6g}{_labels(worst)}"
+    value = f"{figure(worst.value, check.unit)}{_labels(worst)}"
     holds = worst.value <= check.value if check.op == "<=" else worst.value >= check.value
     said = go if holds else no_go
-    reason = f"the query's value is {value}" if holds else f"the query's value is {value}, not {threshold}"
+    reason = f"the query's value is {value}" if holds else f"the query's value is {value}; the gate allows {threshold}"
     return said(check.id, SOURCE, reason, value=value, threshold=threshold)
 
 

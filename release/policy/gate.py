@@ -49,12 +49,13 @@ class Budget(Struct, frozen=True, kw_only=True, tag_field="kind", tag="budget"):
 
 
 class Query(Struct, frozen=True, kw_only=True, tag_field="kind", tag="query"):
-    """Every sample of the query is within the bound."""
+    """Every sample of the query is within the bound. `unit` is that of values and bound; "": unknown, or none."""
 
     id: str
     query: str
     op: Literal["<=", ">="]
     value: Decimal
+    unit: Literal["", "ratio", "seconds", "milliseconds"] = ""
 
 
 class ImagePinned(Struct, frozen=True, kw_only=True, tag_field="kind", tag="image-pinned"):

@@ -44,8 +44,9 @@ def _check(spec: Spec, check: Check, loaded: Sequence[RuleText]) -> dict[str, ob
         case BudgetLeft(slo=slo, at_least=at_least):
             query = next(budget_query(spec, one) for one in spec.slos if one.name == slo)
             return {"kind": "budget", "slo": slo, "query": query, "op": ">=", "value": decimal_text(at_least)}
-        case QueryWithin(query=query, op=op, value=value):
-            return {"kind": "query", "query": query, "op": op, "value": decimal_text(value)}
+        case QueryWithin(query=query, op=op, value=value, unit=unit):
+            shown = {"unit": unit} if unit else {}
+            return {"kind": "query", "query": query, **shown, "op": op, "value": decimal_text(value)}
         case _:
             return _evidence(check)
 

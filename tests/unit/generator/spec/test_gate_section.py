@@ -69,7 +69,7 @@ def test_sources_have_defaults() -> None:
         ),
         (
             "{id: fast, query: 'p95', max: 500ms}",
-            {"kind": "query", "query": "p95", "op": "<=", "value": "0.5"},
+            {"kind": "query", "query": "p95", "unit": "seconds", "op": "<=", "value": "0.5"},
         ),
         (
             "{id: flags, flag_file: flags.json, present: [fallback, worker]}",

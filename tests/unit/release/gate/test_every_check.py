@@ -325,3 +325,20 @@ async def test_any_doubt_stops_a_go(tmp_path: Path, doubtful: type) -> None:
     report = await asked(tmp_path, tuple(cases.check for cases in TABLE.values()), makes)
     assert report.verdict is CANNOT_TELL
     assert [finding.id for finding in report.findings if finding.verdict is not GO] == [TABLE[doubtful].check.id]
+
+
+@pytest.mark.parametrize(
+    "bound,found,said",
+    [
+        (("<=", "0.5", "seconds"), "0.62", "the query's value is 620 ms (pod=0); the gate allows at most 500 ms"),
+        ((">=", "0.995", "ratio"), "0.99", "the query's value is 99 % (pod=0); the gate allows at least 99.5 %"),
+        (("<=", "3", ""), "4", "the query's value is 4 (pod=0); the gate allows at most 3"),
+        (("<=", "0.5", "seconds"), "0.25", "the query's value is 250 ms (pod=0)"),
+    ],
+)
+async def test_a_query_says_its_unit(tmp_path: Path, bound: tuple[Any, str, Any], found: str, said: str) -> None:
+    """Value and bound are written as people write them."""
+    op, value, unit = bound
+    check = Query(id="fast", query="speed", op=op, value=Decimal(value), unit=unit)
+    report = await asked(tmp_path, (check,), answers("speed", samples(found)))
+    assert [finding.reason for finding in report.findings] == [said]
