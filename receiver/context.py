@@ -27,6 +27,8 @@ class PolicyBox(Struct):
 
     policies: Policies = field(default=NO_POLICIES)
     problem: str = ""
+    unreadable: set[str] = field(default_factory=set)
+    """Hashes of policies of other receivers that this version cannot read."""
 
 
 class Context(Struct, frozen=True, kw_only=True):

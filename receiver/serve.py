@@ -210,9 +210,8 @@ class _Receiver:
         )
         journal.start()
         stack.push_async_callback(journal.close)
-        host = self._settings.host or socket.gethostname()
-        place = f"{host}:{state.resolve()}"
-        # One receiver at a time has the lock on a state directory, so a place names one receiver.
+        host = _host(self._settings)
+        place = _place(state, self._settings)
         run = f"{os.getpid()}:{secrets.token_hex(4)}"
         owner = f"{place}#{run}" if journal.several else f"{host}:{run}"
         return Context(
@@ -384,10 +383,24 @@ class _Receiver:
         sys.stderr.flush()
 
 
+def _host(settings: Settings) -> str:
+    return settings.host or socket.gethostname()
+
+
+def _place(state: Path, settings: Settings) -> str:
+    """The name of at most one running receiver, because one at a time has the lock on a state directory."""
+    return f"{_host(settings)}:{state.resolve()}"
+
+
 def journal_store(state: Path, settings: Settings) -> Store:
     """Where the settings put the journal. Raises JournalError."""
     if settings.journal_postgres:
-        return postgres_store(settings.journal_postgres, require_standby=settings.journal_require_standby)
+        return postgres_store(
+            settings.journal_postgres,
+            require_standby=settings.journal_require_standby,
+            place=_place(state, settings),
+            alive_s=settings.journal_lease_s,
+        )
     return SqliteStore(state / "journal.db", exclusive=settings.journal_exclusive)
 
 

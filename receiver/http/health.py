@@ -118,8 +118,8 @@ class Health:
 
     def _policy(self) -> str:
         box = self._context.box
-        if box.problem:
-            return box.problem
+        if why := box.problem or self._context.faults.said("policy"):
+            return why
         return "" if box.policies.in_force else "no policies are in force, so no alert freezes anything"
 
     def _disk(self) -> str:

@@ -125,6 +125,11 @@ class Journal:
         return self._store.several
 
     @property
+    def knows(self) -> int:
+        """The last shape of a journal that this version knows."""
+        return self._store.knows
+
+    @property
     def kept(self) -> str:
         """Where the journal is, and where work is when its caller has the answer, for people."""
         return f"{self._store.shown}: {self._store.promise}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from receiver.decide.model import Episode, EpisodeState, Seen, Trace, Waiting, stamp
@@ -11,6 +11,10 @@ from receiver.journal.questions import FINAL, Questions
 from receiver.journal.store import NO_LIMIT
 
 _LIVE = "state IN ('OPEN', 'RESOLVING')"
+_POLICIES_IN_USE = (
+    f"SELECT policy_sha256 FROM episode WHERE {_LIVE} UNION SELECT policy_sha256 FROM episode WHERE id IN "
+    f"(SELECT episode FROM action WHERE state NOT IN ({FINAL}))"
+)
 _OF_FREEZE = (
     "SELECT episode.incident FROM flag_file JOIN freeze_reason ON freeze_reason.flag = flag_file.path "
     "AND freeze_reason.ended_at IS NULL JOIN episode ON episode.id = freeze_reason.episode "
@@ -242,11 +246,15 @@ class AlertView(Questions):
 
     def policies_in_use(self) -> set[str]:
         """Hashes of the policies that opened live episodes, or episodes with unfinished actions."""
+        return {row[0] for row in self._all(_POLICIES_IN_USE)}
+
+    def policies_in_use_beside(self, known: Collection[str]) -> dict[str, str]:
+        """Texts of the policies in use, by hash, but for those that are known."""
         sql = (
-            f"SELECT policy_sha256 FROM episode WHERE {_LIVE} UNION SELECT policy_sha256 FROM episode WHERE id IN "
-            f"(SELECT episode FROM action WHERE state NOT IN ({FINAL}))"
+            f"SELECT sha256, body FROM policy WHERE sha256 NOT IN ({rows.marks_for(list(known))}) "
+            f"AND sha256 IN ({_POLICIES_IN_USE})"
         )
-        return {row[0] for row in self._all(sql)}
+        return dict(self._all(sql, list(known)))
 
     def incident(self, service: str) -> str | None:
         """Identifier of a service's incident, which a new episode joins; None if the episode begins a new incident.

@@ -46,13 +46,17 @@ def open_view(path: Path, *, postgres: str = "", earlier: bool = False) -> tuple
     return View(connection), connection
 
 
-def postgres_store(dsn: str, *, require_standby: bool) -> Store:
-    """The journal in a PostgreSQL database. Raises JournalError if the extra is not installed."""
+def postgres_store(dsn: str, *, require_standby: bool, place: str = "", alive_s: float = 30.0) -> Store:
+    """The journal in a PostgreSQL database. Raises JournalError if the extra is not installed.
+
+    A receiver names its place. Another receiver that gave no sign for `alive_s` counts as ended.
+    """
     try:
         from receiver.journal.postgres import PostgresStore  # noqa: PLC0415 - most receivers have no PostgreSQL
+        from receiver.journal.postgres_shapes import Runs  # noqa: PLC0415 - the same
     except ImportError as error:
         raise JournalError(f"{error}. Install Freezeline with the extra `postgres`") from error
-    return PostgresStore(dsn, require_standby=require_standby)
+    return PostgresStore(dsn, require_standby=require_standby, runs=Runs(place=place, alive_s=alive_s))
 
 
 def _postgres_connection(dsn: str) -> Connection:

@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from receiver.journal.postgres_connection import PostgresConnection, Wire
 from receiver.journal.postgres_listener import CHANNEL, Listener
-from receiver.journal.postgres_shapes import bring_up, require_newest
+from receiver.journal.postgres_shapes import Runs, bring_up, known, require_newest, too_old
 from receiver.journal.store import Connection, JournalError
 from receiver.steps import Reached
 
@@ -42,14 +42,18 @@ ON_DISK = DURABLE | {"local", "remote_write"}
 
 _BEGIN = (
     "SELECT seq, hash, version, current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), "
-    "set_config('idle_in_transaction_session_timeout', ?, TRUE), lead, clock_timestamp() FROM chain_head FOR UPDATE"
+    "set_config('idle_in_transaction_session_timeout', ?, TRUE), lead, needs, clock_timestamp() "
+    "FROM chain_head FOR UPDATE"
 )
 _VERSION = "SELECT version FROM chain_head"
 _TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int, clock_timestamp()"
 
 
 class NotSafeError(psycopg.OperationalError):
-    """The server would lose what it acknowledges, or is not the primary any more. The message says what to do."""
+    """The server would lose what it acknowledges, is not the primary any more, or has tables for newer versions.
+
+    The message says what to do.
+    """
 
 
 class PostgresStore:
@@ -67,12 +71,14 @@ class PostgresStore:
         dsn: str,
         *,
         require_standby: bool = True,
+        runs: Runs = Runs(),  # noqa: B008 - frozen
         answer_s: float = ANSWER_S,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._clock = clock
         self._dsn = dsn
         self._require_standby = require_standby
+        self._runs = runs
         self._answer_s = answer_s
         self.leader = ""
         self._ahead = timedelta(0)
@@ -89,6 +95,11 @@ class PostgresStore:
         """The database without its password."""
         parts = conninfo_to_dict(self._dsn)
         return f"PostgreSQL {parts.get('host', 'localhost')}, database {parts.get('dbname', '')}"
+
+    @property
+    def knows(self) -> int:
+        """The last shape that this version knows."""
+        return known()
 
     @property
     def promise(self) -> str:
@@ -156,7 +167,7 @@ class PostgresStore:
         """The writer's connection. The tables are made or migrated. Raises JournalError."""
         connection = PostgresConnection(self._connect)
         try:
-            bring_up(connection.wire)
+            bring_up(connection.wire, self._runs)
             self._version = self._asked_version(connection)
         except (psycopg.Error, JournalError) as error:
             connection.close()
@@ -200,9 +211,9 @@ class PostgresStore:
         """Wait for the end of other receivers' transactions, and keep new ones waiting. Raises psycopg.Error."""
         writer.execute("BEGIN")
         row = writer.execute(_BEGIN, (f"{IDLE_MAX_S:g}s",)).fetchone()
-        seq, hash_, version, commits, standbys, _, self.leader, at = row
+        seq, hash_, version, commits, standbys, _, self.leader, needs, at = row
         self._compare_clocks(at)
-        why = unsafe(commits, standbys, require_standby=self._require_standby)
+        why = too_old(needs) or unsafe(commits, standbys, require_standby=self._require_standby)
         if why:
             raise NotSafeError(why)
         self._head = (seq, hash_)

@@ -13,14 +13,19 @@ class Leads(WaitingAlerts):
         """The receiver that leads, as this transaction has read; "" if nobody does."""
         return self.caches.leader
 
-    def appear(self, *, place: str, owner: str, host: str, version: str) -> None:
-        """Note that a receiver runs at a place."""
+    def appear(self, *, place: str, owner: str, host: str, version: str, knows: int) -> None:
+        """Note that a receiver runs at a place. `knows` is the last shape that its version knows."""
         self._run(
-            "INSERT INTO receiver (place, id, host, version, seen_at) VALUES (?, ?, ?, ?, clock_timestamp()) "
+            "INSERT INTO receiver (place, id, host, version, knows, seen_at) VALUES (?, ?, ?, ?, ?, clock_timestamp()) "
             "ON CONFLICT (place) DO UPDATE SET id = excluded.id, host = excluded.host, version = excluded.version, "
-            "seen_at = excluded.seen_at",
-            (place, owner, host, version),
+            "knows = excluded.knows, seen_at = excluded.seen_at",
+            (place, owner, host, version, knows),
         )
+
+    def leave(self, owner: str) -> None:
+        """Note that a receiver ends, and lead no longer: another receiver may lead at once."""
+        self._run("DELETE FROM receiver WHERE id = ?", (owner,))
+        self._run("UPDATE chain_head SET lead_until = '-infinity' WHERE lead = ?", (owner,))
 
     def claim_lead(self, *, place: str, owner: str, ttl_s: float) -> bool:
         """Lead, or go on to lead, for so long. False if another receiver leads.
@@ -35,7 +40,3 @@ class Leads(WaitingAlerts):
             (owner, place, ttl_s),
         )
         return bool(changed)
-
-    def release_lead(self, owner: str) -> None:
-        """Lead no longer: another receiver may lead at once."""
-        self._run("UPDATE chain_head SET lead_until = '-infinity' WHERE lead = ?", (owner,))

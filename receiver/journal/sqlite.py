@@ -55,6 +55,11 @@ class SqliteStore:
         self.reading = threading.Lock()
 
     @property
+    def knows(self) -> int:
+        """The last shape that this version knows."""
+        return shapes.newest()
+
+    @property
     def shown(self) -> str:
         """The path of the file."""
         return str(self._path)

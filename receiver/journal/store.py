@@ -89,6 +89,10 @@ class Store(Protocol):
         """Whether several receivers may share the journal, each on a host of its own."""
 
     @property
+    def knows(self) -> int:
+        """The last shape of such a database that this version knows."""
+
+    @property
     def leader(self) -> str:
         """The receiver that led when the open transaction began; "" if nobody did."""
 

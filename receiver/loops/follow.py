@@ -15,6 +15,7 @@ from receiver.context import Context
 from receiver.decide import found_flag
 from receiver.decide.model import FlagView, stamp_ms
 from receiver.journal import View
+from receiver.loops.policies import learn
 from receiver.loops.supervise import supervise
 
 EVERY_S = 5.0
@@ -61,6 +62,7 @@ class Follower:
         self._wake.clear()
         if self._context.leading.holds():
             return
+        await learn(self._context)
         known = self._context.box.policies.flags()
 
         def ask(view: View) -> list[tuple[FlagView, frozenset[str]]]:

@@ -36,13 +36,13 @@ class Lead:
 
     async def stop(self) -> None:
         """End, and let another receiver lead at once."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        if self._leads:
-            self._context.leading.lost()
-            with contextlib.suppress(JournalError):
-                await self._context.journal.write(lambda tx: tx.release_lead(self._context.owner))
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._context.leading.lost()
+        with contextlib.suppress(JournalError):
+            await self._context.journal.write(lambda tx: tx.leave(self._context.owner))
 
     async def renew(self) -> None:
         """Ask the journal for the right to lead. Raises JournalError."""
@@ -50,7 +50,13 @@ class Lead:
         asked_at = leading.asked_at()
 
         def claim(tx: Tx) -> bool:
-            tx.appear(place=leading.place, owner=leading.owner, host=context.host, version=version("freezeline"))
+            tx.appear(
+                place=leading.place,
+                owner=leading.owner,
+                host=context.host,
+                version=version("freezeline"),
+                knows=context.journal.knows,
+            )
             return tx.claim_lead(place=leading.place, owner=leading.owner, ttl_s=leading.lease_s)
 
         if await context.journal.write(claim):

@@ -17,6 +17,9 @@ from receiver.policy.read import parse_policy
 
 log = logging.getLogger(__name__)
 
+POLICY = "policy"
+"""The kind of faults that this module reports."""
+
 REFUSED = "the policies on disk have problems, so the last good policies stay in force"
 
 
@@ -95,6 +98,26 @@ async def _reload(context: Context, directory: Path, channels: Collection[str]) 
     if not vanished:
         return ""
     return f"the file of {', '.join(vanished)} vanished; the last good policy stays in force until a restart"
+
+
+async def learn(context: Context) -> None:
+    """Read the policies by which receivers on other hosts opened episodes. Raises JournalError.
+
+    Such a policy may be newer than those of this host, or older.
+    """
+    if not context.leading.several:
+        return
+    box = context.box
+    known = {*box.policies.by_sha256, *box.unreadable}
+    texts = await context.journal.read(lambda view: view.policies_in_use_beside(known))
+    if not texts:
+        return
+    found = parse_known(texts, channels=())
+    for sha256 in texts.keys() - found.keys():
+        box.unreadable.add(sha256)
+        why = "another receiver acts by this policy, which this version cannot read. Start a newer version here"
+        context.faults.report(POLICY, sha256[:12], why)
+    box.policies = Policies(in_force=box.policies.in_force, by_sha256={**box.policies.by_sha256, **found})
 
 
 async def adopt(context: Context, loaded: Loaded, *, channels: Collection[str]) -> None:

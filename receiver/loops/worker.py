@@ -16,6 +16,7 @@ from receiver.act.notices import Deliverer, interrupted
 from receiver.context import Context
 from receiver.decide.model import Action, ActionState, ActionType, FlagView
 from receiver.journal import Tx, View
+from receiver.loops.policies import learn
 from receiver.loops.supervise import failed, succeeded, supervise
 
 RETRY_LANE_S = 1.0
@@ -107,6 +108,7 @@ class Worker:
         """Hand due actions to their lanes. Returns the time of the next due action."""
         self._wake.clear()
         self._context.leading.require()
+        await learn(self._context)
         due, next_due = await self._context.journal.read(self._due(self._context.clock()))
         if self._dispatch(due) and len(due) == LOOK_MAX:
             self._wake.set()

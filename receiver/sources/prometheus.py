@@ -117,7 +117,7 @@ class Prometheus:
                     active_at=str(one.get("activeAt", "")),
                     summary=str((one.get("annotations") or {}).get("summary", "")),
                 )
-                for one in data["alerts"]
+                for one in data["alerts"] or ()  # Thanos says null for none
                 if one["state"] == "firing"
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -135,7 +135,7 @@ class Prometheus:
                     health=str(rule["health"]),
                     error=str(rule.get("lastError") or ""),
                 )
-                for group in data["groups"]
+                for group in data["groups"] or ()
                 for rule in group["rules"]
             )
         except (KeyError, TypeError, AttributeError) as error:

@@ -43,7 +43,7 @@ class Engine(Struct):
     def alerts(self) -> list[dict[str, Any]]:
         """Pending and firing alerts, as the ruler's API gives them."""
         data: dict[str, Any] = Server.get(self._api(), "/api/v1/alerts")["data"]
-        return list(data.get("alerts") or ())  # Thanos and Cortex leave an empty list out
+        return list(data.get("alerts") or data.get("Alerts") or ())  # Thanos Ruler's own spelling, and null for none
 
     def rule_groups(self) -> list[dict[str, Any]]:
         """The ruler's groups, with the health of each rule."""

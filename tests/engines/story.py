@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from generator import names
 from tests.engines import cortex, servers, thanos
 from tests.engines.servers import Engine
-from tests.engines.world import INTERVAL_S, LONG_AGO, World, write_rules
+from tests.engines.world import INTERVAL_S, LONG_AGO, ROLLUP_S, SLOW_S, World, write_rules
 from tests.tools import Generation
 from tests.waiting import DeadlinePassedError
 
@@ -20,8 +20,12 @@ ENGINES = ("victoriametrics", "thanos", "cortex")
 INCIDENT_S = 90
 START_DEADLINE_S = 180.0
 ALERTS_DEADLINE_S = 660.0
+SETTLED_S = 600  # after the incident: a rollup and a slow evaluation of every engine
 BURN, CONSUMED = "SLOBudgetBurn fast", "SLOBudgetConsumed 50"
 ALERTS = (BURN, "FailureRateHigh", "Counts", CONSUMED)
+ONE_EVALUATION_S = {**dict.fromkeys(ALERTS, INTERVAL_S), CONSUMED: ROLLUP_S + SLOW_S}
+"""One evaluation of each rule on the way to an alert. Engines evaluate a group at instants of their own."""
+POLL_S = 2
 RATIO = f'max without ({names.PROFILE}) ({names.ERROR_RATIO}{{{names.WINDOW}="{names.BUDGET_WINDOW}"}})'
 
 
@@ -105,6 +109,8 @@ def _incident(world: World, engines: Sequence[Engine]) -> list[Seen]:
     except DeadlinePassedError as error:
         error.add_note(str(seen))
         raise
+    settled_at = began + INCIDENT_S + SETTLED_S
+    world.live_until(lambda: time.time() > settled_at, machines, 2 * SETTLED_S, "all have counted the incident")
     now = time.time()
     for engine, found, (samples, at) in zip(engines, seen, before, strict=True):
         found.samples_per_minute = (engine.samples_read() - samples) / (time.monotonic() - at) * 60

@@ -26,7 +26,6 @@ SCRAPE_S = 5
 INTERVAL_S = 15
 LONG_AGO_SCRAPE_S = 60
 ROLLUP_S = 300
-SUM_S = 900
 SLOW_S = 150
 LATE_S = 15  # how long ago rollups end
 LENGTH = 31 * DAY
@@ -149,7 +148,9 @@ class World(Struct):
     def _recorded(self) -> Iterable[Series]:
         labels = {names.SERVICE: JOB, names.SLO: "failures", names.SCOPE: SCOPE, names.PROFILE: PROFILE}
         counts: dict[str, Callable[[float], float]] = {"total": self.total, "errors": self.errors}
-        summed_at = self.end // SUM_S * SUM_S - SUM_S
+        # The next sum comes within the 15 min that rules look back for later rollups, whatever the engine's phase.
+        summed_at = self.end - 1
+        counted_until = self.end - ROLLUP_S - LATE_S
         for kind, count in counts.items():
             yield Series(
                 labels={"__name__": names.base(kind, ROLLUP_S * 1000), **labels},
@@ -173,7 +174,7 @@ class World(Struct):
                 ],
             )
             for window in ("3d", "budget"):
-                events = count(summed_at - LATE_S) - count(summed_at - LATE_S - WINDOWS[window])
+                events = count(counted_until) - count(counted_until - WINDOWS[window])
                 named = {"__name__": names.summed(kind), names.WINDOW: window, **labels}
                 yield Series(labels=named, samples=[(summed_at, events)])
         of_set = {names.SCOPE: SCOPE, names.PROFILE: PROFILE}

@@ -5,18 +5,22 @@ its own.
 """
 
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from receiver.journal import postgres_store
+from receiver.journal import View, postgres_store, verify
 from tests import journals
 from tests.acceptance.receiver.harness import Receiver, Site, default_policy, receiver, script
 from tests.fakes.http import SlackFake
 
 LEASE_S = "3"
+FROZEN = {"gateway is frozen", "gateway: rollback started", "gateway: rollback done"}
+TOLD = FROZEN | {"gateway is unfrozen"}
+"""What people are told of an incident from its start to its end."""
 
 
 class Hosts(Struct, kw_only=True):
@@ -25,6 +29,8 @@ class Hosts(Struct, kw_only=True):
     sites: list[Site]
     dsn: str
     slack: SlackFake
+    acknowledged: set[str] = field(default_factory=set)
+    """Hashes of the bodies that a receiver answered with 200."""
 
     @classmethod
     def made(cls, root: Path, dsn: str, slack: SlackFake, *, count: int = 2, rollback: str = "sleep 0.2") -> "Hosts":
@@ -56,6 +62,29 @@ class Hosts(Struct, kw_only=True):
         }
         async with receiver(self.sites[number], env=own) as server:
             yield server
+
+    async def post(self, server: Receiver, data: bytes) -> int:
+        """POST a webhook to one of the receivers; the status of the answer."""
+        status = await server.post(data)
+        if status == 200:
+            self.acknowledged.add(hashlib.sha256(data).hexdigest())
+        return status
+
+    def check_kept(self) -> int:
+        """The chain of decisions is unbroken, and every 200 is in the journal. Returns the number of decisions."""
+        with contextlib.closing(postgres_store(self.dsn, require_standby=False).reader()) as connection:
+            verdict = verify(View(connection).all_decisions())
+        assert verdict.broken_at is None
+        kept = {sha256 for (sha256,) in self.rows("SELECT sha256 FROM delivery")}
+        assert self.acknowledged
+        assert self.acknowledged - kept == set()
+        return verdict.rows
+
+    def check_end(self, told: set[str] = TOLD) -> None:
+        """What must hold after every failure: nothing is lost, and the rollback was started once."""
+        self.check_kept()
+        assert self.starts() == 1
+        assert {text.removeprefix("(repeat) ") for text in self.told()} == told
 
     def flags(self) -> list[str | None]:
         """The flag's text on each host; None where there is none."""
@@ -89,6 +118,10 @@ class Hosts(Struct, kw_only=True):
     def rollbacks(self) -> Sequence[str]:
         """The states of all rollbacks."""
         return [state for (state,) in self.rows("SELECT state FROM action WHERE type = 'rollback'")]
+
+    def heard(self, told: set[str] = TOLD) -> bool:
+        """Whether people were told all of this, marks of repeats left out."""
+        return {text.removeprefix("(repeat) ") for text in self.told()} >= told
 
     def told(self) -> list[str]:
         """What Slack got."""

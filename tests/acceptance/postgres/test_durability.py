@@ -197,6 +197,10 @@ async def test_an_old_primary_is_refused(fated: tuple[Cluster, Cluster]) -> None
         standby.kill()
         with pytest.raises(JournalError, match="old primary"):
             await refused(journal)
+        standby.start()
+        await written_at_last(journal, "on the new primary at last")
+        told = await said(journal)
+        assert told == ["kept", "on the new primary", "again on the new primary", "on the new primary at last"]
 
 
 async def refused(journal: Journal) -> None:
@@ -228,6 +232,7 @@ async def test_a_pooler_in_transaction_mode_loses_only_notifications(
             await until(lambda: 1 in heard, WAIT_S, "the first receiver sees the commit")
             assert await one.write(note("by the first")) == 2
             await until(lambda: "journal.deaf" in caplog.text, WAIT_S, "the warning")
+            assert await said(one) == ["by the other", "by the first"]
     finally:
         bouncer.stop()
 
@@ -261,6 +266,7 @@ async def test_a_full_disk_fails_the_work_and_not_the_receiver(servers: tuple[Cl
         with pytest.raises(JournalError, match="no space left"):
             await journal.write(note("full"))
         assert await journal.write(note("room")) == 1
+        assert await said(journal) == ["room"]
 
 
 async def test_a_server_without_free_connections_fails_only_what_comes_meanwhile(
@@ -311,6 +317,7 @@ async def test_a_receiver_with_a_wrong_clock_goes_by_the_servers(
         (one,) = await journal.read(lambda view: view.last_decisions(1))
         assert abs(one.at - now()) < timedelta(minutes=1)
         assert abs(journal.now() - now()) < timedelta(minutes=1)
+        assert await said(journal) == ["one"]
     finally:
         await journal.close()
 

@@ -82,6 +82,19 @@ async def test_nonsense_is_a_source_error(http: aiohttp.ClientSession, body: byt
                 await question
 
 
+async def test_thanos_says_null_for_an_empty_list(http: aiohttp.ClientSession) -> None:
+    """A querier without firing alerts and without rules is a querier that answers."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"status": "success", "data": {"alerts": None, "groups": None}})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        asked = Prometheus(http, str(server.make_url("")))
+        assert (await asked.firing_alerts(), await asked.rules()) == ((), ())
+
+
 async def test_an_answer_without_end_is_cut_off(http: aiohttp.ClientSession) -> None:
     """A server that sends more than the limit is a SourceError, not a full memory."""
 

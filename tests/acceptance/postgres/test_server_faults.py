@@ -1,0 +1,139 @@
+"""What a fault of the database does to receivers: 503 while nothing can be stored, and then all as if it had not been.
+
+`test_durability` looks at each fault in the journal alone; here receivers meet the fault in an incident.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.acceptance.postgres.hosts import FROZEN, Hosts
+from tests.acceptance.receiver.harness import Receiver, body
+from tests.fakes.http import SLACK_PATH, SlackFake, running
+from tests.postgres import SETTINGS, Bouncer, Cluster
+from tests.waiting import until
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.soak, pytest.mark.xdist_group("postgres")]
+
+FIRING, RESOLVED = body("0.34.2", "firing"), body("0.34.2", "resolved")
+WAIT_S = 45.0
+RAISE = """
+CREATE SEQUENCE faults;
+CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF nextval('faults') <= {times} THEN  -- a rollback does not undo nextval
+    RAISE EXCEPTION 'injected' USING ERRCODE = '{code}';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER fault BEFORE INSERT ON decision FOR EACH ROW EXECUTE FUNCTION fault()
+"""
+END_FAULT = "DROP TRIGGER fault ON decision"
+END_RECEIVERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'freezeline'"
+ALWAYS = 10**9
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackFake]:
+    """A Slack that keeps what it gets."""
+    fake = SlackFake()
+    async with running(fake, SLACK_PATH):
+        yield fake
+
+
+@contextlib.contextmanager
+def raising(server: Cluster, database: str, code: str, times: int) -> Iterator[None]:
+    """Every new decision, or the first ones, fail with this SQLSTATE."""
+    server.run(RAISE.format(code=code, times=times), database)
+    try:
+        yield
+    finally:
+        server.run(END_FAULT, database)
+
+
+@contextlib.contextmanager
+def full_disk(server: Cluster, database: str) -> Iterator[None]:
+    """The disk has no room for a decision."""
+    with raising(server, database, "53100", ALWAYS):
+        yield
+
+
+@contextlib.contextmanager
+def no_connections(server: Cluster, _database: str) -> Iterator[None]:
+    """The receivers have lost their connections, and others hold all there are."""
+    with contextlib.ExitStack() as others:
+        last = others.enter_context(server.connect())
+        for _ in range(2):
+            with contextlib.suppress(psycopg.OperationalError):
+                for _ in range(int(SETTINGS["max_connections"])):
+                    others.enter_context(server.connect())
+            last.execute(END_RECEIVERS)
+        with contextlib.suppress(psycopg.OperationalError):
+            for _ in range(int(SETTINGS["max_connections"])):
+                others.enter_context(server.connect())
+        yield
+
+
+Fault = Callable[[Cluster, str], contextlib.AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize("fault", [full_disk, no_connections])
+async def test_nothing_is_acknowledged_while_nothing_can_be_stored(
+    server: Cluster, slack: SlackFake, tmp_path: Path, fault: Fault
+) -> None:
+    """Alertmanager gets 503 and sends again; the incident then takes its course on both hosts."""
+    hosts = Hosts.made(tmp_path, server.database(), slack)
+    async with hosts.running(0) as first, hosts.running(1) as second:
+        await until(hosts.leader, WAIT_S, "a receiver leads")
+        with fault(server, str(conninfo_to_dict(hosts.dsn)["dbname"])):
+            assert [await hosts.post(one, FIRING) for one in (first, second)] == [503, 503]
+            assert (await first.get("/health"))["status"] != "ok"
+        await through_an_incident(hosts, first, second)
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+async def test_alertmanager_does_not_hear_of_a_transaction_that_was_undone(
+    server: Cluster, slack: SlackFake, tmp_path: Path, code: str
+) -> None:
+    """The receiver does the work again."""
+    hosts = Hosts.made(tmp_path, server.database(), slack)
+    async with hosts.running(0) as first, hosts.running(1) as second:
+        await until(hosts.leader, WAIT_S, "a receiver leads")
+        with raising(server, str(conninfo_to_dict(hosts.dsn)["dbname"]), code, 3):
+            assert await hosts.post(first, FIRING) == 200
+        await through_an_incident(hosts, first, second)
+
+
+async def test_a_pooler_that_passes_no_notifications(server: Cluster, slack: SlackFake, tmp_path: Path) -> None:
+    """One receiver behind pgbouncer in transaction mode, and one beside it."""
+    hosts = Hosts.made(tmp_path, server.database(), slack)
+    bouncer = Bouncer(server).start()
+    try:
+        behind = {"FREEZELINE_JOURNAL_POSTGRES": make_conninfo(hosts.dsn, port=bouncer.port)}
+        async with hosts.running(0) as first, hosts.running(1, env=behind) as second:
+            await until(hosts.leader, WAIT_S, "a receiver leads")
+            await until(lambda: "journal.deaf" in second.log.read_text(), WAIT_S, "the receiver warns")
+            assert await hosts.post(first, FIRING) == 200
+            await through_an_incident(hosts, first, second)
+    finally:
+        bouncer.stop()
+
+
+async def through_an_incident(hosts: Hosts, *receivers: Receiver) -> None:
+    """From the first 200 to the end of the freeze. Nothing of it is lost, and nothing is done twice."""
+
+    async def taken(data: bytes) -> bool:
+        return [await hosts.post(one, data) for one in receivers] == [200] * len(receivers)
+
+    await until(lambda: taken(FIRING), WAIT_S, "every receiver takes the webhook")
+    await until(hosts.frozen, WAIT_S, "every host has the flag")
+    await until(lambda: hosts.rollbacks() == ["SUCCEEDED"], WAIT_S, "the rollback is done")
+    await until(lambda: hosts.heard(FROZEN), WAIT_S, "people are told")
+    await until(lambda: taken(RESOLVED), WAIT_S, "every receiver takes the end")
+    await until(hosts.unfrozen, WAIT_S, "no host has the flag")
+    await until(hosts.heard, WAIT_S, "people are told")
+    hosts.check_end()
