@@ -8,6 +8,11 @@ def service_page(service: str) -> str:
     return f"page/service?name={quote(service, safe='')}"
 
 
+def rollout_page(service: str, rollout: str) -> str:
+    """The path of the report of one rollout."""
+    return f"page/rollout?service={quote(service, safe='')}&id={quote(rollout, safe='')}"
+
+
 def incident_page(incident: str) -> str:
     """The path of an incident's page."""
     return f"page/incident?id={quote(incident, safe='')}"

@@ -17,5 +17,12 @@ def plain(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def steady(text: str) -> str:
+    """Text of any length, whose control and format characters are blanks. Line ends and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(" " if _unprintable(char) and char not in "\n\t" else char for char in text)
+
+
 def _unprintable(char: str) -> bool:
     return unicodedata.category(char) in _UNPRINTABLE and char not in _JOINERS

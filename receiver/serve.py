@@ -54,6 +54,7 @@ from receiver.loops.worker import Worker
 from receiver.meters import Meters
 from receiver.policy.directory import Loaded, read_directory
 from receiver.report import StandingCollector
+from receiver.rollout_report import Reporter, no_report
 from receiver.rollouts import Rollouts
 from receiver.settings import Settings, load_settings
 from receiver.sources.alertmanager import Alertmanager
@@ -87,11 +88,17 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 def serve(
-    options: Options, environment: Mapping[str, str], *, reached: Reached = pass_by, group_max: int = GROUP_MAX
+    options: Options,
+    environment: Mapping[str, str],
+    *,
+    reporter: Reporter = no_report,
+    reached: Reached = pass_by,
+    group_max: int = GROUP_MAX,
 ) -> int:
     """Run the receiver until SIGTERM or SIGINT; returns the exit code.
 
-    `reached` is for tests; `group_max`, the most deliveries in one commit, for measurements.
+    `reporter` makes the reports of rollouts. `reached` is for tests. `group_max`, the most deliveries in one commit, is
+    for measurements.
     """
     problems = Problems()
     settings = load_settings(options.config, environment, problems)
@@ -111,7 +118,8 @@ def serve(
     disable_created_metrics()  # type: ignore[no-untyped-call]
     try:
         with locked(options.state_dir):
-            asyncio.run(_Receiver(options, settings, reached, group_max).run(loaded, sound=not problems.errors))
+            receiver = _Receiver(options, settings, reporter, reached, group_max)
+            asyncio.run(receiver.run(loaded, sound=not problems.errors))
     except (StartError, StateInUseError, JournalError, TokenError, OSError) as error:
         sys.stderr.write(f"freezeline serve: {error}\n")
         return ENVIRONMENT
@@ -125,9 +133,12 @@ def print_problems(problems: Problems) -> None:
 
 
 class _Receiver:
-    def __init__(self, options: Options, settings: Settings, reached: Reached, group_max: int) -> None:
+    def __init__(
+        self, options: Options, settings: Settings, reporter: Reporter, reached: Reached, group_max: int
+    ) -> None:
         self._options = options
         self._settings = settings
+        self._reporter = reporter
         self._reached = reached
         self._group_max = group_max
         self._stop = asyncio.Event()
@@ -319,6 +330,7 @@ class _Receiver:
             alertmanager=next(iter(self._settings.alertmanagers), ""),
             proxy=proxy,
             provider=provider,
+            reporter=self._reporter,
         )
 
     async def _listen(self, stack: contextlib.AsyncExitStack, shared: Web) -> str:

@@ -29,6 +29,7 @@ from receiver.http.tokens import Role
 from receiver.journal import JournalError
 from receiver.logs import CURRENT
 from receiver.report import StandingCollector
+from receiver.rollout_report import Reporter, no_report
 from receiver.sources.prometheus import Prometheus
 from receiver.steps import Step
 from receiver.webhook import process
@@ -62,6 +63,7 @@ class Web(Struct):
     alertmanager: str = ""
     proxy: page.Proxy | None = None
     provider: page.Provider | None = None
+    reporter: Reporter = no_report
 
 
 def make_app(shared: Web) -> web.Application:
@@ -99,6 +101,7 @@ def make_app(shared: Web) -> web.Application:
             stopping=lambda: shared.draining,
             proxy=shared.proxy,
             provider=shared.provider,
+            reporter=shared.reporter,
         ),
     ]
     add_routes(app, routes)

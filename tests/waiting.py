@@ -15,8 +15,8 @@ class DeadlinePassedError(AssertionError):
     """The awaited condition never came true; the message names it and its last value."""
 
 
-def wait_until(cond: Callable[[], T | None], deadline_s: float, what: str) -> T:
-    """Poll `cond` until it is true and return its value.
+def wait_until(cond: Callable[[], T | None], deadline_s: float, what: str, *, poll_s: float = POLL_S) -> T:
+    """Poll `cond` until it is true and return its value. A wait of minutes need not poll fifty times a second.
 
     Raises DeadlinePassedError naming `what` after `deadline_s` seconds. What `cond` raises goes through.
     """
@@ -27,7 +27,7 @@ def wait_until(cond: Callable[[], T | None], deadline_s: float, what: str) -> T:
             return value
         if time.monotonic() >= end:
             raise DeadlinePassedError(_message(deadline_s, what, value))
-        time.sleep(POLL_S)
+        time.sleep(poll_s)
 
 
 @overload

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sqlite3
 import sys
 import time
@@ -16,16 +15,18 @@ from pathlib import Path
 
 from freezeline import headers
 from freezeline.commands import whole
+from freezeline.commands.stopping import until_stopped
 from freezeline.problems import printable
 from freezeline.remote import operator
 from release.ab.ready import can_draw
+from release.ab.report import Draw
 from release.canary.plan import plan_of
-from release.canary.state import AbortAsked, Approved, Event, Paused, Phase, Promoted, Resumed, State
+from release.canary.state import AbortAsked, Approved, Event, Paused, Phase, Promoted, Resumed
 from release.engine import begin, process
 from release.show import report
 from release.show import status as show
-from release.show.ab import experiments
 from release.show.markdown import as_markdown
+from release.show.record import record_of
 from release.store.database import Database, Rollout, StoreError
 
 OK, PROBLEMS, USAGE, ENVIRONMENT = 0, 1, 2, 3
@@ -140,24 +141,13 @@ def options_of(args: argparse.Namespace) -> process.Options:
 
 
 def _run(args: argparse.Namespace) -> int:
-    ended = asyncio.run(_until_stopped(options_of(args)))
+    ended = asyncio.run(until_stopped(process.run(options_of(args))))
     if ended is None:
         sys.stderr.write("stopped; the rollout stays as it is, and the same command goes on with it\n")
         return ENVIRONMENT
     why = f": {printable(ended.why)}" if ended.why else ""
     print(f"{printable(ended.release)}: {ended.phase.value.replace('_', ' ')}{why}")
     return OK if ended.phase is Phase.DONE else PROBLEMS
-
-
-async def _until_stopped(options: process.Options) -> State | None:
-    """The rollout's end; None after SIGTERM or SIGINT."""
-    task = asyncio.create_task(process.run(options))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
 
 
 def _database(args: argparse.Namespace, *, writes: bool = False) -> tuple[str, Database]:
@@ -241,15 +231,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.what == "status":
         print(json.dumps(show.as_json(chosen, looks)) if args.json else "\n".join(lines))
         return OK
-    record = report.Record(
-        service=service,
-        rollout=chosen,
-        canary=canary,
-        looks=looks,
-        steps=database.steps(chosen.id),
-        broken=database.verify(),
-        experiments=_experiments(service, chosen, database),
-    )
+    record = record_of(service, chosen, canary, database, looks=looks, draw=_draw(database, chosen))
     for path, made in ((args.html, report.as_html), (args.markdown, as_markdown)):
         if path is not None:
             whole.write(path, made(record))
@@ -260,9 +242,10 @@ def _show(args: argparse.Namespace) -> int:
     return OK if record.broken is None else PROBLEMS
 
 
-def _experiments(service: str, rollout: Rollout, database: Database) -> tuple[report.Experiment, ...]:
-    """The A/B tests of a rollout. Without matplotlib, the page has no plots, and says so."""
-    kept = database.every_ab(rollout.id)
+def _draw(database: Database, rollout: Rollout) -> Draw | None:
+    """What makes the plots of A/B tests. Without matplotlib, the page has no plots, and says so."""
+    if not database.every_ab(rollout.id) or not can_draw():
+        return None
     # Imported for rollouts with a test alone: the module needs the extra, which an installation may lack.
-    draw = import_module("release.ab.plots").draw if kept and can_draw() else None
-    return experiments(service, rollout.release, kept, draw)
+    draw: Draw = import_module("release.ab.plots").draw
+    return draw

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import socket
 import sys
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from types import ModuleType
 import msgspec
 
 from freezeline.commands import whole
+from freezeline.commands.stopping import until_stopped
 from freezeline.drill import KINDS
 from freezeline.drill.asked import Asked, UsageError
 from freezeline.problems import Problems, printable, render
@@ -147,7 +147,7 @@ def _history(args: argparse.Namespace) -> Path:
 
 def _rehearse(args: argparse.Namespace, policy: ReleasePolicy) -> int:
     path = _history(args)
-    done = asyncio.run(_until_stopped(args, policy))
+    done = asyncio.run(until_stopped(_carry_out(args, policy)))
     if done is None:
         sys.stderr.write("stopped: everything was put back, and the history stays as it was\n")
         return INTERRUPTED
@@ -157,17 +157,6 @@ def _rehearse(args: argparse.Namespace, policy: ReleasePolicy) -> int:
     else:
         print("\n".join(lines(done)))
     return OK if done.ok else PROBLEMS
-
-
-async def _until_stopped(args: argparse.Namespace, policy: ReleasePolicy) -> Rehearsal | None:
-    """The rehearsal; None after SIGTERM or SIGINT."""
-    task = asyncio.create_task(_carry_out(args, policy))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
 
 
 async def _carry_out(args: argparse.Namespace, policy: ReleasePolicy) -> Rehearsal:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from msgspec import Struct
 
+from freezeline import journal_place
 from freezeline.problems import printable
 from receiver.decide.model import Incident, stamp_ms
 from receiver.decide.recovery import MeanTimes, mean_times
@@ -36,18 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "command reads the journal, also while the receiver is stopped. Exit code 1 means that a limit is exceeded."
     )
     parser.epilog = "Example: freezeline incidents --state /var/lib/freezeline --mttr-at-most 300"
-    parser.add_argument(
-        "--state",
-        metavar="DIR",
-        default=os.environ.get("FREEZELINE_STATE"),
-        help="the receiver's state directory (also FREEZELINE_STATE)",
-    )
-    parser.add_argument(
-        "--postgres",
-        metavar="CONNECTION",
-        default=os.environ.get("FREEZELINE_JOURNAL_POSTGRES", ""),
-        help="read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)",
-    )
+    journal_place.add_options(parser)
     parser.add_argument("--service", help="only incidents of this service")
     parser.add_argument("--days", type=float, default=DAYS, help=f"how far to look back (default: {DAYS:g})")
     parser.add_argument(
@@ -64,13 +52,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the journal, and print."""
-    if args.state is None and not args.postgres:
+    journal = journal_place.of(args)
+    if journal is None:
         sys.stderr.write("freezeline incidents: name the receiver's state directory with --state DIR\n")
         return USAGE
     now = datetime.now(UTC)
     since = now - timedelta(days=args.days)
     try:
-        view, connection = open_view(Path(args.state or ".") / "journal.db", postgres=args.postgres)
+        view, connection = open_view(journal, postgres=args.postgres)
     except JournalError as error:
         sys.stderr.write(f"freezeline incidents: {error}\n")
         return ENVIRONMENT

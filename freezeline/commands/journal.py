@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
+from freezeline import journal_place
 from freezeline.problems import printable
 from receiver.journal import JournalError, View, open_view, verify
 from receiver.report import decision_json
@@ -24,18 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Example: freezeline journal --state /var/lib/freezeline --last 20"
     parser.add_argument("what", nargs="?", choices=["migrate"], help="move the journal instead of reading the journal")
     parser.add_argument("--back", action="store_true", help="with migrate: from the database into a new file")
-    parser.add_argument(
-        "--state",
-        metavar="DIR",
-        default=os.environ.get("FREEZELINE_STATE"),
-        help="the receiver's state directory (also FREEZELINE_STATE)",
-    )
-    parser.add_argument(
-        "--postgres",
-        metavar="CONNECTION",
-        default=os.environ.get("FREEZELINE_JOURNAL_POSTGRES", ""),
-        help="read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)",
-    )
+    journal_place.add_options(parser)
     parser.add_argument(
         "--last", type=int, default=50, metavar="N", help="print this many of the last decisions (default: 50)"
     )
@@ -52,11 +41,12 @@ def run(args: argparse.Namespace) -> int:
     """Print decisions, or verify."""
     if args.what == "migrate":
         return _migrate(args)
-    if args.state is None and not args.postgres:
+    journal = journal_place.of(args)
+    if journal is None:
         sys.stderr.write("freezeline journal: name the receiver's state directory with --state DIR\n")
         return 2
     try:
-        view, connection = open_view(Path(args.state or ".") / "journal.db", postgres=args.postgres, earlier=True)
+        view, connection = open_view(journal, postgres=args.postgres, earlier=True)
     except JournalError as error:
         sys.stderr.write(f"freezeline journal: {error}\n")
         return 3

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from receiver.serve import USAGE, Options, serve
+from release.show.page import reported
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -63,4 +65,4 @@ def run(args: argparse.Namespace) -> int:
         host=host.strip("[]"),
         port=int(port),
     )
-    return serve(options, os.environ)
+    return serve(options, os.environ, reporter=partial(reported, options.state_dir / "canary"))

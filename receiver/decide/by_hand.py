@@ -35,6 +35,11 @@ def rollback_fingerprint(service: str) -> str:
     return f"operator-rollback:{service}"
 
 
+def _rule(name: str, *do: str) -> Rule:
+    """A rule that no alert begins, and that only a person ends."""
+    return Rule(id=name, match=(), do=do, unfreeze=Unfreeze(resolved_for_s=0, all_of=(), review_after_s=0))
+
+
 def on_operator_freeze(
     *, policy: Policy, reason: str, by: str, generation: int, known: Known, now: datetime, ids: Ids, trace: Trace
 ) -> Opened:
@@ -54,12 +59,7 @@ def on_operator_freeze(
         trace=trace,
     )
     freezes = {name: action for name, action in policy.actions.items() if action in policy.freezes([name])}
-    rule = Rule(
-        id=OPERATOR_RULE,
-        match=(),
-        do=(*freezes, *policy.switches_of_freezes()),
-        unfreeze=Unfreeze(resolved_for_s=0, all_of=(), review_after_s=0),
-    )
+    rule = _rule(OPERATOR_RULE, *freezes, *policy.switches_of_freezes())
     freeze_reasons, actions = answers(episode, policy, rule, now=now, ids=ids)
     sentence = f"{plain(by, 64)} froze {policy.service}: {plain(reason, REASON_MAX)}"
     return Opened(episode=episode, freeze_reasons=freeze_reasons, actions=actions, sentence=sentence)
@@ -85,12 +85,7 @@ def on_operator_rollback(
         trace=trace,
     )
     do = [name for name, action in policy.actions.items() if policy.freezes([name]) or policy.rollbacks([name])]
-    rule = Rule(
-        id=ROLLBACK_RULE,
-        match=(),
-        do=(*do, *policy.switches_of_freezes()),
-        unfreeze=Unfreeze(resolved_for_s=0, all_of=(), review_after_s=0),
-    )
+    rule = _rule(ROLLBACK_RULE, *do, *policy.switches_of_freezes())
     freeze_reasons, actions = answers(episode, policy, rule, now=now, ids=ids)
     who = plain(by, 64)
     return Opened(

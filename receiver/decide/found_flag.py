@@ -22,7 +22,7 @@ from receiver.decide.model import (
     Trace,
 )
 from receiver.decide.own_episodes import own_episode
-from receiver.decide.plan import REASON_MAX, Ids, Known, Opened
+from receiver.decide.plan import REASON_MAX, Ids, Known, Opened, freeze_of
 from receiver.plaintext import plain
 from receiver.policy.model import FreezeAction, Policy
 
@@ -99,17 +99,7 @@ def hold(
     name = next(
         one.name for one in policy.actions.values() if isinstance(one, FreezeAction) and one.flag == flag
     )  # The caller passes the policy of this flag.
-    freeze = Action(
-        id=ids(now),
-        key=f"freeze:{flag}:{episode.id}",
-        episode=episode.id,
-        service=policy.service,
-        type=ActionType.FREEZE,
-        name=name,
-        created_at=now,
-        payload={"flag": flag},
-        trace=trace,
-    )
+    freeze = freeze_of(episode, flag, name, now=now, ids=ids)
     return Opened(
         episode=episode,
         freeze_reasons=(FreezeReason(flag=flag, episode=episode.id, reason=found.reason, since=now),),

@@ -243,20 +243,7 @@ def answers(
     freeze_reasons = tuple(
         FreezeReason(flag=flag, episode=episode.id, reason=episode.reason, since=episode.opened_at) for flag in flags
     )
-    actions = [
-        Action(
-            id=ids(now),
-            key=f"freeze:{flag}:{episode.id}",
-            episode=episode.id,
-            service=policy.service,
-            type=ActionType.FREEZE,
-            name=name,
-            created_at=now,
-            payload={"flag": flag},
-            trace=episode.trace,
-        )
-        for flag, name in flags.items()
-    ]
+    actions = [freeze_of(episode, flag, name, now=now, ids=ids) for flag, name in flags.items()]
     actions += [
         Action(
             id=ids(now),
@@ -291,6 +278,21 @@ def answers(
         for switch in policy.switches(rule.do)
     ]
     return freeze_reasons, tuple(actions)
+
+
+def freeze_of(episode: Episode, flag: str, name: str, *, now: datetime, ids: Ids) -> Action:
+    """The action that writes a flag for an episode. `name` is the action's name in the policy."""
+    return Action(
+        id=ids(now),
+        key=f"freeze:{flag}:{episode.id}",
+        episode=episode.id,
+        service=episode.service,
+        type=ActionType.FREEZE,
+        name=name,
+        created_at=now,
+        payload={"flag": flag},
+        trace=episode.trace,
+    )
 
 
 class ConditionState(Struct, frozen=True, kw_only=True):

@@ -12,11 +12,15 @@ from msgspec import Struct
 
 
 class Lasted(Struct, frozen=True, kw_only=True):
-    """When one incident began, was acknowledged and ended. `ended_at` is None while the incident is open."""
+    """When one incident began, was acknowledged, and when the service had recovered.
+
+    A service has recovered when its last alert has resolved, or when people have ended the episode before. The time for
+    which an alert must stay resolved is a precaution, and no outage. `recovered_at` is None while the incident is open.
+    """
 
     service: str
     opened_at: datetime
-    ended_at: datetime | None = None
+    recovered_at: datetime | None = None
     acked_at: datetime | None = None
 
 
@@ -35,7 +39,7 @@ class MeanTimes(Struct, frozen=True, kw_only=True):
 
 def mean_times(incidents: Sequence[Lasted]) -> MeanTimes:
     """The mean times of these incidents."""
-    lasting = [one.ended_at - one.opened_at for one in incidents if one.ended_at is not None]
+    lasting = [one.recovered_at - one.opened_at for one in incidents if one.recovered_at is not None]
     return MeanTimes(
         recovery=_mean(lasting),
         longest=max(lasting, default=None),

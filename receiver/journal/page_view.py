@@ -44,13 +44,13 @@ class PageViews(SwitchViews):
         return self._incidents(newest)
 
     def lasted(self, since: datetime, *, service: str | None = None) -> list[Lasted]:
-        """How long each incident lasted that began since then, oldest first: of all services, or of one."""
+        """How long recovery took in each incident that began since then, oldest first: of all services, or of one."""
         where, parameters = f"{_IS_INCIDENT} AND opened_at >= ?", [stamp(since)]
         if service is not None:
             where += " AND service = ?"
             parameters.append(service)
         sql = (
-            "SELECT max(service), min(opened_at), max(closed_at), min(acked_at), "
+            "SELECT max(service), min(opened_at), max(coalesce(resolved_at, closed_at)), min(acked_at), "
             "sum(CASE WHEN state IN ('OPEN', 'RESOLVING') THEN 1 ELSE 0 END) "
             f"FROM episode WHERE incident IN (SELECT id FROM episode WHERE {where}) GROUP BY incident ORDER BY 2"
         )
@@ -58,7 +58,7 @@ class PageViews(SwitchViews):
             Lasted(
                 service=row[0],
                 opened_at=datetime.fromisoformat(row[1]),
-                ended_at=None if row[4] else rows.when(row[2]),
+                recovered_at=None if row[4] else rows.when(row[2]),
                 acked_at=rows.when(row[3]),
             )
             for row in self._all(sql, parameters)

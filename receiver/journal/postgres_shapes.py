@@ -4,7 +4,7 @@ The table `meta` holds the number of the shape. One receiver at a time migrates,
 name begins with says what happens while receivers of an earlier version run:
 
 - `pre_`: the migration only adds. The migration runs at once. The earlier version goes on, and may also start again.
-- `post_`: the migration removes what only the earlier version needs. The migration waits until those end.
+- `post_`: the migration removes what only the earlier version needs. The migration waits until those have ended.
 - anything else: this version does not start before those receivers have ended.
 
 After a migration without `pre_`, `chain_head.needs` is its number, and every transaction of an earlier version fails.

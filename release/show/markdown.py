@@ -5,13 +5,12 @@ A rollout has thousands of measurements, so Markdown counts the verdicts of each
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from receiver.rollout_report import Counted
 from release.canary.verdict import Verdict
 from release.gate.formats import cell
-from release.show.report import Record, measurements, short
+from release.show.report import Record, counted
 from release.show.status import line, moment
 
 HEAD = ("stage", "gate", *(one.value for one in Verdict), "last value", "bound", "why")
@@ -22,7 +21,7 @@ def as_markdown(record: Record) -> str:
     lines = [f"## Rollout of {cell(record.service)} {cell(record.rollout.release)}", "", cell(line(record.rollout)), ""]
     if record.broken is not None:
         lines += [f"**The record is damaged from step {record.broken} on.**", ""]
-    lines += ["### What was measured", "", *_table([HEAD, *_gates(measurements(record))]), ""]
+    lines += ["### What was measured", "", *_table([HEAD, *map(_gate, counted(record.looks))]), ""]
     steps = [(moment(one.at), one.event, one.phase, str(one.stage + 1)) for one in record.steps]
     lines += ["### What happened", "", *_table([("time", "event", "phase", "stage"), *steps])]
     for one in record.experiments:
@@ -30,22 +29,9 @@ def as_markdown(record: Record) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _gates(measured: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """A row for each gate of each stage, in the order of the first measurements."""
-    verdicts: dict[tuple[int, str], Counter[str]] = {}
-    last: dict[tuple[int, str], Mapping[str, Any]] = {}
-    for one in measured:
-        key = one["stage"], one["gate"]
-        verdicts.setdefault(key, Counter())[one["verdict"]] += 1
-        last[key] = one
-    return [
-        (str(stage), gate, *(str(said[one.value]) for one in Verdict), *_explained(last[stage, gate]))
-        for (stage, gate), said in verdicts.items()
-    ]
-
-
-def _explained(one: Mapping[str, Any]) -> tuple[str, str, str]:
-    return short(one, "value"), short(one, "bound"), one["why"]
+def _gate(one: Counted) -> tuple[str, ...]:
+    said = (one.passed, one.breached, one.inconclusive)
+    return str(one.stage), one.gate, *(str(number) for number in said), one.value, one.bound, one.why
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:

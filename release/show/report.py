@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import jinja2
@@ -15,7 +17,9 @@ from msgspec import Struct
 
 from freezeline.problems import printable
 from receiver.figures import figure
+from receiver.rollout_report import Counted
 from receiver.sources.fill import filled
+from release.canary.verdict import Measured, Verdict
 from release.policy.canary import Canary, CanaryGate
 from release.show.status import line, moment, timeline
 from release.store.database import Look, Rollout, Step
@@ -120,6 +124,29 @@ def measurements(record: Record) -> list[dict[str, Any]]:
     ]
 
 
+def counted(looks: Iterable[Look]) -> list[Counted]:
+    """How often each gate of each stage said what, in the order of the first measurements."""
+    said: dict[tuple[int, str], Counter[Verdict]] = {}
+    last: dict[tuple[int, str], Measured] = {}
+    for look in looks:
+        for one in look.tick.measured:
+            said.setdefault((look.stage, one.gate), Counter())[one.verdict] += 1
+            last[look.stage, one.gate] = one
+    return [
+        Counted(
+            stage=stage + 1,
+            gate=gate,
+            passed=number[Verdict.PASS],
+            breached=number[Verdict.BREACH],
+            inconclusive=number[Verdict.INCONCLUSIVE],
+            value=known(last[stage, gate].value, last[stage, gate].unit),
+            bound=known(last[stage, gate].bound, last[stage, gate].unit),
+            why=last[stage, gate].why,
+        )
+        for (stage, gate), number in said.items()
+    ]
+
+
 def as_values(record: Record) -> dict[str, Any]:
     """For programs: what was measured and tested. Values and bounds are decimals, as texts."""
     return {
@@ -185,4 +212,9 @@ def _cells(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def short(one: Mapping[str, Any], name: str) -> str:
     """The value or the bound of a measurement as people read them; nothing where nothing is known."""
-    return "" if one[name] is None else figure(one[name], one["unit"])
+    return known(one[name], one["unit"])
+
+
+def known(value: Decimal | None, unit: str) -> str:
+    """A number as people read it; nothing where nothing is known."""
+    return "" if value is None else figure(value, unit)

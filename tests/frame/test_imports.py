@@ -69,6 +69,7 @@ ORDERS = {
         "policy",
         "decide",
         "rollouts",
+        "rollout_report",
         "journal",
         "run",
         "report",
@@ -117,6 +118,7 @@ ORDERS = {
         "cli",
         "remote",
         "headers",
+        "journal_place",
         "pull_request",
         "toast",
         "demo",
@@ -144,7 +146,7 @@ MAY_IMPORT = {
 NEVER = {"generator": {"receiver", "release"}, "receiver": {"generator", "release"}, "release": {"generator"}}
 
 # Modules among the commands that are not commands; commands share them.
-SHARED_BY_COMMANDS = {f"freezeline.commands{name}" for name in ("", ".places", ".specs", ".whole")}
+SHARED_BY_COMMANDS = {f"freezeline.commands{name}" for name in ("", ".places", ".specs", ".stopping", ".whole")}
 
 # In a fresh interpreter that holds none of our modules, only the big libraries, one forked child per module: alone, and
 # much quicker than starting Python for each.

@@ -19,6 +19,13 @@ Embed = Callable[[list[str]], list[list[float]]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a stream. `word`: the event carries a word of the answer."""
+
+    text: str
+    word: bool = False
+
+
 class Providers:
     """Both vendors. `embed` makes the embeddings."""
 
@@ -94,13 +101,14 @@ class Providers:
             whole = {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
             return await _whole(request, whole, fault)
 
-        async def events() -> AsyncIterator[str]:
+        async def events() -> AsyncIterator[Event]:
             for word in words:
                 delta = {"index": 0, "delta": {"content": f"{word} "}, "finish_reason": None}
-                yield _data({**head, "object": "chat.completion.chunk", "choices": [delta]})
+                text = _data({**head, "object": "chat.completion.chunk", "choices": [delta]})
+                yield Event(text=text, word=True)
             end = {"index": 0, "delta": {}, "finish_reason": "stop"}
-            yield _data({**head, "object": "chat.completion.chunk", "choices": [end]})
-            yield "data: [DONE]\n\n"
+            yield Event(text=_data({**head, "object": "chat.completion.chunk", "choices": [end]}))
+            yield Event(text="data: [DONE]\n\n")
 
         return await _stream(request, events(), fault)
 
@@ -113,12 +121,13 @@ class Providers:
             content = [{"type": "text", "text": " ".join(words)}]
             return await _whole(request, {**head, "content": content, "stop_reason": "end_turn", "usage": usage}, fault)
 
-        async def events() -> AsyncIterator[str]:
+        async def events() -> AsyncIterator[Event]:
             begun = {**head, "content": [], "stop_reason": None, "usage": usage}
             yield _event("message_start", {"message": begun})
             yield _event("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}})
             for word in words:
-                yield _event("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": f"{word} "}})
+                delta = {"type": "text_delta", "text": f"{word} "}
+                yield _event("content_block_delta", {"index": 0, "delta": delta}, word=True)
             yield _event("content_block_stop", {"index": 0})
             ended = {"stop_reason": "end_turn", "stop_sequence": None}
             yield _event("message_delta", {"delta": ended, "usage": {"output_tokens": len(words)}})
@@ -183,7 +192,7 @@ async def _whole(request: web.Request, body: dict[str, Any], fault: Fault) -> we
     return cut
 
 
-async def _stream(request: web.Request, events: AsyncIterator[str], fault: Fault) -> web.StreamResponse:
+async def _stream(request: web.Request, events: AsyncIterator[Event], fault: Fault) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
     await response.prepare(request)
     sent = 0
@@ -191,9 +200,9 @@ async def _stream(request: web.Request, events: AsyncIterator[str], fault: Fault
         if fault.kind is Kind.CUT and sent == CUT_AFTER:
             _hang_up(request)
             return response
-        if fault.kind is Kind.DRIP:
+        if fault.kind is Kind.DRIP and event.word:
             await asyncio.sleep(fault.wait_s)
-        await response.write(event.encode())
+        await response.write(event.text.encode())
         sent += 1
     await response.write_eof()
     return response
@@ -203,5 +212,5 @@ def _data(body: dict[str, Any]) -> str:
     return f"data: {json.dumps(body)}\n\n"
 
 
-def _event(name: str, body: dict[str, Any]) -> str:
-    return f"event: {name}\ndata: {json.dumps({'type': name, **body})}\n\n"
+def _event(name: str, body: dict[str, Any], *, word: bool = False) -> Event:
+    return Event(text=f"event: {name}\ndata: {json.dumps({'type': name, **body})}\n\n", word=word)

@@ -18,9 +18,11 @@ from receiver.http.page.measures import Measures
 from receiver.http.page.oidc import Provider
 from receiver.http.page.pages import CONTENTS, Pages
 from receiver.http.page.people import Grants, Proxy
+from receiver.http.page.reports import Reports
 from receiver.http.page.system import Health
 from receiver.http.page.views import Views
 from receiver.http.tokens import Tokens
+from receiver.rollout_report import Reporter
 
 __all__ = ["CHANGES_PATH", "Grants", "Measures", "Provider", "Proxy", "routes"]
 
@@ -39,14 +41,23 @@ def routes(
     stopping: Callable[[], bool],
     proxy: Proxy | None,
     provider: Provider | None,
+    reporter: Reporter,
 ) -> list[web.RouteDef]:
     """The routes of the pages. `public_url` says whether browsers use HTTPS; `alertmanager` is for links."""
-    pages = Pages(context=context, measures=measures, health=health, alertmanager=alertmanager, public_url=public_url)
+    pages = Pages(
+        context=context,
+        measures=measures,
+        health=health,
+        alertmanager=alertmanager,
+        public_url=public_url,
+        reports=Reports(reporter=reporter, clock=context.clock),
+    )
     views = Views(context=context, tokens=tokens, public_url=public_url, pages=pages, stopping=stopping)
     views.proxy, views.provider = proxy, provider
     return [
         *(web.get(path, views.page(content)) for path, content in CONTENTS.items()),
         web.get("/page/incident.md", views.markdown),
+        web.get("/page/rollout.md", views.rollout_markdown),
         web.get(CHANGES_PATH, views.changes),
         web.get("/page/style.css", views.asset(OWN / "style.css", "text/css")),
         web.get("/page/script.js", views.asset(OWN / "script.js", "text/javascript")),

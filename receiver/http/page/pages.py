@@ -20,6 +20,8 @@ from receiver.http.page.board import decided_of, lost_of, running_of
 from receiver.http.page.facts import Facts
 from receiver.http.page.measures import Measures
 from receiver.http.page.render import part
+from receiver.http.page.reports import Reports
+from receiver.http.page.rollout_shown import told
 from receiver.http.page.rollouts import cards, earlier
 from receiver.http.page.service import Own, page
 from receiver.http.page.services import fleet
@@ -28,6 +30,7 @@ from receiver.http.rollout import ended, newest
 from receiver.journal import View
 from receiver.links import service_page
 from receiver.report import Standing
+from receiver.rollout_report import RolloutReport
 
 DECISIONS_SHOWN = 40
 INCIDENTS_OF_SERVICE = 10
@@ -75,6 +78,7 @@ class Pages(Struct, kw_only=True):
     health: Health
     alertmanager: str
     public_url: str
+    reports: Reports
     _cached: dict[tuple[object, ...], Shown] = field(default_factory=dict)
 
     @property
@@ -223,6 +227,16 @@ class Pages(Struct, kw_only=True):
             live=any(one.running for one in shown),
         )
 
+    async def report(self, request: web.Request) -> RolloutReport:
+        """The report of one rollout. Raises RefusedError."""
+        return await self.reports.of(_asked(request, "service"), _asked(request, "id"))
+
+    async def rollout(self, request: web.Request) -> Shown:
+        """The report of one rollout."""
+        found = told(await self.report(request), self.context.clock())
+        title = f"{found.service}: {found.release} – Freezeline"
+        return Shown(title=title, template="rollout.html", values={"report": found}, live=found.running)
+
     async def letters(self, _request: web.Request) -> Shown:
         """Dead letters, and what is running."""
         now = self.context.clock()
@@ -258,6 +272,7 @@ CONTENTS: Mapping[str, Content] = {
     "/page/incidents": Pages.incidents,
     "/page/incident": Pages.incident,
     "/page/rollouts": Pages.rollouts,
+    "/page/rollout": Pages.rollout,
     "/page/letters": Pages.letters,
     "/page/system": Pages.system,
 }

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from receiver.plaintext import steady
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -29,7 +32,7 @@ def html(name: str, *, root: str, status: int = 200, **values: object) -> web.Re
 
 
 def part(name: str, *, root: str, **values: object) -> str:
-    """Render a template into text. Every value is escaped."""
+    """Render a template into text. Every value is escaped, and no value changes how the text around it reads."""
     return _environment().get_template(name).render(values, root=root)
 
 
@@ -38,7 +41,13 @@ def _environment() -> Environment:
     return Environment(
         loader=FileSystemLoader(Path(__file__).parent / "html"),
         autoescape=True,
+        finalize=_steady,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _steady(value: object) -> object:
+    """A value as the page shows it: without marks that turn the direction of text, for example."""
+    return steady(value) if isinstance(value, str) and not isinstance(value, Markup) else value

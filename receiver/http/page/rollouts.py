@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from receiver.http.page.words import Instant, instant
 from receiver.http.rollout import configured, gate_figure, measured, span, waits_for, wanted
-from receiver.links import service_page
+from receiver.links import rollout_page, service_page
 from receiver.rollouts import Ended, Rollout
 
 ENDED_SHOWN_S = 86400.0
@@ -26,9 +26,13 @@ class Gate(Struct, frozen=True, kw_only=True):
 
 
 class Card(Struct, frozen=True, kw_only=True):
-    """One rollout. `looked` says how long ago the engine looked last; `measured` is "" while the proxy is silent."""
+    """One rollout. `looked` says how long ago the engine looked last; `measured` is "" while the proxy is silent.
+
+    `path` leads to the report.
+    """
 
     service: str
+    path: str
     release: str
     phase: str
     running: bool
@@ -48,6 +52,7 @@ class Earlier(Struct, frozen=True, kw_only=True):
 
     service: str
     service_path: str
+    path: str
     release: str
     outcome: str
     good: bool
@@ -63,6 +68,7 @@ def earlier(found: Iterable[Ended], newest: Iterable[Rollout], now: datetime) ->
         Earlier(
             service=one.service,
             service_path=service_page(one.service),
+            path=rollout_page(one.service, one.id),
             release=one.release,
             outcome=one.phase.replace("_", " "),
             good=one.phase == "done",
@@ -85,6 +91,7 @@ def _card(rollout: Rollout, now: float) -> Card:
     read = measured(rollout)
     return Card(
         service=rollout.service,
+        path=rollout_page(rollout.service, rollout.id),
         release=rollout.release,
         phase=rollout.phase.replace("_", " "),
         running=rollout.runs,

@@ -37,7 +37,8 @@ BACK = re.compile(r"(service\?name=[A-Za-z0-9_.~%-]*|incidents|rollouts|letters|
 """The pages to which a form may lead back, relative to the page's folder."""
 
 LANDING = re.compile(
-    r"(page/(service\?name=[A-Za-z0-9_.~%-]*|incident\?id=[A-Za-z0-9_.~%-]*|incidents|rollouts|letters|system))?"
+    r"(page/(service\?name=[A-Za-z0-9_.~%-]*|incident\?id=[A-Za-z0-9_.~%-]*|incidents|rollouts"
+    r"|rollout\?service=[A-Za-z0-9_.~%-]*&id=[A-Za-z0-9_.~%-]*|letters|system))?"
 )
 """The pages to which a login may lead, relative to the page's root."""
 
@@ -102,15 +103,32 @@ class Views(Struct, kw_only=True):
 
     async def markdown(self, request: web.Request) -> web.StreamResponse:
         """One incident as Markdown, as a file to keep."""
+        return await self._file(request, "incident", self._incident)
+
+    async def rollout_markdown(self, request: web.Request) -> web.StreamResponse:
+        """The report of one rollout as Markdown, as a file to keep."""
+        return await self._file(request, "rollout", self._rollout)
+
+    async def _incident(self, request: web.Request) -> tuple[str, str]:
+        found = await self.pages.course(request)
+        base = self.public_url.rstrip("/")
+        return found.entry.id, incidents.markdown(found, url=f"{base}/{found.entry.path}" if base else "")
+
+    async def _rollout(self, request: web.Request) -> tuple[str, str]:
+        found = await self.pages.report(request)
+        return found.id, found.markdown
+
+    async def _file(
+        self, request: web.Request, what: str, make: Callable[[web.Request], Awaitable[tuple[str, str]]]
+    ) -> web.StreamResponse:
+        """A file of a visitor who is logged in. `make` gives the file's number and its text."""
         if self._session(request) is None:
             return self._login(request, HOME, status=401)
         try:
-            found = await self.pages.course(request)
+            number, text = await make(request)
         except RefusedError as error:
             return html("refused.html", root=HOME, status=error.status, message=str(error))
-        base = self.public_url.rstrip("/")
-        text = incidents.markdown(found, url=f"{base}/{found.entry.path}" if base else "")
-        name = f'attachment; filename="incident-{found.entry.id}.md"'
+        name = f'attachment; filename="{what}-{number}.md"'
         return web.Response(text=text, content_type="text/markdown", headers={**HEADERS, "Content-Disposition": name})
 
     async def changes(self, request: web.Request) -> web.StreamResponse:

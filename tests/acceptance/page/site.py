@@ -1,15 +1,23 @@
 """A real receiver for the page: a rollback that runs until it is cancelled, a channel that refuses everything."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from release.canary.state import AbortAsked, Phase, State, Tick
+from release.canary.verdict import Measured, Verdict
+from release.store.database import Database
 from tests.acceptance.receiver.harness import Receiver, Site, receiver
+from tests.tools import ROOT
 from tests.waiting import until
 
+CANARY = ROOT / "rules" / "policy" / "canary-medium.policy.json"
 HOSTILE_RELEASE = "<img src=x onerror=alert(1)>"
+HOSTILE = HOSTILE_RELEASE + " \u202etxt\u2066 \x1b[31m"
 END_S = 30.0
 
 
@@ -54,6 +62,23 @@ async def deliver(
     delivery = {"version": "4", "groupKey": "{}", "truncatedAlerts": 0, "status": "firing", "receiver": "freezeline"}
     delivery |= {"groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "", "alerts": [alert]}
     assert await running.post(json.dumps(delivery).encode()) == 200
+
+
+def hostile_rollout(state: Path) -> None:
+    """A rollout of the service `gateway`, whose texts want to be markup and to turn the direction of text.
+
+    Names of releases are checked before a rollout begins.
+    """
+    database = Database(state / "canary" / "gateway.db")
+    aborting = State(rollout="r9", release="v9", stable="v8", phase=Phase.ABORTING, why=HOSTILE)
+    database.begin(aborting, policy=CANARY.read_text("utf-8"), every_s=3600, at=time.time())
+    measured = Measured(
+        gate=HOSTILE, verdict=Verdict.BREACH, value=Decimal(1), bound=Decimal(0), samples=9, why=HOSTILE
+    )
+    at = time.time()
+    database.save(AbortAsked(by=HOSTILE, reason=HOSTILE), aborting, (), at=at)
+    database.save(Tick(at=at, weight=Decimal(0), measured=(measured,)), aborting, (), at=at)
+    database.close()
 
 
 async def end_rollbacks(running: Receiver) -> None:

@@ -27,6 +27,7 @@ PAGES = {
     "incidents": "page/incidents",
     "incident": "page/incident?id={incident}",
     "rollouts": "page/rollouts",
+    "rollout": "page/rollout?service=shop&id={rollout}",
     "notices": "page/letters",
     "system": "page/system",
 }
@@ -95,9 +96,10 @@ async def test_every_page(state: str, public: Path, page: Page, request: pytest.
             await trouble(found)
         await log_in(page, found.receiver)
         await measured(found, page)
+        rollout = "r1" if state == "calm" else "r2"
         incident = found.receiver.site.rows("SELECT max(incident) FROM episode")[0][0]
         for name, path in PAGES.items():
-            await page.open(f"{found.receiver.url}/{path.format(incident=incident)}")
+            await page.open(f"{found.receiver.url}/{path.format(incident=incident, rollout=rollout)}")
             await page.sees(MEASURED, "Prometheus' answer")
             await page.send("Runtime.evaluate", expression=script)
             for width in WIDTHS:

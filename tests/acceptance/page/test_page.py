@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.page.chromium import CHROMIUM, Page, browser
-from tests.acceptance.page.site import HOSTILE_RELEASE, fires, page_receiver
+from tests.acceptance.page.site import HOSTILE_RELEASE, fires, hostile_rollout, page_receiver
 from tests.acceptance.receiver.harness import Receiver, body
 from tests.tools import missing_is_an_error
 from tests.waiting import until
@@ -47,6 +47,7 @@ async def log_in(page: Page, receiver: Receiver, role: str = "operate", name: st
 
 
 SERVICE = "page/service?name=gateway"
+REPORT = "page/rollout?service=gateway&id=r9"
 
 
 async def on_service(page: Page, receiver: Receiver) -> None:
@@ -143,7 +144,7 @@ async def test_it_works_without_scripts(receiver: Receiver) -> None:
     await until(lambda: not receiver.site.flag.exists(), 20, "the flag's end")
 
 
-PAGES = ("", SERVICE, "page/incidents", "page/rollouts", "page/letters", "page/system")
+PAGES = ("", SERVICE, "page/incidents", "page/rollouts", REPORT, "page/letters", "page/system")
 
 
 async def test_hostile_labels_are_inert(receiver: Receiver, page: Page) -> None:
@@ -152,6 +153,7 @@ async def test_hostile_labels_are_inert(receiver: Receiver, page: Page) -> None:
     await fires(receiver, "<script>alert(2)</script>", summary='"><img src=http://evil.example/x onerror=alert(3)>')
     await fires(receiver, "Steered", summary="a\u202eb \x1b[31m \x00 c")
     await until(receiver.site.flag.exists, 20, "the flag on disk")
+    hostile_rollout(receiver.site.state)
     await log_in(page, receiver, name="<svg onload=alert(4)>")
     await page.open(f"{receiver.url}/{SERVICE}")
     await page.sees(f"document.body.innerText.includes('{HOSTILE_RELEASE}')", "the release's name")
@@ -161,7 +163,8 @@ async def test_hostile_labels_are_inert(receiver: Receiver, page: Page) -> None:
         await page.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         shown = await page.text()
         assert "<svg onload=alert(4)>" in shown
-        assert not {"\u202e", "\x1b", "\x00"} & set(shown)
+        assert not {"\u202e", "\u2066", "\x1b", "\x00"} & set(await page.run("document.documentElement.outerHTML"))
+        assert HOSTILE_RELEASE in shown or "rollout" not in path
         assert await page.run("document.querySelectorAll('img, iframe, object, script:not([src])').length") == 0
         assert await page.run("document.querySelectorAll('[onload], [onerror], [style]').length") == 0
         text += shown

@@ -56,4 +56,14 @@ async def test_the_page_follows_a_rollout(tmp_path: Path) -> None:
             assert await running.ended() == 1
         await shows(page, "shop: v2 rolled back", "0 % set, 0 % read from the proxy", "ann: drill")
         assert await page.run("window.same") is True, "the page was never loaded anew"
+        await page.click("[aria-labelledby=rollouts] article a")
+        await page.sees("document.querySelector('h1')?.innerText === 'shop: v2'", "the report")
+        text = await page.text()
+        for part in ("rolled back", "ann: drill", "abort asked: ann, drill", "paused: ann", "p95"):
+            assert part in text, part
+        link = await page.run("document.querySelector('a[download]').href")
+        kept = await page.run(f"fetch('{link}').then((answer) => answer.text())")
+        assert kept.startswith("## Rollout of shop v2")
+        async with shop.receiver.http.get(link) as answer:
+            assert answer.status == 401
         assert page.violations == []

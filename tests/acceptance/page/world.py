@@ -10,22 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from release.canary.state import Phase, State, Tick
+from release.ab.counting import Counter
+from release.ab.kept import Kept, encode
+from release.ab.stage import look, start
+from release.canary.state import Checked, Deployed, Phase, Shifted, State, Tick
 from release.canary.verdict import Measured, Verdict
 from release.store.database import Database
 from tests.acceptance.page.site import deliver, end_rollbacks
 from tests.acceptance.receiver.harness import Receiver, Site, receiver
 from tests.fakes.prometheus import Objective, PrometheusFake, prometheus
+from tests.tools import ROOT
+from tests.unit.release.ab.test_report import TEST
 from tests.waiting import until
 
 SENTENCE = "5.64 % of HTTP requests failed over 5 min; the limit is 0.5 %"
 NOW_SENTENCE = "6.1 % of HTTP requests failed over 5 min; the limit is 0.5 %"
-STAGES = [
-    {"weight": "0.1", "bake_s": 3600},
-    {"weight": "0.5", "bake_s": 7200},
-    {"weight": "1", "soak_s": 86400},
-]
+POLICY = (ROOT / "rules" / "policy" / "canary-medium.policy.json").read_text("utf-8")
 CALM = (
     Objective(service="gateway", slo="failures", left=0.81, ratio=0.0006),
     Objective(service="checkout", slo="payments", left=0.64, ratio=0.0011),
@@ -83,40 +85,65 @@ async def trouble(world: World) -> None:
     }
     await deliver(running, "FailureRateHigh", service="gateway", annotations={"summary": SENTENCE, **links})
     await until((running.site.root / "flags" / "gateway" / "FREEZE.FLAG").exists, 20, "the flag of gateway")
-    rollout(running.site.state)
+    running_rollout(running.site.state)
 
 
-def rollout(state: Path) -> None:
-    """A rollout of shop that bakes at 10 %, with two gates."""
+def running_rollout(state: Path) -> None:
+    """A rollout of shop that bakes at 10 %, with 14 minutes of looks."""
     database = Database(state / "canary" / "shop.db")
-    at = time.time()
-    begun = State(rollout="r1", release="v2.4.1", stable="v2.4.0")
-    database.begin(begun, policy=json.dumps({"canary": {"stages": STAGES}}), every_s=3600, at=at - 900)
-    gates = (
-        Measured(
-            gate="errors",
-            verdict=Verdict.PASS,
-            value=Decimal("0.0012"),
-            bound=Decimal("0.005"),
-            samples=900,
-            why="",
-            unit="ratio",
-        ),
-        Measured(
-            gate="p95",
-            verdict=Verdict.PASS,
-            value=Decimal("0.61"),
-            bound=Decimal("0.8"),
-            samples=900,
-            why="",
-            unit="seconds",
-        ),
-    )
-    baking = State(
-        rollout="r1", release="v2.4.1", stable="v2.4.0", phase=Phase.BAKE, weight=Decimal("0.1"), shifted_at=at
-    )
-    database.save(Tick(at=at, weight=Decimal("0.102"), measured=gates), baking, (), at=at)
+    at = time.time() - 900
+    begun = State(rollout="r2", release="v2.4.1", stable="v2.4.0")
+    database.begin(begun, policy=POLICY, every_s=3600, at=at)
+    settling = replace(begun, phase=Phase.SETTLE, weight=Decimal("0.1"), shifted_at=at + 30)
+    database.save(Checked(reasons=()), replace(begun, phase=Phase.DEPLOY), (), at=at + 2)
+    database.save(Deployed(why=""), replace(begun, phase=Phase.SHIFT), (), at=at + 28)
+    database.save(Shifted(at=at + 30), settling, (), at=at + 30)
+    for number in range(56):
+        baking = replace(settling, phase=Phase.BAKE, baked_s=15.0 * number)
+        _look(database, baking, at + 60 + 15 * number, number)
     database.close()
+
+
+def ended_rollout(state: Path) -> None:
+    """Yesterday's rollout of shop: three stages, an A/B test in the second, and its end."""
+    database = Database(state / "canary" / "shop.db")
+    at = time.time() - 86400
+    begun = State(rollout="r1", release="v2.4.0", stable="v2.3.9")
+    database.begin(begun, policy=POLICY, every_s=15, at=at)
+    for stage, weight in enumerate(("0.1", "0.5", "1")):
+        since = at + 600 * stage
+        settling = replace(begun, phase=Phase.SETTLE, weight=Decimal(weight), stage=stage, shifted_at=since)
+        database.save(Shifted(at=since), settling, (), at=since)
+        for number in range(36):
+            _look(database, replace(settling, phase=Phase.BAKE), since + 15 + 15 * number, number)
+    done = replace(settling, phase=Phase.DONE)
+    database.save(Tick(at=at + 1800, weight=Decimal(1), measured=()), done, (), at=at + 1800)
+    database.keep_ab("r1", 1, encode(_tested(at + 600)))
+    database.close()
+
+
+def _tested(at: float) -> Kept:
+    """An A/B test that found no difference."""
+    events = {"canary/bad": 1012, "canary/total": 100_000, "stable/bad": 1018, "stable/total": 100_000}
+    counters = {f"errors/{name}": Counter(events=Decimal(count)) for name, count in events.items()}
+    progress = start(at, None)
+    counts = replace(progress.counts, counters=counters, until_s=at + 86400)
+    found = look(TEST, Decimal("0.5"), replace(progress, counts=counts), at_s=at + 86400, at_the_end=True)
+    return Kept(progress=found.progress, outcome="not_worse", judgement=found.judgement)
+
+
+def _look(database: Database, state: State, at: float, number: int) -> None:
+    """One look at three gates, whose values go up and down a little. One look sees too many errors."""
+    bad = 14 if number == 20 else (number * 7) % 5
+    errors = _measured("errors", Decimal(bad) / 900, Decimal("0.005"), "ratio", breach=bad > 12)
+    p95 = _measured("p95", Decimal(61 + (number * 5) % 9) / 100, Decimal("0.8"), "seconds", breach=False)
+    up = _measured("availability", Decimal(1), Decimal("0.995"), "ratio", breach=False)
+    database.save(Tick(at=at, weight=Decimal("0.102"), measured=(up, p95, errors)), state, (), at=at)
+
+
+def _measured(gate: str, value: Decimal, bound: Decimal, unit: str, *, breach: bool) -> Measured:
+    verdict, why = (Verdict.BREACH, "more than chance allows") if breach else (Verdict.PASS, "")
+    return Measured(gate=gate, verdict=verdict, value=value, bound=bound, samples=900, why=why, unit=unit)
 
 
 def _drill(kind: str, ended_at: str, *, ok: bool) -> dict[str, Any]:
@@ -146,7 +173,8 @@ def _policies(site: Site) -> None:
 
 
 async def _past(running: Receiver) -> None:
-    """An incident of checkout that is over, acknowledged by Ben."""
+    """An incident of checkout that is over, acknowledged by Ben, and a rollout that has ended."""
+    ended_rollout(running.site.state)
     said = {"summary": "2.1 % of payments failed over 5 min; the limit is 1 %"}
     flag = running.site.root / "flags" / "checkout" / "FREEZE.FLAG"
     await deliver(running, "PaymentsFail", service="checkout", annotations=said)

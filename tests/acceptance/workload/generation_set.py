@@ -1,17 +1,26 @@
 """One running generation service with everything that watches it: faults break the service, and `mend` mends it.
 
+A receiver keeps the journal. The shipped policy has no rule, because alerts of this service start no action. Here the
+policy has one rule more, so that every alert is an incident of the journal.
+
 Prometheus knows the ports of four workers from the start, so workers come and go without a new configuration.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
+from tests.acceptance.receiver.harness import Site, receiver
 from tests.acceptance.workload.test_generation import Rig, options
 from tests.acceptance.workload.watched import Repeat, Watched, watched
 from tests.balancers import free_ports
-from tests.tools import Generation, request
+from tests.tools import ROOT, Generation, request
 from tests.waiting import wait_until
 from tests.workload import Service, redis_server, service
 
@@ -106,12 +115,50 @@ class RunningSet:
         return all(metrics[name] == 0 for name in ("rag_queue_length", "worker_active_jobs", "dlq_entries_waiting"))
 
 
-@contextlib.contextmanager
-def running_set(generation: Generation, root: Path, faster: int) -> Iterator[tuple[RunningSet, Watched]]:
-    """The service, and what watches it, from start to end."""
-    with contextlib.ExitStack() as stack:
-        made = RunningSet(root, faster, stack)
-        stack.callback(made.repeat.end)
-        targets = {"generation": [made.api_port, *made.worker_ports]}
-        seen = stack.enter_context(watched("generation-service", generation, root, targets, faster=faster))
-        yield made, seen
+class Desk(Struct, frozen=True, kw_only=True):
+    """Whoever reads the journal of the receiver."""
+
+    site: Site
+
+    def episodes(self, alert: str) -> list[tuple[str]]:
+        """The states of the episodes that an alert opened."""
+        return self.site.rows("SELECT state FROM episode WHERE alert = ?", alert)
+
+    def incidents(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """`freezeline incidents` for this service."""
+        argv = [sys.executable, "-m", "freezeline", "incidents", "--state", str(self.site.state)]
+        argv += ["--service", "generation", *options]
+        return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def site_of(root: Path, alerts: Sequence[str]) -> Site:
+    """The shipped policy, and one rule more: each alert is an incident, which ends with the alert."""
+    policy = json.loads((ROOT / "rules" / "policy" / "generation-service.policy.json").read_text())
+    rule = {
+        "id": "incident",
+        "match": [
+            {"label": "alertname", "op": "=~", "value": "|".join(alerts)},
+            {"label": "service", "op": "=", "value": "generation"},
+        ],
+        "do": ["tell"],
+        "unfreeze": {"resolved_for_s": 1, "all_of": [], "review_after_s": 86400},
+    }
+    tell = {"type": "notify", "channels": ["log"], "events": ["frozen"]}
+    policy |= {"rules": [rule], "actions": {"tell": tell}}
+    return Site(root=root / "receiver", policy=policy, settings={"channels": {"log": {"type": "log"}}})
+
+
+@contextlib.asynccontextmanager
+async def running_set(
+    generation: Generation, root: Path, faster: int, alerts: Sequence[str]
+) -> AsyncIterator[tuple[RunningSet, Watched, Desk]]:
+    """The service, what watches it, and the journal, from start to end."""
+    site = site_of(root, alerts)
+    async with receiver(site) as running:
+        with contextlib.ExitStack() as stack:
+            made = RunningSet(root, faster, stack)
+            stack.callback(made.repeat.end)
+            targets = {"generation": [made.api_port, *made.worker_ports]}
+            hook = {"webhook": f"{running.url}/webhook", "token": site.token("webhook")}
+            found = watched("generation-service", generation, root, targets, faster=faster, up=2, **hook)
+            yield made, stack.enter_context(found), Desk(site=site)

@@ -9,6 +9,8 @@ import json
 import os
 import random
 import re
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,7 +24,7 @@ from tests.acceptance.receiver.harness import Site, receiver
 from tests.acceptance.release.shop import write_policy
 from tests.acceptance.workload.watched import Repeat, Watched, expect, faster_text, watched
 from tests.balancers import free_ports
-from tests.tools import Generation, request
+from tests.tools import ROOT, Generation, request
 from tests.waiting import until
 from tests.workload import Service, service
 
@@ -84,6 +86,9 @@ FOLLOWS = {
     False: "Slack",
 }
 """Whether an alert freezes → what follows, in the words of the docs."""
+
+MTTR_S = 300
+"""Of the incidents in the journal: alerts with an action."""
 
 UNFROZEN_S = 420.0
 """The policy unfreezes five minutes after the alert has resolved."""
@@ -178,7 +183,7 @@ async def launch(generation: Generation, root: Path, faster: int) -> AsyncIterat
         targets = {"scripts": [found.port], "kube-state-metrics": [probe.port]}
         async with receiver(site) as running:
             hook = {"webhook": f"{running.url}/webhook", "token": site.token("webhook")}
-            seen = stack.enter_context(watched("day0-launch", generation, root, targets, faster=faster, **hook))
+            seen = stack.enter_context(watched("day0-launch", generation, root, targets, faster=faster, up=2, **hook))
             yield found, seen
 
 
@@ -192,7 +197,7 @@ async def see(row: Row, found: Launch, seen: Watched, faster: int) -> None:
     sight = await asyncio.to_thread(
         expect, seen, row.alert, row.receivers, since=begun, within_s=within_s, repeat=found.repeat, bad=row.bad
     )
-    print(sight)
+    print(sight, flush=True)
     assert sight.bad_s is not None
     assert sight.bad_s <= row.within_s / faster + 1 / faster, sight
     if row.freezes:
@@ -234,6 +239,11 @@ async def test_every_alert_fires_in_any_order(generation: Generation, tmp_path: 
             await until(lambda: not found.site.flag.exists(), UNFROZEN_S, "the policy unfreezes")
             await until(lambda: found.site.default_variant("provider_fallback") == "off", 30, "the flag is back")
             await asyncio.to_thread(found.repeat.end)
+        argv = [sys.executable, "-m", "freezeline", "incidents", "--state", str(found.site.state)]
+        argv += ["--service", "script-generation", "--mttr-at-most", str(MTTR_S)]
+        ran = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        print(ran.stdout, ran.stderr)
+        assert (ran.returncode, "2 ended, 0 open" in ran.stdout) == (0, True)
 
 
 @pytest.mark.acceptance

@@ -9,7 +9,7 @@ import pytest
 from examples.workload.assistant.releases import RELEASES
 from tests.acceptance.release.rollouts import Rollouts, engine
 from tests.acceptance.release.systems import System, free, opened
-from tests.acceptance.release.test_rollout import current
+from tests.tools import Generation
 from tests.waiting import until
 from tests.workload import Service, assistant, redis_server
 
@@ -58,7 +58,7 @@ PROCESSORS = 0.2
 
 @contextlib.asynccontextmanager
 async def rollout_of(
-    release: str, system: System, root: Path, *, scrape: str, replayed: str
+    release: str, system: System, generation: Generation, root: Path, *, scrape: str, replayed: str
 ) -> AsyncIterator[tuple[Rollouts, list[Service]]]:
     """The good release as control and `release` as treatment, behind HAProxy and under load."""
     ports = free()
@@ -78,7 +78,7 @@ async def rollout_of(
             stack.enter_context(assistant(root, redis, release=name, options=[*common, "--port", str(port)]))
             for name, port in (("good", ports.stable), (release, ports.canary))
         ]
-        async with opened(system, root, current(), ports, scrapes=scrapes, scripts={}) as service:
+        async with opened(system, root, generation, ports, scrapes=scrapes, scripts={}) as service:
             yield service, tracks
 
 
@@ -94,9 +94,11 @@ def failed(tracks: list[Service]) -> float:
     return sum(counts)
 
 
-async def taken_back(release: str, system: System, root: Path, *, scrape: str, replayed: str, deadline_s: float) -> str:
+async def taken_back(
+    release: str, system: System, generation: Generation, root: Path, *, scrape: str, replayed: str, deadline_s: float
+) -> str:
     """Roll `release` out until the engine takes the release back, and give the reason."""
-    async with rollout_of(release, system, root, scrape=scrape, replayed=replayed) as (service, tracks):
+    async with rollout_of(release, system, generation, root, scrape=scrape, replayed=replayed) as (service, tracks):
         with engine(service, "v2") as running:
             assert await running.ended(deadline_s) == 1, running.log.read_text()[-3000:]
         found = service.rollout()
@@ -110,16 +112,17 @@ async def taken_back(release: str, system: System, root: Path, *, scrape: str, r
         return found.state.why
 
 
-async def test_a_worse_model_is_taken_back_without_an_error(tmp_path: Path) -> None:
+@pytest.mark.old_in_soak
+async def test_a_worse_model_is_taken_back_without_an_error(generation: Generation, tmp_path: Path) -> None:
     """Only the accuracy of replayed test users tells."""
-    why = await taken_back("worse-model", SHORT, tmp_path, scrape="1s", replayed="100", deadline_s=90)
+    why = await taken_back("worse-model", SHORT, generation, tmp_path, scrape="1s", replayed="100", deadline_s=90)
     assert why.startswith("gate top2: "), why
 
 
 @pytest.mark.soak
-async def test_a_good_release_passes_the_first_stage(tmp_path: Path) -> None:
+async def test_a_good_release_passes_the_first_stage(generation: Generation, tmp_path: Path) -> None:
     """The same gates, the same load: nothing is found, and a person is asked."""
-    async with rollout_of("good-2", SHORT, tmp_path, scrape="1s", replayed="100") as (service, tracks):
+    async with rollout_of("good-2", SHORT, generation, tmp_path, scrape="1s", replayed="100") as (service, tracks):
         with engine(service, "v2"):
 
             def waits() -> bool:
@@ -135,16 +138,18 @@ async def test_a_good_release_passes_the_first_stage(tmp_path: Path) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("release", CAUGHT_BY)
-async def test_each_faulty_release_is_taken_back_by_its_gate(release: str, tmp_path: Path) -> None:
+async def test_each_faulty_release_is_taken_back_by_its_gate(
+    release: str, generation: Generation, tmp_path: Path
+) -> None:
     """And by no other one."""
     assert set(CAUGHT_BY) | {"good"} == set(RELEASES)
-    why = await taken_back(release, SHORT, tmp_path, scrape="1s", replayed="100", deadline_s=180)
+    why = await taken_back(release, SHORT, generation, tmp_path, scrape="1s", replayed="100", deadline_s=180)
     assert why.startswith(CAUGHT_BY[release]), why
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-async def test_a_worse_model_is_taken_back_with_the_shipped_times(tmp_path: Path) -> None:
+async def test_a_worse_model_is_taken_back_with_the_shipped_times(generation: Generation, tmp_path: Path) -> None:
     """Windows of two minutes and three looks in a row: within six minutes of the shift."""
-    why = await taken_back("worse-model", SHIPPED, tmp_path, scrape="15s", replayed="10", deadline_s=420)
+    why = await taken_back("worse-model", SHIPPED, generation, tmp_path, scrape="15s", replayed="10", deadline_s=420)
     assert why.startswith("gate top2: "), why

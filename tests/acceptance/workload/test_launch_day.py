@@ -194,7 +194,7 @@ async def launch_day(generation: Generation, root: Path) -> AsyncIterator[Day]:
                 targets = {"scripts": [one.port for one in versions]}
                 seen = await asyncio.to_thread(
                     lambda: stack.enter_context(
-                        watched("day0-launch", generation, root, targets, faster=FASTER, **hook)
+                        watched("day0-launch", generation, root, targets, faster=FASTER, up=2, **hook)
                     )
                 )
                 yield Day(site=site, scripts=front, seen=seen, receiver=running_receiver, people=found)

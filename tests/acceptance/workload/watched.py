@@ -26,6 +26,9 @@ from tests.waiting import wait_until
 OTHERS = ("SLO", "Freezeline")
 """How the names of alerts begin that come from budgets, or from what watches Freezeline itself."""
 
+POLL_S = 0.2
+"""How often Prometheus is asked whether an alert fires: ten machines may run beside each other."""
+
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 SCALED = re.compile(r"\b(interval|scrape|over|for|within): (\d+)([smh])\b")
 
@@ -44,6 +47,12 @@ class Watched(Struct, frozen=True, kw_only=True):
     def active(self) -> set[str]:
         """The alerts that are pending or fire, but for those about SLOs and about Freezeline."""
         names = {one["labels"]["alertname"] for one in self.prometheus.alerts()}
+        return {name for name in names if not name.startswith(OTHERS)}
+
+    def fired_since(self, since: float) -> set[str]:
+        """The alerts that have fired since then, but for those about SLOs and about Freezeline."""
+        query = f'count by (alertname) (count_over_time(ALERTS{{alertstate="firing"}}[{int(time.time() - since)}s]))'
+        names = {one["metric"]["alertname"] for one in self.prometheus.query(query)}
         return {name for name in names if not name.startswith(OTHERS)}
 
     def active_since(self, name: str) -> float:
@@ -86,11 +95,13 @@ def watched(
     targets: Mapping[str, Sequence[int]],
     *,
     faster: int,
+    up: int,
     webhook: str = "",
     token: str = "",
 ) -> Iterator[Watched]:
     """Prometheus and Alertmanager of a shipped spec, with everything loaded. `targets`: job → ports.
 
+    `up` targets run, and have been scraped: a counter whose first sample is already high never grew.
     `webhook` is the address of a real receiver; without one, the sink takes its place.
     """
     loaded = pipeline.load_set([(f"slos/{name}.yaml", faster_text(name, faster).encode())], "slos")
@@ -132,7 +143,7 @@ def watched(
         }
         prometheus = stack.enter_context(prometheus_server(generation, root / "prometheus", yaml.safe_dump(config)))
         found = Watched(prometheus=prometheus, sink=sink)
-        wait_until(lambda: prometheus.query("count(up == 1)"), 60, "the services are scraped")
+        wait_until(lambda: prometheus.query(f"count(up == 1) >= {up}"), 60, "the services are scraped")
         yield found
 
 
@@ -180,7 +191,7 @@ def expect(
         assert firing <= {name}, f"{firing} while {name} is expected"
         return firing == {name}
 
-    wait_until(fires, within_s, f"{name} fires")
+    wait_until(fires, within_s, f"{name} fires", poll_s=POLL_S)
     active_at = watched.active_since(name)
     wanted = {(name, receiver) for receiver in receivers}
     wait_until(lambda: wanted <= told(), 60, f"{receivers} hear of {name}: {told()}")

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,22 +23,25 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-def fill(tx: Tx) -> None:
-    """Two incidents that ended, one of another service that is open, one rollout's record, and an old incident."""
-    for values in (
-        {"id": "E0", "opened_at": ago(40 * 86400), "closed_at": ago(39 * 86400)},
-        {"id": "E1", "opened_at": ago(3000), "closed_at": ago(2900)},
-        {"id": "E2", "opened_at": ago(2000), "closed_at": ago(1900)},
-        {"id": "E3", "incident": "E2", "opened_at": ago(1950), "closed_at": ago(1700)},
-        {"id": "E4", "service": "billing", "opened_at": ago(60), "acked_at": ago(50)},
-        {"id": "E5", "policy": "operator", "rule": "canary", "opened_at": ago(30)},
-    ):
-        state = EpisodeState.CLOSED if "closed_at" in values else EpisodeState.OPEN
-        tx.add_episode(episode(**{"incident": values["id"], "fingerprint": values["id"], "state": state, **values}))
+EPISODES: tuple[dict[str, Any], ...] = (
+    {"id": "E0", "opened_at": ago(40 * 86400), "closed_at": ago(39 * 86400)},
+    {"id": "E1", "opened_at": ago(3000), "closed_at": ago(2900)},
+    {"id": "E2", "opened_at": ago(2000), "closed_at": ago(1900)},
+    {"id": "E3", "incident": "E2", "opened_at": ago(1950), "closed_at": ago(1700)},
+    {"id": "E4", "service": "billing", "opened_at": ago(60), "acked_at": ago(50)},
+    {"id": "E5", "policy": "operator", "rule": "canary", "opened_at": ago(30)},
+)
+"""Two incidents that ended, one of another service that is open, one rollout's record, and an old incident."""
 
 
-async def write(folder: Path) -> None:
-    """A journal with these incidents."""
+async def write(folder: Path, *episodes: dict[str, Any]) -> None:
+    """A journal with these episodes."""
+
+    def fill(tx: Tx) -> None:
+        for values in episodes:
+            state = EpisodeState.CLOSED if "closed_at" in values else EpisodeState.OPEN
+            tx.add_episode(episode(**{"incident": values["id"], "fingerprint": values["id"], "state": state, **values}))
+
     journal = Journal(journals.store(folder / "journal.db"), clock=lambda: NOW, reached=pass_by)
     journal.start()
     try:
@@ -49,7 +53,7 @@ async def write(folder: Path) -> None:
 @pytest.fixture
 def state(tmp_path: Path) -> str:
     """A state directory with the journal."""
-    asyncio.run(write(tmp_path))
+    asyncio.run(write(tmp_path, *EPISODES))
     return str(tmp_path)
 
 
@@ -68,6 +72,18 @@ def test_of_one_service(state: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[1] for line in said[:2]] == ["300.0 s", "100.0 s"]
     assert said[2:] == ["2 ended, 0 open", "mean time to recovery: 200.0 s, the longest 300.0 s"]
+
+
+def test_the_time_for_which_an_alert_must_stay_resolved_is_no_outage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The service has recovered when the last alert has: a freeze that goes on is a precaution."""
+    first = {"resolved_at": ago(1970), "closed_at": ago(1670), "id": "E1", "opened_at": ago(2000)}
+    later = {"resolved_at": ago(1950), "closed_at": ago(1650), "id": "E2", "opened_at": ago(1980), "incident": "E1"}
+    asyncio.run(write(tmp_path, first, later))
+    assert main(["incidents", "--state", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["mttr_s"], found["ended"]) == (50.0, 1)
 
 
 @pytest.mark.parametrize("limit, code", [("200", 0), ("199", 1)])

@@ -93,6 +93,14 @@ async def test_a_faulty_vendor_fails_no_request(rig: Rig, kind: Kind, types: set
     assert [vendor for vendor, _ in rig.failures] == ["openai", "anthropic"], "a vendor that failed rests"
 
 
+async def test_a_vendor_whose_words_drip_in_time_is_not_left(rig: Rig) -> None:
+    """The end of a stream is no word, so the end does not wait."""
+    assert await rig.ask() == ("openai", MADE_ANSWER)  # a client's first request is slow
+    rig.providers.set(openai=Fault(kind=Kind.DRIP, wait_s=PATIENCE_S * 0.6))
+    begun = [piece.provider async for piece in rig.chain.answer("Why?", CONTEXT, fallback=False) if piece.begins]
+    assert (begun, rig.failures) == (["openai"], [])
+
+
 async def test_retry_after_is_kept(rig: Rig) -> None:
     """A vendor is not asked again for as long as the vendor says, or for 5 seconds."""
     rig.providers.set(openai=Fault(kind=Kind.RATE_LIMITED, wait_s=60.0), anthropic=Fault(kind=Kind.ERRORS))

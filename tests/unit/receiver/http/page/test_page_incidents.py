@@ -26,7 +26,7 @@ def incident(**changes: Any) -> Incident:
 
 TIMES = mean_times(
     [
-        Lasted(service="gateway", opened_at=NOW, ended_at=at(600), acked_at=at(120)),
+        Lasted(service="gateway", opened_at=NOW, recovered_at=at(600), acked_at=at(120)),
         Lasted(service="gateway", opened_at=at(700), acked_at=at(1060)),
     ]
 )

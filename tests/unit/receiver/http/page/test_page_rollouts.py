@@ -1,5 +1,7 @@
 """What the page, the state and `freezeline status` show of a rollout: stage, share, gates, and what comes next."""
 
+import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -7,9 +9,13 @@ from msgspec.structs import replace
 
 from freezeline.commands import status
 from receiver import report
+from receiver.http.incoming import RefusedError
+from receiver.http.page.reports import CACHED_MAX, SAME, Reports
+from receiver.http.page.rollout_shown import told
 from receiver.http.page.rollouts import cards, earlier
 from receiver.http.rollout import shown, waits_for
-from receiver.rollouts import Ended, Rollout
+from receiver.rollout_report import AbResult, Asked, Counted, Happened, Line, Measurement, RolloutReport
+from receiver.rollouts import Ended, Rollout, RolloutsError
 from tests.unit.receiver.builders import NOW, policies, policy
 from tests.unit.receiver.http.page.shown import HOSTILE, rendered, standing
 
@@ -170,3 +176,122 @@ def test_earlier_rollouts_are_a_list() -> None:
     ]
     text = rendered("rollouts_page.html", rollouts=(), earlier=found)
     assert ("p95 0.81 &gt; 0.8, twice in a row" in text, HOSTILE in text) == (True, False)
+
+
+def report_of(text: str = "errors", **changes: Any) -> RolloutReport:
+    """The report of a rollout of an hour; `text` stands wherever others choose the words."""
+    values: dict[str, Any] = {
+        "service": text,
+        "id": "r1",
+        "release": text,
+        "stable": text,
+        "phase": "rolled back",
+        "why": text,
+        "begun_at": AT - 7200,
+        "ended_at": AT - 3600,
+        "stage": 1,
+        "stages": 3,
+        "asked": [Asked(gate=text, queries=[("total", text)], window="120 s")],
+        "counted": [
+            Counted(stage=1, gate=text, passed=7, breached=3, inconclusive=0, value="2 %", bound="0.5 %", why=text)
+        ],
+        "lines": [
+            Line(
+                gate=text,
+                unit="ratio",
+                points=[(AT - 7000, Decimal("0.01")), (AT - 6000, Decimal("0.02"))],
+                bound=Decimal("0.005"),
+                at_least=False,
+            )
+        ],
+        "happened": [
+            Happened(at=AT - 7100, what=text, phase="settle", stage=1),
+            Happened(at=AT - 3600, what=text, phase="rolled back", stage=1),
+        ],
+        "tests": [AbResult(stage=2, said=text, columns=("metric", "result"), rows=[(text, text)])],
+        "measurements": [
+            Measurement(
+                at="12:00", stage=1, gate=text, verdict="breach", value="2 %", bound="0.5 %", samples="900", why=text
+            )
+        ],
+        "measured": 10,
+        "broken": None,
+        "markdown": "",
+    }
+    return RolloutReport(**{**values, **changes})
+
+
+def test_the_report_has_all_numbers() -> None:
+    """Verdicts, values, graph with limit and end, A/B test, events, queries, and how many measurements there are."""
+    text = rendered("rollout.html", report=told(report_of(), NOW))
+    for part in (
+        "errors: errors</h1>",
+        '<p class="tag bad">rolled back</p>',
+        "<dt>Lasted</dt><dd>60 min</dd>",
+        '<span class="tag good">7 pass</span> <span class="tag bad">3 breach</span>',
+        "limit 0.5 %",
+        'class="mark rollback"',
+        "A/B test of stage 2",
+        "rolled back, stage 1",
+        "total: <code>errors</code>",
+        "9 older ones",
+        'href="./page/rollout.md?service=errors&amp;id=r1"',
+    ):
+        assert part in text, part
+    assert "inconclusive" not in text
+    assert "damaged" not in text
+
+
+def test_the_report_of_a_running_rollout() -> None:
+    """No end, no verdict on the whole; a damaged record is said; nothing measured, nothing drawn."""
+    running = report_of(phase="bake", ended_at=None, broken=4, counted=[], lines=[], tests=[], measured=1)
+    text = rendered("rollout.html", report=told(running, NOW))
+    for part in ("<dt>Ended</dt><dd>not yet</dd>", "Runs for", "damaged from step 4", "Nobody has looked", '"tag"'):
+        assert part in text, part
+    for part in ("older ones", "Values</h2>", "A/B test"):
+        assert part not in text, part
+
+
+def test_a_hostile_report_is_inert() -> None:
+    """Markup is text, and no mark turns the direction of the text around it."""
+    text = rendered("rollout.html", report=told(report_of(HOSTILE + "\u202etxt\u2066\x1b[31m"), NOW))
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;alert(1)") >= 15
+    assert "{{7*7}}" in text
+    assert not {"\u202e", "\u2066", "\x1b"} & set(text)
+
+
+def test_marks_of_direction_are_inert_on_cards() -> None:
+    """An engine's reasons come from commands and other servers."""
+    found = cards([rollout("aborting", release="v\u202e2", why="a\u2067b", holds={"source": "c\u200fd"})], AT)
+    text = rendered("rollouts_page.html", earlier=(), rollouts=found)
+    assert not {"\u202e", "\u2067", "\u200f"} & set(text)
+    assert "a b" in text
+
+
+async def test_visitors_share_a_report() -> None:
+    """One reading for all, until the report is old; an unknown rollout is asked for anew."""
+    asked: list[tuple[str, str]] = []
+    now = [NOW]
+
+    def reporter(service: str, number: str) -> RolloutReport | None:
+        asked.append((service, number))
+        if number == "broken":
+            raise RolloutsError("disk")
+        return report_of(id=number) if number.startswith("r") else None
+
+    reports = Reports(reporter=reporter, clock=lambda: now[0])
+    first, second = await asyncio.gather(reports.of("shop", "r1"), reports.of("shop", "r1"))
+    assert (first is second, asked) == (True, [("shop", "r1")])
+    now[0] += SAME
+    assert await reports.of("shop", "r1") is not first
+    for number, code in (("x", 404), ("broken", 503)):
+        with pytest.raises(RefusedError) as refused:
+            await reports.of("shop", number)
+        assert refused.value.status == code
+    oldest = await reports.of("shop", "r0")
+    for place in range(1, CACHED_MAX):
+        await reports.of("shop", f"r{place + 1}")
+    assert await reports.of("shop", "r0") is oldest
+    await reports.of("shop", "r99")
+    assert await reports.of("shop", "r0") is not oldest

@@ -1,0 +1,117 @@
+"""The report of one rollout, ready for its template: times, graphs, tables. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from msgspec import Struct
+
+from receiver.figures import figure
+from receiver.http.page.graph import Graph, Mark, graph
+from receiver.http.page.words import Instant, instant
+from receiver.http.rollout import span
+from receiver.links import rollout_page, service_page
+from receiver.rollout_report import AbResult, Asked, Counted, Happened, Line, Measurement, RolloutReport
+from receiver.rollouts import FINAL
+
+SHARE = 1.0
+"""Where a graph of a gate ends that nobody measured."""
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Something that changed the rollout. `kind` is the phase afterwards."""
+
+    at: Instant
+    kind: str
+    sentence: str
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """One rollout with all numbers. `older` counts the measurements that the page does not list."""
+
+    service: str
+    service_path: str
+    file_path: str
+    release: str
+    stable: str
+    phase: str
+    good: bool
+    running: bool
+    why: str
+    begun: Instant
+    ended: Instant | None
+    lasted: str
+    stage: int
+    stages: int
+    counted: Sequence[Counted]
+    graphs: Sequence[Graph]
+    tests: Sequence[AbResult]
+    events: Sequence[Event]
+    asked: Sequence[Asked]
+    measurements: Sequence[Measurement]
+    older: int
+    broken: int | None
+
+
+def told(found: RolloutReport, now: datetime) -> Told:
+    """The report of one rollout as seen now."""
+    end_s = now.timestamp() if found.ended_at is None else found.ended_at
+    return Told(
+        service=found.service,
+        service_path=service_page(found.service),
+        file_path=rollout_page(found.service, found.id).replace("page/rollout?", "page/rollout.md?", 1),
+        release=found.release,
+        stable=found.stable,
+        phase=found.phase,
+        good=found.phase == "done",
+        running=found.ended_at is None,
+        why=found.why,
+        begun=_at(found.begun_at, now),
+        ended=None if found.ended_at is None else _at(found.ended_at, now),
+        lasted=span(end_s - found.begun_at),
+        stage=found.stage,
+        stages=found.stages,
+        counted=found.counted,
+        graphs=[_graph(one, found, end_s) for one in found.lines if one.points],
+        tests=found.tests,
+        events=[_event(one, now) for one in found.happened],
+        asked=found.asked,
+        measurements=found.measurements,
+        older=found.measured - len(found.measurements),
+        broken=found.broken,
+    )
+
+
+def _at(at_s: float, now: datetime) -> Instant:
+    return instant(datetime.fromtimestamp(at_s, UTC), now)
+
+
+def _event(one: Happened, now: datetime) -> Event:
+    return Event(at=_at(one.at, now), kind=f"{one.phase}, stage {one.stage}", sentence=one.what)
+
+
+def _graph(line: Line, found: RolloutReport, end_s: float) -> Graph:
+    return graph(
+        f"Gate {line.gate}",
+        line.points,
+        start_s=found.begun_at,
+        end_s=max(end_s, found.begun_at + SHARE),
+        shown=partial(figure, unit=line.unit),
+        limit=None if line.bound is None else float(line.bound),
+        marks=_marks(found.happened),
+        floor=None if line.at_least else 0.0,
+    )
+
+
+def _marks(happened: Sequence[Happened]) -> Iterator[Mark]:
+    """The beginning of each stage, and the end."""
+    stage = 0
+    for one in happened:
+        at = datetime.fromtimestamp(one.at, UTC)
+        if one.phase.replace(" ", "_") in FINAL or one.phase == "aborting":
+            yield Mark(at=at, kind="rollback" if one.phase != "done" else "unfreeze", text=one.phase)
+        elif one.stage > stage and one.phase == "settle":
+            stage = one.stage
+            yield Mark(at=at, kind="release", text=f"stage {stage}")
