@@ -28,6 +28,13 @@ class Event(Struct, frozen=True, kw_only=True):
     sentence: str
 
 
+class Tested(Struct, frozen=True, kw_only=True):
+    """The A/B test of one stage, with a graph for each metric."""
+
+    result: AbResult
+    graphs: Sequence[Graph]
+
+
 class Told(Struct, frozen=True, kw_only=True):
     """One rollout with all numbers. `older` counts the measurements that the page does not list."""
 
@@ -47,7 +54,7 @@ class Told(Struct, frozen=True, kw_only=True):
     stages: int
     counted: Sequence[Counted]
     graphs: Sequence[Graph]
-    tests: Sequence[AbResult]
+    tests: Sequence[Tested]
     events: Sequence[Event]
     asked: Sequence[Asked]
     measurements: Sequence[Measurement]
@@ -75,7 +82,7 @@ def told(found: RolloutReport, now: datetime) -> Told:
         stages=found.stages,
         counted=found.counted,
         graphs=[_graph(one, found, end_s) for one in found.lines if one.points],
-        tests=found.tests,
+        tests=[_tested(one) for one in found.tests],
         events=[_event(one, now) for one in found.happened],
         asked=found.asked,
         measurements=found.measurements,
@@ -94,7 +101,7 @@ def _event(one: Happened, now: datetime) -> Event:
 
 def _graph(line: Line, found: RolloutReport, end_s: float) -> Graph:
     return graph(
-        f"Gate {line.gate}",
+        line.name,
         line.points,
         start_s=found.begun_at,
         end_s=max(end_s, found.begun_at + SHARE),
@@ -103,6 +110,15 @@ def _graph(line: Line, found: RolloutReport, end_s: float) -> Graph:
         marks=_marks(found.happened),
         floor=None if line.at_least else 0.0,
     )
+
+
+def _tested(found: AbResult) -> Tested:
+    """The looks of a test from the first to the last; the axis holds nought, where both releases are equal."""
+    graphs = [
+        graph(one.name, one.points, start_s=one.points[0][0], end_s=one.points[-1][0], shown="{:+.3f}".format)
+        for one in found.lines
+    ]
+    return Tested(result=found, graphs=graphs)
 
 
 def _marks(happened: Sequence[Happened]) -> Iterator[Mark]:
