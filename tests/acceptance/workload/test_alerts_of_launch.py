@@ -90,6 +90,7 @@ FOLLOWS = {
 MTTR_S = 300
 """Of the incidents in the journal: alerts with an action."""
 
+USERS = 20
 UNFROZEN_S = 420.0
 """The policy unfreezes five minutes after the alert has resolved."""
 
@@ -133,12 +134,16 @@ class Launch:
         """One script; the last provider that began, or "" for a failed request."""
         return provider_of(self.scripts)
 
+    def load(self) -> None:
+        """Users ask, and come back a second after their answer: slow answers hardly make the load smaller."""
+        for _ in range(USERS):
+            self.repeat.every(1, self.ask)
+
     def begin(self, row: Row) -> None:
         """Break the version or the vendor, under load."""
         if row.fault != "none":
             self.release(row.fault)
-        for _ in range(4):
-            self.repeat.every(0.1, self.ask)
+        self.load()
         if row.vendor:
             self.vendor(row.vendor)
 
@@ -147,8 +152,7 @@ class Launch:
         self.repeat.end()
         self.vendor({})
         self.release("none")
-        for _ in range(4):
-            self.repeat.every(0.1, self.ask)
+        self.load()
 
 
 def here(root: Path, faster: int) -> str:
