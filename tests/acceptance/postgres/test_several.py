@@ -118,7 +118,8 @@ async def test_without_a_standby_alertmanager_is_told_to_send_again(slack: Slack
             standby.stop()
             begun = time.monotonic()
             assert await hosts.post(server, FIRING) == 503
-            assert time.monotonic() - begun == pytest.approx(ANSWER_S, abs=3)
+            # The webhook may wait behind a renewal of the lead, whose commit waits as long.
+            assert ANSWER_S - 1 < time.monotonic() - begun < 2 * ANSWER_S + 3
             assert (await server.get("/health"))["status"] == "failing"
             standby.start()
 
