@@ -109,6 +109,7 @@ async def test_a_flag_that_somebody_removes_comes_back_on_every_host(
 
 
 @pytest.mark.soak
+@pytest.mark.timed
 async def test_without_a_standby_alertmanager_is_told_to_send_again(slack: SlackFake, tmp_path: Path) -> None:
     """503 and a failing health, until a standby is back."""
     with pair() as (primary, standby):
