@@ -42,7 +42,7 @@ class Fault(Struct, frozen=True, kw_only=True):
     ramp_s: float = 20.0
     """What the fault itself needs, whatever the durations of the spec."""
     counted: str = ""
-    """A histogram that decides the alert: good events that are still in its window would make the alert late."""
+    """A counter that decides the alert: good events of earlier faults in its window would make the alert late."""
 
 
 def _answers(found: RunningSet, shipped_s: float) -> None:
@@ -168,6 +168,7 @@ FAULTS = (
         receivers=PEOPLE,
         begin=_some_jobs_fail,
         within_s=500,
+        counted="rag_jobs_total",
     ),
     Fault(
         words="more requests than the API takes in a minute",

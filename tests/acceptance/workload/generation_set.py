@@ -3,7 +3,7 @@
 A receiver keeps the journal. The shipped policy has no rule, because alerts of this service start no action. Here the
 policy has one rule more, so that every alert is an incident of the journal.
 
-Prometheus knows the ports of four workers from the start, so workers come and go without a new configuration.
+Prometheus knows the ports of twice four workers, so workers come and go without a new configuration.
 """
 
 import contextlib
@@ -37,14 +37,16 @@ class RunningSet:
         self.faster = faster
         self.repeat = Repeat()
         self._stack = stack
-        self.api_port, *self.worker_ports = free_ports(1 + WORKERS)
+        self.api_port, *self.worker_ports = free_ports(1 + 2 * WORKERS)
         (root / "env").write_text("USE_DURABLE_WORKER=1\n")
         redis = stack.enter_context(redis_server(root))
         providers = stack.enter_context(service(root, "providers", "providers"))
         self._shared = options(root, redis, providers)
         self._api = stack.enter_context(contextlib.ExitStack())
-        self._workers = stack.enter_context(contextlib.ExitStack())
+        self._workers = contextlib.ExitStack()
+        stack.callback(self._end_workers)
         self._processes: list[Service] = []
+        self._turn = False
         self.rig = Rig(root=root, redis=redis, providers=providers, api=self.restart_api())
         self.restart_workers()
 
@@ -60,13 +62,17 @@ class RunningSet:
         return self._api.enter_context(self._service("api", arguments, fault))
 
     def restart_workers(self, *, number: int = 1, fault: str = "") -> None:
-        """So many workers of a release, with a fault or without."""
+        """So many workers of a release, with a fault or without. The new ones run before the old ones end."""
+        old, self._workers, self._processes = self._workers, contextlib.ExitStack(), []
+        self._turn = not self._turn
+        with old:
+            for place, port in list(enumerate(self.worker_ports))[self._turn :: 2][:number]:
+                own = ["worker", "--port", str(port), "--scratch", str(self.root / f"scratch-{place}")]
+                made = self._service(f"worker-{place}", [*own, *self._shared], fault)
+                self._processes.append(self._workers.enter_context(made))
+
+    def _end_workers(self) -> None:
         self._workers.close()
-        self._processes = []
-        for place, port in enumerate(self.worker_ports[:number]):
-            own = ["worker", "--port", str(port), "--scratch", str(self.root / f"scratch-{place}")]
-            made = self._service(f"worker-{place}", [*own, *self._shared], fault)
-            self._processes.append(self._workers.enter_context(made))
 
     def kill_workers(self) -> None:
         """As the kernel does when memory is short."""

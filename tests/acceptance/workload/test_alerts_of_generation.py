@@ -35,7 +35,7 @@ PART = os.environ.get("FREEZELINE_PART", WHOLE)
 machines can share it."""
 
 WINDOW_S = 300.0
-"""Of the alerts about a quantile."""
+"""Of the alerts about a quantile or a share."""
 
 MTTR_S = 300
 """The target of the spec, by the journal. The repair itself takes seconds here; alerts remember a fault for minutes."""
@@ -73,7 +73,7 @@ def part_of(faults: Sequence[Fault]) -> list[Fault]:
 
 
 def forgotten(counted: str, found: RunningSet, seen: Watched) -> None:
-    """Wait until no event of earlier faults is in the window of a quantile."""
+    """Wait until no event of earlier faults is in the window of a quantile or a share."""
     query = f"sum(increase({counted}[{int(WINDOW_S / found.faster)}s])) > 0"
     wait_until(lambda: not seen.prometheus.query(query), FORGOTTEN_S, "earlier events are forgotten", poll_s=1)
 

@@ -136,8 +136,8 @@ class Launch:
 
     def load(self) -> None:
         """Users ask, and come back a second after their answer: slow answers hardly make the load smaller."""
-        for _ in range(USERS):
-            self.repeat.every(1, self.ask)
+        for number in range(USERS):
+            self.repeat.every(1, self.ask, later_s=number / USERS)
 
     def begin(self, row: Row) -> None:
         """Break the version or the vendor, under load."""

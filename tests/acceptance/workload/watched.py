@@ -214,11 +214,12 @@ class Repeat:
         self._threads: list[threading.Thread] = []
         self._failed: list[Exception] = []
 
-    def every(self, seconds: float, act: Callable[[], object]) -> None:
-        """Begin to repeat an act."""
+    def every(self, seconds: float, act: Callable[[], object], *, later_s: float = 0) -> None:
+        """Begin to repeat an act, a while later: users do not come in step."""
         ended = self._ended
 
         def loop() -> None:
+            ended.wait(later_s)
             while not ended.wait(seconds):
                 try:
                     act()
