@@ -30,10 +30,16 @@ SAME = 0.001
 HEAD = (
     (
         "| engine | error of the 30-day ratio | fast burn | `for: 15s` | 2 breaches in a row | 50 % of the budget "
-        "| samples a minute |"
+        "| samples a minute | limits |"
     ),
-    "| --- | --- | --- | --- | --- | --- | --- |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
 )
+LIMITS = {
+    "prometheus": "none: range functions stream one series at a time, so `--query.max-samples` is far away",
+    "victoriametrics": "no native histograms; `-search.maxQueryDuration` is far away",
+    "thanos": "`--tsdb.retention` of the ruler must exceed the SLO window; a store that is away fails the evaluation",
+    "cortex": "each tenant's limits on long queries and on rules in a group must exceed the SLO window and the groups",
+}
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -69,7 +75,8 @@ def table(rows: Sequence[Row]) -> list[str]:
 def _line(row: Row) -> str:
     reference = row.engine == "prometheus"
     late = ["reference" if reference else f"{seconds:+.0f} s" for seconds in row.late_s.values()]
-    cells = [row.engine, f"{row.error:+.3%}".replace("%", " %"), *late, f"{row.samples_per_minute:,.0f}"]
+    measured = [row.engine, f"{row.error:+.3%}".replace("%", " %"), *late, f"{row.samples_per_minute:,.0f}"]
+    cells = [*measured, LIMITS[row.engine]]
     return f"| {' | '.join(cells)} |"
 
 

@@ -211,6 +211,23 @@ class Cluster(Process):
             lambda: self.ask("SHOW synchronous_standby_names") == [(standbys,)], START_DEADLINE_S, "the setting holds"
         )
 
+    @contextlib.contextmanager
+    def full(self) -> Iterator[None]:
+        """Receivers have lost their connections, and others hold all there are."""
+        rivals = "backend_type = 'client backend' AND application_name <> 'taker'"
+        with contextlib.ExitStack() as stack:
+            own = [stack.enter_context(self.connect(application_name="taker"))]
+
+            def taken() -> bool:
+                with contextlib.suppress(psycopg.OperationalError):
+                    while len(own) < int(SETTINGS["max_connections"]):
+                        own.append(stack.enter_context(self.connect(application_name="taker")))
+                own[0].execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {rivals}".encode())
+                return len(own) == int(SETTINGS["max_connections"])
+
+            wait_until(taken, START_DEADLINE_S, "others hold every connection")
+            yield
+
     def follows(self, standby: str) -> bool:
         """Whether a standby streams from this cluster and counts for commits."""
         found = self.ask(

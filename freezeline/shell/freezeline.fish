@@ -400,6 +400,7 @@ complete -c freezeline -n '_shtab_freezeline_using unfreeze' -l by -x -d 'the na
 complete -c freezeline -n '_shtab_freezeline_using unfreeze' -l json -d 'print the receiver'"'"'s answer as JSON'
 complete -c freezeline -n '_shtab_freezeline_using; and test $_shtab_freezeline_npos -eq 0' -a ack -d 'Acknowledge all open incidents of a service. The receiver then stops their escalation.'
 complete -c freezeline -n '_shtab_freezeline_using ack' -s h -l help -d 'show this help message and exit'
+complete -c freezeline -n '_shtab_freezeline_using ack' -l reason -x -d 'why; the journal and the notice repeat it'
 complete -c freezeline -n '_shtab_freezeline_using ack' -l state -xka "(__fish_complete_directories)" -d 'the receiver'"'"'s state directory, which holds its address and tokens (also FREEZELINE_STATE; default: /var/lib/freezeline, otherwise ~/.local/state/freezeline)'
 complete -c freezeline -n '_shtab_freezeline_using ack' -l url -x -d 'the address of a receiver on another machine; needs --token-file'
 complete -c freezeline -n '_shtab_freezeline_using ack' -l token-file -xka "(__fish_complete_path (commandline -ct))" -d 'a file that holds only the token (also FREEZELINE_TOKEN_FILE)'

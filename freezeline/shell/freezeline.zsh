@@ -81,6 +81,7 @@ _shtab_freezeline_defaults_added=0
 
 _shtab_freezeline_ack_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--reason[why\; the journal and the notice repeat it]:reason:"
   "--state[the receiver\'s state directory, which holds its address and tokens (also FREEZELINE_STATE\; default\: \/var\/lib\/freezeline, otherwise \~\/.local\/state\/freezeline)]:DIR:_files -/"
   "--url[the address of a receiver on another machine\; needs --token-file]:url:"
   "--token-file[a file that holds only the token (also FREEZELINE_TOKEN_FILE)]:FILE:_files"

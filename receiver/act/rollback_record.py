@@ -85,6 +85,8 @@ class Recorder:
                 steps = (*path, ActionState.VERIFYING if verifies else ActionState.DEAD)
             elif path[-1] in {ActionState.SUCCEEDED, ActionState.DEAD} and verifies and facts.get("started") == "yes":
                 steps = (ActionState.VERIFYING,)
+            if action.type is ActionType.ROLLBACK and action.state is ActionState.STARTING:
+                self._tell(tx, action, Event.ROLLBACK_STARTED)  # the receiver that started it was killed before
             after = self._move(tx, action, steps, kind="ended", sentence=sentence, result=facts)
             self._tell_end(tx, after, sentence)
             return after

@@ -170,8 +170,13 @@ async def _carried_out(context: Context, service: str, episodes: Collection[str]
 
 
 async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Acknowledge a service's incidents, which stops their escalation: {service, by?}. A repeat changes nothing."""
-    service, by = text(raw, "service"), text(raw, "by", required=False) or "operator"
+    """Acknowledge a service's incidents, which stops their escalation: {service, reason?, by?}.
+
+    A repeat changes nothing.
+    """
+    service, reason = text(raw, "service"), text(raw, "reason", required=False)
+    by = text(raw, "by", required=False) or "operator"
+    why = f" ({reason})" if reason else ""
 
     def work(tx: Tx) -> dict[str, Any]:
         before = tx.acknowledgements(service)
@@ -180,9 +185,9 @@ async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any
             raise RefusedError(409, f"{service} has nothing to acknowledge")
         for incident, first in incidents.items():
             tx.acknowledge(incident, by)
-            sentence = f"{by} acknowledged {service}: escalation stops"
+            sentence = f"{by} acknowledged {service}{why}: escalation stops"
             tx.note(Decision(kind="acknowledged", sentence=sentence, episode=first))
-            facts = {"acknowledged_by": by}
+            facts = {"acknowledged_by": by, "why": reason}
             tell_in(tx, first, Event.ACKNOWLEDGED, context.box.policies, ids=context.ids, facts=facts)
         earlier = [{"incident": incident, "by": name} for incident, name in before.items() if incident not in incidents]
         return {"incidents": list(incidents), "before": earlier}

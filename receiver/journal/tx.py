@@ -123,7 +123,7 @@ class Tx(Leads):
             last_at=self.now,
             labels=alert.labels,
             annotations=before.annotations if before is not None and is_repeat else alert.annotations,
-            unconfirmed_since=None if resolved or before is None else before.unconfirmed_since,
+            unconfirmed_since=None if before is None or (resolved and not is_repeat) else before.unconfirmed_since,
         )
         if before is not None and is_repeat and before.starts_at == alert.starts_at:
             self.touch_alert(alert.fingerprint)

@@ -118,7 +118,8 @@ def _status(facts: Facts) -> str:
 
 
 def _acknowledged(facts: Facts) -> str:
-    return f"{facts.get('acknowledged_by') or 'An operator'} acknowledged the incident. Escalation stops"
+    why = f": {facts['why']}" if facts.get("why") else ""
+    return f"{facts.get('acknowledged_by') or 'An operator'} acknowledged the incident{why}. Escalation stops"
 
 
 def _dead_letter(facts: Facts) -> str:

@@ -35,6 +35,7 @@ AS_THE_MANIFESTS = {
 }
 EVERY_VALUE = {
     "image": {"repository": "registry.example.org/freezeline", "digest": f"sha256:{'0' * 64}"},
+    "replicas": 3,
     "imagePullSecrets": [{"name": "registry"}],
     "settings": {
         "journal": {"postgres": "host=db dbname=freezeline"},
@@ -121,6 +122,9 @@ def test_every_value_reaches_the_objects(helm: Path, tmp_path: Path) -> None:
     text = yaml.safe_dump_all(rendered(helm, tmp_path, EVERY_VALUE), width=100_000)
     for said in (
         f"registry.example.org/freezeline@sha256:{'0' * 64}",
+        "replicas: 3",
+        "kind: PodDisruptionBudget",
+        "topologyKey: kubernetes.io/hostname",
         "imagePullSecrets",
         "host=db dbname=freezeline",
         "freeze.example.org",
@@ -159,7 +163,15 @@ def test_what_generate_writes_into_the_chart_is_installed(helm: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "name, value", [("image.tag", "latest"), ("image.digest", "sha256:1"), ("replicas", "2"), ("secrets[0].name", "a")]
+    "name, value",
+    [
+        ("image.tag", "latest"),
+        ("image.digest", "sha256:1"),
+        ("replicas", "0"),
+        ("replicas", "2"),  # without a journal that several receivers can share
+        ("replicas", "2,settings.journal.postgres=host=db"),  # each receiver would make tokens of its own
+        ("secrets[0].name", "a"),
+    ],
 )
 def test_a_wrong_value_is_refused(helm: Path, name: str, value: str) -> None:
     """By the schema of the values."""

@@ -14,6 +14,8 @@ import yaml
 
 from devtools.deb import PYTHON
 from freezeline.cli import main
+from freezeline.problems import Problems
+from receiver.settings import load_settings
 from tests.acceptance.packages.containerfile import Image
 from tests.acceptance.packages.machine import Machine, offline, why_not
 from tests.tools import ROOT, stop
@@ -257,3 +259,44 @@ def test_the_kustomization_names_what_is_there() -> None:
     listed = yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text())["resources"]
     assert listed == [path.name for path in sorted(MANIFESTS.glob("*.yaml")) if path.name != "kustomization.yaml"]
     assert re.fullmatch(r"freezeline:\d+\.\d+\.\d+", pod()["containers"][0]["image"])
+
+
+def patched(thing: dict[str, Any], patch: str) -> dict[str, Any]:
+    """An object after the operations `add` and `replace` of a JSON patch."""
+    found: dict[str, Any] = json.loads(json.dumps(thing))
+    for one in yaml.safe_load(patch):
+        *way, last = [part.replace("~1", "/") for part in one["path"].split("/")[1:]]
+        inner: Any = found
+        for part in way:
+            inner = inner[int(part) if isinstance(inner, list) else part]
+        assert one["op"] == "add" or last in inner
+        if isinstance(inner, list):
+            inner.append(one["value"])
+        else:
+            inner[last] = one["value"]
+    return found
+
+
+def test_several_receivers_share_a_journal(tmp_path: Path) -> None:
+    """The objects after the patches fit their schemas, and the receiver understands its settings."""
+    folder = MANIFESTS / "several"
+    listed = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert [(folder / name).exists() for name in listed["resources"]] == [True, True]
+    (disruption,) = yaml.safe_load_all((folder / "disruption.yaml").read_text())
+    kubernetes_validate.validate(disruption, VERSIONS[-1], strict=True)
+    assert disruption["spec"]["selector"] == of_kind("StatefulSet")["spec"]["selector"]
+    assert listed["replicas"] == [{"name": of_kind("StatefulSet")["metadata"]["name"], "count": 2}]
+    made = {}
+    for one in listed["patches"]:
+        thing = patched(of_kind(one["target"]["kind"]), one["patch"])
+        assert thing["metadata"]["name"] == one["target"]["name"]
+        for version in VERSIONS:
+            kubernetes_validate.validate(thing, version, strict=True)
+        made[thing["kind"]] = thing
+    (receiver,) = made["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    assert "PGPASSWORD" in [one["name"] for one in receiver["env"]]
+    file = tmp_path / "receiver.yaml"
+    file.write_text(made["ConfigMap"]["data"]["receiver.yaml"])
+    problems = Problems()
+    assert load_settings(file, {}, problems).journal_postgres == "host=postgres dbname=freezeline user=freezeline"
+    assert list(problems) == []

@@ -86,11 +86,41 @@ async def violations(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("state", ["calm", "frozen"])
-async def test_every_page(state: str, public: Path, page: Page, request: pytest.FixtureRequest) -> None:
+async def looks_good(page: Page, name: str, *, updates: bool) -> None:
     """Nothing wider than the window, no column of letters, nothing serious for axe; the docs have a picture."""
-    updates = request.config.getoption("--update-pictures", default=False)
-    script = axe()
+    await page.send("Runtime.evaluate", expression=axe())
+    for width in WIDTHS:
+        for theme in THEMES:
+            await page.look(width, theme)
+            where = f"{name} at {width} px, {theme}"
+            assert await page.run("document.documentElement.scrollWidth <= innerWidth"), where
+            assert await page.run(CRAMPED) == [], where
+            if (width, theme) in CHECKED_BY_AXE:
+                assert await violations(page) == [], where
+            picture = PICTURES / f"page-{name}-{width}-{theme}.webp"
+            if updates:
+                await page.picture(picture)
+            assert picture.exists(), "run the test with --update-pictures"
+
+
+@pytest.fixture
+def updates(request: pytest.FixtureRequest) -> bool:
+    """Whether the pictures of the docs are drawn anew."""
+    return bool(request.config.getoption("--update-pictures", default=False))
+
+
+async def test_the_way_in(tmp_path: Path, page: Page, updates: bool) -> None:  # noqa: FBT001 - a fixture
+    """The page to log in."""
+    async with world(tmp_path, past=False) as found:
+        await page.open(f"{found.receiver.url}/")
+        assert await page.run("document.querySelector('input[name=token]') !== null")
+        await looks_good(page, "login", updates=updates)
+    assert page.violations == []
+
+
+@pytest.mark.parametrize("state", ["calm", "frozen"])
+async def test_every_page(state: str, public: Path, page: Page, updates: bool) -> None:  # noqa: FBT001 - a fixture
+    """Each page at both widths and in both themes, while nothing is wrong and while a service is frozen."""
     async with world(public) as found:
         if state == "frozen":
             await trouble(found)
@@ -101,19 +131,7 @@ async def test_every_page(state: str, public: Path, page: Page, request: pytest.
         for name, path in PAGES.items():
             await page.open(f"{found.receiver.url}/{path.format(incident=incident, rollout=rollout)}")
             await page.sees(MEASURED, "Prometheus' answer")
-            await page.send("Runtime.evaluate", expression=script)
-            for width in WIDTHS:
-                for theme in THEMES:
-                    await page.look(width, theme)
-                    where = f"{name} at {width} px, {theme}, {state}"
-                    assert await page.run("document.documentElement.scrollWidth <= innerWidth"), where
-                    assert await page.run(CRAMPED) == [], where
-                    if (width, theme) in CHECKED_BY_AXE:
-                        assert await violations(page) == [], where
-                    picture = PICTURES / f"page-{name}-{state}-{width}-{theme}.webp"
-                    if updates:
-                        await page.picture(picture)
-                    assert picture.exists(), "run the test with --update-pictures"
+            await looks_good(page, f"{name}-{state}", updates=updates)
     assert page.violations == []
 
 

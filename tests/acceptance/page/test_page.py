@@ -97,6 +97,7 @@ async def test_unfreeze_acknowledge_and_cancel_leave_name_and_reason(receiver: R
     await frozen(receiver)
     await on_service(page, receiver)
     await opens(page, "ack")
+    await page.type("form[action$='page/ack'] input[name=reason]", "reading the logs")
     await page.click("form[action$='page/ack'] button")
     await page.sees("document.body.innerText.includes('acknowledged by Ana')", "the acknowledgement")
     await page.sees(f"[...{ROW}].some((row) => row.innerText.includes('running'))", "the running rollback")
@@ -111,7 +112,7 @@ async def test_unfreeze_acknowledge_and_cancel_leave_name_and_reason(receiver: R
     assert (await page.run("location.href")).endswith(f"{SERVICE}&done=unfreeze")
     await until(lambda: not receiver.site.flag.exists(), 20, "the flag's end")
     sentences = [one["sentence"] for one in (await receiver.get("/api/v1/decisions"))["decisions"]]
-    assert "Ana acknowledged gateway: escalation stops" in sentences
+    assert "Ana acknowledged gateway (reading the logs): escalation stops" in sentences
     assert "Ana unfroze gateway: false alarm" in sentences
 
 

@@ -6,7 +6,6 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
 
-import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
@@ -15,7 +14,7 @@ from receiver.journal import Journal, JournalError, Tx, View, verify
 from receiver.journal.postgres import PostgresStore
 from receiver.journal.postgres_words import translated
 from receiver.steps import pass_by
-from tests.postgres import SETTINGS, Bouncer, Cluster, pair
+from tests.postgres import Bouncer, Cluster, pair
 from tests.unit.receiver.conftest import now
 from tests.waiting import until
 
@@ -31,7 +30,6 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$"""
-END_RECEIVERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'freezeline'"
 CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
@@ -276,17 +274,8 @@ async def test_a_server_without_free_connections_fails_only_what_comes_meanwhile
     primary, _ = servers
     async with opened(primary.database()) as journal:
         assert await journal.write(note("before")) == 1
-        with contextlib.ExitStack() as others:
-            last = others.enter_context(primary.connect())
-            with contextlib.suppress(psycopg.OperationalError):
-                for _ in range(int(SETTINGS["max_connections"])):
-                    others.enter_context(primary.connect())
-            last.execute(END_RECEIVERS)
-            with contextlib.suppress(psycopg.OperationalError):
-                for _ in range(int(SETTINGS["max_connections"])):
-                    others.enter_context(primary.connect())
-            with pytest.raises(JournalError, match="too many clients"):
-                await journal.write(note("meanwhile"))
+        with primary.full(), pytest.raises(JournalError, match="too many clients"):
+            await journal.write(note("meanwhile"))
         await until(lambda: written(journal), WAIT_S, "the journal is written again")
         assert await said(journal) == ["before", "after"]
 

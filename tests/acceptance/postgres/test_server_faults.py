@@ -7,14 +7,13 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.acceptance.postgres.hosts import FROZEN, Hosts
 from tests.acceptance.receiver.harness import Receiver, body
 from tests.fakes.http import SLACK_PATH, SlackFake, running
-from tests.postgres import SETTINGS, Bouncer, Cluster
+from tests.postgres import Bouncer, Cluster
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.soak, pytest.mark.xdist_group("postgres")]
@@ -33,7 +32,6 @@ END $$;
 CREATE TRIGGER fault BEFORE INSERT ON decision FOR EACH ROW EXECUTE FUNCTION fault()
 """
 END_FAULT = "DROP TRIGGER fault ON decision"
-END_RECEIVERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'freezeline'"
 ALWAYS = 10**9
 
 
@@ -65,16 +63,7 @@ def full_disk(server: Cluster, database: str) -> Iterator[None]:
 @contextlib.contextmanager
 def no_connections(server: Cluster, _database: str) -> Iterator[None]:
     """The receivers have lost their connections, and others hold all there are."""
-    with contextlib.ExitStack() as others:
-        last = others.enter_context(server.connect())
-        for _ in range(2):
-            with contextlib.suppress(psycopg.OperationalError):
-                for _ in range(int(SETTINGS["max_connections"])):
-                    others.enter_context(server.connect())
-            last.execute(END_RECEIVERS)
-        with contextlib.suppress(psycopg.OperationalError):
-            for _ in range(int(SETTINGS["max_connections"])):
-                others.enter_context(server.connect())
+    with server.full():
         yield
 
 

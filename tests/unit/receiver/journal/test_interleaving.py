@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
@@ -219,7 +219,12 @@ async def _made(empty: Path) -> None:
         await journal.close()
 
 
+RESOLVED = deliver("FailureRateHigh", "resolved", 0, 0)
+DOUBT_ABOUT_A_REPEAT = [RESOLVED, doubt, RESOLVED, deliver("FailureRateHigh", "firing", 0, 0)]
+
+
 @pytest.mark.usefixtures("_made")
+@example([Transaction(writer=0, after_s=0.1, fails=False, works=[work]) for work in DOUBT_ABOUT_A_REPEAT])
 @settings(max_examples=60, deadline=None)
 @given(story=TRANSACTIONS)
 def test_two_writers_leave_the_rows_of_one(empty: Path, story: Sequence[Transaction]) -> None:
