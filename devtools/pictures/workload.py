@@ -57,7 +57,7 @@ def _pass(seconds: float) -> None:
 
 
 def _trouble(found: Whole, seconds: float) -> None:
-    """Slow vendors, dead letters, error panels and readers that come back; and a release with errors."""
+    """Slow vendors, dead letters and error panels; and a release with errors."""
     faults = {"openai": {"kind": "drip", "wait_s": 0.6}, "embeddings": {"kind": "slow", "wait_s": 0.6}}
     api = found.addresses["generation"].removesuffix("/health") + "/api/v1"
     bodies: dict[str, tuple[float, dict[str, Any]]] = {

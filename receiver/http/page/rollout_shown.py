@@ -16,8 +16,10 @@ from receiver.links import rollout_page, service_page
 from receiver.rollout_report import AbResult, Asked, Counted, Happened, Line, Measurement, RolloutReport
 from receiver.rollouts import FINAL
 
-SHARE = 1.0
-"""Where a graph of a gate ends that nobody measured."""
+SHORTEST_S = 1.0
+"""A graph shows at least so long a time."""
+
+EVENTS_SHOWN = 300
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -36,7 +38,7 @@ class Tested(Struct, frozen=True, kw_only=True):
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """One rollout with all numbers. `older` counts the measurements that the page does not list."""
+    """One rollout with all numbers. `older` counts the measurements, and `earlier` the events, that are not listed."""
 
     service: str
     service_path: str
@@ -56,6 +58,7 @@ class Told(Struct, frozen=True, kw_only=True):
     graphs: Sequence[Graph]
     tests: Sequence[Tested]
     events: Sequence[Event]
+    earlier: int
     asked: Sequence[Asked]
     measurements: Sequence[Measurement]
     older: int
@@ -83,7 +86,8 @@ def told(found: RolloutReport, now: datetime) -> Told:
         counted=found.counted,
         graphs=[_graph(one, found, end_s) for one in found.lines if one.points],
         tests=[_tested(one) for one in found.tests],
-        events=[_event(one, now) for one in found.happened],
+        events=[_event(one, now) for one in found.happened[-EVENTS_SHOWN:]],
+        earlier=max(0, len(found.happened) - EVENTS_SHOWN),
         asked=found.asked,
         measurements=found.measurements,
         older=found.measured - len(found.measurements),
@@ -104,7 +108,7 @@ def _graph(line: Line, found: RolloutReport, end_s: float) -> Graph:
         line.name,
         line.points,
         start_s=found.begun_at,
-        end_s=max(end_s, found.begun_at + SHARE),
+        end_s=max(end_s, found.begun_at + SHORTEST_S),
         shown=partial(figure, unit=line.unit),
         limit=None if line.bound is None else float(line.bound),
         marks=_marks(found.happened),

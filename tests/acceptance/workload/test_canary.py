@@ -37,7 +37,7 @@ SHORT = System(
         "over: 2m": "over: 6s",
         "min_samples: 50": "min_samples: 10",  # of windows that are twenty times shorter
         "bake: 90m": "bake: 5s",
-        "hold_for: 15m": "hold_for: 45s",
+        "hold_for: 15m": "hold_for: 90s",
     },
 )
 CAUGHT_BY = {
@@ -47,7 +47,7 @@ CAUGHT_BY = {
     "leak": "gate memory: ",
     "busy": "gate cpu: ",
     "worse-model": "gate top2: ",
-    "no-metrics": "no verdict for 45 s of ",
+    "no-metrics": "no verdict for 90 s of ",
 }
 """Release → how the reason begins for which the release is taken back."""
 

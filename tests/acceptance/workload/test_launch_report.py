@@ -119,7 +119,8 @@ class Desk(Struct, frozen=True, kw_only=True):
     def rehearse(self) -> None:
         """All four rehearsals that the checklist demands."""
         body = ("--body", '{"topic": "a drill"}')
-        self.drill("stream", "--probe", f"{self.launch.scripts.url}/api/v1/scripts", *body, "--event", "token")
+        few = ("--at-once", "4")  # users and rehearsal share two processors with everything that watches
+        self.drill("stream", "--probe", f"{self.launch.scripts.url}/api/v1/scripts", *body, "--event", "token", *few)
         ports = free_ports(2)
         vendors = list(zip(("openai", "anthropic"), ports, strict=True))
         options = ["--providers", self.launch.providers.url]

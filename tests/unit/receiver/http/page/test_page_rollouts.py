@@ -11,7 +11,7 @@ from freezeline.commands import status
 from receiver import report
 from receiver.http.incoming import RefusedError
 from receiver.http.page.reports import CACHED_MAX, SAME, Reports
-from receiver.http.page.rollout_shown import told
+from receiver.http.page.rollout_shown import EVENTS_SHOWN, told
 from receiver.http.page.rollouts import cards, earlier
 from receiver.http.rollout import shown, waits_for
 from receiver.rollout_report import AbResult, Asked, Counted, Happened, Line, Measurement, RolloutReport
@@ -250,6 +250,16 @@ def test_the_report_has_all_numbers() -> None:
         assert part in text, part
     assert "inconclusive" not in text
     assert "damaged" not in text
+
+
+def test_of_very_many_events_the_newest_are_shown() -> None:
+    """A hold that comes and goes for days. The graphs still mark each stage."""
+    shift = Happened(at=AT - 7199, what="shifted", phase="settle", stage=1)
+    looks = [Happened(at=AT - 7000 + one, what=f"look {one}", phase="bake", stage=1) for one in range(2 * EVENTS_SHOWN)]
+    found = told(report_of(happened=[shift, *looks], ended_at=None), NOW)
+    assert (len(found.events), found.earlier, found.events[-1].sentence) == (EVENTS_SHOWN, EVENTS_SHOWN + 1, "look 599")
+    assert [mark.text for mark in found.graphs[0].marks] == ["stage 1"]
+    assert "301 earlier events are in the Markdown file" in rendered("rollout.html", report=found)
 
 
 def test_the_report_of_a_running_rollout() -> None:
