@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.soak, pytest.mark.timeout(2400
 
 IMAGE = f"registry.example.org/app@sha256:{'0123456789abcdef' * 4}"
 BUDGET_S = 1300.0
-"""A fresh Prometheus knows a budget when the rules have run that run every 15 minutes, and then those of 2.5 minutes."""
+"""A fresh Prometheus knows a budget after rules that run every 15 minutes, and then rules of 2.5 minutes."""
 
 CHECKS = {
     "not-frozen": "GO",
