@@ -33,9 +33,9 @@ class Counted(Struct, frozen=True, kw_only=True):
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """A gate's values over time, as a graph draws them, with the newest bound: the most or the least that is good."""
+    """Values over time, as a graph draws them, with the newest bound: the most or the least that is good."""
 
-    gate: str
+    name: str
     unit: str
     points: Sequence[tuple[float, Decimal]]
     bound: Decimal | None
@@ -65,12 +65,13 @@ class Happened(Struct, frozen=True, kw_only=True):
 
 
 class AbResult(Struct, frozen=True, kw_only=True):
-    """The A/B test of one stage: the answer in words, and a table with a row for each metric."""
+    """The A/B test of one stage: the answer in words, a table with a row for each metric, and each metric's looks."""
 
     stage: int
     said: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    lines: Sequence[Line]
 
 
 class RolloutReport(Struct, frozen=True, kw_only=True):

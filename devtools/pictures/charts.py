@@ -166,18 +166,19 @@ def bargauge(canvas: Canvas) -> str:
     parts = []
     line = min(canvas.height / len(canvas.series), 44)
     name_width = min(max(len(one.name) for one in canvas.series) * 6.6 + 12, canvas.width * 0.42)
+    values = [Field.of(canvas.panel, one.name).text(one.last) for one in canvas.series]
+    value_width = max(76, max(len(shown) for shown in values) * 9 + 14)
     largest = max((one.last or 0 for one in canvas.series), default=0)
-    for index, one in enumerate(canvas.series):
+    for index, (one, shown) in enumerate(zip(canvas.series, values, strict=True)):
         field, top = Field.of(canvas.panel, one.name), index * line
         low, high = field.config.get("min", 0), field.config.get("max", largest or 1)
         value = one.last if one.last is not None and not math.isnan(one.last) else low
-        room = canvas.width - name_width - 76
+        room = canvas.width - name_width - value_width
         share = min(max((value - low) / ((high - low) or 1), 0), 1)
         color, middle = field.color(one.last), top + line / 2
         parts.append(text(name_width - 8, middle + 4, one.name, anchor="end", fill=TEXT))
         parts.append(rect(name_width, top + 4, room, line - 8, "#22252b", more='rx="2"'))
         parts.append(rect(name_width, top + 4, max(room * share, 2), line - 8, color, more='rx="2" opacity="0.9"'))
-        shown = field.text(one.last)
         parts.append(
             text(canvas.width - 6, middle + 5, shown, size=14, fill=color, anchor="end", more='font-weight="600"')
         )

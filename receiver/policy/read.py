@@ -187,8 +187,8 @@ def _check_names(raw: Any, text: str, file: str, channels: Collection[str] | Non
                 known = ", ".join(sorted(raw["actions"])) or "none"
                 position = locate(text, (*at, "do", number), file)
                 problems.add("policy/unknown-action", position, f"no action {name}", f"use one of: {known}")
-    for path, matcher in _matchers(raw):
-        _check_pattern(matcher, locate(text, path, file), problems)
+    for path, fault in _pattern_faults(raw):
+        problems.add("policy/pattern", locate(text, path, file), fault, "correct the regular expression")
     for number, name in enumerate(raw.get("canary", {}).get("on_abort", ())):
         if name not in raw["actions"]:
             known = ", ".join(sorted(raw["actions"])) or "none"
@@ -217,14 +217,13 @@ def _matchers(raw: Any) -> Iterable[tuple[tuple[str | int, ...], Mapping[str, st
             yield ("canary", "abort_on", index, number), matcher
 
 
-def _check_pattern(matcher: Mapping[str, str], position: Position, problems: Problems) -> None:
-    if "~" not in matcher["op"]:
-        return
-    try:
-        re.compile(matcher["value"])
-    except re.error as error:
-        message = f"{matcher['value']}: {error}"
-        problems.add("policy/pattern", position, message, "correct the regular expression")
+def _pattern_faults(raw: Any) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    """Every matcher whose pattern is no regular expression: its place, and why."""
+    for path, matcher in _matchers(raw):
+        try:
+            re.compile(matcher["value"] if "~" in matcher["op"] else "")
+        except re.error as error:
+            yield path, f"{matcher['value']}: {error}"
 
 
 def _named_channels(raw: Any) -> Iterable[tuple[tuple[str | int, ...], str]]:

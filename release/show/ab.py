@@ -26,6 +26,7 @@ def experiments(
                 table=(report.COLUMNS, *report.rows(test.judgement)),
                 values=report.as_values(service, release, test.judgement, test.progress),
                 html=report.section(service, release, test.judgement, test.progress, draw),
+                points=test.progress.points,
             )
         )
     return tuple(found)

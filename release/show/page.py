@@ -8,12 +8,14 @@ import json
 import re
 import sqlite3
 from collections.abc import Container, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from freezeline.problems import Problems
 from receiver.rollout_report import AbResult, Asked, Happened, Line, Measurement, RolloutReport
 from receiver.rollouts import RolloutsError
+from release.ab.kept import Point
 from release.canary.state import Tick
 from release.canary.verdict import Measured, Verdict
 from release.policy import read
@@ -122,7 +124,19 @@ def _happened(step: Step) -> Happened:
 
 def _tested(one: Experiment) -> AbResult:
     columns, *rows = one.table
-    return AbResult(stage=one.stage + 1, said=one.said, columns=columns, rows=rows)
+    return AbResult(stage=one.stage + 1, said=one.said, columns=columns, rows=rows, lines=_gaps(one.points))
+
+
+def _gaps(points: Sequence[Point]) -> list[Line]:
+    """How far the canary's share of bad events was from the stable one's, at each look at each metric."""
+    gaps: dict[str, list[tuple[float, Decimal]]] = {}
+    for one in points:
+        gaps.setdefault(one.metric, []).append((one.at_s, Decimal(str(round(100 * one.gap, 6)))))
+    return [
+        Line(name=f"{metric}: canary − stable, in percentage points", unit="", points=found, bound=None, at_least=False)
+        for metric, found in gaps.items()
+        if len(found) > 1
+    ]
 
 
 def lines(looks: Sequence[Look], at_least: Container[str] = ()) -> list[Line]:
@@ -142,7 +156,7 @@ def lines(looks: Sequence[Look], at_least: Container[str] = ()) -> list[Line]:
                 drawn[one.gate][place] = one
     return [
         Line(
-            gate=gate,
+            name=f"Gate {gate}",
             unit=newest[gate].unit,
             points=[
                 (looks[0].at + (place + 0.5) * each_s, one.value)

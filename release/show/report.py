@@ -19,6 +19,7 @@ from freezeline.problems import printable
 from receiver.figures import figure
 from receiver.rollout_report import Counted
 from receiver.sources.fill import filled
+from release.ab.kept import Point
 from release.canary.verdict import Measured, Verdict
 from release.policy.canary import Canary, CanaryGate
 from release.show.status import line, moment, timeline
@@ -83,6 +84,7 @@ class Experiment(Struct, frozen=True, kw_only=True):
     table: tuple[tuple[str, ...], ...]
     values: Mapping[str, Any]
     html: markupsafe.Markup
+    points: tuple[Point, ...]
 
 
 class Record(Struct, frozen=True, kw_only=True):

@@ -16,8 +16,10 @@ from receiver.links import rollout_page, service_page
 from receiver.rollout_report import AbResult, Asked, Counted, Happened, Line, Measurement, RolloutReport
 from receiver.rollouts import FINAL
 
-SHARE = 1.0
-"""Where a graph of a gate ends that nobody measured."""
+SHORTEST_S = 1.0
+"""A graph shows at least so long a time."""
+
+EVENTS_SHOWN = 300
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -28,8 +30,15 @@ class Event(Struct, frozen=True, kw_only=True):
     sentence: str
 
 
+class Tested(Struct, frozen=True, kw_only=True):
+    """The A/B test of one stage, with a graph for each metric."""
+
+    result: AbResult
+    graphs: Sequence[Graph]
+
+
 class Told(Struct, frozen=True, kw_only=True):
-    """One rollout with all numbers. `older` counts the measurements that the page does not list."""
+    """One rollout with all numbers. `older` counts the measurements, and `earlier` the events, that are not listed."""
 
     service: str
     service_path: str
@@ -47,8 +56,9 @@ class Told(Struct, frozen=True, kw_only=True):
     stages: int
     counted: Sequence[Counted]
     graphs: Sequence[Graph]
-    tests: Sequence[AbResult]
+    tests: Sequence[Tested]
     events: Sequence[Event]
+    earlier: int
     asked: Sequence[Asked]
     measurements: Sequence[Measurement]
     older: int
@@ -75,8 +85,9 @@ def told(found: RolloutReport, now: datetime) -> Told:
         stages=found.stages,
         counted=found.counted,
         graphs=[_graph(one, found, end_s) for one in found.lines if one.points],
-        tests=found.tests,
-        events=[_event(one, now) for one in found.happened],
+        tests=[_tested(one) for one in found.tests],
+        events=[_event(one, now) for one in found.happened[-EVENTS_SHOWN:]],
+        earlier=max(0, len(found.happened) - EVENTS_SHOWN),
         asked=found.asked,
         measurements=found.measurements,
         older=found.measured - len(found.measurements),
@@ -94,15 +105,24 @@ def _event(one: Happened, now: datetime) -> Event:
 
 def _graph(line: Line, found: RolloutReport, end_s: float) -> Graph:
     return graph(
-        f"Gate {line.gate}",
+        line.name,
         line.points,
         start_s=found.begun_at,
-        end_s=max(end_s, found.begun_at + SHARE),
+        end_s=max(end_s, found.begun_at + SHORTEST_S),
         shown=partial(figure, unit=line.unit),
         limit=None if line.bound is None else float(line.bound),
         marks=_marks(found.happened),
         floor=None if line.at_least else 0.0,
     )
+
+
+def _tested(found: AbResult) -> Tested:
+    """The looks of a test from the first to the last; the axis holds nought, where both releases are equal."""
+    graphs = [
+        graph(one.name, one.points, start_s=one.points[0][0], end_s=one.points[-1][0], shown="{:+.3f}".format)
+        for one in found.lines
+    ]
+    return Tested(result=found, graphs=graphs)
 
 
 def _marks(happened: Sequence[Happened]) -> Iterator[Mark]:

@@ -123,13 +123,21 @@ def ended_rollout(state: Path) -> None:
 
 
 def _tested(at: float) -> Kept:
-    """An A/B test that found no difference."""
-    events = {"canary/bad": 1012, "canary/total": 100_000, "stable/bad": 1018, "stable/total": 100_000}
-    counters = {f"errors/{name}": Counter(events=Decimal(count)) for name, count in events.items()}
+    """An A/B test that found no difference, after a look on each of five days."""
     progress = start(at, None)
-    counts = replace(progress.counts, counters=counters, until_s=at + 86400)
-    found = look(TEST, Decimal("0.5"), replace(progress, counts=counts), at_s=at + 86400, at_the_end=True)
-    return Kept(progress=found.progress, outcome="not_worse", judgement=found.judgement)
+    for day, bad in enumerate((214, 405, 611, 803, 1012), 1):
+        events = {
+            "canary/bad": bad,
+            "canary/total": 20_000 * day,
+            "stable/bad": 204 * day,
+            "stable/total": 20_000 * day,
+        }
+        counters = {f"errors/{name}": Counter(events=Decimal(count)) for name, count in events.items()}
+        counts = replace(progress.counts, counters=counters, until_s=at + 86400 * day)
+        progress = replace(progress, counts=counts)
+        found = look(TEST, Decimal("0.5"), progress, at_s=at + 86400 * day, at_the_end=day == 5)
+        progress = found.progress
+    return Kept(progress=progress, outcome="not_worse", judgement=found.judgement)
 
 
 def _look(database: Database, state: State, at: float, number: int) -> None:

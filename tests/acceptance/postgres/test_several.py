@@ -109,6 +109,7 @@ async def test_a_flag_that_somebody_removes_comes_back_on_every_host(
 
 
 @pytest.mark.soak
+@pytest.mark.timed
 async def test_without_a_standby_alertmanager_is_told_to_send_again(slack: SlackFake, tmp_path: Path) -> None:
     """503 and a failing health, until a standby is back."""
     with pair() as (primary, standby):
@@ -118,7 +119,8 @@ async def test_without_a_standby_alertmanager_is_told_to_send_again(slack: Slack
             standby.stop()
             begun = time.monotonic()
             assert await hosts.post(server, FIRING) == 503
-            assert time.monotonic() - begun == pytest.approx(ANSWER_S, abs=3)
+            # The webhook may wait behind a renewal of the lead, whose commit waits as long.
+            assert ANSWER_S - 1 < time.monotonic() - begun < 2 * ANSWER_S + 3
             assert (await server.get("/health"))["status"] == "failing"
             standby.start()
 

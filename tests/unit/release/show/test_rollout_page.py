@@ -37,6 +37,9 @@ def test_all_numbers_are_there(state: Path) -> None:
     asked = {one.gate: dict(one.queries) for one in found.asked}
     assert asked["errors"]["total"] == 'sum(increase(shop_requests_total{job="shop",version="v2.1"}[2m]))'
     (test,) = found.tests
+    (gaps,) = test.lines
+    assert gaps.points == [(86400.0, Decimal("0.5")), (172800.0, Decimal("0.5"))]
+    assert gaps.name == "errors: canary − stable, in percentage points"
     assert (test.stage, test.columns[0], test.rows[0][:2]) == (2, "metric", ("errors", "44 of 800 (5.500%)"))
     assert found.markdown.startswith("## Rollout of shop v2.1\n")
 

@@ -11,7 +11,7 @@ from freezeline.commands import status
 from receiver import report
 from receiver.http.incoming import RefusedError
 from receiver.http.page.reports import CACHED_MAX, SAME, Reports
-from receiver.http.page.rollout_shown import told
+from receiver.http.page.rollout_shown import EVENTS_SHOWN, told
 from receiver.http.page.rollouts import cards, earlier
 from receiver.http.rollout import shown, waits_for
 from receiver.rollout_report import AbResult, Asked, Counted, Happened, Line, Measurement, RolloutReport
@@ -178,6 +178,15 @@ def test_earlier_rollouts_are_a_list() -> None:
     assert ("p95 0.81 &gt; 0.8, twice in a row" in text, HOSTILE in text) == (True, False)
 
 
+GAPS = Line(
+    name="errors: canary − stable, in percentage points",
+    unit="",
+    points=[(AT - 7200, Decimal("0.4")), (AT - 3600, Decimal("-0.1"))],
+    bound=None,
+    at_least=False,
+)
+
+
 def report_of(text: str = "errors", **changes: Any) -> RolloutReport:
     """The report of a rollout of an hour; `text` stands wherever others choose the words."""
     values: dict[str, Any] = {
@@ -197,7 +206,7 @@ def report_of(text: str = "errors", **changes: Any) -> RolloutReport:
         ],
         "lines": [
             Line(
-                gate=text,
+                name=text,
                 unit="ratio",
                 points=[(AT - 7000, Decimal("0.01")), (AT - 6000, Decimal("0.02"))],
                 bound=Decimal("0.005"),
@@ -208,7 +217,7 @@ def report_of(text: str = "errors", **changes: Any) -> RolloutReport:
             Happened(at=AT - 7100, what=text, phase="settle", stage=1),
             Happened(at=AT - 3600, what=text, phase="rolled back", stage=1),
         ],
-        "tests": [AbResult(stage=2, said=text, columns=("metric", "result"), rows=[(text, text)])],
+        "tests": [AbResult(stage=2, said=text, columns=("metric", "result"), rows=[(text, text)], lines=[GAPS])],
         "measurements": [
             Measurement(
                 at="12:00", stage=1, gate=text, verdict="breach", value="2 %", bound="0.5 %", samples="900", why=text
@@ -232,6 +241,7 @@ def test_the_report_has_all_numbers() -> None:
         "limit 0.5 %",
         'class="mark rollback"',
         "A/B test of stage 2",
+        "errors: canary − stable, in percentage points: now -0.100, highest +0.400",
         "rolled back, stage 1",
         "total: <code>errors</code>",
         "9 older ones",
@@ -240,6 +250,16 @@ def test_the_report_has_all_numbers() -> None:
         assert part in text, part
     assert "inconclusive" not in text
     assert "damaged" not in text
+
+
+def test_of_very_many_events_the_newest_are_shown() -> None:
+    """A hold that comes and goes for days. The graphs still mark each stage."""
+    shift = Happened(at=AT - 7199, what="shifted", phase="settle", stage=1)
+    looks = [Happened(at=AT - 7000 + one, what=f"look {one}", phase="bake", stage=1) for one in range(2 * EVENTS_SHOWN)]
+    found = told(report_of(happened=[shift, *looks], ended_at=None), NOW)
+    assert (len(found.events), found.earlier, found.events[-1].sentence) == (EVENTS_SHOWN, EVENTS_SHOWN + 1, "look 599")
+    assert [mark.text for mark in found.graphs[0].marks] == ["stage 1"]
+    assert "301 earlier events are in the Markdown file" in rendered("rollout.html", report=found)
 
 
 def test_the_report_of_a_running_rollout() -> None:
