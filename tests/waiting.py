@@ -31,10 +31,10 @@ def wait_until(cond: Callable[[], T | None], deadline_s: float, what: str, *, po
 
 
 @overload
-async def until(cond: Callable[[], Awaitable[T | None]], deadline_s: float, what: str) -> T: ...
+async def until(cond: Callable[[], Awaitable[T | None]], deadline_s: float, what: str, *, poll_s: float = ...) -> T: ...
 @overload
-async def until(cond: Callable[[], T | None], deadline_s: float, what: str) -> T: ...
-async def until(cond: Callable[[], Any], deadline_s: float, what: str) -> Any:
+async def until(cond: Callable[[], T | None], deadline_s: float, what: str, *, poll_s: float = ...) -> T: ...
+async def until(cond: Callable[[], Any], deadline_s: float, what: str, *, poll_s: float = POLL_S) -> Any:
     """As `wait_until`, for the event loop; `cond` may be a plain function or a coroutine function.
 
     A coroutine that hangs is cancelled at the deadline.
@@ -54,7 +54,7 @@ async def until(cond: Callable[[], Any], deadline_s: float, what: str) -> Any:
             return value
         if time.monotonic() >= end:
             raise DeadlinePassedError(_message(deadline_s, what, value))
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(poll_s)
 
 
 def _message(deadline_s: float, what: str, last: object) -> str:
