@@ -18,6 +18,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from benchmarks.processor import processor_s
 from devtools import programs
 from devtools.movielens import path as movielens
 from devtools.prometheus_tools import built
@@ -102,15 +103,9 @@ class Stage(Struct, frozen=True, kw_only=True):
         """What the programs have used until now."""
         ticks = os.sysconf("SC_CLK_TCK")
         machine = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-        programs = {name: sum(_ticks(pid) for pid in pids) / ticks for name, pids in self.pids.items()}
+        programs = {name: sum(map(processor_s, pids)) for name, pids in self.pids.items()}
         idle = machine[3] + machine[4]
         return Busy(at_s=time.monotonic(), machine_s=(sum(machine) - idle) / ticks, programs=programs)
-
-
-def _ticks(pid: int) -> int:
-    """Processor time of a process, in ticks of the clock."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
 
 
 class Row(Struct, frozen=True, kw_only=True):

@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from benchmarks.processor import processor_s
 from benchmarks.receiver import ROOT, START_S, post
-from benchmarks.storm import NEVER, STARTED, Scene, processor_s, until
+from benchmarks.storm import NEVER, STARTED, Scene, until
 from tests.fakes.prometheus import Objective, PrometheusFake, prometheus
 
 SERVICES, EPISODES_EACH, SLOS_EACH = 500, 4, 3

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import statistics
 import sys
 import tempfile
@@ -36,6 +35,7 @@ from msgspec.structs import replace
 
 from benchmarks.history import HTTP_TIMEOUT_S, Recording, Series, TimeMachine, encoded, encoded_labels, write_counters
 from benchmarks.months import DAY, HOUR
+from benchmarks.processor import processor_s
 from benchmarks.revision import checked_out, generated
 from generator import names, pipeline
 from generator.model.burn import Cadence
@@ -215,8 +215,7 @@ class Meter(Struct, frozen=True, kw_only=True):
 
     def cpu_s(self) -> float:
         """Processor time of the Prometheus process so far."""
-        fields = Path(f"/proc/{self.server.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_s(self.server.process.pid)
 
     def costs(self, forms: Mapping[str, Form]) -> dict[str, Cost]:
         """Samples of one pass, and processor time round by round, weighed by how often each rule runs a minute."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from msgspec import Struct
 from benchmarks.generate import SLOS_PER_FILE, write_specs
 from benchmarks.history import Series, TimeMachine, encoded, encoded_labels
 from benchmarks.paired import FREEZELINE
+from benchmarks.processor import processor_s
 from benchmarks.rule_cost import PACE, SCRAPE, SERIES_PER_SLO, flat
 from generator import names
 from tests.tools import PrometheusServer, generations, prometheus_server, request
@@ -158,12 +158,6 @@ def metric(server: PrometheusServer, name: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
 
 
-def cpu_s(server: PrometheusServer) -> float:
-    """Processor time of the process so far."""
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def evaluate(folder: Path, parts: int, minutes: float, days: int) -> Found:
     """Evaluate the first parts for so many minutes."""
     files = generated(folder, parts)
@@ -219,9 +213,9 @@ def started(server: PrometheusServer, traffic: Traffic, machine: TimeMachine) ->
 
 def spent_s(server: PrometheusServer, machine: TimeMachine, traffic: Traffic, seconds: float) -> float:
     """Processor seconds a minute while scrapes come for so long."""
-    before, clock = cpu_s(server), time.monotonic()
+    before, clock = processor_s(server.process.pid), time.monotonic()
     traffic.live(machine, seconds)
-    return (cpu_s(server) - before) / (time.monotonic() - clock) * MINUTE_S
+    return (processor_s(server.process.pid) - before) / (time.monotonic() - clock) * MINUTE_S
 
 
 def show(found: Found) -> str:

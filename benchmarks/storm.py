@@ -14,7 +14,6 @@ import hashlib
 import http.client
 import itertools
 import json
-import os
 import selectors
 import socket
 import sqlite3
@@ -29,6 +28,7 @@ from typing import Any, Self
 
 from msgspec import Struct
 
+from benchmarks.processor import processor_s
 from benchmarks.receiver import p99, post, process_of
 
 ALERTS = 10_000
@@ -226,12 +226,6 @@ def followers(scene: Scene, count: int) -> Iterator[list[int]]:
 
 
 # measurements
-
-
-def processor_s(pid: int) -> float:
-    """Processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def until(what: str, is_so: Callable[[], bool]) -> None:

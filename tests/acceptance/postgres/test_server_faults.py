@@ -4,7 +4,7 @@
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.acceptance.postgres.hosts import FROZEN, Hosts
 from tests.acceptance.receiver.harness import Receiver, body
-from tests.fakes.http import SLACK_PATH, SlackFake, running
+from tests.fakes.http import SlackFake
 from tests.postgres import Bouncer, Cluster
 from tests.waiting import until
 
@@ -33,14 +33,6 @@ CREATE TRIGGER fault BEFORE INSERT ON decision FOR EACH ROW EXECUTE FUNCTION fau
 """
 END_FAULT = "DROP TRIGGER fault ON decision"
 ALWAYS = 10**9
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[SlackFake]:
-    """A Slack that keeps what it gets."""
-    fake = SlackFake()
-    async with running(fake, SLACK_PATH):
-        yield fake
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from receiver.journal.postgres import ANSWER_S
 from tests.acceptance.postgres.hosts import TOLD, Hosts
 from tests.acceptance.receiver.harness import body
-from tests.fakes.http import SLACK_PATH, SlackFake, running
+from tests.fakes.http import SlackFake
 from tests.postgres import Cluster, pair
 from tests.waiting import until
 
@@ -19,14 +18,6 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("postgres")]
 
 FIRING, RESOLVED = body("0.34.2", "firing"), body("0.34.2", "resolved")
 WAIT_S = 45.0
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[SlackFake]:
-    """A Slack that keeps what it gets."""
-    fake = SlackFake()
-    async with running(fake, SLACK_PATH):
-        yield fake
 
 
 async def test_every_host_freezes_and_one_receiver_acts(server: Cluster, slack: SlackFake, tmp_path: Path) -> None:

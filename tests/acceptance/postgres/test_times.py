@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from receiver.leading import LEASE_S, PARTS
 from tests.acceptance.postgres.hosts import Hosts
 from tests.acceptance.receiver.harness import body
-from tests.fakes.http import SLACK_PATH, SlackFake, running
+from tests.fakes.http import SlackFake
 from tests.postgres import Cluster
 from tests.waiting import until
 
@@ -24,14 +24,6 @@ AGREE_S = 1.0
 LEADS_S = LEASE_S + LEASE_S / PARTS
 VERIFIED_S = 45.0
 LOOK_S = 0.005
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[SlackFake]:
-    """A Slack that keeps what it gets."""
-    fake = SlackFake()
-    async with running(fake, SLACK_PATH):
-        yield fake
 
 
 def at_minute(name: str, minute: int) -> bytes:

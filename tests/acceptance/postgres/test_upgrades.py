@@ -23,7 +23,7 @@ from tests import journals
 from tests.acceptance.postgres.hosts import FROZEN, LEASE_S, Hosts
 from tests.acceptance.postgres.versions import later
 from tests.acceptance.receiver.harness import Receiver, Site, body
-from tests.fakes.http import SLACK_PATH, SlackFake, running
+from tests.fakes.http import SlackFake
 from tests.postgres import Cluster
 from tests.waiting import until
 
@@ -31,14 +31,6 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("postgres")]
 
 FIRING, RESOLVED = body("0.34.2", "firing"), body("0.34.2", "resolved")
 WAIT_S = 45.0
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[SlackFake]:
-    """A Slack that keeps what it gets."""
-    fake = SlackFake()
-    async with running(fake, SLACK_PATH):
-        yield fake
 
 
 def shape(hosts: Hosts) -> tuple[int, int]:
