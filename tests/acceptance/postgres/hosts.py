@@ -111,6 +111,14 @@ class Hosts(Struct, kw_only=True):
         )
         return str(place).partition(":")[0]
 
+    def guarding(self) -> int:
+        """How many hosts with a live receiver guard the service."""
+        ((count,),) = self.rows(
+            "SELECT count(*) FROM flag_on_host JOIN receiver USING (host) WHERE guards = 1 "
+            f"AND seen_at > clock_timestamp() - interval '{LEASE_S} s'"
+        )
+        return int(count)
+
     def starts(self) -> int:
         """How often the rollback's command was started."""
         return len(self.sites[0].lines("rollbacks"))
