@@ -26,7 +26,7 @@ def about(context: Context, tx: Tx, flag: str, event: Event) -> AboutHosts | Non
     """What a notice about a flag must know of the hosts; None if the notice tells of no hosts."""
     if not tx.several or event not in WANTED:
         return None
-    waited_for = hosts.waited_for(tx.host_flags(flag), WANTED[event], lease_s=context.leading.lease_s)
+    waited_for = hosts.waited_for(tx.host_flags(flag), WANTED[event], context.sharing(tx.now))
     return AboutHosts(flag=flag, due_at=tx.now + hosts.WAIT if waited_for else None)
 
 
@@ -101,7 +101,7 @@ def _say(
     )
     tx.host_has(said, why)
     wanted = HostState.FROZEN if tx.is_held(path) else HostState.UNFROZEN
-    if not hosts.waited_for(tx.host_flags(path), wanted, lease_s=context.leading.lease_s):
+    if not hosts.waited_for(tx.host_flags(path), wanted, context.sharing(tx.now)):
         tx.release_notices(path)
 
 
@@ -110,10 +110,10 @@ def told(context: Context, tx: Tx, notice: Action) -> Mapping[str, str]:
     flag, event = notice.payload.get("flag", ""), Event(notice.payload["event"])
     if not tx.several or not flag or event not in WANTED:
         return notice.payload
-    found, wanted, lease_s = tx.host_flags(flag), WANTED[event], context.leading.lease_s
+    found, wanted, sharing = tx.host_flags(flag), WANTED[event], context.sharing(tx.now)
     said = {
-        "hosts": hosts.done(found, wanted, lease_s=lease_s),
-        "hosts_missing": ". ".join(hosts.problems(found, wanted, lease_s=lease_s, now=tx.now)),
+        "hosts": hosts.done(found, wanted, sharing),
+        "hosts_missing": ". ".join(hosts.problems(found, wanted, sharing)),
     }
     facts = json.loads(notice.payload["facts"]) | {name: text for name, text in said.items() if text}
     return {**notice.payload, "facts": json.dumps(facts)}

@@ -58,15 +58,22 @@ class HostFlag(Struct, frozen=True, kw_only=True):
         """Whether the host last had the flag."""
         return self.state is not HostState.UNFROZEN
 
-    def is_live(self, lease_s: float) -> bool:
+    def is_live(self, sharing: Sharing) -> bool:
         """Whether a receiver of the host gave a sign within the lease."""
-        return self.unseen_s is not None and self.unseen_s <= lease_s
+        return self.unseen_s is not None and self.unseen_s <= sharing.lease_s
 
-    def is_as(self, wanted: HostState, lease_s: float) -> bool:
+    def is_as(self, wanted: HostState, sharing: Sharing) -> bool:
         """Whether the host is in this state. Where no receiver lives, the flag is as the last one left it."""
-        if self.is_live(lease_s):
+        if self.is_live(sharing):
             return self.state is wanted
         return self.has_flag is (wanted is HostState.FROZEN)
+
+
+class Sharing(Struct, frozen=True, kw_only=True):
+    """How receivers that share a journal are judged now: a receiver unseen for longer than the lease is dead."""
+
+    lease_s: float
+    now: datetime
 
 
 class AboutHosts(Struct, frozen=True, kw_only=True):
@@ -96,26 +103,26 @@ def known(flags: Iterable[HostFlag]) -> list[HostFlag]:
     return sorted(found, key=lambda one: (one.host, one.path))
 
 
-def waited_for(flags: Iterable[HostFlag], wanted: HostState, *, lease_s: float) -> list[str]:
+def waited_for(flags: Iterable[HostFlag], wanted: HostState, sharing: Sharing) -> list[str]:
     """The live hosts that guard a flag and have said neither that they are in this state, nor why not."""
     return [
         one.host
         for one in known(flags)
-        if one.guards and one.is_live(lease_s) and one.state is not wanted and not one.error
+        if one.guards and one.is_live(sharing) and one.state is not wanted and not one.error
     ]
 
 
-def unmet(flags: Iterable[HostFlag], held: Iterable[str], *, lease_s: float) -> frozenset[str]:
+def unmet(flags: Iterable[HostFlag], held: Iterable[str], sharing: Sharing) -> frozenset[str]:
     """The flags among `held` that a live host should have written and has not."""
     frozen = {*held}
     return frozenset(
         one.path
         for one in known(flags)
-        if one.path in frozen and one.guards and one.is_live(lease_s) and one.state is not HostState.FROZEN
+        if one.path in frozen and one.guards and one.is_live(sharing) and one.state is not HostState.FROZEN
     )
 
 
-def problems(flags: Sequence[HostFlag], wanted: HostState, *, lease_s: float, now: datetime) -> list[str]:
+def problems(flags: Iterable[HostFlag], wanted: HostState, sharing: Sharing) -> list[str]:
     """A sentence for each host that is not in the wanted state, worst first: a live host that failed, a dead one.
 
     A host whose receiver was stopped in the ordinary way is named only if it keeps a flag that should be gone.
@@ -123,20 +130,20 @@ def problems(flags: Sequence[HostFlag], wanted: HostState, *, lease_s: float, no
     found = known(flags)
     if len({one.host for one in found}) < 2:
         return []
-    wrong = [one for one in found if not one.is_as(wanted, lease_s)]
-    live = [_failed(one, wanted) for one in wrong if one.is_live(lease_s) and (one.guards or one.error)]
+    wrong = [one for one in found if not one.is_as(wanted, sharing)]
+    live = [_failed(one, wanted) for one in wrong if one.is_live(sharing) and (one.guards or one.error)]
     gone = [
-        _gone(one, wanted, now)
+        _gone(one, wanted, sharing.now)
         for one in wrong
-        if not one.is_live(lease_s) and (one.seen_at is not None or wanted is HostState.UNFROZEN)
+        if not one.is_live(sharing) and (one.seen_at is not None or wanted is HostState.UNFROZEN)
     ]
     return _listed([*live, *gone])
 
 
-def done(flags: Sequence[HostFlag], wanted: HostState, *, lease_s: float) -> str:
+def done(flags: Iterable[HostFlag], wanted: HostState, sharing: Sharing) -> str:
     """Which hosts are in the wanted state, in one sentence; "" if there is only one host, or none is."""
     found = known(flags)
-    hosts = list(dict.fromkeys(one.host for one in found if one.is_as(wanted, lease_s)))
+    hosts = list(dict.fromkeys(one.host for one in found if one.is_as(wanted, sharing)))
     if len({one.host for one in found}) < 2 or not hosts:
         return ""
     return f"{'Frozen' if wanted is HostState.FROZEN else 'Unfrozen'} on {_names(hosts)}"
@@ -146,12 +153,16 @@ def _failed(one: HostFlag, wanted: HostState) -> str:
     if wanted is HostState.FROZEN:
         then = "shipping may go on there"
         if one.error:
-            return f"{one.host} cannot write its flag ({plain(one.error, ERROR_MAX)}): {then}"
+            return f"{one.host} cannot write its flag ({_why(one)}): {then}"
         return f"{one.host} has not written its flag yet: {then}"
     then = "shipping stays stopped there"
     if one.error:
-        return f"{one.host} cannot remove its flag ({plain(one.error, ERROR_MAX)}): {then}"
+        return f"{one.host} cannot remove its flag ({_why(one)}): {then}"
     return f"{one.host} has not removed its flag yet: {then}"
+
+
+def _why(one: HostFlag) -> str:
+    return plain(one.error.removeprefix(f"{one.path}: "), ERROR_MAX)
 
 
 def _gone(one: HostFlag, wanted: HostState, now: datetime) -> str:
