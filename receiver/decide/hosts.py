@@ -40,7 +40,7 @@ class HostFlag(Struct, frozen=True, kw_only=True):
     """One flag on one host (`flag_on_host`). `error` says why the flag could not be written or removed.
 
     `guards`: a policy of the host's receiver names the flag. `seen_at` is the last sign of any receiver of the host,
-    `unseen_s` ago; None after every receiver of the host was stopped in the ordinary way.
+    `unseen_s` ago. Both are None after every receiver of the host was stopped in the ordinary way.
     """
 
     host: str
@@ -99,7 +99,12 @@ def known(flags: Iterable[HostFlag]) -> list[HostFlag]:
     last seen long ago is forgotten.
     """
     forgotten_s = FORGOTTEN_AFTER.total_seconds()
-    found = [one for one in flags if (one.guards or one.has_flag) and (one.unseen_s or 0) < forgotten_s]
+    found = [
+        one
+        for one in flags
+        if one.has_flag or (one.guards and one.unseen_s is not None)
+        if (one.unseen_s or 0) < forgotten_s
+    ]
     return sorted(found, key=lambda one: (one.host, one.path))
 
 

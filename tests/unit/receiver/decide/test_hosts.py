@@ -71,6 +71,7 @@ def test_hosts_that_do_not_matter_are_not_known() -> None:
         host("left", UNFROZEN, unseen_s=None, guards=False),
         host("left-with-flag", unseen_s=None, guards=False),
         host("forgotten", unseen_s=PAST_S),
+        host("deleted", UNFROZEN, unseen_s=None),
         host("dead", UNFROZEN, unseen_s=PAST_S - 2),
     ]
     assert [one.host for one in known(hosts)] == ["dead", "left-with-flag"]

@@ -1,6 +1,5 @@
 """What a journal of several receivers knows of the flags of each host, and which notices wait for hosts."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,11 +31,11 @@ def sharing_journal(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def shared(sharing_journal: None, context: Context) -> AsyncIterator[Context]:
+def shared(sharing_journal: None, context: Context) -> Context:
     """A receiver on the host `here`, whose policy names the flag."""
     actions = {**raw_policy()["actions"], "freeze": {"type": "freeze", "flag": FLAG}}
     context.box.policies = policies(policy(actions=actions))
-    yield replace(context, leading=Leading(several=True, place="here:/state", owner="here:/state#1:x"))
+    return replace(context, leading=Leading(several=True, place="here:/state", owner="here:/state#1:x"))
 
 
 async def appear(journal: Journal, host: str, *, guards: dict[str, str] | None = None) -> None:
