@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from receiver.journal.postgres_clock import ServerClock
 from receiver.journal.postgres_connection import PostgresConnection, Wire
 from receiver.journal.postgres_listener import CHANNEL, Listener
 from receiver.journal.postgres_shapes import Runs, bring_up, known, require_newest, too_old
@@ -31,19 +32,17 @@ IDLE_MAX_S = 5.0
 
 CONNECT_S = 5
 
-SKEW_MAX = timedelta(seconds=1)
-"""A smaller difference between two clocks is none: as much is the answer's way."""
-
 DURABLE = frozenset({"on", "remote_apply"})
 """Values of `synchronous_commit` with which COMMIT waits for the standby's disk."""
 
 ON_DISK = DURABLE | {"local", "remote_write"}
 """Values with which COMMIT waits for the disk of the primary."""
 
+# The time is read after the wait for the lock: in one query without the WITH, it would be the time before the wait.
 _BEGIN = (
+    "WITH head AS MATERIALIZED (SELECT seq, hash, version, lead, needs FROM chain_head FOR UPDATE) "
     "SELECT seq, hash, version, current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), "
-    "set_config('idle_in_transaction_session_timeout', ?, TRUE), lead, needs, clock_timestamp() "
-    "FROM chain_head FOR UPDATE"
+    "set_config('idle_in_transaction_session_timeout', ?, TRUE), lead, needs, clock_timestamp() FROM head"
 )
 _VERSION = "SELECT version FROM chain_head"
 _TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int, clock_timestamp()"
@@ -73,15 +72,14 @@ class PostgresStore:
         require_standby: bool = True,
         runs: Runs = Runs(),  # noqa: B008 - frozen
         answer_s: float = ANSWER_S,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: ServerClock | None = None,
     ) -> None:
-        self._clock = clock
         self._dsn = dsn
         self._require_standby = require_standby
         self._runs = runs
         self._answer_s = answer_s
         self.leader = ""
-        self._ahead = timedelta(0)
+        self._clock = clock or ServerClock()
         self._timeline = 0
         self._acknowledged: tuple[int, str] | None = None
         self._head: tuple[int, str] | None = None  # of the open transaction
@@ -146,22 +144,19 @@ class PostgresStore:
             raise
 
     def _timeline_of(self, wire: Wire) -> int:
-        timeline, at = wire.execute(_TIMELINE).fetchone() or (0, self._clock())
-        self._compare_clocks(at)
+        timeline, at = wire.execute(_TIMELINE).fetchone() or (0, None)
         if timeline < self._timeline:
             raise NotSafeError(
                 f"this server is on timeline {timeline}, and the receiver has written to timeline {self._timeline}: "
                 "the server is an old primary. Make it a standby of the new one"
             )
+        if at is not None:
+            self._clock.read(at)
         return int(timeline)
 
     def now(self, own: datetime) -> datetime:
-        """The server's time, where this machine's clock differs from the server's by more than answers take."""
-        return own + self._ahead
-
-    def _compare_clocks(self, server: datetime) -> None:
-        ahead = server - self._clock()
-        self._ahead = ahead if abs(ahead) > SKEW_MAX else timedelta(0)
+        """The server's time, whatever the clock of this machine says."""
+        return self._clock.now(otherwise=own)
 
     def open(self, reached: Reached) -> Connection:  # noqa: ARG002 - nothing is copied before a migration
         """The writer's connection. The tables are made or migrated. Raises JournalError."""
@@ -212,7 +207,7 @@ class PostgresStore:
         writer.execute("BEGIN")
         row = writer.execute(_BEGIN, (f"{IDLE_MAX_S:g}s",)).fetchone()
         seq, hash_, version, commits, standbys, _, self.leader, needs, at = row
-        self._compare_clocks(at)
+        self._clock.read(at)
         why = too_old(needs) or unsafe(commits, standbys, require_standby=self._require_standby)
         if why:
             raise NotSafeError(why)

@@ -123,7 +123,7 @@ class Heartbeat:
         context.faults.report(JOURNAL, "", "")
         in_force = context.box.policies.in_force
         return held, {
-            "at": stamp_ms(context.clock()),
+            "at": stamp_ms(context.host_clock()),
             "host": context.host,
             "boot_id": self._boot_id,
             "journal_seq": context.journal.head,
