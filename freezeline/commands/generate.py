@@ -117,8 +117,9 @@ def _run(args: argparse.Namespace) -> int:
         return ENVIRONMENT
     if specs.report(loaded, as_json=args.json, brief=args.specs if args.check else ()):
         return PROBLEMS
-    named = tuple(replace(spec, file=files.name_below(root, spec.file)) for spec in loaded.output_set.specs)
-    output_set = replace(loaded.output_set, specs=named)
+    specs_found = loaded.output_set.specs
+    names = files.names_below(root, (spec.file for spec in specs_found))
+    output_set = replace(loaded.output_set, specs=tuple(replace(spec, file=names[spec.file]) for spec in specs_found))
     settings = replace(places.settings(args), replica_labels=tuple(args.replica_label))
     rendered = pipeline.render_set(output_set, args.only, settings, args.target)
     for problem in rendered.warnings:

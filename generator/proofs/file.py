@@ -255,7 +255,8 @@ def _in_order(files: list[RuleFile]) -> list[Group]:
     """Groups in an order in which each reads samples of the same time: base, facts, shared; repair, alerts last."""
     groups = [group for file in files for group in file.groups]
     late = [group for group in groups if is_gap_group(group.name) or "-alerts-" in group.name]
-    return [group for group in groups if group not in late] + late
+    names_of_late = {group.name for group in late}
+    return [group for group in groups if group.name not in names_of_late] + late
 
 
 def as_data(test: Test, more: Sequence[yaml_text.Plain] = ()) -> dict[str, yaml_text.Plain]:

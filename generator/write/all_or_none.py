@@ -86,7 +86,7 @@ def write_all(
             raise WriteError(_foreign_message(root, state.foreign))
         contents = state.changed | _changed_manifest(root, state)
         if contents or state.stale:
-            apply(root, contents, state.stale, disk)
+            apply(root, contents, state.stale, disk, state.manifest)
     return Report(
         written=tuple(sorted(state.changed)),
         unchanged=tuple(sorted(state.unchanged)),

@@ -63,15 +63,20 @@ def read(paths: Iterable[str | Path], stdin: BinaryIO | None = None) -> list[tup
 
 def beside(found: Iterable[str]) -> list[tuple[str, bytes]]:
     """(name, content) of the other *.yaml and *.yml files in the folders of these files. Raises SpecFilesError."""
-    on_disk = [path for path in found if path != STDIN]
-    named = {Path(path).resolve() for path in on_disk}
-    folders = dict.fromkeys(Path(path).parent for path in on_disk)
+    on_disk = [Path(path) for path in found if path != STDIN]
+    named = {_identity(path) for path in on_disk}
     return read(
         path
-        for folder in folders
+        for folder in dict.fromkeys(path.parent for path in on_disk)
         for path in sorted(folder.iterdir())
-        if path.suffix in (".yaml", ".yml") and path.is_file() and path.resolve() not in named
+        if path.suffix in (".yaml", ".yml") and path.is_file() and _identity(path) not in named
     )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Device and inode: the same for a file, for links to it, and for every way to write its path."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def output_root(specs: Sequence[str]) -> str:
@@ -85,16 +90,27 @@ def output_root(specs: Sequence[str]) -> str:
     return "."
 
 
-def name_below(root: str, spec: str) -> str:
-    """How artefacts name a spec: by the path below the root. The name does not depend on where the command runs.
+def names_below(root: str, specs: Iterable[str]) -> dict[str, str]:
+    """How artefacts name each spec: by the path below the root. The name does not depend on where the command runs.
 
     A spec outside the root is named by its folder and its file.
     """
-    if spec == STDIN_NAME:
-        return spec
-    file = Path(spec).parent.resolve() / Path(spec).name
-    top = Path(root).resolve()
-    return str(file.relative_to(top)) if file.is_relative_to(top) else f"{file.parent.name}/{file.name}"
+    top = os.path.realpath(root)
+    names = {STDIN_NAME: STDIN_NAME}
+    folders: dict[str, str] = {}
+    for spec in specs:
+        folder, name = os.path.split(spec)
+        if folder not in folders:
+            folders[folder] = _folder_below(top, os.path.realpath(folder))
+        names.setdefault(spec, folders[folder] + name)
+    return names
+
+
+def _folder_below(top: str, folder: str) -> str:
+    """A folder before the name of a file in it: its path below `top`, or its last part if it stands elsewhere."""
+    path = Path(folder)
+    below = path.relative_to(top).as_posix() if path.is_relative_to(top) else path.name
+    return "" if below == "." else f"{below}/"
 
 
 def earlier_scope(root: str) -> str | None:

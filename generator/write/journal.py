@@ -16,6 +16,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 import msgspec
@@ -138,13 +139,19 @@ def _lock(root: Path, descriptor: int) -> None:
 # -- carrying out a step
 
 
-def apply(root: Path, contents: Mapping[str, bytes], removals: Iterable[str], disk: Disk) -> None:
-    """Write these contents and remove these files, or change nothing.
+def apply(
+    root: Path,
+    contents: Mapping[str, bytes],
+    removals: Iterable[str],
+    disk: Disk,
+    digests: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write these contents and remove these files, or change nothing. `digests` are those that are known already.
 
     Raises OSError. Where that comes from a rename, after the commit, the journal stays and the next run completes the
     step.
     """
-    moves = {path: digest(data) for path, data in contents.items()}
+    moves = {path: digests.get(path) or digest(data) for path, data in contents.items()}
     made = tuple(path for path in parents(contents) if not (root / path).exists())
     plan = Plan(phase="staging", moves=moves, removals=tuple(removals), made_dirs=made)
     journal = root / JOURNAL

@@ -90,6 +90,7 @@ class _RepairRules:
         self.labels = labels
         common = {name: value for name, value in labels.items() if name != names.REPAIR}
         self.all = matchers_text(common)
+        self.repaired = matchers_text(labels)
         # Only where many samples are read: naming the SLOs everywhere would double the file.
         pattern = "|".join(slos).replace(".", r"\.")  # names are letters, digits, `-`, `_` and `.`
         self.own = f"{self.all[:-1]},{names.SLO}=~{quote(pattern)}}}" if slos else self.all
@@ -100,7 +101,7 @@ class _RepairRules:
         return names.base(kind, self.profile.base_ms)
 
     def _missing(self, kind: str) -> str:
-        return names.missing(kind, self.repair.span_ms) + matchers_text(self.labels)
+        return names.missing(kind, self.repair.span_ms) + self.repaired
 
     def _increase(self, kind: str) -> str:
         return names.increase(kind, self.repair.span_ms) + self.own

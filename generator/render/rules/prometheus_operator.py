@@ -5,7 +5,6 @@ The contents equal the plain files. Only the wrapping differs.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -15,6 +14,7 @@ from msgspec import Struct, field
 
 from generator.render.rules.proven import PROVEN, read_beside
 from generator.render.rules.rule_file import RuleFile, as_data
+from generator.text.digest import digest
 from generator.text.yaml_text import Plain, document
 
 RULES = "rules/operator/"
@@ -121,6 +121,6 @@ def object_name(name: str) -> str:
     """A name in Kubernetes' form: lower case, digits and dashes. A changed name gets a digest."""
     if re.fullmatch(rf"[a-z0-9]([a-z0-9-]{{0,{MAX_NAME - 2}}}[a-z0-9])?", name):
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    mark = digest(name.encode())[:8]
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return f"{slug[: MAX_NAME - 9].rstrip('-')}-{digest}"
+    return f"{slug[: MAX_NAME - 9].rstrip('-')}-{mark}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -27,3 +28,9 @@ def test_a_number_without_a_json_form_is_refused(value: float) -> None:
     """Grafana and the receiver read no NaN."""
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_text.text([value])
+
+
+def test_a_type_without_a_json_form_is_refused() -> None:
+    """A Decimal is not written as a text."""
+    with pytest.raises(TypeError, match="Decimal has no JSON form"):
+        json_text.text({"value": Decimal(1)})
