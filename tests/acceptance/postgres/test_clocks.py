@@ -15,7 +15,7 @@ from tests.fakes.http import SlackFake
 from tests.postgres import Cluster
 from tests.waiting import until
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("postgres")]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timed]
 
 FIRING, RESOLVED = body("0.34.2", "firing"), body("0.34.2", "resolved")
 WAIT_S = 45.0

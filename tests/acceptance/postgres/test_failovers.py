@@ -70,6 +70,7 @@ async def test_a_cancelled_commit_gets_no_200(
             fresh.stop()
 
 
+@pytest.mark.soak
 async def test_a_failover_that_loses_decisions_says_so(
     servers: tuple[Cluster, Cluster], slack: SlackFake, tmp_path: Path
 ) -> None:
@@ -105,6 +106,7 @@ async def test_a_failover_that_loses_decisions_says_so(
         hosts.check_end(again=[unfrozen])
 
 
+@pytest.mark.soak
 async def test_an_old_primary_that_takes_writes_gets_none(
     servers: tuple[Cluster, Cluster], slack: SlackFake, tmp_path: Path
 ) -> None:
