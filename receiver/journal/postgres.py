@@ -83,6 +83,7 @@ class PostgresStore:
         self._timeline = 0
         self._acknowledged: tuple[int, str] | None = None
         self._head: tuple[int, str] | None = None  # of the open transaction
+        self._wrote = False  # the open transaction writes what others may want to know
         self._version = 0  # that this receiver knows
         self._news = 0
         self._lost = ""
@@ -211,7 +212,7 @@ class PostgresStore:
         why = too_old(needs) or unsafe(commits, standbys, require_standby=self._require_standby)
         if why:
             raise NotSafeError(why)
-        self._head = (seq, hash_)
+        self._head, self._wrote = (seq, hash_), False
         self._look(version)
         if self._acknowledged is not None and self._acknowledged[0] > 0:
             self._require_acknowledged(writer, *self._acknowledged, seq)
@@ -241,7 +242,7 @@ class PostgresStore:
         writer.execute("UPDATE chain_head SET seq = ?, hash = ?, version = version + 1", head or ())
         writer.execute("SELECT pg_notify(?, ?)", (CHANNEL, self._listener.name))
         self._head = head
-        self._version += 1
+        self._wrote = True
 
     def version(self, writer: Connection) -> int:
         """How often this receiver has seen that others wrote. Raises psycopg.Error."""
@@ -258,8 +259,9 @@ class PostgresStore:
             self._news += 1
 
     def committed(self) -> None:
-        """Remember what was acknowledged."""
+        """Remember what was acknowledged. A commit in doubt that happens later is news, as one of another receiver."""
         self._acknowledged = self._head
+        self._version += self._wrote
 
     def listen(self, wake: Callable[[], None]) -> None:
         """Call `wake`, in a thread, when another receiver has committed."""

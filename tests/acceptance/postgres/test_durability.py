@@ -111,6 +111,19 @@ async def test_without_its_standby_nothing_is_acknowledged(servers: tuple[Cluste
         assert (told[0], told[-1], len(told)) == ("before", "after", len(set(told)))
 
 
+async def test_a_commit_in_doubt_that_happened_wakes_the_receiver(servers: tuple[Cluster, Cluster]) -> None:
+    """Its sender heard 503, and nothing else wakes the loop that writes the flag."""
+    primary, standby = servers
+    async with opened(primary.database()) as journal:
+        heard: list[tuple[int, bool]] = []
+        journal.on_commit(lambda head, acted: heard.append((head, acted)))
+        standby.signal(signal.SIGSTOP)
+        with pytest.raises(JournalError, match="did not answer within"):
+            await journal.write(note("late"))
+        standby.signal(signal.SIGCONT)
+        await until(lambda: heard == [(1, True)], WAIT_S, "the receiver hears of its own commit")
+
+
 async def test_a_failover_keeps_what_was_acknowledged(fated: tuple[Cluster, Cluster]) -> None:
     """The primary dies while work comes; the receiver goes on with the standby, and every answer holds."""
     primary, standby = fated
