@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from receiver.decide.hosts import Sharing
 from receiver.decide.model import Episode
 from receiver.decide.plan import Ids
 from receiver.faults import Faults
@@ -57,6 +58,14 @@ class Context(Struct, frozen=True, kw_only=True):
     def flag_lock(self, flag: str) -> asyncio.Lock:
         """The lock of a flag: whoever writes the flag or removes the flag holds this lock meanwhile."""
         return self.flag_locks.setdefault(flag, asyncio.Lock())
+
+    def sharing(self, now: datetime) -> Sharing:
+        """How receivers that share the journal are judged."""
+        return Sharing(lease_s=self.leading.lease_s, now=now)
+
+    def shared(self) -> Sharing | None:
+        """As `sharing`, for now; None if the journal has one receiver."""
+        return self.sharing(self.clock()) if self.journal.several else None
 
     def policy_of(self, episode: Episode) -> Policy | None:
         """The policy that opened an episode."""

@@ -12,6 +12,8 @@ from msgspec import Struct, field
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from receiver.decide import hosts
+from receiver.decide.hosts import HostFlag, Sharing
 from receiver.decide.model import (
     EMPTY,
     LISTED_MAX,
@@ -26,6 +28,7 @@ from receiver.decide.model import (
     stamp_ms,
 )
 from receiver.decide.plan import BY_OPERATOR, unfreeze_when
+from receiver.host_report import hosts_json, problems_of_hosts
 from receiver.journal import View
 from receiver.policy.model import Policies
 from receiver.rehearsals import MEASURES, Rehearsal, newest
@@ -42,6 +45,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     (by flag) count all of them. `episodes` are the live ones and those of the reasons.
     A freeze is *meant* when the journal has a reason, and *on disk* when the flag with this reason is there. `missing`
     holds the flags that are meant and not on disk. `skipped` holds rollbacks of live episodes that were not started.
+    `hosts` is what each host said of its flags, where several receivers are `sharing` the journal.
     """
 
     seq: int
@@ -57,6 +61,15 @@ class Standing(Struct, frozen=True, kw_only=True):
     flags: dict[str, str]
     missing: frozenset[str] = frozenset()
     skipped: tuple[Action, ...] = ()
+    hosts: tuple[HostFlag, ...] = ()
+    sharing: Sharing | None = None
+
+    @property
+    def unmet(self) -> frozenset[str]:
+        """Flags that are meant and not on the disk of this host, or of another host whose receiver lives."""
+        if self.sharing is None:
+            return self.missing
+        return self.missing | hosts.unmet(self.hosts, self.held, self.sharing)
 
     def service_of(self, freeze_reason: FreezeReason) -> str | None:
         """The service that a reason freezes; None if nothing tells."""
@@ -88,10 +101,10 @@ class OfService(Struct, kw_only=True):
     held: int = 0
 
 
-def look(view: View, each: int = LISTED_MAX) -> Standing:
+def look(view: View, each: int = LISTED_MAX, *, sharing: Sharing | None = None) -> Standing:
     """Read the standing, and look which flags are on disk: as much as is shown, however many episodes are open.
 
-    `each` is the most episodes of a service.
+    `each` is the most episodes of a service. `sharing` is for a journal of several receivers.
     """
     live, freeze_reasons = view.oldest_live(each), view.oldest_reasons(LISTED_MAX)
     episodes = {episode.id: episode for episode in live}
@@ -111,6 +124,8 @@ def look(view: View, each: int = LISTED_MAX) -> Standing:
         recent=tuple(view.actions(limit=20)),
         dead_letters=tuple(view.dead_letters(100)),
         flags=view.flags(),
+        hosts=tuple(view.host_flags()) if sharing else (),
+        sharing=sharing,
     )
 
 
@@ -204,7 +219,7 @@ def frozen_services(standing: Standing) -> frozenset[str]:
 def failing_services(standing: Standing) -> frozenset[str]:
     """Services that should be frozen and have a flag that is not on disk."""
     by_flag = _service_of(standing)
-    return frozenset(by_flag[flag] for flag in standing.missing & by_flag.keys())
+    return frozenset(by_flag[flag] for flag in standing.unmet & by_flag.keys())
 
 
 def _service_of(standing: Standing) -> dict[str, str]:
@@ -265,7 +280,7 @@ def _service(
     return {
         "service": name,
         "frozen": bool(freeze_reasons),
-        "on_disk": bool(flags) and standing.missing.isdisjoint(flags),
+        "on_disk": bool(flags) and standing.unmet.isdisjoint(flags),
         "problems": problems_of(name, standing, flags, faults),
         "since": stamp_ms(min(freeze_reason.since for freeze_reason in freeze_reasons)) if freeze_reasons else None,
         "flags": flags,
@@ -273,6 +288,7 @@ def _service(
         "acknowledged_by": (oldest.acked_by or None) if oldest else None,
         "episodes_total": found.open,
         "reasons_total": found.held,
+        "hosts": hosts_json(name, standing.hosts, standing.sharing),
         "reasons": [
             {
                 "episode": freeze_reason.episode,
@@ -305,11 +321,13 @@ def _end(episode: Episode | None, policies: Policies) -> dict[str, Any]:
 
 def problems_of(name: str, standing: Standing, flags: Iterable[str], faults: Mapping[str, str]) -> list[str]:
     """What did not go as the policy wants for one service, in sentences for people."""
-    if not (standing.missing or faults or standing.skipped or standing.dead_letters):
+    if not (standing.missing or faults or standing.skipped or standing.dead_letters or standing.hosts):
         return []
     own = {*flags, *(flag for flag, service in standing.flags.items() if service == name)}
     said = [f"the flag {flag} is not on disk" for flag in sorted(standing.missing & own) if flag not in faults]
     said += [f"the flag is not as it should be: {faults[flag]}" for flag in sorted(own & faults.keys())]
+    if standing.sharing is not None:
+        said += problems_of_hosts(name, standing.hosts, standing.held, standing.sharing)
     skipped = [action for action in standing.skipped if action.service == name]
     said += dict.fromkeys(f"rollback {action.result.get('sentence', 'not started')}" for action in skipped)
     lost = Counter(letter.name for letter in standing.dead_letters if letter.service == name)

@@ -120,7 +120,7 @@ class _Handlers:
         """Process a delivery: journal, plan, commit, answer."""
         refused = self._shared.access.refuse(request, Role.WEBHOOK)
         if refused is not None:
-            self._shared.health.hearing.refuse()
+            self._shared.health.hearing.refuse(self._context.clock())
         try:
             response = refused if refused is not None else await self._process(request)
         except RefusedError as error:
@@ -184,7 +184,7 @@ class _Handlers:
             return refused
         collector = self._shared.collector
         await self._shared.health.components()
-        collector.standing = await self._context.journal.read(report.look)
+        collector.standing = await self._standing()
         collector.rollouts = await rollout.newest(self._context)
         collector.rehearsals = await rehearsed.newest_of(self._shared.state_dir)
         collector.services = tuple(policy.service for policy in self._context.box.policies.in_force)
@@ -196,8 +196,12 @@ class _Handlers:
         refused = self._shared.access.refuse(request, Role.READ)
         return refused if refused is not None else web.json_response(await self._state())
 
+    async def _standing(self) -> report.Standing:
+        sharing = self._context.shared()
+        return await self._context.journal.read(lambda view: report.look(view, sharing=sharing))
+
     async def _state(self) -> dict[str, Any]:
-        standing = await self._context.journal.read(report.look)
+        standing = await self._standing()
         now = self._context.clock()
         found = report.state(
             standing,

@@ -55,6 +55,9 @@ def lines(state: dict[str, Any], paint: Paint = plain) -> list[str]:
         more = service["reasons_total"] - len(service["reasons"])
         shown += [f"  and {more} more reasons"] if more > 0 else []
         shown += [f"  flag {printable(flag)}" for flag in service["flags"]]
+        shown += [
+            f"  host {printable(_host(host))}" for host in service.get("hosts", ()) if host["flag"] in service["flags"]
+        ]
     for rollout in state.get("rollouts", ()):
         if rollout["running"]:
             what = printable(f"{rollout['service']}: rollout of {rollout['release']}")
@@ -75,6 +78,15 @@ def lines(state: dict[str, Any], paint: Paint = plain) -> list[str]:
     if state["dead_letters"]:
         shown.append(f"{len(state['dead_letters'])} notices could not be delivered: run `freezeline dlq`")
     return shown or ["no policies, and no service is frozen"]
+
+
+def _host(host: dict[str, Any]) -> str:
+    """What one host said of a flag."""
+    state = "not frozen" if host["state"] == "unfrozen" else "frozen"
+    error = f" ({host['error']})" if host["error"] else ""
+    lost = f", last seen at {host['last_seen']}" if host["receiver"] == "lost" else ""
+    stopped = ", its receiver was stopped" if host["receiver"] == "stopped" else ""
+    return f"{host['host']}: {state} since {host['since']}{error}{lost}{stopped}"
 
 
 def _gate(gate: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from receiver.act import flagfile, found, legacy
+from receiver.act import flagfile, found, hosts, legacy
 from receiver.context import Context
 from receiver.decide import retry
 from receiver.decide.model import Action, ActionState, ActionType, Decision, FlagFile, FlagView, stamp_ms
@@ -81,6 +81,7 @@ async def _restore(context: Context, view: FlagView, file: FlagFile) -> None:
     on_disk = await asyncio.to_thread(flagfile.read_flag, Path(view.path))
     if on_disk == file.text:
         context.faults.report(FREEZE, view.path, "")
+        await hosts.restored(context, view.path, file.service)
         return
     what = "was removed by hand" if on_disk is None else "was edited by hand"
     sentence = f"{view.path} {what}: the receiver restored the flag"
@@ -92,12 +93,14 @@ async def _missing(context: Context, view: FlagView, why: str) -> None:
     """A flag that was on disk is gone and cannot be restored: people are told once, and the loops keep trying."""
     if not context.faults.report(FREEZE, view.path, why):
         return
+    await hosts.failed(context, view, why)
 
     def record(tx: Tx) -> None:
         episode = view.freeze_reasons[0].episode
         tx.note(Decision(kind="freeze_failed", sentence=f"The flag cannot be restored: {why}", episode=episode))
         facts = {"error": why[:200]}
-        tell_in(tx, episode, Event.FREEZE_FAILED, context.box.policies, ids=context.ids, facts=facts)
+        about = hosts.about(context, tx, view.path, Event.FREEZE_FAILED)
+        tell_in(tx, episode, Event.FREEZE_FAILED, context.box.policies, ids=context.ids, facts=facts, hosts=about)
 
     await context.journal.write(record)
 
@@ -129,6 +132,7 @@ async def _freeze(context: Context, view: FlagView) -> bool:
         if not waiting:
             await _missing(context, view, why)
         context.faults.report(FREEZE, view.path, why)
+        await hosts.failed(context, view, why)
         for action in waiting:
             await _retry(context, action, why, delay_s=FLAG_RETRY_S)
         return False
@@ -170,11 +174,13 @@ async def _put(context: Context, view: FlagView, before: FlagFile | None, *, kin
     def record(tx: Tx) -> None:
         new = [freeze_reason.episode for freeze_reason in view.unwritten]
         tx.freeze_reasons_written(view.path, new, file)
+        hosts.wrote(context, tx, view.path, service)
         event, told = Event.FROZEN, new
         if kind == "flag_restored":
             event, told = Event.FLAG_RESTORED, [view.freeze_reasons[0].episode]
         for episode in tx.first_of_each(told):
-            tell_of(tx, episode, event, context.box.policies, ids=context.ids)
+            about = hosts.about(context, tx, view.path, event)
+            tell_of(tx, episode, event, context.box.policies, ids=context.ids, hosts=about)
         newest = new[-1] if new else view.freeze_reasons[-1].episode
         tx.note(Decision(kind=kind, sentence=sentence, episode=newest))
 
@@ -277,6 +283,7 @@ async def _unfreeze(context: Context, view: FlagView) -> None:
                 await asyncio.to_thread(flagfile.remove_flag, Path(view.path))
         except (OSError, flagfile.FlagDirectoryError) as error:
             context.faults.report(FREEZE, view.path, f"the flag cannot be removed: {error}")
+            await hosts.failed(context, view, f"{view.path}: {error}")
             await _retry(context, action, f"{view.path}: {error}", delay_s=FLAG_RETRY_S)
             continue
         context.faults.report(FREEZE, view.path, "")
@@ -303,11 +310,13 @@ async def _finish_unfreeze(context: Context, view: FlagView, action: Action) -> 
         tx.put_flag_file(
             FlagFile(path=view.path, service=action.service, generation=generation, text=None, written_at=at)
         )
+        hosts.removed(context, tx, view.path, action.service)
         facts = {
             "ended_by": action.payload.get("by", ""),
             "end_reason": action.payload.get("reason", ""),
         }
-        tell_in(tx, action.episode, Event.UNFROZEN, context.box.policies, ids=context.ids, facts=facts)
+        about = hosts.about(context, tx, view.path, Event.UNFROZEN)
+        tell_in(tx, action.episode, Event.UNFROZEN, context.box.policies, ids=context.ids, facts=facts, hosts=about)
         return done
 
     done = await context.journal.write(record)
@@ -354,7 +363,8 @@ async def _retry(context: Context, action: Action, why: str, *, delay_s: float |
             sentence = f"{what} failed ({why}): the receiver keeps trying"
             tx.note(Decision(kind=event.value, sentence=sentence, episode=action.episode, action=action.id))
             facts = {"error": why[:200]}
-            tell_in(tx, action.episode, event, context.box.policies, ids=context.ids, facts=facts)
+            about = hosts.about(context, tx, action.payload.get("flag", ""), event)
+            tell_in(tx, action.episode, event, context.box.policies, ids=context.ids, facts=facts, hosts=about)
         again = (ActionState.PENDING,) if action.state is ActionState.RETRY_WAIT else ()
         tx.move(
             action,

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from receiver.act import hosts
 from receiver.context import Context
 from receiver.decide import retry
 from receiver.decide.due_notices import to_channels
@@ -185,6 +186,7 @@ def _begin(tx: Tx, action: Action, context: Context) -> Action:
         fence=action.fence + 1,
         lease_owner=context.owner,
         due_at=None,
+        payload=hosts.told(context, tx, action),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from receiver.context import Context
 from receiver.decide.model import stamp_ms
+from receiver.host_report import hosts_json
 from receiver.http.hearing import Hearing
 from receiver.journal import JournalError
 
@@ -71,7 +72,18 @@ class Health:
             "journal_seq": self._context.journal.head,
             "journal_kept": self._context.journal.kept,
             "leads": self._context.leading.holds(),
+            "hosts": await self._hosts(),
         }
+
+    async def _hosts(self) -> list[dict[str, Any]]:
+        """What every host last said of its flags; nothing if there is one host only, or the journal cannot be read."""
+        sharing = self._context.shared()
+        if sharing is None:
+            return []
+        try:
+            return hosts_json("", await self._context.journal.read(lambda view: view.host_flags()), sharing)
+        except JournalError:
+            return []
 
     def resources(self) -> dict[str, Any]:
         """Memory, disk and response times."""

@@ -11,7 +11,8 @@ from typing import Any
 from receiver.act import notices
 from receiver.act.switch import SWITCH
 from receiver.context import Context
-from receiver.decide import by_hand
+from receiver.decide import by_hand, hosts
+from receiver.decide.hosts import HostState
 from receiver.decide.model import Action, ActionState, ActionType, Decision, parse_stamp
 from receiver.decide.notice import Event
 from receiver.decide.plan import Known, Opened
@@ -139,7 +140,8 @@ def _rollback_policy(context: Context, service: str) -> Policy:
 async def _carried_out(context: Context, service: str, episodes: Collection[str]) -> dict[str, Any]:
     """Wait a few seconds until the flags of a service are as an operator wants: with these episodes, or gone.
 
-    The answer says whether the flags are, and if they are not yet, why. The receiver keeps trying in any case.
+    The answer says whether the flags are, and if they are not yet, why. The receiver keeps trying in any case. Of
+    several hosts, each host with a live receiver counts; why also names hosts without one.
     """
     flags = {flag for flag, policy in context.box.policies.flags().items() if policy.service == service}
     news = asyncio.Event()
@@ -147,7 +149,11 @@ async def _carried_out(context: Context, service: str, episodes: Collection[str]
     def on_commit(_head: int, _acted: bool) -> None:  # noqa: FBT001 - a callback's argument
         news.set()
 
+    wanted, sharing = HostState.FROZEN if episodes else HostState.UNFROZEN, context.shared()
+
     def is_done(journal: View) -> bool:
+        if sharing and any(hosts.waited_for(journal.host_flags(flag), wanted, sharing) for flag in flags):
+            return False
         if not episodes:
             unfinished = (action for action in journal.unfinished_actions() if action.service == service)
             return not any(action.type is ActionType.UNFREEZE for action in unfinished)
@@ -166,7 +172,16 @@ async def _carried_out(context: Context, service: str, episodes: Collection[str]
         return {"on_disk": False, "why": why or "the flag is not written yet"}
     finally:
         context.journal.off_commit(on_commit)
-    return {"on_disk": True, "why": ""}
+    return await _on_all_hosts(context, flags, wanted) if sharing else {"on_disk": True, "why": ""}
+
+
+async def _on_all_hosts(context: Context, flags: Collection[str], wanted: HostState) -> dict[str, Any]:
+    """Whether the flags are as wanted on each host with a live receiver, and what is wrong on any host."""
+    sharing = context.sharing(context.clock())
+    found = await context.journal.read(lambda view: [view.host_flags(flag) for flag in sorted(flags)])
+    why = "; ".join(said for one in found for said in hosts.problems(one, wanted, sharing))
+    live = all(one.is_as(wanted, sharing) for some in found for one in some if one.guards and one.is_live(sharing))
+    return {"on_disk": live, "why": why}
 
 
 async def acknowledge(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:

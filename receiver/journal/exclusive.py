@@ -76,6 +76,10 @@ class Caches(Protocol):
     """Whether any alert waits for a later transaction; None where the database has to be asked."""
 
     @property
+    def several(self) -> bool:
+        """Whether several receivers share the journal, each on a host of its own."""
+
+    @property
     def leader(self) -> str:
         """The receiver that led when the open transaction began."""
 
@@ -113,6 +117,7 @@ class Exclusive:
         self.waits: bool | None = None
 
     leader = ""
+    several = False
 
     def begin(self) -> None:
         """Keep everything, unless there is too much."""
@@ -154,6 +159,11 @@ class Shared:
         self.deliveries = Deliveries(connection)
         self.quiet = Quiet()
         self.waits: bool | None = None
+
+    @property
+    def several(self) -> bool:
+        """As the store says."""
+        return self._store.several
 
     @property
     def leader(self) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from receiver.decide import plan
 from receiver.decide.due_notices import tell
+from receiver.decide.hosts import AboutHosts
 from receiver.decide.model import EMPTY, Action, ActionState, ActionType, Decision, Episode, EpisodeState, Trace
 from receiver.decide.notice import Event
 from receiver.decide.plan import Change, Ids, span
@@ -152,6 +155,8 @@ def _remove_flag(tx: Tx, change: plan.Unfrozen, ids: Ids) -> None:
     )
     tx.add_action(unfreeze)
     tx.legacy_switched(freeze_reason.flag, on=False)
+    if tx.several:
+        tx.hosts_are_to_unfreeze(freeze_reason.flag)
 
 
 def switch_back(tx: Tx, ended: Mapping[str, str], ids: Ids) -> None:
@@ -193,11 +198,12 @@ def tell_in(
     ids: Ids,
     facts: Mapping[str, str] = EMPTY,
     which: str = "",
+    hosts: AboutHosts | None = None,
 ) -> None:
     """Do as `tell_of` for an episode that the journal knows."""
     episode = tx.episode(episode_id)
     if episode is not None:
-        tell_of(tx, episode, event, policies, ids=ids, facts=facts, which=which)
+        tell_of(tx, episode, event, policies, ids=ids, facts=facts, which=which, hosts=hosts)
 
 
 def tell_of(
@@ -209,10 +215,13 @@ def tell_of(
     ids: Ids,
     facts: Mapping[str, str] = EMPTY,
     which: str = "",
+    hosts: AboutHosts | None = None,
 ) -> None:
     """Store the notices of an event in this transaction. A stored notice with the same key stays as it is.
 
-    `which` tells events of one kind apart, such as those of different feature flags.
+    `which` tells events of one kind apart, such as those of different feature flags. `hosts`: the notice tells which
+    hosts have a flag, and may wait for them. Later notices of the incident then wait as long, so that all keep their
+    order.
 
     The keys are those of the incident, so the rule's second episode in one transaction has nothing to add.
     """
@@ -222,4 +231,14 @@ def tell_of(
     tx.answers.told.add(kind)
     policy = policies.by_sha256.get(episode.policy_sha256)
     for notice in tell(episode, policy, event, now=tx.now, ids=ids, facts=facts, which=which):
-        tx.add_action(notice)
+        tx.add_action(_in_turn(tx, notice, hosts) if tx.several else notice)
+
+
+def _in_turn(tx: Tx, notice: Action, hosts: AboutHosts | None) -> Action:
+    """The notice, due when the hosts are known of which the notice or an earlier one of the incident tells."""
+    flag, due_at = (hosts.flag, hosts.due_at) if hosts else ("", None)
+    payload = {**notice.payload, "flag": flag} if flag else notice.payload
+    waiting = tx.waiting_notice(notice.service, notice.payload["incident"]) if due_at is None else (flag, due_at)
+    if waiting is None:
+        return replace(notice, payload=payload)
+    return replace(notice, payload={**payload, "waits_for": waiting[0]}, due_at=waiting[1])

@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from receiver.decide.hosts import HostFlag, HostState
 from receiver.decide.model import (
     EMPTY,
     Action,
@@ -47,6 +48,7 @@ ACTION = (
 
 DECISION = "seq, at, kind, sentence, delivery, episode, action, trace_id, prev_hash, hash"
 FLAG_FILE = "path, service, generation, text, written_at, legacy_on"
+HOST_FLAG = "path, host, service, guards, state, changed_at, error"
 
 
 def marks(columns: str) -> str:
@@ -241,6 +243,21 @@ def flag_file_of(row: Row) -> FlagFile:
         text=row[3],
         written_at=datetime.fromisoformat(row[4]),
         legacy_on=bool(row[5]),
+    )
+
+
+def host_flag_of(row: Row) -> HostFlag:
+    """From HOST_FLAG columns, when a receiver of the host was last seen, and how many seconds ago."""
+    return HostFlag(
+        path=row[0],
+        host=row[1],
+        service=row[2],
+        guards=bool(row[3]),
+        state=HostState(row[4]),
+        changed_at=datetime.fromisoformat(row[5]),
+        error=row[6],
+        seen_at=row[7],
+        unseen_s=row[8],
     )
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from receiver.decide.feature_flags import Switches
 from receiver.decide.model import Action
 from receiver.journal import rows
-from receiver.journal.flag_view import FlagViews
+from receiver.journal.host_view import HostViews
 
 
-class SwitchViews(FlagViews):
+class SwitchViews(HostViews):
     """What is known of feature flags."""
 
     def switches(self, file: str) -> Switches:

@@ -1,7 +1,8 @@
 """The questions that the journal answers, for transactions and for readers.
 
-`alert_view` has the questions about alerts and episodes, `flag_view` those about freeze flags, `switch_view` those
-about feature flags, `page_view` those about the past. All others are in this module.
+`alert_view` has the questions about alerts and episodes, and `page_view` those about the past. `flag_view` has those
+about freeze flags, `host_view` those about flags on several hosts, and `switch_view` those about feature flags. All
+others are in this module.
 """
 
 from __future__ import annotations

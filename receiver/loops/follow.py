@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from receiver.act import flagfile, found
+from receiver.act import flagfile, found, hosts
 from receiver.act.freeze import FREEZE, unfreeze_texts
 from receiver.context import Context
 from receiver.decide import found_flag
+from receiver.decide.hosts import HostFlag, HostState
 from receiver.decide.model import FlagView, stamp_ms
 from receiver.journal import View
 from receiver.loops.policies import learn
@@ -63,21 +64,30 @@ class Follower:
         if self._context.leading.holds():
             return
         await learn(self._context)
-        known = self._context.box.policies.flags()
+        context = self._context
+        known = context.box.policies.flags()
 
-        def ask(view: View) -> list[tuple[FlagView, frozenset[str]]]:
+        def ask(view: View) -> tuple[dict[str, HostFlag], list[tuple[FlagView, frozenset[str]]]]:
             flags = dict.fromkeys((*known, *view.flags()))
-            return [(view.flag_view(flag), _ended(view, flag)) for flag in flags]
+            said = view.flags_of_host(context.host) if context.journal.several else {}
+            return said, [(view.flag_view(flag), _ended(view, flag)) for flag in flags]
 
-        for view, ended in await self._context.journal.read(ask):
+        said, views = await context.journal.read(ask)
+        for view, ended in views:
             try:
-                await self._compare_one(view, ended)
+                state = await self._compare_one(view, ended)
             except (OSError, flagfile.FlagDirectoryError) as error:
-                self._context.faults.report(FREEZE, view.path, f"{view.path}: {error}")
+                why = f"{view.path}: {error}"
+                context.faults.report(FREEZE, view.path, why)
+                await hosts.failed(context, view, why)
             else:
-                self._context.faults.report(FREEZE, view.path, "")
+                context.faults.report(FREEZE, view.path, "")
+                if state is not None:
+                    service = hosts.service_of(context, view)
+                    await hosts.noted(context, view.path, service, state, said.get(view.path))
 
-    async def _compare_one(self, view: FlagView, ended: frozenset[str]) -> None:
+    async def _compare_one(self, view: FlagView, ended: frozenset[str]) -> HostState | None:
+        """Make one flag as the journal wants. Returns the state of the flag; None where that is still open."""
         path = Path(view.path)
         async with self._context.flag_lock(view.path):
             on_disk = await asyncio.to_thread(flagfile.read_flag, path)
@@ -86,13 +96,16 @@ class Follower:
             if wanted is not None:
                 if on_disk != wanted and (led or not _stands_for(on_disk, view)):
                     await asyncio.to_thread(flagfile.write_flag, path, wanted, self._context.reached)
-                return
-            if on_disk is None or led:  # a leader's flag goes when the leader has removed it
-                return
+                return HostState.FROZEN
+            if on_disk is None:
+                return HostState.UNFROZEN
+            if led:  # a leader's flag goes when the leader has removed it
+                return None
             if is_copy(on_disk, ended):
                 await asyncio.to_thread(flagfile.remove_flag, path)
-                return
+                return HostState.UNFROZEN
         await found.take_up(self._context, view)
+        return None
 
     def _text(self, view: FlagView) -> str:
         """The leader's text, or an own text while the leader has not written one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 
 from receiver.context import Context
@@ -26,6 +26,7 @@ class Lead:
         self._take_over = take_over
         self._lost = lost
         self._leads = False
+        self._guards: Mapping[str, str] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -48,6 +49,7 @@ class Lead:
         """Ask the journal for the right to lead. Raises JournalError."""
         context, leading = self._context, self._context.leading
         asked_at = leading.asked_at()
+        guards = {path: policy.service for path, policy in context.box.policies.flags().items()}
 
         def claim(tx: Tx) -> bool:
             tx.appear(
@@ -57,9 +59,13 @@ class Lead:
                 version=version("freezeline"),
                 knows=context.journal.knows,
             )
+            if guards != self._guards:
+                tx.guard(context.host, guards)
             return tx.claim_lead(place=leading.place, owner=leading.owner, ttl_s=leading.lease_s)
 
-        if await context.journal.write(claim):
+        leads = await context.journal.write(claim)
+        self._guards = guards
+        if leads:
             leading.won(asked_at)
             if not self._leads:
                 log.info("lead.won", extra={"owner": leading.owner})

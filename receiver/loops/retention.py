@@ -7,6 +7,8 @@ import logging
 from datetime import timedelta
 
 from receiver.context import Context
+from receiver.decide.hosts import FORGOTTEN_AFTER
+from receiver.journal import Tx
 from receiver.loops.supervise import supervise
 from receiver.run import runs
 
@@ -38,9 +40,13 @@ class Retention:
     async def tidy(self) -> None:
         """Prune once, and log the chain's head. Raises JournalError, OSError."""
         now = self._context.clock()
-        dropped = await self._context.journal.write(
-            lambda tx: tx.prune(bodies_before=now - BODIES_KEPT, decisions_before=now - DECISIONS_KEPT)
-        )
+
+        def prune(tx: Tx) -> int:
+            if tx.several:
+                tx.forget_hosts(FORGOTTEN_AFTER)
+            return tx.prune(bodies_before=now - BODIES_KEPT, decisions_before=now - DECISIONS_KEPT)
+
+        dropped = await self._context.journal.write(prune)
         runs_dropped = await asyncio.to_thread(runs.prune, self._context.runs_dir, before=now - BODIES_KEPT)
         seq, digest = await self._context.journal.read(lambda journal: journal.head())
         log.info(

@@ -26,16 +26,24 @@ def _opened(facts: Facts) -> str:
 
 
 def _frozen(facts: Facts) -> str:
-    return f"{_reason(facts)}. Unfrozen when: {facts.get('unfreeze_when', 'an operator unfreezes the service')}"
+    when = f"Unfrozen when: {facts.get('unfreeze_when', 'an operator unfreezes the service')}"
+    return ". ".join((*_with_hosts(_reason(facts), facts), when))
+
+
+def _with_hosts(text: str, facts: Facts) -> list[str]:
+    """A text, and which hosts it holds for. Hosts for which the text does not hold come first: a text may be cut."""
+    missing, there = facts.get("hosts_missing", ""), facts.get("hosts", "")
+    said = (missing, there, text) if missing else (text, there)
+    return [one for one in said if one]
 
 
 def _freeze_failed(facts: Facts) -> str:
-    error = facts.get("error") or "unknown error"
+    error = ". ".join(_with_hosts(facts.get("error") or "unknown error", facts))
     return f"{error}. Freezeline keeps trying. Meanwhile, check by hand whether deployments are stopped"
 
 
 def _unfreeze_failed(facts: Facts) -> str:
-    error = facts.get("error") or "unknown error"
+    error = ". ".join(_with_hosts(facts.get("error") or "unknown error", facts))
     return f"{error}. Deployments stay stopped. Freezeline keeps trying to end the freeze"
 
 
@@ -47,7 +55,8 @@ def _renewed(facts: Facts) -> str:
 def _unfrozen(facts: Facts) -> str:
     reason = facts.get("end_reason") or "every condition to unfreeze is met"
     by = facts.get("ended_by", "")
-    return f"By {by}: {reason}" if by and by != "policy" else reason
+    said = f"By {by}: {reason}" if by and by != "policy" else reason
+    return ". ".join(_with_hosts(said, facts))
 
 
 def _resolved(facts: Facts) -> str:

@@ -72,6 +72,7 @@ ORDERS = {
         "rollout_report",
         "journal",
         "run",
+        "host_report",
         "report",
         "meters",
         "state",

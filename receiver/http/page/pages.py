@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from receiver import report
 from receiver.context import Context
+from receiver.decide.hosts import Sharing
 from receiver.decide.model import LISTED_MAX, Action, ActionType, Incident, Recorded
 from receiver.decide.recovery import Lasted, mean_times
 from receiver.http.incoming import RefusedError
@@ -98,9 +99,11 @@ class Pages(Struct, kw_only=True):
         return self._cached[key]
 
     async def _services(self, search: str, *, everything: bool) -> Shown:
+        sharing = self.context.shared()
+
         def look(view: View) -> tuple[Looked, list[Recorded]]:
             # Of each service, the row shows the oldest reason and the number of episodes.
-            return _looked(view, view.last_rollbacks(), each=1), view.last_decisions(DECISIONS_SHOWN)
+            return _looked(view, sharing, view.last_rollbacks(), each=1), view.last_decisions(DECISIONS_SHOWN)
 
         version = self.version
         looked, decisions = await self.context.journal.read(look)
@@ -136,9 +139,10 @@ class Pages(Struct, kw_only=True):
         """One service."""
         name = _asked(request, "name")
         course, values = self.measures.course(name), self._values_of(name)
+        sharing = self.context.shared()
 
         def look(view: View) -> tuple[Looked, Own]:
-            looked = _looked(view)
+            looked = _looked(view, sharing)
             live = [one for one in looked.standing.episodes.values() if one.service == name]
             own = Own(
                 course=course,
@@ -258,8 +262,11 @@ class Pages(Struct, kw_only=True):
         return Shown(title="System – Freezeline", template="system.html", values={"system": found})
 
 
-def _looked(view: View, rollbacks: Rollbacks | None = None, *, each: int = LISTED_MAX) -> Looked:
-    return Looked(standing=report.look(view, each), free_since=view.free_since(), rollbacks=rollbacks or {})
+def _looked(
+    view: View, sharing: Sharing | None, rollbacks: Rollbacks | None = None, *, each: int = LISTED_MAX
+) -> Looked:
+    standing = report.look(view, each, sharing=sharing)
+    return Looked(standing=standing, free_since=view.free_since(), rollbacks=rollbacks or {})
 
 
 def _asked(request: web.Request, name: str) -> str:

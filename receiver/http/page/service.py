@@ -15,6 +15,7 @@ from receiver.decide.plan import BY_OPERATOR, is_of_budget, span, wanted
 from receiver.http.page.board import OpenEpisode, Running, episode_of, running_of
 from receiver.http.page.facts import Facts
 from receiver.http.page.graph import Graph, Mark, graph
+from receiver.http.page.hosts import HostRow, hosts_of
 from receiver.http.page.incidents import Entry, entry
 from receiver.http.page.measures import Budget, Course, Firing
 from receiver.http.page.rollouts import Card, cards
@@ -77,6 +78,7 @@ class Page(Struct, frozen=True, kw_only=True):
     whys: tuple[Why, ...]
     more_reasons: int
     flags: tuple[str, ...]
+    hosts: tuple[HostRow, ...]
     problems: tuple[str, ...]
     firing: tuple[Firing, ...]
     budgets: tuple[Left, ...]
@@ -127,12 +129,13 @@ def page(name: str, facts: Facts, own: Own) -> Page:
         name=name,
         known=name in facts.services() or bool(own.past or mine),
         frozen=bool(flags),
-        on_disk=standing.missing.isdisjoint(flags),
+        on_disk=standing.unmet.isdisjoint(flags),
         since=instant(min(reason.since for reason in of.freeze_reasons), now) if flags else None,
         free_for=free_for(name, facts) if not flags else None,
         whys=tuple(_why(reason, facts, own, firing) for reason in of.freeze_reasons),
         more_reasons=of.held - len(of.freeze_reasons),
         flags=flags,
+        hosts=hosts_of(name, standing),
         problems=tuple(problems_of(name, standing, flags, facts.faults)),
         firing=firing,
         budgets=tuple(left_of(one, measured) for one in budgets),

@@ -123,7 +123,7 @@ def _seen(name: str, of: OfService, rollout: Rollout | None, facts: Facts) -> _S
     problems = tuple(problems_of(name, facts.standing, sorted(flags), facts.faults))
     state = "trouble" if problems else "free"
     if flags:
-        state = "frozen" if facts.standing.missing.isdisjoint(flags) else "failing"
+        state = "frozen" if facts.standing.unmet.isdisjoint(flags) else "failing"
     known = [one.left for one in facts.measured.budgets.get(name, ()) if one.left is not None]
     firing = name in facts.measured.firing
     return _Seen(

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 from msgspec import Struct, field
 
+from receiver.act.flagfile import read_flag
 from receiver.journal import View, postgres_store, verify
 from tests import journals
 from tests.acceptance.receiver.harness import Receiver, Site, body, default_policy, receiver, script
@@ -127,7 +128,7 @@ class Hosts(Struct, kw_only=True):
 
     def flags(self) -> list[str | None]:
         """The flag's text on each host; None where there is none."""
-        return [site.flag.read_text() if site.flag.exists() else None for site in self.sites]
+        return [read_flag(site.flag) for site in self.sites]
 
     def frozen(self) -> bool:
         """Whether every host has the same flag."""
@@ -149,6 +150,14 @@ class Hosts(Struct, kw_only=True):
             "SELECT CASE WHEN lead_until > clock_timestamp() THEN lead_place ELSE '' END FROM chain_head"
         )
         return str(place).partition(":")[0]
+
+    def guarding(self) -> int:
+        """How many hosts with a live receiver guard the service."""
+        ((count,),) = self.rows(
+            "SELECT count(*) FROM flag_on_host JOIN receiver USING (host) WHERE guards = 1 "
+            f"AND seen_at > clock_timestamp() - interval '{LEASE_S} s'"
+        )
+        return int(count)
 
     def starts(self) -> int:
         """How often the rollback's command was started."""

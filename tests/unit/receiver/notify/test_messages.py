@@ -29,6 +29,27 @@ def test_hostile_facts_stay_words(event: Event) -> None:
     assert "\u202e" not in title + text
 
 
+ON_HOSTS = {"reason": "too slow", "unfreeze_when": "later", "hosts": "Frozen on db-1 and db-2"}
+MISSING = "db-3 was last seen at 12:03 UTC: shipping may go on there"
+
+
+def test_hosts_without_the_flag_come_first() -> None:
+    """A long text is cut at its end."""
+    assert message(Event.FROZEN, "gateway", ON_HOSTS)[1] == "too slow. Frozen on db-1 and db-2. Unfrozen when: later"
+    assert message(Event.FROZEN, "gateway", {**ON_HOSTS, "hosts_missing": MISSING})[1] == (
+        f"{MISSING}. Frozen on db-1 and db-2. too slow. Unfrozen when: later"
+    )
+    failed = message(Event.FREEZE_FAILED, "gateway", {**ON_HOSTS, "error": "disk full"})[1]
+    assert failed.startswith("disk full. Frozen on db-1 and db-2. Freezeline keeps trying")
+    ended = {
+        "end_reason": "fixed",
+        "ended_by": "ann",
+        "hosts": "Unfrozen on db-1",
+        "hosts_missing": "db-2 keeps its flag",
+    }
+    assert message(Event.UNFROZEN, "gateway", ended)[1] == "db-2 keeps its flag. Unfrozen on db-1. By ann: fixed"
+
+
 def test_a_moment_is_told_once_per_channel_and_incident() -> None:
     """The key names channel, service, incident and event, and nothing else."""
     notices = tell(episode(), policy(), Event.FROZEN, now=NOW, ids=counting_ids())

@@ -1,0 +1,48 @@
+"""What the receiver shows of hosts that share its journal: as plain data for JSON, and as problems for people."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from receiver.decide import hosts
+from receiver.decide.hosts import HostFlag, HostState, Sharing
+from receiver.decide.model import stamp_ms
+
+
+def hosts_json(service: str, flags: Iterable[HostFlag], sharing: Sharing | None) -> list[dict[str, Any]]:
+    """What each host said of a service's flags ("": of all services); nothing if there is one host only."""
+    found = hosts.known(one for one in flags if service in {"", one.service})
+    if sharing is None or len({one.host for one in found}) < 2:
+        return []
+    return [
+        {
+            "host": one.host,
+            "service": one.service,
+            "flag": one.path,
+            "state": one.state.value,
+            "since": stamp_ms(one.changed_at),
+            "error": one.error or None,
+            "receiver": "running" if one.is_live(sharing) else "lost" if one.seen_at else "stopped",
+            "last_seen": stamp_ms(one.seen_at) if one.seen_at and not one.is_live(sharing) else None,
+        }
+        for one in found
+    ]
+
+
+def problems_of_hosts(service: str, flags: Iterable[HostFlag], held: Collection[str], sharing: Sharing) -> list[str]:
+    """Which hosts do not have a flag of a service that they should have, or keep a flag that should be gone."""
+    found: dict[str, list[HostFlag]] = {}
+    for one in flags:
+        if one.service == service:
+            found.setdefault(one.path, []).append(one)
+    return [
+        said
+        for path, of_path in sorted(found.items())
+        for said in hosts.problems(of_path, wanted_state(path, held), sharing)
+    ]
+
+
+def wanted_state(path: str, held: Collection[str]) -> HostState:
+    """In which state a flag should be on every host. `held` are the flags with a reason in force."""
+    return HostState.FROZEN if path in held else HostState.UNFROZEN
