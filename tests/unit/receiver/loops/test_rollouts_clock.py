@@ -67,6 +67,6 @@ async def test_a_heartbeat_is_fresh_by_the_clock_of_its_machine(context: Context
     actions["freeze"]["flag"] = str(tmp_path / "flags" / "FREEZE.FLAG")
     context = replace(context, host_clock=machine)
     context.box.policies = policies(policy(actions=actions))
-    await Heartbeat(context, check_flag=lambda _flag: None).beat()
+    await Heartbeat(context, check_flag=lambda _flag: None, watchdog_seen=lambda _at: None).beat()
     at = json.loads((tmp_path / "flags" / "FREEZE.HEARTBEAT").read_text())["at"]
     assert abs(datetime.fromisoformat(at) - machine()) < timedelta(minutes=1)
