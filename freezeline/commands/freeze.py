@@ -26,4 +26,6 @@ def run(args: argparse.Namespace) -> int:
         return not_carried_out("freeze", f"{args.service} is NOT frozen yet", answer["why"])
     if not args.json:
         print(f"{printable(args.service)} is frozen until you run `freezeline unfreeze` (episode {answer['episode']})")
+        if answer["why"]:  # hosts whose receiver is gone
+            print(f"PROBLEM {printable(answer['why'])}")
     return 0

@@ -26,4 +26,6 @@ def run(args: argparse.Namespace) -> int:
         return not_carried_out("unfreeze", f"{args.service} is STILL frozen", answer["why"])
     if not args.json:
         print(f"{printable(args.service)} is unfrozen: {', '.join(map(printable, answer['flags']))}")
+        if answer["why"]:  # hosts whose receiver is gone
+            print(f"PROBLEM {printable(answer['why'])}")
     return 0

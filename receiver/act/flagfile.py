@@ -175,13 +175,16 @@ def write_in(dir_fd: int, name: str, data: bytes, reached: Reached = pass_by, *,
 
 
 def read_flag(path: Path) -> str | None:
-    """The flag's text; None if there is no flag. Unreadable bytes are replaced: a damaged flag still counts."""
+    """The flag's text; None if there is no flag. Unreadable bytes are replaced: a damaged flag still counts.
+
+    There is no flag either where something else is in the place of the directory: a pipeline sees none there.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+        if error.errno == errno.ELOOP:
             return ""
         raise
     try:

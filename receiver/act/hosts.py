@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 from receiver.context import Context
 from receiver.decide import hosts
-from receiver.decide.hosts import WANTED, AboutHosts, HostFlag, HostState
+from receiver.decide.hosts import REMINDERS, WANTED, AboutHosts, HostFlag, HostState
 from receiver.decide.model import Action, FlagView
 from receiver.decide.notice import Event
+from receiver.host_report import problems_of_hosts
 from receiver.journal import Tx
 
 SAID = {
@@ -107,13 +108,20 @@ def _say(
 
 def told(context: Context, tx: Tx, notice: Action) -> Mapping[str, str]:
     """The payload of a notice that is about to be sent, with what is known now of the hosts of its flag."""
-    flag, event = notice.payload.get("flag", ""), Event(notice.payload["event"])
-    if not tx.several or not flag or event not in WANTED:
+    if not tx.several:
         return notice.payload
-    found, wanted, sharing = tx.host_flags(flag), WANTED[event], context.sharing(tx.now)
-    said = {
-        "hosts": hosts.done(found, wanted, sharing),
-        "hosts_missing": ". ".join(hosts.problems(found, wanted, sharing)),
-    }
+    said = _told_of(context, tx, notice, Event(notice.payload["event"]))
     facts = json.loads(notice.payload["facts"]) | {name: text for name, text in said.items() if text}
     return {**notice.payload, "facts": json.dumps(facts)}
+
+
+def _told_of(context: Context, tx: Tx, notice: Action, event: Event) -> Mapping[str, str]:
+    flag, sharing = notice.payload.get("flag", ""), context.sharing(tx.now)
+    if flag and event in WANTED:
+        found, wanted = tx.host_flags(flag), WANTED[event]
+        missing = hosts.problems(found, wanted, sharing)
+        return {"hosts": hosts.done(found, wanted, sharing), "hosts_missing": ". ".join(missing)}
+    if event in REMINDERS:
+        missing = problems_of_hosts(notice.service, tx.host_flags(), tx.held_flags(), sharing)
+        return {"hosts_missing": ". ".join(missing)}
+    return {}

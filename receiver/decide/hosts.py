@@ -92,6 +92,10 @@ WANTED = {
 """The events whose notices tell of hosts, each with the state in which every host should be."""
 
 
+REMINDERS = frozenset({Event.STATUS, Event.RENEWED})
+"""The events of a long freeze. Their notices name the hosts that are still not frozen."""
+
+
 def known(flags: Iterable[HostFlag]) -> list[HostFlag]:
     """The hosts that matter for their flags, by name.
 

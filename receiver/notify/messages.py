@@ -48,7 +48,7 @@ def _unfreeze_failed(facts: Facts) -> str:
 
 
 def _renewed(facts: Facts) -> str:
-    since = f"Frozen for {facts.get('frozen_for', 'a while')}: {_reason(facts)}"
+    since = ". ".join(_with_hosts(f"Frozen for {facts.get('frozen_for', 'a while')}: {_reason(facts)}", facts))
     return f"{since}. Is this freeze still needed? To end a freeze, run: freezeline unfreeze --reason …"
 
 
@@ -123,7 +123,8 @@ def _escalation(facts: Facts) -> str:
 
 
 def _status(facts: Facts) -> str:
-    return f"{facts.get('summary') or _reason(facts)}. Open for {facts.get('open_for', 'a while')}"
+    summary = ". ".join(_with_hosts(facts.get("summary") or _reason(facts), facts))
+    return f"{summary}. Open for {facts.get('open_for', 'a while')}"
 
 
 def _acknowledged(facts: Facts) -> str:

@@ -41,6 +41,14 @@ async def states(server: Receiver) -> dict[str, str]:
     return {host["host"]: host["state"] for host in (await of_service(server))["hosts"]}
 
 
+async def operate(server: Receiver, what: str) -> dict[str, Any]:
+    """The answer to one of an operator's requests."""
+    headers = {"Authorization": f"Bearer {server.site.token('operate')}"}
+    asked = {"service": "gateway", "reason": "drill"}
+    async with server.http.post(f"{server.url}/api/v1/{what}", json=asked, headers=headers) as answer:
+        return dict(await answer.json())
+
+
 def decisions(hosts: Hosts, kind: str) -> list[str]:
     """The sentences of all decisions of a kind, without the flag's path."""
     found = hosts.rows(f"SELECT sentence FROM decision WHERE kind = '{kind}' ORDER BY seq")
@@ -93,14 +101,10 @@ async def test_a_dead_host_is_named_until_it_comes_back(server: Cluster, slack: 
             assert decisions(hosts, "frozen_on_host")[1] == "host-2 has the flag"
             service = await of_service(first)
             assert (service["problems"], service["on_disk"]) == ([], True)
-            assert (
-                len(
-                    re.findall(
-                        r"  host host-\d: frozen since", "\n".join(status.lines(await first.get("/api/v1/state")))
-                    )
-                )
-                == 3
-            )
+            shown = status.lines(await first.get("/api/v1/state"))
+            assert [line[:20] for line in shown if "  host" in line] == [
+                f"  host host-{one}: froze" for one in range(3)
+            ]
             assert await hosts.post(first, RESOLVED) == 200
             await until(hosts.unfrozen, WAIT_S, "no host has the flag")
             await until(hosts.heard, WAIT_S, "people are told")
@@ -141,6 +145,34 @@ async def test_a_host_that_cannot_write_is_named_with_its_reason(
         await until(hosts.unfrozen, WAIT_S, "no host has the flag")
         await until(hosts.heard, WAIT_S, "people are told")
         hosts.check_end()
+
+
+async def test_a_host_that_said_goodbye_is_named_only_for_the_flag_that_it_keeps(
+    server: Cluster, slack: SlackFake, tmp_path: Path
+) -> None:
+    """By hand, so that the operator's answers are seen too."""
+    hosts = Hosts.made(tmp_path, server.database(), slack, count=3)
+    async with hosts.running(0) as first, hosts.running(1) as second:
+        async with hosts.running(2) as third:
+            await until(lambda: hosts.guarding() == 3, WAIT_S, "three hosts guard the service")
+            answer = await operate(second, "freeze")
+            assert (answer["on_disk"], answer["why"]) == (True, "")
+            assert hosts.frozen()
+            await until(lambda: said(hosts, "gateway is frozen"), WAIT_S, "people are told")
+            assert "Frozen on host-0, host-1 and host-2" in said(hosts, "gateway is frozen")[0]
+            assert await third.stop() == 0
+        assert (await of_service(second))["problems"] == []
+        keeps = "host-2 has no receiver now and keeps its flag: shipping stays stopped there"
+        answer = await operate(second, "unfreeze")
+        assert (answer["on_disk"], answer["why"]) == (True, keeps)
+        await until(lambda: said(hosts, "gateway is unfrozen"), WAIT_S, "people are told")
+        assert said(hosts, "gateway is unfrozen")[0].startswith(f"{keeps}. Unfrozen on host-0 and host-1. By operator")
+        assert [flag is None for flag in hosts.flags()] == [True, True, False]
+        assert (await of_service(first))["problems"] == [keeps]
+        async with hosts.running(2):
+            await until(hosts.unfrozen, WAIT_S, "the host drops its flag")
+            await until(lambda: hosts.guarding() == 3, WAIT_S, "three hosts guard the service")
+            assert (await of_service(first))["problems"] == []
 
 
 async def test_a_notice_that_waits_for_a_host_outlives_its_leader(

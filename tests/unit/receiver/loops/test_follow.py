@@ -97,6 +97,19 @@ async def test_the_flag_goes_when_the_leader_has_removed_its_own(host: Host) -> 
     assert host.text is None
 
 
+async def test_a_directory_that_is_none_holds_no_flag(host: Host) -> None:
+    """A file in the place of the flag's directory is a fault. The end of a freeze must not become a new freeze."""
+    host.flag.parent.write_text("no directory")
+    await host.reason()
+    await host.follower.compare()
+    assert "Not a directory" in host.context.faults.said("freeze")
+    await host.ended()
+    await host.follower.compare()
+    reasons = await host.context.journal.read(lambda view: view.freeze_reasons(flag=str(host.flag), held=True))
+    assert (reasons, host.text) == ([], None)
+    assert host.context.faults.said("freeze") == ""
+
+
 async def test_a_flag_that_a_person_made_freezes_every_host(host: Host) -> None:
     """The journal gets a reason; the file stays."""
     host.flag.parent.mkdir()
