@@ -33,6 +33,8 @@ IDLE_MAX_S = 5.0
 
 CONNECT_S = 5
 
+_LOOK_FOR_STANDBY = ". Look for the standby in pg_stat_replication on the primary"
+
 OLDEST = 150000
 """The oldest server that the tests run: PostgreSQL 15."""
 
@@ -119,6 +121,8 @@ class PostgresStore:
         for server in each_server(self._dsn):
             try:
                 found.append(self._connect_one(server))
+            except NotSafeError as error:
+                problems.append(f"{_place(server)}: {error}")
             except psycopg.Error as error:
                 problems.append(str(error))
         if not found:
@@ -142,6 +146,7 @@ class PostgresStore:
             application_name="freezeline",
         )
         wire.answer_s = self._answer_s
+        wire.no_answer = _LOOK_FOR_STANDBY if self._require_standby else ""
         try:
             require_version(wire.info.server_version)
             return self._timeline_of(wire), wire
@@ -287,6 +292,12 @@ def each_server(dsn: str) -> list[str]:
     if len(ports) == 1:
         ports *= len(hosts)
     return [make_conninfo(dsn, host=host or None, port=port or None) for host, port in zip(hosts, ports, strict=True)]
+
+
+def _place(server: str) -> str:
+    """A server of the list, as libpq's messages name it."""
+    parts = conninfo_to_dict(server)
+    return f'server at "{parts.get("host", "localhost")}", port {parts.get("port", 5432)}'
 
 
 def require_version(number: int) -> None:
