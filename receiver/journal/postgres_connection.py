@@ -87,9 +87,9 @@ class PostgresConnection:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open. A closed connection has none."""
+        """Whether a transaction is open. One whose connection was lost is open until `rollback`."""
         idle = {pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN}
-        return self._wire is not None and self._wire.info.transaction_status not in idle
+        return self._began or (self._wire is not None and self._wire.info.transaction_status not in idle)
 
     def _begin(self, sql: str) -> psycopg.Cursor[tuple[Any, ...]]:
         """Begin a transaction, on a new connection if the old one is lost."""
