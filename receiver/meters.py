@@ -60,13 +60,17 @@ class Meters:
         self.reconciled = Gauge(
             "freezeline_reconcile_last_success_timestamp_seconds",
             "When journal, Alertmanager and flags were last compared",
-            registry=registry,
+            registry=None,
         )
         self.watchdog = Gauge(
             "freezeline_watchdog_last_seen_timestamp_seconds",
-            "When the watchdog alert last arrived",
+            "When the watchdog alert last arrived, at any receiver that shares the journal",
             registry=registry,
         )
+
+    def reconciles(self) -> None:
+        """Export when the receiver last compared. A receiver that stands by compares nothing, and has no such time."""
+        self.registry.register(self.reconciled)
 
     def ended(self, action: Action, now: datetime) -> None:
         """Count an action that has ended."""

@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -126,6 +127,13 @@ def serve(
     return OK
 
 
+def _watchdog_seen(context: Context, hearing: Hearing, at: datetime) -> None:
+    """Receivers that share a journal share what they hear."""
+    if context.leading.several:
+        hearing.heard_by_another(at)
+        context.meters.watchdog.set(at.timestamp())
+
+
 def print_problems(problems: Problems) -> None:
     """Show problems as every command does."""
     for problem in problems:
@@ -171,8 +179,10 @@ class _Receiver:
             def check_flag(flag: str) -> None:
                 (worker if context.leading.holds() else follower).check_flag(flag)
 
-            heartbeat = Heartbeat(context, check_flag=check_flag)
-            shared = self._web(context, http, reconciler, heartbeat)
+            hearing = self._hearing(context)
+            watchdog_seen = partial(_watchdog_seen, context, hearing)
+            heartbeat = Heartbeat(context, check_flag=check_flag, watchdog_seen=watchdog_seen)
+            shared = self._web(context, http, reconciler, heartbeat, hearing)
             url = await self._listen(stack, shared)
             watch = RolloutWatch(context)
             deeds = Deeds(context, worker, (Backlog(context), reconciler, Retention(context), Escalator(context)))
@@ -289,7 +299,21 @@ class _Receiver:
             check_flag=worker.check_flag,
         )
 
-    def _web(self, context: Context, http: aiohttp.ClientSession, reconciler: Reconciler, heartbeat: Heartbeat) -> Web:
+    def _hearing(self, context: Context) -> Hearing:
+        return Hearing(
+            started_at=context.clock(),
+            expected=bool(self._settings.alertmanagers),
+            deaf_after=timedelta(seconds=self._settings.deaf_after_s),
+        )
+
+    def _web(
+        self,
+        context: Context,
+        http: aiohttp.ClientSession,
+        reconciler: Reconciler,
+        heartbeat: Heartbeat,
+        hearing: Hearing,
+    ) -> Web:
         collector = StandingCollector()
         context.meters.registry.register(collector)
         health = Health(
@@ -297,11 +321,7 @@ class _Receiver:
             version=version("freezeline"),
             state_dir=self._options.state_dir,
             probe=heartbeat.beat_if_older,
-            hearing=Hearing(
-                started_at=context.clock(),
-                expected=bool(self._settings.alertmanagers),
-                deaf_after=timedelta(seconds=self._settings.deaf_after_s),
-            ),
+            hearing=hearing,
         )
         if self._settings.prometheus_url:
             health.checks["prometheus"] = self._prometheus.check

@@ -120,7 +120,7 @@ class _Handlers:
         """Process a delivery: journal, plan, commit, answer."""
         refused = self._shared.access.refuse(request, Role.WEBHOOK)
         if refused is not None:
-            self._shared.health.hearing.refuse()
+            self._shared.health.hearing.refuse(self._context.clock())
         try:
             response = refused if refused is not None else await self._process(request)
         except RefusedError as error:

@@ -101,7 +101,10 @@ def _check(args: argparse.Namespace, path: Path, text: str, changed: str) -> int
         return OK
     diff = difflib.unified_diff(text.splitlines(keepends=True), changed.splitlines(keepends=True), str(path), "merged")
     sys.stdout.writelines(diff)
-    mend = ["freezeline", "alertmanager", args.operation, "--write", str(path), *places.words(args)]
+    mend = ["freezeline", "alertmanager", args.operation, "--write", str(path)]
+    if args.operation == "merge":
+        mend += [*args.specs, *places.words(args)]
+        mend += ["--template", args.template] if args.template else []
     sys.stderr.write(f"{path} is not up to date; run: {shlex.join(mend)}\n")
     return PROBLEMS
 

@@ -7,14 +7,14 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from freezeline import headers
 from freezeline.cli import ENVIRONMENT, OK, PROBLEMS, USAGE
-from freezeline.commands import specs
-from freezeline.commands.places import WEBHOOK_URL
+from freezeline.commands import places, specs
 from freezeline.terminal import progress
 from generator import pipeline
 from generator.checks import live
@@ -50,9 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also say what this Alertmanager configuration does to the alerts: inhibitions and routes",
     )
-    parser.add_argument(
-        WEBHOOK_URL, metavar="URL", help="the URL by which the configuration names Freezeline's receiver"
-    )
+    places.webhook_urls(parser, "the URL by which the configuration names Freezeline's receiver")
     parser.add_argument("--no-promtool", action="store_true", help="do not check the rules with promtool")
 
 
@@ -92,13 +90,13 @@ def run(args: argparse.Namespace) -> int:
     return PROBLEMS if failed else OK
 
 
-def _with_alertmanager(loaded: Loaded, path: str, webhook_url: str | None) -> Loaded:
+def _with_alertmanager(loaded: Loaded, path: str, webhook_urls: Sequence[str] | None) -> Loaded:
     """Judge an Alertmanager configuration, and let its problems be shown with their lines.
 
     Raises OSError and UnicodeDecodeError.
     """
     text = Path(path).read_bytes().decode()
-    settings = Settings(webhook_url=webhook_url or DEFAULTS.webhook_url)
+    settings = Settings(webhook_urls=tuple(webhook_urls or DEFAULTS.webhook_urls))
     judge.judge_file(path, text, loaded.output_set, settings, loaded.problems)
     return replace(loaded, sources=(*loaded.sources, Source(name=path, text=text, root=None)))
 

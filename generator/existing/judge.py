@@ -15,10 +15,10 @@ def judge(document: Document, output_set: OutputSet, settings: Settings, problem
     """Report the effects of the user's part of a file, with Freezeline's parts merged or written by hand."""
     ours = our_alerts.of(output_set)
     inhibitions.check(document, ours, problems)
-    found = routes.tree(document, settings.webhook_url)
+    found = routes.tree(document, settings.webhook_urls)
     if not found.ours:
         added = added_texts(document, alertmanager.parts(output_set.specs, settings))
-        found = routes.tree(document, settings.webhook_url, added.first, added.last, added.receivers)
+        found = routes.tree(document, settings.webhook_urls, added.first, added.last, added.receivers)
     routes.check(found, ours, problems)
 
 
@@ -27,7 +27,7 @@ def judge_file(name: str, text: str, output_set: OutputSet, settings: Settings, 
     document = users_part(name, text, problems)
     if document is None:
         return
-    if not routes.tree(document, settings.webhook_url).ours:
+    if not routes.tree(document, settings.webhook_urls).ours:
         parts = alertmanager.parts(output_set.specs, settings)
         if merge(name, text, parts, problems) is None:
             return

@@ -61,7 +61,7 @@ class Tree(Struct, frozen=True, kw_only=True):
 
 def tree(
     document: Document,
-    webhook_url: str,
+    webhook_urls: Sequence[str],
     first: Sequence[Mapping[str, Text]] = (),
     last: Sequence[Mapping[str, Text]] = (),
     added: Sequence[Mapping[str, Text]] = (),
@@ -74,7 +74,7 @@ def tree(
     before, after = (tuple(_route(route, None, own.receiver) for route in some) for some in (first, last))
     receivers = {str(one.get("name")): one for one in (*added, *mappings(document.data.get("receivers")))}
     root = _Route(receiver=own.receiver, matchers=(), goes_on=False, node=node, routes=(*before, *own.routes, *after))
-    ours = frozenset(name for name, one in receivers.items() if _sends_to(one, webhook_url))
+    ours = frozenset(name for name, one in receivers.items() if _sends_to(one, webhook_urls))
     return Tree(document=document, root=root, receivers=receivers, ours=ours)
 
 
@@ -91,8 +91,8 @@ def _route(data: Mapping[str, Text], node: yaml.Node | None, inherited: str) -> 
     )
 
 
-def _sends_to(receiver: Mapping[str, Text], url: str) -> bool:
-    return any(one.get("url") == url for one in mappings(receiver.get("webhook_configs")))
+def _sends_to(receiver: Mapping[str, Text], urls: Sequence[str]) -> bool:
+    return any(one.get("url") in urls for one in mappings(receiver.get("webhook_configs")))
 
 
 def check(found: Tree, alerts: Iterable[OurAlert], problems: Problems) -> None:

@@ -37,6 +37,7 @@ class Deeds:
     async def start(self) -> None:
         """Start the worker, then the other loops. Raises JournalError."""
         self._started = True
+        self._context.meters.reconciles()
         await self._worker.start()
         for part in self._parts:
             part.start()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from receiver.act import flagcheck, flagd, flagfile
@@ -32,12 +33,16 @@ class Heartbeat:
     """Every five seconds writes beside every flag that a policy names or that has a freeze reason.
 
     `check_flag` compares a flag on disk with the journal. Each beat asks for this for every flag that should exist and
-    does not. A lost flag therefore comes back soon.
+    does not. A lost flag therefore comes back soon. `watchdog_seen` gets the time at which a receiver with this journal
+    last heard the watchdog.
     """
 
-    def __init__(self, context: Context, *, check_flag: Callable[[str], None]) -> None:
+    def __init__(
+        self, context: Context, *, check_flag: Callable[[str], None], watchdog_seen: Callable[[datetime], None]
+    ) -> None:
         self._context = context
         self._check_flag = check_flag
+        self._watchdog_seen = watchdog_seen
         self._task: asyncio.Task[None] | None = None
         self._beating: asyncio.Task[None] | None = None
         self._beaten_at = float("-inf")
@@ -121,6 +126,8 @@ class Heartbeat:
             context.faults.report(JOURNAL, "", str(error))
             return {}, None
         context.faults.report(JOURNAL, "", "")
+        if watchdog_at is not None:
+            self._watchdog_seen(watchdog_at)
         in_force = context.box.policies.in_force
         return held, {
             "at": stamp_ms(context.clock()),

@@ -81,7 +81,7 @@ def test_every_key_of_routing_is_explained() -> None:
 def test_the_page_names_files_and_defaults() -> None:
     """Where secrets are looked for, what the template is called, where the webhook is."""
     text = page("alertmanager.md")
-    for word in (places.DEFAULTS.secrets, places.TEMPLATE_FILE, alertmanager.ALL_FILE, places.DEFAULTS.webhook_url):
+    for word in (places.DEFAULTS.secrets, places.TEMPLATE_FILE, alertmanager.ALL_FILE, *places.DEFAULTS.webhook_urls):
         assert f"`{word}`" in text or f"/{word}`" in text
 
 

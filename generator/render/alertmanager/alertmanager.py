@@ -104,12 +104,15 @@ def receiver_routes() -> tuple[Data, Data]:
 
 def _webhook(settings: Settings) -> Data:
     authorization = {"type": "Bearer", "credentials_file": f"{settings.secrets}/freezeline-webhook"}
-    webhook: Data = {
-        "url": settings.webhook_url,
-        "send_resolved": True,
-        "http_config": {"authorization": authorization, "follow_redirects": False},
-    }
-    return {"name": RECEIVER, "webhook_configs": [webhook]}
+    webhooks: list[Data] = [
+        {
+            "url": url,
+            "send_resolved": True,
+            "http_config": {"authorization": authorization, "follow_redirects": False},
+        }
+        for url in settings.webhook_urls
+    ]
+    return {"name": RECEIVER, "webhook_configs": webhooks}
 
 
 def _mail(first_address: str) -> Data:

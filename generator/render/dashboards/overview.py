@@ -156,14 +156,15 @@ def _numbers(queries: OverviewQueries) -> Iterable[Json]:
     yield _number(
         "Open incidents",
         "Open episodes of the receiver.",
-        f"sum({EPISODES_OPEN}{{{queries.services}}}) or 0 * max({queries.frozen})",
+        f"sum(max by ({names.SERVICE}, {names.SEVERITY}) ({EPISODES_OPEN}{{{queries.services}}})) "
+        f"or 0 * max({queries.frozen})",
         ONE_IS_YELLOW,
         no_value=NO_RECEIVER,
     )
     yield _number(
         "Undelivered notices",
         "Notices that could not be delivered, also after all retries: somebody was not told.",
-        f"sum({DEAD_LETTERS}) or 0 * max({queries.frozen})",
+        f"sum(max by (channel) ({DEAD_LETTERS})) or 0 * max({queries.frozen})",
         ONE_IS_RED,
         no_value=NO_RECEIVER,
     )

@@ -252,7 +252,7 @@ class SpecQueries(Struct, frozen=True, kw_only=True):
         own = f"{equal(service=self.spec.service)},alertname!={quote(names.WATCHDOG)}"
         return f"max by ({', '.join(self.alert_labels)}) (ALERTS_FOR_STATE{{{own}}}) * 1000"
 
-    # -- the receiver
+    # -- the receiver. Receivers that share a journal export the same numbers: `max` counts each once
 
     def receiver(self, metric: str, **labels: str) -> str:
         """One of the receiver's series about this service."""
@@ -287,10 +287,10 @@ class SpecQueries(Struct, frozen=True, kw_only=True):
     @property
     def incidents(self) -> str:
         """The number of open episodes, by severity. If the receiver reports none, one 0."""
-        counted = f"sum by ({names.SEVERITY}) ({self.receiver(EPISODES_OPEN)})"
+        counted = f"max by ({names.SEVERITY}) ({self.receiver(EPISODES_OPEN)})"
         return f"{counted} or (0 * {self.frozen} unless on () {self.receiver(EPISODES_OPEN)})"
 
     @property
     def incident_count(self) -> str:
         """How many episodes are open."""
-        return f"sum({self.receiver(EPISODES_OPEN)}) or 0 * {self.frozen}"
+        return f"sum(max by ({names.SEVERITY}) ({self.receiver(EPISODES_OPEN)})) or 0 * {self.frozen}"

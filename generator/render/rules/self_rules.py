@@ -20,8 +20,8 @@ _DOWN = (
     f'count(up{{job="{JOB}"}} == 0) or absent(freezeline_policy_load_ok)',
     2 * MINUTE,
     "critical",
-    "The receiver is down, or Prometheus does not scrape the receiver",
-    "Nothing freezes deployments, and no other alert about the receiver can fire.",
+    "A receiver is down, or Prometheus does not scrape the receiver",
+    "Nothing freezes deployments on its host, and no other alert about the receiver can fire.",
 )
 """Fires in silence too: a receiver that is gone has no metrics to complain with."""
 
@@ -69,7 +69,7 @@ _RECEIVER_ALERTS = (
     ),
     (
         "FreezelineDeadLetters",
-        "sum by (channel) (freezeline_dead_letters) > 0",
+        "max by (channel) (freezeline_dead_letters) > 0",
         MINUTE,
         "warning",
         "Notices could not be delivered by {{ $labels.channel }}",

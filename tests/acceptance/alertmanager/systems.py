@@ -38,7 +38,9 @@ def write_config(
     (directory / places.TEMPLATE_FILE).write_text(alertmanager.template_text())
     for name, secret in ({"freezeline-webhook": "a-token"} | dict(secrets or {})).items():
         (directory / name).write_text(secret)
-    config: dict[str, Any] = alertmanager.render(spec, places.Settings(webhook_url=webhook_url, secrets=str(directory)))
+    config: dict[str, Any] = alertmanager.render(
+        spec, places.Settings(webhook_urls=(webhook_url,), secrets=str(directory))
+    )
     if change is not None:
         change(config)
     return yaml_text.document(config)

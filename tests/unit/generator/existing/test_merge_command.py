@@ -1,9 +1,11 @@
 """`freezeline alertmanager`: prints, checks or changes a file."""
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from freezeline.cli import main
 from freezeline.commands import places
@@ -76,6 +78,33 @@ def test_where_things_are_can_be_said(files: tuple[str, str], capsys: pytest.Cap
     assert "credentials_file: /run/secrets/freezeline-webhook" in out
 
 
+def test_each_receiver_gets_every_alert(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The option may be given for each of several receivers that share a journal; `--check` and its command agree."""
+    options = ["--webhook-url", "http://deploy-1:9099/webhook", "--webhook-url", "http://deploy-2:9099/webhook"]
+    assert main(["alertmanager", "merge", "--write", *options, *files]) == 0
+    receivers = yaml.safe_load(Path(files[0]).read_text())["receivers"]
+    (ours,) = (receiver for receiver in receivers if receiver["name"] == "freezeline")
+    assert [one["url"] for one in ours["webhook_configs"]] == options[1::2]
+    assert len({json.dumps({**one, "url": ""}) for one in ours["webhook_configs"]}) == 1
+    assert main(["alertmanager", "merge", "--check", *options, *files]) == 0
+    capsys.readouterr()
+    assert main(["alertmanager", "merge", "--check", *options[:2], *files]) == 1
+    out, err = capsys.readouterr()
+    assert "- url: http://deploy-2:9099/webhook\n" in out
+    assert f"run: freezeline alertmanager merge --write {files[0]} {files[1]} {' '.join(options[:2])}\n" in err
+
+
+@pytest.mark.parametrize("url", ["deploy-1:9099/webhook", "http://", "ftp://deploy-1/webhook", "http://deploy 1/x"])
+@pytest.mark.parametrize("command", ["alertmanager merge am.yml", "generate", "validate --alertmanager am.yml"])
+def test_a_webhook_url_that_is_none_is_wrong_usage(
+    command: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 before anything is read, and the message says what to write."""
+    monkeypatch.chdir(tmp_path)
+    assert main([*command.split(), "--webhook-url", url]) == 2
+    assert f"argument --webhook-url: {url!r} is no URL: write http://HOST:9099/webhook" in capsys.readouterr().err
+
+
 def test_problems_are_shown_with_their_line(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     """As for specs: file, line, column, the source line, and a hint."""
     config = Path(files[0])
@@ -131,5 +160,5 @@ def test_the_help_names_the_real_defaults() -> None:
     parser = argparse.ArgumentParser()
     places.configure(parser)
     text = " ".join(parser.format_help().split())
-    assert f"(default: {DEFAULTS.webhook_url})" in text
+    assert f"(default: {DEFAULTS.webhook_urls[0]})" in text
     assert f"(default: {DEFAULTS.secrets})" in text

@@ -17,6 +17,8 @@ WELL = {
     'freezeline_component_ok{component="flags"}': "1x20",
     'freezeline_component_ok{component="loops"}': "1x20",
     'freezeline_freeze_not_on_disk{service="shop"}': "0x20",
+    'freezeline_watchdog_last_seen_timestamp_seconds{instance="a"}': "0+30x20",
+    'freezeline_reconcile_last_success_timestamp_seconds{instance="a"}': "0+30x20",
 }
 TROUBLE = {
     "FreezelineReceiverDown": ('up{job="freezeline",instance="a"}', "0x20"),
@@ -25,6 +27,9 @@ TROUBLE = {
     "FreezelineCannotFreeze": ('freezeline_component_ok{component="flags"}', "0x20"),
     "FreezelineDegraded": ('freezeline_component_ok{component="loops"}', "0x20"),
     "FreezelineFreezeMissing": ('freezeline_freeze_not_on_disk{service="shop"}', "1x20"),
+    "FreezelineDeadLetters": ('freezeline_dead_letters{channel="chat",instance="a"}', "1x20"),
+    "FreezelineWatchdogLost": ('freezeline_watchdog_last_seen_timestamp_seconds{instance="a"}', "0x20"),
+    "FreezelineReconcileStale": ('freezeline_reconcile_last_success_timestamp_seconds{instance="a"}', "0x20"),
 }
 
 
