@@ -30,6 +30,15 @@ class HostViews(FlagViews):
         """What one host last said, by flag."""
         return {row[0]: rows.host_flag_of(row) for row in self._all(f"{_SEEN} WHERE host = ?", (host,))}
 
+    def newest_episode_of(self, path: str) -> str:
+        """The newest episode that holds a flag, or else the last one that did; "" if none is known."""
+        row = self._one(
+            "SELECT episode FROM freeze_reason WHERE flag = ? "
+            "ORDER BY ended_at IS NOT NULL, coalesce(ended_at, since) DESC, episode DESC LIMIT 1",
+            (path,),
+        )
+        return str(row[0]) if row else ""
+
     def waiting_notice(self, service: str, incident: str) -> tuple[str, datetime] | None:
         """The flag whose hosts a notice of an incident waits for, and until when; None if no notice waits."""
         row = self._one(
