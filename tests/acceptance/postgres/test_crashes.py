@@ -63,7 +63,7 @@ class BadDay:
             with contextlib.suppress(AssertionError, OSError):
                 async with self.hosts.running(number, env={"FREEZELINE_JOURNAL_REQUIRE_STANDBY": "true"}) as server:
                     self.up[number] = server
-                    await until(lambda: server.process.poll() is not None, 3600, "the end")
+                    await until(lambda: self.over or server.process.poll() is not None, 3600, "the end")
             self.up.pop(number, None)
 
     async def send(self, data: bytes) -> None:
@@ -165,6 +165,7 @@ async def test_bad_days_lose_nothing_and_repeat_nothing(seed: int, tmp_path: Pat
             await storm
             await until(lambda: len(day.up) == COUNT, WAIT_S, "every receiver runs")
             await until(settled, WAIT_S, f"the flags after {name}")
+            await until(hosts.known_right, WAIT_S, "the journal knows every host's flag")
             await until(lambda: set(hosts.rollbacks()) == {"SUCCEEDED"}, WAIT_S, "the rollback is done")
         await until(hosts.heard, WAIT_S, "people are told")
         hosts.check_end()
