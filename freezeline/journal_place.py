@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from receiver.setting_values import WrongValueError, connection
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare `--state` and `--postgres`."""
@@ -18,9 +20,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--postgres",
         metavar="CONNECTION",
+        type=_connection,
         default=os.environ.get("FREEZELINE_JOURNAL_POSTGRES", ""),
         help="read the journal in this PostgreSQL database instead (also FREEZELINE_JOURNAL_POSTGRES)",
     )
+
+
+def _connection(text: str) -> str:
+    try:
+        return connection(text)
+    except WrongValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; {error.hint}") from error
 
 
 def of(args: argparse.Namespace) -> Path | None:

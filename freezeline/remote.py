@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,10 @@ class Remote(Struct, frozen=True, kw_only=True):
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - checked in `remote`
                 return json.load(response)
         except urllib.error.HTTPError as error:
-            raise RemoteError(_refusal(error.code, error.read()), PROBLEMS) from error
+            why = _refusal(error.code, error.read())
+            if error.code == HTTPStatus.UNAUTHORIZED:
+                why += ". Name a copy of the receiver's tokens/operate with --token-file"
+            raise RemoteError(why, PROBLEMS) from error
         except (OSError, ValueError) as error:
             raise RemoteError(f"the receiver at {self.url} does not answer: {error}", ENVIRONMENT) from error
 
@@ -115,7 +119,13 @@ def usual_places() -> tuple[Path, ...]:
 
 def remote(args: argparse.Namespace, role: str, places: Sequence[Path] | None = None) -> Remote:
     """The receiver that the options name, or else the first that has been in a usual place. Raises RemoteError."""
-    state = Path() if args.url and args.token_file else _state(args.state, places or usual_places())
+    try:
+        state = Path() if args.url and args.token_file else _state(args.state, places or usual_places())
+    except RemoteError as error:
+        if error.exit_code != USAGE or not args.url:
+            raise
+        message = f"no token for {args.url}: name a copy of the receiver's tokens/{role} with --token-file FILE"
+        raise RemoteError(message, USAGE) from error
     url = args.url or _read(
         state / "url", "start the receiver with `freezeline serve`, or name its state directory with --state"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
+from freezeline import extras
 from receiver.http.page import Grants, Provider, Proxy
 from receiver.notify.secret import SecretFile
 from receiver.settings import Settings
@@ -40,7 +41,7 @@ def provider_of(settings: Settings, http: aiohttp.ClientSession, clock: Callable
     if not settings.oidc_client_id:
         raise LoginSettingsError("write `oidc.client_id`: the identity provider must know the receiver's name")
     if importlib.util.find_spec("joserfc") is None:
-        raise LoginSettingsError("`oidc.issuer` needs joserfc: install Freezeline with the extra `oidc`")
+        raise LoginSettingsError(f"`oidc.issuer` needs joserfc: {extras.install('oidc')}")
     secret = settings.oidc_client_secret_file
     return Provider(
         http=http,

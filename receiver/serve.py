@@ -9,6 +9,7 @@ import logging
 import os
 import random
 import secrets
+import shlex
 import signal
 import socket
 import sys
@@ -23,6 +24,7 @@ from aiohttp import web
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from freezeline import extras
 from freezeline.problems import Problems, render
 from receiver import logs, notify
 from receiver.act import found
@@ -215,6 +217,8 @@ class _Receiver:
 
     async def _open_journal(self, stack: contextlib.AsyncExitStack) -> Context:
         state = self._options.state_dir
+        if self._settings.journal_postgres:
+            _require_moved(state, self._settings.journal_postgres)
         journal = Journal(
             journal_store(state, self._settings), clock=_now, reached=self._reached, group_max=self._group_max
         )
@@ -247,7 +251,7 @@ class _Receiver:
         try:
             from receiver.otlp import Exporter  # noqa: PLC0415 - needs the extra `otlp`
         except ImportError as error:
-            raise StartError(f"{error}: `otlp.endpoint` needs Freezeline with the extra `otlp`") from error
+            raise StartError(f"`otlp.endpoint` needs OpenTelemetry: {extras.install('otlp')}") from error
         exporter = Exporter(self._settings.otlp_endpoint, version=version("freezeline"), host=context.host)
         stack.push_async_callback(asyncio.to_thread, exporter.close)
         traces = Traces(context, exporter.send)
@@ -422,6 +426,16 @@ def journal_store(state: Path, settings: Settings) -> Store:
             alive_s=settings.journal_lease_s,
         )
     return SqliteStore(state / "journal.db", exclusive=settings.journal_exclusive)
+
+
+def _require_moved(state: Path, dsn: str) -> None:
+    """Raise StartError for a journal in a file: a receiver that left the file behind would forget its freezes."""
+    if (state / "journal.db").exists():
+        raise StartError(
+            f"{state} holds a journal, which the database does not have. To keep its history, run "
+            f"`freezeline journal migrate --state {state} --postgres {shlex.quote(dsn)}`; to begin anew, move "
+            f"journal.db* out of {state}"
+        )
 
 
 def _look_for_garbage_seldom() -> None:

@@ -312,12 +312,17 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 
+OF_POSTGRES = ("journal.require_standby", "journal.lease_s")
+"""Settings that mean nothing without a journal in PostgreSQL."""
+
+
 def load_settings(path: Path | None, environment: Mapping[str, str], problems: Problems) -> Settings:
     """Read the settings. Every mistake goes into `problems`; after a mistake the caller must not use the answer."""
     text, raw = _read_yaml(path, problems)
     file = str(path) if path else "environment"
     _note_unknown(raw, text, file, problems)
     values: dict[str, Any] = {}
+    places: dict[str, Position | None] = {}
     for setting in SETTINGS:
         found, position = _find(setting, raw, text, file, environment)
         try:
@@ -326,6 +331,8 @@ def load_settings(path: Path | None, environment: Mapping[str, str], problems: P
             problems.add("settings/value", position, f"{setting.name} {error}", error.hint or setting.help)
             value = setting.default
         values[setting.name.replace(".", "_")] = value
+        places[setting.name] = None if found is _ABSENT or found == "" else position
+    _note_useless(places, problems)
     values["channels"] = _parse_channels(values["channels"], text, file, problems)
     return Settings(**values)
 
@@ -375,6 +382,15 @@ def _note_unknown(raw: Mapping[Any, Any], text: str, file: str, problems: Proble
         near = difflib.get_close_matches(name, sorted(known.union(nested)), n=1)
         hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(sorted(known))}"
         problems.add("settings/unknown", locate(text, path, file), f"unknown setting {name}", hint)
+
+
+def _note_useless(places: Mapping[str, Position | None], problems: Problems) -> None:
+    """Report settings that would do nothing."""
+    for name in OF_POSTGRES:
+        position = places[name]
+        if position is not None and places["journal.postgres"] is None:
+            hint = 'write `journal: {postgres: "host=db1 dbname=freezeline"}` too, or leave this setting out'
+            problems.add("settings/value", position, f"{name} does nothing without journal.postgres", hint)
 
 
 def _find(

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from freezeline import journal_place
+from freezeline import extras, journal_place
 from freezeline.problems import printable
 from receiver.journal import JournalError, View, open_view, verify
 from receiver.report import decision_json
@@ -63,7 +63,7 @@ def _migrate(args: argparse.Namespace) -> int:
     try:
         from receiver.journal import migrate  # noqa: PLC0415 - needs the extra `postgres`
     except ImportError as error:
-        sys.stderr.write(f"freezeline journal migrate: {error}. Install Freezeline with the extra `postgres`\n")
+        sys.stderr.write(f"freezeline journal migrate: {error}: {extras.install('postgres')}\n")
         return 3
     move = migrate.into_file if args.back else migrate.into_postgres
     try:

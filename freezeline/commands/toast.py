@@ -8,6 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
+from freezeline import extras
 from freezeline.cli import ENVIRONMENT, OK, USAGE
 from freezeline.toast import windows
 from freezeline.toast.login import Login, LoginError, Registry, call
@@ -99,7 +100,7 @@ def _wrong(args: argparse.Namespace) -> str:
 
 def _install(settings: Settings) -> int:
     if importlib.util.find_spec("desktop_notifier") is None:
-        return _fail("desktop-notifier is not installed: run `pipx install '.[toast]'` in a checkout", ENVIRONMENT)
+        return _fail(f"desktop-notifier is not installed: {extras.install('toast')}", ENVIRONMENT)
     # `-P` keeps Python from importing what lies in the current directory.
     command = [_python(), "-P", "-m", "freezeline", "toast", "--url", settings.url]
     command += ["--public-url", settings.public_url, "--token-file", str(settings.token_file.absolute())]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import Protocol, TextIO
 
+from freezeline import extras
 from freezeline.toast.toasts import Toast
 from receiver.plaintext import plain
 
@@ -65,9 +66,7 @@ async def desktop() -> Show:
     try:
         from desktop_notifier import DesktopNotifier, Urgency  # noqa: PLC0415 - an optional dependency
     except ImportError as error:
-        raise NoDesktopError(
-            "desktop-notifier is not installed: run `pipx install '.[toast]'` in a checkout, or use --print"
-        ) from error
+        raise NoDesktopError(f"desktop-notifier is not installed: {extras.install('toast')}, or use --print") from error
     failure = LastFailure()
     library = logging.getLogger("desktop_notifier")
     library.addHandler(failure)

@@ -10,6 +10,7 @@ import psycopg
 
 from receiver.journal.move import Moved, copy
 from receiver.journal.postgres import PostgresStore
+from receiver.journal.postgres_remedies import with_remedies
 from receiver.journal.sqlite import SqliteStore
 from receiver.journal.store import Connection, JournalError
 from receiver.steps import pass_by
@@ -71,4 +72,4 @@ def _told(server: PostgresStore) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise JournalError(f"{server.shown}: {error}") from error
+        raise JournalError(f"{server.shown}: {with_remedies([str(error)])}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from freezeline import extras
 from receiver.journal import shapes
 from receiver.journal.store import Connection, JournalError, Store
 from receiver.journal.view import View
@@ -55,7 +56,7 @@ def postgres_store(dsn: str, *, require_standby: bool, place: str = "", alive_s:
         from receiver.journal.postgres import PostgresStore  # noqa: PLC0415 - most receivers have no PostgreSQL
         from receiver.journal.postgres_shapes import Runs  # noqa: PLC0415 - the same
     except ImportError as error:
-        raise JournalError(f"{error}. Install Freezeline with the extra `postgres`") from error
+        raise JournalError(f"{error}: {extras.install('postgres')}") from error
     return PostgresStore(dsn, require_standby=require_standby, runs=Runs(place=place, alive_s=alive_s))
 
 

@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from receiver.journal.postgres_connection import PostgresConnection, Wire
 from receiver.journal.postgres_listener import CHANNEL, Listener
+from receiver.journal.postgres_remedies import with_remedies
 from receiver.journal.postgres_shapes import Runs, bring_up, known, require_newest, too_old
 from receiver.journal.store import Connection, JournalError
 from receiver.steps import Reached
@@ -33,6 +34,9 @@ CONNECT_S = 5
 
 SKEW_MAX = timedelta(seconds=1)
 """A smaller difference between two clocks is none: as much is the answer's way."""
+
+OLDEST = 150000
+"""The oldest server that the tests run: PostgreSQL 15."""
 
 DURABLE = frozenset({"on", "remote_apply"})
 """Values of `synchronous_commit` with which COMMIT waits for the standby's disk."""
@@ -119,7 +123,7 @@ class PostgresStore:
             except psycopg.Error as error:
                 problems.append(str(error))
         if not found:
-            raise psycopg.OperationalError("; ".join(problems))
+            raise psycopg.OperationalError(with_remedies(problems))
         newest = max(timeline for timeline, _ in found)
         chosen = next(wire for timeline, wire in found if timeline == newest)
         for _, wire in found:
@@ -140,6 +144,7 @@ class PostgresStore:
         )
         wire.answer_s = self._answer_s
         try:
+            require_version(wire.info.server_version)
             return self._timeline_of(wire), wire
         except BaseException:
             wire.close()
@@ -171,7 +176,7 @@ class PostgresStore:
             self._version = self._asked_version(connection)
         except (psycopg.Error, JournalError) as error:
             connection.close()
-            raise JournalError(f"{self.shown}: {error}") from error
+            raise JournalError(f"{self.shown}: {with_remedies([str(error)])}") from error
         return connection
 
     def reader(self) -> Connection:
@@ -185,7 +190,7 @@ class PostgresStore:
             require_newest(reader.wire)
         except (psycopg.Error, JournalError) as error:
             reader.close()
-            raise JournalError(f"{self.shown}: {error}") from error
+            raise JournalError(f"{self.shown}: {with_remedies([str(error)])}") from error
         return reader
 
     def begin_moving(self, writer: Connection) -> None:
@@ -282,9 +287,18 @@ def each_server(dsn: str) -> list[str]:
     """A connection string for each server that a connection string names."""
     parts = conninfo_to_dict(dsn)
     hosts, ports = (str(parts.get(name) or "").split(",") for name in ("host", "port"))
-    if len(ports) != len(hosts):
-        ports = ports[:1] * len(hosts)
+    if len(ports) == 1:
+        ports *= len(hosts)
     return [make_conninfo(dsn, host=host or None, port=port or None) for host, port in zip(hosts, ports, strict=True)]
+
+
+def require_version(number: int) -> None:
+    """Raise NotSafeError for a server that no test runs. `number` is libpq's, such as 150012."""
+    if number < OLDEST:
+        raise NotSafeError(
+            f"this server is PostgreSQL {number // 10000}.{number % 10000}. "
+            f"Upgrade the server to PostgreSQL {OLDEST // 10000} or newer"
+        )
 
 
 def unsafe(commits: str, standbys: str, *, require_standby: bool) -> str:

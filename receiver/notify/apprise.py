@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from freezeline import extras
 from receiver.decide.notice import (
     CLOSING_EVENTS,
     TITLE_MAX,
@@ -53,8 +54,8 @@ class AppriseChannel(Channel, frozen=True, kw_only=True):
     def parse(cls, fields: Fields) -> Self:
         """Read `url_file` and `timeout_s`."""
         if importlib.util.find_spec("apprise") is None:
-            hint = "run `pipx install '.[apprise]'` in a checkout"
-            fields.note("type", "type apprise needs the library Apprise, which is not installed", hint)
+            message = "type apprise needs the library Apprise, which is not installed"
+            fields.note("type", message, extras.install("apprise"))
         return cls(
             name=fields.name,
             timeout_s=fields.timeout(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 
+from freezeline import extras
 from release.policy.canary import Canary
 
 
@@ -17,7 +18,7 @@ def missing(canary: Canary, installed: Callable[[str], bool] = _installed) -> tu
     tested = [f"{stage.weight:.0%}" for stage in canary.stages if stage.ab is not None]
     if not tested or installed("scipy"):
         return ()
-    return (f"the A/B test of stage {', '.join(tested)} needs scipy: install Freezeline with its extra `ab`",)
+    return (f"the A/B test of stage {', '.join(tested)} needs scipy: {extras.install('ab')}",)
 
 
 def can_draw(installed: Callable[[str], bool] = _installed) -> bool:

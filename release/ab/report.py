@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
+from freezeline import extras
 from release.ab.findings import Judgement, MetricLook
 from release.ab.kept import Point, Progress
 
@@ -31,7 +32,7 @@ COLUMNS = (
     "events still needed",
     "result",
 )
-WITHOUT_PLOTS = "Plots need matplotlib: install Freezeline with its extra `ab`, and write the page anew."
+WITHOUT_PLOTS = f"Plots need matplotlib: {extras.install('ab')}, and write the page anew."
 SECTION = """\
 <h1>A/B test of {{ service }} {{ release }}</h1>
 <p><strong>{{ said }}</strong> {{ why }}</p>

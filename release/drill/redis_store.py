@@ -18,6 +18,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from freezeline import extras
 from release.drill.backups import Contents, Part, Restored, differences
 from release.drill.experiment import DrillError
 
@@ -227,7 +228,7 @@ def _client(url: str) -> Iterator[Any]:
     try:
         client = import_module("redis").Redis.from_url(url, socket_timeout=60)
     except ImportError as error:
-        raise DrillError("the client of Redis is missing: install the extra `drill` (docs/drill.md)") from error
+        raise DrillError(f"the client of Redis is missing: {extras.install('drill')}") from error
     except ValueError as error:
         raise DrillError(f"{url}: {error}") from error
     try:

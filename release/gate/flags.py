@@ -11,12 +11,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from freezeline import extras
 from release.gate.answer import Finding
 from release.gate.world import EvidenceError, World, cannot_tell, go, no_go
 from release.policy.gate import FlagIs, Flags
 
 EVALUATOR = "openfeature.contrib.tools.flagd.core"
-MISSING = "the values of feature flags need flagd's evaluator: install Freezeline with its extra `flags`"
+MISSING = f"the values of feature flags need flagd's evaluator: {extras.install('flags')}"
 
 
 def evaluator_is_here() -> bool:

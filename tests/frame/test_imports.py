@@ -115,6 +115,7 @@ ORDERS = {
     ),
     "freezeline": (
         "problems",
+        "extras",
         "terminal",
         "cli",
         "remote",
@@ -133,9 +134,10 @@ ORDERS = {
 # Package, or place of a package → the other packages, or their places, that it may import. The longer key wins.
 MAY_IMPORT = {
     "generator": {"freezeline.problems"},
-    "receiver": {"freezeline.problems"},
-    "release": {"freezeline.problems", "receiver"},
+    "receiver": {"freezeline.problems", "freezeline.extras"},
+    "release": {"freezeline.problems", "freezeline.extras", "receiver"},
     "freezeline": set[str](),
+    "freezeline.journal_place": {"receiver.setting_values"},
     "freezeline.toast": {"receiver.decide", "receiver.plaintext"},
     "freezeline.drill": {"receiver", "release"},
     "freezeline.demo": {"receiver"},

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 
 import pytest
 
@@ -41,3 +42,19 @@ def test_nobody_is_told_to_install_a_name_that_is_not_ours() -> None:
 def test_what_counts_as_a_name_alone(line: str, wrong: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """A path or an address is no name."""
     assert bool(BY_NAME.search(line)) is wrong
+
+
+def test_every_extra_for_users_is_on_the_page() -> None:
+    """An operator finds the extra that a message names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    page = (ROOT / "docs/install.md").read_text()
+    extras = set(project["optional-dependencies"]) - {"workload", "dev", "docs"}
+    assert {extra for extra in extras if f"| `{extra}` |" not in page} == set()
+
+
+def test_an_extra_is_added_to_an_installation_that_is_there() -> None:
+    """Without `--force`, pipx says that Freezeline is there, changes nothing, and ends with exit code 0."""
+    pages = [*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "freezeline/extras.py"]
+    commands = [command for page in pages for command in re.findall(r"pipx? install .*?'?\.\[", page.read_text())]
+    assert len(commands) > len(pages[:1])
+    assert [command for command in commands if "pipx install --force" not in command] == []

@@ -1,14 +1,17 @@
 """`freezeline status`: which receiver it asks, and what it says about the end of a freeze."""
 
 import argparse
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from freezeline.commands import status
-from freezeline.remote import ENVIRONMENT, USAGE, RemoteError, remote, usual_places
+from freezeline.remote import ENVIRONMENT, USAGE, Remote, RemoteError, remote, usual_places
 from receiver import report
 from receiver.decide.model import EpisodeState
 from receiver.policy.model import FreezeAction
@@ -53,6 +56,33 @@ def test_options_come_before_the_usual_places(places: tuple[Path, Path], tmp_pat
     assert remote(argparse.Namespace(**{**NAMED, "state": str(other)}), "read", places).url == "http://127.0.0.1:3"
     given = {**NAMED, "url": "http://127.0.0.1:4", "token_file": str(other / "tokens" / "read")}
     assert remote(argparse.Namespace(**given), "read", places).url == "http://127.0.0.1:4"
+
+
+def test_an_address_without_a_token_asks_for_the_token(places: tuple[Path, Path]) -> None:
+    """The address is known, so the message names what is missing."""
+    given = {**NAMED, "url": "http://127.0.0.1:4"}
+    with pytest.raises(RemoteError) as raised:
+        remote(argparse.Namespace(**given), "operate", places)
+    assert str(raised.value) == (
+        "no token for http://127.0.0.1:4: name a copy of the receiver's tokens/operate with --token-file FILE"
+    )
+    assert raised.value.exit_code == USAGE
+
+
+async def test_a_token_that_is_refused_names_the_right_one() -> None:
+    """The receiver answers 401 to a token of another receiver."""
+
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.json_response({"error": "the token is missing"}, status=401)
+
+    app = web.Application()
+    app.add_routes([web.get("/api/v1/state", refuse)])
+    async with TestServer(app) as server:
+        asked = Remote(url=str(server.make_url("")).rstrip("/"), token="another")
+        with pytest.raises(
+            RemoteError, match=r"the token is missing\. Name a copy .* tokens/operate with --token-file"
+        ):
+            await asyncio.to_thread(asked.get, "/api/v1/state")
 
 
 def test_no_receiver_is_told_with_both_ways_to_name_one(places: tuple[Path, Path]) -> None:

@@ -169,3 +169,47 @@ def test_wrong_headers(written: str, message: str, tmp_path: Path) -> None:
     """Each is a problem at its place, and no problem shows a value."""
     ((code, place, found),) = problems_of(f"alertmanager_headers: {written}\n", tmp_path)
     assert (code, place, found) == ("settings/value", "1:23", f"alertmanager_headers {message}")
+
+
+@pytest.mark.parametrize(
+    "journal,place,said,hint",
+    [
+        ('postgres: "hots=db1 dbname=j"', "1:21", 'invalid connection option "hots"', "such as"),
+        ("postgres: db1", "1:21", 'missing "=" after "db1"', "such as"),
+        ('postgres: "host=a,b,c port=1,2"', "1:21", "names 3 hosts and 2 ports", "one port for all hosts"),
+        ('postgres: "host=a password=b"', "1:21", "holds a password", "~/.pgpass"),
+        ('postgres: "postgresql://me:secret@db1/j"', "1:21", "holds a password", "PGPASSWORD"),
+        ('postgre: "host=a"', "1:20", "unknown setting journal.postgre", "did you mean journal.postgres?"),
+        ("require_standby: true", "1:28", "does nothing without journal.postgres", "leave this setting out"),
+        ("lease_s: 20", "1:20", "does nothing without journal.postgres", "leave this setting out"),
+        ("lease_s: 2, postgres: 'host=a'", "1:20", "between 3 and 600", "from 3 to 600"),
+    ],
+)
+def test_a_journal_in_postgres_is_named_well(journal: str, place: str, said: str, hint: str, tmp_path: Path) -> None:
+    """A mistake in the connection has a place and a hint; so has a setting that would do nothing."""
+    path = tmp_path / "receiver.yaml"
+    path.write_text(f"journal: {{{journal}}}\n")
+    problems = Problems()
+    load_settings(path, {}, problems)
+    (found,) = problems
+    assert (str(found.position).removeprefix(f"{path}:"), said in found.message, hint in found.hint) == (
+        place,
+        True,
+        True,
+    ), found
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "host=db1,db2 dbname=freezeline user=freezeline",
+        "host=db1,db2 port=5432 dbname=freezeline",
+        "postgresql://freezeline@db1:5432,db2:5433/freezeline?connect_timeout=5",
+        "service=freezeline",
+    ],
+)
+def test_connections_of_libpq_are_taken(dsn: str) -> None:
+    """Whatever libpq takes, also from the environment."""
+    problems = Problems()
+    assert load_settings(None, {"FREEZELINE_JOURNAL_POSTGRES": dsn}, problems).journal_postgres == dsn
+    assert list(problems) == []

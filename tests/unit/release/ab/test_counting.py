@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
+from freezeline import extras
 from receiver.sources.prometheus import Series
 from release.ab.counting import Counter, Counts, added, arms, begin, counted_until, selectors
 from release.ab.findings import Arm
@@ -100,7 +101,7 @@ def test_a_missing_scipy_is_a_reason_not_to_begin() -> None:
     tested = Stage(weight=Decimal("0.5"), bake_s=1, ab=ab_test(AbMetric(id="e", bad="b", total="n")))
     no_data = NoData(hold_for_s=1, then="hold")
     (reason,) = missing(Canary(every_s=1, scrape_s=1, no_data=no_data, stages=(tested,)), lambda _: False)
-    assert reason == "the A/B test of stage 50% needs scipy: install Freezeline with its extra `ab`"
+    assert reason == "the A/B test of stage 50% needs scipy: " + extras.install("ab")
     assert missing(Canary(every_s=1, scrape_s=1, no_data=no_data, stages=(tested,))) == ()
     assert missing(Canary(every_s=1, scrape_s=1, no_data=no_data, stages=(plain,)), lambda _: False) == ()
 

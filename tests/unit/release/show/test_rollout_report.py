@@ -143,7 +143,7 @@ def test_an_installation_without_the_extra_shows_the_test(state: Path, tmp_path:
     seen.feed(page.read_text("utf-8"))
     assert "svg" not in seen.tags
     assert "44 of 800" in seen.text
-    assert "Plots need matplotlib: install Freezeline with its extra `ab`" in seen.text
+    assert "Plots need matplotlib: install Freezeline with the extra `ab`" in seen.text
 
 
 def watched(state: Path, looks: int) -> None:
