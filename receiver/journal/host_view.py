@@ -8,9 +8,13 @@ from receiver.decide.hosts import HostFlag
 from receiver.journal import rows
 from receiver.journal.flag_view import FlagViews
 
+SAYS_SINCE = 4
+"""The shape since which a receiver says what its host has. Earlier versions say nothing, and nobody waits for them."""
+
 _SEEN = (
     f"SELECT {rows.HOST_FLAG}, seen.at, extract(epoch FROM clock_timestamp() - seen.at)::float8 FROM flag_on_host "
-    "LEFT JOIN (SELECT host AS seen_host, max(seen_at) AS at FROM receiver GROUP BY host) AS seen "
+    "LEFT JOIN (SELECT host AS seen_host, max(seen_at) AS at FROM receiver "
+    f"WHERE knows >= {SAYS_SINCE} GROUP BY host) AS seen "
     "ON seen.seen_host = flag_on_host.host"
 )
 

@@ -63,7 +63,7 @@ class BadDay:
             with contextlib.suppress(AssertionError, OSError):
                 async with self.hosts.running(number, env={"FREEZELINE_JOURNAL_REQUIRE_STANDBY": "true"}) as server:
                     self.up[number] = server
-                    await until(lambda: self.over or server.process.poll() is not None, 3600, "the end")
+                    await until(lambda: server.process.poll() is not None or self.over, 3600, "the end")
             self.up.pop(number, None)
 
     async def send(self, data: bytes) -> None:

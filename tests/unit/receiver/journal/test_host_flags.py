@@ -136,6 +136,17 @@ async def test_a_notice_waits_until_the_last_host_speaks(shared: Context) -> Non
 
 
 @pytest.mark.xdist_group("postgres")
+async def test_nobody_waits_for_a_receiver_of_an_earlier_version(shared: Context) -> None:
+    """Such a receiver took the place of a later one, and says nothing of its flags."""
+    await appear(shared.journal, "db-1")
+    await shared.journal.write(lambda tx: tx.appear(place="db-1:/state", owner="x", host="db-1", version="0", knows=3))
+    assert [one.seen_at for one in await shared.journal.read(lambda view: view.host_flags(FLAG))] == [None]
+    await freeze_begins(shared)
+    await tell(shared, Event.FROZEN)
+    assert await shared.journal.read(waiting) == {"frozen": False}
+
+
+@pytest.mark.xdist_group("postgres")
 async def test_what_a_host_said_of_an_earlier_freeze_counts_no_more(shared: Context) -> None:
     """The flag is still there when the next freeze begins, and may be about to go."""
     await appear(shared.journal, "db-1")
