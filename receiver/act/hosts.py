@@ -111,8 +111,11 @@ def told(context: Context, tx: Tx, notice: Action) -> Mapping[str, str]:
     if not tx.several:
         return notice.payload
     said = _told_of(context, tx, notice, Event(notice.payload["event"]))
-    facts = json.loads(notice.payload["facts"]) | {name: text for name, text in said.items() if text}
-    return {**notice.payload, "facts": json.dumps(facts)}
+    if not said:
+        return notice.payload
+    # An earlier attempt may have told what is no longer true.
+    facts = {**json.loads(notice.payload["facts"]), "hosts": "", "hosts_missing": "", **said}
+    return {**notice.payload, "facts": json.dumps({name: text for name, text in facts.items() if text})}
 
 
 def _told_of(context: Context, tx: Tx, notice: Action, event: Event) -> Mapping[str, str]:
