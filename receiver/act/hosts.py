@@ -125,6 +125,7 @@ def _told_of(context: Context, tx: Tx, notice: Action, event: Event) -> Mapping[
         missing = hosts.problems(found, wanted, sharing)
         return {"hosts": hosts.done(found, wanted, sharing), "hosts_missing": ". ".join(missing)}
     if event in REMINDERS:
-        missing = problems_of_hosts(notice.service, tx.host_flags(), tx.held_flags(), sharing)
+        of_service = [one for one in tx.host_flags() if one.service == notice.service]
+        missing = problems_of_hosts(of_service, tx.held_flags(), sharing)
         return {"hosts_missing": ". ".join(missing)}
     return {}
