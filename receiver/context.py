@@ -33,10 +33,15 @@ class PolicyBox(Struct):
 
 
 class Context(Struct, frozen=True, kw_only=True):
-    """Shared by the parts of one receiver. `jitter` draws from [0, 1). `owner` names this run of the receiver."""
+    """Shared by the parts of one receiver. `jitter` draws from [0, 1). `owner` names this run of the receiver.
+
+    `clock` is the journal's time, by which all receivers act. `host_clock` is this machine's, for times that programs
+    of this machine write or compare: heartbeats and rollouts.
+    """
 
     journal: Journal
     clock: Callable[[], datetime]
+    host_clock: Callable[[], datetime]
     ids: Ids
     jitter: Callable[[], float]
     reached: Reached

@@ -13,7 +13,7 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -97,11 +97,12 @@ def serve(
     reporter: Reporter = no_report,
     reached: Reached = pass_by,
     group_max: int = GROUP_MAX,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> int:
     """Run the receiver until SIGTERM or SIGINT; returns the exit code.
 
     `reporter` makes the reports of rollouts. `reached` is for tests. `group_max`, the most deliveries in one commit, is
-    for measurements.
+    for measurements. `clock` is the clock of this machine.
     """
     problems = Problems()
     settings = load_settings(options.config, environment, problems)
@@ -121,7 +122,7 @@ def serve(
     disable_created_metrics()  # type: ignore[no-untyped-call]
     try:
         with locked(options.state_dir):
-            receiver = _Receiver(options, settings, reporter, reached, group_max)
+            receiver = _Receiver(options, settings, reporter, reached, group_max, clock=clock)
             asyncio.run(receiver.run(loaded, sound=not problems.errors))
     except (StartError, StateInUseError, JournalError, TokenError, OSError) as error:
         sys.stderr.write(f"freezeline serve: {error}\n")
@@ -144,13 +145,21 @@ def print_problems(problems: Problems) -> None:
 
 class _Receiver:
     def __init__(
-        self, options: Options, settings: Settings, reporter: Reporter, reached: Reached, group_max: int
+        self,
+        options: Options,
+        settings: Settings,
+        reporter: Reporter,
+        reached: Reached,
+        group_max: int,
+        *,
+        clock: Callable[[], datetime],
     ) -> None:
         self._options = options
         self._settings = settings
         self._reporter = reporter
         self._reached = reached
         self._group_max = group_max
+        self._clock = clock
         self._stop = asyncio.Event()
         self._lost = ""
 
@@ -220,7 +229,7 @@ class _Receiver:
         if self._settings.journal_postgres:
             _require_moved(state, self._settings.journal_postgres)
         journal = Journal(
-            journal_store(state, self._settings), clock=_now, reached=self._reached, group_max=self._group_max
+            journal_store(state, self._settings), clock=self._clock, reached=self._reached, group_max=self._group_max
         )
         journal.start()
         stack.push_async_callback(journal.close)
@@ -231,6 +240,7 @@ class _Receiver:
         return Context(
             journal=journal,
             clock=journal.now,
+            host_clock=self._clock,
             ids=new_id,
             jitter=random.random,
             reached=self._reached,
@@ -443,7 +453,3 @@ def _look_for_garbage_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_EVERY)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -211,10 +211,8 @@ class _Handlers:
             faults={flag: fault.why for flag, fault in self._context.faults.of("freeze").items()},
             problems=self._shared.health.problems(),
         )
-        return {
-            **found,
-            "rollouts": [rollout.shown(one, now.timestamp()) for one in await rollout.newest(self._context)],
-        }
+        at = self._context.host_clock().timestamp()
+        return {**found, "rollouts": [rollout.shown(one, at) for one in await rollout.newest(self._context)]}
 
     async def decisions(self, request: web.Request) -> web.Response:
         """Decisions after a given number, at most 1000."""

@@ -9,12 +9,15 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from receiver.journal import SqliteStore, Store, View, open_view, postgres_store
+from receiver.journal.postgres import PostgresStore
+from receiver.journal.postgres_clock import ServerClock
 from receiver.journal.store import Connection
 
 VARIABLE = "FREEZELINE_JOURNAL_EXCLUSIVE"
@@ -32,10 +35,19 @@ def exclusive() -> bool:
     return os.environ.get(VARIABLE, "true") == "true" and SERVER not in os.environ
 
 
+class PassedClock(ServerClock):
+    """No clock of a server: the clock that a test passes to its journal counts, as in a file."""
+
+    def read(self, at: datetime) -> None:
+        """Forget the server's time."""
+
+
 def store(path: Path) -> Store:
     """The journal of the running test: the file, or a database of its own in its place."""
     dsn = database(path)
-    return postgres_store(dsn, require_standby=False) if dsn else SqliteStore(path, exclusive=exclusive())
+    if dsn:
+        return PostgresStore(dsn, require_standby=False, clock=PassedClock())
+    return SqliteStore(path, exclusive=exclusive())
 
 
 def view(path: Path) -> tuple[View, Connection]:

@@ -275,6 +275,13 @@ def beside(dsn: str) -> str:
     return make_conninfo(dsn, dbname=name)
 
 
+def either(dsn: str, *servers: Process) -> str:
+    """The connection string of whichever of these servers takes writes, in their order."""
+    return make_conninfo(
+        dsn, host=",".join("127.0.0.1" for _ in servers), port=",".join(str(server.port) for server in servers)
+    )
+
+
 @contextlib.contextmanager
 def cluster() -> Iterator[Cluster]:
     """A running cluster of its own."""

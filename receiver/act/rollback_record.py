@@ -191,7 +191,6 @@ def _fate_of_result(result: Result) -> Fate:
         "outcome": result.outcome.value,
         "code": "" if result.code is None else str(result.code),
         "signal": "" if result.signal is None else str(result.signal),
-        "ended_at": result.ended_at.isoformat(),
         "killed": str(result.killed),
         "started": "yes" if result.started_at is not None else "no",
     }

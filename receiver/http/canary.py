@@ -148,7 +148,7 @@ async def metrics(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(api: Api, rollout: Rollout) -> dict[str, Any]:
-    return shown(rollout, api.context.clock().timestamp())
+    return shown(rollout, api.context.host_clock().timestamp())
 
 
 async def samples(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +157,7 @@ async def samples(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
     running = await _rollout(api, policy.service)
     if running is None or not running.runs:
         raise RefusedError(409, "no rollout runs")
-    at = raw.get("at", api.context.clock().timestamp())
+    at = raw.get("at", api.context.host_clock().timestamp())
     if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at):
         raise RefusedError(422, "`at` must be Unix time in seconds")
     given = raw.get("samples")
@@ -167,7 +167,7 @@ async def samples(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
         rules = await asyncio.to_thread(api.context.rollouts.policy, running)
         pushed = {gate["id"] for gate in rules["canary"]["gates"] if gate["kind"] == "push"}
         found = [_sample(one, pushed) for one in given]
-        now = api.context.clock().timestamp()
+        now = api.context.host_clock().timestamp()
         await asyncio.to_thread(api.context.rollouts.push, policy.service, found, at=min(float(at), now))
     except RolloutsError as error:
         raise RefusedError(503, f"the rollout's database cannot be used: {error}") from error
@@ -207,7 +207,7 @@ async def rollback(api: Api, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _ask(api: Api, service: str, kind: str, body: Mapping[str, Any]) -> None:
-    at = api.context.clock().timestamp()
+    at = api.context.host_clock().timestamp()
     try:
         await asyncio.to_thread(api.context.rollouts.ask, service, kind, body, at=at)
     except RolloutsError as error:

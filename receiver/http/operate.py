@@ -118,7 +118,7 @@ async def rollback(context: Context, raw: Mapping[str, Any]) -> dict[str, Any]:
         running = await asyncio.to_thread(context.rollouts.of_service, service)
         if running is not None and running.runs:
             asked = {"by": by, "reason": reason}
-            at = context.clock().timestamp()
+            at = context.host_clock().timestamp()
             await asyncio.to_thread(context.rollouts.ask, service, "AbortAsked", asked, at=at)
             return {"service": service, "episode": None, "rollout": running.id}
     except RolloutsError as error:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from receiver.journal.postgres_clock import ServerClock
 from receiver.journal.postgres_connection import PostgresConnection, Wire
 from receiver.journal.postgres_listener import CHANNEL, Listener
 from receiver.journal.postgres_remedies import with_remedies
@@ -32,8 +33,7 @@ IDLE_MAX_S = 5.0
 
 CONNECT_S = 5
 
-SKEW_MAX = timedelta(seconds=1)
-"""A smaller difference between two clocks is none: as much is the answer's way."""
+_LOOK_FOR_STANDBY = ". Look for the standby in pg_stat_replication on the primary"
 
 OLDEST = 150000
 """The oldest server that the tests run: PostgreSQL 15."""
@@ -44,10 +44,11 @@ DURABLE = frozenset({"on", "remote_apply"})
 ON_DISK = DURABLE | {"local", "remote_write"}
 """Values with which COMMIT waits for the disk of the primary."""
 
+# The time is read after the wait for the lock: in one query without the WITH, it would be the time before the wait.
 _BEGIN = (
+    "WITH head AS MATERIALIZED (SELECT seq, hash, version, lead, needs FROM chain_head FOR UPDATE) "
     "SELECT seq, hash, version, current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), "
-    "set_config('idle_in_transaction_session_timeout', ?, TRUE), lead, needs, clock_timestamp() "
-    "FROM chain_head FOR UPDATE"
+    "set_config('idle_in_transaction_session_timeout', ?, TRUE), lead, needs, clock_timestamp() FROM head"
 )
 _VERSION = "SELECT version FROM chain_head"
 _TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int, clock_timestamp()"
@@ -77,18 +78,18 @@ class PostgresStore:
         require_standby: bool = True,
         runs: Runs = Runs(),  # noqa: B008 - frozen
         answer_s: float = ANSWER_S,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: ServerClock | None = None,
     ) -> None:
-        self._clock = clock
         self._dsn = dsn
         self._require_standby = require_standby
         self._runs = runs
         self._answer_s = answer_s
         self.leader = ""
-        self._ahead = timedelta(0)
+        self._clock = clock or ServerClock()
         self._timeline = 0
         self._acknowledged: tuple[int, str] | None = None
         self._head: tuple[int, str] | None = None  # of the open transaction
+        self._wrote = False  # the open transaction writes what others may want to know
         self._version = 0  # that this receiver knows
         self._news = 0
         self._lost = ""
@@ -120,6 +121,8 @@ class PostgresStore:
         for server in each_server(self._dsn):
             try:
                 found.append(self._connect_one(server))
+            except NotSafeError as error:
+                problems.append(f"{_place(server)}: {error}")
             except psycopg.Error as error:
                 problems.append(str(error))
         if not found:
@@ -143,6 +146,7 @@ class PostgresStore:
             application_name="freezeline",
         )
         wire.answer_s = self._answer_s
+        wire.no_answer = _LOOK_FOR_STANDBY if self._require_standby else ""
         try:
             require_version(wire.info.server_version)
             return self._timeline_of(wire), wire
@@ -151,22 +155,19 @@ class PostgresStore:
             raise
 
     def _timeline_of(self, wire: Wire) -> int:
-        timeline, at = wire.execute(_TIMELINE).fetchone() or (0, self._clock())
-        self._compare_clocks(at)
+        timeline, at = wire.execute(_TIMELINE).fetchone() or (0, None)
         if timeline < self._timeline:
             raise NotSafeError(
                 f"this server is on timeline {timeline}, and the receiver has written to timeline {self._timeline}: "
                 "the server is an old primary. Make it a standby of the new one"
             )
+        if at is not None:
+            self._clock.read(at)
         return int(timeline)
 
     def now(self, own: datetime) -> datetime:
-        """The server's time, where this machine's clock differs from the server's by more than answers take."""
-        return own + self._ahead
-
-    def _compare_clocks(self, server: datetime) -> None:
-        ahead = server - self._clock()
-        self._ahead = ahead if abs(ahead) > SKEW_MAX else timedelta(0)
+        """The server's time, whatever the clock of this machine says."""
+        return self._clock.now(otherwise=own)
 
     def open(self, reached: Reached) -> Connection:  # noqa: ARG002 - nothing is copied before a migration
         """The writer's connection. The tables are made or migrated. Raises JournalError."""
@@ -217,11 +218,11 @@ class PostgresStore:
         writer.execute("BEGIN")
         row = writer.execute(_BEGIN, (f"{IDLE_MAX_S:g}s",)).fetchone()
         seq, hash_, version, commits, standbys, _, self.leader, needs, at = row
-        self._compare_clocks(at)
+        self._clock.read(at)
         why = too_old(needs) or unsafe(commits, standbys, require_standby=self._require_standby)
         if why:
             raise NotSafeError(why)
-        self._head = (seq, hash_)
+        self._head, self._wrote = (seq, hash_), False
         self._look(version)
         if self._acknowledged is not None and self._acknowledged[0] > 0:
             self._require_acknowledged(writer, *self._acknowledged, seq)
@@ -251,7 +252,7 @@ class PostgresStore:
         writer.execute("UPDATE chain_head SET seq = ?, hash = ?, version = version + 1", head or ())
         writer.execute("SELECT pg_notify(?, ?)", (CHANNEL, self._listener.name))
         self._head = head
-        self._version += 1
+        self._wrote = True
 
     def version(self, writer: Connection) -> int:
         """How often this receiver has seen that others wrote. Raises psycopg.Error."""
@@ -268,8 +269,9 @@ class PostgresStore:
             self._news += 1
 
     def committed(self) -> None:
-        """Remember what was acknowledged."""
+        """Remember what was acknowledged. A commit in doubt that happens later is news, as one of another receiver."""
         self._acknowledged = self._head
+        self._version += self._wrote
 
     def listen(self, wake: Callable[[], None]) -> None:
         """Call `wake`, in a thread, when another receiver has committed."""
@@ -290,6 +292,12 @@ def each_server(dsn: str) -> list[str]:
     if len(ports) == 1:
         ports *= len(hosts)
     return [make_conninfo(dsn, host=host or None, port=port or None) for host, port in zip(hosts, ports, strict=True)]
+
+
+def _place(server: str) -> str:
+    """A server of the list, as libpq's messages name it."""
+    parts = conninfo_to_dict(server)
+    return f'server at "{parts.get("host", "localhost")}", port {parts.get("port", 5432)}'
 
 
 def require_version(number: int) -> None:

@@ -40,6 +40,8 @@ class Wire(psycopg.Connection[tuple[Any, ...]]):
     """A connection that waits `answer_s` for each answer, and then closes its socket."""
 
     answer_s = 10.0
+    no_answer = ""
+    """What an operator does if the server does not answer."""
 
     def wait(self, gen: PQGen[T], interval: float = LOOK_S, timeout: float | None = None) -> T:
         """Run one of psycopg's steps, but not for ever. A step that got no answer may still happen on the server."""
@@ -48,7 +50,7 @@ class Wire(psycopg.Connection[tuple[Any, ...]]):
         except psycopg.Error as error:
             if timeout is None and self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
                 self.pgconn.finish()
-                raise NoAnswerError(f"the server did not answer within {self.answer_s:g} s") from error
+                raise NoAnswerError(f"the server did not answer within {self.answer_s:g} s{self.no_answer}") from error
             raise
 
 
@@ -85,9 +87,9 @@ class PostgresConnection:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open. A closed connection has none."""
+        """Whether a transaction is open. One whose connection was lost is open until `rollback`."""
         idle = {pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN}
-        return self._wire is not None and self._wire.info.transaction_status not in idle
+        return self._began or (self._wire is not None and self._wire.info.transaction_status not in idle)
 
     def _begin(self, sql: str) -> psycopg.Cursor[tuple[Any, ...]]:
         """Begin a transaction, on a new connection if the old one is lost."""

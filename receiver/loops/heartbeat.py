@@ -130,7 +130,7 @@ class Heartbeat:
             self._watchdog_seen(watchdog_at)
         in_force = context.box.policies.in_force
         return held, {
-            "at": stamp_ms(context.clock()),
+            "at": stamp_ms(context.host_clock()),
             "host": context.host,
             "boot_id": self._boot_id,
             "journal_seq": context.journal.head,

@@ -53,7 +53,7 @@ class RolloutWatch:
 
         Raises JournalError or RolloutsError.
         """
-        now = self._context.clock().timestamp()
+        now = self._context.host_clock().timestamp()
         rollouts = await asyncio.to_thread(self._context.rollouts.newest)
         for one in rollouts:
             if one.silent(now):

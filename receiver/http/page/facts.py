@@ -17,10 +17,12 @@ from receiver.rollouts import Rollout
 class Facts(Struct, frozen=True, kw_only=True):
     """Everything known now. `faults` says why a flag is not on disk as the journal wants, by flag.
 
-    `rollbacks` holds the newest rollback of each service, with the time of its last change.
+    `rollbacks` holds the newest rollback of each service, with the time of its last change. `host_now` is the time by
+    this machine's clock, by which rollouts go.
     """
 
     now: datetime
+    host_now: datetime
     standing: Standing
     policies: Policies
     measured: Measured

@@ -109,7 +109,7 @@ class Pages(Struct, kw_only=True):
         looked, decisions = await self.context.journal.read(look)
         facts = await self._facts(looked)
         found = fleet(facts, search=search, everything=everything)
-        shown = cards(facts.rollouts, facts.now.timestamp())
+        shown = cards(facts.rollouts, facts.host_now.timestamp())
         text = part(
             "services.html",
             root="./",
@@ -125,6 +125,7 @@ class Pages(Struct, kw_only=True):
     async def _facts(self, looked: Looked) -> Facts:
         return Facts(
             now=self.context.clock(),
+            host_now=self.context.host_clock(),
             standing=looked.standing,
             policies=self.context.box.policies,
             measured=self.measures.look(),
@@ -221,7 +222,7 @@ class Pages(Struct, kw_only=True):
 
     async def rollouts(self, _request: web.Request) -> Shown:
         """Every service's newest rollout, and those before."""
-        now, found = self.context.clock(), await newest(self.context)
+        now, found = self.context.host_clock(), await newest(self.context)
         shown = cards(found, now.timestamp(), ended_s=None)
         before = earlier(await ended(self.context, ROLLOUTS_SHOWN), found, now)
         return Shown(
@@ -237,7 +238,7 @@ class Pages(Struct, kw_only=True):
 
     async def rollout(self, request: web.Request) -> Shown:
         """The report of one rollout."""
-        found = told(await self.report(request), self.context.clock())
+        found = told(await self.report(request), self.context.host_clock())
         title = f"{found.service}: {found.release} – Freezeline"
         return Shown(title=title, template="rollout.html", values={"report": found}, live=found.running)
 

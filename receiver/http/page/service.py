@@ -142,7 +142,7 @@ def page(name: str, facts: Facts, own: Own) -> Page:
         about=budgets,
         graphs=_graphs(budgets, own.course, marks),
         measured=said(measured, now),
-        rollouts=cards(mine, now.timestamp()),
+        rollouts=cards(mine, facts.host_now.timestamp()),
         episodes=tuple(episode_of(episode, now) for episode in of.live),
         more_episodes=of.open - len(of.live),
         running=tuple(running_of(one, now) for one in standing.unfinished if one.service == name),

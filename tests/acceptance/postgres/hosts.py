@@ -6,19 +6,25 @@ its own.
 
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from msgspec import Struct, field
 
 from receiver.act.flagfile import read_flag
 from receiver.journal import View, postgres_store, verify
 from tests import journals
-from tests.acceptance.receiver.harness import Receiver, Site, default_policy, receiver, script
+from tests.acceptance.receiver.harness import Receiver, Site, body, default_policy, receiver, script
 from tests.fakes.http import SlackFake
+from tests.waiting import until
 
+FIRING, RESOLVED = body("0.34.2", "firing"), body("0.34.2", "resolved")
+WAIT_S = 45.0
 LEASE_S = "3"
+BY_CLOCK = Path(__file__).with_name("serve_by_clock.py")
 FROZEN = {"gateway is frozen", "gateway: rollback started", "gateway: rollback done"}
 TOLD = FROZEN | {"gateway is unfrozen"}
 """What people are told of an incident from its start to its end."""
@@ -51,8 +57,10 @@ class Hosts(Struct, kw_only=True):
         return cls(sites=[first, *others], dsn=dsn, slack=slack)
 
     @contextlib.asynccontextmanager
-    async def running(self, number: int, *, env: Mapping[str, str] | None = None) -> AsyncIterator[Receiver]:
-        """The receiver of one host."""
+    async def running(
+        self, number: int, *, env: Mapping[str, str] | None = None, clock: Path | None = None
+    ) -> AsyncIterator[Receiver]:
+        """The receiver of one host. `clock` says by how many seconds the host's clock is ahead."""
         own = {
             journals.SERVER: self.dsn,
             "FREEZELINE_JOURNAL_REQUIRE_STANDBY": "false",
@@ -61,7 +69,8 @@ class Hosts(Struct, kw_only=True):
             "FREEZELINE_RECONCILE_EVERY_S": "1",
             **(env or {}),
         }
-        async with receiver(self.sites[number], env=own) as server:
+        started_by = () if clock is None else (BY_CLOCK, clock)
+        async with receiver(self.sites[number], env=own, started_by=started_by) as server:
             yield server
 
     async def post(self, server: Receiver, data: bytes) -> int:
@@ -81,11 +90,41 @@ class Hosts(Struct, kw_only=True):
         assert self.acknowledged - kept == set()
         return verdict.rows
 
-    def check_end(self, told: set[str] = TOLD) -> None:
-        """What must hold after every failure: nothing is lost, and the rollback was started once."""
+    def check_end(self, told: set[str] = TOLD, *, again: Collection[str] = (), without: Collection[int] = ()) -> None:
+        """What must hold after every failure.
+
+        The chain is unbroken, every 200 is in the journal, the rollback was started once, no notice is lost or
+        repeated without its mark, and each host's flag is as the journal says. `again` may be told again: the database
+        has lost that it was told. Hosts `without` a receiver that can read the journal have kept their flag.
+        """
         self.check_kept()
         assert self.starts() == 1
         assert {text.removeprefix("(repeat) ") for text in self.told()} == told
+        unmarked = Counter(text for text in self.told() if not text.startswith("(repeat) "))
+        assert [text for text, count in unmarked.items() if count > 1 and text not in again] == []
+        held = self.rows("SELECT 1 FROM freeze_reason WHERE ended_at IS NULL") != []
+        frozen = {number for number, text in enumerate(self.flags()) if text is not None}
+        assert frozen == (set(range(len(self.sites))) if held else set(without))
+
+    async def through_an_incident(self, receivers: Collection[Receiver]) -> None:
+        """From the first 200 to the end of the freeze. Nothing of it is lost, and nothing is done twice.
+
+        `receivers` are those that run, while a supervisor starts others.
+        """
+
+        async def taken(data: bytes) -> bool:
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                return [await self.post(one, data) for one in list(receivers)] == [200] * len(self.sites)
+            return False
+
+        await until(lambda: taken(FIRING), WAIT_S, "every receiver takes the webhook")
+        await until(self.frozen, WAIT_S, "every host has the flag")
+        await until(lambda: self.rollbacks() == ["SUCCEEDED"], WAIT_S, "the rollback is done")
+        await until(lambda: self.heard(FROZEN), WAIT_S, "people are told")
+        await until(lambda: taken(RESOLVED), WAIT_S, "every receiver takes the end")
+        await until(self.unfrozen, WAIT_S, "no host has the flag")
+        await until(self.heard, WAIT_S, "people are told")
+        self.check_end()
 
     def flags(self) -> list[str | None]:
         """The flag's text on each host; None where there is none."""

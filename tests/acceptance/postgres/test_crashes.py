@@ -16,12 +16,12 @@ from random import Random
 
 import aiohttp
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from tests.acceptance.postgres.hosts import TOLD, Hosts
-from tests.acceptance.receiver.harness import Receiver, body, peers
+from tests.acceptance.postgres.supervised import Supervisor, supervised
+from tests.acceptance.receiver.harness import body, peers
 from tests.fakes.http import SLACK_PATH, SlackFake, running
-from tests.postgres import START_DEADLINE_S, Cluster, pair
+from tests.postgres import Cluster, either, pair
 from tests.tools import ROOT
 from tests.waiting import until
 
@@ -48,28 +48,18 @@ PRIMARY = COUNT
 class BadDay:
     """One seed: the servers, the hosts, and the senders, who send again until somebody says 200."""
 
-    def __init__(self, hosts: Hosts, servers: tuple[Cluster, Cluster], random: Random) -> None:
-        self.hosts = hosts
+    def __init__(self, receivers: Supervisor, servers: tuple[Cluster, Cluster], random: Random) -> None:
+        self.receivers = receivers
+        self.hosts = receivers.hosts
         self.primary, self.standby = servers
         self.random = random
-        self.up: dict[int, Receiver] = {}
         self.done: dict[str, int] = {}
         self.failovers = 0
-        self.over = False
-
-    async def keep_up(self, number: int) -> None:
-        """Start a receiver again whenever it ends, as a supervisor does."""
-        while not self.over:
-            with contextlib.suppress(AssertionError, OSError):
-                async with self.hosts.running(number, env={"FREEZELINE_JOURNAL_REQUIRE_STANDBY": "true"}) as server:
-                    self.up[number] = server
-                    await until(lambda: server.process.poll() is not None or self.over, 3600, "the end")
-            self.up.pop(number, None)
 
     async def send(self, data: bytes) -> None:
         """Send one body to one receiver after the other until one of them says 200."""
         while True:
-            for server in list(self.up.values()):
+            for server in list(self.receivers.up.values()):
                 with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
                     if await self.hosts.post(server, data) == 200:
                         return
@@ -95,20 +85,15 @@ class BadDay:
             await self.kill(*self.random.sample(range(COUNT + 1), 2))
         elif which == "kill":
             await self.kill(self.random.randrange(COUNT))
-        elif (server := self.running(self.random.randrange(COUNT))) is not None:
+        elif (server := self.receivers.running(self.random.randrange(COUNT))) is not None:
             server.process.send_signal(signal.SIGSTOP)
             await asyncio.sleep(self.random.uniform(0.5, 6))
             if server.process.poll() is None:
                 server.process.send_signal(signal.SIGCONT)
 
-    def running(self, number: int) -> Receiver | None:
-        """The receiver of a host, if it runs now."""
-        server = self.up.get(number)
-        return None if server is None or server.process.poll() is not None else server
-
     async def kill(self, *numbers: int) -> None:
         """Kill receivers by their host, or the primary, whose standby then takes over."""
-        for server in filter(None, map(self.running, numbers)):
+        for server in filter(None, map(self.receivers.running, numbers)):
             server.process.kill()
         if PRIMARY in numbers:
             await asyncio.to_thread(self.fail_over)
@@ -130,26 +115,15 @@ async def bad_day(root: Path, seed: int) -> AsyncIterator[BadDay]:
     slack = SlackFake()
     async with running(slack, SLACK_PATH):
         with pair() as servers:
-            dsn = make_conninfo(
-                servers[0].database(),
-                host="127.0.0.1,127.0.0.1",
-                port=",".join(str(server.port) for server in servers),
-            )
-            hosts = Hosts.made(root, dsn, slack, count=COUNT, rollback="sleep 1")
-            day = BadDay(hosts, servers, Random(seed))
-            keepers = [asyncio.create_task(day.keep_up(number)) for number in range(COUNT)]
-            try:
-                await until(lambda: len(day.up) == COUNT, START_DEADLINE_S, "every receiver answers")
-                yield day
-            finally:
-                day.over = True
-                for server in day.up.values():
-                    with contextlib.suppress(ProcessLookupError):
-                        server.process.send_signal(signal.SIGCONT)
-                        server.process.kill()
-                await asyncio.gather(*keepers, return_exceptions=True)
-                for cluster in (day.primary, day.standby):
-                    cluster.stop()
+            hosts = Hosts.made(root, either(servers[0].database(), *servers), slack, count=COUNT, rollback="sleep 1")
+            async with supervised(hosts) as receivers:
+                day = BadDay(receivers, servers, Random(seed))
+                try:
+                    yield day
+                finally:
+                    receivers.end()
+                    for cluster in (day.primary, day.standby):
+                        cluster.stop()
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -163,7 +137,7 @@ async def test_bad_days_lose_nothing_and_repeat_nothing(seed: int, tmp_path: Pat
                 await asyncio.sleep(day.random.uniform(0.1, 2))
                 await day.mischief()
             await storm
-            await until(lambda: len(day.up) == COUNT, WAIT_S, "every receiver runs")
+            await until(day.receivers.all_run, WAIT_S, "every receiver runs")
             await until(settled, WAIT_S, f"the flags after {name}")
             await until(hosts.known_right, WAIT_S, "the journal knows every host's flag")
             await until(lambda: set(hosts.rollbacks()) == {"SUCCEEDED"}, WAIT_S, "the rollback is done")

@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
@@ -14,7 +15,7 @@ from receiver.journal import Journal, JournalError, Tx, View, verify
 from receiver.journal.postgres import PostgresStore
 from receiver.journal.postgres_words import translated
 from receiver.steps import pass_by
-from tests.postgres import Bouncer, Cluster, pair
+from tests.postgres import Bouncer, Cluster, either, pair
 from tests.unit.receiver.conftest import now
 from tests.waiting import until
 
@@ -30,6 +31,8 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$"""
+LOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+WAITED_S = 2
 CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 
@@ -48,21 +51,15 @@ def fated() -> Iterator[tuple[Cluster, Cluster]]:
 
 
 @contextlib.asynccontextmanager
-async def opened(dsn: str, *, require_standby: bool = True) -> AsyncIterator[Journal]:
+async def opened(dsn: str, *, require_standby: bool = True, answer_s: float = ANSWER_S) -> AsyncIterator[Journal]:
     """A journal that waits a short time for each answer."""
-    store = PostgresStore(dsn, require_standby=require_standby, answer_s=ANSWER_S)
+    store = PostgresStore(dsn, require_standby=require_standby, answer_s=answer_s)
     journal = Journal(store, clock=now, reached=pass_by)
     journal.start()
     try:
         yield journal
     finally:
         await journal.close()
-
-
-def both(servers: tuple[Cluster, Cluster], dsn: str) -> str:
-    """The connection string of whichever server takes writes."""
-    ports = ",".join(str(server.port) for server in servers)
-    return make_conninfo(dsn, host="127.0.0.1,127.0.0.1", port=ports)
 
 
 async def said(journal: Journal) -> list[str]:
@@ -114,10 +111,23 @@ async def test_without_its_standby_nothing_is_acknowledged(servers: tuple[Cluste
         assert (told[0], told[-1], len(told)) == ("before", "after", len(set(told)))
 
 
+async def test_a_commit_in_doubt_that_happened_wakes_the_receiver(servers: tuple[Cluster, Cluster]) -> None:
+    """Its sender heard 503, and nothing else wakes the loop that writes the flag."""
+    primary, standby = servers
+    async with opened(primary.database()) as journal:
+        heard: list[tuple[int, bool]] = []
+        journal.on_commit(lambda head, acted: heard.append((head, acted)))
+        standby.signal(signal.SIGSTOP)
+        with pytest.raises(JournalError, match="did not answer within"):
+            await journal.write(note("late"))
+        standby.signal(signal.SIGCONT)
+        await until(lambda: heard == [(1, True)], WAIT_S, "the receiver hears of its own commit")
+
+
 async def test_a_failover_keeps_what_was_acknowledged(fated: tuple[Cluster, Cluster]) -> None:
     """The primary dies while work comes; the receiver goes on with the standby, and every answer holds."""
     primary, standby = fated
-    async with opened(both(fated, primary.database())) as journal:
+    async with opened(either(primary.database(), *fated)) as journal:
         kept = [f"{number}" for number in range(20)]
         await asyncio.gather(*(journal.write(note(one)) for one in kept))
         going = [journal.write(note(f"during {number}")) for number in range(20)]
@@ -160,7 +170,7 @@ async def test_a_loss_is_reported(fated: tuple[Cluster, Cluster]) -> None:
     """Where no standby is required, a failover may lose decisions: the chain then says so."""
     primary, standby = fated
     primary.require("")
-    async with opened(both(fated, primary.database()), require_standby=False) as journal:
+    async with opened(either(primary.database(), *fated), require_standby=False) as journal:
         await journal.write(note("kept"))
         await until(lambda: caught_up(primary), WAIT_S, "the standby has everything")
         standby.stop()
@@ -184,7 +194,7 @@ async def test_an_old_primary_is_refused(fated: tuple[Cluster, Cluster]) -> None
     """It takes writes and comes first in the list, and the receiver does not write there."""
     primary, standby = fated
     primary.require("")
-    async with opened(both(fated, primary.database()), require_standby=False) as journal:
+    async with opened(either(primary.database(), *fated), require_standby=False) as journal:
         await journal.write(note("kept"))
         await until(lambda: caught_up(primary), WAIT_S, "the standby has everything")
         primary.kill()
@@ -292,23 +302,44 @@ async def written(journal: Journal) -> bool:
 async def test_a_receiver_with_a_wrong_clock_goes_by_the_servers(
     servers: tuple[Cluster, Cluster], minutes: int
 ) -> None:
-    """Decisions, and the time by which the receiver's loops act."""
+    """Decisions, and the time by which the receiver's loops act, also while somebody sets the clock."""
     primary, _ = servers
     wrong = timedelta(minutes=minutes)
 
     def clock() -> datetime:
         return now() + wrong
 
-    journal = Journal(PostgresStore(primary.database(), clock=clock), clock=clock, reached=pass_by)
+    journal = Journal(PostgresStore(primary.database()), clock=clock, reached=pass_by)
     journal.start()
     try:
         await journal.write(note("one"))
         (one,) = await journal.read(lambda view: view.last_decisions(1))
         assert abs(one.at - now()) < timedelta(minutes=1)
         assert abs(journal.now() - now()) < timedelta(minutes=1)
+        wrong *= 2
+        assert abs(journal.now() - now()) < timedelta(minutes=1)
         assert await said(journal) == ["one"]
     finally:
         await journal.close()
+
+
+async def test_a_decision_that_waited_for_another_receiver_has_the_time_after_the_wait(
+    servers: tuple[Cluster, Cluster],
+) -> None:
+    """The other receiver held the lock, and changed nothing in the end."""
+    primary, _ = servers
+    dsn = primary.database()
+    async with opened(dsn, answer_s=WAIT_S) as journal:
+        with psycopg.connect(dsn) as other:
+            other.execute("SELECT seq FROM chain_head FOR UPDATE")
+            late = journal.write(note("late"))
+            await until(lambda: primary.ask(LOCKED) == [(1,)], WAIT_S, "the receiver waits")
+            waited = now()
+            await until(lambda: now() > waited + timedelta(seconds=WAITED_S), WAIT_S, "some time goes by")
+            free_at = now()
+        await late
+        (one,) = await journal.read(lambda view: view.last_decisions(1))
+        assert one.at > free_at
 
 
 def test_numbered_marks_and_lists_without_members() -> None:

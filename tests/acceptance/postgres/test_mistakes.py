@@ -150,7 +150,7 @@ def test_an_old_server_is_refused(site: Site) -> None:
     with greeting("14.9") as port:
         code, err = serve(site, {"postgres": f"host=127.0.0.1 port={port} dbname=freezeline user=freezeline"})
     assert code == 3
-    assert "this server is PostgreSQL 14.9. Upgrade the server to PostgreSQL 15 or newer" in err
+    assert f"port {port}: this server is PostgreSQL 14.9. Upgrade the server to PostgreSQL 15 or newer" in err
 
 
 def test_a_journal_of_its_own_is_not_left_behind(server: Cluster, site: Site) -> None:

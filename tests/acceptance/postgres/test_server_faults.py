@@ -10,16 +10,13 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.acceptance.postgres.hosts import FROZEN, Hosts
-from tests.acceptance.receiver.harness import Receiver, body
+from tests.acceptance.postgres.hosts import FIRING, WAIT_S, Hosts
 from tests.fakes.http import SlackFake
 from tests.postgres import Bouncer, Cluster
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.soak, pytest.mark.xdist_group("postgres")]
 
-FIRING, RESOLVED = body("0.34.2", "firing"), body("0.34.2", "resolved")
-WAIT_S = 45.0
 RAISE = """
 CREATE SEQUENCE faults;
 CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -73,7 +70,7 @@ async def test_nothing_is_acknowledged_while_nothing_can_be_stored(
         with fault(server, str(conninfo_to_dict(hosts.dsn)["dbname"])):
             assert [await hosts.post(one, FIRING) for one in (first, second)] == [503, 503]
             assert (await first.get("/health"))["status"] != "ok"
-        await through_an_incident(hosts, first, second)
+        await hosts.through_an_incident((first, second))
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01"])
@@ -86,7 +83,7 @@ async def test_alertmanager_does_not_hear_of_a_transaction_that_was_undone(
         await until(hosts.leader, WAIT_S, "a receiver leads")
         with raising(server, str(conninfo_to_dict(hosts.dsn)["dbname"]), code, 3):
             assert await hosts.post(first, FIRING) == 200
-        await through_an_incident(hosts, first, second)
+        await hosts.through_an_incident((first, second))
 
 
 async def test_a_pooler_that_passes_no_notifications(server: Cluster, slack: SlackFake, tmp_path: Path) -> None:
@@ -99,22 +96,6 @@ async def test_a_pooler_that_passes_no_notifications(server: Cluster, slack: Sla
             await until(hosts.leader, WAIT_S, "a receiver leads")
             await until(lambda: "journal.deaf" in second.log.read_text(), WAIT_S, "the receiver warns")
             assert await hosts.post(first, FIRING) == 200
-            await through_an_incident(hosts, first, second)
+            await hosts.through_an_incident((first, second))
     finally:
         bouncer.stop()
-
-
-async def through_an_incident(hosts: Hosts, *receivers: Receiver) -> None:
-    """From the first 200 to the end of the freeze. Nothing of it is lost, and nothing is done twice."""
-
-    async def taken(data: bytes) -> bool:
-        return [await hosts.post(one, data) for one in receivers] == [200] * len(receivers)
-
-    await until(lambda: taken(FIRING), WAIT_S, "every receiver takes the webhook")
-    await until(hosts.frozen, WAIT_S, "every host has the flag")
-    await until(lambda: hosts.rollbacks() == ["SUCCEEDED"], WAIT_S, "the rollback is done")
-    await until(lambda: hosts.heard(FROZEN), WAIT_S, "people are told")
-    await until(lambda: taken(RESOLVED), WAIT_S, "every receiver takes the end")
-    await until(hosts.unfrozen, WAIT_S, "no host has the flag")
-    await until(hosts.heard, WAIT_S, "people are told")
-    hosts.check_end()

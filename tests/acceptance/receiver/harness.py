@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -212,23 +212,33 @@ class Receiver(Struct, kw_only=True):
 
 @contextlib.asynccontextmanager
 async def receiver(
-    site: Site, *, step: str = "", nth: int = 1, env: dict[str, str] | None = None
+    site: Site,
+    *,
+    step: str = "",
+    nth: int = 1,
+    env: dict[str, str] | None = None,
+    started_by: Sequence[str | Path] = (),
+    cwd: Path | None = None,
 ) -> AsyncIterator[Receiver]:
-    """Start a receiver on a free port and end it afterwards. With `step`, it kills itself there once armed."""
+    """Start a receiver on a free port and end it afterwards. With `step`, it kills itself there once armed.
+
+    `started_by` is another script that serves, with its first arguments.
+    """
     (site.state / "url").unlink(missing_ok=True)
     log = site.root / "receiver.log"
     if step:
-        command = [
-            str(Path(__file__).with_name("serve_until.py")),
-            *(step, str(nth), str(site.root / "armed")),
-            *(str(site.root / "policy"), str(site.state), str(site.root / "receiver.yaml")),
-        ]
+        started_by = (Path(__file__).with_name("serve_until.py"), step, str(nth), site.root / "armed")
+    command: list[str | Path]
+    if started_by:
+        command = [*started_by, site.root / "policy", site.state, site.root / "receiver.yaml"]
     else:
-        command = ["-m", "freezeline", "serve", "--policy", str(site.root / "policy"), "--state", str(site.state)]
-        command += ["--config", str(site.root / "receiver.yaml"), "--listen", "127.0.0.1:0"]
+        command = ["-m", "freezeline", "serve", "--policy", site.root / "policy", "--state", site.state]
+        command += ["--config", site.root / "receiver.yaml", "--listen", "127.0.0.1:0"]
     own = {**os.environ, **journals.environment(site.state / "journal.db"), "PYTHONPATH": str(ROOT), **(env or {})}
     with log.open("ab") as output:
-        process = subprocess.Popen([sys.executable, *command], stderr=output, stdout=output, cwd=site.root, env=own)
+        process = subprocess.Popen(
+            [sys.executable, *command], stderr=output, stdout=output, cwd=cwd or site.root, env=own
+        )
     timeout = aiohttp.ClientTimeout(total=30)
     try:
         async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:

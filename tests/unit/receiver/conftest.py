@@ -30,6 +30,7 @@ async def context(tmp_path: Path) -> AsyncIterator[Context]:
     yield Context(
         journal=journal,
         clock=now,
+        host_clock=now,
         ids=new_id,
         jitter=lambda: 0.5,
         reached=pass_by,

@@ -63,6 +63,7 @@ async def reconciler(tmp_path: Path, clock: Clock) -> AsyncIterator[Reconciling]
     context = Context(
         journal=journal,
         clock=clock,
+        host_clock=clock,
         ids=new_id,
         jitter=lambda: 0.5,
         reached=pass_by,

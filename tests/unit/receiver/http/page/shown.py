@@ -43,6 +43,7 @@ def facts(looked: Standing | None = None, *, now: datetime = NOW, **changes: Any
     second = policy(name="other", service="checkout")
     values: dict[str, Any] = {
         "now": now,
+        "host_now": now,
         "standing": looked or standing(),
         "policies": policies(policy(), second),
         "measured": UNASKED,
