@@ -81,7 +81,7 @@ class Health:
         if sharing is None:
             return []
         try:
-            return hosts_json("", await self._context.journal.read(lambda view: view.host_flags()), sharing)
+            return hosts_json(await self._context.journal.read(lambda view: view.host_flags()), sharing)
         except JournalError:
             return []
 
