@@ -33,8 +33,6 @@ IDLE_MAX_S = 5.0
 
 CONNECT_S = 5
 
-_LOOK_FOR_STANDBY = ". Look for the standby in pg_stat_replication on the primary"
-
 OLDEST = 150000
 """The oldest server that the tests run: PostgreSQL 15."""
 
@@ -146,7 +144,6 @@ class PostgresStore:
             application_name="freezeline",
         )
         wire.answer_s = self._answer_s
-        wire.no_answer = _LOOK_FOR_STANDBY if self._require_standby else ""
         try:
             require_version(wire.info.server_version)
             return self._timeline_of(wire), wire
