@@ -69,10 +69,10 @@ class Health:
             "components": _shown(own),
             "dependencies": _shown(others),
             **self.resources(),
+            "hosts": await self._hosts(),
             "journal_seq": self._context.journal.head,
             "journal_kept": self._context.journal.kept,
             "leads": self._context.leading.holds(),
-            "hosts": await self._hosts(),
         }
 
     async def _hosts(self) -> list[dict[str, Any]]:
