@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ QUICK = ("--cluster.gossip-interval=50ms", "--cluster.pushpull-interval=1s", "--
 class Alertmanagers:
     """`up` holds those that run now, by number."""
 
-    def __init__(self, generation: Generation, folder: Path, config: str) -> None:
+    def __init__(self, generation: Generation, folder: Path, config: str, ports: Sequence[int]) -> None:
         self.up: dict[int, AlertmanagerServer] = {}
         self.alerts: Sequence[Mapping[str, Any]] = ()
         """What Prometheus knows: firing alerts, and those that have ended."""
         self._generation = generation
         self._folder = folder
         self._config = config
+        self._web = ports
         self._ports = free_ports(COUNT)
         self._over = False
 
@@ -54,7 +56,8 @@ class Alertmanagers:
         peers = [f"--cluster.peer=127.0.0.1:{port}" for port in self._ports]
         own = [f"--cluster.listen-address=127.0.0.1:{self._ports[number]}", f"--cluster.peer-name=am-{number}"]
         folder = self._folder / f"am-{number}"
-        return alertmanager_server(self._generation, folder, self._config, flags=[*own, *peers, *QUICK])
+        flags = [*own, *peers, *QUICK]
+        return alertmanager_server(self._generation, folder, self._config, flags=flags, port=self._web[number])
 
     async def keep_up(self, number: int) -> None:
         """Start one again whenever it ends."""
@@ -62,7 +65,7 @@ class Alertmanagers:
             server = self._server(number)
             try:
                 self.up[number] = await asyncio.to_thread(server.__enter__)
-            except AssertionError:
+            except (AssertionError, OSError, HTTPException):
                 continue  # killed before it was ready
             try:
                 await until(lambda: self.running(number) is None, FOREVER_S, "the end")
@@ -103,9 +106,11 @@ def alert(labels: Mapping[str, str], annotations: Mapping[str, str], since: date
 
 
 @contextlib.asynccontextmanager
-async def alertmanagers(generation: Generation, folder: Path, config: str) -> AsyncIterator[Alertmanagers]:
-    """Three that know each other, and a Prometheus that has no alerts yet."""
-    made = Alertmanagers(generation, folder, config)
+async def alertmanagers(
+    generation: Generation, folder: Path, config: str, ports: Sequence[int]
+) -> AsyncIterator[Alertmanagers]:
+    """Three that know each other, each on its port, and a Prometheus that has no alerts yet."""
+    made = Alertmanagers(generation, folder, config, ports)
     tasks = [asyncio.create_task(made.keep_up(number)) for number in range(COUNT)]
     sender = asyncio.create_task(made.be_prometheus())
     try:

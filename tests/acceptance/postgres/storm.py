@@ -17,11 +17,12 @@ import yaml
 
 from freezeline.cli import main
 from receiver.http.tokens import Role, ensure_tokens
-from tests.acceptance.postgres.alertmanagers import Alertmanagers, alert, alertmanagers
+from tests.acceptance.postgres.alertmanagers import COUNT, Alertmanagers, alert, alertmanagers
 from tests.acceptance.postgres.failover import Servers, servers
 from tests.acceptance.postgres.hosts import Hosts
 from tests.acceptance.postgres.relay import Relay, relayed
 from tests.acceptance.postgres.supervised import Supervisor, supervised
+from tests.balancers import free_ports
 from tests.fakes.http import SLACK_PATH, SlackFake, running
 from tests.tools import Generation
 from tests.waiting import until
@@ -64,6 +65,9 @@ PROCESSES = (
 )
 WAIT_S = 120.0
 AGREE_S = 1.0
+SETTLE_S = 5
+"""After this time, an Alertmanager that was killed has every alert again: Prometheus sends twice a second here."""
+
 SHIPPED = "'10s'"
 """How long the generated routes wait with an alert's end. Routes to people wait as long for the first alert."""
 
@@ -131,9 +135,13 @@ async def storm(root: Path, generation: Generation, random: Random, *, interval_
             hosts = Hosts.made(root, databases.dsn, slack, count=RECEIVERS, rollback="sleep 1")
             hosts.second = SECOND
             async with relayed(hosts) as relay:
+                ports = free_ports(COUNT)
+                for site in hosts.sites:
+                    site.settings["alertmanagers"] = [f"http://127.0.0.1:{port}" for port in ports]
+                    site.settings["alertmanager_settle_s"] = SETTLE_S
                 made = generated(hosts, root / "generated", relay.urls())
                 config = made.joinpath("alertmanager", "_all.yml").read_text().replace(SHIPPED, f"'{interval_s}s'")
-                async with supervised(hosts) as receivers, alertmanagers(generation, root, config) as managers:
+                async with supervised(hosts) as receivers, alertmanagers(generation, root, config, ports) as managers:
                     relay.up = receivers.up
                     yield Storm(receivers, relay, managers, databases, random)
 

@@ -28,6 +28,7 @@ HEAD = (
 )
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("generation", ["current"], indirect=True)
 async def test_a_short_storm(generation: Generation, tmp_path: Path) -> None:
     """Two processes die while alerts fire, and two while they end. The routes wait less than they ship with."""
