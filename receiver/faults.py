@@ -56,5 +56,8 @@ class Faults:
         return {name: fault for (other, name), fault in sorted(self._found.items()) if other == kind}
 
     def said(self, kind: str) -> str:
-        """All faults of one kind in one text; "" if there is none."""
-        return "; ".join(f"{name}: {fault.why}" if name else fault.why for name, fault in self.of(kind).items())
+        """All faults of one kind in one text; "" if there is none. A cause that several share stands once."""
+        names: dict[str, list[str]] = {}
+        for name, fault in self.of(kind).items():
+            names.setdefault(fault.why, []).append(name)
+        return "; ".join(f"{', '.join(those)}: {why}" if any(those) else why for why, those in names.items())

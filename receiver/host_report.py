@@ -10,9 +10,17 @@ from receiver.decide.hosts import HostFlag, HostState, Sharing
 from receiver.decide.model import stamp_ms
 
 
-def hosts_json(service: str, flags: Iterable[HostFlag], sharing: Sharing | None) -> list[dict[str, Any]]:
-    """What each host said of a service's flags ("": of all services); nothing if there is one host only."""
-    found = hosts.known(one for one in flags if service in {"", one.service})
+def by_service(flags: Iterable[HostFlag]) -> dict[str, list[HostFlag]]:
+    """The flags of each service."""
+    found: dict[str, list[HostFlag]] = {}
+    for one in flags:
+        found.setdefault(one.service, []).append(one)
+    return found
+
+
+def hosts_json(flags: Iterable[HostFlag], sharing: Sharing | None) -> list[dict[str, Any]]:
+    """What each host said of these flags; nothing if there is one host only."""
+    found = hosts.known(flags)
     if sharing is None or len({one.host for one in found}) < 2:
         return []
     return [
@@ -30,12 +38,11 @@ def hosts_json(service: str, flags: Iterable[HostFlag], sharing: Sharing | None)
     ]
 
 
-def problems_of_hosts(service: str, flags: Iterable[HostFlag], held: Collection[str], sharing: Sharing) -> list[str]:
-    """Which hosts do not have a flag of a service that they should have, or keep a flag that should be gone."""
+def problems_of_hosts(flags: Iterable[HostFlag], held: Collection[str], sharing: Sharing) -> list[str]:
+    """Which hosts do not have a flag that they should have, or keep a flag that should be gone."""
     found: dict[str, list[HostFlag]] = {}
     for one in flags:
-        if one.service == service:
-            found.setdefault(one.path, []).append(one)
+        found.setdefault(one.path, []).append(one)
     return [
         said
         for path, of_path in sorted(found.items())

@@ -28,7 +28,7 @@ from receiver.decide.model import (
     stamp_ms,
 )
 from receiver.decide.plan import BY_OPERATOR, unfreeze_when
-from receiver.host_report import hosts_json, problems_of_hosts
+from receiver.host_report import by_service, hosts_json, problems_of_hosts
 from receiver.journal import View
 from receiver.policy.model import Policies
 from receiver.rehearsals import MEASURES, Rehearsal, newest
@@ -45,7 +45,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     (by flag) count all of them. `episodes` are the live ones and those of the reasons.
     A freeze is *meant* when the journal has a reason, and *on disk* when the flag with this reason is there. `missing`
     holds the flags that are meant and not on disk. `skipped` holds rollbacks of live episodes that were not started.
-    `hosts` is what each host said of its flags, where several receivers are `sharing` the journal.
+    `hosts` is what each host said of its flags, by service, where several receivers are `sharing` the journal.
+    `missing_elsewhere` holds the flags that another host should have, and does not.
     """
 
     seq: int
@@ -61,15 +62,14 @@ class Standing(Struct, frozen=True, kw_only=True):
     flags: dict[str, str]
     missing: frozenset[str] = frozenset()
     skipped: tuple[Action, ...] = ()
-    hosts: tuple[HostFlag, ...] = ()
+    hosts: Mapping[str, Sequence[HostFlag]] = field(default_factory=dict)
+    missing_elsewhere: frozenset[str] = frozenset()
     sharing: Sharing | None = None
 
     @property
     def unmet(self) -> frozenset[str]:
         """Flags that are meant and not on the disk of this host, or of another host whose receiver lives."""
-        if self.sharing is None:
-            return self.missing
-        return self.missing | hosts.unmet(self.hosts, self.held, self.sharing)
+        return self.missing | self.missing_elsewhere
 
     def service_of(self, freeze_reason: FreezeReason) -> str | None:
         """The service that a reason freezes; None if nothing tells."""
@@ -110,6 +110,7 @@ def look(view: View, each: int = LISTED_MAX, *, sharing: Sharing | None = None) 
     episodes = {episode.id: episode for episode in live}
     missing = [one.episode for one in freeze_reasons if one.episode not in episodes]
     held = view.held_flags()
+    said = view.host_flags() if sharing else []
     return Standing(
         seq=view.head()[0],
         live=tuple(live),
@@ -124,7 +125,8 @@ def look(view: View, each: int = LISTED_MAX, *, sharing: Sharing | None = None) 
         recent=tuple(view.actions(limit=20)),
         dead_letters=tuple(view.dead_letters(100)),
         flags=view.flags(),
-        hosts=tuple(view.host_flags()) if sharing else (),
+        hosts=by_service(said),
+        missing_elsewhere=hosts.unmet(said, held, sharing) if sharing else frozenset(),
         sharing=sharing,
     )
 
@@ -288,7 +290,7 @@ def _service(
         "acknowledged_by": (oldest.acked_by or None) if oldest else None,
         "episodes_total": found.open,
         "reasons_total": found.held,
-        "hosts": hosts_json(name, standing.hosts, standing.sharing),
+        "hosts": hosts_json(standing.hosts.get(name, ()), standing.sharing),
         "reasons": [
             {
                 "episode": freeze_reason.episode,
@@ -321,13 +323,15 @@ def _end(episode: Episode | None, policies: Policies) -> dict[str, Any]:
 
 def problems_of(name: str, standing: Standing, flags: Iterable[str], faults: Mapping[str, str]) -> list[str]:
     """What did not go as the policy wants for one service, in sentences for people."""
-    if not (standing.missing or faults or standing.skipped or standing.dead_letters or standing.hosts):
-        return []
+    of_hosts = []
+    if standing.sharing is not None:
+        of_hosts = problems_of_hosts(standing.hosts.get(name, ()), standing.held, standing.sharing)
+    if not (standing.missing or faults or standing.skipped or standing.dead_letters):
+        return of_hosts
     own = {*flags, *(flag for flag, service in standing.flags.items() if service == name)}
     said = [f"the flag {flag} is not on disk" for flag in sorted(standing.missing & own) if flag not in faults]
     said += [f"the flag is not as it should be: {faults[flag]}" for flag in sorted(own & faults.keys())]
-    if standing.sharing is not None:
-        said += problems_of_hosts(name, standing.hosts, standing.held, standing.sharing)
+    said += of_hosts
     skipped = [action for action in standing.skipped if action.service == name]
     said += dict.fromkeys(f"rollback {action.result.get('sentence', 'not started')}" for action in skipped)
     lost = Counter(letter.name for letter in standing.dead_letters if letter.service == name)

@@ -124,7 +124,10 @@ def serve(
         with locked(options.state_dir):
             receiver = _Receiver(options, settings, reporter, reached, group_max, clock=clock)
             asyncio.run(receiver.run(loaded, sound=not problems.errors))
-    except (StartError, StateInUseError, JournalError, TokenError, OSError) as error:
+    except StateInUseError as error:
+        sys.stderr.write(f"freezeline serve: {error}. Name a directory of its own with --state\n")
+        return ENVIRONMENT
+    except (StartError, JournalError, TokenError, OSError) as error:
         sys.stderr.write(f"freezeline serve: {error}\n")
         return ENVIRONMENT
     return OK

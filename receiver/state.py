@@ -22,9 +22,7 @@ def locked(directory: Path) -> Iterator[None]:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(fd)
-        raise StateInUseError(
-            f"{directory}: another receiver runs with this state. Name a state directory of its own with --state"
-        ) from error
+        raise StateInUseError(f"{directory}: another receiver runs with this state") from error
     try:
         yield
     finally:

@@ -69,7 +69,10 @@ def _migrate(args: argparse.Namespace) -> int:
     try:
         with locked(Path(args.state)):
             moved = move(Path(args.state) / "journal.db", args.postgres)
-    except (JournalError, StateInUseError, OSError) as error:
+    except StateInUseError as error:
+        sys.stderr.write(f"freezeline journal migrate: {error}. Stop the receiver first\n")
+        return 3
+    except (JournalError, OSError) as error:
         sys.stderr.write(f"freezeline journal migrate: {error}\n")
         return 3
     if args.json:

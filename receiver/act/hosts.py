@@ -111,8 +111,11 @@ def told(context: Context, tx: Tx, notice: Action) -> Mapping[str, str]:
     if not tx.several:
         return notice.payload
     said = _told_of(context, tx, notice, Event(notice.payload["event"]))
-    facts = json.loads(notice.payload["facts"]) | {name: text for name, text in said.items() if text}
-    return {**notice.payload, "facts": json.dumps(facts)}
+    if not said:
+        return notice.payload
+    # An earlier attempt may have told what is no longer true.
+    facts = {**json.loads(notice.payload["facts"]), "hosts": "", "hosts_missing": "", **said}
+    return {**notice.payload, "facts": json.dumps({name: text for name, text in facts.items() if text})}
 
 
 def _told_of(context: Context, tx: Tx, notice: Action, event: Event) -> Mapping[str, str]:
@@ -122,6 +125,7 @@ def _told_of(context: Context, tx: Tx, notice: Action, event: Event) -> Mapping[
         missing = hosts.problems(found, wanted, sharing)
         return {"hosts": hosts.done(found, wanted, sharing), "hosts_missing": ". ".join(missing)}
     if event in REMINDERS:
-        missing = problems_of_hosts(notice.service, tx.host_flags(), tx.held_flags(), sharing)
+        of_service = [one for one in tx.host_flags() if one.service == notice.service]
+        missing = problems_of_hosts(of_service, tx.held_flags(), sharing)
         return {"hosts_missing": ". ".join(missing)}
     return {}

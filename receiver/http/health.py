@@ -69,10 +69,10 @@ class Health:
             "components": _shown(own),
             "dependencies": _shown(others),
             **self.resources(),
+            "hosts": await self._hosts(),
             "journal_seq": self._context.journal.head,
             "journal_kept": self._context.journal.kept,
             "leads": self._context.leading.holds(),
-            "hosts": await self._hosts(),
         }
 
     async def _hosts(self) -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ class Health:
         if sharing is None:
             return []
         try:
-            return hosts_json("", await self._context.journal.read(lambda view: view.host_flags()), sharing)
+            return hosts_json(await self._context.journal.read(lambda view: view.host_flags()), sharing)
         except JournalError:
             return []
 

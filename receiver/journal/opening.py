@@ -35,6 +35,8 @@ def open_view(path: Path, *, postgres: str = "", earlier: bool = False) -> tuple
     if postgres:
         server = _postgres_connection(postgres)
         return View(server), server
+    if not path.exists():
+        raise JournalError(f"{path}: there is no journal. If the receiver has a database, name it with --postgres")
     try:
         connection = connect(path, read_only=True)
         try:

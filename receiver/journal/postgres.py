@@ -119,6 +119,8 @@ class PostgresStore:
         for server in each_server(self._dsn):
             try:
                 found.append(self._connect_one(server))
+            except NotSafeError as error:
+                problems.append(f"{_place(server)}: {error}")
             except psycopg.Error as error:
                 problems.append(str(error))
         if not found:
@@ -287,6 +289,12 @@ def each_server(dsn: str) -> list[str]:
     if len(ports) == 1:
         ports *= len(hosts)
     return [make_conninfo(dsn, host=host or None, port=port or None) for host, port in zip(hosts, ports, strict=True)]
+
+
+def _place(server: str) -> str:
+    """A server of the list, as libpq's messages name it."""
+    parts = conninfo_to_dict(server)
+    return f'server at "{parts.get("host", "localhost")}", port {parts.get("port", 5432)}'
 
 
 def require_version(number: int) -> None:

@@ -24,6 +24,11 @@ T = TypeVar("T")
 LOOK_S = 0.1
 """How often psycopg looks whether the time is over."""
 
+NO_ANSWER = (
+    "the server did not answer within {:g} s. Look in pg_stat_replication on the primary whether the standby is there"
+)
+"""Nearly always, a COMMIT waits for a standby. The server's settings decide so, and not `require_standby`."""
+
 NOT_REPLICATED = "01000"
 """The class of the warning "The transaction has already committed locally, but might not have been replicated"."""
 
@@ -48,7 +53,7 @@ class Wire(psycopg.Connection[tuple[Any, ...]]):
         except psycopg.Error as error:
             if timeout is None and self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
                 self.pgconn.finish()
-                raise NoAnswerError(f"the server did not answer within {self.answer_s:g} s") from error
+                raise NoAnswerError(NO_ANSWER.format(self.answer_s)) from error
             raise
 
 

@@ -98,7 +98,7 @@ class Leads(WaitingAlerts):
         )
         if why:
             kind = f"{flag.state.value}_on_host" if not flag.error else "failed_on_host"
-            self.note(Decision(kind=kind, sentence=why))
+            self.note(Decision(kind=kind, sentence=why, episode=self.newest_episode_of(flag.path)))
 
     def hosts_are_to_unfreeze(self, path: str) -> None:
         """A flag has lost its last reason. What a host said before does not count for a later freeze."""

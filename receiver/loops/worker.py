@@ -7,7 +7,7 @@ their order. Lanes do not wait for each other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from receiver.context import Context
 from receiver.decide.model import Action, ActionState, ActionType, FlagView
 from receiver.journal import Tx, View
 from receiver.loops.policies import learn
-from receiver.loops.supervise import failed, succeeded, supervise
+from receiver.loops.supervise import LOOP, failed, succeeded, supervise
 
 RETRY_LANE_S = 1.0
 """How long a lane rests after an unexpected error, such as a full disk."""
@@ -26,6 +26,8 @@ LOOK_MAX = 1000
 """The most due actions in one look; the next look takes the others."""
 
 CHANNEL = "channel:"
+LANE = "lane "
+"""What the name of a lane's faults begins with."""
 
 _WAITING = {ActionState.PENDING, ActionState.RETRY_WAIT}
 
@@ -109,10 +111,20 @@ class Worker:
         self._wake.clear()
         self._context.leading.require()
         await learn(self._context)
+        busy = set(self._lanes)
         due, next_due = await self._context.journal.read(self._due(self._context.clock()))
+        if len(due) < LOOK_MAX:
+            self._end_faults(busy.union(map(lane_of, due)))
         if self._dispatch(due) and len(due) == LOOK_MAX:
             self._wake.set()
         return next_due
+
+    def _end_faults(self, at_work: Collection[str]) -> None:
+        """A lane that failed and has nothing left to do has no fault: its commit happened, or others did its work."""
+        for name in self._context.faults.of(LOOP):
+            lane = name.removeprefix(LANE)
+            if lane != name and lane not in at_work and lane not in self._lanes:
+                succeeded(self._context, name)
 
     def _due(self, now: datetime) -> Callable[[View], tuple[list[Action], datetime | None]]:
         """The question for due actions. A busy channel has its notices already, and is not asked about again."""
@@ -181,9 +193,9 @@ class Worker:
             self._start(lane, freeze.perform(self._context, lane_name(lane), ()))
         error = task.exception()
         if isinstance(error, Exception):
-            failed(self._context, f"lane {lane}", error)
+            failed(self._context, f"{LANE}{lane}", error)
         else:
-            succeeded(self._context, f"lane {lane}")
+            succeeded(self._context, f"{LANE}{lane}")
         if error is not None or lane in self._dirty or lane.startswith(CHANNEL):
             self._wake.set()
         self._dirty.discard(lane)

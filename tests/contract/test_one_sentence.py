@@ -88,7 +88,9 @@ def test_every_surface_names_the_hosts_that_are_not_frozen() -> None:
             ("db-2", HostState.UNFROZEN, "", 1020),
         )
     ]
-    looked = replace(standing(change), hosts=tuple(said), sharing=sharing)
+    looked = replace(
+        standing(change), hosts={"gateway": said}, missing_elsewhere=hosts.unmet(said, [flag], sharing), sharing=sharing
+    )
     state = report.state(looked, policies(policy()), now=NOW, version="1")
     missing = hosts.problems(said, HostState.FROZEN, sharing)
     assert missing == [

@@ -24,7 +24,7 @@ class HostRow(Struct, frozen=True, kw_only=True):
 def hosts_of(name: str, standing: Standing) -> tuple[HostRow, ...]:
     """Each flag of a service on each host; nothing if there is one host only, or nothing to tell of any."""
     sharing = standing.sharing
-    found = known(one for one in standing.hosts if one.service == name)
+    found = known(standing.hosts.get(name, ()))
     if sharing is None or len({one.host for one in found}) < 2:
         return ()
     told = any(one.has_flag or one.path in standing.held for one in found)

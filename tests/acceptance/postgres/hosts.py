@@ -159,6 +159,13 @@ class Hosts(Struct, kw_only=True):
         )
         return str(place).partition(":")[0]
 
+    def known_right(self) -> bool:
+        """Whether the journal says of each host what is on its disk."""
+        said = dict(self.rows("SELECT host, state FROM flag_on_host WHERE error = ''"))
+        return said == {
+            f"host-{number}": "unfrozen" if flag is None else "frozen" for number, flag in enumerate(self.flags())
+        }
+
     def guarding(self) -> int:
         """How many hosts with a live receiver guard the service."""
         ((count,),) = self.rows(

@@ -38,7 +38,7 @@ class Supervisor:
             with contextlib.suppress(AssertionError, OSError):
                 async with self.hosts.running(number, env=self._env) as server:
                     self.up[number] = server
-                    await until(lambda: server.process.poll() is not None, FOREVER_S, "the end")
+                    await until(lambda: server.process.poll() is not None or self._over, FOREVER_S, "the end")
             self.up.pop(number, None)
 
     def end(self) -> None:

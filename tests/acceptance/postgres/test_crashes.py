@@ -122,6 +122,7 @@ async def test_bad_days_lose_nothing_and_repeat_nothing(seed: int, tmp_path: Pat
             await storm
             await until(day.receivers.all_run, WAIT_S, "every receiver runs")
             await until(settled, WAIT_S, f"the flags after {name}")
+            await until(hosts.known_right, WAIT_S, "the journal knows every host's flag")
             await until(lambda: set(hosts.rollbacks()) == {"SUCCEEDED"}, WAIT_S, "the rollback is done")
         await until(hosts.heard, WAIT_S, "people are told")
         hosts.check_end()

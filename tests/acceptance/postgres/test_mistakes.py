@@ -145,12 +145,23 @@ def test_the_standby_alone_is_named() -> None:
         assert "Set synchronous_standby_names on the server, or `journal: {require_standby: false}`" in err
 
 
+@pytest.mark.soak
+def test_a_lost_standby_is_looked_for_on_the_primary() -> None:
+    """The server waits for its standby, whatever `require_standby` says."""
+    with pair() as (primary, standby):
+        standby.stop()
+        site = Site(root=primary.directory / "host")
+        code, err = serve(site, {"postgres": primary.dsn(), "require_standby": False})
+        assert code == 3
+        assert "did not answer within 10 s. Look in pg_stat_replication on the primary" in err
+
+
 def test_an_old_server_is_refused(site: Site) -> None:
     """A server that says version 14 in its greeting."""
     with greeting("14.9") as port:
         code, err = serve(site, {"postgres": f"host=127.0.0.1 port={port} dbname=freezeline user=freezeline"})
     assert code == 3
-    assert "this server is PostgreSQL 14.9. Upgrade the server to PostgreSQL 15 or newer" in err
+    assert f"port {port}: this server is PostgreSQL 14.9. Upgrade the server to PostgreSQL 15 or newer" in err
 
 
 def test_a_journal_of_its_own_is_not_left_behind(server: Cluster, site: Site) -> None:

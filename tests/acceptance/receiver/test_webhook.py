@@ -224,7 +224,10 @@ async def test_a_second_receiver_on_the_same_state_does_not_start(tmp_path: Path
             cwd=ROOT,
         )
         _, said = await asyncio.wait_for(second.communicate(), DEADLINE_S)
-        assert (second.returncode, b"another receiver runs with this state" in said) == (3, True)
+        assert (second.returncode, b"runs with this state. Name a directory of its own with --state" in said) == (
+            3,
+            True,
+        )
         assert await server.post(body("0.34.2", "firing")) == 200
 
 

@@ -1,5 +1,6 @@
 """What a journal of several receivers knows of the flags of each host, and which notices wait for hosts."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from receiver.act import freeze, hosts
 from receiver.act.hosts import noted
 from receiver.context import Context
 from receiver.decide.hosts import HostState
-from receiver.decide.model import NO_TRACE, Action
+from receiver.decide.model import NO_TRACE, Action, ActionType
 from receiver.decide.notice import Event
 from receiver.decide.plan import Unfrozen
 from receiver.journal import Journal, Tx, View
@@ -133,6 +134,49 @@ async def test_a_notice_waits_until_the_last_host_speaks(shared: Context) -> Non
     assert await shared.journal.read(waiting) == {"frozen": False, "rollback_started": False}
     await tell(shared, Event.ROLLBACK_DONE)
     assert (await shared.journal.read(waiting))["rollback_done"] is False
+
+
+@pytest.mark.xdist_group("postgres")
+async def test_each_attempt_tells_what_is_true_then(shared: Context) -> None:
+    """Also the reminders of a long freeze. Other notices stay as they are."""
+    for host in ("db-1", "db-2"):
+        await appear(shared.journal, host)
+    await freeze_begins(shared)
+    await say(shared, "db-1", HostState.FROZEN)
+
+    async def facts(event: Event, **before: str) -> dict[str, str]:
+        payload = {"event": event.value, "flag": FLAG, "facts": json.dumps({"alert": "A", **before})}
+        notice = Action(
+            id="N",
+            key="N",
+            episode="E1",
+            service="gateway",
+            type=ActionType.NOTIFY,
+            name="log",
+            created_at=episode().opened_at,
+            payload=payload,
+        )
+        told = await shared.journal.write(lambda tx: hosts.told(shared, tx, notice))
+        return {name: text for name, text in json.loads(told["facts"]).items() if name != "alert"}
+
+    silent = "db-2 has not written its flag yet: shipping may go on there"
+    assert await facts(Event.FROZEN) == {"hosts": "Frozen on db-1", "hosts_missing": silent}
+    assert await facts(Event.STATUS) == {"hosts_missing": silent}
+    assert await facts(Event.ROLLBACK_DONE) == {}
+    await say(shared, "db-2", HostState.FROZEN)
+    assert await facts(Event.FROZEN, hosts_missing=silent) == {"hosts": "Frozen on db-1 and db-2"}
+    assert await facts(Event.RENEWED, hosts_missing=silent) == {}
+
+
+@pytest.mark.xdist_group("postgres")
+async def test_nobody_waits_for_a_receiver_of_an_earlier_version(shared: Context) -> None:
+    """Such a receiver took the place of a later one, and says nothing of its flags."""
+    await appear(shared.journal, "db-1")
+    await shared.journal.write(lambda tx: tx.appear(place="db-1:/state", owner="x", host="db-1", version="0", knows=3))
+    assert [one.seen_at for one in await shared.journal.read(lambda view: view.host_flags(FLAG))] == [None]
+    await freeze_begins(shared)
+    await tell(shared, Event.FROZEN)
+    assert await shared.journal.read(waiting) == {"frozen": False}
 
 
 @pytest.mark.xdist_group("postgres")

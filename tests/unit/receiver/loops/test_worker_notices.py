@@ -8,7 +8,8 @@ from receiver.act.notices import Deliverer
 from receiver.context import Context
 from receiver.decide.model import Action, ActionState, ActionType, Decision
 from receiver.decide.notice import Notice, Receipt
-from receiver.journal import Tx
+from receiver.journal import JournalError, Tx
+from receiver.loops.supervise import LOOP
 from receiver.loops.worker import Worker
 from tests.unit.receiver.builders import NOW
 from tests.waiting import until
@@ -88,3 +89,44 @@ async def test_after_a_failure_only_its_own_notices_go_again(context: Context, m
     await worker.stop(wait_s=WITHIN_S)
     assert channel.sent == [("notice:2", True)]
     assert await state_of(context, "N1") is ActionState.RUNNING
+
+
+def failures(context: Context, loop: str) -> float:
+    """How often a loop has failed."""
+    return context.meters.registry.get_sample_value("freezeline_loop_errors_total", {"loop": loop}) or 0
+
+
+class DoubtfulChannel:
+    """A notifier whose notice is journaled as told, and whose work fails all the same: no answer came to the commit."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def send(self, notice: Notice) -> Receipt:
+        """Deliver, and note so."""
+
+        def told(tx: Tx) -> None:
+            action = tx.action_by_key(notice.key)
+            assert action is not None
+            tx.move(action, ActionState.SUCCEEDED, due_at=None)
+
+        await self._context.journal.write(told)
+        raise JournalError("the server did not answer")
+
+
+async def test_a_fault_ends_when_its_lane_has_nothing_left_to_do(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit that got no answer happened: nobody works on the lane again, and health must not stay degraded."""
+    monkeypatch.setattr("receiver.loops.worker.RETRY_LANE_S", 0.01)
+    worker = Worker(context, Deliverer(context, {"log": DoubtfulChannel(context)}, public_url="http://127.0.0.1"))
+    await worker.start()
+
+    def add(tx: Tx) -> None:
+        tx.add_action(notice(1))
+        tx.note(Decision(kind="test", sentence="a notice"))
+
+    await context.journal.write(add)
+    await until(lambda: failures(context, "lane channel:log") == 1, WITHIN_S, "the lane fails")
+    await until(lambda: not context.faults.of(LOOP), WITHIN_S, "the fault is over")
+    await worker.stop(wait_s=WITHIN_S)
