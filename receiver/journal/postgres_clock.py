@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 SAME = timedelta(seconds=1)
 """An answer takes less. A server whose time is further behind has another clock, or its clock was set."""
@@ -22,7 +22,7 @@ class ServerClock:
 
     def read(self, at: datetime) -> None:
         """The server has just said this time."""
-        start = at - timedelta(seconds=self._elapsed())
+        start = at.astimezone(UTC) - timedelta(seconds=self._elapsed())
         if self._start is None or not self._start - SAME < start <= self._start:
             self._start = start
 

@@ -31,9 +31,13 @@ TOLD = FROZEN | {"gateway is unfrozen"}
 
 
 class Hosts(Struct, kw_only=True):
-    """A folder for each host; the first host's folder also has the service."""
+    """A folder for each receiver, who has a host of its own; the first host's folder also has the service.
+
+    `second` names receivers that share the host of another one.
+    """
 
     sites: list[Site]
+    second: Mapping[int, int] = field(default_factory=dict)
     dsn: str
     slack: SlackFake
     acknowledged: set[str] = field(default_factory=set)
@@ -61,16 +65,17 @@ class Hosts(Struct, kw_only=True):
         self, number: int, *, env: Mapping[str, str] | None = None, clock: Path | None = None
     ) -> AsyncIterator[Receiver]:
         """The receiver of one host. `clock` says by how many seconds the host's clock is ahead."""
+        host = self.second.get(number, number)
         own = {
             journals.SERVER: self.dsn,
             "FREEZELINE_JOURNAL_REQUIRE_STANDBY": "false",
             "FREEZELINE_JOURNAL_LEASE_S": LEASE_S,
-            "FREEZELINE_HOST": f"host-{number}",
+            "FREEZELINE_HOST": f"host-{host}",
             "FREEZELINE_RECONCILE_EVERY_S": "1",
             **(env or {}),
         }
         started_by = () if clock is None else (BY_CLOCK, clock)
-        async with receiver(self.sites[number], env=own, started_by=started_by) as server:
+        async with receiver(self.sites[number], env=own, started_by=started_by, cwd=self.sites[host].root) as server:
             yield server
 
     async def post(self, server: Receiver, data: bytes) -> int:
@@ -84,7 +89,9 @@ class Hosts(Struct, kw_only=True):
         """The chain of decisions is unbroken, and every 200 is in the journal. Returns the number of decisions."""
         with contextlib.closing(postgres_store(self.dsn, require_standby=False).reader()) as connection:
             verdict = verify(View(connection).all_decisions())
-        assert verdict.broken_at is None
+        if verdict.broken_at is not None:
+            near = f"SELECT * FROM decision WHERE seq BETWEEN {verdict.broken_at} - 9 AND {verdict.broken_at} + 3"
+            raise AssertionError((verdict, *self.rows(f"{near} ORDER BY seq")))
         kept = {sha256 for (sha256,) in self.rows("SELECT sha256 FROM delivery")}
         assert self.acknowledged
         assert self.acknowledged - kept == set()
@@ -103,8 +110,9 @@ class Hosts(Struct, kw_only=True):
         unmarked = Counter(text for text in self.told() if not text.startswith("(repeat) "))
         assert [text for text, count in unmarked.items() if count > 1 and text not in again] == []
         held = self.rows("SELECT 1 FROM freeze_reason WHERE ended_at IS NULL") != []
-        frozen = {number for number, text in enumerate(self.flags()) if text is not None}
-        assert frozen == (set(range(len(self.sites))) if held else set(without))
+        flags = self.flags()
+        frozen = {number for number, text in enumerate(flags) if text is not None}
+        assert frozen == (set(range(len(flags))) if held else set(without))
 
     async def through_an_incident(self, receivers: Collection[Receiver]) -> None:
         """From the first 200 to the end of the freeze. Nothing of it is lost, and nothing is done twice.
@@ -128,7 +136,7 @@ class Hosts(Struct, kw_only=True):
 
     def flags(self) -> list[str | None]:
         """The flag's text on each host; None where there is none."""
-        return [read_flag(site.flag) for site in self.sites]
+        return [read_flag(site.flag) for number, site in enumerate(self.sites) if number not in self.second]
 
     def frozen(self) -> bool:
         """Whether every host has the same flag."""
@@ -137,7 +145,7 @@ class Hosts(Struct, kw_only=True):
 
     def unfrozen(self) -> bool:
         """Whether no host has the flag."""
-        return self.flags() == [None] * len(self.sites)
+        return not any(self.flags())
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of the journal."""

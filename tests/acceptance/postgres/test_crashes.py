@@ -17,11 +17,11 @@ from random import Random
 import aiohttp
 import pytest
 
+from tests.acceptance.postgres.failover import Servers, servers
 from tests.acceptance.postgres.hosts import TOLD, Hosts
 from tests.acceptance.postgres.supervised import Supervisor, supervised
 from tests.acceptance.receiver.harness import body, peers
 from tests.fakes.http import SLACK_PATH, SlackFake, running
-from tests.postgres import Cluster, either, pair
 from tests.tools import ROOT
 from tests.waiting import until
 
@@ -48,13 +48,12 @@ PRIMARY = COUNT
 class BadDay:
     """One seed: the servers, the hosts, and the senders, who send again until somebody says 200."""
 
-    def __init__(self, receivers: Supervisor, servers: tuple[Cluster, Cluster], random: Random) -> None:
+    def __init__(self, receivers: Supervisor, databases: Servers, random: Random) -> None:
         self.receivers = receivers
         self.hosts = receivers.hosts
-        self.primary, self.standby = servers
+        self.databases = databases
         self.random = random
         self.done: dict[str, int] = {}
-        self.failovers = 0
 
     async def send(self, data: bytes) -> None:
         """Send one body to one receiver after the other until one of them says 200."""
@@ -80,7 +79,7 @@ class BadDay:
         which = self.random.choice(("kill", "kill two", "stop", "failover"))
         self.done[which] = self.done.get(which, 0) + 1
         if which == "failover":
-            await asyncio.to_thread(self.fail_over)
+            await asyncio.to_thread(self.databases.fail_over)
         elif which == "kill two":
             await self.kill(*self.random.sample(range(COUNT + 1), 2))
         elif which == "kill":
@@ -96,17 +95,7 @@ class BadDay:
         for server in filter(None, map(self.receivers.running, numbers)):
             server.process.kill()
         if PRIMARY in numbers:
-            await asyncio.to_thread(self.fail_over)
-
-    def fail_over(self) -> None:
-        """The primary dies at some moment of its commits. Its standby takes over, and gets a standby of its own."""
-        self.primary.kill()
-        self.standby.promote()
-        self.failovers += 1
-        fresh = self.standby.standby(f"standby{self.failovers}", port=self.primary.port)
-        fresh.start()
-        self.standby.require(fresh.name)
-        self.primary, self.standby = self.standby, fresh
+            await asyncio.to_thread(self.databases.fail_over)
 
 
 @contextlib.asynccontextmanager
@@ -114,16 +103,10 @@ async def bad_day(root: Path, seed: int) -> AsyncIterator[BadDay]:
     """Servers, receivers and Slack of one seed."""
     slack = SlackFake()
     async with running(slack, SLACK_PATH):
-        with pair() as servers:
-            hosts = Hosts.made(root, either(servers[0].database(), *servers), slack, count=COUNT, rollback="sleep 1")
+        with servers() as databases:
+            hosts = Hosts.made(root, databases.dsn, slack, count=COUNT, rollback="sleep 1")
             async with supervised(hosts) as receivers:
-                day = BadDay(receivers, servers, Random(seed))
-                try:
-                    yield day
-                finally:
-                    receivers.end()
-                    for cluster in (day.primary, day.standby):
-                        cluster.stop()
+                yield BadDay(receivers, databases, Random(seed))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
