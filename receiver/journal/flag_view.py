@@ -62,7 +62,7 @@ class FlagViews(AlertView):
         return self._one("SELECT 1 FROM freeze_reason WHERE flag = ? AND ended_at IS NULL LIMIT 1", (flag,)) is not None
 
     def unwritten_flags(self) -> frozenset[str]:
-        """Flags that must exist, and were written for none of their reasons in force. The first reason stops pipelines."""
+        """Flags that must exist, and were written for none of their reasons in force. One reason stops pipelines."""
         sql = "SELECT flag FROM freeze_reason WHERE ended_at IS NULL GROUP BY flag HAVING count(written_at) = 0"
         return frozenset(row[0] for row in self._all(sql))
 
