@@ -64,6 +64,8 @@ class Alertmanagers:
         while not self._over:
             with contextlib.suppress(AssertionError, OSError, HTTPException), self._server(number) as server:
                 self.up[number] = server
+                if self._over:  # it was starting while the others were ended
+                    server.process.kill()
                 server.process.wait()
             self.up.pop(number, None)
 
