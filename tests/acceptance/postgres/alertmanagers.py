@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,6 @@ from tests.tools import START_DEADLINE_S, AlertmanagerServer, Generation, alertm
 from tests.waiting import until
 
 COUNT = 3
-FOREVER_S = 3600.0
 AGAIN_S = 0.5
 """How often Prometheus sends its alerts again. Prometheus's own default is a minute."""
 
@@ -59,19 +59,15 @@ class Alertmanagers:
         flags = [*own, *peers, *QUICK]
         return alertmanager_server(self._generation, folder, self._config, flags=flags, port=self._web[number])
 
-    async def keep_up(self, number: int) -> None:
-        """Start one again whenever it ends."""
+    def keep_up(self, number: int) -> None:
+        """Start one again whenever it ends. Runs in a thread."""
         while not self._over:
-            server = self._server(number)
-            try:
-                self.up[number] = await asyncio.to_thread(server.__enter__)
-            except (AssertionError, OSError, HTTPException):
-                continue  # killed before it was ready
-            try:
-                await until(lambda: self.running(number) is None, FOREVER_S, "the end")
-            finally:
-                self.up.pop(number, None)
-                await asyncio.to_thread(server.__exit__, None, None, None)
+            with contextlib.suppress(AssertionError, OSError, HTTPException), self._server(number) as server:
+                self.up[number] = server
+                if self._over:  # it was starting while the others were ended
+                    server.process.kill()
+                server.process.wait()
+            self.up.pop(number, None)
 
     async def be_prometheus(self) -> None:
         """Send all alerts to every Alertmanager, again and again. Prometheus gives up on one that does not answer."""
@@ -88,7 +84,7 @@ class Alertmanagers:
     def end(self) -> None:
         """Start none any more, and end all."""
         self._over = True
-        for one in self.up.values():
+        for one in list(self.up.values()):
             with contextlib.suppress(ProcessLookupError):
                 one.process.send_signal(signal.SIGKILL)
 
@@ -111,7 +107,9 @@ async def alertmanagers(
 ) -> AsyncIterator[Alertmanagers]:
     """Three that know each other, each on its port, and a Prometheus that has no alerts yet."""
     made = Alertmanagers(generation, folder, config, ports)
-    tasks = [asyncio.create_task(made.keep_up(number)) for number in range(COUNT)]
+    threads = [threading.Thread(target=made.keep_up, args=[number]) for number in range(COUNT)]
+    for thread in threads:
+        thread.start()
     sender = asyncio.create_task(made.be_prometheus())
     try:
         await until(made.all_run, START_DEADLINE_S, "every Alertmanager runs")
@@ -120,4 +118,6 @@ async def alertmanagers(
     finally:
         sender.cancel()
         made.end()
-        await asyncio.gather(sender, *tasks, return_exceptions=True)
+        await asyncio.gather(sender, return_exceptions=True)
+        for thread in threads:
+            await asyncio.to_thread(thread.join)

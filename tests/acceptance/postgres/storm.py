@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import aiohttp
 import yaml
 
 from freezeline.cli import main
@@ -121,9 +122,12 @@ class Storm:
         return int(count)
 
     async def healthy(self) -> bool:
-        """Whether no receiver has lost the journal."""
-        answers = [await one.get("/health/detailed") for one in list(self.receivers.up.values())]
-        return all(answer["components"]["journal"]["status"] == "ok" for answer in answers)
+        """Whether every receiver runs and can store. A leader that meets another one ends, and is started again."""
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            answers = [await one.get("/health/detailed") for one in list(self.receivers.up.values())]
+            stored = all(answer["components"]["journal"]["status"] == "ok" for answer in answers)
+            return stored and self.receivers.all_run()
+        return False
 
 
 @contextlib.asynccontextmanager
