@@ -46,7 +46,9 @@ async def test_a_receiver_that_nobody_reaches_says_so(tmp_path: Path) -> None:
         said = await told(server)
         assert said["status"] in {"degraded", "failing"}
         assert said["health"].startswith(SAID)
-        assert said["health"].endswith("1 came without the token in tokens/webhook. Give Alertmanager a copy of this file")
+        assert said["health"].endswith(
+            "1 came without the token in tokens/webhook. Give Alertmanager a copy of this file"
+        )
         assert {said["metric"], said["command"], said["page"]} == {True}
         assert said["brief"] == "failing"
         assert await server.post(body("0.34.2", "firing")) == 200

@@ -37,7 +37,7 @@ class Alertmanagers:
         self._config = config
         self._web = ports
         self._ports = free_ports(COUNT)
-        self._over = False
+        self._over = threading.Event()
 
     def running(self, number: int) -> AlertmanagerServer | None:
         """One of them, if it runs now."""
@@ -61,10 +61,10 @@ class Alertmanagers:
 
     def keep_up(self, number: int) -> None:
         """Start one again whenever it ends. Runs in a thread."""
-        while not self._over:
+        while not self._over.is_set():
             with contextlib.suppress(AssertionError, OSError, HTTPException), self._server(number) as server:
                 self.up[number] = server
-                if self._over:  # it was starting while the others were ended
+                if self._over.is_set():  # it was starting while the others were ended
                     server.process.kill()
                 server.process.wait()
             self.up.pop(number, None)
@@ -83,7 +83,7 @@ class Alertmanagers:
 
     def end(self) -> None:
         """Start none any more, and end all."""
-        self._over = True
+        self._over.set()
         for one in list(self.up.values()):
             with contextlib.suppress(ProcessLookupError):
                 one.process.send_signal(signal.SIGKILL)
