@@ -6,6 +6,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,18 @@ RUN_DEADLINE_S = 300
 
 EMPTY = (sys.executable, "-E", "-s", "-c", "pass")
 FREEZELINE = str(Path(sys.executable).with_name("freezeline"))
+
+
+MEMORY = Path("/dev/shm")
+
+
+def in_memory(prefix: str) -> tempfile.TemporaryDirectory[str]:
+    """A folder that no disk holds, where the system has a place for that.
+
+    To create a file, ext4 takes 0.05 to 0.6 ms of processor time: more, the more was deleted in the last minutes.
+    """
+    usable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
+    return tempfile.TemporaryDirectory(prefix=prefix, dir=MEMORY if usable else None)
 
 
 class Run(Struct, frozen=True, kw_only=True):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from msgspec import Struct
 
-from benchmarks.paired import Ratio, ratio
+from benchmarks.paired import Ratio, in_memory, ratio
 from devtools.prometheus_tools import built
 from devtools.steps import SetupError
 
@@ -42,7 +41,7 @@ class Sloth(Struct, frozen=True, kw_only=True):
         """`sloth generate` of one file of so many SLOs; None where there is no Sloth."""
         if self.program is None:
             return None
-        with tempfile.TemporaryDirectory(prefix="freezeline-sloth-") as folder:
+        with in_memory("freezeline-sloth-") as folder:
             spec, rules = Path(folder, "sloth.yml"), Path(folder, "rules.yml")
             spec.write_text(HEAD + "".join(SLO.format(name=f"slo-{number:04d}") for number in range(slos)))
             return ratio((str(self.program), "generate", "-i", str(spec), "-o", str(rules)), runs)
