@@ -3,7 +3,8 @@
 Whole commands, everything written anew: rules only, every emitted expression parsed. Beside each row stands Sloth on
 one file of as many SLOs. Aims are for processor time (`cpu`), because a busy machine stretches the clock's time more.
 Two processes once took 8.8 at 100 SLOs, 38.4 at 1,000 and 172 at 5,000, together and in one file; in files of ten 9.1,
-44.5 and 217. The aims are 5 % above. Memory stays below 160 MiB. Specs and outputs lie in memory, where the system has a place for that.
+44.5 and 217. The aims are 5 % above. Memory stays below 160 MiB. Specs and outputs lie in memory, where the system has
+a place for that.
 `python -m benchmarks.generate`; exit code 1 where an aim is missed.
 """
 

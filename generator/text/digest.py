@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-try:  # as the standard library's `random` does: `hashlib` loads OpenSSL, a twentieth of a short command's time
-    from _sha256 import sha256  # type: ignore[import-not-found] # typeshed does not list it
-except ImportError:  # Python 3.12 and later
-    from hashlib import sha256
+import hashlib
 
 
 def digest(data: bytes) -> str:
     """SHA-256 as hexadecimal text."""
-    return str(sha256(data).hexdigest())
+    return hashlib.sha256(data).hexdigest()
