@@ -20,7 +20,7 @@ EMPTY = (sys.executable, "-E", "-s", "-c", "pass")
 FREEZELINE = str(Path(sys.executable).with_name("freezeline"))
 
 
-MEMORY = Path("/dev/shm")
+MEMORY = Path("/dev/shm")  # noqa: S108 - each use makes a folder with a name of its own in it
 
 
 def in_memory(prefix: str) -> tempfile.TemporaryDirectory[str]:
