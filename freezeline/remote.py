@@ -180,6 +180,13 @@ def failed(name: str, error: RemoteError) -> int:
     return error.exit_code
 
 
+def carried_out(done: str, why: str) -> None:
+    """Print what the receiver has done, and what is wrong on hosts whose receiver is gone (`why`)."""
+    print(done)
+    if why:
+        print(f"PROBLEM {printable(why)}")
+
+
 def not_carried_out(name: str, state: str, why: str) -> int:
     """Say that the receiver wants what the operator wants and cannot do it yet, and return the exit code."""
     sys.stderr.write(f"freezeline {name}: {printable(state)}: {printable(why)}; the receiver keeps trying\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from receiver.decide import hosts
@@ -12,16 +12,19 @@ from receiver.decide.model import stamp_ms
 
 def by_service(flags: Iterable[HostFlag]) -> dict[str, list[HostFlag]]:
     """The flags of each service."""
+    return _grouped(flags, lambda one: one.service)
+
+
+def _grouped(flags: Iterable[HostFlag], key: Callable[[HostFlag], str]) -> dict[str, list[HostFlag]]:
     found: dict[str, list[HostFlag]] = {}
     for one in flags:
-        found.setdefault(one.service, []).append(one)
+        found.setdefault(key(one), []).append(one)
     return found
 
 
 def hosts_json(flags: Iterable[HostFlag], sharing: Sharing | None) -> list[dict[str, Any]]:
     """What each host said of these flags; nothing if there is one host only."""
-    found = hosts.known(flags)
-    if sharing is None or len({one.host for one in found}) < 2:
+    if sharing is None:
         return []
     return [
         {
@@ -34,18 +37,15 @@ def hosts_json(flags: Iterable[HostFlag], sharing: Sharing | None) -> list[dict[
             "receiver": "running" if one.is_live(sharing) else "lost" if one.seen_at else "stopped",
             "last_seen": stamp_ms(one.seen_at) if one.seen_at and not one.is_live(sharing) else None,
         }
-        for one in found
+        for one in hosts.of_several(flags)
     ]
 
 
 def problems_of_hosts(flags: Iterable[HostFlag], held: Collection[str], sharing: Sharing) -> list[str]:
     """Which hosts do not have a flag that they should have, or keep a flag that should be gone."""
-    found: dict[str, list[HostFlag]] = {}
-    for one in flags:
-        found.setdefault(one.path, []).append(one)
     return [
         said
-        for path, of_path in sorted(found.items())
+        for path, of_path in sorted(_grouped(flags, lambda one: one.path).items())
         for said in hosts.problems(of_path, wanted_state(path, held), sharing)
     ]
 

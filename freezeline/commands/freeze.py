@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from freezeline.problems import printable
-from freezeline.remote import add_operator_options, not_carried_out, operate
+from freezeline.remote import add_operator_options, carried_out, not_carried_out, operate
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,6 @@ def run(args: argparse.Namespace) -> int:
     if not answer["on_disk"]:
         return not_carried_out("freeze", f"{args.service} is NOT frozen yet", answer["why"])
     if not args.json:
-        print(f"{printable(args.service)} is frozen until you run `freezeline unfreeze` (episode {answer['episode']})")
-        if answer["why"]:  # hosts whose receiver is gone
-            print(f"PROBLEM {printable(answer['why'])}")
+        done = f"{printable(args.service)} is frozen until you run `freezeline unfreeze` (episode {answer['episode']})"
+        carried_out(done, answer["why"])
     return 0

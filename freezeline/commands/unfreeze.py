@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from freezeline.problems import printable
-from freezeline.remote import add_operator_options, not_carried_out, operate
+from freezeline.remote import add_operator_options, carried_out, not_carried_out, operate
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,6 @@ def run(args: argparse.Namespace) -> int:
     if not answer["on_disk"]:
         return not_carried_out("unfreeze", f"{args.service} is STILL frozen", answer["why"])
     if not args.json:
-        print(f"{printable(args.service)} is unfrozen: {', '.join(map(printable, answer['flags']))}")
-        if answer["why"]:  # hosts whose receiver is gone
-            print(f"PROBLEM {printable(answer['why'])}")
+        done = f"{printable(args.service)} is unfrozen: {', '.join(map(printable, answer['flags']))}"
+        carried_out(done, answer["why"])
     return 0

@@ -78,7 +78,7 @@ async def failed(context: Context, view: FlagView, error: str) -> None:
     why = f"{context.host} cannot {verb} the flag: {error}"
 
     def record(tx: Tx) -> None:
-        now = {one.host: one for one in tx.host_flags(view.path)}.get(context.host)
+        now = tx.flags_of_host(context.host).get(view.path)
         _say(context, tx, view.path, service, now.state if now else HostState.UNFROZEN, error=error, why=why)
 
     await context.journal.write(record)

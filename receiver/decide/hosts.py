@@ -112,6 +112,12 @@ def known(flags: Iterable[HostFlag]) -> list[HostFlag]:
     return sorted(found, key=lambda one: (one.host, one.path))
 
 
+def of_several(flags: Iterable[HostFlag]) -> list[HostFlag]:
+    """As `known`; none if there is only one host, of which nobody needs to be told."""
+    found = known(flags)
+    return found if len({one.host for one in found}) > 1 else []
+
+
 def waited_for(flags: Iterable[HostFlag], wanted: HostState, sharing: Sharing) -> list[str]:
     """The live hosts that guard a flag and have said neither that they are in this state, nor why not."""
     return [
@@ -136,10 +142,7 @@ def problems(flags: Iterable[HostFlag], wanted: HostState, sharing: Sharing) -> 
 
     A host whose receiver was stopped in the ordinary way is named only if it keeps a flag that should be gone.
     """
-    found = known(flags)
-    if len({one.host for one in found}) < 2:
-        return []
-    wrong = [one for one in found if not one.is_as(wanted, sharing)]
+    wrong = [one for one in of_several(flags) if not one.is_as(wanted, sharing)]
     live = [_failed(one, wanted) for one in wrong if one.is_live(sharing) and (one.guards or one.error)]
     gone = [
         _gone(one, wanted, sharing.now)
@@ -151,11 +154,8 @@ def problems(flags: Iterable[HostFlag], wanted: HostState, sharing: Sharing) -> 
 
 def done(flags: Iterable[HostFlag], wanted: HostState, sharing: Sharing) -> str:
     """Which hosts are in the wanted state, in one sentence; "" if there is only one host, or none is."""
-    found = known(flags)
-    hosts = list(dict.fromkeys(one.host for one in found if one.is_as(wanted, sharing)))
-    if len({one.host for one in found}) < 2 or not hosts:
-        return ""
-    return f"{'Frozen' if wanted is HostState.FROZEN else 'Unfrozen'} on {_names(hosts)}"
+    hosts = list(dict.fromkeys(one.host for one in of_several(flags) if one.is_as(wanted, sharing)))
+    return f"{'Frozen' if wanted is HostState.FROZEN else 'Unfrozen'} on {_names(hosts)}" if hosts else ""
 
 
 def _failed(one: HostFlag, wanted: HostState) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from receiver.decide.hosts import HostFlag, HostState, Sharing, clock, known
+from receiver.decide.hosts import HostFlag, HostState, Sharing, clock, of_several
 from receiver.host_report import wanted_state
 from receiver.http.page.words import Instant, instant
 from receiver.report import Standing
@@ -24,9 +24,9 @@ class HostRow(Struct, frozen=True, kw_only=True):
 def hosts_of(name: str, standing: Standing) -> tuple[HostRow, ...]:
     """Each flag of a service on each host; nothing if there is one host only, or nothing to tell of any."""
     sharing = standing.sharing
-    found = known(standing.hosts.get(name, ()))
-    if sharing is None or len({one.host for one in found}) < 2:
+    if sharing is None:
         return ()
+    found = of_several(standing.hosts.get(name, ()))
     told = any(one.has_flag or one.path in standing.held for one in found)
     return tuple(_row(one, standing, sharing) for one in found) if told else ()
 

@@ -122,7 +122,7 @@ async def test_a_host_that_cannot_write_is_named_with_its_reason(
         await until(lambda: hosts.guarding() == 3, WAIT_S, "three hosts guard the service")
         leader = hosts.leader()
         broken = next(number for number in (0, 1, 2) if f"host-{number}" != leader)
-        one = {0: first, 1: second}.get(broken, second)
+        one = (first, second)[broken]
         flags = hosts.sites[broken].flag.parent
         shutil.rmtree(flags, ignore_errors=True)
         flags.write_text("no directory")
