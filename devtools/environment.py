@@ -24,6 +24,10 @@ INPUTS = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
 CREATE_DEADLINE_S = 120
 INSTALL_DEADLINE_S = 900
 
+BUILD_BACKENDS = ("hatchling", "editables", "setuptools")
+# Packages that their authors publish as source alone; each is built by one of the backends above.
+SOURCE_ALONE = ("argparse-manpage",)
+
 NO_PIP = (
     "this Python cannot make a virtual environment with pip. "
     "Install one of: python3-venv (Debian, Ubuntu: apt-get install python3-venv), pip, virtualenv"
@@ -68,8 +72,10 @@ def _usable() -> bool:
 def _install(pip: list[str]) -> None:
     env = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore", "PIP_NO_INPUT": "1"}
     pinned = [*pip, "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
-    # The pinned build backend first: an isolated build would take the newest one.
-    run([*pinned, "pip", "hatchling", "editables"], deadline_s=INSTALL_DEADLINE_S, env=env)
+    # Wheels alone, because pip's cache would hide, on every machine but a new one, that a build needs a backend.
+    pinned += ["--only-binary", ":all:", "--no-binary", ",".join(SOURCE_ALONE)]
+    # The pinned build backends first: an isolated build would take the newest ones.
+    run([*pinned, "pip", *BUILD_BACKENDS], deadline_s=INSTALL_DEADLINE_S, env=env)
     run(
         [*pinned, "--no-build-isolation", "--editable", f"{ROOT}[toast,workload,dev,docs]"],
         deadline_s=INSTALL_DEADLINE_S,

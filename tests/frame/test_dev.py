@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+from devtools.environment import BUILD_BACKENDS, SOURCE_ALONE
 from tests.tools import ROOT
 
 
@@ -30,6 +31,12 @@ def test_ci_prints_each_step_of_a_whole_test_run() -> None:
     options = re.search(r"run_tests (-.*?) \|\|", body[1])
     assert options
     assert f"python -m pytest {options[1]}\n" in printed
+
+
+def test_what_builds_packages_is_pinned() -> None:
+    """Each build backend, and each package that is built here, has an exact version."""
+    pinned = {line.partition("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    assert pinned >= {*BUILD_BACKENDS, *SOURCE_ALONE}
 
 
 def test_unknown_command() -> None:
