@@ -10,6 +10,7 @@ from msgspec import Struct
 _HEADER = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _TRACE = re.compile(r"(?!0{32})[0-9a-f]{32}")
 SPAN_DIGITS = 16
+_SPAN_AT_END = re.compile(rf"[0-9a-f]{{16}}(?!0{{16}})[0-9a-f]{{{SPAN_DIGITS}}}")
 
 
 class Parent(Struct, frozen=True, kw_only=True):
@@ -40,5 +41,7 @@ def trace_of(identifier: str) -> str:
 
 
 def span_of(identifier: str) -> str:
-    """The span of a request, episode or action: digits that always follow from its identifier."""
+    """The span of a request, episode or action: the end of 32 hexadecimal digits, else digits that always follow."""
+    if _SPAN_AT_END.fullmatch(identifier):
+        return identifier[-SPAN_DIGITS:]
     return hashlib.sha256(f"span {identifier}".encode()).hexdigest()[:SPAN_DIGITS]

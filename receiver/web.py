@@ -155,7 +155,7 @@ class _Handlers:
         meters.alerts.inc(len(delivery.alerts))
         if delivery.quarantined:
             meters.quarantined.inc(len(delivery.quarantined))
-        watchdog = any(alert.name == WATCHDOG for alert in delivery.alerts)
+        watchdog = WATCHDOG in [alert.name for alert in delivery.alerts]
         self._shared.health.hearing.heard(received_at, watchdog=watchdog)
         if watchdog:
             meters.watchdog.set(received_at.timestamp())

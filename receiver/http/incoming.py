@@ -42,23 +42,26 @@ def problem(status: int, message: str, *, headers: Mapping[str, str] | None = No
 
 async def body_of(request: web.Request, *, max_bytes: int = BODY_MAX_BYTES, limit_s: float = BODY_LIMIT_S) -> bytes:
     """The decoded body of a request. Raises RefusedError."""
-    too_large = RefusedError(413, f"the body has more than {max_bytes} bytes")
     if (request.content_length or 0) > max_bytes:
-        raise too_large
+        raise _too_large(max_bytes)
     try:
         body = await _read(request, limit_s)
     except TimeoutError as error:
         raise RefusedError(503, f"the body was not complete after {limit_s:g} s") from error
     except web.HTTPRequestEntityTooLarge as error:
-        raise too_large from error
+        raise _too_large(max_bytes) from error
     except RequestPayloadError as error:
         coding = request.headers.get(hdrs.CONTENT_ENCODING, "") or request.headers.get(hdrs.TRANSFER_ENCODING, "")
         raise RefusedError(400, f"the body cannot be decoded as {coding!a}") from error
     except ConnectionError as error:
         raise RefusedError(400, "the sender left before the end of the body") from error
     if len(body) > max_bytes:
-        raise too_large
+        raise _too_large(max_bytes)
     return body
+
+
+def _too_large(max_bytes: int) -> RefusedError:
+    return RefusedError(413, f"the body has more than {max_bytes} bytes")
 
 
 async def _read(request: web.Request, limit_s: float) -> bytes:

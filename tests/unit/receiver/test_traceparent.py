@@ -41,3 +41,11 @@ def test_what_is_sent_is_valid() -> None:
         sent = traceparent.parse(traceparent.header(trace, "r-1"))
         assert sent is not None
         assert sent == traceparent.parse(traceparent.header(trace, "r-1"))
+
+
+@pytest.mark.parametrize("request_id", [TRACE, "0" * 32, f"{'1' * 16}{'0' * 16}", "r-1", TRACE.upper()])
+def test_every_request_has_a_valid_span(request_id: str) -> None:
+    """A span of nothing but zeros is not valid. Our own identifiers end with their spans."""
+    sent = traceparent.parse(traceparent.header(TRACE, request_id))
+    assert sent is not None
+    assert (sent.span_id == request_id[16:]) == (request_id == TRACE)
