@@ -6,12 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
-import random
-import secrets
-import shlex
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -22,23 +17,21 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client import disable_created_metrics
 
 from freezeline import extras
 from freezeline.problems import Problems, render
-from receiver import logs, notify
+from receiver import logs, notify, placing
 from receiver.act import found
 from receiver.act.notices import Deliverer, recaller
-from receiver.context import Context, PolicyBox
-from receiver.decide.model import Decision, new_id
-from receiver.faults import Faults
+from receiver.context import Context
+from receiver.decide.model import Decision
 from receiver.http import connections
 from receiver.http.access import Access, allowed_hosts
 from receiver.http.health import Health
 from receiver.http.hearing import Hearing
 from receiver.http.tokens import TokenError, ensure_tokens
-from receiver.journal import GROUP_MAX, Journal, JournalError, SqliteStore, Store, postgres_store
-from receiver.leading import Leading
+from receiver.journal import GROUP_MAX, Journal, JournalError
 from receiver.logins import LoginSettingsError, provider_of, proxy_of
 from receiver.loops.backlog import Backlog
 from receiver.loops.conditions import Conditions
@@ -54,11 +47,10 @@ from receiver.loops.retention import Retention
 from receiver.loops.rollouts import RolloutWatch
 from receiver.loops.traces import Traces
 from receiver.loops.worker import Worker
-from receiver.meters import Meters
+from receiver.placing import StartError
 from receiver.policy.directory import Loaded, read_directory
 from receiver.report import StandingCollector
 from receiver.rollout_report import Reporter, no_report
-from receiver.rollouts import Rollouts
 from receiver.settings import Settings, load_settings
 from receiver.sources.alertmanager import Alertmanager
 from receiver.sources.asking import QUICK, from_files
@@ -74,10 +66,6 @@ GARBAGE_EVERY = 10_000
 """Python looks for cycles after this many new objects. Python's own default is 700."""
 
 OK, PROBLEMS, USAGE, ENVIRONMENT = 0, 1, 2, 3
-
-
-class StartError(Exception):
-    """The receiver cannot run here. The message says why."""
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -228,34 +216,12 @@ class _Receiver:
                 raise JournalError(context.journal.broken)
 
     async def _open_journal(self, stack: contextlib.AsyncExitStack) -> Context:
-        state = self._options.state_dir
-        if self._settings.journal_postgres:
-            _require_moved(state, self._settings.journal_postgres)
-        journal = Journal(
-            journal_store(state, self._settings), clock=self._clock, reached=self._reached, group_max=self._group_max
-        )
+        state, settings = self._options.state_dir, self._settings
+        store = placing.journal_store(state, settings)
+        journal = Journal(store, clock=self._clock, reached=self._reached, group_max=self._group_max)
         journal.start()
         stack.push_async_callback(journal.close)
-        host = _host(self._settings)
-        place = _place(state, self._settings)
-        run = f"{os.getpid()}:{secrets.token_hex(4)}"
-        owner = f"{place}#{run}" if journal.several else f"{host}:{run}"
-        return Context(
-            journal=journal,
-            clock=journal.now,
-            host_clock=self._clock,
-            ids=new_id,
-            jitter=random.random,
-            reached=self._reached,
-            box=PolicyBox(),
-            meters=Meters(CollectorRegistry()),
-            host=host,
-            owner=owner,
-            leading=Leading(several=journal.several, place=place, owner=owner, lease_s=self._settings.journal_lease_s),
-            runs_dir=state / "runs",
-            rollouts=Rollouts(directory=state / "canary"),
-            faults=Faults(journal.now),
-        )
+        return placing.context(state, settings, journal, clock=self._clock, reached=self._reached)
 
     async def _send_traces(self, context: Context, stack: contextlib.AsyncExitStack) -> None:
         """Send spans to a collector, if the settings name one. Raises StartError if the extra is not installed."""
@@ -418,37 +384,6 @@ class _Receiver:
         temporary.rename(path)
         sys.stderr.write(f"listening on {url}\n")
         sys.stderr.flush()
-
-
-def _host(settings: Settings) -> str:
-    return settings.host or socket.gethostname()
-
-
-def _place(state: Path, settings: Settings) -> str:
-    """The name of at most one running receiver, because one at a time has the lock on a state directory."""
-    return f"{_host(settings)}:{state.resolve()}"
-
-
-def journal_store(state: Path, settings: Settings) -> Store:
-    """Where the settings put the journal. Raises JournalError."""
-    if settings.journal_postgres:
-        return postgres_store(
-            settings.journal_postgres,
-            require_standby=settings.journal_require_standby,
-            place=_place(state, settings),
-            alive_s=settings.journal_lease_s,
-        )
-    return SqliteStore(state / "journal.db", exclusive=settings.journal_exclusive)
-
-
-def _require_moved(state: Path, dsn: str) -> None:
-    """Raise StartError for a journal in a file: a receiver that left the file behind would forget its freezes."""
-    if (state / "journal.db").exists():
-        raise StartError(
-            f"{state} holds a journal, which the database does not have. To keep its history, run "
-            f"`freezeline journal migrate --state {state} --postgres {shlex.quote(dsn)}`; to begin anew, move "
-            f"journal.db* out of {state}"
-        )
 
 
 def _look_for_garbage_seldom() -> None:

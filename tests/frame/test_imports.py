@@ -94,6 +94,7 @@ ORDERS = {
         "http",
         "http.page",
         "logins",
+        "placing",
         "web",
         "serve",
     ),
