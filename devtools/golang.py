@@ -88,6 +88,14 @@ PRODUCTS = {
     "cortex": Product(
         name="cortex", commands=("cortex",), owner="cortexproject", version_variable="main.Version", tags="slicelabels"
     ),
+    # Its releases are no versions of a Go module, so go.mod names a commit of release 3.0.
+    "mimir": Product(
+        name="mimir",
+        commands=("mimir", "mimirtool"),
+        owner="grafana",
+        version_variable="github.com/grafana/mimir/pkg/util/version.Version",
+        tags="netgo,stringlabels",
+    ),
     # Open-loop load, for the benchmark of the workload.
     "vegeta": Product(
         name="vegeta",

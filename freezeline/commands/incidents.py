@@ -14,7 +14,7 @@ from freezeline import journal_place
 from freezeline.problems import printable
 from receiver.decide.model import Incident, stamp_ms
 from receiver.decide.recovery import MeanTimes, mean_times
-from receiver.journal import JournalError, open_view
+from receiver.journal import JournalError, reading
 
 OK, PROBLEMS, USAGE, ENVIRONMENT = 0, 1, 2, 3
 DAYS = 30.0
@@ -59,15 +59,12 @@ def run(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     since = now - timedelta(days=args.days)
     try:
-        view, connection = open_view(journal, postgres=args.postgres)
+        with reading(journal, postgres=args.postgres) as view:
+            newest = view.incidents(service=args.service, limit=max(args.last, 0))
+            times = mean_times(view.lasted(since, service=args.service))
     except JournalError as error:
         sys.stderr.write(f"freezeline incidents: {error}\n")
         return ENVIRONMENT
-    try:
-        newest = view.incidents(service=args.service, limit=max(args.last, 0))
-        times = mean_times(view.lasted(since, service=args.service))
-    finally:
-        connection.close()
     found = Found(newest=[one for one in newest if one.opened_at >= since], times=times)
     print(json.dumps(_values(found)) if args.json else "\n".join(lines(found, now)))
     return _judged(times, args.mttr_at_most)

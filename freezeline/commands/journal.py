@@ -9,7 +9,7 @@ from pathlib import Path
 
 from freezeline import extras, journal_place
 from freezeline.problems import printable
-from receiver.journal import JournalError, View, open_view, verify
+from receiver.journal import JournalError, View, reading, verify
 from receiver.report import decision_json
 from receiver.state import StateInUseError, locked
 
@@ -46,14 +46,11 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write("freezeline journal: name the receiver's state directory with --state DIR\n")
         return 2
     try:
-        view, connection = open_view(journal, postgres=args.postgres, earlier=True)
+        with reading(journal, postgres=args.postgres, earlier=True) as view:
+            return _verify(view, as_json=args.json) if args.verify else _print(view, args)
     except JournalError as error:
         sys.stderr.write(f"freezeline journal: {error}\n")
         return 3
-    try:
-        return _verify(view, as_json=args.json) if args.verify else _print(view, args)
-    finally:
-        connection.close()
 
 
 def _migrate(args: argparse.Namespace) -> int:

@@ -25,7 +25,8 @@ from receiver.journal.chain import Verdict, verify
 from receiver.journal.exclusive import AT_ONCE, caches
 from receiver.journal.jobs import Job, prepared
 from receiver.journal.last_seen import WRITTEN_EVERY
-from receiver.journal.opening import open_view, postgres_store
+from receiver.journal.opening import open_view, postgres_store, with_hint
+from receiver.journal.reading import reading
 from receiver.journal.sqlite import SqliteStore
 from receiver.journal.store import Connection, JournalError, Store
 from receiver.journal.tx import Tx
@@ -43,6 +44,7 @@ __all__ = [
     "View",
     "open_view",
     "postgres_store",
+    "reading",
     "verify",
 ]
 
@@ -166,7 +168,7 @@ class Journal:
             tx = Tx(writer, caches(writer, self._store, written_every=written_every))
             self._head = tx.head()[0]
         except self._store.errors as error:
-            raise JournalError(f"{self._store.shown}: {error}") from error
+            raise JournalError(f"{self._store.shown}: {with_hint(error)}") from error
         self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
         # A daemon: a forgotten `close` must not keep the process alive, and committed work is safe without it.
         self._thread = threading.Thread(target=self._run, args=(writer, tx), name="journal-write", daemon=True)
@@ -358,9 +360,9 @@ class Journal:
         try:
             job.result = job.work(tx)
             tx.end_work()
-        except self._store.failures:
-            raise  # The database failed, not the work: the whole group fails.
-        except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
+        except Exception as error:
+            if self._store.has_failed(error):
+                raise
             tx.undo_work()
             job.error = error
 

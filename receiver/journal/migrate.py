@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 
 from receiver.journal.move import Moved, copy
+from receiver.journal.opening import with_hint
 from receiver.journal.postgres import PostgresStore
 from receiver.journal.postgres_remedies import with_remedies
 from receiver.journal.sqlite import SqliteStore
@@ -24,7 +26,7 @@ def into_postgres(path: Path, dsn: str) -> Moved:
     if not path.exists():
         raise JournalError(f"{path}: there is no journal")
     server = PostgresStore(dsn, require_standby=False)
-    with _opened(SqliteStore(path)) as source, _opened(server) as target, _told(server):
+    with _opened(SqliteStore(path)) as source, _opened(server) as target, _told(server, path):
         source.execute("BEGIN IMMEDIATE")
         server.begin_moving(target)
         moved = copy(source, target)
@@ -43,7 +45,7 @@ def into_file(path: Path, dsn: str) -> Moved:
     draft = path.with_name(f"{path.name}.draft")
     draft.unlink(missing_ok=True)
     try:
-        with _opened(server) as source, _opened(SqliteStore(draft)) as target, _told(server):
+        with _opened(server) as source, _opened(SqliteStore(draft)) as target, _told(server, path):
             server.begin_moving(source)
             target.execute("BEGIN IMMEDIATE")
             moved = copy(source, target)
@@ -68,8 +70,10 @@ def _opened(store: SqliteStore | PostgresStore) -> Iterator[Connection]:
 
 
 @contextlib.contextmanager
-def _told(server: PostgresStore) -> Iterator[None]:
+def _told(server: PostgresStore, path: Path) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
         raise JournalError(f"{server.shown}: {with_remedies([str(error)])}") from error
+    except sqlite3.Error as error:
+        raise JournalError(f"{path}: {with_hint(error)}") from error

@@ -14,6 +14,13 @@ LOCK_WAIT_S = 10
 """How long a connection waits for another process's lock."""
 
 
+DAMAGED = (
+    ". Look at the disk. Then put a copy of the journal in its place, or move the file away together with its -wal and "
+    "-shm files: the receiver then begins a new journal. The receiver will not know the freezes of the old journal: "
+    "remove their flags by hand"
+)
+
+
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection of one thread at a time, whose transactions the caller begins and ends."""
     uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
@@ -45,8 +52,18 @@ def open_view(path: Path, *, postgres: str = "", earlier: bool = False) -> tuple
             connection.close()
             raise
     except (sqlite3.Error, shapes.ShapeError) as error:
-        raise JournalError(f"{path}: {error}") from error
+        raise JournalError(f"{path}: {with_hint(error)}") from error
     return View(connection), connection
+
+
+def with_hint(error: Exception) -> str:
+    """What a database says, and what to do about a file that SQLite cannot mend."""
+    return f"{error}{DAMAGED}" if is_damage(error) else str(error)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether a file is damaged: a plain DatabaseError, of which the faults of statements are subclasses."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def postgres_store(dsn: str, *, require_standby: bool, place: str = "", alive_s: float = 30.0) -> Store:

@@ -66,7 +66,6 @@ class PostgresStore:
     several = True
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
     again: tuple[type[Exception], ...] = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
-    failures: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError)
     reading = contextlib.nullcontext()
 
     def __init__(
@@ -161,6 +160,10 @@ class PostgresStore:
         if at is not None:
             self._clock.read(at)
         return int(timeline)
+
+    def has_failed(self, error: Exception) -> bool:
+        """The connection is lost, or the server cannot do its work."""
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
     def now(self, own: datetime) -> datetime:
         """The server's time, whatever the clock of this machine says."""

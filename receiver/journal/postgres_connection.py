@@ -8,7 +8,7 @@ time. In all three cases nobody knows whether the transaction is durable, and `c
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import psycopg
@@ -110,13 +110,31 @@ class PostgresConnection:
         if sql.startswith("BEGIN"):
             return self._begin(sql)
         text, order = translated(sql)
-        return self.wire.execute(text.encode(), [parameters[number] for number in order])
+        with self._told_apart():
+            return self.wire.execute(text.encode(), [parameters[number] for number in order])
 
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> psycopg.Cursor[tuple[Any, ...]]:
         """Run one statement for each row of parameters."""
         cursor = self.wire.cursor()
-        cursor.executemany(translated(sql)[0].encode(), parameters)
+        with self._told_apart():
+            cursor.executemany(translated(sql)[0].encode(), parameters)
         return cursor
+
+    @contextlib.contextmanager
+    def _told_apart(self) -> Iterator[None]:
+        """Raise OperationalError where psycopg takes a failure of the server for a fault of the statement.
+
+        The server ended the session, because the receiver stood still for too long; or the server takes no writes any
+        more. The next transaction then looks for the primary again.
+        """
+        try:
+            yield
+        except psycopg.InternalError as error:
+            if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+                self.close()
+            if self._wire is None or self._wire.closed:
+                raise psycopg.OperationalError(str(error)) from error
+            raise
 
     def commit(self) -> None:
         """Make the transaction durable. Raises DoubtfulCommitError or another psycopg.Error if that is not certain."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from receiver.journal import shapes
-from receiver.journal.opening import LOCK_WAIT_S, connect
+from receiver.journal.opening import LOCK_WAIT_S, connect, is_damage, with_hint
 from receiver.journal.same_file import SameFile
 from receiver.journal.store import Connection, JournalError
 from receiver.steps import Reached
@@ -45,7 +45,6 @@ class SqliteStore:
     leader = ""
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
     again: tuple[type[Exception], ...] = ()
-    failures: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
 
     def __init__(self, path: Path, *, exclusive: bool = True) -> None:
         self._path = path
@@ -74,6 +73,10 @@ class SqliteStore:
         """Whether this receiver alone writes the file."""
         return self._exclusive
 
+    def has_failed(self, error: Exception) -> bool:
+        """The file is damaged, or SQLite cannot read or write it."""
+        return is_damage(error) or isinstance(error, sqlite3.OperationalError)
+
     def now(self, own: datetime) -> datetime:
         """All writers are on this machine."""
         return own
@@ -94,7 +97,7 @@ class SqliteStore:
                 writer.execute(f"PRAGMA cache_size = -{PAGES_KIB}")
             self._files = SameFile(self._path)
         except (sqlite3.Error, OSError, shapes.ShapeError) as error:
-            raise JournalError(f"{self._path}: {error}") from error
+            raise JournalError(f"{self._path}: {with_hint(error)}") from error
         return writer
 
     def reader(self) -> Connection:
@@ -114,7 +117,7 @@ class SqliteStore:
                 reader.close()
                 raise
         except (sqlite3.Error, shapes.ShapeError) as error:
-            raise JournalError(f"{self._path}: {error}") from error
+            raise JournalError(f"{self._path}: {with_hint(error)}") from error
         return reader
 
     def begin_reading(self, reader: Connection) -> None:

@@ -104,9 +104,8 @@ class Store(Protocol):
     def again(self) -> tuple[type[Exception], ...]:
         """The failures after which the same work may succeed at once."""
 
-    @property
-    def failures(self) -> tuple[type[Exception], ...]:
-        """The errors for which the database is to blame, not a piece of work: the whole group fails."""
+    def has_failed(self, error: Exception) -> bool:
+        """Whether the database is to blame for an error, and not a piece of work: the whole group fails."""
 
     def now(self, own: datetime) -> datetime:
         """The time by the clock that all writers share, from the time of this machine."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from freezeline.problems import Problems, render
 from receiver.context import Context
 from receiver.decide.model import Decision
-from receiver.journal import JournalError, Tx, View, open_view
+from receiver.journal import JournalError, Tx, View, reading
 from receiver.policy.directory import Loaded, read_directory
 from receiver.policy.model import Policies, Policy
 from receiver.policy.read import parse_policy
@@ -43,13 +43,10 @@ class _Any(frozenset[str]):
 def last_good(journal: Path, *, postgres: str = "", channels: Collection[str]) -> Loaded:
     """The policies in force when the journal was last written; none if there is no journal yet."""
     try:
-        view, connection = open_view(journal, postgres=postgres, earlier=True)
+        with reading(journal, postgres=postgres, earlier=True) as view:
+            texts = view.policies_in_force()
     except JournalError:
         return Loaded(policies={})
-    try:
-        texts = view.policies_in_force()
-    finally:
-        connection.close()
     known = parse_known(dict(texts.values()), channels=channels)
     return Loaded(policies={name: (known[sha256], text) for name, (sha256, text) in texts.items() if sha256 in known})
 

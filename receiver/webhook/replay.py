@@ -11,7 +11,7 @@ from typing import Any
 from freezeline.problems import Problems
 from receiver.decide.model import NO_TRACE, Alert, new_id
 from receiver.decide.plan import Change, Known, Opened, on_alert
-from receiver.journal import JournalError, View, open_view
+from receiver.journal import JournalError, View, reading
 from receiver.policy.directory import read_directory
 from receiver.policy.model import Policies
 from receiver.settings import load_settings
@@ -60,11 +60,10 @@ def replay(
         planned = [_plan(alert, Known(), policies) for alert in delivery.alerts]
     else:
         try:
-            view, connection = open_view(state_dir / "journal.db", postgres=settings.journal_postgres)
+            with reading(state_dir / "journal.db", postgres=settings.journal_postgres) as view:
+                planned = [_plan(alert, _known(view, alert), policies) for alert in delivery.alerts]
         except JournalError as error:
             raise ReplayError(str(error), 3) from error
-        planned = [_plan(alert, _known(view, alert), policies) for alert in delivery.alerts]
-        connection.close()
     return {
         "alerts": planned,
         "quarantined": [{"index": bad.index, "why": bad.why} for bad in delivery.quarantined],

@@ -10,13 +10,13 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from generator import names
-from tests.engines import cortex, servers, thanos
+from tests.engines import cortex, mimir, servers, thanos
 from tests.engines.servers import Engine
 from tests.engines.world import INTERVAL_S, LONG_AGO, ROLLUP_S, SLOW_S, World, write_rules
 from tests.tools import Generation
 from tests.waiting import DeadlinePassedError
 
-ENGINES = ("victoriametrics", "thanos", "cortex")
+ENGINES = ("victoriametrics", "thanos", "cortex", "mimir")
 INCIDENT_S = 90
 START_DEADLINE_S = 180.0
 ALERTS_DEADLINE_S = 660.0
@@ -52,6 +52,7 @@ def _started(name: str, generation: Generation, directory: Path) -> Iterator[Eng
         "victoriametrics": lambda: servers.victoria_metrics(directory),
         "thanos": lambda: thanos.thanos(generation, directory),
         "cortex": lambda: cortex.cortex(directory),
+        "mimir": lambda: mimir.mimir(directory),
     }
     with starts[name]() as engine:
         yield engine
@@ -60,6 +61,10 @@ def _started(name: str, generation: Generation, directory: Path) -> Iterator[Eng
 @contextlib.contextmanager
 def _evaluating(engine: Engine) -> Iterator[None]:
     """The engine with the rules that `generate --target` writes for it."""
+    if engine.name == "mimir":
+        mimir.upload(engine, mimir.write_uploads(engine.directory / "uploads"))
+        yield
+        return
     rules = write_rules(engine.name, engine.directory)
     if engine.name == "victoriametrics":
         with servers.vmalert(engine, rules):

@@ -110,6 +110,7 @@ def test_pinned_versions_are_the_programs_own() -> None:
         "victoriametrics": "1.151.0",
         "thanos": "0.42.0",
         "cortex": "1.21.1",
+        "mimir": "1.3.1-0.20260423142704-aced80d74930",
         "vegeta": "12.13.0",
         "actionlint": "1.7.12",
         "kubeconform": "0.8.0",

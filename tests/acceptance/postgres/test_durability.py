@@ -17,7 +17,7 @@ from receiver.journal.postgres_words import translated
 from receiver.steps import pass_by
 from tests.postgres import Bouncer, Cluster, either, pair
 from tests.unit.receiver.conftest import now
-from tests.waiting import until
+from tests.waiting import until, wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.xdist_group("postgres")]
 
@@ -31,6 +31,7 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$"""
+IN_TRANSACTION = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
 LOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 WAITED_S = 2
 CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
@@ -243,6 +244,39 @@ async def test_a_pooler_in_transaction_mode_loses_only_notifications(
             assert await said(one) == ["by the other", "by the first"]
     finally:
         bouncer.stop()
+
+
+async def test_a_session_that_the_server_ended_fails_the_whole_group(servers: tuple[Cluster, Cluster]) -> None:
+    """A receiver that stood still for too long loses what the group wrote before, and acknowledges nothing of it."""
+    primary, _ = servers
+
+    def first(tx: Tx) -> int:
+        seq = tx.note(Decision(kind="test", sentence="first"))
+        tx._run("SET LOCAL idle_in_transaction_session_timeout = '10ms'")  # noqa: SLF001 - sends the decision too
+        return seq
+
+    def stands_still(tx: Tx) -> int:
+        wait_until(lambda: primary.ask(IN_TRANSACTION) == [(0,)], WAIT_S, "the server has ended the session")
+        return tx._run("SELECT 1")  # noqa: SLF001
+
+    async with opened(primary.database()) as journal:
+        group = [journal.write(work) for work in (first, stands_still, note("last"))]
+        answers = await asyncio.gather(*group, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [JournalError] * 3
+        assert await journal.write(note("after")) == 1
+        assert await said(journal) == ["after"]
+
+
+async def test_a_server_that_takes_no_writes_any_more_is_left(fated: tuple[Cluster, Cluster]) -> None:
+    """Its connection is whole, and the receiver goes to the other server of the list."""
+    primary, standby = fated
+    async with opened(either(primary.database(), *fated), require_standby=False) as journal:
+        await journal.write(note("before"))
+        primary.run("ALTER SYSTEM SET default_transaction_read_only = on")
+        primary.run("SELECT pg_reload_conf()")
+        standby.promote()
+        await until(lambda: written(journal), WAIT_S, "the new primary is written")
+        assert await said(journal) == ["before", "after"]
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01"])
