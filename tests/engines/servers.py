@@ -25,7 +25,11 @@ PROMETHEUS_CONFIG = "storage: {tsdb: {out_of_order_time_window: 60d}}\n"
 PROMETHEUS_FLAGS = ("--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=400d")
 
 
-SAMPLES_READ = ("prometheus_engine_query_samples_total", "vm_rows_scanned_per_query_sum")
+SAMPLES_READ = {
+    "victoriametrics": "vm_rows_scanned_per_query_sum",
+    "mimir": "cortex_ingester_queried_samples_sum",  # Mimir's own engine leaves Prometheus' counter at zero
+}
+"""The counter of samples, where it is not Prometheus' own."""
 
 
 class Engine(Struct):
@@ -55,9 +59,10 @@ class Engine(Struct):
 
     def samples_read(self) -> float:
         """How many samples queries have read since the engine's start, as the engine itself counts."""
+        counter = SAMPLES_READ.get(self.name, "prometheus_engine_query_samples_total")
         lines = request("GET", f"{self.metrics}/metrics").decode().splitlines()
-        found = [line for line in lines if line.startswith(SAMPLES_READ)]
-        assert found, f"{self.metrics}/metrics has none of {SAMPLES_READ}"
+        found = [line for line in lines if line.startswith(counter)]
+        assert found, f"{self.metrics}/metrics has no {counter}"
         return sum(float(line.split()[-1]) for line in found)
 
     def value(self, expr: str, at: float) -> float | None:

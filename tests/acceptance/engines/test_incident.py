@@ -1,4 +1,4 @@
-"""One incident in Prometheus, VictoriaMetrics, Thanos and Cortex at once: the same budgets and the same alerts."""
+"""One incident in Prometheus and in every other engine at once: the same budgets and the same alerts."""
 
 from pathlib import Path
 
