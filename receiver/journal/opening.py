@@ -7,7 +7,7 @@ from pathlib import Path
 
 from freezeline import extras
 from receiver.journal import shapes
-from receiver.journal.store import Connection, JournalError, Store
+from receiver.journal.store import ALIVE_S, Connection, JournalError, Store
 from receiver.journal.view import View
 
 LOCK_WAIT_S = 10
@@ -66,7 +66,7 @@ def is_damage(error: Exception) -> bool:
     return type(error) is sqlite3.DatabaseError
 
 
-def postgres_store(dsn: str, *, require_standby: bool, place: str = "", alive_s: float = 30.0) -> Store:
+def postgres_store(dsn: str, *, require_standby: bool, place: str = "", alive_s: float = ALIVE_S) -> Store:
     """The journal in a PostgreSQL database. Raises JournalError if the extra is not installed.
 
     A receiver names its place. Another receiver that gave no sign for `alive_s` counts as ended.

@@ -90,7 +90,7 @@ class PostgresStore:
         self._version = 0  # that this receiver knows
         self._news = 0
         self._lost = ""
-        self._listener = Listener(self._connect)
+        self._listener = Listener(self._connect, is_old=self._is_old)
 
     @property
     def shown(self) -> str:
@@ -113,7 +113,7 @@ class PostgresStore:
 
         All servers of the list are asked: an old primary that came back takes writes too, on an older timeline.
         """
-        found: list[tuple[int, Wire]] = []
+        found: list[Wire] = []
         problems: list[str] = []
         for server in each_server(self._dsn):
             try:
@@ -124,16 +124,15 @@ class PostgresStore:
                 problems.append(str(error))
         if not found:
             raise psycopg.OperationalError(with_remedies(problems))
-        newest = max(timeline for timeline, _ in found)
-        chosen = next(wire for timeline, wire in found if timeline == newest)
-        for _, wire in found:
+        chosen = max(found, key=lambda wire: wire.timeline)  # the first of those that are alike
+        for wire in found:
             if wire is not chosen:
                 wire.close()
-        self._timeline = newest
+        self._timeline = chosen.timeline
         return chosen
 
-    def _connect_one(self, server: str) -> tuple[int, Wire]:
-        """The timeline of a server, and a connection. Raises NotSafeError for a server that was the primary earlier."""
+    def _connect_one(self, server: str) -> Wire:
+        """A connection to one server. Raises NotSafeError for a server that was the primary earlier."""
         wire: Wire = Wire.connect(
             server,
             autocommit=True,
@@ -145,10 +144,11 @@ class PostgresStore:
         wire.answer_s = self._answer_s
         try:
             require_version(wire.info.server_version)
-            return self._timeline_of(wire), wire
+            wire.timeline = self._timeline_of(wire)
         except BaseException:
             wire.close()
             raise
+        return wire
 
     def _timeline_of(self, wire: Wire) -> int:
         timeline, at = wire.execute(_TIMELINE).fetchone() or (0, None)
@@ -164,6 +164,10 @@ class PostgresStore:
     def has_failed(self, error: Exception) -> bool:
         """The connection is lost, or the server cannot do its work."""
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+
+    def _is_old(self, wire: Wire) -> bool:
+        """Whether a connection is to a server that is not the primary any more."""
+        return wire.timeline < self._timeline
 
     def now(self, own: datetime) -> datetime:
         """The server's time, whatever the clock of this machine says."""
@@ -210,7 +214,12 @@ class PostgresStore:
         )
 
     def begin_reading(self, reader: Connection) -> None:
-        """Begin a transaction that sees one state of the database. Raises psycopg.Error."""
+        """Begin a transaction that sees one state of the database. Raises psycopg.Error.
+
+        A reader that is still connected to an old primary would show an old state for ever.
+        """
+        if isinstance(reader, PostgresConnection) and self._is_old(reader.wire):
+            reader.close()
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def begin_alone(self, writer: Connection) -> None:

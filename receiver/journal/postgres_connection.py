@@ -45,6 +45,8 @@ class Wire(psycopg.Connection[tuple[Any, ...]]):
     """A connection that waits `answer_s` for each answer, and then closes its socket."""
 
     answer_s = 10.0
+    timeline = 0
+    """The server's timeline when the connection was made: each promotion of a standby begins another."""
 
     def wait(self, gen: PQGen[T], interval: float = LOOK_S, timeout: float | None = None) -> T:
         """Run one of psycopg's steps, but not for ever. A step that got no answer may still happen on the server."""

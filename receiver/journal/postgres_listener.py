@@ -33,10 +33,14 @@ TEST_S = 3.0
 
 
 class Listener:
-    """A thread with a connection of its own. `name` marks the notifications of this receiver, which it ignores."""
+    """A thread with a connection of its own, which it leaves when the connection `is_old`.
 
-    def __init__(self, connect: Callable[[], Wire]) -> None:
+    `name` marks the notifications of this receiver, which it ignores.
+    """
+
+    def __init__(self, connect: Callable[[], Wire], *, is_old: Callable[[Wire], bool]) -> None:
         self._connect = connect
+        self._is_old = is_old
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self.name = secrets.token_hex(8)
@@ -66,7 +70,7 @@ class Listener:
         if not any(heard.payload == test for heard in wire.notifies(timeout=TEST_S)):
             log.warning("journal.deaf", extra={"why": "no notification arrives. Name the server, not a pooler"})
         wake()  # for what was committed before
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and not self._is_old(wire):
             for heard in wire.notifies(timeout=TURN_S):
                 if heard.payload != self.name and not heard.payload.startswith("test "):
                     wake()

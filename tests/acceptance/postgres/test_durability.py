@@ -268,10 +268,11 @@ async def test_a_session_that_the_server_ended_fails_the_whole_group(servers: tu
 
 
 async def test_a_server_that_takes_no_writes_any_more_is_left(fated: tuple[Cluster, Cluster]) -> None:
-    """Its connection is whole, and the receiver goes to the other server of the list."""
+    """Its connections are whole, and the receiver writes and reads the other server of the list."""
     primary, standby = fated
     async with opened(either(primary.database(), *fated), require_standby=False) as journal:
         await journal.write(note("before"))
+        assert await said(journal) == ["before"]
         primary.run("ALTER SYSTEM SET default_transaction_read_only = on")
         primary.run("SELECT pg_reload_conf()")
         standby.promote()
