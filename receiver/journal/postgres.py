@@ -48,6 +48,8 @@ _BEGIN = (
     "SELECT seq, hash, version, current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), "
     "set_config('idle_in_transaction_session_timeout', ?, TRUE), lead, needs, clock_timestamp() FROM head"
 )
+# Whatever the database's default is: what is read after the wait for the lock must be what the last holder committed.
+_ALONE = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _VERSION = "SELECT version FROM chain_head"
 _TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int, clock_timestamp()"
 
@@ -140,10 +142,12 @@ class PostgresStore:
             connect_timeout=CONNECT_S,
             target_session_attrs="read-write",
             application_name="freezeline",
+            client_encoding="UTF8",
         )
         wire.answer_s = self._answer_s
         try:
             require_version(wire.info.server_version)
+            require_unicode(wire.info.parameter_status("server_encoding") or "")
             wire.timeline = self._timeline_of(wire)
         except BaseException:
             wire.close()
@@ -200,7 +204,7 @@ class PostgresStore:
 
     def begin_moving(self, writer: Connection) -> None:
         """Begin a transaction while no receiver leads. Raises JournalError or psycopg.Error."""
-        writer.execute("BEGIN")
+        writer.execute(_ALONE)
         row = writer.execute("SELECT lead FROM chain_head WHERE lead_until > clock_timestamp() FOR UPDATE").fetchone()
         if row is not None:
             raise JournalError(f"the receiver {row[0]} runs with this journal. Stop every receiver first")
@@ -218,13 +222,13 @@ class PostgresStore:
 
         A reader that is still connected to an old primary would show an old state for ever.
         """
-        if isinstance(reader, PostgresConnection) and self._is_old(reader.wire):
-            reader.close()
+        if isinstance(reader, PostgresConnection):
+            reader.leave(self._is_old)
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def begin_alone(self, writer: Connection) -> None:
         """Wait for the end of other receivers' transactions, and keep new ones waiting. Raises psycopg.Error."""
-        writer.execute("BEGIN")
+        writer.execute(_ALONE)
         row = writer.execute(_BEGIN, (f"{IDLE_MAX_S:g}s",)).fetchone()
         seq, hash_, version, commits, standbys, _, self.leader, needs, at = row
         self._clock.read(at)
@@ -315,6 +319,15 @@ def require_version(number: int) -> None:
         raise NotSafeError(
             f"this server is PostgreSQL {number // 10000}.{number % 10000}. "
             f"Upgrade the server to PostgreSQL {OLDEST // 10000} or newer"
+        )
+
+
+def require_unicode(encoding: str) -> None:
+    """Raise NotSafeError for a database that cannot hold every alert. `encoding` is the server's word, as `UTF8`."""
+    if encoding != "UTF8":
+        raise NotSafeError(
+            f"the database has the encoding {encoding}, which cannot hold every alert. Create it anew with "
+            "`CREATE DATABASE NAME ENCODING 'UTF8' TEMPLATE template0`"
         )
 
 

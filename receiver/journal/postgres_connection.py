@@ -156,6 +156,11 @@ class PostgresConnection:
             self.close()
         self._began = False
 
+    def leave(self, is_old: Callable[[Wire], bool]) -> None:
+        """Close a connection that is old, outside of a transaction."""
+        if self._wire is not None and is_old(self._wire):
+            self.close()
+
     def close(self) -> None:
         """Close the connection; the next transaction opens a new one."""
         if self._wire is not None:

@@ -90,8 +90,10 @@ def tell(generation: Generation, directory: Path, others: Sequence[str]) -> list
         for machine in machines:
             for series in past:
                 machine.remote_write([series])
-        for engine in engines:
-            stack.enter_context(_evaluating(engine))
+        with world.scraping(machines):
+            for engine in engines:
+                engine.machine.remote_write(list(world.recorded_between(world.end, time.time())))
+                stack.enter_context(_evaluating(engine))
         world.live_until(lambda: all(map(_burns, engines)), machines, START_DEADLINE_S, "a recorded hour everywhere")
         return _incident(world, engines)
 

@@ -6,9 +6,12 @@ difference of integrals.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,6 +43,7 @@ LONG_AGO = 0.0023666  # with what comes after: 49.8 % of the budget is spent
 LATELY = 0.0785  # the fast tier pages above 7.2 %
 LATELY_S = 70 * 60
 CALM_S = 330  # before the end of the past: a ruler's first rollup overlaps the last of the past, or leaves a gap
+OF_SLO = {names.SERVICE: JOB, names.SLO: "failures", names.SCOPE: SCOPE, names.PROFILE: PROFILE}
 WINDOWS = {"5m": 300, "30m": 1800, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY, "3d": 3 * DAY, "budget": 30 * DAY}
 T = TypeVar("T")
 
@@ -145,37 +149,34 @@ class World(Struct):
         )
         return [*self.raw(times), *self._recorded()]
 
+    def recorded_between(self, start: float, end: float) -> Iterable[Series]:
+        """What rules record at each interval, from short windows: averages over an hour miss what is not there."""
+        times = _times(start, end, INTERVAL_S)
+        for kind, count in self._counts().items():
+            rates = [(at, (count(at) - count(at - ROLLUP_S)) / ROLLUP_S) for at in times]
+            events = [(at, count(at) - count(at - HALF_HOUR_S)) for at in times]
+            yield Series(labels={"__name__": names.base(kind, ROLLUP_S * 1000), **OF_SLO}, samples=rates)
+            yield Series(labels={"__name__": names.window_events(kind, HALF_HOUR_S * 1000), **OF_SLO}, samples=events)
+
+    def _counts(self) -> dict[str, Callable[[float], float]]:
+        return {"total": self.total, "errors": self.errors}
+
     def _recorded(self) -> Iterable[Series]:
-        labels = {names.SERVICE: JOB, names.SLO: "failures", names.SCOPE: SCOPE, names.PROFILE: PROFILE}
-        counts: dict[str, Callable[[float], float]] = {"total": self.total, "errors": self.errors}
         # The next sum comes within the 15 min that rules look back for later rollups, whatever the engine's phase.
         summed_at = self.end - 1
         counted_until = self.end - ROLLUP_S - LATE_S
-        for kind, count in counts.items():
+        yield from self.recorded_between(self.end - 7 * HOUR, self.end - INTERVAL_S)
+        for kind, count in self._counts().items():
             yield Series(
-                labels={"__name__": names.base(kind, ROLLUP_S * 1000), **labels},
-                samples=[
-                    (at, (count(at) - count(at - ROLLUP_S)) / ROLLUP_S)
-                    for at in _times(self.end - 7 * HOUR, self.end - INTERVAL_S, INTERVAL_S)
-                ],
-            )
-            yield Series(
-                labels={"__name__": names.rollup(kind, ROLLUP_S * 1000), **labels},
+                labels={"__name__": names.rollup(kind, ROLLUP_S * 1000), **OF_SLO},
                 samples=[
                     (at, (count(at - LATE_S) - count(at - LATE_S - ROLLUP_S)) / ROLLUP_S)
                     for at in (self.end - back for back in range(30 * DAY + 2 * HOUR, 0, -ROLLUP_S))
                 ],
             )
-            yield Series(
-                labels={"__name__": names.window_events(kind, HALF_HOUR_S * 1000), **labels},
-                samples=[
-                    (at, count(at) - count(at - HALF_HOUR_S))
-                    for at in _times(self.end - 2100, self.end - INTERVAL_S, INTERVAL_S)
-                ],
-            )
             for window in ("3d", "budget"):
                 events = count(counted_until) - count(counted_until - WINDOWS[window])
-                named = {"__name__": names.summed(kind), names.WINDOW: window, **labels}
+                named = {"__name__": names.summed(kind), names.WINDOW: window, **OF_SLO}
                 yield Series(labels=named, samples=[(summed_at, events)])
         of_set = {names.SCOPE: SCOPE, names.PROFILE: PROFILE}
         yield Series(labels={"__name__": names.SUMMED_AT, **of_set}, samples=[(summed_at, summed_at)])
@@ -198,6 +199,23 @@ class World(Struct):
             for machine in machines:
                 machine.remote_write(series)
             self.pushed = times[-1]
+
+    @contextlib.contextmanager
+    def scraping(self, machines: Sequence[TimeMachine]) -> Iterator[None]:
+        """Hand over scrapes in the background: rulers that start meanwhile find them."""
+        done = threading.Event()
+
+        def scrape() -> None:
+            while not done.wait(SCRAPE_S / 10):
+                self.push(machines, time.time())
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            running = pool.submit(scrape)
+            try:
+                yield
+            finally:
+                done.set()
+                running.result()
 
     def live_until(
         self, cond: Callable[[], T | None], machines: Sequence[TimeMachine], deadline_s: float, what: str

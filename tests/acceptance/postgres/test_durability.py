@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from receiver.decide.model import Decision
+from receiver.decide.model import Decision, Recorded
 from receiver.journal import Journal, JournalError, Tx, View, verify
 from receiver.journal.postgres import PostgresStore
 from receiver.journal.postgres_words import translated
@@ -267,6 +267,23 @@ async def test_a_session_that_the_server_ended_fails_the_whole_group(servers: tu
         assert await said(journal) == ["after"]
 
 
+async def test_a_reader_that_lost_its_connection_reads_again(servers: tuple[Cluster, Cluster]) -> None:
+    """Also if the connection went in the middle of what it read."""
+    primary, _ = servers
+
+    def cut(view: View) -> list[Recorded]:
+        view.last_decisions(1)
+        primary.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+        wait_until(lambda: primary.ask(IN_TRANSACTION) == [(0,)], WAIT_S, "the session is gone")
+        return view.last_decisions(1)
+
+    async with opened(primary.database()) as journal:
+        await journal.write(note("one"))
+        with pytest.raises(JournalError):
+            await journal.read(cut)
+        assert await said(journal) == ["one"]
+
+
 async def test_a_server_that_takes_no_writes_any_more_is_left(fated: tuple[Cluster, Cluster]) -> None:
     """Its connections are whole, and the receiver writes and reads the other server of the list."""
     primary, standby = fated
@@ -278,6 +295,35 @@ async def test_a_server_that_takes_no_writes_any_more_is_left(fated: tuple[Clust
         standby.promote()
         await until(lambda: written(journal), WAIT_S, "the new primary is written")
         assert await said(journal) == ["before", "after"]
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+async def test_the_databases_own_isolation_does_not_count(servers: tuple[Cluster, Cluster], level: str) -> None:
+    """A transaction that waited for another receiver's sees what that receiver has stored."""
+    primary, _ = servers
+    dsn = primary.database()
+    name = dsn.partition("dbname=")[2].split()[0]
+    primary.run(f"ALTER DATABASE {name} SET default_transaction_isolation = '{level}'")
+    async with opened(dsn) as one, opened(dsn) as other:
+
+        def store(number: int) -> Callable[[Tx], None]:
+            return lambda tx: tx.insert_delivery(f"{number}", b"{}")
+
+        await asyncio.gather(*(journal.write(store(n)) for n in range(100) for journal in (one, other)))
+    assert primary.ask("SELECT count(*), sum(count) FROM delivery", name) == [(100, 200)]
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+async def test_a_database_that_cannot_hold_every_alert_is_refused(
+    servers: tuple[Cluster, Cluster], encoding: str
+) -> None:
+    """Else an alert with a letter that the database does not know would get 503 for ever."""
+    primary, _ = servers
+    name = f"in_{encoding.lower()}"
+    primary.run(f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    with pytest.raises(JournalError, match=f"has the encoding {encoding}"):
+        async with opened(primary.dsn(name)):
+            pass
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01"])
