@@ -327,7 +327,7 @@ def require_unicode(encoding: str) -> None:
     if encoding != "UTF8":
         raise NotSafeError(
             f"the database has the encoding {encoding}, which cannot hold every alert. Create it anew with "
-            "`CREATE DATABASE NAME ENCODING 'UTF8' TEMPLATE template0`"
+            "`CREATE DATABASE NAME ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0`"
         )
 
 
