@@ -88,7 +88,7 @@ PRODUCTS = {
     "cortex": Product(
         name="cortex", commands=("cortex",), owner="cortexproject", version_variable="main.Version", tags="slicelabels"
     ),
-    # Its releases are no versions of a Go module, so go.mod names a commit of release 3.0.
+    # Releases of Mimir are no versions of its Go module, so go.mod names a commit of release 3.0.
     "mimir": Product(
         name="mimir",
         commands=("mimir", "mimirtool"),
