@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from benchmarks.processor import processor_s
-from benchmarks.receiver import ROOT, START_S, post
+from benchmarks.serving import ROOT, START_S, post
 from benchmarks.storm import NEVER, STARTED, Scene, until
 from tests.fakes.prometheus import Objective, PrometheusFake, prometheus
 

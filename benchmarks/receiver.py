@@ -9,8 +9,6 @@ different and holds three alerts. `python -m benchmarks.receiver`; exit code 1 w
 from __future__ import annotations
 
 import argparse
-import asyncio
-import http.client
 import itertools
 import json
 import os
@@ -21,8 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,16 +28,16 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.serving import ROOT, START_S, prepare, server
+from benchmarks.to_flag import p99, to_flag
+
 CONNECTIONS = (1, 8, 32, 128)
 COMPARED_AT = 32
 BARE_RATIO_MIN = 0.3
 SINGLE_RATIO_MIN = 3.0
 FLAG_RATIO_MAX = 5.0
-START_S = 60.0
 ALERTS = 1000
 ROUNDS = 5
-POLL_S = 0.0001
 PREPARED_PER_S = 12_000
 """Requests made before the clock starts: more than any server here takes."""
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: (\d+)")
@@ -49,7 +47,6 @@ NAMES = {
     "shared": "… asking the journal",
     "single": "one commit a request",
 }
-GROUP_MAX = 256
 
 ALERT = (
     '{"status":"firing","labels":{"alertname":"Other%d","service":"shop","severity":"warning","instance":"10.0.0.%d:9100"},'
@@ -157,88 +154,6 @@ def load_process(url: str, token: str, *, connections: int, seconds: float, firs
     return Load(**json.loads(done.stdout))
 
 
-# servers
-
-
-def _serve_bare() -> None:
-    from aiohttp import web  # noqa: PLC0415 - each server process loads only what it serves with
-
-    async def handle(request: web.Request) -> web.Response:
-        await request.read()
-        return web.json_response({})
-
-    async def run() -> None:
-        app = web.Application()
-        app.router.add_post("/webhook", handle)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        print(f"listening on http://127.0.0.1:{runner.addresses[0][1]}", file=sys.stderr, flush=True)
-        await asyncio.Event().wait()
-
-    asyncio.run(run())
-
-
-def _serve_ours(directory: Path, kind: str) -> int:
-    from receiver.serve import Options, serve  # noqa: PLC0415 - as above
-
-    options = Options(
-        policy_dir=directory / "policy", state_dir=directory / "state", config=None, host="127.0.0.1", port=0
-    )
-    exclusive = "false" if kind == "shared" else "true"
-    environment = {"FREEZELINE_CHANNELS": "{log: {type: log}}", "FREEZELINE_JOURNAL_EXCLUSIVE": exclusive}
-    return serve(options, environment, group_max=1 if kind == "single" else GROUP_MAX)
-
-
-@contextmanager
-def server(kind: str, directory: Path) -> Iterator[str]:
-    """A server in a process of its own; gives its address."""
-    with process_of(kind, directory) as (url, _):
-        yield url
-
-
-@contextmanager
-def process_of(kind: str, directory: Path) -> Iterator[tuple[str, int]]:
-    """Do as `server`, and give the number of the process too."""
-    command = [sys.executable, "-m", "benchmarks.receiver", "--serve", kind, str(directory)]
-    log = directory / f"{kind}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=output)
-    try:
-        end = time.monotonic() + START_S
-        mark = "listening on "
-        while mark not in log.read_text():
-            if time.monotonic() > end or process.poll() is not None:
-                raise SystemExit(f"{kind} did not start: {log.read_text()}")
-            time.sleep(0.05)
-        yield log.read_text().partition(mark)[2].split()[0], process.pid
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def prepare(directory: Path) -> None:
-    """A policy with a flag and nothing else."""
-    (directory / "policy").mkdir(parents=True)
-    policy = {
-        "format": "freezeline.policy/2",
-        "name": "bench",
-        "service": "gateway",
-        "rules": [
-            {
-                "id": "frozen",
-                "match": [{"label": "service", "op": "=", "value": "gateway"}],
-                "do": ["freeze"],
-                "unfreeze": {"resolved_for_s": 3600},
-            }
-        ],
-        "actions": {"freeze": {"type": "freeze", "flag": str(directory / "flags" / "FREEZE.FLAG")}},
-    }
-    path = directory / "policy" / "bench.policy.json"
-    path.write_text(json.dumps(policy))
-    path.chmod(0o644)
-
-
 # measurements
 
 
@@ -270,89 +185,6 @@ def _median(loads: list[Load]) -> Load:
         p50_ms=median(load.p50_ms for load in loads),
         p99_ms=median(load.p99_ms for load in loads),
     )
-
-
-def send(connection: http.client.HTTPConnection, path: str, token: str, data: bytes) -> None:
-    """POST a body. The answer is still to be read."""
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    connection.request("POST", path, data, headers)
-
-
-def post(connection: http.client.HTTPConnection, path: str, token: str, data: bytes) -> None:
-    """POST a body, and read the answer."""
-    send(connection, path, token, data)
-    connection.getresponse().read()
-
-
-def _firing(number: int) -> bytes:
-    alert = {
-        "status": "firing",
-        "labels": {"alertname": "FailureRateHigh", "service": "gateway", "number": str(number)},
-        "annotations": {"summary": "failure rate 2.31 % > 0.5 %"},
-        "startsAt": "2026-11-21T08:17:42Z",
-        "endsAt": "0001-01-01T00:00:00Z",
-        "fingerprint": f"{number + 2**60:016x}",
-    }
-    return json.dumps({"version": "4", "alerts": [alert]}).encode()
-
-
-def _plain_write(directory: Path, text: bytes) -> float:
-    begun = time.perf_counter()
-    temporary = directory / "plain.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.write(fd, text)
-    os.fsync(fd)
-    os.close(fd)
-    temporary.rename(directory / "plain")
-    return time.perf_counter() - begun
-
-
-def _until(what: str, is_so: Callable[[], bool], poll_s: float = POLL_S) -> float:
-    """Wait for something; when it was so."""
-    end = time.monotonic() + 30
-    while not is_so():
-        time.sleep(poll_s)  # a busy loop would take a core from what it measures
-        if time.monotonic() > end:
-            raise SystemExit(f"not in 30 s: {what}")
-    return time.perf_counter()
-
-
-def _until_at_rest(journal: Path) -> None:
-    """An alert finds the receiver with nothing else to do, as nearly always; and so does the plain write."""
-    from receiver.journal import open_view  # noqa: PLC0415 - as above
-
-    view, connection = open_view(journal)
-    _until("the receiver is at rest", lambda: not view.unfinished_actions(), 10 * POLL_S)
-    connection.close()
-
-
-def to_flag(directory: Path, kind: str, rounds: int) -> tuple[list[float], list[float]]:
-    """Seconds from POST to the flag's being visible, and of write + fsync + rename, in turns."""
-    directory.mkdir()
-    prepare(directory)
-    flag = directory / "flags" / "FREEZE.FLAG"
-    flags, writes = [], []
-    with server(kind, directory) as url:
-        webhook, operate = ((directory / "state" / "tokens" / role).read_text() for role in ("webhook", "operate"))
-        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
-        for number in range(rounds + 10):
-            data = _firing(number)
-            begun = time.perf_counter()
-            send(connection, "/webhook", webhook, data)
-            there = _until("the flag is there", flag.exists)
-            connection.getresponse().read()
-            flags.append(there - begun)
-            text = flag.read_bytes()
-            post(connection, "/api/v1/unfreeze", operate, b'{"service": "gateway", "reason": "bench"}')
-            _until("the flag is gone", lambda: not flag.exists())
-            _until_at_rest(directory / "state" / "journal.db")
-            writes.append(_plain_write(directory, text))
-    return sorted(flags[10:]), sorted(writes[10:])
-
-
-def p99(sorted_times: list[float]) -> float:
-    """The 99th percentile."""
-    return sorted_times[len(sorted_times) * 99 // 100]
 
 
 def report(seconds: float, rounds: int) -> dict[str, Any]:
@@ -409,20 +241,14 @@ def main(argv: list[str]) -> int:
     """Measure, or be one of the processes that measuring starts."""
     parser = argparse.ArgumentParser(prog="benchmarks.receiver", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="of load at each number of connections")
-    parser.add_argument("--rounds", type=int, default=300, help="flags to write")
+    parser.add_argument("--rounds", type=int, default=1000, help="flags to write")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--load", nargs=4, help=argparse.SUPPRESS)
-    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.load:
         url, connections, seconds, first = args.load
         print(json.dumps(asdict(_load(url, os.environ["BENCH_TOKEN"], int(connections), float(seconds), int(first)))))
         return 0
-    if args.serve:
-        kind, directory = args.serve
-        if kind == "bare":
-            _serve_bare()
-        return _serve_ours(Path(directory), kind)
     found = report(args.seconds, args.rounds)
     if args.json:
         print(json.dumps(found))

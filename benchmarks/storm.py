@@ -29,7 +29,8 @@ from typing import Any, Self
 from msgspec import Struct
 
 from benchmarks.processor import processor_s
-from benchmarks.receiver import p99, post, process_of
+from benchmarks.serving import post, process_of
+from benchmarks.to_flag import p99
 
 ALERTS = 10_000
 OPENED_MAX_S = 20.0

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from receiver.decide.model import FlagView, stamp_ms
 from receiver.decide.plan import BY_OPERATOR
 from receiver.steps import Reached, Step, pass_by
@@ -63,7 +65,8 @@ def flag_text(view: FlagView, *, generation: int, host: str, written_at: str, un
             {"action": rollback.id, "release": rollback.payload.get("release", "")} for rollback in view.rollbacks
         ],
     }
-    return json.dumps(content, ensure_ascii=True, indent=1) + "\n"
+    # `indent` of `json` is four times slower, and leaves cycles behind that only the garbage collector finds.
+    return msgspec.json.format(json.dumps(content, ensure_ascii=True), indent=1) + "\n"
 
 
 def named_episodes(text: str | None) -> frozenset[str]:
@@ -150,10 +153,12 @@ def write_new_flag(path: Path, text: str, reached: Reached = pass_by) -> str | N
 def write_in(dir_fd: int, name: str, data: bytes, reached: Reached = pass_by, *, durable: bool = True) -> None:
     """Replace `name` in a directory, all or nothing, mode 0644. An earlier temporary file of `name` is removed."""
     temporary = f".{name}.tmp"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary, dir_fd=dir_fd)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(temporary, flags, 0o644, dir_fd=dir_fd)
+    try:
+        fd = os.open(temporary, flags, 0o644, dir_fd=dir_fd)
+    except FileExistsError:
+        os.unlink(temporary, dir_fd=dir_fd)
+        fd = os.open(temporary, flags, 0o644, dir_fd=dir_fd)
     try:
         with os.fdopen(fd, "wb") as file:
             os.fchmod(fd, 0o644)

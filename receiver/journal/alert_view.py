@@ -7,13 +7,13 @@ from datetime import datetime
 
 from receiver.decide.model import Episode, EpisodeState, Seen, Trace, Waiting, stamp
 from receiver.journal import rows
-from receiver.journal.questions import FINAL, Questions
+from receiver.journal.questions import UNFINISHED, Questions
 from receiver.journal.store import NO_LIMIT
 
 _LIVE = "state IN ('OPEN', 'RESOLVING')"
 _POLICIES_IN_USE = (
     f"SELECT policy_sha256 FROM episode WHERE {_LIVE} UNION SELECT policy_sha256 FROM episode WHERE id IN "
-    f"(SELECT episode FROM action WHERE state NOT IN ({FINAL}))"
+    f"(SELECT episode FROM action WHERE {UNFINISHED})"
 )
 _OF_FREEZE = (
     "SELECT episode.incident FROM flag_file JOIN freeze_reason ON freeze_reason.flag = flag_file.path "

@@ -8,10 +8,10 @@ from datetime import datetime
 from receiver.decide.model import LISTED_MAX, FlagView, FreezeReason
 from receiver.journal import rows
 from receiver.journal.alert_view import AlertView
-from receiver.journal.questions import FINAL
+from receiver.journal.questions import UNFINISHED
 from receiver.journal.store import NO_LIMIT
 
-OF_FLAG = f"state NOT IN ({FINAL}) AND type IN ('freeze', 'unfreeze') AND json_extract(payload, '$.flag') = ?"
+OF_FLAG = f"type IN ('freeze', 'unfreeze') AND {UNFINISHED} AND json_extract(payload, '$.flag') = ?"
 """Selects the unfinished actions of one flag."""
 
 
@@ -73,12 +73,9 @@ class FlagViews(AlertView):
     def flag_view(self, path: str) -> FlagView:
         """What is known about one flag, as of now."""
         freeze_reasons = self.freeze_reasons(flag=path, held=True, limit=LISTED_MAX)
-        (count,) = self._one("SELECT count(*) FROM freeze_reason WHERE flag = ? AND ended_at IS NULL", (path,)) or (0,)
-        unwritten = self._all(
-            f"SELECT {rows.FREEZE_REASON} FROM freeze_reason WHERE flag = ? AND ended_at IS NULL "
-            "AND written_at IS NULL ORDER BY since, episode",
-            (path,),
-        )
+        count, unwritten = len(freeze_reasons), [one for one in freeze_reasons if one.written_at is None]
+        if count == LISTED_MAX:
+            count, unwritten = self._unlisted(path)
         row = self._one(f"SELECT {rows.FLAG_FILE} FROM flag_file WHERE path = ?", (path,))
         unfinished = self._all(f"SELECT {rows.ACTION} FROM action WHERE {OF_FLAG} ORDER BY id", (path,))
         episodes = self.episodes([freeze_reason.episode for freeze_reason in freeze_reasons])
@@ -95,10 +92,20 @@ class FlagViews(AlertView):
             count=count,
             episodes=episodes,
             file=rows.flag_file_of(row) if row else None,
-            unwritten=tuple(rows.freeze_reason_of(row) for row in unwritten),
+            unwritten=tuple(unwritten),
             unfinished=tuple(rows.action_of(row) for row in unfinished),
             rollbacks=tuple(rows.action_of(row) for row in begun),
         )
+
+    def _unlisted(self, path: str) -> tuple[int, list[FreezeReason]]:
+        """Of a flag with very many reasons in force: their number, and all that were not written yet, oldest first."""
+        (count,) = self._one("SELECT count(*) FROM freeze_reason WHERE flag = ? AND ended_at IS NULL", (path,)) or (0,)
+        unwritten = self._all(
+            f"SELECT {rows.FREEZE_REASON} FROM freeze_reason WHERE flag = ? AND ended_at IS NULL "
+            "AND written_at IS NULL ORDER BY since, episode",
+            (path,),
+        )
+        return count, [rows.freeze_reason_of(row) for row in unwritten]
 
     def flags(self) -> dict[str, str]:
         """The service of every flag that was ever written or has a freeze reason."""

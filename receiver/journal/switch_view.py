@@ -9,6 +9,8 @@ from receiver.decide.model import Action
 from receiver.journal import rows
 from receiver.journal.host_view import HostViews
 
+_ACTION = ", ".join(f"action.{column}" for column in rows.ACTION.split(", "))
+
 
 class SwitchViews(HostViews):
     """What is known of feature flags."""
@@ -32,8 +34,8 @@ class SwitchViews(HostViews):
         found: dict[str, Action] = {}
         for chunk in rows.chunks(episodes):
             sql = (
-                f"SELECT {rows.ACTION} FROM action WHERE type = 'switch' AND id IN "
-                f"(SELECT action FROM rollback_episode WHERE episode IN ({rows.marks_for(chunk)})) ORDER BY id"
+                f"SELECT {_ACTION} FROM rollback_episode CROSS JOIN action WHERE rollback_episode.episode IN "
+                f"({rows.marks_for(chunk)}) AND action.id = rollback_episode.action AND type = 'switch' ORDER BY id"
             )
             found |= {row[0]: rows.action_of(row) for row in self._all(sql, chunk)}
         return list(found.values())

@@ -16,7 +16,7 @@ from receiver.decide.model import Action, ActionState, ActionType, Recorded, sta
 from receiver.journal import rows
 from receiver.journal.flag_view import OF_FLAG
 from receiver.journal.page_view import PageViews
-from receiver.journal.questions import FINAL
+from receiver.journal.questions import UNFINISHED
 from receiver.journal.store import NO_LIMIT
 
 READ_AT_ONCE = 5000
@@ -40,7 +40,7 @@ class View(PageViews):
 
     def unfinished_actions(self, *, limit: int = NO_LIMIT) -> list[Action]:
         """Unfinished actions, oldest first."""
-        sql = f"SELECT {rows.ACTION} FROM action WHERE state NOT IN ({FINAL}) ORDER BY id LIMIT ?"
+        sql = f"SELECT {rows.ACTION} FROM action WHERE {UNFINISHED} ORDER BY id LIMIT ?"
         return [rows.action_of(row) for row in self._all(sql, (limit,))]
 
     def due_actions(
@@ -50,7 +50,7 @@ class View(PageViews):
 
         Left out are notices to `but_channels`.
         """
-        unfinished = f"state NOT IN ({FINAL}) AND NOT (type = 'notify' AND name IN ({rows.marks_for(but_channels)}))"
+        unfinished = f"{UNFINISHED} AND NOT (type = 'notify' AND name IN ({rows.marks_for(but_channels)}))"
         due = self._all(
             f"SELECT {rows.ACTION} FROM action WHERE {unfinished} AND (due_at IS NULL OR due_at <= ?) "
             "ORDER BY id LIMIT ?",
@@ -67,7 +67,7 @@ class View(PageViews):
 
     def unfinished_rollbacks(self, service: str) -> list[Action]:
         """A service's rollbacks that have not ended, oldest first."""
-        sql = f"SELECT {rows.ACTION} FROM action WHERE state NOT IN ({FINAL}) AND type = 'rollback' AND service = ?"
+        sql = f"SELECT {rows.ACTION} FROM action WHERE type = 'rollback' AND {UNFINISHED} AND service = ?"
         return [rows.action_of(row) for row in self._all(f"{sql} ORDER BY id", (service,))]
 
     def shares_rollback(self, action: str, episode: str) -> bool:
@@ -123,12 +123,16 @@ class View(PageViews):
         ]
 
     def thread(self, *, channel: str, service: str, incident: str) -> str:
-        """The newest `thread` in the receipts of a channel for an incident; "" if no receipt names one."""
+        """The newest `thread` in the receipts of a channel for an incident; "" if no receipt names one.
+
+        An incident is named after its first episode, and earlier receipts are not read.
+        """
         row = self._one(
             "SELECT json_extract(result, '$.thread') FROM action WHERE service = ? AND type = 'notify' AND name = ? "
+            "AND updated_at >= coalesce((SELECT opened_at FROM episode WHERE id = ?), '') "
             "AND json_extract(payload, '$.incident') = ? AND json_extract(result, '$.thread') IS NOT NULL "
             "ORDER BY updated_at DESC, id DESC LIMIT 1",
-            (service, channel, incident),
+            (service, channel, incident, incident),
         )
         return row[0] if row else ""
 

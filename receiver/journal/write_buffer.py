@@ -92,6 +92,8 @@ class WriteBuffer(Struct):
         Of one alert a whole row must not wait together with an older restart, which goes after it. Of one episode at
         most one move may wait, which goes after its new row.
         """
+        if not any(self._parts()):
+            return
         deliveries.send(self.deliveries)
         for part in rows.each_key_once(self.alerts):
             rows.send(connection, _UPSERT_ALERT, part)

@@ -1,0 +1,84 @@
+"""From the POST of a webhook to the flag on disk, with a plain write + fsync + rename after each."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.serving import post, prepare, send, server
+from receiver.journal import open_view
+
+POLL_S = 0.0001
+
+
+def _firing(number: int) -> bytes:
+    alert = {
+        "status": "firing",
+        "labels": {"alertname": "FailureRateHigh", "service": "gateway", "number": str(number)},
+        "annotations": {"summary": "failure rate 2.31 % > 0.5 %"},
+        "startsAt": "2026-11-21T08:17:42Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+        "fingerprint": f"{number + 2**60:016x}",
+    }
+    return json.dumps({"version": "4", "alerts": [alert]}).encode()
+
+
+def _plain_write(directory: Path, text: bytes) -> float:
+    begun = time.perf_counter()
+    temporary = directory / "plain.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.write(fd, text)
+    os.fsync(fd)
+    os.close(fd)
+    temporary.rename(directory / "plain")
+    return time.perf_counter() - begun
+
+
+def _until(what: str, is_so: Callable[[], bool], poll_s: float = POLL_S) -> float:
+    """Wait for something; when it was so."""
+    end = time.monotonic() + 30
+    while not is_so():
+        time.sleep(poll_s)  # a busy loop would take a core from what it measures
+        if time.monotonic() > end:
+            raise SystemExit(f"not in 30 s: {what}")
+    return time.perf_counter()
+
+
+def _until_at_rest(journal: Path) -> None:
+    """An alert finds the receiver with nothing else to do, as nearly always; and so does the plain write."""
+    view, connection = open_view(journal)
+    _until("the receiver is at rest", lambda: not view.unfinished_actions(), 10 * POLL_S)
+    connection.close()
+
+
+def to_flag(directory: Path, kind: str, rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds from POST to the flag's being visible, and of write + fsync + rename, in turns."""
+    directory.mkdir()
+    prepare(directory)
+    flag = directory / "flags" / "FREEZE.FLAG"
+    flags, writes = [], []
+    with server(kind, directory) as url:
+        webhook, operate = ((directory / "state" / "tokens" / role).read_text() for role in ("webhook", "operate"))
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+        for number in range(rounds + 10):
+            data = _firing(number)
+            begun = time.perf_counter()
+            send(connection, "/webhook", webhook, data)
+            there = _until("the flag is there", flag.exists)
+            connection.getresponse().read()
+            flags.append(there - begun)
+            text = flag.read_bytes()
+            post(connection, "/api/v1/unfreeze", operate, b'{"service": "gateway", "reason": "bench"}')
+            _until("the flag is gone", lambda: not flag.exists())
+            _until_at_rest(directory / "state" / "journal.db")
+            writes.append(_plain_write(directory, text))
+    return sorted(flags[10:]), sorted(writes[10:])
+
+
+def p99(sorted_times: list[float]) -> float:
+    """The 99th percentile."""
+    return sorted_times[len(sorted_times) * 99 // 100]
