@@ -25,10 +25,10 @@ from receiver.journal.chain import Verdict, verify
 from receiver.journal.exclusive import AT_ONCE, caches
 from receiver.journal.jobs import Job, prepared
 from receiver.journal.last_seen import WRITTEN_EVERY
-from receiver.journal.opening import open_view, postgres_store, with_hint
-from receiver.journal.reading import reading
+from receiver.journal.opening import postgres_store
+from receiver.journal.reading import open_view, reading
 from receiver.journal.sqlite import SqliteStore
-from receiver.journal.store import Connection, JournalError, Store
+from receiver.journal.store import Connection, JournalError, Store, errors_of
 from receiver.journal.tx import Tx
 from receiver.journal.view import View
 from receiver.steps import Reached, Step
@@ -161,14 +161,12 @@ class Journal:
         """Open the database, make or migrate its tables and start the writer. Raises JournalError."""
         self._loop = asyncio.get_running_loop()
         writer = self._store.open(self._reached)
-        try:
+        with errors_of(self._store):
             self._reader = self._store.reader()
             # One commit a piece of work means that nothing of it waits for a later one either.
             written_every = WRITTEN_EVERY if self._group_max > 1 else AT_ONCE
             tx = Tx(writer, caches(writer, self._store, written_every=written_every))
             self._head = tx.head()[0]
-        except self._store.errors as error:
-            raise JournalError(f"{self._store.shown}: {with_hint(error)}") from error
         self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
         # A daemon: a forgotten `close` must not keep the process alive, and committed work is safe without it.
         self._thread = threading.Thread(target=self._run, args=(writer, tx), name="journal-write", daemon=True)
@@ -230,15 +228,12 @@ class Journal:
         return await self._loop.run_in_executor(self._readers, self._ask, question)
 
     def _ask(self, question: Callable[[View], T]) -> T:
-        try:
-            with self._store.reading:
-                self._store.begin_reading(self._reader)
-                try:
-                    return question(View(self._reader))
-                finally:
-                    self._reader.commit()
-        except self._store.errors as error:
-            raise JournalError(f"{self._store.shown}: {error}") from error
+        with errors_of(self._store), self._store.reading:
+            self._store.begin_reading(self._reader)
+            try:
+                return question(View(self._reader))
+            finally:
+                self._reader.commit()
 
     # the writer thread
 
@@ -346,7 +341,7 @@ class Journal:
             tx.roll_back()
             head, acted = 0, False
             for job in group:
-                job.error = job.error or JournalError(f"{self._store.shown}: {error}")
+                job.error = job.error or JournalError(self._store.told(error))
         else:
             self._reached(Step.JOURNAL_COMMITTED)
         pages = max(WORK_PAGES * len(group), tx.changed_rows - changed, tx.body_bytes // PAGE_BYTES)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
-
 from receiver.journal.move import Moved, copy
-from receiver.journal.opening import with_hint
 from receiver.journal.postgres import PostgresStore
-from receiver.journal.postgres_remedies import with_remedies
 from receiver.journal.sqlite import SqliteStore
-from receiver.journal.store import Connection, JournalError
+from receiver.journal.store import Connection, JournalError, errors_of
 from receiver.steps import pass_by
 
 
@@ -25,8 +20,8 @@ def into_postgres(path: Path, dsn: str) -> Moved:
     """
     if not path.exists():
         raise JournalError(f"{path}: there is no journal")
-    server = PostgresStore(dsn, require_standby=False)
-    with _opened(SqliteStore(path)) as source, _opened(server) as target, _told(server, path):
+    file, server = SqliteStore(path), PostgresStore(dsn, require_standby=False)
+    with _opened(file) as source, _opened(server) as target, errors_of(server), errors_of(file):
         source.execute("BEGIN IMMEDIATE")
         server.begin_moving(target)
         moved = copy(source, target)
@@ -41,11 +36,11 @@ def into_file(path: Path, dsn: str) -> Moved:
     """Move a database's journal into a new file. The database keeps its rows. Raises JournalError."""
     if path.exists():
         raise JournalError(f"{path}: there is a journal already. Move the file away first")
-    server = PostgresStore(dsn, require_standby=False)
     draft = path.with_name(f"{path.name}.draft")
     draft.unlink(missing_ok=True)
+    file, server = SqliteStore(draft), PostgresStore(dsn, require_standby=False)
     try:
-        with _opened(server) as source, _opened(SqliteStore(draft)) as target, _told(server, path):
+        with _opened(server) as source, _opened(file) as target, errors_of(server), errors_of(file):
             server.begin_moving(source)
             target.execute("BEGIN IMMEDIATE")
             moved = copy(source, target)
@@ -67,13 +62,3 @@ def _opened(store: SqliteStore | PostgresStore) -> Iterator[Connection]:
     finally:
         connection.close()
         store.close()
-
-
-@contextlib.contextmanager
-def _told(server: PostgresStore, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        raise JournalError(f"{server.shown}: {with_remedies([str(error)])}") from error
-    except sqlite3.Error as error:
-        raise JournalError(f"{path}: {with_hint(error)}") from error

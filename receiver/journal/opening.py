@@ -1,4 +1,4 @@
-"""Opens a journal's database: a SQLite file for its writer, and either database for reading only."""
+"""Opens the database of a journal: a connection to a SQLite file, and the store of a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from freezeline import extras
-from receiver.journal import shapes
-from receiver.journal.store import ALIVE_S, Connection, JournalError, Store
-from receiver.journal.view import View
+from receiver.journal.store import ALIVE_S, JournalError, Store
 
 LOCK_WAIT_S = 10
 """How long a connection waits for another process's lock."""
@@ -31,36 +29,6 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def open_view(path: Path, *, postgres: str = "", earlier: bool = False) -> tuple[View, Connection]:
-    """Open a journal for reading only, also beside a running receiver. The caller closes the connection.
-
-    The journal is the file, or with `postgres`, a connection string, the journal in that database.
-
-    With `earlier`, a journal of an earlier shape is read too, because decisions, deliveries and policies are alike in
-    all shapes. Raises JournalError if there is no journal, or if the journal must be migrated first.
-    """
-    if postgres:
-        server = _postgres_connection(postgres)
-        return View(server), server
-    if not path.exists():
-        raise JournalError(f"{path}: there is no journal. If the receiver has a database, name it with --postgres")
-    try:
-        connection = connect(path, read_only=True)
-        try:
-            shapes.require_newest(connection, earlier=earlier)
-        except BaseException:
-            connection.close()
-            raise
-    except (sqlite3.Error, shapes.ShapeError) as error:
-        raise JournalError(f"{path}: {with_hint(error)}") from error
-    return View(connection), connection
-
-
-def with_hint(error: Exception) -> str:
-    """What a database says, and what to do about a file that SQLite cannot mend."""
-    return f"{error}{DAMAGED}" if is_damage(error) else str(error)
-
-
 def is_damage(error: Exception) -> bool:
     """Whether a file is damaged: a plain DatabaseError, of which the faults of statements are subclasses."""
     return type(error) is sqlite3.DatabaseError
@@ -77,8 +45,3 @@ def postgres_store(dsn: str, *, require_standby: bool, place: str = "", alive_s:
     except ImportError as error:
         raise JournalError(f"{error}: {extras.install('postgres')}") from error
     return PostgresStore(dsn, require_standby=require_standby, runs=Runs(place=place, alive_s=alive_s))
-
-
-def _postgres_connection(dsn: str) -> Connection:
-    """A connection for reading a journal that has this version's shape. Raises JournalError."""
-    return postgres_store(dsn, require_standby=False).checked_reader()

@@ -165,6 +165,10 @@ class PostgresStore:
             self._clock.read(at)
         return int(timeline)
 
+    def told(self, error: Exception) -> str:
+        """What the server or libpq says in one line, with what an operator types."""
+        return f"{self.shown}: {with_remedies([str(error)])}"
+
     def has_failed(self, error: Exception) -> bool:
         """The connection is lost, or the server cannot do its work."""
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
@@ -179,27 +183,27 @@ class PostgresStore:
 
     def open(self, reached: Reached) -> Connection:  # noqa: ARG002 - nothing is copied before a migration
         """The writer's connection. The tables are made or migrated. Raises JournalError."""
-        connection = PostgresConnection(self._connect)
+        connection = PostgresConnection(self._connect, is_old=self._is_old)
         try:
             bring_up(connection.wire, self._runs)
             self._version = self._asked_version(connection)
         except (psycopg.Error, JournalError) as error:
             connection.close()
-            raise JournalError(f"{self.shown}: {with_remedies([str(error)])}") from error
+            raise JournalError(self.told(error)) from error
         return connection
 
     def reader(self) -> Connection:
         """A connection for reading only."""
-        return PostgresConnection(self._connect)
+        return PostgresConnection(self._connect, is_old=self._is_old)
 
-    def checked_reader(self) -> Connection:
+    def checked_reader(self, *, earlier: bool = False) -> Connection:  # noqa: ARG002 - the server migrates in time
         """A connection for reading a journal of this version's shape. Raises JournalError."""
-        reader = PostgresConnection(self._connect)
+        reader = PostgresConnection(self._connect, is_old=self._is_old)
         try:
             require_newest(reader.wire)
         except (psycopg.Error, JournalError) as error:
             reader.close()
-            raise JournalError(f"{self.shown}: {with_remedies([str(error)])}") from error
+            raise JournalError(self.told(error)) from error
         return reader
 
     def begin_moving(self, writer: Connection) -> None:
@@ -218,12 +222,7 @@ class PostgresStore:
         )
 
     def begin_reading(self, reader: Connection) -> None:
-        """Begin a transaction that sees one state of the database. Raises psycopg.Error.
-
-        A reader that is still connected to an old primary would show an old state for ever.
-        """
-        if isinstance(reader, PostgresConnection):
-            reader.leave(self._is_old)
+        """Begin a transaction that sees one state of the database. Raises psycopg.Error."""
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def begin_alone(self, writer: Connection) -> None:

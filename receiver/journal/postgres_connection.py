@@ -62,13 +62,15 @@ class Wire(psycopg.Connection[tuple[Any, ...]]):
 class PostgresConnection:
     """One connection, which is opened again after it was closed or lost, but never in the middle of a transaction.
 
-    `connect` makes a connection that is ready for use.
+    `connect` makes a connection that is ready for use. A connection that `is_old` is left when a transaction begins: a
+    reader that stays on an old primary would show an old state for ever.
     """
 
     total_changes = 0
 
-    def __init__(self, connect: Callable[[], Wire]) -> None:
+    def __init__(self, connect: Callable[[], Wire], *, is_old: Callable[[Wire], bool]) -> None:
         self._connect = connect
+        self._is_old = is_old
         self._wire: Wire | None = None
         self._began = False
         self._doubts: list[str] = []
@@ -99,6 +101,8 @@ class PostgresConnection:
     def _begin(self, sql: str) -> psycopg.Cursor[tuple[Any, ...]]:
         """Begin a transaction, on a new connection if the old one is lost."""
         self._began = False
+        if self._wire is not None and self._is_old(self._wire):
+            self.close()
         try:
             done = self.wire.execute(sql.encode())
         except psycopg.OperationalError:
@@ -155,11 +159,6 @@ class PostgresConnection:
         except psycopg.Error:
             self.close()
         self._began = False
-
-    def leave(self, is_old: Callable[[Wire], bool]) -> None:
-        """Close a connection that is old, outside of a transaction."""
-        if self._wire is not None and is_old(self._wire):
-            self.close()
 
     def close(self) -> None:
         """Close the connection; the next transaction opens a new one."""

@@ -10,9 +10,9 @@ from datetime import datetime
 from pathlib import Path
 
 from receiver.journal import shapes
-from receiver.journal.opening import LOCK_WAIT_S, connect, is_damage, with_hint
+from receiver.journal.opening import DAMAGED, LOCK_WAIT_S, connect, is_damage
 from receiver.journal.same_file import SameFile
-from receiver.journal.store import Connection, JournalError
+from receiver.journal.store import Connection, JournalError, errors_of
 from receiver.steps import Reached
 
 CHECKPOINT_PAGES = 1000
@@ -73,6 +73,10 @@ class SqliteStore:
         """Whether this receiver alone writes the file."""
         return self._exclusive
 
+    def told(self, error: Exception) -> str:
+        """A damaged file comes with what to do."""
+        return f"{self._path}: {error}{DAMAGED if is_damage(error) else ''}"
+
     def has_failed(self, error: Exception) -> bool:
         """The file is damaged, or SQLite cannot read or write it."""
         return is_damage(error) or isinstance(error, sqlite3.OperationalError)
@@ -97,27 +101,29 @@ class SqliteStore:
                 writer.execute(f"PRAGMA cache_size = -{PAGES_KIB}")
             self._files = SameFile(self._path)
         except (sqlite3.Error, OSError, shapes.ShapeError) as error:
-            raise JournalError(f"{self._path}: {with_hint(error)}") from error
+            raise JournalError(self.told(error)) from error
         return writer
 
     def reader(self) -> Connection:
         """A connection for reading only. Raises JournalError."""
-        try:
+        with errors_of(self):
             return connect(self._path, read_only=True)
-        except sqlite3.Error as error:
-            raise JournalError(f"{self._path}: {error}") from error
 
-    def checked_reader(self) -> Connection:
-        """A connection for reading a file of this version's shape. Raises JournalError."""
+    def checked_reader(self, *, earlier: bool = False) -> Connection:
+        """A connection for reading a file of this version's shape, or of an `earlier` one. Raises JournalError."""
+        if not self._path.exists():
+            raise JournalError(
+                f"{self._path}: there is no journal. If the receiver has a database, name it with --postgres"
+            )
         try:
             reader = connect(self._path, read_only=True)
             try:
-                shapes.require_newest(reader)
+                shapes.require_newest(reader, earlier=earlier)
             except BaseException:
                 reader.close()
                 raise
         except (sqlite3.Error, shapes.ShapeError) as error:
-            raise JournalError(f"{self._path}: {with_hint(error)}") from error
+            raise JournalError(self.told(error)) from error
         return reader
 
     def begin_reading(self, reader: Connection) -> None:

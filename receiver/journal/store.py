@@ -8,7 +8,7 @@ translates the few words that differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -108,6 +108,9 @@ class Store(Protocol):
     def again(self) -> tuple[type[Exception], ...]:
         """The failures after which the same work may succeed at once."""
 
+    def told(self, error: Exception) -> str:
+        """An error for people: which database, what is wrong, and what to do."""
+
     def has_failed(self, error: Exception) -> bool:
         """Whether the database is to blame for an error, and not a piece of work: the whole group fails."""
 
@@ -120,8 +123,11 @@ class Store(Protocol):
     def reader(self) -> Connection:
         """A connection for reading only. Raises JournalError."""
 
-    def checked_reader(self) -> Connection:
-        """A connection for reading a journal that nobody needs to write. Raises JournalError where that cannot be."""
+    def checked_reader(self, *, earlier: bool = False) -> Connection:
+        """A connection for reading a journal of this version's shape, which nobody needs to write. Raises JournalError.
+
+        With `earlier`, an earlier shape will do: decisions, deliveries and policies are alike in all shapes of a file.
+        """
 
     def begin_reading(self, reader: Connection) -> None:
         """Begin a transaction that sees one state of the database."""
@@ -156,3 +162,12 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release what belongs to no connection, after all connections are closed."""
+
+
+@contextmanager
+def errors_of(store: Store) -> Iterator[None]:
+    """Raise every error of a database as JournalError, with what to do."""
+    try:
+        yield
+    except store.errors as error:
+        raise JournalError(store.told(error)) from error

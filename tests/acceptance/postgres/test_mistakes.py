@@ -13,9 +13,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from receiver.journal.postgres import PostgresStore
+from receiver.steps import pass_by
 from tests.acceptance.receiver.harness import Site
 from tests.postgres import Cluster, pair
 from tests.tools import ROOT
@@ -173,3 +176,18 @@ def test_a_journal_of_its_own_is_not_left_behind(server: Cluster, site: Site) ->
     assert code == 3
     assert f"freezeline journal migrate --state {site.state} --postgres '{dsn}'" in err
     assert "move journal.db* out of" in err
+
+
+@pytest.mark.parametrize("command", ["journal", "incidents"])
+def test_a_user_who_may_read_too_little(command: str, asking: Cluster) -> None:
+    """The journal opens, and its rows are refused: the same words and the same remedy as at the start."""
+    dsn = asking.database()
+    store = PostgresStore(dsn, require_standby=False)
+    store.open(pass_by).close()
+    store.close()
+    with psycopg.connect(dsn) as owner:
+        owner.execute("GRANT SELECT ON meta, chain_head TO guest")
+    code, err = run(command, "--postgres", make_conninfo(dsn, user="guest"))
+    assert (code, err.count("\n")) == (3, 1), err
+    assert "permission denied for table" in err
+    assert "Let the user own a database" in err
