@@ -85,6 +85,7 @@ def failures(generation: Generation, folder: Path, tests: list[str]) -> list[str
 
 
 @pytest.mark.long
+@pytest.mark.old_in_soak
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_proofs_of_the_systems_hold(name: str, generation: Generation, tmp_path: Path) -> None:

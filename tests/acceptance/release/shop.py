@@ -54,6 +54,8 @@ scrape_configs:
 """
 
 # ruff: noqa: E501 - a gate is one line of YAML
+# The balancer's gate sees every error too. On a busy machine Prometheus misses a look at the shop, and the gates of the
+# shop need longer: so the balancer's gate needs many breaches.
 SPEC = """\
 apiVersion: freezeline/v1
 service: shop
@@ -90,7 +92,7 @@ canary:
     - {{id: errors, ratio: {{bad: 'shop_requests_total{{code=~"5..",version="$canary"}}', total: 'shop_requests_total{{version="$canary"}}'}}, over: 4s, max: 0.5%, consecutive: 3}}
     - {{id: p95, p95_of: 'shop_request_duration_seconds{{version="$canary"}}', over: 4s, max: 250ms, consecutive: 3}}
     - {{id: memory, query: 'max(shop_memory_ratio{{version="$canary"}})', max: 85%, consecutive: 2, samples: none}}
-    - {{id: balancer, ratio: {{bad: 'haproxy_server_http_responses_total{{proxy="shop",server="canary",code="5xx"}}', total: 'haproxy_server_http_responses_total{{proxy="shop",server="canary"}}'}}, over: 4s, max: 0.5%, consecutive: 5}}
+    - {{id: balancer, ratio: {{bad: 'haproxy_server_http_responses_total{{proxy="shop",server="canary",code="5xx"}}', total: 'haproxy_server_http_responses_total{{proxy="shop",server="canary"}}'}}, over: 4s, max: 0.5%, consecutive: 20}}
   abort_on: [{{severity: critical}}]
   on_abort: [freeze, rollback, tell]
 gate:
