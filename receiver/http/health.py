@@ -105,7 +105,7 @@ class Health:
         """What was wrong with each component when somebody last looked."""
         faults = self._context.faults
         return {
-            "journal": self._context.journal.broken or faults.said("journal"),
+            "journal": self._context.journal.broken or self._context.journal.damaged or faults.said("journal"),
             "flags": "; ".join(filter(None, map(faults.said, ("freeze", "flag", "hidden")))),
             "feature_flags": "; ".join(filter(None, map(faults.said, ("switch", "feature")))),
             "loops": faults.said("loop"),
@@ -120,8 +120,8 @@ class Health:
 
     async def _journal(self) -> str:
         """Commit as a webhook does. A file system that went read-only still reads, and still commits nothing."""
-        if self._context.journal.broken:
-            return self._context.journal.broken
+        if why := self._context.journal.broken or self._context.journal.damaged:
+            return why
         try:
             await self._probe(PROBE_AGE_S)
         except JournalError as error:

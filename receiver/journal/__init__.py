@@ -110,6 +110,7 @@ class Journal:
         self._on_broken: Callable[[], None] = lambda: None
         self._head = 0
         self._broken: BaseException | None = None
+        self._damaged = ""
         self._pages = 0
 
     @property
@@ -140,6 +141,11 @@ class Journal:
     def broken(self) -> str:
         """Why the journal cannot be written any more; "" while there is no fault."""
         return "" if self._broken is None else f"the writer died: {self._broken}"
+
+    @property
+    def damaged(self) -> str:
+        """Why people must mend the database, from the first error that says so until the next start; "" if none did."""
+        return self._damaged
 
     def on_commit(self, listener: Callable[[int, bool], None]) -> None:
         """After every commit with decisions or changed actions, call `listener`: head, whether any changed."""
@@ -228,12 +234,16 @@ class Journal:
         return await self._loop.run_in_executor(self._readers, self._ask, question)
 
     def _ask(self, question: Callable[[View], T]) -> T:
-        with errors_of(self._store), self._store.reading:
-            self._store.begin_reading(self._reader)
-            try:
-                return question(View(self._reader))
-            finally:
-                self._reader.commit()
+        try:
+            with self._store.reading:
+                self._store.begin_reading(self._reader)
+                try:
+                    return question(View(self._reader))
+                finally:
+                    # After an error a server refuses COMMIT, and that refusal would hide the error.
+                    self._reader.rollback()
+        except self._store.errors as error:
+            raise self._error_of(error) from error
 
     # the writer thread
 
@@ -341,7 +351,7 @@ class Journal:
             tx.roll_back()
             head, acted = 0, False
             for job in group:
-                job.error = job.error or JournalError(self._store.told(error))
+                job.error = job.error or self._error_of(error)
         else:
             self._reached(Step.JOURNAL_COMMITTED)
         pages = max(WORK_PAGES * len(group), tx.changed_rows - changed, tx.body_bytes // PAGE_BYTES)
@@ -349,6 +359,13 @@ class Journal:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._answer, group, head, acted, tx.held if head else ())
         return group
+
+    def _error_of(self, error: Exception) -> JournalError:
+        """The error for those who wait. Damage is remembered: whatever does not touch the damaged page still works."""
+        told = self._store.told(error)
+        if self._store.is_damaged(error):
+            self._damaged = told
+        return JournalError(told)
 
     def _run_job(self, tx: Tx, job: Job[Any]) -> None:
         tx.begin_work()

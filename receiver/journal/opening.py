@@ -12,13 +12,6 @@ LOCK_WAIT_S = 10
 """How long a connection waits for another process's lock."""
 
 
-DAMAGED = (
-    ". Look at the disk. Then put a copy of the journal in its place, or move the file away together with its -wal and "
-    "-shm files: the receiver then begins a new journal. The receiver will not know the freezes of the old journal: "
-    "remove their flags by hand"
-)
-
-
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection of one thread at a time, whose transactions the caller begins and ends."""
     uri = f"{path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
@@ -27,11 +20,6 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether a file is damaged: a plain DatabaseError, of which the faults of statements are subclasses."""
-    return type(error) is sqlite3.DatabaseError
 
 
 def postgres_store(dsn: str, *, require_standby: bool, place: str = "", alive_s: float = ALIVE_S) -> Store:

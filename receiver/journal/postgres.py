@@ -169,9 +169,13 @@ class PostgresStore:
         """What the server or libpq says in one line, with what an operator types."""
         return f"{self.shown}: {with_remedies([str(error)])}"
 
+    def is_damaged(self, error: Exception) -> bool:
+        """The server cannot read a page of a table or an index."""
+        return isinstance(error, psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted)
+
     def has_failed(self, error: Exception) -> bool:
-        """The connection is lost, or the server cannot do its work."""
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        """The connection is lost, the server cannot do its work, or the database is damaged."""
+        return self.is_damaged(error) or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
     def _is_old(self, wire: Wire) -> bool:
         """Whether a connection is to a server that is not the primary any more."""

@@ -19,6 +19,10 @@ _REMEDIES = (
     ),
     (r"Connection refused", "Check host and port, and listen_addresses of the server"),
     (r"resolve host|translate host name", "Correct the name of the host"),
+    (
+        r"invalid page in block|could not read block|unexpected data beyond EOF|contains (unexpected|corrupted)",
+        "Look at the server's disk. Then promote a standby, or restore a backup",
+    ),
     (r"session is read-only", "Add the primary to the list of hosts, or promote this standby"),
     (r"too many clients|remaining connection slots", "Raise max_connections of the server"),
 )

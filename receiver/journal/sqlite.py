@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from receiver.journal import shapes
-from receiver.journal.opening import DAMAGED, LOCK_WAIT_S, connect, is_damage
+from receiver.journal.opening import LOCK_WAIT_S, connect
 from receiver.journal.same_file import SameFile
 from receiver.journal.store import Connection, JournalError, errors_of
 from receiver.steps import Reached
@@ -36,6 +36,12 @@ PAGES_KIB = 32 * 1024
 
 APPLICATION_ID = 0x465A4C4E
 """Marks the file as ours for tools such as `file`: "FZLN"."""
+
+DAMAGED = (
+    ". Look at the disk. Then put a copy of the journal in its place, or move the file away together with its -wal and "
+    "-shm files: the receiver then begins a new journal. The receiver will not know the freezes of the old journal: "
+    "remove their flags by hand"
+)
 
 
 class SqliteStore:
@@ -75,11 +81,15 @@ class SqliteStore:
 
     def told(self, error: Exception) -> str:
         """A damaged file comes with what to do."""
-        return f"{self._path}: {error}{DAMAGED if is_damage(error) else ''}"
+        return f"{self._path}: {error}{DAMAGED if self.is_damaged(error) else ''}"
+
+    def is_damaged(self, error: Exception) -> bool:
+        """A plain DatabaseError, of which the faults of statements are subclasses."""
+        return type(error) is sqlite3.DatabaseError
 
     def has_failed(self, error: Exception) -> bool:
         """The file is damaged, or SQLite cannot read or write it."""
-        return is_damage(error) or isinstance(error, sqlite3.OperationalError)
+        return self.is_damaged(error) or isinstance(error, sqlite3.OperationalError)
 
     def now(self, own: datetime) -> datetime:
         """All writers are on this machine."""

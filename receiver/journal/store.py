@@ -111,6 +111,9 @@ class Store(Protocol):
     def told(self, error: Exception) -> str:
         """An error for people: which database, what is wrong, and what to do."""
 
+    def is_damaged(self, error: Exception) -> bool:
+        """Whether an error says that the database is damaged: nothing helps before people mend the database."""
+
     def has_failed(self, error: Exception) -> bool:
         """Whether the database is to blame for an error, and not a piece of work: the whole group fails."""
 

@@ -50,6 +50,22 @@ async def test_the_journal_fails_and_not_the_work(tmp_path: Path) -> None:
     said = f"{path}: database disk image is malformed. Look at the disk."
     assert [str(answer).startswith(said) for answer in answers] == [True] * 2
     assert [type(answer) for answer in answers] == [JournalError] * 2
+    assert journal.damaged.startswith(said)
+    await journal.close()
+
+
+async def test_damage_stays_known(tmp_path: Path) -> None:
+    """Whatever does not touch the damaged page still works, and says nothing of the disk."""
+    path = tmp_path / "j.db"
+    await damaged(path, "episode")
+    journal = Journal(SqliteStore(path), clock=now, reached=pass_by)
+    journal.start()
+    await journal.probe()
+    assert journal.damaged == ""
+    with pytest.raises(JournalError, match=r"malformed\. Look at the disk\."):
+        await journal.read(lambda view: view.live_episodes())
+    await journal.probe()
+    assert journal.damaged.startswith(f"{path}: database disk image is malformed. Look at the disk.")
     await journal.close()
 
 
