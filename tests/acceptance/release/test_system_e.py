@@ -34,14 +34,14 @@ FIGURES_S = 150  # a busy machine scrapes and answers late
 
 
 @contextlib.asynccontextmanager
-async def assistant(root: Path, *, failing: float = FAILING) -> AsyncIterator[Rollouts]:
+async def assistant(root: Path, *, failing: float = FAILING, scraped_every: str = "15s") -> AsyncIterator[Rollouts]:
     """Both tracks behind HAProxy; the treatment runs v2, and fails so many of its chats."""
     ports = free()
     control = Track("control", ports.stable, failing=FAILING, slow=SLOW)
     treatment = Track("treatment", ports.canary, failing=failing, slow=SLOW)
     addresses = [f"127.0.0.1:{port}" for port in (ports.stable, ports.canary)]
     scrapes = {
-        "global": {"scrape_interval": "15s", "scrape_timeout": "5s"},
+        "global": {"scrape_interval": scraped_every, "scrape_timeout": "5s"},
         "scrape_configs": [{"job_name": "assistant", "static_configs": [{"targets": addresses}]}],
     }
     with served(control), served(treatment), _ended(root):
@@ -73,13 +73,14 @@ async def api(service: Rollouts, name: str, body: Mapping[str, Any], role: str =
 
 async def test_people_begin_watch_and_end_a_rollout_by_the_api(tmp_path: Path) -> None:
     """5 % of the traffic at once, measured; no next stage before its time; a rollback within its limit."""
-    async with assistant(tmp_path) as service:
+    async with assistant(tmp_path, scraped_every="5s") as service:
         assert (await api(service, "enable", {"traffic_percentage": 5}, role="read"))[0] == 401
         assert (await api(service, "enable", {"traffic_percentage": 20}))[0] == 422
         assert (await api(service, "enable", {"traffic_percentage": 10}))[0] == 409
         status, begun = await api(service, "enable", {"traffic_percentage": 5})
         assert (status, begun["release"]) == (202, "v2")
         await until(lambda: service.phase() == "settle", 60, "v2 gets traffic")
+        await until(lambda: scraped(service), FIGURES_S, "Prometheus knows both tracks", poll_s=1)
         assert abs(split(service.front, 10_000)["treatment"] - 500) <= 100
         await until(lambda: service.weights() == {"control": 95, "treatment": 5}, 10, "the weights are set")
         assert (await api(service, "enable", {"traffic_percentage": 10}))[0] == 409
@@ -93,6 +94,12 @@ async def test_people_begin_watch_and_end_a_rollout_by_the_api(tmp_path: Path) -
         assert (service.weights()["treatment"], service.sessions()) == (0, 0)
         assert service.rollbacks() == [("v2", "SUCCEEDED")]
         await until(lambda: "canary_rolled_back" in service.notices(), 20, "people hear of the rollback")
+
+
+async def scraped(service: Rollouts) -> bool:
+    """Whether Prometheus has looked at both tracks: what a track counted before its first look is in no rate."""
+    _, shown = await api(service, "metrics", {}, role="read")
+    return None not in {track["gates"]["memory"] for track in shown["tracks"].values()}
 
 
 async def figures(service: Rollouts) -> bool:
