@@ -23,7 +23,13 @@ pytestmark = pytest.mark.acceptance
 
 SCRAPE_S = 60
 STAGE_S = 7200
+DAY_S = 86400
 EACH = 500  # requests of each release between two scrapes: 60,000 in the stage
+
+
+def noon() -> int:
+    """Noon of yesterday, UTC: a test looks at 00:00 each day, and a stage from here on ends before."""
+    return int(time.time()) // DAY_S * DAY_S - DAY_S // 2
 
 
 def canary(method: str = "group-sequential") -> Canary:
@@ -74,7 +80,7 @@ async def asked(
     async with aiohttp.ClientSession() as http:
         for one in states:
             asker = AbAsker(
-                canary(method), tracks, Prometheus(http, server.url), database, clock=lambda: now, day_s=86400
+                canary(method), tracks, Prometheus(http, server.url), database, clock=lambda: now, day_s=DAY_S
             )
             found.append(await asker(one))
     return found
@@ -92,7 +98,7 @@ async def test_the_end_of_a_stage_is_judged(
     generation: Generation, tmp_path: Path, bad_canary: int, outcome: str
 ) -> None:
     """2 % bad in the stable release. The answer is given until the rollout has heard it, and then no more."""
-    begin = int(time.time()) - STAGE_S - 600
+    begin = noon()
     with history(generation, tmp_path, bad_canary=bad_canary, begin=begin) as server:
         database = opened(tmp_path, begin)
         ends = state(begin, Phase.EVALUATE)
@@ -104,7 +110,7 @@ async def test_the_end_of_a_stage_is_judged(
 
 async def test_harm_is_told_before_the_end(generation: Generation, tmp_path: Path) -> None:
     """Five times as many errors: the guard between planned looks stops the test in the first half hour."""
-    begin = int(time.time()) - STAGE_S - 600
+    begin = noon()
     with history(generation, tmp_path, bad_canary=50, begin=begin) as server:
         (found,) = await asked(
             server, opened(tmp_path, begin), begin + 1800, state(begin, Phase.BAKE), method="fixed-horizon"
@@ -115,7 +121,7 @@ async def test_harm_is_told_before_the_end(generation: Generation, tmp_path: Pat
 
 async def test_a_prometheus_that_is_away_loses_nothing(generation: Generation, tmp_path: Path) -> None:
     """The look fails, and the next one counts the same time."""
-    begin = int(time.time()) - STAGE_S - 600
+    begin = noon()
     database = opened(tmp_path, begin)
     ends = state(begin, Phase.EVALUATE)
     with history(generation, tmp_path, bad_canary=10, begin=begin) as server:
