@@ -18,8 +18,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 60.0
-GROUP_MAX = 256
-"""Most pieces of work in one commit, as `freezeline serve` has it."""
 
 
 def _serve_bare() -> None:
@@ -42,6 +40,7 @@ def _serve_bare() -> None:
 
 
 def _serve_ours(directory: Path, kind: str) -> int:
+    from receiver.journal import GROUP_MAX  # noqa: PLC0415 - as above
     from receiver.serve import Options, serve  # noqa: PLC0415 - as above
 
     options = Options(

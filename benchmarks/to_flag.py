@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.serving import post, prepare, send, server
-from receiver.journal import open_view
 
 POLL_S = 0.0001
 
@@ -50,6 +49,8 @@ def _until(what: str, is_so: Callable[[], bool], poll_s: float = POLL_S) -> floa
 
 def _until_at_rest(journal: Path) -> None:
     """An alert finds the receiver with nothing else to do, as nearly always; and so does the plain write."""
+    from receiver.journal import open_view  # noqa: PLC0415 - every process of load imports this module
+
     view, connection = open_view(journal)
     _until("the receiver is at rest", lambda: not view.unfinished_actions(), 10 * POLL_S)
     connection.close()

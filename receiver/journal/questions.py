@@ -8,12 +8,12 @@ from receiver.decide.model import FINAL_STATES, ActionState
 from receiver.journal import rows
 from receiver.journal.store import Connection
 
-FINAL = "'SUCCEEDED', 'DEAD', 'CANCELLED', 'SKIPPED'"
+_FINAL = "'SUCCEEDED', 'DEAD', 'CANCELLED', 'SKIPPED'"
 """FINAL_STATES in the words of the index `action_unfinished`: SQLite uses the index for this very text only."""
 
 _NOT_FINAL = ", ".join(f"'{state}'" for state in ActionState if state not in FINAL_STATES)
 
-UNFINISHED = f"state IN ({_NOT_FINAL}) AND state NOT IN ({FINAL})"
+UNFINISHED = f"state IN ({_NOT_FINAL}) AND state NOT IN ({_FINAL})"
 """Selects unfinished actions. The first half leads SQLite past all ended actions, the second half to the index."""
 
 

@@ -9,8 +9,6 @@ from receiver.decide.model import Action
 from receiver.journal import rows
 from receiver.journal.host_view import HostViews
 
-_ACTION = ", ".join(f"action.{column}" for column in rows.ACTION.split(", "))
-
 
 class SwitchViews(HostViews):
     """What is known of feature flags."""
@@ -34,8 +32,9 @@ class SwitchViews(HostViews):
         found: dict[str, Action] = {}
         for chunk in rows.chunks(episodes):
             sql = (
-                f"SELECT {_ACTION} FROM rollback_episode CROSS JOIN action WHERE rollback_episode.episode IN "
-                f"({rows.marks_for(chunk)}) AND action.id = rollback_episode.action AND type = 'switch' ORDER BY id"
+                f"SELECT {rows.ACTION} FROM (SELECT action AS shared FROM rollback_episode "
+                f"WHERE episode IN ({rows.marks_for(chunk)})) AS held CROSS JOIN action "
+                "WHERE id = shared AND type = 'switch' ORDER BY id"
             )
             found |= {row[0]: rows.action_of(row) for row in self._all(sql, chunk)}
         return list(found.values())

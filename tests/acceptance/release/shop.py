@@ -54,8 +54,8 @@ scrape_configs:
 """
 
 # ruff: noqa: E501 - a gate is one line of YAML
-# The balancer's gate sees every error too. On a busy machine Prometheus misses a look at the shop, and the gates of the
-# shop need longer: so the balancer's gate needs many breaches.
+# The balancer's gate sees every error too. On a busy machine the shop's own gates can take longer than five
+# breaches of the balancer's gate: so the balancer's gate needs many.
 SPEC = """\
 apiVersion: freezeline/v1
 service: shop
