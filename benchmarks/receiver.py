@@ -37,7 +37,12 @@ BARE_RATIO_MIN = 0.3
 SINGLE_RATIO_MIN = 3.0
 FLAG_RATIO_MAX = 5.0
 ALERTS = 1000
-ROUNDS = 5
+ROUNDS, ROUND_S = 15, 1.0
+"""Rounds of load at `COMPARED_AT`. A machine's speed swings by a fifth from second to second, so each round compares.
+
+Only every fifth round loads with the other numbers of connections too.
+"""
+
 PREPARED_PER_S = 12_000
 """Requests made before the clock starts: more than any server here takes."""
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: (\d+)")
@@ -157,8 +162,8 @@ def load_process(url: str, token: str, *, connections: int, seconds: float, firs
 # measurements
 
 
-def throughput(root: Path, connections: tuple[int, ...], seconds: float, rounds: int) -> dict[str, dict[int, Load]]:
-    """Load on each kind of server in turns, so that what else the machine does falls on all; medians of the rounds."""
+def throughput(root: Path, connections: tuple[int, ...], seconds: float) -> dict[str, dict[int, list[Load]]]:
+    """Load on each kind of server in turns, so that what else the machine does falls on all; the rounds in order."""
     found: dict[str, dict[int, list[Load]]] = {kind: {count: [] for count in connections} for kind in NAMES}
     with ExitStack() as stack:
         servers = {}
@@ -170,13 +175,13 @@ def throughput(root: Path, connections: tuple[int, ...], seconds: float, rounds:
             path = directory / "state" / "tokens" / "webhook"
             servers[kind] = (url, path.read_text() if path.exists() else "none")
             load_process(*servers[kind], connections=8, seconds=1.0, first=10**9)  # warm up
-        for number in range(rounds):
-            for count in connections:
+        for number in range(ROUNDS):
+            for count in connections if number % 5 == 0 else (COMPARED_AT,):
                 for kind, (url, token) in servers.items():
                     first = (number * 1000 + count) * 10**6
-                    load = load_process(url, token, connections=count, seconds=seconds / rounds, first=first)
+                    load = load_process(url, token, connections=count, seconds=seconds, first=first)
                     found[kind][count].append(load)
-    return {kind: {count: _median(loads) for count, loads in by.items()} for kind, by in found.items()}
+    return found
 
 
 def _median(loads: list[Load]) -> Load:
@@ -187,21 +192,25 @@ def _median(loads: list[Load]) -> Load:
     )
 
 
-def report(seconds: float, rounds: int) -> dict[str, Any]:
+def _ratio(ours: dict[int, list[Load]], theirs: dict[int, list[Load]]) -> float:
+    """How many times as many requests a second ours takes: the median of what each round says."""
+    pairs = zip(ours[COMPARED_AT], theirs[COMPARED_AT], strict=True)
+    return median(one.per_second / other.per_second for one, other in pairs)
+
+
+def report(seconds: float, flags_written: int) -> dict[str, Any]:
     """Measure everything."""
     with tempfile.TemporaryDirectory(prefix="freezeline-bench-") as name:
         directory = Path(name)
-        kinds = throughput(directory, CONNECTIONS, seconds, ROUNDS)
-        flags, writes = to_flag(directory / "flag", "grouped", rounds)
-        shared_flags, _ = to_flag(directory / "shared-flag", "shared", rounds)
-    ours = kinds["grouped"][COMPARED_AT].per_second
-    shared = kinds["shared"][COMPARED_AT].per_second
+        kinds = throughput(directory, CONNECTIONS, seconds)
+        flags, writes = to_flag(directory / "flag", "grouped", flags_written)
+        shared_flags, _ = to_flag(directory / "shared-flag", "shared", flags_written)
     return {
-        "load": {kind: {str(n): asdict(load) for n, load in loads.items()} for kind, loads in kinds.items()},
-        "of_bare": ours / kinds["bare"][COMPARED_AT].per_second,
-        "shared_of_bare": shared / kinds["bare"][COMPARED_AT].per_second,
-        "shared_of_exclusive": shared / ours,
-        "of_single": ours / kinds["single"][COMPARED_AT].per_second,
+        "load": {kind: {str(n): asdict(_median(loads)) for n, loads in by.items()} for kind, by in kinds.items()},
+        "of_bare": _ratio(kinds["grouped"], kinds["bare"]),
+        "shared_of_bare": _ratio(kinds["shared"], kinds["bare"]),
+        "shared_of_exclusive": _ratio(kinds["shared"], kinds["grouped"]),
+        "of_single": _ratio(kinds["grouped"], kinds["single"]),
         "flag_p50_ms": 1000 * flags[len(flags) // 2],
         "flag_p99_ms": 1000 * p99(flags),
         "shared_flag_p50_ms": 1000 * shared_flags[len(shared_flags) // 2],
@@ -240,8 +249,8 @@ def show(found: dict[str, Any]) -> bool:
 def main(argv: list[str]) -> int:
     """Measure, or be one of the processes that measuring starts."""
     parser = argparse.ArgumentParser(prog="benchmarks.receiver", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of load at each number of connections")
-    parser.add_argument("--rounds", type=int, default=1000, help="flags to write")
+    parser.add_argument("--seconds", type=float, default=ROUND_S, help="of load in each round")
+    parser.add_argument("--flags", type=int, default=1000, help="flags to write")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--load", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -249,7 +258,7 @@ def main(argv: list[str]) -> int:
         url, connections, seconds, first = args.load
         print(json.dumps(asdict(_load(url, os.environ["BENCH_TOKEN"], int(connections), float(seconds), int(first)))))
         return 0
-    found = report(args.seconds, args.rounds)
+    found = report(args.seconds, args.flags)
     if args.json:
         print(json.dumps(found))
         return 0

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.serving import post, prepare, send, server
 
-POLL_S = 0.0001
+WAIT_S = 30.0
 
 
 def _firing(number: int) -> bytes:
@@ -37,14 +40,27 @@ def _plain_write(directory: Path, text: bytes) -> float:
     return time.perf_counter() - begun
 
 
-def _until(what: str, is_so: Callable[[], bool], poll_s: float = POLL_S) -> float:
-    """Wait for something; when it was so."""
-    end = time.monotonic() + 30
-    while not is_so():
-        time.sleep(poll_s)  # a busy loop would take a core from what it measures
-        if time.monotonic() > end:
-            raise SystemExit(f"not in 30 s: {what}")
-    return time.perf_counter()
+@contextmanager
+def _watched(directory: Path) -> Iterator[Callable[[str, Callable[[], bool]], float]]:
+    """A wait for something that a renamed or removed file of a directory brings; when it was so.
+
+    The kernel sends a signal. A loop that looks again and again would take a core from what it measures.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO})
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.fcntl(fd, fcntl.F_NOTIFY, fcntl.DN_RENAME | fcntl.DN_DELETE | fcntl.DN_MULTISHOT)
+
+    def until(what: str, is_so: Callable[[], bool]) -> float:
+        while signal.sigtimedwait({signal.SIGIO}, WAIT_S) is not None:
+            now = time.perf_counter()
+            if is_so():
+                return now
+        raise SystemExit(f"not in {WAIT_S:g} s: {what}")
+
+    try:
+        yield until
+    finally:
+        os.close(fd)
 
 
 def _until_at_rest(journal: Path) -> None:
@@ -52,7 +68,11 @@ def _until_at_rest(journal: Path) -> None:
     from receiver.journal import open_view  # noqa: PLC0415 - every process of load imports this module
 
     view, connection = open_view(journal)
-    _until("the receiver is at rest", lambda: not view.unfinished_actions(), 10 * POLL_S)
+    end = time.monotonic() + WAIT_S
+    while view.unfinished_actions():
+        time.sleep(0.001)
+        if time.monotonic() > end:
+            raise SystemExit(f"not at rest in {WAIT_S:g} s")
     connection.close()
 
 
@@ -61,20 +81,22 @@ def to_flag(directory: Path, kind: str, rounds: int) -> tuple[list[float], list[
     directory.mkdir()
     prepare(directory)
     flag = directory / "flags" / "FREEZE.FLAG"
+    flag.parent.mkdir()
+    flag.parent.chmod(0o755)
     flags, writes = [], []
-    with server(kind, directory) as url:
+    with server(kind, directory) as url, _watched(flag.parent) as until:
         webhook, operate = ((directory / "state" / "tokens" / role).read_text() for role in ("webhook", "operate"))
         connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
         for number in range(rounds + 10):
             data = _firing(number)
             begun = time.perf_counter()
             send(connection, "/webhook", webhook, data)
-            there = _until("the flag is there", flag.exists)
+            there = until("the flag is there", flag.exists)
             connection.getresponse().read()
             flags.append(there - begun)
             text = flag.read_bytes()
             post(connection, "/api/v1/unfreeze", operate, b'{"service": "gateway", "reason": "bench"}')
-            _until("the flag is gone", lambda: not flag.exists())
+            until("the flag is gone", lambda: not flag.exists())
             _until_at_rest(directory / "state" / "journal.db")
             writes.append(_plain_write(directory, text))
     return sorted(flags[10:]), sorted(writes[10:])
