@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from receiver.decide.model import Action
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+
+
+class Webhooks(Collector):
+    """What came by POST /webhook, in plain numbers: only the event loop counts, and a `Counter` takes a lock each time.
+
+    The locks of two counters took a twentieth of the event loop's time for a webhook (measured).
+    """
+
+    def __init__(self) -> None:
+        self.answers: defaultdict[int, int] = defaultdict(int)
+        self.alerts = 0
+        self.quarantined = 0
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the counters."""
+        answers = CounterMetricFamily("freezeline_webhook_requests", "Webhook requests by HTTP status", labels=["code"])
+        for status, count in sorted(self.answers.items()):
+            answers.add_metric([str(status)], count)
+        yield answers
+        yield CounterMetricFamily("freezeline_alerts", "Alerts received", self.alerts)
+        yield CounterMetricFamily("freezeline_alerts_quarantined", "Alerts that could not be read", self.quarantined)
 
 
 class Meters:
@@ -16,11 +41,8 @@ class Meters:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self.requests = Counter(
-            "freezeline_webhook_requests", "Webhook requests by HTTP status", ["code"], registry=registry
-        )
-        self.alerts = Counter("freezeline_alerts", "Alerts received", registry=registry)
-        self.quarantined = Counter("freezeline_alerts_quarantined", "Alerts that could not be read", registry=registry)
+        self.webhooks = Webhooks()
+        registry.register(self.webhooks)
         self.actions = Counter(
             "freezeline_actions", "Actions that ended, by outcome", ["type", "outcome"], registry=registry
         )

@@ -7,7 +7,6 @@ not repeat.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +18,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from receiver import report
 from receiver.context import Context
-from receiver.decide.plan import WATCHDOG
 from receiver.http import canary, operate, page, rehearsed, rollout, stream
 from receiver.http.access import QUIET, Access, identified
 from receiver.http.broadcast import Broadcast
@@ -33,12 +31,13 @@ from receiver.rollout_report import Reporter, no_report
 from receiver.sources.prometheus import Prometheus
 from receiver.steps import Step
 from receiver.webhook import process
-from receiver.webhook.ingest import Delivery, NotADeliveryError
+from receiver.webhook.ingest import NotADeliveryError
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
 _STREAMS = frozenset({"/api/v1/events", page.CHANGES_PATH})
 """Paths whose answers never end, so their times say nothing about response times."""
+
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -114,7 +113,6 @@ class _Handlers:
         self._shared = shared
         self._context = shared.context
         self._broadcast = Broadcast(shared.context, self._state)
-        self._answered = functools.cache(lambda status: shared.context.meters.requests.labels(str(status)))
 
     async def webhook(self, request: web.Request) -> web.Response:
         """Process a delivery: journal, plan, commit, answer."""
@@ -125,7 +123,7 @@ class _Handlers:
             response = refused if refused is not None else await self._process(request)
         except RefusedError as error:
             response = problem(error.status, str(error))
-        self._answered(response.status).inc()
+        self._context.meters.webhooks.answers[response.status] += 1
         return response
 
     async def _process(self, request: web.Request) -> web.Response:
@@ -135,33 +133,32 @@ class _Handlers:
         body = await body_of(request)
         context = self._context
         context.reached(Step.WEBHOOK_READ)
-        processing = process.Processing(
-            body, context.box.policies, ids=context.ids, trace=CURRENT.get(), at=received_at
-        )
+        policies, trace = context.box.policies, CURRENT.get()
+        processing = process.Processing(body, policies, ids=context.ids, trace=trace, at=received_at)
         try:
-            decided = await context.journal.write(processing.process, prepare=processing.parse)
+            writing = context.journal.write(processing.process, prepare=processing.parse)
+            del processing  # Thus the writer frees the alerts, which the cache of its core holds.
+            taken = await writing
         except NotADeliveryError as error:
             return problem(422, str(error))
         except JournalError as error:
             self._shared.health.journal_failed(str(error))
             return problem(503, "the receiver cannot write its journal")
         context.reached(Step.WEBHOOK_ANSWERING)
-        if not decided:
+        if not taken.decided:
             request[QUIET] = True
-        return self._answer(processing.delivery, received_at)
+        return self._answer(taken, received_at)
 
-    def _answer(self, delivery: Delivery, received_at: datetime) -> web.Response:
+    def _answer(self, taken: process.Taken, received_at: datetime) -> web.Response:
         meters = self._context.meters
-        meters.alerts.inc(len(delivery.alerts))
-        if delivery.quarantined:
-            meters.quarantined.inc(len(delivery.quarantined))
-        watchdog = WATCHDOG in [alert.name for alert in delivery.alerts]
-        self._shared.health.hearing.heard(received_at, watchdog=watchdog)
-        if watchdog:
+        meters.webhooks.alerts += taken.alerts
+        meters.webhooks.quarantined += taken.quarantined
+        self._shared.health.hearing.heard(received_at, watchdog=taken.watchdog)
+        if taken.watchdog:
             meters.watchdog.set(received_at.timestamp())
-        if delivery.truncated:
+        if taken.truncated:
             self._shared.on_truncated()
-        answer = b'{"taken": %d, "quarantined": %d}' % (len(delivery.alerts), len(delivery.quarantined))
+        answer = b'{"taken": %d, "quarantined": %d}' % (taken.alerts, taken.quarantined)
         return web.Response(body=answer, headers=_JSON)
 
     async def health(self, _request: web.Request) -> web.Response:

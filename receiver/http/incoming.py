@@ -65,9 +65,9 @@ def _too_large(max_bytes: int) -> RefusedError:
 
 
 async def _read(request: web.Request, limit_s: float) -> bytes:
-    """The body. Raises TimeoutError. Nearly every body has come with its headers, and needs no timer."""
+    """The body. Raises TimeoutError. Nearly every body has come with its headers, and needs no wait."""
     if request.content.is_eof():
-        return await request.read()
+        return request.content.read_nowait()
     async with asyncio.timeout(limit_s):
         return await request.read()
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 TOKEN_BYTES = 32
 
@@ -34,12 +34,18 @@ class Tokens(Struct, frozen=True):
     """The three tokens."""
 
     by_role: Mapping[Role, str]
+    _allowing: dict[Role, tuple[bytes, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Find the tokens that allow what each role may do."""
+        of = {role: token.encode() for role, token in self.by_role.items()}
+        self._allowing.update({role: (token,) for role, token in of.items()})
+        self._allowing[Role.READ] = (of[Role.READ], of[Role.OPERATE])
 
     def allows(self, given: str, role: Role) -> bool:
         """Whether a token allows what `role` may do; `operate` includes `read`. Takes equal time for any token."""
-        wanted = (role, Role.OPERATE) if role is Role.READ else (role,)
         offered = given.encode("utf-8", "surrogatepass")  # bytes that are not UTF-8 arrive as surrogates
-        matches = [hmac.compare_digest(offered, self.by_role[one].encode()) for one in wanted]
+        matches = [hmac.compare_digest(offered, token) for token in self._allowing[role]]
         return any(matches)
 
 

@@ -26,6 +26,18 @@ class Job(Struct, Generic[T], eq=False):
     result: Any = None
     error: BaseException | None = None
 
+    def answer(self) -> Answer:
+        """What the caller gets."""
+        return Answer(done=self.done, result=self.result, error=self.error)
+
+
+class Answer(Struct, eq=False):
+    """The end of a piece of work. The work itself stays with the writer: who made what it holds frees this too."""
+
+    done: asyncio.Future[Any]
+    result: Any
+    error: BaseException | None
+
 
 def prepared(group: list[Job[Any]]) -> tuple[list[Job[Any]], list[Job[Any]]]:
     """Run preparations until there are enough alerts: the jobs that had their turn, and those without an error."""

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from receiver import traceparent
 from receiver.decide.model import Action, ActionState, Alert, AlertStatus, Decision, Episode, Seen, Trace
-from receiver.decide.plan import Ids, Known, on_alert
+from receiver.decide.plan import WATCHDOG, Ids, Known, on_alert
 from receiver.journal import Tx, View
 from receiver.journal.record import record
 from receiver.policy.model import Policies
@@ -26,6 +26,16 @@ ANNOTATION = "traceparent"
 """Whoever sends an alert may name the trace of the request that failed."""
 
 NOTHING = Delivery(sha256="", body=b"", alerts=(), quarantined=(), truncated=0, receiver="")
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """What became of a delivery: the decisions, alerts and unreadable alerts, and the alerts that were left out."""
+
+    decided: int
+    alerts: int
+    quarantined: int
+    truncated: int
+    watchdog: bool
 
 
 class Planning(Struct, frozen=True, kw_only=True):
@@ -66,21 +76,21 @@ class Processing:
         self._ids = ids
         self._trace = trace
         self._at = at
-        self.delivery = NOTHING
+        self._delivery = NOTHING
         self._fingerprints: list[str] = []
 
     def parse(self) -> Sequence[str]:
         """Read the body; returns the fingerprints of the alerts that come first. Raises NotADeliveryError."""
-        self.delivery = parse_delivery(self._body)
-        self._fingerprints = [alert.fingerprint for alert in self.delivery.alerts]
+        self._delivery = parse_delivery(self._body)
+        self._fingerprints = [alert.fingerprint for alert in self._delivery.alerts]
         return self._fingerprints[:AT_ONCE]
 
-    def process(self, tx: Tx) -> int:
-        """Store the delivery, plan its first alerts and record the changes; returns how many decisions were taken.
+    def process(self, tx: Tx) -> Taken:
+        """Store the delivery, plan its first alerts and record the changes.
 
         A known body is planned again. An alert that waits for an earlier message's turn waits for its own, too.
         """
-        delivery, trace = self.delivery, self._trace
+        delivery, trace = self._delivery, self._trace
         decided = len(delivery.quarantined)
         tx.insert_delivery(delivery.sha256, delivery.body)
         for bad in delivery.quarantined:
@@ -101,7 +111,13 @@ class Processing:
                 decided += planning.plan(tx, alert)
         if later:
             tx.put_off(delivery.sha256, later, at=self._at, trace=trace)
-        return decided
+        return Taken(
+            decided=decided,
+            alerts=len(delivery.alerts),
+            quarantined=len(delivery.quarantined),
+            truncated=delivery.truncated,
+            watchdog=WATCHDOG in [alert.name for alert in delivery.alerts],
+        )
 
 
 class Later(Struct, frozen=True, kw_only=True):

@@ -31,6 +31,9 @@ def page(cookie: bytes) -> Headers:
     return [(b"Cookie", b"freezeline=" + cookie), (b"Content-Type", b"application/x-www-form-urlencoded")]
 
 
+OTHER: Headers = [(b"Host", b"elsewhere.example.org")]
+"""A host under whose name the receiver does not answer: whatever no route matches is looked at too."""
+
 NAMED: dict[str, tuple[int, Callable[[Receiver], Request]]] = {
     "Authorization that is not UTF-8": (
         401,
@@ -124,6 +127,12 @@ NAMED: dict[str, tuple[int, Callable[[Receiver], Request]]] = {
         ),
     ),
     "a path that does not exist": (404, lambda _server: Request(path=b"/nowhere")),
+    "the target of no route, for another host": (
+        421,
+        lambda _server: Request(method=b"OPTIONS", path=b"*", headers=OTHER),
+    ),
+    "a tunnel, for another host": (421, lambda _server: Request(method=b"CONNECT", path=b"127.0.0.1:1", headers=OTHER)),
+    "a line break in a path, for another host": (421, lambda _server: Request(path=b"/a%0Ab", headers=OTHER)),
     "a method that does not exist": (405, lambda _server: Request(method=b"PUT")),
     "an expectation that nobody can meet": (417, lambda _server: Request(headers=[(b"Expect", b"miracles")])),
     "an expectation that is not UTF-8": (417, lambda _server: Request(headers=[(b"Expect", NOT_UTF8)])),

@@ -43,7 +43,7 @@ class Other:
     async def process(self, data: bytes) -> int:
         """Process a delivery as a receiver does, without one; how many decisions it brought."""
         processing = Processing(data, self.policies, ids=new_id, trace=NO_TRACE, at=now())
-        return await self.journal.write(processing.process, prepare=processing.parse)
+        return (await self.journal.write(processing.process, prepare=processing.parse)).decided
 
 
 @contextlib.asynccontextmanager

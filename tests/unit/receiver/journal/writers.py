@@ -56,7 +56,7 @@ class Writer:
         """Process one delivery, so long after the last one; how many decisions it brought."""
         self.clock.now += timedelta(seconds=after_s)
         processing = Processing(data, self.policies, ids=new_id, trace=NO_TRACE, at=self.now)
-        return await self.journal.write(processing.process, prepare=processing.parse)
+        return (await self.journal.write(processing.process, prepare=processing.parse)).decided
 
     async def states(self) -> list[str]:
         """States of all live episodes."""

@@ -72,7 +72,7 @@ class Storm:
         context = self.context
         at = context.clock()
         processing = Processing(data, context.box.policies, ids=new_id, trace=NO_TRACE, at=at)
-        return await context.journal.write(processing.process, prepare=processing.parse)
+        return (await context.journal.write(processing.process, prepare=processing.parse)).decided
 
     async def count(self, sql: str) -> int:
         """A number from the journal."""
@@ -280,7 +280,7 @@ def test_a_piece_needs_few_statements(tmp_path: Path, status: str) -> None:
             )
             tx.begin(lambda: datetime.now(UTC), processing.parse())
             tx.begin_work()
-            assert processing.process(tx) >= AT_ONCE
+            assert processing.process(tx).decided >= AT_ONCE
             tx.end_work()
             tx.end()
             tx.commit()
