@@ -203,6 +203,7 @@ def test_promtool_agrees_with_all_rules(generation: Generation, tmp_path: Path) 
     check([example(name) for name in taken()], generation, tmp_path)
 
 
+@pytest.mark.old_in_soak
 def test_proofs_of_some_hold(generation: Generation, tmp_path: Path) -> None:
     """The proofs hold of three examples: groups got another name, a window is shorter than the base's, a seed's choice."""
     others = [name for name in taken() if not name.startswith("openslo/") and ": error_ratio" not in EXAMPLES[name][0]]
