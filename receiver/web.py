@@ -38,7 +38,6 @@ _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 _STREAMS = frozenset({"/api/v1/events", page.CHANGES_PATH})
 """Paths whose answers never end, so their times say nothing about response times."""
 
-
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

@@ -29,7 +29,10 @@ NOTHING = Delivery(sha256="", body=b"", alerts=(), quarantined=(), truncated=0, 
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """What became of a delivery: the decisions, alerts and unreadable alerts, and the alerts that were left out."""
+    """What became of a delivery: the numbers of decisions, alerts, unreadable alerts and alerts that were left out.
+
+    `watchdog` says whether the watchdog is among the alerts.
+    """
 
     decided: int
     alerts: int
