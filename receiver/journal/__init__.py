@@ -110,6 +110,7 @@ class Journal:
         self._on_held: Callable[[FlagView], None] | None = None
         self._on_broken: Callable[[], None] = lambda: None
         self._head = 0
+        self._closing = False
         self._broken: BaseException | None = None
         self._damaged = ""
         self._pages = 0
@@ -181,7 +182,8 @@ class Journal:
         self._store.listen(lambda: self._jobs.put([]))
 
     async def close(self) -> None:
-        """Finish the work that was handed in, and close."""
+        """Finish the work that was handed in, and close. No more work is taken."""
+        self._closing = True
         self._hand_over()
         self._jobs.put(None)
         if self._thread is not None:
@@ -202,12 +204,12 @@ class Journal:
         The future raises JournalError if the commit failed, and also whatever `prepare` or `work` raised. In both cases
         nothing of the work is kept.
         """
-        if self._loop is None or self._broken is not None:
-            raise JournalError(f"the journal is not open ({self._broken})")
+        if self._loop is None or self._closing or self._broken is not None:
+            raise JournalError(f"the journal is not open{f' ({self._broken})' if self._broken else ''}")
         future: asyncio.Future[T] = self._loop.create_future()
         if not self._handed_in:
             self._loop.call_soon(self._gather, self._loop, 0, 0, self._loop.time() + GATHER_MAX_S)
-        self._handed_in.append(Job(work, future, prepare))
+        self._handed_in.append(Job(work, Answer(future), prepare))
         return future
 
     def _gather(self, loop: asyncio.AbstractEventLoop, before: int, quiet: int, until: float) -> None:
@@ -255,6 +257,7 @@ class Journal:
                 # A disk that refuses these refuses the next work too, and the sender of that work is told.
                 done = self._commit_group(tx, group)
                 self._waiting.extendleft(reversed(group[len(done) :]))
+                group = []
                 with contextlib.suppress(*self._store.errors):
                     self._tell_news(tx)
                     pages, self._pages = self._pages, 0
@@ -265,7 +268,8 @@ class Journal:
             # A writer that dies must not leave its callers waiting. The receiver then ends, to be started again.
             log.critical("journal.writer_died", exc_info=error)
             self._broken = error
-            self._fail([*group, *self._waiting], error)
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._fail, [*group, *self._waiting], error)
         finally:
             writer.close()
             self._store.close()
@@ -321,7 +325,7 @@ class Journal:
             except self._store.again:
                 tx.roll_back()
                 for job in ready:
-                    job.error = None
+                    job.answer.error = None
         return self._commit_once(tx, group, ready, last=True)
 
     def _commit_once(
@@ -352,13 +356,13 @@ class Journal:
             tx.roll_back()
             head, acted = 0, False
             for job in group:
-                job.error = job.error or self._error_of(error)
+                job.answer.error = job.answer.error or self._error_of(error)
         else:
             self._reached(Step.JOURNAL_COMMITTED)
         pages = max(WORK_PAGES * len(group), tx.changed_rows - changed, tx.body_bytes // PAGE_BYTES)
         self._pages += COMMIT_PAGES + pages
         if self._loop is not None:
-            answers = [job.answer() for job in group]
+            answers = [job.answer for job in group]
             self._loop.call_soon_threadsafe(self._answer, answers, head, acted, tx.held if head else ())
         return group
 
@@ -372,22 +376,26 @@ class Journal:
     def _run_job(self, tx: Tx, job: Job[Any]) -> None:
         tx.begin_work()
         try:
-            job.result = job.work(tx)
+            job.answer.result = job.work(tx)
             tx.end_work()
         except Exception as error:
             if self._store.has_failed(error):
                 raise
             tx.undo_work()
-            job.error = error
-
-    def _fail(self, group: list[Job[Any]], error: BaseException) -> None:
-        for job in group:
-            job.error = JournalError(f"{self._store.shown}: the writer died: {error}")
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._answer, [job.answer() for job in group], 0, False, ())
-            self._loop.call_soon_threadsafe(self._on_broken)
+            job.answer.error = error
 
     # the event loop
+
+    def _fail(self, taken: list[Job[Any]], error: BaseException) -> None:
+        """The writer is dead. Whatever it took, and whatever was on the way to it, gets an answer."""
+        self._hand_over()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                taken += self._jobs.get_nowait() or ()
+        for job in taken:
+            job.answer.error = JournalError(f"{self._store.shown}: the writer died: {error}")
+            job.answer.give()
+        self._on_broken()
 
     def _on_news(self, head: int) -> None:
         """Others have committed up to this decision: whatever listeners wait for may have changed."""
@@ -423,9 +431,4 @@ class Journal:
         if news:
             self._tell_listeners(acted=acted)
         for answer in answers:
-            if answer.done.cancelled():
-                continue
-            if answer.error is not None:
-                answer.done.set_exception(answer.error)
-            else:
-                answer.done.set_result(answer.result)
+            answer.give()

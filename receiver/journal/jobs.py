@@ -16,27 +16,33 @@ ALERTS_MAX = 1000
 """The most alerts in one transaction, unless a single piece of work brings more."""
 
 
-class Job(Struct, Generic[T], eq=False):
-    """One piece of work. `about` are the alerts that the work will read; None before its preparation."""
+class Answer(Struct, eq=False):
+    """What the caller of a piece of work waits for, and what the caller gets."""
 
-    work: Callable[[Tx], T]
-    done: asyncio.Future[T]
-    prepare: Callable[[], Sequence[str]] | None = None
-    about: Sequence[str] | None = None
+    done: asyncio.Future[Any]
     result: Any = None
     error: BaseException | None = None
 
-    def answer(self) -> Answer:
-        """What the caller gets."""
-        return Answer(done=self.done, result=self.result, error=self.error)
+    def give(self) -> None:
+        """Hand over the result or the error, unless the caller has either already, or has given up."""
+        if self.done.done():
+            return
+        if self.error is not None:
+            self.done.set_exception(self.error)
+        else:
+            self.done.set_result(self.result)
 
 
-class Answer(Struct, eq=False):
-    """The end of a piece of work. The work itself stays with the writer: who made what it holds frees this too."""
+class Job(Struct, Generic[T], eq=False):
+    """One piece of work. `about` are the alerts that the work will read; None before its preparation.
 
-    done: asyncio.Future[Any]
-    result: Any
-    error: BaseException | None
+    The answer alone goes back to the event loop. The work stays with the writer: who made what it holds frees this too.
+    """
+
+    work: Callable[[Tx], T]
+    answer: Answer
+    prepare: Callable[[], Sequence[str]] | None = None
+    about: Sequence[str] | None = None
 
 
 def prepared(group: list[Job[Any]]) -> tuple[list[Job[Any]], list[Job[Any]]]:
@@ -49,7 +55,7 @@ def prepared(group: list[Job[Any]]) -> tuple[list[Job[Any]], list[Job[Any]]]:
         if alerts >= ALERTS_MAX:
             group = group[:number]
             break
-    return group, [job for job in group if job.error is None]
+    return group, [job for job in group if job.answer.error is None]
 
 
 def _prepare(job: Job[Any]) -> bool:
@@ -57,6 +63,6 @@ def _prepare(job: Job[Any]) -> bool:
     try:
         job.about = job.prepare() if job.prepare is not None else ()
     except Exception as error:  # noqa: BLE001 - handed to the caller, whose future raises it
-        job.error = error
+        job.answer.error = error
         return False
     return True

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.soak, pytest.mark.timeout(2400
 
 @pytest.mark.parametrize("generation", ["current"], indirect=True)
 def test_every_engine_sees_the_same_incident(generation: Generation, tmp_path: Path) -> None:
-    """Ratios over 30 days within 0.1 % of the truth and of each other; every alert within one evaluation."""
+    """Ratios over 30 days within 0.1 % of the truth and of each other; alerts no further apart than evaluations."""
     seen = story.tell(generation, tmp_path, story.ENGINES)
     rows = rows_of(seen)
     print("\n".join(table(rows)))

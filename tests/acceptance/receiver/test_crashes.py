@@ -157,8 +157,6 @@ async def lose_journal(day: BadDay) -> None:
     """Somebody deletes or replaces the journal of a quiet receiver."""
     await day.calm()
     await until(day.world.flags_name_rollbacks, QUIET_S, "flags name the rollbacks")
-    for service in set(SERVICES) - day.world.frozen():
-        day.world.deploy(service)  # Without a flag, nothing but the journal knows that the last release was bad.
     day.world.done["journals lost"] += 1
     journal, process = day.world.root / "state" / "journal.db", day.world.process
     if day.random.random() < 0.5:
@@ -168,6 +166,10 @@ async def lose_journal(day: BadDay) -> None:
         copy.write_bytes(b"")
         copy.rename(journal)
     await until(lambda: process is None or process.poll() is not None, 30, "the receiver notices")
+    for service in set(SERVICES) - day.world.frozen():
+        # Without a flag, nothing but the journal knows that the last release was bad. Until the receiver's end, it may
+        # unfreeze a service whose alerts resolved before.
+        day.world.deploy(service)
     for path in journal.parent.glob("journal.db*"):
         path.unlink()
     for alert in day.world.alerts:

@@ -1,7 +1,10 @@
 """A journal that is deleted, replaced or truncated under its writer: no work is called stored any more."""
 
+import asyncio
 import contextlib
 import sqlite3
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 from receiver.decide.model import Decision
 from receiver.journal import Journal, JournalError, SqliteStore, Tx
 from receiver.journal.store import Connection
-from receiver.steps import pass_by
+from receiver.steps import Step, pass_by
 from tests.waiting import until
 
 
@@ -109,3 +112,55 @@ async def test_a_listener_that_fails_keeps_nobody_from_an_answer(tmp_path: Path)
     assert await journal.write(note) == 1
     assert heard == [1]
     await journal.close()
+
+
+@pytest.mark.parametrize("turns", [0, 20], ids=["not yet handed over", "handed over"])
+async def test_nobody_waits_for_a_dead_writer(turns: int, tmp_path: Path) -> None:
+    """Work that comes while the writer makes its last commit gets an answer too, and the receiver can end."""
+    begun, may_commit = threading.Event(), threading.Event()
+
+    def wait(step: Step) -> None:
+        if step is Step.JOURNAL_BEFORE_COMMIT:
+            begun.set()
+            assert may_commit.wait(10)
+
+    journal = Journal(SqliteStore(tmp_path / "j.db"), clock=now, reached=wait)
+    journal.start()
+    works = [journal.write(note)]
+    await until(begun.is_set, 5, "the writer is about to commit")
+    works.append(journal.write(note))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    (tmp_path / "j.db").unlink()
+    may_commit.set()
+    # No turn of the event loop from here on: the writer is dead before the loop can hand work over.
+    await_without_a_turn(lambda: journal.broken != "")
+    _, waiting = await asyncio.wait(works, timeout=5)
+    assert not waiting
+    for work in works:
+        with pytest.raises(JournalError, match="the writer died"):
+            work.result()
+    await journal.close()
+
+
+def await_without_a_turn(condition: Callable[[], bool]) -> None:
+    """Wait for another thread, and let the event loop wait too."""
+    until_s = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(0.001)
+
+
+async def test_a_journal_that_closes_takes_no_work(tmp_path: Path) -> None:
+    """What was handed in before is stored. Later work is refused; otherwise its caller would wait for ever."""
+    journal = Journal(SqliteStore(tmp_path / "j.db"), clock=now, reached=pass_by)
+    journal.start()
+    early = journal.write(note)
+    closing = asyncio.create_task(journal.close())
+    await asyncio.sleep(0)
+    with pytest.raises(JournalError, match="not open"):
+        journal.write(note)
+    await closing
+    assert await early == 1
+    with pytest.raises(JournalError, match="not open"):
+        journal.write(note)
