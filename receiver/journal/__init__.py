@@ -188,8 +188,9 @@ class Journal:
         self._jobs.put(None)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
-        if self._readers is not None:
-            self._readers.shutdown(wait=True)
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            readers.shutdown(wait=True)
             self._reader.close()
 
     def write(

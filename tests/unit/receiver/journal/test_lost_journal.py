@@ -164,3 +164,5 @@ async def test_a_journal_that_closes_takes_no_work(tmp_path: Path) -> None:
     assert await early == 1
     with pytest.raises(JournalError, match="not open"):
         journal.write(note)
+    with pytest.raises(JournalError, match="not open"):
+        await journal.read(lambda view: view.head())
