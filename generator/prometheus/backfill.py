@@ -110,8 +110,7 @@ def _summed(query: str, slo: Slo) -> str:
 def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
     """The events that a day's rollups miss against the counters, once a day; live gap repair runs every two hours.
 
-    Live, each repair sees the one before. Here no repair sees another, therefore the spans must not overlap. A gap
-    across the edge of two spans is lost.
+    Live, each repair sees the one before. Here no repair sees another, therefore the spans must not overlap.
     """
     queries, profile = base_queries(spec, slo), slo.profile
     if not profile.repaired or not queries.increases:
@@ -143,7 +142,8 @@ def gap_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
 def _missing(base: str, rollup: str, increase: str, slo: Slo) -> str:
     """Events of the day that its rollups miss. The rates now and a day ago tell the events since the last rollup.
 
-    If Prometheus scraped nothing a day ago, the rollups miss no event of then.
+    If Prometheus scraped nothing a day ago, the rollups miss no event of then. A day of an outage has neither rollups
+    nor rates.
     """
     pace = slo.profile.cadence
     rollup_s = seconds_text(pace.rollup_ms)
@@ -151,7 +151,8 @@ def _missing(base: str, rollup: str, increase: str, slo: Slo) -> str:
     counted = f"{rollup_s} * sum_over_time(({rollup})[{span}])"
     recent = f"{duration_text(pace.rollup_ms)}:{duration_text(pace.fast_ms)}"
     yesterday = f"last_over_time(({base})[{recent}] offset {duration_text(pace.gap_span_ms)})"
-    return f"(({increase}) - {counted} - (time() % {rollup_s}) * (({base}) - ({yesterday} or 0 * ({base}))))"
+    ahead = f"(time() % {rollup_s}) * (({base}) - ({yesterday} or 0 * ({base})))"
+    return f"(({increase}) - ({counted} or 0 * ({increase})) - ({ahead} or 0 * ({increase})))"
 
 
 def base_rules(spec: Spec, slo: Slo, scope: str) -> Iterator[Rule]:
