@@ -14,7 +14,7 @@ import pytest
 from tests.acceptance.readme.blocks import Commands, blocks, section
 from tests.tools import NAMES, ROOT, Generation
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.long, pytest.mark.old_in_soak, pytest.mark.timeout(240)]
 
 HEADING = "Ten minutes, on your Prometheus and Alertmanager"
 NAMESPACES = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
