@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from receiver.decide.model import Decision, FlagView
 from receiver.journal.chain import Verdict, verify
 from receiver.journal.exclusive import AT_ONCE, caches
-from receiver.journal.jobs import Answer, Job, prepared
+from receiver.journal.jobs import GROUP_MAX, Answer, Inbox, Job, prepared
 from receiver.journal.last_seen import WRITTEN_EVERY
 from receiver.journal.opening import postgres_store
 from receiver.journal.reading import open_view, reading
@@ -51,19 +51,6 @@ __all__ = [
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-GROUP_MAX = 256
-"""Most pieces of work in one commit."""
-
-QUIET_TURNS = 2
-"""Turns of the event loop without new work, after which the writer is woken.
-
-Writer and event loop share the interpreter's lock. A writer that wakes while requests are still being read fights for
-the lock and commits fewer pieces at a time. The measured cost: a tenth more processor time per webhook.
-"""
-
-GATHER_MAX_S = 0.005
-"""The longest time that work waits before the writer is woken, however busy the event loop is."""
 
 FLAG_FIRST_S = 0.003
 """How long answers and listeners wait after a commit that gave a flag a reason: nearly always until the flag is there.
@@ -100,8 +87,7 @@ class Journal:
         self._own_clock = clock
         self._reached = reached
         self._group_max = group_max
-        self._jobs: queue.SimpleQueue[list[Job[Any]] | None] = queue.SimpleQueue()
-        self._handed_in: list[Job[Any]] = []
+        self._inbox = Inbox(group_max)
         self._waiting: deque[Job[Any]] = deque()
         self._thread: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
@@ -179,13 +165,12 @@ class Journal:
         # A daemon: a forgotten `close` must not keep the process alive, and committed work is safe without it.
         self._thread = threading.Thread(target=self._run, args=(writer, tx), name="journal-write", daemon=True)
         self._thread.start()
-        self._store.listen(lambda: self._jobs.put([]))
+        self._store.listen(self._inbox.wake)
 
     async def close(self) -> None:
         """Finish the work that was handed in, and close. No more work is taken."""
         self._closing = True
-        self._hand_over()
-        self._jobs.put(None)
+        self._inbox.end()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
         readers, self._readers = self._readers, None
@@ -208,24 +193,8 @@ class Journal:
         if self._loop is None or self._closing or self._broken is not None:
             raise JournalError(f"the journal is not open{f' ({self._broken})' if self._broken else ''}")
         future: asyncio.Future[T] = self._loop.create_future()
-        if not self._handed_in:
-            self._loop.call_soon(self._gather, self._loop, 0, 0, self._loop.time() + GATHER_MAX_S)
-        self._handed_in.append(Job(work, Answer(future), prepare))
+        self._inbox.put(Job(work, Answer(future), prepare), self._loop)
         return future
-
-    def _gather(self, loop: asyncio.AbstractEventLoop, before: int, quiet: int, until: float) -> None:
-        """Wake the writer once for all work of these turns of the event loop."""
-        count = len(self._handed_in)
-        quiet = quiet + 1 if count == before else 0
-        if quiet < QUIET_TURNS and count < self._group_max and loop.time() < until:
-            loop.call_soon(self._gather, loop, count, quiet, until)
-        else:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        jobs, self._handed_in = self._handed_in, []
-        if jobs:
-            self._jobs.put(jobs)
 
     async def probe(self) -> None:
         """Show that work could be stored now: commit something to the disk. Raises JournalError."""
@@ -279,11 +248,10 @@ class Journal:
         """Wait for work, and take everything that is waiting. Empty if the journal must close."""
         while len(self._waiting) < self._group_max:
             try:
-                jobs = self._jobs.get_nowait() if self._waiting else self._next_jobs(writer, tx)
+                jobs = self._inbox.take_waiting() if self._waiting else self._next_jobs(writer, tx)
             except queue.Empty:
                 break
             if jobs is None:
-                self._jobs.put(None)
                 break
             self._waiting.extend(jobs)
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._group_max))]
@@ -291,26 +259,19 @@ class Journal:
     def _next_jobs(self, writer: Connection, tx: Tx) -> list[Job[Any]] | None:
         """Wait for work; meanwhile do maintenance, write what is owed to the disk, and look for commits of others."""
         try:
-            return self._taken(IDLE_S)
+            return self._inbox.take(IDLE_S)
         except queue.Empty:
             with contextlib.suppress(*self._store.errors):
                 self._store.rest(writer, pages=0, idle=True)
                 self._tell_news(tx)
         while True:
             try:
-                return self._taken(tx.caches.patience_s)
+                return self._inbox.take(tx.caches.patience_s)
             except queue.Empty:
                 # A disk that refuses these times refuses the next delivery too, and the sender of that one is told.
                 with contextlib.suppress(*self._store.errors):
                     tx.pay(self.now())
                     self._tell_news(tx)
-
-    def _taken(self, timeout_s: float | None) -> list[Job[Any]] | None:
-        """The next work; None if the journal must close. Raises Empty if none came, or another writer has committed."""
-        jobs = self._jobs.get(timeout=timeout_s)
-        if jobs is not None and not jobs:
-            raise queue.Empty
-        return jobs
 
     def _tell_news(self, tx: Tx) -> None:
         """Wake the listeners after a commit of another process, as after one of our own."""
@@ -389,11 +350,7 @@ class Journal:
 
     def _fail(self, taken: list[Job[Any]], error: BaseException) -> None:
         """The writer is dead. Whatever it took, and whatever was on the way to it, gets an answer."""
-        self._hand_over()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                taken += self._jobs.get_nowait() or ()
-        for job in taken:
+        for job in (*taken, *self._inbox.left()):
             job.answer.error = JournalError(f"{self._store.shown}: the writer died: {error}")
             job.answer.give()
         self._on_broken()
