@@ -93,6 +93,8 @@ def _evaluating(engine: Engine) -> Iterator[None]:
 
 def tell(generation: Generation, directory: Path, others: Sequence[str]) -> list[Seen]:
     """Run the incident in Prometheus and in other engines; Prometheus comes first."""
+    for name in others:
+        servers.folder_of(name)
     world = World(end=time.time() // INTERVAL_S * INTERVAL_S)
     with contextlib.ExitStack() as stack:
         engines = [

@@ -37,6 +37,8 @@ async def test_a_pair_is_one(generation: Generation, above: str, tmp_path: Path)
     """Budgets within 0.1 % of the truth, also through a querier above; Alertmanager and receiver see one alert."""
     site = Site(root=tmp_path / "site")
     generated = tmp_path / "generated"
+    if above:
+        servers.folder_of(above)
     world = World(end=time.time() // INTERVAL_S * INTERVAL_S)
     later = World(end=world.end, shift_s=SHIFT_S)
     later.steps = world.steps

@@ -26,6 +26,7 @@ ALERTS = {story.BURN, "FailureRateHigh", "Counts"}
 @contextlib.contextmanager
 def both(generation: Generation, directory: Path) -> Iterator[tuple[World, Engine, Engine]]:
     """Prometheus and VictoriaMetrics with the same past, which ends now."""
+    servers.folder_of("victoriametrics")
     world = World(end=time.time() // INTERVAL_S * INTERVAL_S)
     with (
         servers.prometheus(generation, directory / "prometheus") as prometheus,
