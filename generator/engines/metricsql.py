@@ -22,8 +22,9 @@ from generator.engines.chains import Read
 from generator.promql.text import enclosed, quote
 from generator.promql.tokens import closing, tokens
 from generator.render.rules.rule_file import Group, Rule, RuleFile
+from generator.sli.base import LOOKBACK_MS
 from generator.text.yaml_text import Plain
-from generator.units import HOUR, MINUTE, SECOND, duration_text, parse_duration_ms
+from generator.units import HOUR, SECOND, duration_text, parse_duration_ms
 
 STAGE_MS = 10 * SECOND
 """A stage begins so much later than the stage whose results it reads; vmalert hands results over every 2 seconds.
@@ -36,9 +37,6 @@ RAW_DELAY_MS = 5 * SECOND
 
 NO_DELAY = "1ms"
 """The shortest delay that VictoriaMetrics takes; without one, it would look half a minute back."""
-
-STEP_MS = 5 * MINUTE
-"""How far back an instant selector looks: as far as in Prometheus."""
 
 STAGED_FROM_MS = HOUR
 """Groups of so long an interval become stages throughout: their expressions are too dear to be evaluated twice."""
@@ -100,7 +98,8 @@ def _options(group: Group, stage: int, *, raw: bool) -> Mapping[str, Plain]:
     if group.interval_ms >= STAGED_FROM_MS:  # a day of raw counters: not all specs at the full hour
         start_ms += zlib.crc32(group.name.encode()) % (group.interval_ms // 2) // SECOND * SECOND
     delay = duration_text(RAW_DELAY_MS) if raw else NO_DELAY
-    params = {"latency_offset": [delay], "step": [duration_text(STEP_MS)]}
+    # `step` is how far back an instant selector looks.
+    params = {"latency_offset": [delay], "step": [duration_text(LOOKBACK_MS)]}
     return {"eval_offset": duration_text(start_ms % group.interval_ms) if start_ms else "0s", "params": params}
 
 

@@ -8,7 +8,10 @@ from typing import ClassVar, Protocol
 from msgspec import Struct
 
 from generator.promql.text import enclosed
-from generator.units import duration_text
+from generator.units import MINUTE, duration_text
+
+LOOKBACK_MS = 5 * MINUTE
+"""How far back Prometheus looks for the last sample of a series, which has a value for so long after its end."""
 
 
 class GapSpan(Struct, frozen=True, kw_only=True):

@@ -13,15 +13,13 @@ from msgspec import Struct
 
 from generator import names
 from generator.promql.text import Selector, enclosed, matchers_text, quote
-from generator.sli.base import BaseContext, BaseQueries, GapSpan, Helper, seconds_text
-from generator.units import DAY, MINUTE, decimal_text, duration_text
+from generator.sli.base import LOOKBACK_MS, BaseContext, BaseQueries, GapSpan, Helper, seconds_text
+from generator.units import DAY, decimal_text, duration_text
 
 # How long the rules know the count of a series that left its target.
 _KNOWN_FOR_MS = 7 * DAY
 # The longest outage that a rebuilt past repairs.
 _CROSSED_MS = 3 * DAY
-# A series that is gone still has a value for this long.
-_SEEN_MS = 5 * MINUTE
 # A count of events that is no harm if it was not new, and that a process which has just begun hardly reaches.
 _FEW = 10
 _TARGET = ("job", "instance")
@@ -150,13 +148,13 @@ def _increase(counter: Counter, gap: GapSpan, context: BaseContext) -> str:
 def _crossed(counter: Counter, gap: GapSpan) -> str:
     """Events of an outage across the beginning of the span: no increase inside one span shows them.
 
-    Soon after an outage began, its series still seem to be there. A series therefore counts only if it is missing on one
-    side at least.
+    Soon after an outage began, its series still seem to be there. A series therefore counts as crossed unless there are
+    samples of it on both sides.
     """
     begin_ms = gap.span_ms + gap.late_ms
     first = counter.over("min_over_time", gap.span_ms, gap.late_ms)
     last = counter.over("last_over_time", _CROSSED_MS, begin_ms)
-    return f"({first} - {last} >= 0)\nunless ({counter.at(begin_ms)} and {counter.at(begin_ms - _SEEN_MS)})"
+    return f"({first} - {last} >= 0)\nunless ({counter.at(begin_ms)} and {counter.at(begin_ms - LOOKBACK_MS)})"
 
 
 class _Births:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import time
 import urllib.error
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from benchmarks.history import TimeMachine
 from devtools.prometheus_tools import built
 from devtools.steps import SetupError
 from tests.balancers import free_ports
+from tests.engines.world import INTERVAL_S, World
 from tests.tools import Generation, Server, gone_with_us, missing_is_an_error, prometheus_server, request, stop
 from tests.waiting import wait_until
 
@@ -73,16 +75,19 @@ class Engine(Struct):
         return found[0][1] if found else None
 
 
+def world_until_now(*products: str) -> World:
+    """A world whose past ends now. Go builds the products first: after a build, the past would be minutes old."""
+    for product in products:
+        _folder_of(product)
+    return World(end=time.time() // INTERVAL_S * INTERVAL_S)
+
+
 def program_of(product: str, command: str) -> Path:
     """A program that Go builds. Without it the test fails in CI and is skipped elsewhere."""
-    return folder_of(product) / command
+    return _folder_of(product) / command
 
 
-def folder_of(product: str) -> Path:
-    """The folder of a product that Go builds, which takes minutes once.
-
-    A story that begins now has to ask for this first: otherwise the past of its world is minutes old already.
-    """
+def _folder_of(product: str) -> Path:
     try:
         return built(product, os.environ)
     except SetupError as error:

@@ -93,9 +93,7 @@ def _evaluating(engine: Engine) -> Iterator[None]:
 
 def tell(generation: Generation, directory: Path, others: Sequence[str]) -> list[Seen]:
     """Run the incident in Prometheus and in other engines; Prometheus comes first."""
-    for name in others:
-        servers.folder_of(name)
-    world = World(end=time.time() // INTERVAL_S * INTERVAL_S)
+    world = servers.world_until_now(*others)
     with contextlib.ExitStack() as stack:
         engines = [
             stack.enter_context(_started(name, generation, directory / name)) for name in ("prometheus", *others)

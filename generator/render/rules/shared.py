@@ -11,7 +11,7 @@ from generator.promql.text import enclosed, indented, matchers_text
 from generator.render.rules import alert_texts
 from generator.render.rules.alert_texts import EVERY_LINK
 from generator.render.rules.rule_file import Group, Rule, RuleFile
-from generator.sli.base import seconds_text
+from generator.sli.base import LOOKBACK_MS, seconds_text
 from generator.units import decimal_text, duration_text, duration_words, promql_number
 
 HEADER = (
@@ -19,7 +19,6 @@ HEADER = (
     "Do not edit: change the specs and run `freezeline generate`."
 )
 NO_DATA_FOR_MS = 600_000
-LOOKBACK_MS = 300_000  # how far back Prometheus looks for the last sample of a series
 _SUMS_READ = 16  # so many sums back is the last one looked for
 _MISSING = "# where one of these is missing"
 _ON_IDENTITY = f"on ({', '.join(names.IDENTITY)})"

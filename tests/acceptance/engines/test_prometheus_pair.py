@@ -17,7 +17,7 @@ from tests.acceptance.receiver.harness import Receiver, Site, receiver
 from tests.balancers import free_ports
 from tests.engines import servers, thanos
 from tests.engines.servers import Engine
-from tests.engines.world import INTERVAL_S, LONG_AGO, SCOPE, World, spec_text
+from tests.engines.world import LONG_AGO, SCOPE, World, spec_text
 from tests.tools import AlertmanagerServer, Generation, alertmanager_server, prometheus_server
 from tests.waiting import until
 
@@ -37,9 +37,7 @@ async def test_a_pair_is_one(generation: Generation, above: str, tmp_path: Path)
     """Budgets within 0.1 % of the truth, also through a querier above; Alertmanager and receiver see one alert."""
     site = Site(root=tmp_path / "site")
     generated = tmp_path / "generated"
-    if above:
-        servers.folder_of(above)
-    world = World(end=time.time() // INTERVAL_S * INTERVAL_S)
+    world = servers.world_until_now(*filter(None, [above]))
     later = World(end=world.end, shift_s=SHIFT_S)
     later.steps = world.steps
     async with receiver(site) as running, alertmanagers(generation, tmp_path, running, generated) as managers:

@@ -12,7 +12,7 @@ from benchmarks.month_rules import recordings
 from generator import names
 from tests.engines import servers, story
 from tests.engines.servers import Engine
-from tests.engines.world import INTERVAL_S, WINDOWS, World, rule_files, write_rules
+from tests.engines.world import WINDOWS, World, rule_files, write_rules
 from tests.tools import Generation
 
 # Go builds VictoriaMetrics at the first run, in a minute.
@@ -26,8 +26,7 @@ ALERTS = {story.BURN, "FailureRateHigh", "Counts"}
 @contextlib.contextmanager
 def both(generation: Generation, directory: Path) -> Iterator[tuple[World, Engine, Engine]]:
     """Prometheus and VictoriaMetrics with the same past, which ends now."""
-    servers.folder_of("victoriametrics")
-    world = World(end=time.time() // INTERVAL_S * INTERVAL_S)
+    world = servers.world_until_now("victoriametrics")
     with (
         servers.prometheus(generation, directory / "prometheus") as prometheus,
         servers.victoria_metrics(directory / "victoriametrics") as other,

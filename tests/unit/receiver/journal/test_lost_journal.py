@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from receiver.decide.model import Decision
 from receiver.journal import Journal, JournalError, SqliteStore, Tx
 from receiver.journal.store import Connection
 from receiver.steps import Step, pass_by
-from tests.waiting import until
+from tests.waiting import until, wait_until
 
 
 def now() -> datetime:
@@ -134,21 +133,13 @@ async def test_nobody_waits_for_a_dead_writer(turns: int, tmp_path: Path) -> Non
     (tmp_path / "j.db").unlink()
     may_commit.set()
     # No turn of the event loop from here on: the writer is dead before the loop can hand work over.
-    await_without_a_turn(lambda: journal.broken != "")
+    wait_until(lambda: journal.broken, 5, "the writer is dead")
     _, waiting = await asyncio.wait(works, timeout=5)
     assert not waiting
     for work in works:
         with pytest.raises(JournalError, match="the writer died"):
             work.result()
     await journal.close()
-
-
-def await_without_a_turn(condition: Callable[[], bool]) -> None:
-    """Wait for another thread, and let the event loop wait too."""
-    until_s = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < until_s
-        time.sleep(0.001)
 
 
 async def test_a_journal_that_closes_takes_no_work(tmp_path: Path) -> None:
