@@ -127,12 +127,26 @@ class Hosts(Struct, kw_only=True):
 
         await until(lambda: taken(FIRING), WAIT_S, "every receiver takes the webhook")
         await until(self.frozen, WAIT_S, "every host has the flag")
-        await until(lambda: self.rollbacks() == ["SUCCEEDED"], WAIT_S, "the rollback is done")
-        await until(lambda: self.heard(FROZEN), WAIT_S, "people are told")
+        await self.told_of_rollback()
         await until(lambda: taken(RESOLVED), WAIT_S, "every receiver takes the end")
         await until(self.unfrozen, WAIT_S, "no host has the flag")
         await until(self.heard, WAIT_S, "people are told")
         self.check_end()
+
+    async def told_of_rollback(self) -> None:
+        """Wait until the rollback is done and people know it.
+
+        An alert that resolves earlier may cancel the rollback: one that has not begun is not needed any more.
+        """
+        await until(lambda: self.rollbacks() == ["SUCCEEDED"], WAIT_S, "the rollback is done")
+        await until(lambda: self.heard(FROZEN), WAIT_S, "people are told")
+
+    async def to_the_end(self, server: Receiver) -> None:
+        """From the done rollback to the end of the freeze, by the receiver that hears of the resolved alert."""
+        await self.told_of_rollback()
+        assert await self.post(server, RESOLVED) == 200
+        await until(self.unfrozen, WAIT_S, "no host has the flag")
+        await until(self.heard, WAIT_S, "people are told")
 
     def flags(self) -> list[str | None]:
         """The flag's text on each host; None where there is none."""

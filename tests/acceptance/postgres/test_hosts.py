@@ -66,9 +66,7 @@ async def test_the_notice_names_every_frozen_host(server: Cluster, slack: SlackF
         assert said(hosts, "gateway is frozen") == [f"{REASON}. Frozen on host-0, host-1 and host-2. {UNTIL}"]
         for one in (first, second, third):
             assert await states(one) == {"host-0": "frozen", "host-1": "frozen", "host-2": "frozen"}
-        assert await hosts.post(third, RESOLVED) == 200
-        await until(hosts.unfrozen, WAIT_S, "no host has the flag")
-        await until(hosts.heard, WAIT_S, "people are told")
+        await hosts.to_the_end(third)
         assert said(hosts, "gateway is unfrozen") == ["alert resolved for 0.5 s. Unfrozen on host-0, host-1 and host-2"]
         assert hosts.told()[0] == "gateway is frozen"
         on_host = "SELECT DISTINCT kind, episode <> '' FROM decision WHERE kind LIKE '%_on_host' ORDER BY kind"
@@ -107,9 +105,7 @@ async def test_a_dead_host_is_named_until_it_comes_back(server: Cluster, slack: 
             assert [line[:20] for line in shown if "  host" in line] == [
                 f"  host host-{one}: froze" for one in range(3)
             ]
-            assert await hosts.post(first, RESOLVED) == 200
-            await until(hosts.unfrozen, WAIT_S, "no host has the flag")
-            await until(hosts.heard, WAIT_S, "people are told")
+            await hosts.to_the_end(first)
             hosts.check_end()
 
 
@@ -143,9 +139,7 @@ async def test_a_host_that_cannot_write_is_named_with_its_reason(
         await until(hosts.frozen, WAIT_S, "the host writes the flag")
         await until(lambda: len(decisions(hosts, "frozen_on_host")) == 2, WAIT_S, "the journal knows")
         assert (await of_service(first))["problems"] == []
-        assert await hosts.post(first, RESOLVED) == 200
-        await until(hosts.unfrozen, WAIT_S, "no host has the flag")
-        await until(hosts.heard, WAIT_S, "people are told")
+        await hosts.to_the_end(first)
         hosts.check_end()
 
 

@@ -28,17 +28,24 @@ from tests.fakes.http import (
 from tests.fakes.smtp import PASSWORD, SmtpFake, running_smtp
 from tests.unit.receiver.notify.notices import AT
 
-TIMEOUT_S = 0.5
+TIMEOUT_S = 30.0
+HASTY_S = 0.5
+"""Seconds after which the hasty notifier gives up. A machine that stands still takes longer to answer well."""
+
 NTFY_PASSWORD = "FAKEntfyFAKEpassword"
 LOCAL = ("log", "toast")
 REMOTE = tuple(sorted(NOTIFIERS.keys() - LOCAL))  # a new channel faces every fault unless it is named above
 
 
 class Rig(Struct, kw_only=True):
-    """A notifier against its stand-in. `heads` are the titles that arrived, `texts` all that arrived."""
+    """A notifier against its stand-in. `heads` are the titles that arrived, `texts` all that arrived.
+
+    `hasty` is the same notifier with a short timeout, for a stand-in that hangs.
+    """
 
     kind: str
     notifier: Notifier
+    hasty: Notifier
     heads: Callable[[], list[str]]
     texts: Callable[[], list[str]]
     fail: Callable[[Fault], None]
@@ -92,10 +99,11 @@ async def _slack(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: P
     await stack.enter_async_context(running(fake, SLACK_PATH))
     secret = tmp_path / "slack-url"
     secret.write_text(f"{fake.url}\n")
-    settings = {"type": "slack", "url_file": str(secret), "timeout_s": TIMEOUT_S}
+    settings = {"type": "slack", "url_file": str(secret)}
     return Rig(
         kind="slack",
-        notifier=open_channel(settings, http),
+        notifier=open_channel(settings | {"timeout_s": TIMEOUT_S}, http),
+        hasty=open_channel(settings | {"timeout_s": HASTY_S}, http),
         heads=lambda: [one["blocks"][0]["text"]["text"] for one in fake.received],
         texts=lambda: [
             text for one in fake.received for text in (one["text"], *(b["text"]["text"] for b in one["blocks"]))
@@ -117,11 +125,11 @@ async def _slack_bot(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_pat
         "token_file": str(secret),
         "channel": SLACK_CHANNEL,
         "api": fake.url.rpartition("/")[0],
-        "timeout_s": TIMEOUT_S,
     }
     return Rig(
         kind="slack-bot",
-        notifier=open_channel(settings, http),
+        notifier=open_channel(settings | {"timeout_s": TIMEOUT_S}, http),
+        hasty=open_channel(settings | {"timeout_s": HASTY_S}, http),
         heads=lambda: [one["blocks"][0]["text"]["text"] for one in fake.received],
         texts=lambda: [
             text for one in fake.received for text in (one["text"], *(b["text"]["text"] for b in one["blocks"][:2]))
@@ -142,11 +150,11 @@ async def _pagerduty(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_pat
         "type": "pagerduty",
         "routing_key_file": str(secret),
         "url": fake.url,
-        "timeout_s": TIMEOUT_S,
     }
     return Rig(
         kind="pagerduty",
-        notifier=open_channel(settings, http),
+        notifier=open_channel(settings | {"timeout_s": TIMEOUT_S}, http),
+        hasty=open_channel(settings | {"timeout_s": HASTY_S}, http),
         heads=lambda: [one["payload"]["summary"] for one in fake.received],
         texts=lambda: [
             text
@@ -165,9 +173,11 @@ async def _apprise(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path:
     await stack.enter_async_context(running(fake, "/"))
     secret = tmp_path / "apprise-url"
     secret.write_text(f"ntfy://user:{NTFY_PASSWORD}@127.0.0.1:{urlsplit(fake.url).port}/topic")
+    settings = {"type": "apprise", "url_file": str(secret)}
     return Rig(
         kind="apprise",
-        notifier=open_channel({"type": "apprise", "url_file": str(secret), "timeout_s": TIMEOUT_S}, http),
+        notifier=open_channel(settings | {"timeout_s": TIMEOUT_S}, http),
+        hasty=open_channel(settings | {"timeout_s": HASTY_S}, http),
         heads=lambda: [one["title"] for one in fake.received],
         texts=lambda: [text for one in fake.received for text in (one["title"], *one["message"].splitlines())],
         fail=fake.faults.append,
@@ -187,11 +197,11 @@ async def _email(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: P
         "to": "oncall@example.org",
         "smtp": f"smtp://freezeline@127.0.0.1:{fake.port}",
         "password_file": str(secret),
-        "timeout_s": TIMEOUT_S,
     }
     return Rig(
         kind="email",
-        notifier=open_channel(settings, http),
+        notifier=open_channel(settings | {"timeout_s": TIMEOUT_S}, http),
+        hasty=open_channel(settings | {"timeout_s": HASTY_S}, http),
         heads=lambda: [one["Subject"] for one in fake.received],
         texts=lambda: [
             text for one in fake.received for text in (one["Subject"], one.get_content().replace("\r\n", "\n"))
@@ -233,6 +243,7 @@ def _local(
     return Rig(
         kind=kind,
         notifier=notifier,
+        hasty=notifier,
         heads=lambda: [
             *(f"(repeat) {one['title']}" if one["repeat"] else str(one["title"]) for one in emitted),
             *(one.title for one in published),
