@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable
 
 LEASE_S = 30.0
-"""How long a leader leads without renewing."""
+"""How long a leader leads without renewing. A receiver that gave no sign for so long counts as ended.
+
+The settings may give another number.
+"""
 
 PARTS = 6
 """The leader renews after one such part of the lease, and stops to act one part before the end."""

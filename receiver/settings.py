@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from freezeline.problems import Position, Problems
 from receiver import setting_values as kinds
+from receiver.leading import LEASE_S
 from receiver.notify import Channel, parse_channels
 from receiver.policy.positions import locate
 from receiver.setting_values import WrongValueError
@@ -210,7 +211,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="journal.lease_s",
-        default=30.0,
+        default=LEASE_S,
         read=kinds.seconds(3, 600),
         parse=kinds.number,
         help="Of several receivers in one PostgreSQL database, one leads. If the leader gives no sign of life for so "

@@ -137,12 +137,16 @@ def _fallback(counter: Counter, context: BaseContext) -> str:
 
 def _increase(counter: Counter, gap: GapSpan, context: BaseContext) -> str:
     """Events over a span of gap repair, from the raw counters. These know no births, and repair adds less for them."""
-    total = context.aggregate("sum", counter.grown("increase", gap.range))
-    if counter.native or context.recorded:
-        return total
-    crossed = context.aggregate("sum", _crossed(counter, gap))
-    # A span that ends with the first sample after an outage has no increase.
-    return f"{total}\n+ {enclosed(f'{crossed} or 0 * {total}')}\nor {crossed}"
+    grown = counter.grown("increase", gap.range)
+    if not counter.native and not context.recorded:
+        # A span that ends with the first sample after an outage has no increase.
+        grown = f"{grown}\nor {_besides(_crossed(counter, gap), 'crossed')}"
+    return context.aggregate("sum", grown)
+
+
+def _besides(counted: str, what: str) -> str:
+    """Counts with a label of their own: `or` would take them for those of the same series that it has already."""
+    return enclosed(counted, "label_replace(", f'"{names.RAW_OF}", "{what}", "", ""')
 
 
 def _crossed(counter: Counter, gap: GapSpan) -> str:
@@ -176,8 +180,7 @@ class _Births:
         if self.context.recorded:
             return names.born(counter.kind, self.window_ms) + self.context.own
         known = f"{counter.at(self.late_ms)} >= {counter.over('last_over_time', DAY, self.ago_ms)}"
-        # A label of its own: `or` would take births without labels for the count of a series without labels.
-        return enclosed(self._births(counter, known), "label_replace(", f'"{names.RAW_OF}", "born", "", ""')
+        return _besides(self._births(counter, known), "born")
 
     def helpers(self) -> Iterator[Helper]:
         """The rules that record births.

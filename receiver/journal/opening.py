@@ -6,7 +6,8 @@ import sqlite3
 from pathlib import Path
 
 from freezeline import extras
-from receiver.journal.store import ALIVE_S, JournalError, Store
+from receiver.journal.store import JournalError, Store
+from receiver.leading import LEASE_S
 
 LOCK_WAIT_S = 10
 """How long a connection waits for another process's lock."""
@@ -22,7 +23,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def postgres_store(dsn: str, *, require_standby: bool, place: str = "", alive_s: float = ALIVE_S) -> Store:
+def postgres_store(dsn: str, *, require_standby: bool, place: str = "", alive_s: float = LEASE_S) -> Store:
     """The journal in a PostgreSQL database. Raises JournalError if the extra is not installed.
 
     A receiver names its place. Another receiver that gave no sign for `alive_s` counts as ended.

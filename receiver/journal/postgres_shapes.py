@@ -20,7 +20,8 @@ from importlib.metadata import version
 from msgspec import Struct
 
 from receiver.journal.postgres_connection import Wire
-from receiver.journal.store import ALIVE_S, JournalError
+from receiver.journal.store import JournalError
+from receiver.leading import LEASE_S
 
 LOCK = 0x465A4C4E
 """The advisory lock of whoever migrates: "FZLN"."""
@@ -48,7 +49,7 @@ class Runs(Struct, frozen=True, kw_only=True):
     """Who migrates: the receiver at a place ("" for a command), and how long after its last sign another one runs."""
 
     place: str = ""
-    alive_s: float = ALIVE_S
+    alive_s: float = LEASE_S
 
 
 @functools.cache

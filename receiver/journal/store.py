@@ -18,10 +18,6 @@ NO_LIMIT = 2**62
 """The LIMIT of a query that has none: both databases take this number."""
 
 
-ALIVE_S = 30.0
-"""A receiver of a shared journal that gave no sign for so long counts as ended, unless the settings say otherwise."""
-
-
 class JournalError(Exception):
     """The journal could not be written, and nothing of the work was kept."""
 
