@@ -80,12 +80,13 @@ def shape_of(connection: sqlite3.Connection) -> int:
 
     Raises ShapeError where the tables are those of no version that can be migrated, or of a newer version.
     """
-    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    with _one_moment(connection):
+        (number,) = connection.execute("PRAGMA user_version").fetchone()
+        tables = _tables(connection)
     if number > newest():
         raise ShapeError(_newer(connection, number))
     if number:
         return int(number)
-    tables = _tables(connection)
     if not tables:
         return 0
     if tables != _first_tables():
@@ -95,6 +96,19 @@ def shape_of(connection: sqlite3.Connection) -> int:
             "know the freezes of the old journal: remove their flags by hand"
         )
     return FIRST
+
+
+@contextlib.contextmanager
+def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is read here is of one moment, while another process may be making the journal."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def require_newest(connection: sqlite3.Connection, *, earlier: bool = False) -> None:

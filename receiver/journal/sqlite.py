@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from receiver.journal import shapes
-from receiver.journal.opening import LOCK_WAIT_S, connect
+from receiver.journal.opening import LOCK_WAIT_S, connect, write_ahead
 from receiver.journal.same_file import SameFile
 from receiver.journal.store import Connection, JournalError, errors_of
 from receiver.steps import Reached
@@ -109,7 +109,7 @@ class SqliteStore:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             writer = connect(self._path)
             shapes.bring_up(writer, self._path, reached)
-            writer.execute("PRAGMA journal_mode = WAL")
+            write_ahead(writer)
             writer.execute("PRAGMA synchronous = FULL")
             writer.execute("PRAGMA wal_autocheckpoint = 0")
             if writer.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):

@@ -165,7 +165,7 @@ async def _nothing_recalled(_notice: Notice) -> str:
 
 
 def _paging(notifier: Notifier, channel: str, url: str) -> Fallback:
-    async def page(title: str, text: str) -> None:
+    async def page(title: str, text: str, *, repeat: bool) -> None:
         now = datetime.now(UTC)
         name = new_id(now)
         await notifier.send(
@@ -182,6 +182,7 @@ def _paging(notifier: Notifier, channel: str, url: str) -> Fallback:
                 at=now,
                 trace_id=name,
                 request_id=name,
+                repeat=repeat,
             )
         )
 

@@ -20,12 +20,14 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from receiver.journal.opening import write_ahead
 from release.canary.state import FINAL, Event, State, Tell, Tick
 
 SHAPE = 1
 BUSY_MS = 5000
 KEEP_EVERY_LOOK_S = 86400.0
 THIN_LOOKS_S = 300.0
+_BEGUN = "begun "  # before the name of a page whose end is not known yet
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -112,19 +114,27 @@ class Database:
     def _open(self, *, writes: bool) -> None:
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         if writes:
-            self._db.execute("PRAGMA journal_mode = WAL")
+            write_ahead(self._db)
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
-        shape = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if shape == 0 and writes:
+        if writes and self._shape() == 0:
             with self._transaction():
-                text = resources.files("release.store").joinpath("schema.sql").read_text("utf-8")
-                for statement in text.split(";"):
-                    if statement.strip():
-                        self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SHAPE}")
-        elif shape != SHAPE:
+                self._make()
+        if (shape := self._shape()) != SHAPE:
             raise StoreError(f"{self.path} has the shape {shape}; this version of freezeline knows {SHAPE}")
+
+    def _shape(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _make(self) -> None:
+        """Make the tables, unless another process was faster."""
+        if self._shape() != 0:
+            return
+        text = resources.files("release.store").joinpath("schema.sql").read_text("utf-8")
+        for statement in text.split(";"):
+            if statement.strip():
+                self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version = {SHAPE}")
 
     def close(self) -> None:
         """Close."""
@@ -317,8 +327,20 @@ class Database:
         row = self._db.execute("SELECT at FROM paged WHERE page = ?", (page,)).fetchone()
         return None if row is None else float(row[0])
 
-    def paged(self, page: str, *, at: float) -> None:
-        """The fallback channel has heard a page."""
+    def begin_page(self, page: str, *, at: float) -> bool:
+        """A page is on its way. True if an earlier one began and nobody knows how it ended: the channel may have it."""
+        repeat = self.paged_at(f"{_BEGUN}{page}") is not None
+        self._paged(f"{_BEGUN}{page}", at)
+        return repeat
+
+    def end_page(self, page: str, *, heard_at: float | None = None) -> None:
+        """The fallback channel has heard a page, or has surely not heard it."""
+        with self._transaction():
+            self._db.execute("DELETE FROM paged WHERE page = ?", (f"{_BEGUN}{page}",))
+            if heard_at is not None:
+                self._paged(page, heard_at)
+
+    def _paged(self, page: str, at: float) -> None:
         self._db.execute("INSERT OR REPLACE INTO paged (page, at) VALUES (?, ?)", (page, at))
 
 

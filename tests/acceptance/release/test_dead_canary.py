@@ -1,5 +1,6 @@
 """What only the balancer sees: a dead canary behind `option redispatch`, and clients who stick to a server."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ async def test_a_dead_canary_behind_redispatch_is_taken_back(tmp_path: Path) -> 
         found = shop.rollout()
         assert found is not None
         assert found.state.phase.value == "rolled_back", found.state.why
-        assert found.state.why.startswith("gate redispatched: 100 % "), found.state.why
+        # Prometheus counts a request and what became of it as of two moments, so a few may be missing from 100 %.
+        assert re.match(r"gate redispatched: (100|9\d\.\d+|9\d) % \(limit 0\.5 %\)", found.state.why), found.state.why
         assert found.state.gates["redispatched"].streak == 3
         assert shop.stage() == ("rolled_back", 0)
         assert set(shop.answers) == {"200"}

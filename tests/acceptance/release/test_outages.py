@@ -48,6 +48,11 @@ async def slack(shop: Shop) -> AsyncIterator[SlackFake]:
         yield fake
 
 
+def pages(slack: SlackFake) -> int:
+    """How often the channel was paged. An engine that is killed before it notes a page is followed by a repeat."""
+    return sum(not message["text"].startswith("(repeat) ") for message in slack.received)
+
+
 def looks(shop: Shop) -> int:
     """How many looks of the newest rollout are stored."""
     with contextlib.closing(Database(shop.path, writes=False)) as database:
@@ -101,15 +106,15 @@ async def test_killed_sources_hold_a_rollout_until_they_are_back(shop: Shop, sla
 
         assert shop.receiver is not None
         shop.receiver.process.kill()
-        await until(lambda: len(slack.received) == 1, 20, "the fallback channel hears of the hold")
+        await until(lambda: pages(slack) == 1, 20, "the fallback channel hears of the hold")
         kill(first)
         second = stack.enter_context(engine(shop, "v2", *pager))
         await stays_held(shop, second, "source", 1, over=LOOKS_WHILE_AWAY)
-        assert len(slack.received) == 1
+        assert pages(slack) == 1
         shop.receiver = await stack.enter_async_context(receiver(shop.site))
         await told(shop, 2)
         await until(lambda: shifts(shop) == [0, 1, 2], 60, "the last stage begins")
-        assert len(slack.received) == 1
+        assert pages(slack) == 1
 
         stage = shop.stage()[1]
         os.kill(pid_of_haproxy(shop), signal.SIGKILL)

@@ -8,6 +8,7 @@ import pytest
 
 from release.canary.state import Approved, Hold, Paused, Phase, Resumed, Tell, Tick
 from release.store.database import Database, StoreError
+from tests.at_once import at_once
 from tests.unit.release.canary.rollouts import Rollout, both
 
 
@@ -16,6 +17,12 @@ def stored(path: Path, rollout: Rollout) -> Database:
     database = Database(path)
     database.begin(rollout.state, policy="{}", every_s=15, at=0)
     return database
+
+
+def test_an_engine_and_a_command_make_one_database_at_once(tmp_path: Path) -> None:
+    """Whichever makes the tables, all of them have it."""
+    for number in range(10):
+        assert at_once(lambda path=tmp_path / f"{number}.db": Database(path).close()) == []  # type: ignore[misc]
 
 
 def test_a_state_is_read_back_as_it_was(tmp_path: Path) -> None:

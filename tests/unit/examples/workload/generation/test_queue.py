@@ -7,6 +7,7 @@ import pytest
 
 from examples.workload.generation.errors import ErrorType, JobError, decide
 from examples.workload.generation.queue import Job, LostLeaseError, Queue
+from tests.at_once import at_once
 
 
 @pytest.fixture
@@ -22,6 +23,12 @@ def taken(queue: Queue, now: float) -> Job:
     job = queue.take(now)
     assert job is not None
     return job
+
+
+def test_the_api_and_its_workers_make_one_queue_at_once(tmp_path: Path) -> None:
+    """Whichever makes the tables, all of them have it."""
+    for number in range(40):
+        assert at_once(lambda path=tmp_path / f"{number}.db": Queue(path).close()) == []  # type: ignore[misc]
 
 
 def test_jobs_come_in_the_order_in_which_they_are_due(queue: Queue) -> None:
