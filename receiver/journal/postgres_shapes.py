@@ -30,6 +30,8 @@ WITH_NEEDS = 3
 """The shape since which the journal says which versions can use it."""
 
 _FILE = re.compile(r"(\d{4})_((?:pre_|post_)?)[a-z0-9_]+\.sql")
+# Read as a table: `to_regclass` may answer from a cache that knows nothing of what another receiver has just made.
+_EXISTS = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'meta' AND pg_table_is_visible(oid))"
 _SHAPE = "SELECT value FROM meta WHERE key = 'shape'"
 _BEHIND = """
 SELECT string_agg(format('%%s (version %%s)', host, version), ', ' ORDER BY place) FROM receiver
@@ -75,7 +77,7 @@ def shape_of(wire: Wire) -> int:
 
     Raises JournalError for a newer shape that this version cannot use.
     """
-    (exists,) = wire.execute("SELECT to_regclass('meta') IS NOT NULL").fetchone() or (False,)
+    (exists,) = wire.execute(_EXISTS).fetchone() or (False,)
     row = wire.execute(_SHAPE).fetchone() if exists else None
     shape = int(row[0]) if row else 0
     if exists and not shape:
