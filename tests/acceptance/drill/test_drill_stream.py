@@ -33,10 +33,10 @@ def drill(root: Path, fault: str, *options: str) -> tuple[int, Any]:
 
 
 def test_a_good_version(tmp_path: Path) -> None:
-    """Every stream is answered, and the first word comes at once."""
-    code, line = drill(tmp_path, "none")
+    """Every stream is answered, and the first word comes in time, also on a machine that stands still for a moment."""
+    code, line = drill(tmp_path, "none", "--first-event-at-most", "5")
     assert (code, line["ok"], line["runs"], line["succeeded"], line["connected"]) == (0, True, 20, 20, 1.0), line
-    assert 0 < line["first_event_s"] < 0.5
+    assert 0 < line["first_event_s"] < 5
 
 
 def test_a_slow_first_event(tmp_path: Path) -> None:
