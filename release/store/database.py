@@ -334,7 +334,7 @@ class Database:
         return repeat
 
     def end_page(self, page: str, *, heard_at: float | None = None) -> None:
-        """The fallback channel has heard a page, or has surely not heard it."""
+        """The fallback channel has heard a page, or did not take it."""
         with self._transaction():
             self._db.execute("DELETE FROM paged WHERE page = ?", (f"{_BEGUN}{page}",))
             if heard_at is not None:

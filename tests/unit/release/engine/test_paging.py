@@ -72,7 +72,7 @@ async def test_a_page_of_a_killed_engine_comes_again_as_a_repeat(database: Datab
 
 
 async def test_a_page_that_was_refused_comes_again_without_a_mark(database: Database) -> None:
-    """The channel has surely not heard it."""
+    """The channel did not take it."""
     channel = Channel(happens=refused)
     await paging(database, channel).page("message:1", "held")
     channel.happens = lambda: None
