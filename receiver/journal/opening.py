@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from pathlib import Path
 
 from freezeline import extras
@@ -12,8 +11,6 @@ from receiver.leading import LEASE_S
 
 LOCK_WAIT_S = 10
 """How long a connection waits for another process's lock."""
-
-LOCK_POLL_S = 0.02
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -24,23 +21,6 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
-
-
-def write_ahead(connection: sqlite3.Connection) -> None:
-    """Give a file its write-ahead log.
-
-    Of two connections that begin the log at once, SQLite refuses one without waiting: both would wait for ever.
-    """
-    until = time.monotonic() + LOCK_WAIT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(LOCK_POLL_S)
-        else:
-            return
 
 
 def postgres_store(dsn: str, *, require_standby: bool, place: str = "", alive_s: float = LEASE_S) -> Store:

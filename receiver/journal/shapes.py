@@ -82,7 +82,7 @@ def shape_of(connection: sqlite3.Connection) -> int:
     """
     with _one_moment(connection):
         (number,) = connection.execute("PRAGMA user_version").fetchone()
-        tables = _tables(connection)
+        tables = {} if number else _tables(connection)
     if number > newest():
         raise ShapeError(_newer(connection, number))
     if number:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from freezeline.write_ahead import write_ahead
 from receiver.journal import shapes
-from receiver.journal.opening import LOCK_WAIT_S, connect, write_ahead
+from receiver.journal.opening import LOCK_WAIT_S, connect
 from receiver.journal.same_file import SameFile
 from receiver.journal.store import Connection, JournalError, errors_of
 from receiver.steps import Reached

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from receiver.journal.opening import write_ahead
+from freezeline.write_ahead import write_ahead
 from release.canary.state import FINAL, Event, State, Tell, Tick
 
 SHAPE = 1

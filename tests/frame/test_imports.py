@@ -117,6 +117,7 @@ ORDERS = {
     "freezeline": (
         "problems",
         "extras",
+        "write_ahead",
         "terminal",
         "cli",
         "remote",
@@ -135,8 +136,8 @@ ORDERS = {
 # Package, or place of a package → the other packages, or their places, that it may import. The longer key wins.
 MAY_IMPORT = {
     "generator": {"freezeline.problems"},
-    "receiver": {"freezeline.problems", "freezeline.extras"},
-    "release": {"freezeline.problems", "freezeline.extras", "receiver"},
+    "receiver": {"freezeline.problems", "freezeline.extras", "freezeline.write_ahead"},
+    "release": {"freezeline.problems", "freezeline.extras", "freezeline.write_ahead", "receiver"},
     "freezeline": set[str](),
     "freezeline.journal_place": {"receiver.setting_values"},
     "freezeline.toast": {"receiver.decide", "receiver.plaintext"},

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from examples.workload.generation.errors import Decision, JobError, Then
+from freezeline.write_ahead import write_ahead
 
 LEASE_S = 10.0
 BUSY_S = 5.0
-BUSY_POLL_S = 0.02
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
@@ -89,22 +89,9 @@ class Queue:
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         self._database.row_factory = sqlite3.Row
-        self._write_ahead()
+        write_ahead(self._database)
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.executescript(SCHEMA)
-
-    def _write_ahead(self) -> None:
-        """Begin the write-ahead log. Of two processes that do so at once, SQLite refuses one without waiting."""
-        until = time.monotonic() + BUSY_S
-        while True:
-            try:
-                self._database.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                    raise
-                time.sleep(BUSY_POLL_S)
-            else:
-                return
 
     def close(self) -> None:
         """Close the connection."""

@@ -33,10 +33,14 @@ def drill(root: Path, fault: str, *options: str) -> tuple[int, Any]:
 
 
 def test_a_good_version(tmp_path: Path) -> None:
-    """Every stream is answered, and the first word comes in time, also on a machine that stands still for a moment."""
-    code, line = drill(tmp_path, "none", "--first-event-at-most", "5")
+    """Every stream is answered, the first word at once. A busy machine may be late once, hardly three times."""
+    for attempt in ("1", "2", "3"):
+        (tmp_path / attempt).mkdir()
+        code, line = drill(tmp_path / attempt, "none")
+        if code == 0:
+            break
     assert (code, line["ok"], line["runs"], line["succeeded"], line["connected"]) == (0, True, 20, 20, 1.0), line
-    assert 0 < line["first_event_s"] < 5
+    assert 0 < line["first_event_s"] < 0.5
 
 
 def test_a_slow_first_event(tmp_path: Path) -> None:

@@ -20,5 +20,4 @@ def opened(dsn: str) -> None:
 def test_receivers_that_start_at_once_make_one_journal(server: Cluster) -> None:
     """One makes the tables. The others wait for them, and have them."""
     for _ in range(5):
-        dsn = server.database()
-        assert at_once(lambda dsn=dsn: opened(dsn)) == []  # type: ignore[misc]
+        assert at_once(opened, server.database()) == []

@@ -37,8 +37,8 @@ async def test_a_dead_canary_behind_redispatch_is_taken_back(tmp_path: Path) -> 
         found = shop.rollout()
         assert found is not None
         assert found.state.phase.value == "rolled_back", found.state.why
-        # Prometheus counts a request and what became of it as of two moments, so a few may be missing from 100 %.
-        assert re.match(r"gate redispatched: (100|9\d\.\d+|9\d) % \(limit 0\.5 %\)", found.state.why), found.state.why
+        # HAProxy counts a request when it comes and a redispatch later, so a few of 100 % may be on their way.
+        assert re.match(r"gate redispatched: (100|9[89](\.\d+)?) % \(limit 0\.5 %\)", found.state.why), found.state.why
         assert found.state.gates["redispatched"].streak == 3
         assert shop.stage() == ("rolled_back", 0)
         assert set(shop.answers) == {"200"}

@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.acceptance
 
-BUSY_S = 3.0
+BUSY_S = 1.0
 """How long a busy machine may take to end processes that were killed."""
 STUBBORN = """
 import os, signal, subprocess, sys, time

@@ -36,8 +36,8 @@ FASTER = 5
 PEOPLE_FASTER = 100
 """Escalation after 0, 3 and 9 s instead of 0, 5 and 15 min; a status every 18 s instead of 30 min."""
 
-LATE_S = 4.0
-"""How late a notice may be planned: the escalator looks once a second, and the machine may have other guests."""
+LATE_S = 2.5
+"""How late a notice may be planned: the escalator looks once a second."""
 
 HAPROXY = """\
 global

@@ -19,7 +19,7 @@ def opened(path: Path) -> None:
 def test_receivers_that_start_at_once_make_one_journal(tmp_path: Path) -> None:
     """Whichever makes the tables, all of them have it."""
     for number in range(40):
-        assert at_once(lambda path=tmp_path / f"{number}.db": opened(path)) == []  # type: ignore[misc]
+        assert at_once(opened, tmp_path / f"{number}.db") == []
 
 
 def test_a_journal_that_is_made_meanwhile_is_not_of_an_unknown_shape(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from receiver.decide.notice import Notice, Notifier
 from receiver.notify import NOTIFIERS, build, parse_channels
@@ -28,9 +29,8 @@ from tests.fakes.http import (
 from tests.fakes.smtp import PASSWORD, SmtpFake, running_smtp
 from tests.unit.receiver.notify.notices import AT
 
-TIMEOUT_S = 30.0
 HASTY_S = 0.5
-"""Seconds after which the hasty notifier gives up. A machine that stands still takes longer to answer well."""
+"""Seconds after which a hasty notifier gives up. A machine that stands still takes longer to answer well."""
 
 NTFY_PASSWORD = "FAKEntfyFAKEpassword"
 LOCAL = ("log", "toast")
@@ -38,14 +38,10 @@ REMOTE = tuple(sorted(NOTIFIERS.keys() - LOCAL))  # a new channel faces every fa
 
 
 class Rig(Struct, kw_only=True):
-    """A notifier against its stand-in. `heads` are the titles that arrived, `texts` all that arrived.
-
-    `hasty` is the same notifier with a short timeout, for a stand-in that hangs.
-    """
+    """A notifier against its stand-in. `heads` are the titles that arrived, `texts` all that arrived."""
 
     kind: str
     notifier: Notifier
-    hasty: Notifier
     heads: Callable[[], list[str]]
     texts: Callable[[], list[str]]
     fail: Callable[[Fault], None]
@@ -54,6 +50,13 @@ class Rig(Struct, kw_only=True):
     secret_file: Path
     published: list[Notice] = field(default_factory=list)
     emitted: list[Mapping[str, str | bool]] = field(default_factory=list)
+
+
+def hasty(notifier: Notifier, timeout_s: float = HASTY_S) -> Notifier:
+    """The same notifier with a short timeout, for a stand-in that hangs."""
+    patient: Any = notifier
+    impatient: Notifier = replace(patient, channel=replace(patient.channel, timeout_s=timeout_s))
+    return impatient
 
 
 @asynccontextmanager
@@ -102,8 +105,7 @@ async def _slack(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: P
     settings = {"type": "slack", "url_file": str(secret)}
     return Rig(
         kind="slack",
-        notifier=open_channel(settings | {"timeout_s": TIMEOUT_S}, http),
-        hasty=open_channel(settings | {"timeout_s": HASTY_S}, http),
+        notifier=open_channel(settings, http),
         heads=lambda: [one["blocks"][0]["text"]["text"] for one in fake.received],
         texts=lambda: [
             text for one in fake.received for text in (one["text"], *(b["text"]["text"] for b in one["blocks"]))
@@ -128,8 +130,7 @@ async def _slack_bot(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_pat
     }
     return Rig(
         kind="slack-bot",
-        notifier=open_channel(settings | {"timeout_s": TIMEOUT_S}, http),
-        hasty=open_channel(settings | {"timeout_s": HASTY_S}, http),
+        notifier=open_channel(settings, http),
         heads=lambda: [one["blocks"][0]["text"]["text"] for one in fake.received],
         texts=lambda: [
             text for one in fake.received for text in (one["text"], *(b["text"]["text"] for b in one["blocks"][:2]))
@@ -153,8 +154,7 @@ async def _pagerduty(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_pat
     }
     return Rig(
         kind="pagerduty",
-        notifier=open_channel(settings | {"timeout_s": TIMEOUT_S}, http),
-        hasty=open_channel(settings | {"timeout_s": HASTY_S}, http),
+        notifier=open_channel(settings, http),
         heads=lambda: [one["payload"]["summary"] for one in fake.received],
         texts=lambda: [
             text
@@ -173,11 +173,9 @@ async def _apprise(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path:
     await stack.enter_async_context(running(fake, "/"))
     secret = tmp_path / "apprise-url"
     secret.write_text(f"ntfy://user:{NTFY_PASSWORD}@127.0.0.1:{urlsplit(fake.url).port}/topic")
-    settings = {"type": "apprise", "url_file": str(secret)}
     return Rig(
         kind="apprise",
-        notifier=open_channel(settings | {"timeout_s": TIMEOUT_S}, http),
-        hasty=open_channel(settings | {"timeout_s": HASTY_S}, http),
+        notifier=open_channel({"type": "apprise", "url_file": str(secret)}, http),
         heads=lambda: [one["title"] for one in fake.received],
         texts=lambda: [text for one in fake.received for text in (one["title"], *one["message"].splitlines())],
         fail=fake.faults.append,
@@ -200,8 +198,7 @@ async def _email(stack: AsyncExitStack, http: aiohttp.ClientSession, tmp_path: P
     }
     return Rig(
         kind="email",
-        notifier=open_channel(settings | {"timeout_s": TIMEOUT_S}, http),
-        hasty=open_channel(settings | {"timeout_s": HASTY_S}, http),
+        notifier=open_channel(settings, http),
         heads=lambda: [one["Subject"] for one in fake.received],
         texts=lambda: [
             text for one in fake.received for text in (one["Subject"], one.get_content().replace("\r\n", "\n"))
@@ -243,7 +240,6 @@ def _local(
     return Rig(
         kind=kind,
         notifier=notifier,
-        hasty=notifier,
         heads=lambda: [
             *(f"(repeat) {one['title']}" if one["repeat"] else str(one["title"]) for one in emitted),
             *(one.title for one in published),

@@ -10,14 +10,14 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from receiver.decide.notice import Event, PermanentFailure, RateLimited, TemporaryFailure
+from receiver.decide.notice import Event, Notifier, PermanentFailure, RateLimited, TemporaryFailure
 from receiver.notify import parse_channels
 from receiver.notify.apprise import PROGRAM, AppriseNotifier, kind_of
 from receiver.templates.escape import inert
 from tests.fakes.faults import Answer, Fault, Hang
 from tests.fakes.http import HttpFake, running
 from tests.unit.receiver.notify.notices import HOSTILE, hostile, notice
-from tests.unit.receiver.notify.rigs import HASTY_S, TIMEOUT_S, open_channel
+from tests.unit.receiver.notify.rigs import HASTY_S, hasty, open_channel
 
 DISCORD = ("123456789012345678", "FAKEdiscordFAKEtoken")
 TEAMS = ("FAKEworkflowFAKE", "FAKEsignatureFAKE")
@@ -40,7 +40,7 @@ class Service(Struct, kw_only=True):
     """A notifier with the stand-in of a service."""
 
     fake: HttpFake
-    notifier: AppriseNotifier
+    notifier: Notifier
     secret: str
 
     def said(self) -> str:
@@ -60,7 +60,7 @@ async def service(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     fake = HttpFake()
     async with aiohttp.ClientSession() as http, running(fake, "/{path:.*}"):
         (tmp_path / "led.py").write_text(LED.format(fake=fake.url.partition("/{")[0], program=str(PROGRAM)))
-        made = open_channel({"type": "apprise", "url_file": str(tmp_path / "url"), "timeout_s": TIMEOUT_S}, http)
+        made = open_channel({"type": "apprise", "url_file": str(tmp_path / "url")}, http)
         assert isinstance(made, AppriseNotifier)
         yield Service(fake=fake, notifier=replace(made, program=tmp_path / "led.py"), secret=secret)
 
@@ -89,10 +89,8 @@ async def test_the_cause_of_a_failure_is_known(
 ) -> None:
     """Apprise says only that a message was not sent."""
     service.fake.faults.extend([fault] * 5)  # a plugin may ask again by itself
-    channel = service.notifier.channel
-    channel = replace(channel, timeout_s=HASTY_S) if isinstance(fault, Hang) else channel
     with pytest.raises(failure, match=said) as caught:
-        await replace(service.notifier, channel=channel).send(notice())
+        await (hasty(service.notifier) if isinstance(fault, Hang) else service.notifier).send(notice())
     assert (type(caught.value), service.secret in str(caught.value)) == (failure, False)
 
 

@@ -10,7 +10,7 @@ from receiver.decide.notice import Event, NotifyFailure, PermanentFailure, RateL
 from receiver.notify import NOTIFIERS
 from tests.fakes.faults import Answer, Hang, Reset
 from tests.unit.receiver.notify.notices import hostile, notice
-from tests.unit.receiver.notify.rigs import REMOTE, Rig, rig
+from tests.unit.receiver.notify.rigs import REMOTE, Rig, hasty, rig
 
 
 @pytest.fixture(params=sorted(NOTIFIERS))
@@ -101,13 +101,13 @@ async def test_hang_ends_at_the_timeout(remote: Rig) -> None:
     """A silent server costs timeout_s, not for ever."""
     remote.fail(Hang())
     with pytest.raises(TemporaryFailure, match=r"no answer within 0\.5 s"):
-        await remote.hasty.send(notice())
+        await hasty(remote.notifier).send(notice())
 
 
 async def test_next_send_works_after_each_failure(remote: Rig) -> None:
     """A failure leaves nothing broken behind."""
     refusal = Answer(status=451 if remote.kind == "email" else 500)
-    for fault, notifier in ((refusal, remote.notifier), (Reset(), remote.notifier), (Hang(), remote.hasty)):
+    for fault, notifier in ((refusal, remote.notifier), (Reset(), remote.notifier), (Hang(), hasty(remote.notifier))):
         remote.fail(fault)
         with pytest.raises(TemporaryFailure):
             await notifier.send(notice())
@@ -130,7 +130,7 @@ async def test_secrets_stay_secret(remote: Rig, where: str, caplog: pytest.LogCa
         case "bad file":
             remote.secret_file.write_text(f"http://[{remote.secret} x")
     with pytest.raises(NotifyFailure) as caught:
-        await (remote.hasty if where == "hang" else remote.notifier).send(notice())
+        await (hasty(remote.notifier) if where == "hang" else remote.notifier).send(notice())
     logged = [one.getMessage() for one in caplog.records if one.name != "mail.log"]  # the relay's own log
     shown = f"{caught.value!r} {caught.value.reason} {caught.value.__cause__!r} {logged}"
     assert remote.secret not in shown

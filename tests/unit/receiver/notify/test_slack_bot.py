@@ -13,18 +13,17 @@ from receiver.decide.notice import Event, Notice, Notifier, PermanentFailure, Ra
 from tests.fakes.faults import Answer, Hang
 from tests.fakes.http import SLACK_API_PATH, SLACK_CHANNEL, SLACK_TOKEN, SlackApiFake, running
 from tests.unit.receiver.notify.notices import AT, hostile, notice
-from tests.unit.receiver.notify.rigs import TIMEOUT_S, open_channel
+from tests.unit.receiver.notify.rigs import hasty, open_channel
 
 HASTY_S = 2.0
 """Seconds after which the hasty bot gives up: enough for the update that goes well, also on a busy machine."""
 
 
 class Bot(Struct, kw_only=True):
-    """A bot, Slack's stand-in, and what the journal would remember. `hasty` is for a Slack that hangs."""
+    """A bot, Slack's stand-in, and what the journal would remember."""
 
     slack: SlackApiFake
     notifier: Notifier
-    hasty: Notifier
     threads: dict[str, str]
 
     async def send(self, told: Notice, *, by: Notifier | None = None) -> None:
@@ -54,11 +53,7 @@ async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
             "channel": "#payments",
             "api": slack.url.rpartition("/")[0],
         }
-        patient, hasty = (
-            open_channel(settings | {"timeout_s": timeout_s}, http, threads=threads)
-            for timeout_s in (TIMEOUT_S, HASTY_S)
-        )
-        yield Bot(slack=slack, notifier=patient, hasty=hasty, threads=threads)
+        yield Bot(slack=slack, notifier=open_channel(settings, http, threads=threads), threads=threads)
 
 
 def later(title: str, event: Event, minutes: int) -> Notice:
@@ -135,7 +130,7 @@ async def test_a_failure_between_update_and_reply_gives_one_reply(bot: Bot, faul
     bot.slack.faults.extend([Answer(status=200, body='{"ok": true}'), fault])
     told = later("gateway is unfrozen", Event.UNFROZEN, 9)
     with pytest.raises(TemporaryFailure):
-        await bot.send(told, by=bot.hasty if isinstance(fault, Hang) else bot.notifier)
+        await bot.send(told, by=hasty(bot.notifier, HASTY_S) if isinstance(fault, Hang) else bot.notifier)
     await bot.send(told)
     assert (bot.heads(), bot.replies()) == (["gateway is unfrozen"], ["gateway is unfrozen"])
 

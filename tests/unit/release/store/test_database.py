@@ -22,7 +22,7 @@ def stored(path: Path, rollout: Rollout) -> Database:
 def test_an_engine_and_a_command_make_one_database_at_once(tmp_path: Path) -> None:
     """Whichever makes the tables, all of them have it."""
     for number in range(10):
-        assert at_once(lambda path=tmp_path / f"{number}.db": Database(path).close()) == []  # type: ignore[misc]
+        assert at_once(lambda path: Database(path).close(), tmp_path / f"{number}.db") == []
 
 
 def test_a_state_is_read_back_as_it_was(tmp_path: Path) -> None:

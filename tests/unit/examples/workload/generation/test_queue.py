@@ -28,7 +28,7 @@ def taken(queue: Queue, now: float) -> Job:
 def test_the_api_and_its_workers_make_one_queue_at_once(tmp_path: Path) -> None:
     """Whichever makes the tables, all of them have it."""
     for number in range(40):
-        assert at_once(lambda path=tmp_path / f"{number}.db": Queue(path).close()) == []  # type: ignore[misc]
+        assert at_once(lambda path: Queue(path).close(), tmp_path / f"{number}.db") == []
 
 
 def test_jobs_come_in_the_order_in_which_they_are_due(queue: Queue) -> None:
